@@ -1,0 +1,55 @@
+# Set-up and the main jobs. Needs python3 (3.11 to 3.13, with venv) and make; everything else goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run dev test test-slow lint types validate check lock bench clean
+
+## run: fetch, stage, audit and publish the last recorded year, then show it
+run: $(READY)
+	$(BIN)/stock-assets backfill 2012-03-01 2013-03-01
+
+## dev: open the Dagster UI on http://localhost:3000
+dev: $(READY)
+	$(BIN)/stock-assets ui
+
+## test: the test suite, without the long races and kills
+test: $(READY)
+	$(BIN)/pytest -m "not slow"
+
+## test-slow: kills, races and long random histories
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+## validate: Dagster loads the definitions with nothing set
+validate: $(READY)
+	env -i PATH="$$PATH" $(BIN)/dagster definitions validate
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.daily_load
+
+check: lint types test validate
+
+## lock: pin what pyproject.toml asks for, for all supported Python versions
+lock:
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra recorded --group dev \
+		--generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) data
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d; set PYTHON=..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@

@@ -1,0 +1,19 @@
+-- Every raw row of the sessions asked for is staged or quarantined, and every raw row has a readable date.
+-- remedy: look at the line in the stored answer; mend sql/stage/typed_prices.sql if it lost the row.
+WITH raw_rows AS (
+    SELECT
+        p.symbol,
+        COALESCE(TRIM(r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(r."timestamp") AS DATE) END AS trade_date
+    FROM ${raw_prices} AS r
+    JOIN ${payloads} AS p ON p.path = r."$path"
+)
+SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
+FROM raw_rows AS r
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${staged_prices}) AS s
+    ON s.symbol = r.symbol AND s.trade_date = r.trade_date
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${quarantined_prices}) AS q
+    ON q.symbol = r.symbol AND q.trade_date = r.trade_date
+WHERE r.trade_date IS NULL
+   OR (r.trade_date BETWEEN ${start_date} AND ${end_date} AND s.symbol IS NULL AND q.symbol IS NULL)

@@ -1,0 +1,15 @@
+-- In every session asked for, enough of the listed symbols have a bar.
+-- remedy: see raw/daily_prices for the symbols that did not arrive and why; materialize the sessions again.
+SELECT
+    CAST(NULL AS VARCHAR) AS symbol,
+    c.session AS trade_date,
+    CAST(COUNT(t.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols' AS detail
+FROM ${sessions} AS c
+JOIN ${listings} AS l
+    ON  l.first_session <= c.session
+    AND (l.last_session IS NULL OR c.session <= l.last_session)
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${typed_prices}) AS t
+    ON t.symbol = l.symbol AND t.trade_date = c.session
+WHERE c.session BETWEEN ${start_date} AND ${end_date}
+GROUP BY c.session
+HAVING CAST(COUNT(t.symbol) AS DOUBLE) < ${min_coverage} * CAST(COUNT(*) AS DOUBLE)

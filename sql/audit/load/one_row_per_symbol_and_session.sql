@@ -1,0 +1,6 @@
+-- A symbol has at most one row in a session.
+-- remedy: find the answer that holds the session twice among the payloads; report it to the vendor.
+SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
+FROM ${staged_prices} AS s
+GROUP BY symbol, trade_date
+HAVING COUNT(*) > 1

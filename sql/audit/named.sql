@@ -1,0 +1,3 @@
+-- The bad rows of one audit, under its name.
+SELECT CAST(${audit} AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
+FROM (${bad_rows}) AS b

@@ -1,0 +1,10 @@
+-- The high is not below the open or the close.
+-- remedy: compare with another source; the vendor usually corrects such a bar within a day, then materialize again.
+SELECT
+    symbol,
+    trade_date,
+    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+FROM ${bars} AS b
+WHERE high_price < GREATEST(open_price, close_price)

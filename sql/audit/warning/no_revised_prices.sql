@@ -1,0 +1,18 @@
+-- The vendor did not change a bar that is already published; where it did, the newer one is published.
+-- remedy: nothing to do, but whoever used the old values may want to know.
+SELECT
+    s.symbol,
+    s.trade_date,
+    'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR)
+        || ', volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) AS detail
+FROM ${staged_prices} AS s
+JOIN ${published_prices} AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
+WHERE s.trade_date BETWEEN ${start_date} AND ${end_date}
+  AND (
+       s.open_price IS DISTINCT FROM p.open_price
+    OR s.high_price IS DISTINCT FROM p.high_price
+    OR s.low_price IS DISTINCT FROM p.low_price
+    OR s.close_price IS DISTINCT FROM p.close_price
+    OR s.volume IS DISTINCT FROM p.volume
+  )

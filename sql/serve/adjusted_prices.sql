@@ -1,0 +1,16 @@
+-- Published prices and volumes on today's share basis: the series a chart draws.
+-- A price of day d is p(d) * factor(d) / latest factor of the symbol; a volume is v(d) * latest factor / factor(d).
+SELECT
+    p.symbol,
+    p.trade_date,
+    p.open_price * (p.split_factor / l.latest_factor)  AS open_price,
+    p.high_price * (p.split_factor / l.latest_factor)  AS high_price,
+    p.low_price * (p.split_factor / l.latest_factor)   AS low_price,
+    p.close_price * (p.split_factor / l.latest_factor) AS close_price,
+    CAST(p.volume AS DOUBLE) * (l.latest_factor / p.split_factor) AS volume
+FROM ${published_prices} AS p
+JOIN (
+    SELECT symbol, MAX_BY(split_factor, trade_date) AS latest_factor
+    FROM ${published_prices}
+    GROUP BY symbol
+) AS l ON l.symbol = p.symbol

@@ -1,0 +1,37 @@
+-- What is published, a row per symbol. The 90-day average is the mean of avg_price over the last 90 calendar days
+-- of the symbol, on its latest share basis.
+WITH latest AS (
+    SELECT
+        symbol,
+        COUNT(*)                          AS row_count,
+        MIN(trade_date)                   AS first_session,
+        MAX(trade_date)                   AS last_session,
+        MAX_BY(close_price, trade_date)   AS last_close,
+        MAX_BY(split_factor, trade_date)  AS latest_factor
+    FROM ${published_prices}
+    GROUP BY symbol
+),
+averages AS (
+    SELECT p.symbol, AVG(p.avg_price * (p.split_factor / l.latest_factor)) AS avg_price_90d
+    FROM ${published_prices} AS p
+    JOIN latest AS l ON l.symbol = p.symbol
+    WHERE DATE_DIFF('day', p.trade_date, l.last_session) < 90
+    GROUP BY p.symbol
+),
+quarantine AS (
+    SELECT symbol, COUNT(DISTINCT trade_date) AS quarantined
+    FROM ${published_quarantine}
+    GROUP BY symbol
+)
+SELECT
+    COALESCE(l.symbol, q.symbol)   AS symbol,
+    COALESCE(l.row_count, 0)       AS row_count,
+    l.first_session,
+    l.last_session,
+    COALESCE(q.quarantined, 0)     AS quarantined,
+    l.last_close,
+    a.avg_price_90d
+FROM latest AS l
+LEFT JOIN averages AS a ON a.symbol = l.symbol
+FULL OUTER JOIN quarantine AS q ON q.symbol = l.symbol
+ORDER BY symbol

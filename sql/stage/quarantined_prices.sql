@@ -1,0 +1,30 @@
+-- The typed bars of this load that fail a row audit, one row per bar and audit.
+-- A bar that an earlier load quarantined with the same content keeps that load's id, so that a repeat changes nothing.
+WITH failures AS (
+    SELECT DISTINCT audit, symbol, trade_date, detail
+    FROM (${row_failures}) AS f
+),
+quarantined AS (
+    SELECT
+        t.symbol,
+        t.trade_date,
+        f.audit,
+        f.detail,
+        t.open_price,
+        t.high_price,
+        t.low_price,
+        t.close_price,
+        t.volume,
+        t.unparsed_text,
+        t.fetched_at,
+        t.payload
+    FROM failures AS f
+    JOIN ${typed_prices} AS t ON t.symbol = f.symbol AND t.trade_date = f.trade_date
+)
+SELECT q.*, COALESCE(k.load_id, ${load_id}) AS load_id
+FROM quarantined AS q
+LEFT JOIN ${published_quarantine} AS k
+    ON  k.symbol = q.symbol
+    AND k.trade_date = q.trade_date
+    AND k.audit = q.audit
+    AND k.payload = q.payload

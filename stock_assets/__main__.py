@@ -1,0 +1,5 @@
+"""`python -m stock_assets` is the command line."""
+
+from stock_assets.cli import main
+
+main()

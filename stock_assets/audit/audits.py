@@ -1,0 +1,133 @@
+"""Finds the audits under `sql/audit` and passes judgement on a load.
+
+Belongs here: what the kinds of audit mean. Does not belong here: any single audit (each is a file), or how Dagster
+shows a verdict (`checks`).
+
+An audit is one SELECT that returns the bad rows as (symbol, trade_date, detail). Its folder says what they lead to:
+
+- `row/`: the bar is quarantined, the rest of the load goes on. The file reads `${bars}`.
+- `load/`: any bad row keeps the whole load from being published.
+- `warning/`: shown, never in the way.
+- `schema/`: as `load/`, and judged first: the others need the columns it vouches for.
+
+Adding an audit is adding a file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cache
+
+from stock_assets.homes.interfaces import SqlSession
+from stock_assets.sql import Fragment, SqlValue, Statement, statement, statements
+
+SAMPLE_ROWS = 10
+_QUARANTINED = "quarantined "
+
+
+class AuditKind(StrEnum):
+    """What bad rows lead to; the value is the folder below `sql/audit`."""
+
+    SCHEMA = "schema"
+    ROW = "row"
+    LOAD = "load"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One audit; its name is the truth it asserts."""
+
+    kind: AuditKind
+    file: Statement
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.file.name
+
+    @property
+    def can_block(self) -> bool:
+        """Whether a bad row of this audit can keep a load from being published."""
+        return self.kind is not AuditKind.WARNING
+
+    def named(self, values: Mapping[str, SqlValue]) -> str:
+        """Bind the audit, with its name as the first column of each bad row."""
+        bad_rows = Fragment(self.file.bind(values))
+        return statement("audit/named.sql").bind({"audit": self.name, "bad_rows": bad_rows})
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """One bad row; symbol or trade_date are None where the audit is about a whole session or table."""
+
+    symbol: str | None
+    trade_date: date | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one audit found in one load.
+
+    Attributes:
+        audit: the audit.
+        bad_rows: how many rows it found, quarantined ones included.
+        blocks: whether the load may not be published.
+        sample: the first of the bad rows.
+    """
+
+    audit: Audit
+    bad_rows: int
+    blocks: bool
+    sample: tuple[BadRow, ...]
+
+    @property
+    def passed(self) -> bool:
+        """No bad row at all."""
+        return self.bad_rows == 0
+
+
+@cache
+def audits() -> tuple[Audit, ...]:
+    """List all audits, in the order in which they are judged."""
+    return tuple(Audit(kind, file) for kind in AuditKind for file in statements(f"audit/{kind}"))
+
+
+def judge(sql: SqlSession, values: Mapping[str, SqlValue]) -> list[Verdict]:
+    """Audit one load: the rows that would be committed, and the bars that were quarantined.
+
+    Returns:
+        one verdict per audit; only those of the schema if it is not as declared, since the other audits could not
+        be trusted to read what they mean.
+    """
+    schema = _judge(sql, values, AuditKind.SCHEMA)
+    if any(verdict.blocks for verdict in schema):
+        return schema
+    return schema + _judge(sql, values, AuditKind.ROW, AuditKind.LOAD, AuditKind.WARNING)
+
+
+def _judge(sql: SqlSession, values: Mapping[str, SqlValue], *kinds: AuditKind) -> list[Verdict]:
+    """Run the audits of some kinds as one statement."""
+    chosen = [audit for audit in audits() if audit.kind in kinds]
+    to_commit = dict(values) | {"bars": Fragment(f"({statement('audit/bars_to_commit.sql').bind(values)})")}
+    parts = [audit.named(to_commit if audit.kind is AuditKind.ROW else values) for audit in chosen]
+    if AuditKind.ROW in kinds:
+        parts.append(statement("audit/quarantined.sql").bind(dict(values) | {"prefix": _QUARANTINED}))
+    findings = statement("audit/findings.sql").bind(
+        {"findings": Fragment("\nUNION ALL\n".join(parts)), "sample_rows": SAMPLE_ROWS}
+    )
+    found: dict[str, list[dict[str, object]]] = {}
+    for row in sql.query(findings).to_pylist():
+        found.setdefault(row["audit"], []).append(row)
+    return [_verdict(audit, found.get(audit.name, []), found.get(_QUARANTINED + audit.name, [])) for audit in chosen]
+
+
+def _verdict(audit: Audit, bad: list[dict[str, object]], quarantined: list[dict[str, object]]) -> Verdict:
+    count = sum(int(str(rows[0]["bad_rows"])) for rows in (bad, quarantined) if rows)
+    sample = tuple(
+        BadRow(row["symbol"], row["trade_date"], str(row["detail"]))  # type: ignore[arg-type]  # columns of findings.sql
+        for row in (bad + quarantined)[:SAMPLE_ROWS]
+    )
+    return Verdict(audit, count, audit.can_block and bool(bad), sample)

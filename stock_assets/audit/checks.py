@@ -1,0 +1,93 @@
+"""Every audit as an asset check on `staged/daily_prices`.
+
+Belongs here: how a verdict is shown. Does not belong here: reaching it (`audits`), or acting on it when
+publishing (`publish.publishing`, which audits again).
+"""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from stock_assets.audit.audits import Audit, AuditKind, Verdict, audits
+from stock_assets.homes.interfaces import Home
+from stock_assets.publish.publishing import audit_load
+from stock_assets.sessions import partition_sessions
+from stock_assets.stage.inputs import Limits
+from stock_assets.stage.load import Load, newest, newest_of_all
+from stock_assets.tables import STAGED_PRICES
+from stock_assets.universe import Universe
+
+_LEADS_TO = {
+    AuditKind.SCHEMA: "A bad row keeps the whole load from being published.",
+    AuditKind.ROW: "A bad bar is quarantined; the rest of the load is published.",
+    AuditKind.LOAD: "A bad row keeps the whole load from being published.",
+    AuditKind.WARNING: "Shown only; the load is published.",
+}
+
+_SAMPLE_SCHEMA = dg.TableSchema(
+    columns=[
+        dg.TableColumn("symbol", "string"),
+        dg.TableColumn("trade_date", "string"),
+        dg.TableColumn("detail", "string"),
+    ]
+)
+
+
+def audit_checks(universe: Universe, *, limits: Limits) -> dg.AssetChecksDefinition:
+    """Make one step that runs all audits, and one check per audit."""
+
+    @dg.multi_asset_check(
+        name="audits",
+        specs=[_spec(audit) for audit in audits()],
+        can_subset=True,
+        description="Runs the statements under sql/audit on the staged load.",
+    )
+    def audits_of_load(context: dg.AssetCheckExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
+        load = _load_of(home, context.run.tags)
+        chosen = {key.name for key in context.selected_asset_check_keys}
+        for verdict in audit_load(home, universe, load, limits=limits):
+            if verdict.audit.name in chosen:
+                yield _result(verdict, load)
+
+    return audits_of_load
+
+
+def _spec(audit: Audit) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        audit.name,
+        asset=STAGED_PRICES.asset_key,
+        description=f"{audit.file.description} {_LEADS_TO[audit.kind]}",
+        blocking=audit.can_block,
+        metadata={"kind": audit.kind.value, "sql": f"sql/{audit.file.path}", "remedy": audit.file.remedy},
+    )
+
+
+def _load_of(home: Home, tags: Mapping[str, str]) -> Load:
+    """Find the load of the run's sessions; a check launched by itself has none and judges the newest load."""
+    keys = [
+        tags[name]
+        for name in (
+            "dagster/partition",
+            "dagster/asset_partition_range_start",
+            "dagster/asset_partition_range_end",
+        )
+        if name in tags
+    ]
+    return newest(home, partition_sessions(keys)) if keys else newest_of_all(home)
+
+
+def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
+    sample = [
+        dg.TableRecord({"symbol": row.symbol or "", "trade_date": str(row.trade_date or ""), "detail": row.detail})
+        for row in verdict.sample
+    ]
+    shown = {"sample": dg.MetadataValue.table(sample, schema=_SAMPLE_SCHEMA)} if sample else {}
+    remedy = {} if verdict.passed else {"remedy": verdict.audit.file.remedy}
+    return dg.AssetCheckResult(
+        asset_key=STAGED_PRICES.asset_key,
+        check_name=verdict.audit.name,
+        passed=verdict.passed,
+        severity=dg.AssetCheckSeverity.ERROR if verdict.blocks else dg.AssetCheckSeverity.WARN,
+        description=None if verdict.passed else f"{verdict.bad_rows} bad rows, first: {verdict.sample[0].detail}",
+        metadata={"bad rows": verdict.bad_rows, "load": load.load_id, **remedy, **shown},
+    )

@@ -1,0 +1,91 @@
+"""The only place where settings become resources, assets, checks and jobs.
+
+Belongs here: wiring. Does not belong here: reading the environment (`settings`), or any behaviour.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib.resources import files
+
+import dagster as dg
+
+from stock_assets.audit.checks import audit_checks
+from stock_assets.automation import daily_job
+from stock_assets.homes.interfaces import Home
+from stock_assets.homes.local import LocalHome
+from stock_assets.ingest.alpha_vantage import AlphaVantageSource
+from stock_assets.ingest.assets import raw_assets
+from stock_assets.ingest.recorded import RecordedSource
+from stock_assets.ingest.source import PriceSource
+from stock_assets.publish.assets import published_assets
+from stock_assets.serve.assets import view_asset
+from stock_assets.sessions import session_partitions
+from stock_assets.settings import API_KEY_VARIABLE, Settings, SourceName
+from stock_assets.stage.assets import staged_asset
+from stock_assets.stage.inputs import Limits
+from stock_assets.universe import Universe, read_universe
+
+OWNERS = ["team:market-data"]
+
+
+def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Wire everything.
+
+    Args:
+        settings: what the environment says.
+        resource_overrides: resources to use in place of those the settings pick, by key (`home`, `source`).
+
+    Raises:
+        SettingsError: the settings do not fit each other.
+    """
+    source = build_source(settings)
+    universe = build_universe(settings)
+    limits = build_limits(settings)
+    partitions = session_partitions(settings.first_session, source.last_session)
+    return dg.Definitions(
+        assets=[
+            *raw_assets(universe, partitions, owners=OWNERS),
+            staged_asset(
+                universe,
+                partitions,
+                limits=limits,
+                retention=timedelta(days=settings.staging_retention_days),
+                owners=OWNERS,
+            ),
+            published_assets(universe, partitions, limits=limits, owners=OWNERS),
+            view_asset(owners=OWNERS),
+        ],
+        asset_checks=[audit_checks(universe, limits=limits)],
+        jobs=[daily_job()],
+        resources={"home": build_home(settings), "source": source, **(resource_overrides or {})},
+        # A step of its own process costs ten seconds of imports; the steps of a load take less than one together.
+        executor=dg.in_process_executor,
+    )
+
+
+def build_home(settings: Settings) -> Home:
+    """Pick the home."""
+    return LocalHome(root=str(settings.root))
+
+
+def build_source(settings: Settings) -> PriceSource:
+    """Pick the source; the key stays a reference to the environment until a run starts."""
+    if settings.source is SourceName.RECORDED:
+        return RecordedSource()
+    return AlphaVantageSource(api_key=dg.EnvVar(API_KEY_VARIABLE), base_url=str(settings.alpha_vantage_base_url))
+
+
+def build_universe(settings: Settings) -> Universe:
+    """Read the universe file that fits the source, or the one that is set."""
+    return read_universe(settings.universe or files("stock_assets").joinpath("universes", _UNIVERSES[settings.source]))
+
+
+def build_limits(settings: Settings) -> Limits:
+    """Take the limits of the audits."""
+    return Limits(min_coverage=settings.min_coverage, max_quarantined_share=settings.max_quarantined_share)
+
+
+_UNIVERSES = {
+    SourceName.RECORDED: "recorded.csv",
+    SourceName.ALPHA_VANTAGE: "semiconductors.csv",
+}

@@ -1,0 +1,235 @@
+"""The command line: run sessions, look at what is published, go back.
+
+Belongs here: arguments, progress and printing. Does not belong here: anything another caller could need.
+"""
+
+import os
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
+from rich.table import Table as Grid
+
+from stock_assets.build import build_home, build_source
+from stock_assets.errors import StockAssetsError
+from stock_assets.runs import RunResult, local_instance, run_sessions
+from stock_assets.serve.query import relations, run_query, summary
+from stock_assets.sessions import sessions_between
+from stock_assets.settings import Settings
+from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, Table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Daily stock prices: fetched, audited, then published.",
+)
+# Into a pipe or a file, 80 columns would cut the values.
+_out = Console(width=None if sys.stdout.isatty() else 160)
+_err = Console(stderr=True)
+
+_PARTITIONED_ASSETS = 4
+_PREVIEW_ROWS = 1000
+
+
+@app.command()
+def backfill(
+    first: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="First day, YYYY-MM-DD.")],
+    last: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="Last day, YYYY-MM-DD.")],
+) -> None:
+    """Fetch, stage, audit and publish all sessions between two days, as one run."""
+    settings = Settings.from_env()
+    sessions = sessions_between(first.date(), last.date())
+    if not sessions:
+        raise typer.BadParameter(f"there is no trading session from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
+    _out.print(f"[bold]{build_source(settings).label}[/]: {len(sessions)} sessions, {sessions[0]} to {sessions[-1]}")
+    result = _follow(settings, sessions)
+    _print_findings(result)
+    if not result.success:
+        for failure in result.failures:
+            _err.print(failure, style="red", markup=False)
+        raise typer.Exit(code=1)
+    if result.changed_tables:
+        _out.print(f"Published: {', '.join(result.changed_tables)}.")
+    else:
+        _out.print("Nothing changed: the same rows are published already, no new snapshot was made.")
+    _print_summary(settings)
+
+
+@app.command("summary")
+def summary_command() -> None:
+    """Show what is published, a row per symbol, and where it lies."""
+    _print_summary(Settings.from_env())
+
+
+@app.command()
+def query(
+    select: Annotated[str, typer.Argument(help='A SELECT, such as "select * from published.daily_prices limit 5".')],
+    *,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV to standard output.")] = False,
+    parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file instead.")] = None,
+) -> None:
+    """Run a SELECT over the published tables."""
+    rows = run_query(build_home(Settings.from_env()), select)
+    if parquet is not None:
+        pa.parquet.write_table(rows, parquet)
+        _err.print(f"{rows.num_rows} rows written to {parquet}")
+    elif csv:
+        pa.csv.write_csv(rows, sys.stdout.buffer)
+    else:
+        _print_rows(rows)
+
+
+@app.command()
+def tables(name: Annotated[str, typer.Argument(help="One of them, for its columns.")] = "") -> None:
+    """List the published tables and views, or the columns of one."""
+    found = relations(build_home(Settings.from_env()))
+    if not name:
+        grid = Grid("Name", "Kind", "Rows", "What it is")
+        for relation in found:
+            grid.add_row(relation.name, relation.kind, f"{relation.rows:,}", relation.description)
+        _out.print(grid)
+        return
+    chosen = [relation for relation in found if relation.name == name]
+    if not chosen:
+        raise typer.BadParameter(f"there is no {name}; there are {', '.join(relation.name for relation in found)}")
+    grid = Grid("Column", "Type", "Meaning", title=chosen[0].name)
+    for column in chosen[0].columns:
+        grid.add_row(column.name, column.type, column.meaning)
+    _out.print(grid)
+
+
+@app.command()
+def history(
+    table: Annotated[str, typer.Argument(help="A published table.")] = DAILY_PRICES.full_name,
+) -> None:
+    """List the versions of a published table, newest first."""
+    grid = Grid(
+        Column("Snapshot", no_wrap=True),
+        "Committed (UTC)",
+        "Rows",
+        "Added",
+        "Removed",
+        "Sessions asked for",
+        "",
+    )
+    for version in build_home(Settings.from_env()).warehouse.history(_published(table)):
+        own = version.properties
+        grid.add_row(
+            str(version.snapshot_id),
+            f"{version.committed_at:%Y-%m-%d %H:%M:%S}",
+            f"{version.rows:,}",
+            own.get("added", ""),
+            own.get("removed", ""),
+            f"{own.get('start_date', '')} to {own.get('end_date', '')}",
+            "current" if version.is_current else "",
+        )
+    _out.print(grid)
+
+
+@app.command()
+def rollback(
+    snapshot: Annotated[int, typer.Argument(help="A snapshot shown by `history`.")],
+    table: Annotated[str, typer.Argument(help="A published table.")] = DAILY_PRICES.full_name,
+) -> None:
+    """Make an earlier version of a published table the one that readers see."""
+    build_home(Settings.from_env()).warehouse.rollback(_published(table), snapshot)
+    _out.print(f"{table} is now at snapshot {snapshot}; `stock-assets history` shows the way back.")
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000) -> None:
+    """Open the Dagster UI and daemon on the same instance that `backfill` uses."""
+    settings = Settings.from_env()
+    with local_instance(settings):
+        pass
+    environment = {**os.environ, "DAGSTER_HOME": str(settings.instance_dir)}
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "stock_assets.definitions", "-p", str(port)]
+    os.execve(command[0], command, environment)  # noqa: S606 (fixed arguments, no shell wanted)
+
+
+def main() -> None:
+    """Run the command line; errors raised on purpose are printed without a traceback."""
+    try:
+        app()
+    except StockAssetsError as error:
+        _err.print(f"{type(error).__name__}: {error}", style="red", markup=False)
+        sys.exit(1)
+
+
+def _follow(settings: Settings, sessions: list[date]) -> RunResult:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=_err) as progress:
+        task = progress.add_task("starting", total=_PARTITIONED_ASSETS * len(sessions))
+
+        def show(event: dg.DagsterEvent) -> None:
+            if event.is_step_start:
+                progress.update(task, description=str(event.step_key).replace("__", "/"))
+            elif event.is_step_materialization and event.partition is not None:
+                progress.advance(task)
+
+        return run_sessions(settings, sessions[0], sessions[-1], on_event=show)
+
+
+def _print_findings(result: RunResult) -> None:
+    for check in result.findings:
+        style = "red" if check.blocking and check.severity is dg.AssetCheckSeverity.ERROR else "yellow"
+        _err.print(f"{check.check_name}: {check.description}", style=style, markup=False)
+
+
+def _print_summary(settings: Settings) -> None:
+    home = build_home(settings)
+    grid = Grid("Symbol", "Rows", "First session", "Last session", "Quarantined", "Last close", "Avg price 90 d")
+    for column in grid.columns[1:]:
+        column.justify = "right"
+    for row in summary(home):
+        grid.add_row(
+            row.symbol,
+            f"{row.row_count:,}",
+            str(row.first_session or ""),
+            str(row.last_session or ""),
+            str(row.quarantined),
+            f"{row.last_close:,.2f}" if row.last_close is not None else "",
+            f"{row.avg_price_90d:,.2f}" if row.avg_price_90d is not None else "",
+        )
+    _out.print(grid)
+    _out.print(f"published.daily_prices: {home.warehouse.location(DAILY_PRICES)}", soft_wrap=True)
+    _out.print(f"Source: {build_source(settings).label}. Prices in USD.")
+
+
+def _print_rows(rows: pa.Table) -> None:
+    grid = Grid(*rows.column_names)
+    for row in rows.slice(0, _PREVIEW_ROWS).to_pylist():
+        grid.add_row(*(_text(value) for value in row.values()))
+    _out.print(grid)
+    shown = min(rows.num_rows, _PREVIEW_ROWS)
+    _out.print(
+        f"{rows.num_rows} rows" + ("" if shown == rows.num_rows else f", the first {shown} shown; --csv gives all")
+    )
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _published(name: str) -> Table:
+    for table in PUBLISHED_TABLES:
+        if table.full_name == name:
+            return table
+    known = " and ".join(table.full_name for table in PUBLISHED_TABLES)
+    raise typer.BadParameter(f"{name} is not a published table; there are {known}")

@@ -1,0 +1,247 @@
+"""What a home offers: objects, a fetch ledger, and SQL over staged and published tables.
+
+Belongs here: the interfaces and the plain values they exchange. Does not belong here: anything that knows a
+folder, a bucket or an engine. The contract suite in `stock_assets_tests/contracts` runs on every implementation.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+import dagster as dg
+import pyarrow as pa
+
+from stock_assets.errors import Outcome
+from stock_assets.sql import Name
+from stock_assets.tables import Table
+
+
+class Objects(ABC):
+    """Immutable bytes under keys such as `raw/daily_prices/ingest_date=2012-03-01/...`."""
+
+    @abstractmethod
+    def put(self, key: str, body: bytes) -> None:
+        """Store a new object, all of it or nothing.
+
+        Raises:
+            ObjectExists: there already is one under this key.
+        """
+
+    @abstractmethod
+    def get(self, key: str) -> bytes:
+        """Read an object.
+
+        Raises:
+            KeyError: there is none under this key.
+        """
+
+    @abstractmethod
+    def list(self, prefix: str) -> list[str]:
+        """List the keys below a prefix that ends with `/`, sorted."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens if there is none."""
+
+    @abstractmethod
+    def uri(self, key: str) -> str:
+        """Give the address under which the home's SQL engine knows the object."""
+
+
+class FetchKind(StrEnum):
+    """What was asked of the source."""
+
+    PRICES = "daily_prices"
+    SPLITS = "splits"
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """One request to a source and how it ended.
+
+    Attributes:
+        symbol: ticker asked for.
+        kind: what was asked.
+        fetched_at: when the answer arrived, aware, UTC.
+        outcome: how it ended.
+        payload: key of the stored answer, or empty if none arrived.
+        first_session: earliest session in the answer.
+        last_session: latest session in the answer.
+        holes: sessions between the two that the answer lacks.
+        content_hash: SHA-256 of the body, hexadecimal.
+        calls: calls charged for it.
+        detail: one line for people; never holds a secret.
+    """
+
+    symbol: str
+    kind: FetchKind
+    fetched_at: datetime
+    outcome: Outcome
+    payload: str = ""
+    first_session: date | None = None
+    last_session: date | None = None
+    holes: tuple[date, ...] = ()
+    content_hash: str = ""
+    calls: int = 0
+    detail: str = ""
+
+    def holds(self, session: date) -> bool:
+        """Tell whether the answer has a bar of that session."""
+        return (
+            self.first_session is not None
+            and self.last_session is not None
+            and self.first_session <= session <= self.last_session
+            and session not in self.holes
+        )
+
+
+class FetchLedger(ABC):
+    """Every request ever made, newest first."""
+
+    @abstractmethod
+    def record(self, fetch: Fetch) -> None:
+        """Add one request; it survives the process from then on."""
+
+    @abstractmethod
+    def fetches(self, kind: FetchKind, *, symbol: str | None = None, outcome: Outcome | None = None) -> list[Fetch]:
+        """List requests, newest first, of one symbol or of all, with one outcome or with any."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One committed version of a published table.
+
+    Attributes:
+        snapshot_id: Iceberg's id.
+        committed_at: aware, UTC.
+        rows: rows in the whole table.
+        properties: what the publishing load wrote about itself.
+        is_current: readers see this version now.
+    """
+
+    snapshot_id: int
+    committed_at: datetime
+    rows: int
+    properties: Mapping[str, str]
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What publishing one table did; `added` and `removed` are rows, a changed row counts in both."""
+
+    snapshot_id: int | None
+    added: int
+    removed: int
+
+    @property
+    def changed(self) -> bool:
+        """Whether a new snapshot was committed."""
+        return bool(self.added or self.removed)
+
+
+class SqlSession(ABC):
+    """One step's connection: SQL over one load's staging tables, and one version of the published tables.
+
+    All published tables are read as they were when the session was opened, and `replace_range` commits only if
+    they still are.
+    """
+
+    @abstractmethod
+    def name(self, table: Table) -> Name:
+        """Give the SQL name of a staging table of this load, or of a published table."""
+
+    @abstractmethod
+    def actual_columns(self) -> Name:
+        """Give the relation (table_name, column_name, data_type) of what is really stored for this load."""
+
+    @abstractmethod
+    def register(self, relation: str, rows: pa.Table) -> Name:
+        """Make a small table known under a name, for this session only."""
+
+    @abstractmethod
+    def register_payloads(self, uris: Sequence[str]) -> Name:
+        """Make stored price answers known as one relation of text columns, with their address in `"$path"`."""
+
+    @abstractmethod
+    def create_view(self, name: str, select: str) -> Name:
+        """Make `published.<name>` a view of a SELECT in the Athena dialect."""
+
+    @abstractmethod
+    def query(self, select: str) -> pa.Table:
+        """Run a SELECT in the Athena dialect.
+
+        Raises:
+            QueryFailed: the engine refused it.
+        """
+
+    @abstractmethod
+    def stage(self, table: Table, select: str) -> int:
+        """Make a staging table of this load from a SELECT, replacing an earlier one; give its number of rows."""
+
+    @abstractmethod
+    def base(self, table: Table) -> int | None:
+        """Give the snapshot of a published table that this session reads, or None before the first."""
+
+    @abstractmethod
+    def replace_range(
+        self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
+    ) -> int:
+        """Make the rows of `[first, last]` of a published table equal to a staging table, in one commit.
+
+        Returns:
+            the id of the new snapshot.
+
+        Raises:
+            ConcurrentPublish: another writer changed the table since this session was opened.
+        """
+
+
+class Warehouse(ABC):
+    """The tables of a home."""
+
+    @abstractmethod
+    def open(self, load_id: str = "") -> AbstractContextManager[SqlSession]:
+        """Open a session on the current version of the published tables and on the staging tables of a load."""
+
+    @abstractmethod
+    def history(self, table: Table) -> list[Snapshot]:
+        """List the versions of a published table, newest first."""
+
+    @abstractmethod
+    def rollback(self, table: Table, snapshot_id: int) -> None:
+        """Make an earlier (or later) version of a published table the one that readers see.
+
+        Raises:
+            UnknownSnapshot: the table has no such version.
+        """
+
+    @abstractmethod
+    def location(self, table: Table) -> str:
+        """Give the address of a published table, for people."""
+
+    @abstractmethod
+    def drop_staging(self, load_id: str) -> None:
+        """Remove the staging tables of a load; nothing happens if there are none."""
+
+
+class Home(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]  # the base resolves its own type argument
+    """One place to run in: the three things above, made from settings."""
+
+    @property
+    @abstractmethod
+    def objects(self) -> Objects:
+        """Raw answers and load manifests."""
+
+    @property
+    @abstractmethod
+    def ledger(self) -> FetchLedger:
+        """What was asked of the source."""
+
+    @property
+    @abstractmethod
+    def warehouse(self) -> Warehouse:
+        """Staged and published tables."""

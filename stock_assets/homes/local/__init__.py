@@ -1,0 +1,34 @@
+"""One machine, no account: a folder of files, SQLite, DuckDB in memory, and Iceberg tables by pyiceberg."""
+
+from functools import cached_property
+from pathlib import Path
+
+from stock_assets.homes.interfaces import FetchLedger, Home, Objects, Warehouse
+from stock_assets.homes.local.ledger import SqliteLedger
+from stock_assets.homes.local.objects import FolderObjects
+from stock_assets.homes.local.warehouse import DuckDbWarehouse
+
+
+class LocalHome(Home):
+    """Everything below one folder.
+
+    Attributes:
+        root: the folder; made when first written to. Iceberg keeps absolute addresses, so it must not be moved.
+    """
+
+    root: str
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Files under the folder."""
+        return FolderObjects(Path(self.root))
+
+    @cached_property
+    def ledger(self) -> FetchLedger:
+        """One SQLite file."""
+        return SqliteLedger(Path(self.root) / "ledger.db")
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """Parquet files: `staged/` for loads, `published/` for Iceberg tables."""
+        return DuckDbWarehouse(Path(self.root))

@@ -1,0 +1,190 @@
+"""Published tables as Iceberg tables in a local catalog: create, evolve, replace a range, look back.
+
+Belongs here: every call of pyiceberg. Does not belong here: SQL.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, LessThanOrEqual
+
+# The public `Table.overwrite` writes a delete and an append: two snapshots, and a reader or a rollback that lands on
+# the first sees a hole. Only the private writer below lets both happen in one snapshot.
+from pyiceberg.io.pyarrow import _dataframe_to_data_files
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.sorting import SortField, SortOrder
+from pyiceberg.transforms import IdentityTransform, YearTransform
+from pyiceberg.types import (
+    BooleanType,
+    DateType,
+    DoubleType,
+    LongType,
+    NestedField,
+    PrimitiveType,
+    StringType,
+    TimestampType,
+)
+
+from stock_assets.errors import ConcurrentPublish, UnknownSnapshot
+from stock_assets.homes.interfaces import Snapshot
+from stock_assets.tables import ColumnType, Table
+
+PROPERTY_PREFIX = "stock_assets."
+_PARTITION_FIELD_ID = 1000
+_TYPES: dict[ColumnType, PrimitiveType] = {
+    ColumnType.TEXT: StringType(),
+    ColumnType.DATE: DateType(),
+    ColumnType.DOUBLE: DoubleType(),
+    ColumnType.INTEGER: LongType(),
+    ColumnType.BOOLEAN: BooleanType(),
+    ColumnType.TIMESTAMP: TimestampType(),
+}
+_TABLE_PROPERTIES = {
+    # pyiceberg would retry a conflict by itself wherever the files do not overlap; but the metrics of a load depend
+    # on published rows outside its range, so after any other commit the load must be staged again.
+    "commit.retry.num-retries": "0",
+    "write.parquet.compression-codec": "zstd",
+    "write.metadata.previous-versions-max": "100",
+}
+
+
+def load(root: Path, table: Table) -> IcebergTable:
+    """Load the current version of a table; create it, or add columns its contract gained, where needed."""
+    catalog = _catalog(root)
+    identifier = (table.schema, table.name)
+    try:
+        stored = catalog.load_table(identifier)
+    except NoSuchTableError:
+        catalog.create_namespace_if_not_exists(table.schema)
+        stored = _create(catalog, table)
+    known = {field.name for field in stored.schema().fields}
+    added = [column for column in table.columns if column.name not in known]
+    if added:
+        with stored.update_schema() as update:
+            for column in added:
+                update.add_column(column.name, _TYPES[column.type], doc=column.description)
+    return stored
+
+
+def data_files(stored: IcebergTable) -> list[str]:
+    """List the paths of the Parquet files of the loaded snapshot."""
+    return [unquote(urlparse(task.file.file_path).path) for task in stored.scan().plan_files()]
+
+
+def replace_range(
+    stored: IcebergTable, rows: pa.Table, *, first: date, last: date, properties: Mapping[str, str]
+) -> int:
+    """Make the rows of `[first, last]` equal to `rows`, in one snapshot on top of the loaded one.
+
+    The files of every year the range touches are written anew, one a year, sorted: a publish leaves no small files.
+
+    Raises:
+        ConcurrentPublish: the table has a newer snapshot than the loaded one.
+    """
+    years = And(*_between(date(first.year, 1, 1), date(last.year, 12, 31)))
+    scan = stored.scan(row_filter=years)
+    replaced = [task.file for task in scan.plan_files()]
+    present = scan.to_arrow().cast(rows.schema)
+    inside = pc.and_(
+        pc.greater_equal(present["trade_date"], pa.scalar(first)),
+        pc.less_equal(present["trade_date"], pa.scalar(last)),
+    )
+    merged = pa.concat_tables([present.filter(pc.invert(inside)), rows])
+    merged = merged.sort_by([("symbol", "ascending"), ("trade_date", "ascending")])
+    try:
+        with stored.transaction() as transaction:
+            update = transaction.update_snapshot(
+                snapshot_properties={PROPERTY_PREFIX + key: value for key, value in properties.items()}
+            )
+            with update.overwrite() as snapshot:
+                snapshot.delete_by_predicate(years)
+                for file in replaced:
+                    snapshot.delete_data_file(file)
+                for file in _dataframe_to_data_files(transaction.table_metadata, merged, stored.io):
+                    snapshot.append_data_file(file)
+    except CommitFailedException as error:
+        raise ConcurrentPublish(
+            f"{'.'.join(stored.name())} changed while [{first}, {last}] was being published; stage and publish again"
+        ) from error
+    current = stored.current_snapshot()
+    if current is None:
+        raise RuntimeError("a committed Iceberg table has a current snapshot")
+    return current.snapshot_id
+
+
+def history(stored: IcebergTable) -> list[Snapshot]:
+    """List the snapshots, newest first."""
+    current = stored.current_snapshot()
+    return [
+        Snapshot(
+            snapshot_id=snapshot.snapshot_id,
+            committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
+            rows=int(snapshot.summary["total-records"] or 0) if snapshot.summary else 0,
+            properties=_own_properties(snapshot.summary.additional_properties if snapshot.summary else {}),
+            is_current=current is not None and snapshot.snapshot_id == current.snapshot_id,
+        )
+        for snapshot in sorted(stored.snapshots(), key=lambda snapshot: snapshot.sequence_number or 0, reverse=True)
+    ]
+
+
+def rollback(stored: IcebergTable, snapshot_id: int) -> None:
+    """Make a snapshot the current one.
+
+    Raises:
+        UnknownSnapshot: the table has none with this id.
+    """
+    if stored.metadata.snapshot_by_id(snapshot_id) is None:
+        known = ", ".join(str(snapshot.snapshot_id) for snapshot in stored.snapshots()) or "none"
+        raise UnknownSnapshot(f"{'.'.join(stored.name())} has no snapshot {snapshot_id}; it has: {known}")
+    stored.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
+
+
+def _catalog(root: Path) -> Catalog:
+    root.mkdir(parents=True, exist_ok=True)
+    return SqlCatalog(
+        "local",
+        uri=f"sqlite:///{root / 'catalog.db'}?timeout=30",
+        # Not as_uri(): pyiceberg does not decode percent signs again, so a folder with a space would split in two.
+        warehouse=f"file://{root}",
+    )
+
+
+def _create(catalog: Catalog, table: Table) -> IcebergTable:
+    fields = [
+        NestedField(number, column.name, _TYPES[column.type], required=column.required, doc=column.description)
+        for number, column in enumerate(table.columns, start=1)
+    ]
+    ids = {field.name: field.field_id for field in fields}
+    try:
+        return catalog.create_table(
+            (table.schema, table.name),
+            schema=Schema(*fields, identifier_field_ids=[ids[name] for name in table.grain]),
+            location=f"{catalog.properties['warehouse']}/{table.schema}/{table.name}",
+            partition_spec=PartitionSpec(
+                PartitionField(ids["trade_date"], _PARTITION_FIELD_ID, YearTransform(), "trade_year")
+            ),
+            sort_order=SortOrder(*(SortField(ids[name], IdentityTransform()) for name in ("symbol", "trade_date"))),
+            properties={**_TABLE_PROPERTIES, "comment": table.description},
+        )
+    except TableAlreadyExistsError:
+        # Another process was faster.
+        return catalog.load_table((table.schema, table.name))
+
+
+def _between(first: date, last: date) -> tuple[BooleanExpression, BooleanExpression]:
+    return GreaterThanOrEqual(term="trade_date", value=first), LessThanOrEqual(term="trade_date", value=last)
+
+
+def _own_properties(properties: Mapping[str, str]) -> dict[str, str]:
+    return {
+        key.removeprefix(PROPERTY_PREFIX): value for key, value in properties.items() if key.startswith(PROPERTY_PREFIX)
+    }

@@ -1,0 +1,58 @@
+"""Objects as files below a folder."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from stock_assets.errors import ObjectExists
+from stock_assets.homes.interfaces import Objects
+
+
+class FolderObjects(Objects):
+    """Immutable files; a reader sees a whole file or none, also after a kill."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write beside the target, then link: a link, unlike a rename, refuses to replace."""
+        target = self._path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".partial-") as partial:
+            partial.write(body)
+            partial.flush()
+            os.fsync(partial.fileno())
+            try:
+                os.link(partial.name, target)
+            except FileExistsError as error:
+                raise ObjectExists(f"{key} is already stored; stored answers are never replaced") from error
+
+    def get(self, key: str) -> bytes:
+        """Read the file."""
+        try:
+            return self._path(key).read_bytes()
+        except FileNotFoundError as error:
+            raise KeyError(key) from error
+
+    def list(self, prefix: str) -> list[str]:
+        """Walk the folder."""
+        folder = self._path(prefix)
+        return sorted(
+            path.relative_to(self._root).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and not path.name.startswith(".partial-")
+        )
+
+    def delete(self, key: str) -> None:
+        """Unlink the file."""
+        self._path(key).unlink(missing_ok=True)
+
+    def uri(self, key: str) -> str:
+        """Give the absolute path."""
+        return str(self._path(key))
+
+    def _path(self, key: str) -> Path:
+        path = self._root / key
+        if ".." in path.parts:
+            raise ValueError(f"not an object key: {key!r}")
+        return path

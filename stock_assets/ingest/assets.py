@@ -1,0 +1,113 @@
+"""The assets `raw/daily_prices` and `raw/splits`.
+
+Belongs here: what Dagster knows of them. Does not belong here: asking and keeping (`fetch`).
+"""
+
+import dagster as dg
+
+from stock_assets.errors import NothingFetched, Outcome
+from stock_assets.homes.interfaces import Home
+from stock_assets.ingest.fetch import SymbolResult, fetch_prices, fetch_splits, known_splits, splits_by_symbol
+from stock_assets.ingest.source import DAILY_HEADER, PriceSource
+from stock_assets.markdown import markdown_table
+from stock_assets.sessions import partition_sessions
+from stock_assets.universe import Universe
+
+RAW_PRICES = dg.AssetKey(["raw", "daily_prices"])
+RAW_SPLITS = dg.AssetKey(["raw", "splits"])
+GROUP = "ingest"
+
+_RAW_COLUMNS = dg.TableSchema(
+    columns=[dg.TableColumn(name, "varchar", description=f"{name}, as the vendor wrote it") for name in DAILY_HEADER]
+)
+
+
+def raw_assets(
+    universe: Universe, partitions: dg.PartitionsDefinition[str], *, owners: list[str]
+) -> list[dg.AssetsDefinition]:
+    """Make both assets for a universe."""
+
+    @dg.asset(
+        key=RAW_PRICES,
+        group_name=GROUP,
+        kinds={"python", "csv"},
+        owners=owners,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool="vendor_api",
+        metadata={"dagster/column_schema": _RAW_COLUMNS},
+        description=(
+            "The source's answers, byte for byte, one file per symbol and fetch under "
+            "`raw/daily_prices/ingest_date=.../<fetch time>/<SYMBOL>.csv`. At most one request per symbol and run; "
+            "none for sessions that a stored answer already holds."
+        ),
+    )
+    def raw_daily_prices(
+        context: dg.AssetExecutionContext, home: Home, source: PriceSource
+    ) -> dg.MaterializeResult[None]:
+        sessions = partition_sessions(context.partition_keys)
+        results = fetch_prices(home, source, universe, sessions)
+        for result in results:
+            log = context.log.info if result.outcome is Outcome.OK else context.log.warning
+            log(f"{result.symbol}: {result.outcome}, {result.detail}")
+        _refuse_if_nothing(results)
+        missing = [result for result in results if result.missing]
+        return dg.MaterializeResult(
+            metadata={
+                "source": source.label,
+                "symbols": sum(bool(result.wanted) for result in results),
+                "sessions": len(sessions),
+                "symbols missing": ", ".join(result.symbol for result in missing) or "none",
+                "calls": sum(result.calls for result in results),
+                "dagster/uri": home.objects.uri("raw/daily_prices"),
+                "outcomes": dg.MetadataValue.md(markdown_table([_shown(result) for result in results])),
+            }
+        )
+
+    @dg.asset(
+        key=RAW_SPLITS,
+        group_name=GROUP,
+        kinds={"python", "json"},
+        owners=owners,
+        pool="vendor_api",
+        description=(
+            "Split events per symbol (ex-date, ratio), as the source knows them now; a changed answer is kept beside "
+            "the earlier ones under `raw/splits/`. Prices are as traded, so staging needs them to compare sessions."
+        ),
+    )
+    def raw_splits(context: dg.AssetExecutionContext, home: Home, source: PriceSource) -> dg.MaterializeResult[None]:
+        failures = fetch_splits(home, source, universe)
+        for reason in failures.values():
+            context.log.warning(reason)
+        rows = splits_by_symbol(known_splits(home, source))
+        return dg.MaterializeResult(
+            metadata={
+                "source": source.label,
+                "dagster/row_count": len(rows),
+                "symbols missing": ", ".join(failures) or "none",
+                "dagster/uri": home.objects.uri("raw/splits"),
+                "splits": dg.MetadataValue.md(markdown_table(rows)),
+            }
+        )
+
+    return [raw_daily_prices, raw_splits]
+
+
+def _refuse_if_nothing(results: list[SymbolResult]) -> None:
+    wanted = [result for result in results if result.wanted]
+    if wanted and all(len(result.missing) == len(result.wanted) for result in wanted):
+        reasons = "; ".join(f"{result.symbol}: {result.outcome}, {result.detail}" for result in wanted[:5])
+        raise NothingFetched(
+            f"raw/daily_prices: no symbol could be had for {wanted[0].wanted[0]} to {wanted[0].wanted[-1]}. {reasons}"
+        )
+
+
+def _shown(result: SymbolResult) -> dict[str, object]:
+    return {
+        "symbol": result.symbol,
+        "outcome": result.outcome,
+        "sessions wanted": len(result.wanted),
+        "missing": len(result.missing),
+        "calls": result.calls,
+        "detail": result.detail,
+    }

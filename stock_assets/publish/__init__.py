@@ -1,0 +1,1 @@
+"""Commits audited loads, and nothing else."""

@@ -1,0 +1,108 @@
+"""Runs of the job, started from the command line in this process, with every event on the Dagster instance.
+
+Belongs here: the instance of the local home and following a run. Does not belong here: printing (`cli`), what a run
+does.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import as_file
+from uuid import uuid4
+
+import dagster as dg
+
+from stock_assets.automation import JOB_NAME
+from stock_assets.build import build_definitions
+from stock_assets.settings import Settings
+from stock_assets.sql import bundled
+
+INSTANCE_FILE = "dagster.yaml"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        run_id: Dagster's id.
+        success: every step succeeded.
+        failures: messages of the failed steps.
+        findings: checks that found bad rows, blocking or not.
+        changed_tables: published tables that got a new snapshot.
+    """
+
+    run_id: str
+    success: bool
+    failures: tuple[str, ...]
+    findings: tuple[dg.AssetCheckEvaluation, ...]
+    changed_tables: tuple[str, ...]
+
+
+@contextmanager
+def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Open the Dagster instance, with the configuration of the local home if it has none yet."""
+    folder = settings.instance_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / INSTANCE_FILE).exists():
+        with as_file(bundled("infra/local").joinpath(INSTANCE_FILE)) as file:
+            shutil.copyfile(file, folder / INSTANCE_FILE)
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        yield instance
+
+
+def run_sessions(
+    settings: Settings, first: date, last: date, *, on_event: Callable[[dg.DagsterEvent], None]
+) -> RunResult:
+    """Run the whole path for the sessions from `first` to `last` and wait for it.
+
+    Args:
+        settings: what the environment says.
+        first: first session, itself one.
+        last: last session, itself one.
+        on_event: called with every event of the run, from this thread.
+    """
+    run_id = str(uuid4())
+    job = build_definitions(settings).resolve_job_def(JOB_NAME)
+    with local_instance(settings) as instance:
+        instance.add_event_listener(run_id, lambda entry: _pass_on(entry, on_event))
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={
+                "dagster/asset_partition_range_start": first.isoformat(),
+                "dagster/asset_partition_range_end": last.isoformat(),
+            },
+            raise_on_error=False,
+        )
+    return RunResult(
+        run_id=run_id,
+        success=result.success,
+        failures=tuple(_failure(event) for event in result.all_events if event.is_step_failure),
+        findings=tuple(check for check in result.get_asset_check_evaluations() if not check.passed),
+        changed_tables=tuple(sorted({table for event in result.all_events for table in _changed_table(event)})),
+    )
+
+
+def _failure(event: dg.DagsterEvent) -> str:
+    """Give the message of the error at the root of a failed step."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else f"{event.step_key} failed"
+
+
+def _changed_table(event: dg.DagsterEvent) -> list[str]:
+    if not event.is_step_materialization:
+        return []
+    materialization = event.step_materialization_data.materialization
+    changed = materialization.metadata.get("changed")
+    return [".".join(materialization.asset_key.path)] if changed is not None and changed.value is True else []
+
+
+def _pass_on(entry: dg.EventLogEntry, on_event: Callable[[dg.DagsterEvent], None]) -> None:
+    if entry.dagster_event is not None:
+        on_event(entry.dagster_event)

@@ -1,0 +1,1 @@
+"""Reads what was published: queries, summaries, and the command line's tables."""

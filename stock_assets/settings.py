@@ -1,0 +1,103 @@
+"""The only reader of the environment.
+
+Belongs here: every setting, its default, its unit, and which combinations are refused. Does not belong here:
+building anything of them (`build`). The API key is not a setting: it is a Dagster `EnvVar`, resolved when a run
+starts, so that it is never part of a definition.
+"""
+
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, HttpUrl, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stock_assets.errors import SettingsError
+from stock_assets.sessions import CALENDAR_START
+
+API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
+_PREFIX = "STOCK_ASSETS_"
+
+
+class SourceName(StrEnum):
+    """Where prices come from."""
+
+    RECORDED = "recorded"
+    ALPHA_VANTAGE = "alpha_vantage"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, by variables named `STOCK_ASSETS_` and the field's name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    source: SourceName = Field(
+        default=SourceName.RECORDED,
+        description="`recorded`: a sample of real prices, no key needed. `alpha_vantage`: the live API.",
+    )
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="Folder of everything the local home keeps; each source has its own folder inside.",
+    )
+    universe: Path | None = Field(
+        default=None,
+        description="CSV file of symbols; default: the five recorded ones, or 20 semiconductor stocks when live.",
+    )
+    first_session: date = Field(
+        default=date(2000, 3, 1),
+        ge=CALENDAR_START,
+        description="First session with a partition.",
+    )
+    min_coverage: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of the listed symbols that must have a bar in each session, else nothing is published.",
+    )
+    max_quarantined_share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Share of a session's symbols that may be quarantined; above it nothing is published.",
+    )
+    staging_retention_days: int = Field(
+        default=7,
+        ge=1,
+        description="Days after which the staging tables of a load are dropped.",
+    )
+    alpha_vantage_base_url: HttpUrl = Field(
+        default=HttpUrl("https://www.alphavantage.co"),
+        description="Where the live client asks; point it at a look-alike server to try it without a key.",
+    )
+
+    dagster_home: Path | None = Field(
+        default=None,
+        validation_alias="DAGSTER_HOME",
+        description="Dagster's own folder (runs, events); default: `dagster_home` inside the source's folder.",
+    )
+
+    @property
+    def instance_dir(self) -> Path:
+        """Folder of the Dagster instance."""
+        return (self.dagster_home or self.root / "dagster_home").absolute()
+
+    @property
+    def root(self) -> Path:
+        """Folder of the local home: data of different sources never mix."""
+        return (self.data_dir / self.source.value).absolute()
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            SettingsError: a value is unusable; the message names the variable and what it takes.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{_PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()
+            )
+            raise SettingsError(f"unusable settings: {problems}") from error

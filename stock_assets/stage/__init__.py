@@ -1,0 +1,1 @@
+"""Typed rows with metrics: one load at a time, read by audit and publish only."""

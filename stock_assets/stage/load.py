@@ -1,0 +1,112 @@
+"""A load: the sessions one run stages, audits and publishes together, and the note that it is staged.
+
+Belongs here: what identifies a load, and finding the newest one for some sessions. Does not belong here: its rows
+(`staging`).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from stock_assets.errors import NothingStaged
+from stock_assets.homes.interfaces import Home, Objects
+
+_FOLDER = "staged/loads"
+
+
+@dataclass(frozen=True)
+class Load:
+    """One staged load.
+
+    Attributes:
+        load_id: unique for every attempt; names the staging tables.
+        start_date: first session asked for.
+        end_date: last session asked for.
+        first_date: first day whose published rows are replaced (earlier than start_date after a late split).
+        last_date: last day whose published rows are replaced: their look-back reaches into the sessions asked for.
+        base_snapshot: version of published.daily_prices that the look-back read; None before the first.
+        rows: rows staged.
+        quarantined: bars quarantined.
+        payloads: keys of the stored answers the bars come from.
+        staged_at: aware, UTC.
+    """
+
+    load_id: str
+    start_date: date
+    end_date: date
+    first_date: date
+    last_date: date
+    base_snapshot: int | None
+    rows: int
+    quarantined: int
+    payloads: tuple[str, ...]
+    staged_at: datetime
+
+
+def new_load_id(staged_at: datetime) -> str:
+    """Make an id that sorts by time and never repeats: microseconds tell attempts apart."""
+    return f"load_{staged_at:%Y%m%dt%H%M%S%f}"
+
+
+def remember(home: Home, load: Load) -> None:
+    """Note that the load's staging tables are complete; written last, so that a killed load is never found."""
+    home.objects.put(_key(load), json.dumps(asdict(load), default=str, indent=1).encode())
+
+
+def newest(home: Home, sessions: Sequence[date]) -> Load:
+    """Find the newest load of exactly these sessions.
+
+    Raises:
+        NothingStaged: there is none.
+    """
+    start, end = min(sessions), max(sessions)
+    keys = home.objects.list(f"{_FOLDER}/{start}_{end}/")
+    if not keys:
+        raise NothingStaged(
+            f"no staged load of the sessions {start} to {end}; materialize staged/daily_prices for exactly these first"
+        )
+    return _read(home.objects, keys[-1])
+
+
+def newest_of_all(home: Home) -> Load:
+    """Find the newest load of any sessions.
+
+    Raises:
+        NothingStaged: there is none.
+    """
+    keys = sorted(home.objects.list(f"{_FOLDER}/"), key=lambda key: key.rpartition("/")[2])
+    if not keys:
+        raise NothingStaged("nothing is staged; materialize staged/daily_prices first")
+    return _read(home.objects, keys[-1])
+
+
+def drop_old(home: Home, *, older_than: timedelta, now: datetime) -> int:
+    """Drop the staging tables and notes of old loads; give how many."""
+    limit = new_load_id(now.astimezone(UTC) - older_than)
+    old = [key for key in home.objects.list(f"{_FOLDER}/") if _load_id(key) < limit]
+    for key in old:
+        home.objects.delete(key)
+        home.warehouse.drop_staging(_load_id(key))
+    return len(old)
+
+
+def _key(load: Load) -> str:
+    return f"{_FOLDER}/{load.start_date}_{load.end_date}/{load.load_id}.json"
+
+
+def _load_id(key: str) -> str:
+    return key.rpartition("/")[2].removesuffix(".json")
+
+
+def _read(objects: Objects, key: str) -> Load:
+    stored = json.loads(objects.get(key))
+    dates = {name: date.fromisoformat(stored[name]) for name in ("start_date", "end_date", "first_date", "last_date")}
+    return Load(
+        **{
+            **stored,
+            **dates,
+            "payloads": tuple(stored["payloads"]),
+            "staged_at": datetime.fromisoformat(stored["staged_at"]),
+        }
+    )

@@ -1,0 +1,80 @@
+"""Stages a load: chooses the answers, binds the SQL under `sql/stage`, makes the three staging tables.
+
+Belongs here: the order of the statements and the range a load replaces. Does not belong here: how a column is
+computed (the SQL), what makes a bar bad (`sql/audit/row`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+from stock_assets.audit.audits import AuditKind, audits
+from stock_assets.errors import NothingStaged
+from stock_assets.homes.interfaces import Home, SqlSession
+from stock_assets.ingest.fetch import known_splits, payloads_for
+from stock_assets.ingest.source import PriceSource
+from stock_assets.ingest.splits import split_table
+from stock_assets.sessions import sessions_between
+from stock_assets.sql import Fragment, SqlValue, statement
+from stock_assets.stage.inputs import LOOKBACK_DAYS, Limits, inputs
+from stock_assets.stage.load import Load, new_load_id, remember
+from stock_assets.tables import DAILY_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
+from stock_assets.universe import Universe
+
+
+def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequence[date], *, limits: Limits) -> Load:
+    """Make the staging tables of a load over these sessions.
+
+    Raises:
+        NothingStaged: no stored answer holds any of the sessions.
+    """
+    staged_at = datetime.now(UTC)
+    start, end = min(sessions), max(sessions)
+    # Every session between the two, not only those asked for: the range is replaced as a whole.
+    payloads = payloads_for(home, sessions_between(start, end))
+    if not payloads:
+        raise NothingStaged(
+            f"staged/daily_prices: no stored answer holds a session from {start} to {end}; "
+            "materialize raw/daily_prices for them first"
+        )
+    load_id = new_load_id(staged_at)
+    with home.warehouse.open(load_id) as sql:
+        base: dict[str, SqlValue] = {"splits": sql.register("splits", split_table(known_splits(home, source)))}
+        first, last = _range_to_replace(sql, base, start, end)
+        load = Load(
+            load_id=load_id,
+            start_date=start,
+            end_date=end,
+            first_date=first,
+            last_date=last,
+            base_snapshot=sql.base(DAILY_PRICES),
+            rows=0,
+            quarantined=0,
+            payloads=tuple(fetch.payload for fetch in payloads),
+            staged_at=staged_at,
+        )
+        values = base | inputs(home, sql, universe, load, limits=limits, payloads=payloads)
+        sql.stage(TYPED_PRICES, statement("stage/typed_prices.sql").bind(values))
+        row_failures = {"row_failures": Fragment(_row_failures(values))}
+        quarantined = sql.stage(
+            STAGED_QUARANTINE, statement("stage/quarantined_prices.sql").bind(values | row_failures)
+        )
+        rows = sql.stage(STAGED_PRICES, statement("stage/daily_prices.sql").bind(values))
+    load = replace(load, rows=rows, quarantined=quarantined)
+    remember(home, load)
+    return load
+
+
+def _range_to_replace(sql: SqlSession, base: dict[str, SqlValue], start: date, end: date) -> tuple[date, date]:
+    """Widen the sessions asked for by what looks back into them, and by rows whose split factor is out of date."""
+    values = base | {"published_prices": sql.name(DAILY_PRICES)}
+    stale = sql.query(statement("stage/stale_splits.sql").bind(values)).to_pylist()[0]
+    return (
+        min(start, stale["first_stale"] or start),
+        max(end + timedelta(days=LOOKBACK_DAYS), stale["last_stale"] or end),
+    )
+
+
+def _row_failures(values: dict[str, SqlValue]) -> str:
+    parts = [audit.named(values) for audit in audits() if audit.kind is AuditKind.ROW]
+    return "\nUNION ALL\n".join(parts)
