@@ -3,6 +3,7 @@
 Belongs here: wiring. Does not belong here: reading the environment (`settings`), or any behaviour.
 """
 
+import warnings
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib.resources import files
@@ -38,6 +39,9 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
     Raises:
         SettingsError: the settings do not fit each other.
     """
+    # Backfill policies and checks of several results carry these marks; the version range in pyproject.toml is pinned.
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     source = build_source(settings)
     universe = build_universe(settings)
     limits = build_limits(settings)

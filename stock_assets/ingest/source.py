@@ -153,12 +153,18 @@ def parse_splits(body: bytes, symbol: str) -> list[Split]:
 def _session(fields: Sequence[str], number: int, symbol: str) -> date:
     if len(fields) != len(DAILY_HEADER):
         raise MalformedPayload(f"line {number} has {len(fields)} fields, not {len(DAILY_HEADER)}", symbol=symbol)
+    # fromisoformat alone would also take 20120301 and 2012-W09-4.
+    day = _date(fields[0]) if _DATE.fullmatch(fields[0]) else None
+    if day is None:
+        raise MalformedPayload(f"line {number} begins with {_shown(fields[0])!r}, not a date", symbol=symbol)
+    return day
+
+
+def _date(text: str) -> date | None:
     try:
-        if not _DATE.fullmatch(fields[0]):
-            raise ValueError(fields[0])
-        return date.fromisoformat(fields[0])
-    except ValueError as error:
-        raise MalformedPayload(f"line {number} begins with {_shown(fields[0])!r}, not a date", symbol=symbol) from error
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _shown(text: str) -> str:

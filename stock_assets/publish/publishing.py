@@ -78,7 +78,8 @@ def refuse_if_blocked(load: Load, verdicts: Sequence[Verdict]) -> None:
     if not blocking:
         return
     reasons = "; ".join(
-        f"{verdict.audit.name}: {verdict.bad_rows} bad rows, such as {_shown(verdict)} (remedy: {verdict.audit.file.remedy})"
+        f"{verdict.audit.name}: {verdict.bad_rows} bad rows, such as {_shown(verdict)} "
+        f"(remedy: {verdict.audit.file.remedy})"
         for verdict in blocking
     )
     raise AuditRefused(
