@@ -1,0 +1,1 @@
+"""Tests; the folders mirror the package. `contracts` runs one suite on every home, `support` holds the shared edges."""
