@@ -166,7 +166,9 @@ DAILY_PRICES = Table(
         Column(
             "candle_type",
             ColumnType.TEXT,
-            "Shape of the bar: flat, doji, hammer, shooting_star, marubozu, bullish or bearish",
+            "Shape of the bar, the first that fits: flat (high = low), doji (body at most 1/10 of the range), hammer "
+            "(lower wick at least 2 bodies, upper at most 1/2), shooting_star (the reverse), marubozu (body at least "
+            "9/10 of the range), bullish (close > open), bearish",
             required=True,
         ),
         Column("is_market_up", ColumnType.BOOLEAN, "close > open", required=True),

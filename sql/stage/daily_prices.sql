@@ -57,12 +57,22 @@ guarded AS (
         CASE WHEN DATE_DIFF('day', session_7, trade_date) <= ${lookback_days}
              THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
             AS mean_shares_7,
-        ABS(close_price - open_price)                  AS body,
-        high_price - low_price                         AS bar_range,
-        high_price - GREATEST(open_price, close_price) AS upper_wick,
-        LEAST(open_price, close_price) - low_price     AS lower_wick
+        -- As decimals: a body of exactly a tenth of the range would fall on either side of the threshold in doubles.
+        CAST(open_price AS DECIMAL(24, 4))             AS open_dec,
+        CAST(high_price AS DECIMAL(24, 4))             AS high_dec,
+        CAST(low_price AS DECIMAL(24, 4))              AS low_dec,
+        CAST(close_price AS DECIMAL(24, 4))            AS close_dec
     FROM looked_back
     WHERE trade_date BETWEEN ${first_date} AND ${last_date}
+),
+shaped AS (
+    SELECT
+        guarded.*,
+        ABS(close_dec - open_dec)                AS body,
+        high_dec - low_dec                       AS bar_range,
+        high_dec - GREATEST(open_dec, close_dec) AS upper_wick,
+        LEAST(open_dec, close_dec) - low_dec     AS lower_wick
+    FROM guarded
 )
 SELECT
     symbol,
@@ -83,14 +93,14 @@ SELECT
     rolling_avg_5d,
     shares / NULLIF(mean_shares_7, 0E0)                            AS volume_surge_ratio,
     CAST(CASE
-        WHEN bar_range <= 0E0                                           THEN 'flat'
-        WHEN body <= 1E-1 * bar_range                                   THEN 'doji'
-        WHEN lower_wick >= 2E0 * body AND upper_wick <= 5E-1 * body     THEN 'hammer'
-        WHEN upper_wick >= 2E0 * body AND lower_wick <= 5E-1 * body     THEN 'shooting_star'
-        WHEN body >= 9E-1 * bar_range                                   THEN 'marubozu'
-        WHEN close_price > open_price                                   THEN 'bullish'
+        WHEN bar_range <= 0                                         THEN 'flat'
+        WHEN 10 * body <= bar_range                                 THEN 'doji'
+        WHEN lower_wick >= 2 * body AND 2 * upper_wick <= body      THEN 'hammer'
+        WHEN upper_wick >= 2 * body AND 2 * lower_wick <= body      THEN 'shooting_star'
+        WHEN 10 * body >= 9 * bar_range                             THEN 'marubozu'
+        WHEN close_price > open_price                               THEN 'bullish'
         ELSE 'bearish'
     END AS VARCHAR)                                                AS candle_type,
     close_price > open_price                                       AS is_market_up,
     split_factor
-FROM guarded
+FROM shaped
