@@ -71,7 +71,7 @@ def _range_to_replace(sql: SqlSession, base: dict[str, SqlValue], start: date, e
     stale = sql.query(statement("stage/stale_splits.sql").bind(values)).to_pylist()[0]
     return (
         min(start, stale["first_stale"] or start),
-        max(end + timedelta(days=LOOKBACK_DAYS), stale["last_stale"] or end),
+        max(end, stale["last_stale"] or end) + timedelta(days=LOOKBACK_DAYS),
     )
 
 
