@@ -7,10 +7,11 @@ Statements are written once, in the Athena (Trino) dialect, one a file. A file o
 it is for; a line `-- remedy: ...` says what to do about the rows it finds. `${name}` marks what is bound.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -84,18 +85,24 @@ def literal(value: SqlValue) -> str:
     """Write one value as SQL.
 
     Text is safe because a single quote is the only character with a meaning inside a SQL string literal, and it
-    is doubled; neither Trino nor DuckDB knows backslash escapes in plain literals.
+    is doubled; neither Trino nor DuckDB knows backslash escapes in plain literals. Moments are written in UTC.
+
+    Raises:
+        SqlTemplateError: the value has no literal that both engines read alike.
     """
     match value:
         case Name(value=text) | Fragment(text=text):
             return text
         case datetime():
-            return f"TIMESTAMP '{value:%Y-%m-%d %H:%M:%S.%f}'"
+            utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+            return f"TIMESTAMP '{utc.isoformat(' ', 'microseconds')}'"
         case date():
             return f"DATE '{value.isoformat()}'"
         case bool() | int():
             return str(value).upper()
         case float():
+            if not math.isfinite(value):
+                raise SqlTemplateError(f"{value!r} has no SQL literal; look for the division or the cast it came from")
             return f"{value!r}E0" if "e" not in repr(value) else repr(value).upper()
         case str():
             return "'" + value.replace("'", "''") + "'"
