@@ -68,18 +68,23 @@ def read_universe(file: Path | Traversable) -> Universe:
     """
     try:
         text = file.read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"universe file {file} cannot be read ({error}); set STOCK_ASSETS_UNIVERSE") from error
     reader = csv.DictReader(text.splitlines(), strict=True)
-    if tuple(reader.fieldnames or ()) != _COLUMNS:
-        raise SettingsError(f"universe file {file} must begin with the line {','.join(_COLUMNS)}")
-    listings = tuple(_listing(row, f"{file}, line {reader.line_num}") for row in reader)
+    try:
+        if tuple(reader.fieldnames or ()) != _COLUMNS:
+            raise SettingsError(f"universe file {file} must begin with the line {','.join(_COLUMNS)}")
+        listings = tuple(_listing(row, f"{file}, line {reader.line_num}") for row in reader)
+    except csv.Error as error:
+        raise SettingsError(f"{file}, line {reader.line_num}: mend the quotes or commas ({error})") from error
     _refuse_duplicates(listings, file)
     return Universe(listings)
 
 
 def _listing(row: dict[str, str | None], place: str) -> Listing:
     symbol = (row["symbol"] or "").strip()
+    if len(row) > len(_COLUMNS):
+        raise SettingsError(f"{place}: {symbol!r} has more fields than {','.join(_COLUMNS)}; quote a name with a comma")
     if not SYMBOL.fullmatch(symbol):
         raise SettingsError(f"{place}: {symbol!r} is not a symbol (a capital, then up to 9 of A-Z 0-9 . -)")
     try:
