@@ -61,8 +61,8 @@ class RecordedSource(PriceSource):
 
         Raises:
             UnknownSymbol: not one of the recorded five.
-            NotATradingSession: a session asked for is a day on which the exchange was closed.
             NotRecorded: a session asked for lies outside the recording.
+            NotATradingSession: a session asked for is a day on which the exchange was closed.
             NotListed: a session asked for is before the symbol's first one.
         """
         series = _series(symbol)
@@ -86,8 +86,6 @@ class RecordedSource(PriceSource):
 
 
 def _refuse_unavailable(symbol: str, session: date, first: date) -> None:
-    if not is_session(session):
-        raise NotATradingSession(f"{session} is a day on which the exchange was closed", symbol=symbol, session=session)
     if not FIRST_SESSION <= session <= LAST_SESSION:
         raise NotRecorded(
             f"the recorded sample covers {FIRST_SESSION} to {LAST_SESSION}, not {session}; "
@@ -95,6 +93,8 @@ def _refuse_unavailable(symbol: str, session: date, first: date) -> None:
             symbol=symbol,
             session=session,
         )
+    if not is_session(session):
+        raise NotATradingSession(f"{session} is a day on which the exchange was closed", symbol=symbol, session=session)
     if session < first:
         raise NotListed(f"listed since {first}, not yet on {session}", symbol=symbol, session=session)
 
