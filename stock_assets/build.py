@@ -12,6 +12,7 @@ import dagster as dg
 
 from stock_assets.audit.checks import audit_checks
 from stock_assets.automation import daily_job
+from stock_assets.errors import SettingsError
 from stock_assets.homes.interfaces import Home
 from stock_assets.homes.local import LocalHome
 from stock_assets.ingest.alpha_vantage import AlphaVantageSource
@@ -43,6 +44,11 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     source = build_source(settings)
+    if source.last_session and settings.first_session > source.last_session:
+        raise SettingsError(
+            f"STOCK_ASSETS_FIRST_SESSION is {settings.first_session}, but the source {settings.source} ends "
+            f"{source.last_session}; set an earlier session or another STOCK_ASSETS_SOURCE"
+        )
     universe = build_universe(settings)
     limits = build_limits(settings)
     partitions = session_partitions(settings.first_session, source.last_session)
