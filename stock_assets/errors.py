@@ -28,6 +28,7 @@ class Outcome(StrEnum):
 
     OK = "ok"
     LATE = "late"
+    UNOBTAINABLE = "unobtainable"
     THROTTLED = "throttled"
     DAILY_QUOTA = "daily_quota"
     NOT_ENTITLED = "not_entitled"
@@ -48,13 +49,17 @@ class SourceError(StockAssetsError):
     Attributes:
         outcome: what the ledger and the checks record.
         symbol: ticker the request was for.
+        body: what the vendor sent with a refusal, free of secrets, so that it can be kept; empty if nothing.
+        retry_after: seconds the vendor asks to wait before the next request, or None.
     """
 
     outcome: ClassVar[Outcome]
 
-    def __init__(self, message: str, *, symbol: str) -> None:
+    def __init__(self, message: str, *, symbol: str, body: bytes = b"", retry_after: float | None = None) -> None:
         super().__init__(f"{symbol}: {message}")
         self.symbol = symbol
+        self.body = body
+        self.retry_after = retry_after
 
 
 class Throttled(SourceError):

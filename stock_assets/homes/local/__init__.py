@@ -3,7 +3,8 @@
 from functools import cached_property
 from pathlib import Path
 
-from stock_assets.homes.interfaces import FetchLedger, Home, Objects, Warehouse
+from stock_assets.homes.interfaces import CallBudget, FetchLedger, Home, Objects, Warehouse
+from stock_assets.homes.local.budget import SqliteBudget
 from stock_assets.homes.local.ledger import SqliteLedger
 from stock_assets.homes.local.objects import FolderObjects
 from stock_assets.homes.local.warehouse import DuckDbWarehouse
@@ -27,6 +28,11 @@ class LocalHome(Home):
     def ledger(self) -> FetchLedger:
         """One SQLite file."""
         return SqliteLedger(Path(self.root) / "ledger.db")
+
+    @cached_property
+    def budget(self) -> CallBudget:
+        """Two tables in the ledger's file."""
+        return SqliteBudget(Path(self.root) / "ledger.db")
 
     @cached_property
     def warehouse(self) -> Warehouse:

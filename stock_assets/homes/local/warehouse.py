@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -167,6 +168,7 @@ class DuckDbSession(SqlSession):
             raise QueryFailed(f"DuckDB refused a statement: {error}\n{statement}") from error
 
 
+@lru_cache(maxsize=256)
 def transpile(select: str) -> str:
     """Translate one statement from the Athena dialect to DuckDB's.
 

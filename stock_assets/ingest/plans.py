@@ -1,0 +1,52 @@
+"""What the plans of Alpha Vantage allow, as published by the vendor.
+
+Belongs here: the presets. Does not belong here: which plan is used and what overrides it (`settings`).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+QUOTA_DAY_ZONE = "America/New_York"
+"""The zone whose midnight is taken to begin a quota day. The vendor does not say; its own times are New York's.
+
+If it is wrong, nothing is lost: a quota text of the vendor closes the budget for an hour, not for our day.
+"""
+
+
+class Plan(StrEnum):
+    """A plan, named by its price class: the calls a minute it allows."""
+
+    FREE = "free"
+    PREMIUM_75 = "premium_75"
+    PREMIUM_150 = "premium_150"
+    PREMIUM_300 = "premium_300"
+    PREMIUM_600 = "premium_600"
+    PREMIUM_1200 = "premium_1200"
+
+
+@dataclass(frozen=True)
+class PlanTerms:
+    """What one plan allows; None means any number.
+
+    Attributes:
+        per_second: calls in a second; of the paid plans, the burst that evens out their minute.
+        per_minute: calls in a minute.
+        per_day: calls in a quota day.
+        full_history: whether `outputsize=full` (20 years) is part of it; else the latest 100 bars.
+    """
+
+    per_second: int | None
+    per_minute: int | None
+    per_day: int | None
+    full_history: bool
+
+
+PLANS: dict[Plan, PlanTerms] = {
+    # The free plan once had 5 calls a minute; STOCK_ASSETS_CALLS_PER_MINUTE=5 brings that back.
+    Plan.FREE: PlanTerms(per_second=1, per_minute=None, per_day=25, full_history=False),
+    Plan.PREMIUM_75: PlanTerms(per_second=2, per_minute=75, per_day=None, full_history=True),
+    Plan.PREMIUM_150: PlanTerms(per_second=3, per_minute=150, per_day=None, full_history=True),
+    Plan.PREMIUM_300: PlanTerms(per_second=5, per_minute=300, per_day=None, full_history=True),
+    Plan.PREMIUM_600: PlanTerms(per_second=10, per_minute=600, per_day=None, full_history=True),
+    Plan.PREMIUM_1200: PlanTerms(per_second=20, per_minute=1200, per_day=None, full_history=True),
+}
