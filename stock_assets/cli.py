@@ -55,7 +55,7 @@ def backfill(
     _print_findings(result)
     if not result.success:
         for failure in result.failures:
-            _err.print(failure, style="red", markup=False)
+            _err.print(failure, style="red", markup=False, soft_wrap=True)
         raise typer.Exit(code=1)
     if result.changed_tables:
         _out.print(f"Published: {', '.join(result.changed_tables)}.")
@@ -161,7 +161,7 @@ def main() -> None:
     try:
         app()
     except StockAssetsError as error:
-        _err.print(f"{type(error).__name__}: {error}", style="red", markup=False)
+        _err.print(f"{type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
 
 
@@ -187,7 +187,7 @@ def _follow(settings: Settings, sessions: list[date]) -> RunResult:
 def _print_findings(result: RunResult) -> None:
     for check in result.findings:
         style = "red" if check.blocking and check.severity is dg.AssetCheckSeverity.ERROR else "yellow"
-        _err.print(f"{check.check_name}: {check.description}", style=style, markup=False)
+        _err.print(f"{check.check_name}: {check.description}", style=style, markup=False, soft_wrap=True)
 
 
 def _print_summary(settings: Settings) -> None:

@@ -150,6 +150,10 @@ class SessionNotClosed(StockAssetsError):
     transient = True
 
 
+class SessionOutOfRange(StockAssetsError):
+    """A session was requested that the pipeline has no partition for."""
+
+
 class NothingFetched(StockAssetsError):
     """No symbol of the universe could be had for any requested session."""
 

@@ -15,7 +15,9 @@ from uuid import uuid4
 import dagster as dg
 
 from stock_assets.automation import JOB_NAME
-from stock_assets.build import build_definitions
+from stock_assets.build import build_definitions, build_source
+from stock_assets.errors import SessionOutOfRange
+from stock_assets.sessions import session_partitions, sessions_between
 from stock_assets.settings import Settings
 from stock_assets.sql import bundled
 
@@ -63,7 +65,11 @@ def run_sessions(
         first: first session, itself one.
         last: last session, itself one.
         on_event: called with every event of the run, from this thread.
+
+    Raises:
+        SessionOutOfRange: the source, or the settings, have no partition for one of the sessions.
     """
+    _refuse_missing_partitions(settings, first, last)
     run_id = str(uuid4())
     job = build_definitions(settings).resolve_job_def(JOB_NAME)
     with local_instance(settings) as instance:
@@ -85,6 +91,17 @@ def run_sessions(
         findings=tuple(check for check in result.get_asset_check_evaluations() if not check.passed),
         changed_tables=tuple(sorted({table for event in result.all_events for table in _changed_table(event)})),
     )
+
+
+def _refuse_missing_partitions(settings: Settings, first: date, last: date) -> None:
+    source = build_source(settings)
+    known = set(session_partitions(settings.first_session, source.last_session).get_partition_keys())
+    missing = [session for session in sessions_between(first, last) if session.isoformat() not in known]
+    if missing:
+        raise SessionOutOfRange(
+            f"{missing[0]} has no partition; there are {min(known)} to {max(known)} ({source.label}). "
+            "The first one is set by STOCK_ASSETS_FIRST_SESSION, the last one by the source"
+        )
 
 
 def _failure(event: dg.DagsterEvent) -> str:

@@ -1,0 +1,166 @@
+"""The command line, as its users type it."""
+
+import csv
+import io
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from typer.testing import CliRunner
+
+from stock_assets.build import build_home
+from stock_assets.cli import app
+from stock_assets.errors import StockAssetsError, UnknownSnapshot
+from stock_assets.settings import Settings
+from stock_assets.tables import DAILY_PRICES
+
+COLUMNS = "symbol, trade_date, close_price, volume, is_market_up"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
+
+
+class Shell:
+    """Runs commands on one data folder, in this process; `main` as a process of its own."""
+
+    def __init__(self, data: Path) -> None:
+        self.settings = Settings(data_dir=data)
+        self._environment = {"STOCK_ASSETS_DATA_DIR": str(data)}
+
+    def run(self, *arguments: str, code: int = 0) -> Ran:
+        """Run a command and expect its exit code."""
+        done = CliRunner().invoke(app, arguments, env=self._environment)
+        assert done.exit_code == code, f"{done.output}{done.exception!r}"
+        return Ran(done.stdout, done.stderr)
+
+    def invoke(self, *arguments: str) -> None:
+        """Run a command and let its error through."""
+        failure = CliRunner().invoke(app, arguments, env=self._environment).exception
+        assert isinstance(failure, StockAssetsError)
+        raise failure
+
+    def run_process(self, *arguments: str, code: int = 0, **environment: str) -> Ran:
+        """Run a command as its own process."""
+        done = subprocess.run(
+            [sys.executable, "-m", "stock_assets", *arguments],
+            cwd=self.settings.data_dir,
+            env=self._environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return Ran(done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A folder in which two ranges are published."""
+    shell = Shell(tmp_path_factory.mktemp("data"))
+    first = shell.run("backfill", "2013-02-16", "2013-02-22").stdout
+    assert "recorded sample, ends 2013-03-01: 4 sessions, 2013-02-19 to 2013-02-22" in first
+    assert "Published: published.daily_prices." in first
+    shell.run("backfill", "2013-02-25", "2013-03-01")
+    return shell
+
+
+def test_backfill_ends_with_a_table_per_symbol_and_where_it_lies(shell: Shell) -> None:
+    out = shell.run("summary").stdout
+    apple = next(line for line in out.splitlines() if "AAPL" in line)
+    cells = [cell.strip() for cell in apple.strip("│┃ ").split("│")]
+    assert cells[:6] == ["AAPL", "9", "2013-02-19", "2013-03-01", "0", "430.47"]
+    assert str(shell.settings.root / "published" / "daily_prices") in out
+    assert "recorded sample, ends 2013-03-01" in out
+
+
+def test_a_second_backfill_says_that_nothing_changed(shell: Shell) -> None:
+    assert "Nothing changed" in shell.run("backfill", "2013-02-25", "2013-03-01").stdout
+
+
+def test_query_prints_a_table(shell: Shell) -> None:
+    out = shell.run(
+        "query", f"select {COLUMNS} from published.daily_prices where symbol = 'IBM' order by 2 desc"
+    ).stdout
+    assert "close_price" in out
+    assert "2013-03-01" in out
+    assert "9 rows" in out
+
+
+def test_query_prints_csv_and_nothing_else(shell: Shell) -> None:
+    select = f"select {COLUMNS} from published.daily_prices where trade_date = date '2013-03-01' order by symbol"
+    rows = list(csv.reader(io.StringIO(shell.run("query", select, "--csv").stdout)))
+    assert rows[0] == COLUMNS.split(", ")
+    assert rows[1] == ["AAPL", "2013-03-01", "430.47", "19730300", "false"]
+    assert [row[0] for row in rows[1:]] == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+
+
+def test_query_writes_parquet(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "out.parquet"
+    shell.run("query", "select * from published.daily_prices", "--parquet", str(file))
+    rows = pyarrow.parquet.read_table(file)
+    assert rows.column_names == DAILY_PRICES.column_names
+    assert rows.num_rows == 45
+
+
+def test_a_wrong_query_is_one_readable_line(shell: Shell) -> None:
+    error = shell.run_process("query", "select nothing from published.daily_prices", code=1).stderr
+    assert error.startswith("QueryFailed: ")
+    assert "Traceback" not in error
+
+
+def test_tables_lists_names_and_columns(shell: Shell) -> None:
+    out = shell.run("tables").stdout
+    for name in ("published.daily_prices", "published.quarantined_prices", "published.adjusted_prices"):
+        assert name in out
+    columns = shell.run("tables", "published.daily_prices").stdout
+    assert "volume_surge_ratio" in columns
+    assert "(USD)" in columns
+    assert "there is no staged.daily_prices" in shell.run("tables", "staged.daily_prices", code=2).stderr
+
+
+def test_history_and_rollback_and_back(shell: Shell) -> None:
+    history = build_home(shell.settings).warehouse.history(DAILY_PRICES)
+    assert [version.rows for version in history] == [45, 20]
+    newest, oldest = history
+    assert str(newest.snapshot_id) in shell.run("history").stdout
+    shell.run("rollback", str(oldest.snapshot_id))
+    count = "select count(*) as n, max(trade_date) as d from published.daily_prices"
+    assert shell.run("query", count, "--csv").stdout.split() == ['"n","d"', f"20,{date(2013, 2, 22)}"]
+    shell.run("rollback", str(newest.snapshot_id))
+    assert shell.run("query", count, "--csv").stdout.split() == ['"n","d"', f"45,{date(2013, 3, 1)}"]
+    with pytest.raises(UnknownSnapshot, match=str(newest.snapshot_id)):
+        shell.invoke("rollback", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("backfill", "2013-02-16", "2013-02-18"), "there is no trading session"),
+        (("backfill", "2013-03-05", "2013-03-04"), "there is no trading session"),
+        (("backfill", "yesterday", "today"), "does not match"),
+        (("history", "published.nothing"), "is not a published table"),
+    ],
+)
+def test_unusable_arguments_are_refused_with_a_reason(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
+    assert said in " ".join(shell.run(*arguments, code=2).stderr.split())
+
+
+def test_a_session_outside_the_recording_is_refused_with_a_reason(shell: Shell) -> None:
+    error = shell.run_process("backfill", "2013-02-27", "2013-03-05", code=1).stderr
+    assert "SessionOutOfRange: 2013-03-04 has no partition" in error
+    assert "recorded sample, ends 2013-03-01" in error
+
+
+def test_unusable_settings_name_the_variable(shell: Shell) -> None:
+    error = shell.run_process("summary", code=1, STOCK_ASSETS_SOURCE="yahoo").stderr
+    assert error.startswith("SettingsError: ")
+    assert "STOCK_ASSETS_SOURCE" in error

@@ -1,0 +1,122 @@
+"""What Dagster sees: the definitions load anywhere, importing touches nothing, and no name changes unnoticed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.automation import JOB_NAME
+from stock_assets.build import build_definitions
+from stock_assets.settings import Settings
+
+SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
+
+# An audit hook sees every file, socket and database Python touches. It must not report what the import system does.
+_WATCHED_IMPORT = """
+import importlib, json, pkgutil, sys
+
+import dagster, duckdb, exchange_calendars, pyarrow.csv, pyarrow.parquet, pydantic_settings, pyiceberg.catalog.sql
+import requests, rich.progress, sqlglot, typer, sqlite3, hashlib, uuid, shutil, tenacity
+
+touched = []
+WRITES = {"os.mkdir", "os.rename", "os.remove", "os.link", "sqlite3.connect", "socket.connect", "socket.getaddrinfo",
+          "subprocess.Popen", "os.system", "shutil.copyfile", "tempfile.mkstemp"}
+
+def watch(event, args):
+    if event in WRITES:
+        touched.append([event, str(args[:1])])
+    elif event == "open" and isinstance(args[0], str) and not args[0].endswith((".py", ".pyc", ".so")):
+        touched.append([event, args[0]])
+
+import stock_assets
+names = [m.name for m in pkgutil.walk_packages(stock_assets.__path__, "stock_assets.")
+         if m.name not in ("stock_assets.__main__", "stock_assets.definitions")]
+sys.dont_write_bytecode = True
+sys.addaudithook(watch)
+for name in names:
+    importlib.import_module(name)
+print(json.dumps({"modules": len(names), "touched": touched}))
+"""
+
+
+def run_python(code: str, cwd: Path) -> str:
+    """Run Python with an empty environment, elsewhere."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_every_module_touches_nothing(tmp_path: Path) -> None:
+    report = json.loads(run_python(_WATCHED_IMPORT, tmp_path).splitlines()[-1])
+    assert report["modules"] > 25
+    assert report["touched"] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_definitions_load_with_an_empty_environment_and_write_nothing(tmp_path: Path) -> None:
+    run_python("import stock_assets.definitions", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dagster_validates_the_workspace_with_an_empty_environment() -> None:
+    project = Path(__file__).parent.parent
+    command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
+    done = subprocess.run(command, cwd=project, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "All code locations passed validation" in done.stderr + done.stdout
+
+
+def test_names_are_as_they_were() -> None:
+    """Run `python -m stock_assets_tests.test_definitions` to accept a wanted change."""
+    assert describe() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_the_last_step_by_name_has_no_partitions() -> None:
+    """Otherwise Dagster 1.13 plans every check once per session of a run; see `stock_assets.serve.assets`."""
+    job = build_definitions(Settings()).resolve_job_def(JOB_NAME)
+    last = max(node.name for node in job.nodes)
+    partitioned = {
+        job.asset_layer.get(key).assets_def.op.name
+        for key in job.asset_layer.asset_graph.materializable_asset_keys
+        if job.asset_layer.get(key).partitions_def
+    }
+    assert partitioned
+    assert last not in partitioned
+
+
+@pytest.mark.parametrize("table", ["staged/daily_prices", "published/daily_prices", "published/quarantined_prices"])
+def test_tables_show_their_columns_with_descriptions(table: str) -> None:
+    spec = build_definitions(Settings()).resolve_asset_graph().get(dg.AssetKey.from_user_string(table))
+    schema = spec.metadata["dagster/column_schema"]
+    assert isinstance(schema, dg.TableSchema)
+    assert schema.columns
+    assert all(column.description for column in schema.columns)
+
+
+def describe() -> dict[str, object]:
+    """List what other systems and people know by name."""
+    graph = build_definitions(Settings()).resolve_asset_graph()
+    return {
+        "assets": {
+            key.to_user_string(): {
+                "deps": sorted(parent.to_user_string() for parent in graph.get(key).parent_keys),
+                "group": graph.get(key).group_name,
+                "kinds": sorted(graph.get(key).kinds),
+                "owners": sorted(graph.get(key).owners),
+                "partitioned": graph.get(key).is_partitioned,
+                "described": bool(graph.get(key).description),
+            }
+            for key in sorted(graph.get_all_asset_keys())
+        },
+        "checks": sorted(f"{key.asset_key.to_user_string()}: {key.name}" for key in graph.asset_check_keys),
+        "jobs": sorted(
+            job.name for job in build_definitions(Settings()).resolve_all_job_defs() if not job.name.startswith("__")
+        ),
+    }
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(describe(), indent=1) + "\n", encoding="utf-8")

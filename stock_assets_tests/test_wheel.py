@@ -1,0 +1,55 @@
+"""An installed wheel is whole: SQL, universes and the instance's configuration come with it."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+
+_USE_IT = """
+import stock_assets, pathlib, sys
+assert pathlib.Path(stock_assets.__file__).is_relative_to(sys.argv[1]), stock_assets.__file__
+from stock_assets.sql import statements
+print(len(statements("audit/row")))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel without a network and unpack it, as an installer would."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=PROJECT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    site = folder / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    return site
+
+
+def test_the_wheel_carries_every_sql_file(installed: Path) -> None:
+    expected = {path.relative_to(PROJECT / "sql") for path in (PROJECT / "sql").rglob("*.sql")}
+    bundled = installed / "stock_assets" / "_bundled" / "sql"
+    assert {path.relative_to(bundled) for path in bundled.rglob("*.sql")} == expected
+    assert not (installed / "stock_assets_tests").exists()
+
+
+def test_the_installed_package_finds_its_sql_and_runs(installed: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(installed), "STOCK_ASSETS_DATA_DIR": str(tmp_path / "data")}
+
+    def python(*arguments: str) -> str:
+        command = [sys.executable, "-P", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    audits = len(list((PROJECT / "sql" / "audit" / "row").glob("*.sql")))
+    assert python("-c", _USE_IT, str(installed)).strip() == str(audits)
+    assert "Published: published.daily_prices." in python("-m", "stock_assets", "backfill", "2013-03-01", "2013-03-01")
+    assert (tmp_path / "data" / "recorded" / "dagster_home" / "dagster.yaml").read_bytes() == (
+        PROJECT / "infra" / "local" / "dagster.yaml"
+    ).read_bytes()
