@@ -1,0 +1,52 @@
+"""Bars made for tests: plausible, different on every day, the same in every run; and exact comparison of rows."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+
+from stock_assets.errors import Outcome
+from stock_assets.homes.interfaces import Fetch, FetchKind, Home
+from stock_assets.ingest.source import parse_prices
+from stock_assets.sessions import sessions_between
+
+Row = Mapping[str, object]
+
+
+def walk(symbol: str, sessions: Iterable[date]) -> dict[date, str]:
+    """Make a random walk of a symbol, as `open,high,low,close,volume`; symbol and session alone decide."""
+    bars, close = {}, 100.0
+    for session in sessions:
+        dice = random.Random(f"{symbol} {session}")  # noqa: S311 (repeatable prices, no secret)
+        open_ = round(close * dice.uniform(0.97, 1.03), 4)
+        close = round(open_ * dice.uniform(0.95, 1.05), 4)
+        high = round(max(open_, close) * dice.uniform(1.0, 1.02), 4)
+        low = round(min(open_, close) * dice.uniform(0.98, 1.0), 4)
+        bars[session] = f"{open_},{high},{low},{close},{dice.randrange(1_000, 9_000_000)}"
+    return bars
+
+
+def deliver(home: Home, symbol: str, body: bytes, fetched_at: datetime | None = None) -> str:
+    """Store an answer as if the vendor had been asked for it, also where nothing is missing; give its key."""
+    moment = fetched_at or datetime.now(UTC)
+    held = parse_prices(body, symbol)
+    first, last = min(held), max(held)
+    key = f"raw/daily_prices/ingest_date={moment:%Y-%m-%d}/{moment:%Y%m%dT%H%M%S%fZ}/{symbol}.csv"
+    home.objects.put(key, body)
+    home.ledger.record(
+        Fetch(
+            symbol,
+            FetchKind.PRICES,
+            moment,
+            Outcome.OK,
+            payload=key,
+            first_session=first,
+            last_session=last,
+            holes=tuple(day for day in sessions_between(first, last) if day not in held),
+        )
+    )
+    return key
+
+
+def exact(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """Write floats as their bits, so that rows are equal only if they are so to the last one."""
+    return [{name: value.hex() if isinstance(value, float) else value for name, value in row.items()} for row in rows]
