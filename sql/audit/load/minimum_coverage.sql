@@ -12,4 +12,4 @@ LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${typed_prices}) AS t
     ON t.symbol = l.symbol AND t.trade_date = c.session
 WHERE c.session BETWEEN ${start_date} AND ${end_date}
 GROUP BY c.session
-HAVING CAST(COUNT(t.symbol) AS DOUBLE) < ${min_coverage} * CAST(COUNT(*) AS DOUBLE)
+HAVING CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < ${min_coverage}

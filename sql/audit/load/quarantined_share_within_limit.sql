@@ -8,4 +8,4 @@ FROM (SELECT DISTINCT symbol, trade_date FROM ${typed_prices}) AS t
 LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${quarantined_prices}) AS q
     ON q.symbol = t.symbol AND q.trade_date = t.trade_date
 GROUP BY t.trade_date
-HAVING CAST(COUNT(q.symbol) AS DOUBLE) > ${max_quarantined_share} * CAST(COUNT(*) AS DOUBLE)
+HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > ${max_quarantined_share}

@@ -1,0 +1,118 @@
+"""Two weeks of five symbols whose bars a test changes, and what is published before and after.
+
+The bars of `calm_source` are all alike, so that one changed bar is the only thing an audit can find. Those of
+`wavy_source` differ from day to day, so that a wrong look-back shows in the metrics.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from stock_assets.homes.interfaces import Home
+from stock_assets.publish.publishing import Published, publish
+from stock_assets.sessions import sessions_between
+from stock_assets.stage.inputs import Limits
+from stock_assets.stage.load import Load
+from stock_assets.stage.staging import stage
+from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, Table
+from stock_assets.universe import Universe
+from stock_assets_tests.support.path import FIVE, LIMITS, fetch, published_rows
+from stock_assets_tests.support.sources import ScriptedSource
+
+FIRST_WEEK = sessions_between(date(2012, 3, 1), date(2012, 3, 7))
+SECOND_WEEK = sessions_between(date(2012, 3, 8), date(2012, 3, 14))
+TWO_WEEKS = FIRST_WEEK + SECOND_WEEK
+CALM_BAR = "100,102,99,101,1000"
+BAD_BAR = "100,102,99,101,-5"
+
+_NOT_TRADED_YET = date(2012, 6, 1)
+# What differs between two homes that hold the same bars: when they were fetched and staged.
+_OF_THE_FETCH = ("fetched_at", "payload", "load_id")
+
+
+@dataclass
+class Scene:
+    """A home, a source and a universe, with the steps of the path as short calls."""
+
+    home: Home
+    source: ScriptedSource
+    universe: Universe = FIVE
+    limits: Limits = field(default=LIMITS)
+
+    def fetch(self, sessions: Sequence[date]) -> None:
+        """Store the answers for some sessions."""
+        fetch(self.home, self.source, self.universe, sessions)
+
+    def deliver_again(self) -> None:
+        """Store a new answer of every symbol: asked for a session it lacks, the vendor sends all it has."""
+        fetch(self.home, self.source, self.universe, [_NOT_TRADED_YET])
+
+    def stage(self, sessions: Sequence[date]) -> Load:
+        """Stage the sessions as one load."""
+        return stage(self.home, self.source, self.universe, sessions, limits=self.limits)
+
+    def publish(self, sessions: Sequence[date]) -> Published:
+        """Publish the newest load of the sessions."""
+        return publish(self.home, self.source, self.universe, sessions, limits=self.limits, pause=lambda _: None)
+
+    def run(self, sessions: Sequence[date]) -> Published:
+        """Fetch what is missing, stage and publish."""
+        self.fetch(sessions)
+        self.stage(sessions)
+        return self.publish(sessions)
+
+
+def calm_source(symbols: Sequence[str] = FIVE.symbols, sessions: Sequence[date] = TWO_WEEKS) -> ScriptedSource:
+    """Give every symbol the same bar on every session."""
+    source = ScriptedSource()
+    for symbol in symbols:
+        source.set_bars(symbol, dict.fromkeys(sessions, CALM_BAR))
+    return source
+
+
+def wavy_source(symbols: Sequence[str] = FIVE.symbols, sessions: Sequence[date] = TWO_WEEKS) -> ScriptedSource:
+    """Give every symbol a different bar on every session."""
+    source = ScriptedSource()
+    for number, symbol in enumerate(symbols):
+        source.set_bars(symbol, {day: wavy_bar(number, index) for index, day in enumerate(sessions)})
+    return source
+
+
+def wavy_bar(number: int, index: int) -> str:
+    """Write one of those bars."""
+    opened = 50 + 10 * number + (index * 7 + number) % 5
+    closed = opened + (index * 3 + number) % 4 - 1.5
+    return f"{opened},{max(opened, closed) + 1.25},{min(opened, closed) - 0.75},{closed},{1000 + 37 * index + number}"
+
+
+def tamper(home: Home, load: Load, table: Table, select: str) -> None:
+    """Overwrite a staging table of a load; `{name}` in the SELECT is its own name."""
+    with home.warehouse.open(load.load_id) as sql:
+        sql.stage(table, select.format(name=sql.name(table).value))
+
+
+def state(home: Home) -> dict[str, object]:
+    """Everything a reader can see of the published tables: versions, and the rows of the current one."""
+    return {table.full_name: (home.warehouse.history(table), published_rows(home, table)) for table in PUBLISHED_TABLES}
+
+
+def content(home: Home) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """The published and the quarantined rows, without what says when they were fetched and staged."""
+    quarantine = [
+        {name: value for name, value in row.items() if name not in _OF_THE_FETCH}
+        for row in published_rows(home, QUARANTINED_PRICES)
+    ]
+    return published_rows(home, DAILY_PRICES), quarantine
+
+
+def keys(rows: Sequence[dict[str, object]]) -> set[tuple[object, object]]:
+    """The (symbol, session) of each row."""
+    return {(row["symbol"], row["trade_date"]) for row in rows}
+
+
+def rebuilt(
+    home: Home, scene: Scene, sessions: Sequence[date]
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """What `content` is in an empty home that gets the source's present bars as one load."""
+    Scene(home, scene.source, scene.universe, scene.limits).run(sessions)
+    return content(home)
