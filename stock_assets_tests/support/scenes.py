@@ -16,6 +16,7 @@ from stock_assets.stage.load import Load
 from stock_assets.stage.staging import stage
 from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, Table
 from stock_assets.universe import Universe
+from stock_assets_tests.support.bars import deliver, walk
 from stock_assets_tests.support.path import FIVE, LIMITS, fetch, published_rows
 from stock_assets_tests.support.sources import ScriptedSource
 
@@ -25,7 +26,6 @@ TWO_WEEKS = FIRST_WEEK + SECOND_WEEK
 CALM_BAR = "100,102,99,101,1000"
 BAD_BAR = "100,102,99,101,-5"
 
-_NOT_TRADED_YET = date(2012, 6, 1)
 # What differs between two homes that hold the same bars: when they were fetched and staged.
 _OF_THE_FETCH = ("fetched_at", "payload", "load_id")
 
@@ -44,8 +44,9 @@ class Scene:
         fetch(self.home, self.source, self.universe, sessions)
 
     def deliver_again(self) -> None:
-        """Store a new answer of every symbol: asked for a session it lacks, the vendor sends all it has."""
-        fetch(self.home, self.source, self.universe, [_NOT_TRADED_YET])
+        """Store a new answer of every symbol, with all the bars the vendor has now."""
+        for symbol in self.universe.symbols:
+            deliver(self.home, symbol, self.source.fetch_prices(symbol, []))
 
     def stage(self, sessions: Sequence[date]) -> Load:
         """Stage the sessions as one load."""
@@ -73,16 +74,9 @@ def calm_source(symbols: Sequence[str] = FIVE.symbols, sessions: Sequence[date] 
 def wavy_source(symbols: Sequence[str] = FIVE.symbols, sessions: Sequence[date] = TWO_WEEKS) -> ScriptedSource:
     """Give every symbol a different bar on every session."""
     source = ScriptedSource()
-    for number, symbol in enumerate(symbols):
-        source.set_bars(symbol, {day: wavy_bar(number, index) for index, day in enumerate(sessions)})
+    for symbol in symbols:
+        source.set_bars(symbol, walk(symbol, sessions))
     return source
-
-
-def wavy_bar(number: int, index: int) -> str:
-    """Write one of those bars."""
-    opened = 50 + 10 * number + (index * 7 + number) % 5
-    closed = opened + (index * 3 + number) % 4 - 1.5
-    return f"{opened},{max(opened, closed) + 1.25},{min(opened, closed) - 0.75},{closed},{1000 + 37 * index + number}"
 
 
 def tamper(home: Home, load: Load, table: Table, select: str) -> None:
