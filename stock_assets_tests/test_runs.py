@@ -77,6 +77,9 @@ def test_materializations_tell_an_operator_what_happened(
     assert "| MSFT | 2012-05-25 |" in str(shown["staged/daily_prices"]["preview"])
     published = shown["published/daily_prices"]
     assert published["rows added"] == 46
+    assert published["symbols"] == 5
+    assert "10 sessions" in str(published["load asked for"])
+    assert "| MSFT | 2012-05-25 |" in str(published["preview"])
     current = build_home(settings).warehouse.history(DAILY_PRICES)[0]
     assert published["snapshot"] == str(current.snapshot_id)
     assert published["load"] == current.properties["load_id"]

@@ -11,8 +11,8 @@ from stock_assets.homes.interfaces import Commit, Home
 from stock_assets.ingest.source import PriceSource
 from stock_assets.publish.publishing import publish
 from stock_assets.sessions import partition_sessions
-from stock_assets.stage.assets import load_metadata
 from stock_assets.stage.inputs import Limits
+from stock_assets.stage.report import show_load
 from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, STAGED_PRICES, Table
 from stock_assets.universe import Universe
 
@@ -47,7 +47,7 @@ def published_assets(
             yield dg.MaterializeResult(
                 asset_key=table.asset_key,
                 metadata={
-                    **load_metadata(done.load),
+                    **show_load(context, home, done.load, table),
                     "source": source.label,
                     "changed": commit.changed,
                     "rows added": commit.added,

@@ -10,13 +10,12 @@ import dagster as dg
 from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.assets import RAW_PRICES, RAW_SPLITS
 from stock_assets.ingest.source import PriceSource
-from stock_assets.markdown import markdown_table
 from stock_assets.sessions import partition_sessions
-from stock_assets.sql import SqlValue, statement
 from stock_assets.stage.inputs import Limits
-from stock_assets.stage.load import Load, drop_old
+from stock_assets.stage.load import drop_old
+from stock_assets.stage.report import show_load
 from stock_assets.stage.staging import stage
-from stock_assets.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
+from stock_assets.tables import STAGED_PRICES
 from stock_assets.universe import Universe
 
 GROUP = "stage"
@@ -53,38 +52,6 @@ def staged_asset(
         drop_old(home, older_than=retention, now=datetime.now(UTC))
         load = stage(home, source, universe, partition_sessions(context.partition_keys), limits=limits)
         context.log.info(f"{load.load_id}: {load.rows} rows, {load.quarantined} bars quarantined")
-        last_key = context.partition_keys[-1]
-        sessions, preview = _describe(home, load)
-        for session in sessions:
-            context.add_asset_metadata(
-                {"dagster/partition_row_count": session["published_rows"], "symbols": session["symbols"]},
-                partition_key=str(session["trade_date"]),
-            )
-        context.add_asset_metadata({"preview": dg.MetadataValue.md(preview)}, partition_key=last_key)
-        return dg.MaterializeResult(metadata=load_metadata(load))
+        return dg.MaterializeResult(metadata=show_load(context, home, load, STAGED_PRICES))
 
     return staged_daily_prices
-
-
-def load_metadata(load: Load) -> dict[str, str | int]:
-    """Say which load a materialization is, and how much it holds."""
-    return {
-        "load": load.load_id,
-        "load sessions": f"{load.start_date} to {load.end_date}",
-        "load replaces": f"{load.first_date} to {load.last_date}",
-        "load rows": load.rows,
-        "load quarantined": load.quarantined,
-    }
-
-
-def _describe(home: Home, load: Load) -> tuple[list[dict[str, object]], str]:
-    with home.warehouse.open(load.load_id) as sql:
-        values: dict[str, SqlValue] = {
-            "typed_prices": sql.name(TYPED_PRICES),
-            "quarantined_prices": sql.name(STAGED_QUARANTINE),
-            "staged_prices": sql.name(STAGED_PRICES),
-            "end_date": load.end_date,
-        }
-        sessions = sql.query(statement("stage/sessions.sql").bind(values)).to_pylist()
-        preview = sql.query(statement("stage/preview.sql").bind(values)).to_pylist()
-    return sessions, markdown_table(preview)
