@@ -1,27 +1,38 @@
-"""Asks a source for what is missing, keeps every answer, and notes every request in the ledger.
+"""Which symbol needs a request for which sessions, and what the answers leave missing.
 
-Belongs here: which symbol needs a request for which sessions, and what becomes of each answer. Does not belong
-here: HTTP (`alpha_vantage`), Dagster (`assets`).
+Belongs here: what to ask prices for, and in which order. Does not belong here: making and repeating requests
+(`calls`), HTTP (`http`), what is stored (`stored`), when splits are due (`split_refresh`), Dagster (`assets`).
 """
 
-import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
-from stock_assets.errors import Outcome, SessionNotClosed, SourceError
-from stock_assets.homes.interfaces import Fetch, FetchKind, Home
-from stock_assets.ingest.source import PriceSource, Split
-from stock_assets.sessions import closing_time, sessions_between
+from stock_assets.errors import MalformedPayload, Outcome, SessionNotClosed
+from stock_assets.homes.interfaces import Clock, Fetch, FetchKind, Home
+from stock_assets.ingest.calls import Asked, Asking, Question, Sleep, content_hash, utc_now
+from stock_assets.ingest.source import PriceSource, Reach
+from stock_assets.ingest.split_refresh import fetch_splits
+from stock_assets.ingest.stored import by_symbol, fetches_of, known_splits, not_stored, payloads_for, splits_by_symbol
+from stock_assets.sessions import NEW_YORK, closing_time, next_session, sessions_between
 from stock_assets.universe import Listing, Universe
 
-Clock = Callable[[], datetime]
-"""Gives the time now, aware, UTC."""
+# The neighbours' functions that belong to the same door: staging and publishing need to know this module only.
+__all__ = [
+    "SymbolResult",
+    "fetch_prices",
+    "fetch_splits",
+    "fetches_of",
+    "known_splits",
+    "payloads_for",
+    "splits_by_symbol",
+]
 
+_SHOWN_SESSIONS = 5
 
-def utc_now() -> datetime:
-    """Read the machine's clock."""
-    return datetime.now(UTC)
+# Asking again for these gives the same again, more likely than not: they come after the others.
+_LASTING = frozenset({Outcome.UNKNOWN_SYMBOL, Outcome.NOT_ENTITLED})
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,8 @@ class SymbolResult:
 
     Attributes:
         symbol: ticker.
-        outcome: OK when every wanted session is stored; LATE when the answer came without some of them; else why.
+        outcome: OK when every wanted session is stored; LATE when the answer came without some of them;
+            UNOBTAINABLE when all that is missing is further back than answers reach; else why.
         wanted: sessions asked for on which the symbol was listed.
         missing: those of them no stored answer has.
         calls: requests made in this run.
@@ -45,10 +57,28 @@ class SymbolResult:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class _Need:
+    """What one symbol lacks before a run: of the sessions wanted those missing, and of these those worth asking for."""
+
+    symbol: str
+    wanted: tuple[date, ...]
+    missing: tuple[date, ...]
+    askable: tuple[date, ...]
+
+
 def fetch_prices(
-    home: Home, source: PriceSource, universe: Universe, sessions: Sequence[date], *, now: Clock = utc_now
+    home: Home,
+    source: PriceSource,
+    universe: Universe,
+    sessions: Sequence[date],
+    *,
+    now: Clock = utc_now,
+    sleep: Sleep = time.sleep,
 ) -> list[SymbolResult]:
-    """Bring the stored answers up to the sessions asked for, with at most one request per symbol.
+    """Bring the stored answers up to the sessions asked for, with at most one answer per symbol.
+
+    Symbols missing longest are asked first, so that a day's budget that does not suffice goes where it is worth most.
 
     Raises:
         SessionNotClosed: a session asked for has not ended yet.
@@ -60,173 +90,117 @@ def fetch_prices(
             f"raw/daily_prices: session {early[0]} closes at {closing_time(early[0]):%Y-%m-%d %H:%M} UTC; "
             "materialize it after that"
         )
-    return [_fetch_symbol(home, source, listing, sessions, now) for listing in universe.listings]
+    reach = source.reach(started)
+    stored = by_symbol(home.ledger.fetches(FetchKind.PRICES))
+    needs = [_need(listing, sessions, stored.get(listing.symbol, []), reach) for listing in universe.listings]
+    reader = _reader(source, stored)
+    line = sorted((need for need in needs if need.askable), key=lambda need: _value(need, stored.get(need.symbol, [])))
+    asked = Asking(home, source, now=now, sleep=sleep).ask_all(_question(source, need, reader) for need in line)
+    return [_result(need, asked.get(need.symbol), reach) for need in needs]
 
 
-def fetch_splits(home: Home, source: PriceSource, universe: Universe, *, now: Clock = utc_now) -> dict[str, str]:
-    """Ask for the splits of every symbol; an answer that says the same as the stored one is not stored again.
+def beyond(missing: Sequence[date], reach: Reach | None) -> tuple[date, ...]:
+    """List the sessions that lie further back than answers reach."""
+    return tuple(session for session in missing if reach is not None and session < reach.first)
+
+
+def _need(listing: Listing, sessions: Sequence[date], fetches: Sequence[Fetch], reach: Reach | None) -> _Need:
+    wanted = tuple(session for session in sessions if listing.covers(session))
+    missing = not_stored(wanted, fetches)
+    too_old = set(beyond(missing, reach))
+    return _Need(listing.symbol, wanted, missing, tuple(session for session in missing if session not in too_old))
+
+
+def _value(need: _Need, fetches: Sequence[Fetch]) -> tuple[bool, date]:
+    """Sort the most valuable first: not refused for good the last time, then missing longest."""
+    refused = bool(fetches) and fetches[0].outcome in _LASTING
+    newest = max((fetch.last_session for fetch in fetches if fetch.last_session is not None), default=None)
+    since = next_session(newest) if newest is not None else date.min
+    return refused, min(need.askable[0], since)
+
+
+def _question(source: PriceSource, need: _Need, reader: Callable[[str, bytes, str, datetime], Fetch]) -> Question:
+    return Question(
+        need.symbol,
+        FetchKind.PRICES,
+        send=lambda: source.fetch_prices(need.symbol, need.askable),
+        read=lambda body, payload, arrived: reader(need.symbol, body, payload, arrived),
+    )
+
+
+def _result(need: _Need, asked: Asked | None, reach: Reach | None) -> SymbolResult:
+    symbol, wanted = need.symbol, need.wanted
+    if not need.missing:
+        return SymbolResult(symbol, Outcome.OK, wanted, detail="already stored" if wanted else "not listed then")
+    if asked is None:
+        return SymbolResult(
+            symbol, Outcome.UNOBTAINABLE, wanted, need.missing, detail=why_unobtainable(need.missing, reach)
+        )
+    fetch = asked.fetch
+    if fetch.outcome is not Outcome.OK:
+        return SymbolResult(symbol, fetch.outcome, wanted, need.missing, calls=asked.calls, detail=fetch.detail)
+    missing = tuple(session for session in need.missing if not fetch.holds(session))
+    outcome, detail = judge_missing(missing, fetch, reach)
+    return SymbolResult(symbol, outcome, wanted, missing, calls=asked.calls, detail=detail or fetch.detail)
+
+
+def judge_missing(missing: Sequence[date], newest: Fetch, reach: Reach | None) -> tuple[Outcome, str]:
+    """Say what it means that a good answer lacks some of the sessions wanted.
 
     Returns:
-        the symbols that could not be had, with the reason; the splits known before stay in force for them.
+        OK and nothing if none is missing; LATE if a bar may still come; else UNOBTAINABLE; with a line for people.
     """
-    failures = {}
-    for symbol in universe.symbols:
-        try:
-            body = source.fetch_splits(symbol)
-            fetched_at = now()
-            known = home.ledger.fetches(FetchKind.SPLITS, symbol=symbol, outcome=Outcome.OK)
-            if known and known[0].content_hash == _hash(body):
-                continue
-            payload = _store(home, FetchKind.SPLITS, symbol, body, fetched_at)
-            _record_splits(home, source, symbol, body, payload, fetched_at)
-        except SourceError as error:
-            failures[symbol] = str(error)
-    return failures
+    # Before the answer's first bar there is nothing further back, whatever was expected of it.
+    first = newest.first_session or date.min
+    late = [session for session in missing if session >= first and session not in beyond(missing, reach)]
+    too_old = [session for session in missing if session not in late]
+    parts = []
+    if late:
+        more = f" and {len(late) - _SHOWN_SESSIONS} more" if len(late) > _SHOWN_SESSIONS else ""
+        parts.append(f"the vendor has no bar yet of {', '.join(map(str, late[:_SHOWN_SESSIONS]))}{more}")
+    if too_old:
+        known = reach or Reach(first, "the vendor's history begins there; set first_session in the universe file")
+        parts.append(why_unobtainable(too_old, known))
+    outcome = Outcome.LATE if late else Outcome.UNOBTAINABLE if too_old else Outcome.OK
+    return outcome, "; ".join(parts)
 
 
-def known_splits(home: Home, source: PriceSource) -> dict[str, list[Split]]:
-    """Read the splits of every symbol from its newest good answer."""
-    newest: dict[str, Fetch] = {}
-    for fetch in home.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK):
-        newest.setdefault(fetch.symbol, fetch)
-    return {
-        symbol: source.read_splits(home.objects.get(fetch.payload), symbol) for symbol, fetch in sorted(newest.items())
+def why_unobtainable(sessions: Sequence[date], reach: Reach | None) -> str:
+    """Name the range that cannot be had, and why."""
+    why = f": answers reach back to {reach.first}, {reach.why}" if reach else ""
+    return f"{min(sessions)} to {max(sessions)} ({len(sessions)} sessions) cannot be had{why}"
+
+
+def _reader(source: PriceSource, stored: Mapping[str, Sequence[Fetch]]) -> Callable[[str, bytes, str, datetime], Fetch]:
+    """Make the function that reads a price answer."""
+    owners = {
+        fetch.content_hash: symbol
+        for symbol, fetches in stored.items()
+        for fetch in fetches
+        if fetch.outcome is Outcome.OK
     }
 
-
-def payloads_for(home: Home, sessions: Sequence[date]) -> list[Fetch]:
-    """Choose the stored answers that hold the newest bar of every (symbol, session) asked for, and no others.
-
-    Symbols that have left the universe are included: their published history must be able to be staged again.
-    """
-    by_symbol: dict[str, list[Fetch]] = {}
-    for fetch in home.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK):
-        by_symbol.setdefault(fetch.symbol, []).append(fetch)
-    chosen = []
-    for symbol in sorted(by_symbol):
-        uncovered = set(sessions)
-        for fetch in by_symbol[symbol]:
-            found = {session for session in uncovered if fetch.holds(session)}
-            if found:
-                chosen.append(fetch)
-                uncovered -= found
-            if not uncovered:
-                break
-    return chosen
-
-
-def fetches_of(home: Home, payloads: Sequence[str]) -> list[Fetch]:
-    """Look up the fetches that stored these answers."""
-    wanted = set(payloads)
-    return [fetch for fetch in home.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.payload in wanted]
-
-
-def _fetch_symbol(
-    home: Home, source: PriceSource, listing: Listing, sessions: Sequence[date], now: Clock
-) -> SymbolResult:
-    symbol = listing.symbol
-    wanted = tuple(session for session in sessions if listing.covers(session))
-    missing = _not_stored(home, symbol, wanted)
-    if not missing:
-        return SymbolResult(symbol, Outcome.OK, wanted, detail="already stored" if wanted else "not listed then")
-    try:
-        body = source.fetch_prices(symbol, missing)
-    except SourceError as error:
-        home.ledger.record(Fetch(symbol, FetchKind.PRICES, now(), error.outcome, calls=1, detail=str(error)))
-        return SymbolResult(symbol, error.outcome, wanted, missing, calls=1, detail=str(error))
-    fetched_at = now()
-    payload = _store(home, FetchKind.PRICES, symbol, body, fetched_at)
-    try:
-        fetch = _read(source, symbol, body, payload, fetched_at)
-    except SourceError as error:
-        home.ledger.record(
-            Fetch(
-                symbol,
-                FetchKind.PRICES,
-                fetched_at,
-                error.outcome,
-                payload=payload,
-                calls=1,
-                detail=str(error),
-            )
-        )
-        return SymbolResult(symbol, error.outcome, wanted, missing, calls=1, detail=str(error))
-    home.ledger.record(fetch)
-    still_missing = tuple(session for session in missing if not fetch.holds(session))
-    if still_missing:
-        detail = f"the vendor has no bar yet of {', '.join(map(str, still_missing[:5]))}"
-        return SymbolResult(symbol, Outcome.LATE, wanted, still_missing, calls=1, detail=detail)
-    return SymbolResult(symbol, Outcome.OK, wanted, calls=1, detail=fetch.detail)
-
-
-def _not_stored(home: Home, symbol: str, wanted: Sequence[date]) -> tuple[date, ...]:
-    """List the wanted sessions that no answer fetched after their close holds."""
-    stored = home.ledger.fetches(FetchKind.PRICES, symbol=symbol, outcome=Outcome.OK)
-    return tuple(
-        session
-        for session, closes_at in zip(wanted, map(closing_time, wanted), strict=True)
-        if not any(fetch.holds(session) and fetch.fetched_at >= closes_at for fetch in stored)
-    )
-
-
-def _read(source: PriceSource, symbol: str, body: bytes, payload: str, fetched_at: datetime) -> Fetch:
-    held = set(source.read_prices(body, symbol))
-    first, last = min(held), max(held)
-    return Fetch(
-        symbol=symbol,
-        kind=FetchKind.PRICES,
-        fetched_at=fetched_at,
-        outcome=Outcome.OK,
-        payload=payload,
-        first_session=first,
-        last_session=last,
-        holes=tuple(session for session in sessions_between(first, last) if session not in held),
-        content_hash=_hash(body),
-        calls=1,
-        detail=f"{len(held)} sessions, {first} to {last}",
-    )
-
-
-def _record_splits(
-    home: Home, source: PriceSource, symbol: str, body: bytes, payload: str, fetched_at: datetime
-) -> None:
-    outcome, detail = Outcome.OK, ""
-    try:
-        detail = f"{len(source.read_splits(body, symbol))} splits"
-    except SourceError as error:
-        outcome, detail = error.outcome, str(error)
-        raise
-    finally:
-        home.ledger.record(
-            Fetch(
-                symbol,
-                FetchKind.SPLITS,
-                fetched_at,
-                outcome,
-                payload=payload,
-                content_hash=_hash(body),
-                calls=1,
-                detail=detail,
-            )
+    def read(symbol: str, body: bytes, payload: str, arrived: datetime) -> Fetch:
+        held = set(source.read_prices(body, symbol))
+        first, last = min(held), max(held)
+        if last > arrived.astimezone(NEW_YORK).date():
+            raise MalformedPayload(f"the newest bar is of {last}, a day to come", symbol=symbol)
+        digest = content_hash(body)
+        owner = owners.setdefault(digest, symbol)
+        if owner != symbol and source.terms.distinct_answers:
+            raise MalformedPayload(f"these are the very bytes of {owner}'s answer", symbol=symbol)
+        return Fetch(
+            symbol=symbol,
+            kind=FetchKind.PRICES,
+            fetched_at=arrived,
+            outcome=Outcome.OK,
+            payload=payload,
+            first_session=first,
+            last_session=last,
+            holes=tuple(session for session in sessions_between(first, last) if session not in held),
+            content_hash=digest,
+            calls=1,
+            detail=f"{len(held)} sessions, {first} to {last}",
         )
 
-
-def _store(home: Home, kind: FetchKind, symbol: str, body: bytes, fetched_at: datetime) -> str:
-    """Keep the body before anything reads it."""
-    ending = "csv" if kind is FetchKind.PRICES else "json"
-    key = f"raw/{kind}/ingest_date={fetched_at:%Y-%m-%d}/{fetched_at:%Y%m%dT%H%M%S%fZ}/{symbol}.{ending}"
-    home.objects.put(key, body)
-    return key
-
-
-def _hash(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
-
-
-def splits_by_symbol(splits: Mapping[str, Sequence[Split]]) -> list[dict[str, str]]:
-    """List the known splits as text rows, for previews."""
-    return [
-        {"symbol": symbol, "ex-date": split.ex_date.isoformat(), "ratio": f"{split.ratio.normalize():f}:1"}
-        for symbol, events in splits.items()
-        for split in events
-    ]
+    return read

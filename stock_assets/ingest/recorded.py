@@ -47,6 +47,11 @@ class RecordedSource(PriceSource):
         return LABEL
 
     @property
+    def vendor(self) -> str:
+        """Name the sample."""
+        return "recorded_sample"
+
+    @property
     def first_session(self) -> date:
         """The recording begins here."""
         return FIRST_SESSION

@@ -1,28 +1,34 @@
 """What the pipeline asks of a vendor of daily prices.
 
 Belongs here: the interface and the strict reading of the answers' format, which every source shares. Does not
-belong here: any vendor (`recorded`, `alpha_vantage`), or when to ask (`fetch`).
+belong here: any vendor (`recorded`, `alpha_vantage`), when to ask (`fetch`), or spending calls (`calls`).
 
 Adding a vendor is one module with one `PriceSource`: its answers must be in the CSV this module reads (a vendor
 with another format translates it before it answers), and its failures must be the typed errors of
 `stock_assets.errors`. `read_prices` and `read_splits` then judge the stored body.
+
+A CSV answer does not say which symbol it is about, so an answer for another symbol cannot be told by its form. What
+can be told: two symbols never have the same bytes (`Terms.distinct_answers`), a splits answer names its symbol, and
+an answer that is really another's changes published bars, which the audit `no_revised_prices` shows.
 """
 
-import csv
 import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 import dagster as dg
 
 from stock_assets.errors import EmptyAnswer, MalformedPayload
+from stock_assets.homes.interfaces import CallLimits
 
 DAILY_HEADER = ("timestamp", "open", "high", "low", "close", "volume")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# Quotes and these marks end a line or a field for one reader and not for another; the vendor's CSV has none of them.
+_AMBIGUOUS = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\"]")
 _SHOWN = 120
 
 
@@ -32,6 +38,38 @@ class Split:
 
     ex_date: date
     ratio: Decimal
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a vendor wants to be asked.
+
+    Attributes:
+        limits: calls the plan allows.
+        attempts: requests for one symbol in one run at most, as long as the failures are transient.
+        first_pause_seconds: pause after a transient failure; it doubles with each further one in a row.
+        splits_refresh: age at which an answer about splits is asked for again; None means in every run.
+        distinct_answers: whether the same price bytes for two symbols prove that one answer is wrong.
+    """
+
+    limits: CallLimits = field(default_factory=CallLimits)
+    attempts: int = 1
+    first_pause_seconds: float = 1.0
+    splits_refresh: timedelta | None = None
+    distinct_answers: bool = False
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far back answers go at the moment.
+
+    Attributes:
+        first: earliest session that can be had.
+        why: what sets that limit, and what would lift it, for people.
+    """
+
+    first: date
+    why: str
 
 
 class PriceSource(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]  # the base resolves its own type argument
@@ -45,6 +83,21 @@ class PriceSource(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]  # th
     @abstractmethod
     def label(self) -> str:
         """One line that says what the data is, shown wherever it appears."""
+
+    @property
+    def vendor(self) -> str:
+        """Short name of the account: calls are counted under it, and the vendor's asset bears it."""
+        return type(self).__name__.removesuffix("Source").lower()
+
+    @property
+    def terms(self) -> Terms:
+        """How to ask; by default calls cost nothing and are not repeated."""
+        return Terms()
+
+    def reach(self, at: datetime) -> Reach | None:
+        """Say how far back an answer goes at that moment, or None if there is no limit."""
+        del at
+        return None
 
     @property
     def first_session(self) -> date | None:
@@ -65,7 +118,7 @@ class PriceSource(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]  # th
             sessions: sessions wanted, in order, at least one.
 
         Raises:
-            SourceError: no answer, or none possible.
+            SourceError: no answer, or none possible. Nothing it carries holds a secret.
         """
 
     @abstractmethod
@@ -107,16 +160,15 @@ def parse_prices(body: bytes, symbol: str) -> list[date]:
     """
     try:
         text = body.decode("utf-8")
-        lines = list(csv.reader(text.splitlines(), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise MalformedPayload(f"not CSV text: {error}", symbol=symbol) from error
+    except UnicodeDecodeError as error:
+        raise MalformedPayload(f"not text: {error}", symbol=symbol) from error
     if not text.strip():
         raise EmptyAnswer("the body is empty", symbol=symbol)
-    if tuple(lines[0]) != DAILY_HEADER:
-        raise MalformedPayload(f"the header is {_shown(text)!r}, not {','.join(DAILY_HEADER)!r}", symbol=symbol)
-    if not text.endswith("\n"):
-        raise MalformedPayload("the last line is cut off", symbol=symbol)
-    sessions = [_session(fields, number, symbol) for number, fields in enumerate(lines[1:], start=2)]
+    header = ",".join(DAILY_HEADER)
+    if text.partition("\n")[0].removesuffix("\r") != header:
+        raise MalformedPayload(f"the header is {_shown(text)!r}, not {header!r}", symbol=symbol)
+    rows = _lines(text, symbol)[1:]
+    sessions = [_session(fields, number, symbol) for number, fields in enumerate(rows, start=2)]
     if not sessions:
         raise EmptyAnswer("a header and no bar", symbol=symbol)
     if sessions != sorted(sessions, reverse=True):
@@ -133,10 +185,7 @@ def parse_splits(body: bytes, symbol: str) -> list[Split]:
     try:
         answer = json.loads(body)
         about = answer["symbol"]
-        splits = [
-            Split(date.fromisoformat(entry["effective_date"]), Decimal(entry["split_factor"]))
-            for entry in answer["data"]
-        ]
+        splits = [Split(_iso_date(entry["effective_date"]), Decimal(entry["split_factor"])) for entry in answer["data"]]
     except (ValueError, KeyError, TypeError, InvalidOperation) as error:
         raise MalformedPayload(
             f"not a list of splits: {_shown(body.decode(errors='replace'))!r}", symbol=symbol
@@ -150,21 +199,34 @@ def parse_splits(body: bytes, symbol: str) -> list[Split]:
     return sorted(splits, key=lambda split: split.ex_date)
 
 
+def _lines(text: str, symbol: str) -> list[list[str]]:
+    """Split into lines and fields, only where every reader of CSV would."""
+    odd = _AMBIGUOUS.search(text)
+    if odd:
+        raise MalformedPayload(f"the body holds the character {odd.group()!r}", symbol=symbol)
+    ending = "\r\n" if "\r" in text else "\n"
+    lines = text.split(ending)
+    if any("\r" in line or "\n" in line for line in lines):
+        raise MalformedPayload("the lines end in different ways", symbol=symbol)
+    if lines.pop():
+        raise MalformedPayload("the last line is cut off", symbol=symbol)
+    return [line.split(",") for line in lines]
+
+
+def _iso_date(text: object) -> date:
+    # fromisoformat alone would also take 20120301 and 2012-W09-4.
+    if not isinstance(text, str) or not _DATE.fullmatch(text):
+        raise ValueError(f"not a date: {text!r}")
+    return date.fromisoformat(text)
+
+
 def _session(fields: Sequence[str], number: int, symbol: str) -> date:
     if len(fields) != len(DAILY_HEADER):
         raise MalformedPayload(f"line {number} has {len(fields)} fields, not {len(DAILY_HEADER)}", symbol=symbol)
-    # fromisoformat alone would also take 20120301 and 2012-W09-4.
-    day = _date(fields[0]) if _DATE.fullmatch(fields[0]) else None
-    if day is None:
-        raise MalformedPayload(f"line {number} begins with {_shown(fields[0])!r}, not a date", symbol=symbol)
-    return day
-
-
-def _date(text: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        return _iso_date(fields[0])
     except ValueError:
-        return None
+        raise MalformedPayload(f"line {number} begins with {_shown(fields[0])!r}, not a date", symbol=symbol) from None
 
 
 def _shown(text: str) -> str:
