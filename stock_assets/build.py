@@ -11,7 +11,7 @@ from importlib.resources import files
 import dagster as dg
 
 from stock_assets.audit.checks import audit_checks
-from stock_assets.automation import daily_job
+from stock_assets.automation import daily_job, weekday_schedule
 from stock_assets.errors import SettingsError
 from stock_assets.homes.interfaces import Home
 from stock_assets.homes.local import LocalHome
@@ -52,6 +52,7 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
     universe = build_universe(settings)
     limits = build_limits(settings)
     partitions = session_partitions(settings.first_session, source.last_session)
+    job = daily_job()
     return dg.Definitions(
         assets=[
             *raw_assets(universe, partitions, owners=OWNERS),
@@ -66,7 +67,8 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
             view_asset(owners=OWNERS),
         ],
         asset_checks=[audit_checks(universe, limits=limits)],
-        jobs=[daily_job()],
+        jobs=[job],
+        schedules=[weekday_schedule(job, source)],
         resources={"home": build_home(settings), "source": source, **(resource_overrides or {})},
         # A step of its own process costs ten seconds of imports; the steps of a load take less than one together.
         executor=dg.in_process_executor,

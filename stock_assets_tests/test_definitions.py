@@ -112,6 +112,11 @@ def describe() -> dict[str, object]:
             for key in sorted(graph.get_all_asset_keys())
         },
         "checks": sorted(f"{key.asset_key.to_user_string()}: {key.name}" for key in graph.asset_check_keys),
+        "schedules": {
+            schedule.name: f"{schedule.cron_schedule} {schedule.execution_timezone}"
+            for schedule in build_definitions(Settings()).schedules or []
+            if isinstance(schedule, dg.ScheduleDefinition)
+        },
         "jobs": sorted(
             job.name for job in build_definitions(Settings()).resolve_all_job_defs() if not job.name.startswith("__")
         ),
