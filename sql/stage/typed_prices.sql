@@ -1,8 +1,8 @@
 -- The newest fetch of every bar from start_date to end_date, as typed columns.
 -- Text that is not a plain number becomes NULL and is named in unparsed_text. It is matched before the cast, since
--- Trino and DuckDB cast different texts; a price of more digits than a double can tell apart is no price (of 310, it
--- would be infinite). RANK keeps both bars where one answer holds a session twice, so that the audit of uniqueness
--- sees them. A row without a readable date has no session and is left to the audit of raw rows.
+-- Trino and DuckDB cast different texts. A price of more than 12 digits before the point is no price: it would not
+-- fit the decimals of the audits, and of 310 digits it would be infinite. RANK keeps both bars where one answer holds
+-- a session twice, so that the audit of uniqueness sees them. A row without a readable date has no session and is left to the audit of raw rows.
 WITH fields AS (
     SELECT
         p.symbol,
@@ -22,13 +22,13 @@ typed AS (
         fields.*,
         CASE WHEN REGEXP_LIKE(date_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') THEN TRY_CAST(date_text AS DATE) END
             AS trade_date,
-        CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,15}([.][0-9]+)?$') THEN TRY_CAST(open_text AS DOUBLE) END
+        CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(open_text AS DOUBLE) END
             AS open_price,
-        CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,15}([.][0-9]+)?$') THEN TRY_CAST(high_text AS DOUBLE) END
+        CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(high_text AS DOUBLE) END
             AS high_price,
-        CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,15}([.][0-9]+)?$') THEN TRY_CAST(low_text AS DOUBLE) END
+        CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(low_text AS DOUBLE) END
             AS low_price,
-        CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,15}([.][0-9]+)?$') THEN TRY_CAST(close_text AS DOUBLE) END
+        CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(close_text AS DOUBLE) END
             AS close_price,
         CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END
             AS volume

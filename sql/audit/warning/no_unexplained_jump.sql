@@ -3,7 +3,7 @@
 SELECT
     symbol,
     trade_date,
-    CAST(CAST(price_change_pct AS DECIMAL(18, 2)) AS VARCHAR) || '%' AS detail
+    CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
 FROM ${staged_prices} AS s
 WHERE ABS(price_change_pct) > 4E1
   AND trade_date BETWEEN ${start_date} AND ${end_date}
