@@ -99,7 +99,7 @@ STRETCHES = {
 @st.composite
 def loads(draw: st.DrawFn, length: int) -> list[Span]:
     """Cut a stretch into loads, add some that overlap or repeat, and shuffle."""
-    cuts = sorted(draw(st.sets(st.integers(1, length - 1), min_size=1, max_size=4)))
+    cuts = sorted(draw(st.sets(st.integers(1, length - 1), min_size=1, max_size=3)))
     parts = [(first, last - 1) for first, last in zip([0, *cuts], [*cuts, length], strict=True)]
     anywhere = st.tuples(st.integers(0, length - 1), st.integers(0, length - 1)).map(
         lambda span: (min(span), max(span))

@@ -1,0 +1,73 @@
+"""Split events as a relation: exact factors, each in force from its ex-date until before the next."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from math import prod
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stock_assets.ingest.source import Split
+from stock_assets.ingest.splits import split_table
+
+DAYS = [date(2012, 3, 1) + timedelta(days=number) for number in range(4)]
+
+
+def split(day: date, ratio: str) -> Split:
+    return Split(day, Decimal(ratio))
+
+
+def test_columns_and_types_are_there_without_any_split() -> None:
+    table = split_table({"AAPL": []})
+    assert table.num_rows == 0
+    assert table.schema == pa.schema(
+        {
+            "symbol": pa.string(),
+            "ex_date": pa.date32(),
+            "next_ex_date": pa.date32(),
+            "split_ratio": pa.float64(),
+            "split_factor": pa.float64(),
+        }
+    )
+
+
+def test_each_split_ends_where_the_next_begins() -> None:
+    """Whatever the order they are given in, and apart from other symbols."""
+    events = {"AAPL": [split(DAYS[2], "0.5"), split(DAYS[0], "2"), split(DAYS[1], "7")], "IBM": [split(DAYS[1], "3")]}
+    rows = split_table(events).to_pylist()
+    names = ("symbol", "ex_date", "next_ex_date", "split_ratio", "split_factor")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("AAPL", DAYS[0], DAYS[1], 2.0, 2.0),
+        ("AAPL", DAYS[1], DAYS[2], 7.0, 14.0),
+        ("AAPL", DAYS[2], None, 0.5, 7.0),
+        ("IBM", DAYS[1], None, 3.0, 3.0),
+    ]
+
+
+def test_factors_are_exact_where_doubles_would_not_be() -> None:
+    """In doubles 1.253 * 3 is 3.7589999999999995, and 1.1 * 1.1 * 10 is 12.100000000000001."""
+    assert 1.253 * 3 != 3.759
+    assert factors("1.2530", "3") == [1.253, 3.759]
+    assert factors("1.1", "1.1", "10") == [1.1, 1.21, 12.1]
+    assert factors("0.1", "10") == [0.1, 1.0]
+
+
+def factors(*ratios: str) -> list[float]:
+    events = [split(day, ratio) for day, ratio in zip(DAYS, ratios, strict=False)]
+    return [row["split_factor"] for row in split_table({"AAPL": events}).to_pylist()]
+
+
+RATIOS = st.decimals(min_value="0.0001", max_value=1000, places=4)
+
+
+@given(st.dictionaries(st.dates(date(2000, 1, 1), date(2013, 1, 1)), RATIOS, min_size=1, max_size=5), st.randoms())
+def test_factor_is_the_nearest_double_to_the_product_in_any_order(
+    ratios: dict[date, Decimal], shuffled: object
+) -> None:
+    events = [Split(day, ratio) for day, ratio in ratios.items()]
+    shuffled.shuffle(events)  # type: ignore[attr-defined]  # hypothesis' own Random
+    for row in split_table({"AAPL": events}).to_pylist():
+        so_far = [Fraction(ratio) for day, ratio in ratios.items() if day <= row["ex_date"]]
+        assert row["split_factor"] == float(prod(so_far))
