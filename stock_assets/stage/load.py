@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from secrets import token_hex
 
 from stock_assets.errors import NothingStaged
 from stock_assets.homes.interfaces import Home, Objects
@@ -45,8 +46,8 @@ class Load:
 
 
 def new_load_id(staged_at: datetime) -> str:
-    """Make an id that sorts by time and never repeats: microseconds tell attempts apart."""
-    return f"load_{staged_at:%Y%m%dt%H%M%S%f}"
+    """Make an id that sorts by time and never repeats, also where two processes stage in the same microsecond."""
+    return f"load_{staged_at:%Y%m%dt%H%M%S%f}_{token_hex(4)}"
 
 
 def remember(home: Home, load: Load) -> None:

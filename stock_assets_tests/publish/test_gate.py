@@ -1,0 +1,171 @@
+"""Nothing unaudited is published, however the run was launched and whatever was done to the staged tables."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.errors import AuditRefused, NothingStaged
+from stock_assets.homes.interfaces import Home
+from stock_assets.stage.load import drop_old
+from stock_assets.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets_tests.support.dagster_runs import CHECKS, PUBLISHED, STAGED, Pipeline, checks, failure, pipeline
+from stock_assets_tests.support.path import local_home, published_rows
+from stock_assets_tests.support.scenes import (
+    FIRST_WEEK,
+    SECOND_WEEK,
+    TWO_WEEKS,
+    Scene,
+    calm_source,
+    keys,
+    state,
+    tamper,
+)
+
+DAY = date(2012, 3, 13)
+
+
+@pytest.fixture
+def scene(home: Home) -> Scene:
+    """A published first week; everything is fetched."""
+    scene = Scene(home, calm_source())
+    scene.run(FIRST_WEEK)
+    return scene
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """The same, for tests that are refused and so leave everything as it was."""
+    scene = Scene(local_home(tmp_path_factory.mktemp("shared")), calm_source())
+    scene.run(FIRST_WEEK)
+    return scene
+
+
+@pytest.fixture
+def dagster(scene: Scene, tmp_path: Path) -> Pipeline:
+    return pipeline(scene, tmp_path)
+
+
+def vendor_doubles_a_bar(scene: Scene) -> None:
+    scene.source.double_bar("IBM", DAY)
+    scene.deliver_again()
+
+
+def refused(result: dg.ExecuteInProcessResult) -> bool:
+    step, message = failure(result)
+    return step == "publish" and "one_row_per_symbol_and_session" in message and "is not published" in message
+
+
+def test_publish_alone_refuses_after_a_failed_audit(scene: Scene, dagster: Pipeline) -> None:
+    vendor_doubles_a_bar(scene)
+    before = state(scene.home)
+    assert not dagster.run(STAGED | CHECKS | PUBLISHED, SECOND_WEEK).success
+
+    result = dagster.run(PUBLISHED, SECOND_WEEK)
+
+    assert checks(result) == {}
+    assert refused(result)
+    assert state(scene.home) == before
+
+
+def test_a_run_without_checks_refuses(scene: Scene, dagster: Pipeline) -> None:
+    vendor_doubles_a_bar(scene)
+    before = state(scene.home)
+
+    result = dagster.run(dg.AssetSelection.all().without_checks(), SECOND_WEEK)
+
+    assert checks(result) == {}
+    assert refused(result)
+    assert state(scene.home) == before
+
+
+def test_a_run_without_checks_publishes_good_rows(scene: Scene, dagster: Pipeline) -> None:
+    """So that it is the audit that refuses above, not the way of launching."""
+    assert dagster.run((STAGED | PUBLISHED).without_checks(), SECOND_WEEK).success
+
+    assert {day for _, day in keys(published_rows(scene.home))} == set(FIRST_WEEK + SECOND_WEEK)
+
+
+def test_publish_alone_publishes_what_was_staged_before(scene: Scene, dagster: Pipeline) -> None:
+    assert dagster.run(STAGED, SECOND_WEEK).success
+    assert dagster.run(PUBLISHED, SECOND_WEEK).success
+
+    assert {day for _, day in keys(published_rows(scene.home))} == set(FIRST_WEEK + SECOND_WEEK)
+
+
+def replaced(column: str, value: str) -> str:
+    return (
+        f"SELECT * REPLACE (CASE WHEN symbol = 'IBM' AND trade_date = DATE '{DAY}' THEN {value} ELSE {column} END "
+        f"AS {column}) FROM {{name}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("select", "audit"),
+    [
+        (replaced("low_price", "-1.0"), "prices_positive"),
+        (replaced("high_price", "1.0"), "high_not_below_body"),
+        (replaced("close_price", "NULL"), "ohlcv_complete"),
+        (
+            f"SELECT * FROM {{name}} UNION ALL SELECT * FROM {{name}} WHERE trade_date = DATE '{DAY}'",
+            "one_row_per_symbol_and_session",
+        ),
+        ("SELECT * FROM {name} WHERE symbol <> 'IBM'", "every_raw_row_accounted_for"),
+        ("SELECT * EXCLUDE (volume) FROM {name}", "columns_as_declared"),
+    ],
+)
+def test_what_changed_between_stage_and_publish_is_audited_again(shared: Scene, select: str, audit: str) -> None:
+    load = shared.stage(SECOND_WEEK)
+    tamper(shared.home, load, STAGED_PRICES, select)
+    before = state(shared.home)
+
+    with pytest.raises(
+        AuditRefused, match=f"load {load.load_id} is not published, and the table is as it was. {audit}"
+    ):
+        shared.publish(SECOND_WEEK)
+
+    assert state(shared.home) == before
+
+
+def test_every_blocking_audit_is_named(shared: Scene) -> None:
+    load = shared.stage(SECOND_WEEK)
+    tamper(shared.home, load, STAGED_PRICES, f"{replaced('low_price', '-1.0')} UNION ALL SELECT * FROM {{name}}")
+
+    with pytest.raises(AuditRefused, match="one_row_per_symbol_and_session") as refusal:
+        shared.publish(SECOND_WEEK)
+
+    assert "prices_positive" in str(refusal.value)
+
+
+def test_publish_with_nothing_staged_says_what_to_do(shared: Scene) -> None:
+    load = shared.stage(TWO_WEEKS)
+    drop_old(shared.home, older_than=timedelta(), now=load.staged_at + timedelta(seconds=1))
+
+    with pytest.raises(NothingStaged) as error:
+        shared.publish(TWO_WEEKS)
+
+    assert str(error.value) == (
+        "no staged load of the sessions 2012-03-01 to 2012-03-14; "
+        "materialize staged/daily_prices for exactly these first"
+    )
+
+
+@pytest.mark.parametrize("part", [SECOND_WEEK[1:], SECOND_WEEK[:-1], [DAY], [FIRST_WEEK[-1], *SECOND_WEEK]])
+def test_publish_of_other_sessions_than_those_staged_refuses(shared: Scene, part: list[date]) -> None:
+    """A load is judged as a whole, so it is published as a whole."""
+    shared.stage(SECOND_WEEK)
+    before = state(shared.home)
+
+    with pytest.raises(NothingStaged, match=f"{part[0]} to {part[-1]}"):
+        shared.publish(part)
+
+    assert state(shared.home) == before
+
+
+def test_publish_alone_with_nothing_staged_fails_in_dagster(scene: Scene, dagster: Pipeline) -> None:
+    step, message = failure(dagster.run(PUBLISHED, SECOND_WEEK))
+
+    assert step == "publish"
+    assert "materialize staged/daily_prices" in message
+    assert len(scene.home.warehouse.history(DAILY_PRICES)) == 1
