@@ -16,16 +16,18 @@ from stock_assets.errors import SettingsError
 from stock_assets.homes.interfaces import Home
 from stock_assets.homes.local import LocalHome
 from stock_assets.ingest.alpha_vantage import AlphaVantageSource
-from stock_assets.ingest.assets import raw_assets
+from stock_assets.ingest.assets import raw_assets, vendor_asset
+from stock_assets.ingest.checks import raw_checks
+from stock_assets.ingest.plans import PLANS
 from stock_assets.ingest.recorded import RecordedSource
 from stock_assets.ingest.source import PriceSource
 from stock_assets.publish.assets import published_assets
 from stock_assets.serve.assets import view_asset
 from stock_assets.sessions import session_partitions
-from stock_assets.settings import API_KEY_VARIABLE, Settings, SourceName
+from stock_assets.settings import Settings, SourceName
 from stock_assets.stage.assets import staged_asset
 from stock_assets.stage.inputs import Limits
-from stock_assets.universe import Universe, read_universe
+from stock_assets.universe import Universe, read_universe, refuse_more_than_a_day_serves
 
 OWNERS = ["team:market-data"]
 
@@ -50,12 +52,15 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
             f"{source.last_session}; set an earlier session or another STOCK_ASSETS_SOURCE"
         )
     universe = build_universe(settings)
+    refuse_more_than_a_day_serves(universe, source.terms.limits.per_day)
+    vendor = vendor_asset(source, _LINKS[settings.source])
     limits = build_limits(settings)
     partitions = session_partitions(settings.first_session, source.last_session)
     job = daily_job()
     return dg.Definitions(
         assets=[
-            *raw_assets(universe, partitions, owners=OWNERS),
+            vendor,
+            *raw_assets(universe, partitions, vendor=vendor, owners=OWNERS),
             staged_asset(
                 universe,
                 partitions,
@@ -66,7 +71,7 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
             published_assets(universe, partitions, limits=limits, owners=OWNERS),
             view_asset(owners=OWNERS),
         ],
-        asset_checks=[audit_checks(universe, limits=limits)],
+        asset_checks=[*raw_checks(universe), audit_checks(universe, limits=limits)],
         jobs=[job],
         schedules=[weekday_schedule(job, source)],
         resources={"home": build_home(settings), "source": source, **(resource_overrides or {})},
@@ -81,10 +86,18 @@ def build_home(settings: Settings) -> Home:
 
 
 def build_source(settings: Settings) -> PriceSource:
-    """Pick the source; the key stays a reference to the environment until a run starts."""
+    """Pick the source; the live one is told which variable holds the key, and reads it when a run asks."""
     if settings.source is SourceName.RECORDED:
         return RecordedSource()
-    return AlphaVantageSource(api_key=dg.EnvVar(API_KEY_VARIABLE), base_url=str(settings.alpha_vantage_base_url))
+    plan = PLANS[settings.alpha_vantage_plan]
+    return AlphaVantageSource(
+        base_url=str(settings.alpha_vantage_base_url),
+        calls_per_second=settings.calls_per_second or plan.per_second,
+        calls_per_minute=settings.calls_per_minute or plan.per_minute,
+        calls_per_day=settings.calls_per_day or plan.per_day,
+        full_history=plan.full_history,
+        splits_refresh_days=settings.splits_refresh_days,
+    )
 
 
 def build_universe(settings: Settings) -> Universe:
@@ -100,4 +113,8 @@ def build_limits(settings: Settings) -> Limits:
 _UNIVERSES = {
     SourceName.RECORDED: "recorded.csv",
     SourceName.ALPHA_VANTAGE: "semiconductors.csv",
+}
+_LINKS = {
+    SourceName.RECORDED: "https://github.com/bokeh/bokeh_sampledata",
+    SourceName.ALPHA_VANTAGE: "https://www.alphavantage.co/documentation/",
 }

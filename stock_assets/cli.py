@@ -15,12 +15,14 @@ import pyarrow.csv
 import pyarrow.parquet
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.table import Table as Grid
 
-from stock_assets.build import build_home, build_source
+from stock_assets.build import build_home, build_source, build_universe
 from stock_assets.errors import StockAssetsError
+from stock_assets.ingest.spending import spending
 from stock_assets.runs import RunResult, local_instance, run_sessions
 from stock_assets.serve.query import relations, run_query, summary
 from stock_assets.sessions import sessions_between
@@ -143,6 +145,32 @@ def rollback(
     """Make an earlier version of a published table the one that readers see."""
     build_home(Settings.from_env()).warehouse.rollback(_published(table), snapshot)
     _out.print(f"{table} is now at snapshot {snapshot}; `stock-assets history` shows the way back.")
+
+
+@app.command()
+def budget() -> None:
+    """Show the vendor's calls spent and left, and how the last requests of each symbol ended."""
+    settings = Settings.from_env()
+    source = build_source(settings)
+    state = spending(build_home(settings), source, build_universe(settings))
+    if source.terms.limits.unlimited:
+        _out.print(f"{source.label}: its answers cost no calls.")
+    else:
+        grid = Grid("Calls per", "Spent", "Left", "Allowed", title=source.label)
+        for limit in state.allowances:
+            allowed = ["any", "any"] if limit.allowed is None else [str(limit.left), str(limit.allowed)]
+            grid.add_row(limit.per, str(limit.spent), *allowed)
+        _out.print(grid)
+        _out.print(f"The next quota day begins at {state.next_reset:%Y-%m-%d %H:%M} UTC.")
+    if state.closed_until is not None:
+        _out.print(f"The vendor said that no calls are left: nothing is asked until {state.closed_until:%H:%M} UTC.")
+    requests = Grid("Symbol", "Asked for", "When (UTC)", "Outcome", "Calls", "Detail", title="Last requests")
+    for symbol, newest in state.newest.items():
+        for kind, fetch in newest.items():
+            if fetch is not None:
+                when = f"{fetch.fetched_at:%Y-%m-%d %H:%M}"
+                requests.add_row(symbol, kind, when, fetch.outcome, str(fetch.calls), escape(fetch.detail))
+    _out.print(requests)
 
 
 @app.command()

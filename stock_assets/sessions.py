@@ -8,7 +8,7 @@ that it depends on no clock. Closures announced on short notice (a day of mourni
 versions of that library.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from itertools import pairwise
@@ -88,6 +88,16 @@ def session_partitions(first: date, last: date | None) -> dg.TimeWindowPartition
 def partition_sessions(keys: Iterable[str]) -> list[date]:
     """Turn partition keys into sessions, in order."""
     return sorted(date.fromisoformat(key) for key in keys)
+
+
+def tagged_sessions(tags: Mapping[str, str]) -> list[date]:
+    """Read the sessions of a run from its tags, in order: one, a range, or none for a run without partitions."""
+    if "dagster/partition" in tags:
+        return partition_sessions([tags["dagster/partition"]])
+    bounds = [tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end")]
+    if None in bounds:
+        return []
+    return sessions_between(*(date.fromisoformat(str(bound)) for bound in bounds))
 
 
 def contiguous_ranges(sessions: Iterable[date]) -> list[tuple[date, date]]:

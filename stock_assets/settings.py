@@ -1,8 +1,8 @@
 """The only reader of the environment.
 
 Belongs here: every setting, its default, its unit, and which combinations are refused. Does not belong here:
-building anything of them (`build`). The API key is not a setting: it is a Dagster `EnvVar`, resolved when a run
-starts, so that it is never part of a definition.
+building anything of them (`build`). The API key is not a setting: the live client reads it through a Dagster `EnvVar`
+when a run asks for prices, so that it is never part of a definition.
 """
 
 from datetime import date
@@ -14,9 +14,9 @@ from pydantic import Field, HttpUrl, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stock_assets.errors import SettingsError
+from stock_assets.ingest.plans import Plan
 from stock_assets.sessions import CALENDAR_START
 
-API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
 _PREFIX = "STOCK_ASSETS_"
 
 
@@ -69,6 +69,22 @@ class Settings(BaseSettings):
     alpha_vantage_base_url: HttpUrl = Field(
         default=HttpUrl("https://www.alphavantage.co"),
         description="Where the live client asks; point it at a look-alike server to try it without a key.",
+    )
+    alpha_vantage_plan: Plan = Field(
+        default=Plan.FREE,
+        description="Plan of the key: `free` (25 calls a day, latest 100 bars) or `premium_75` to `premium_1200`.",
+    )
+    calls_per_second: int | None = Field(
+        default=None, ge=1, description="Calls in any second; default: what the plan allows."
+    )
+    calls_per_minute: int | None = Field(
+        default=None, ge=1, description="Calls in any minute; default: what the plan allows."
+    )
+    calls_per_day: int | None = Field(
+        default=None, ge=1, description="Calls in a quota day; default: what the plan allows."
+    )
+    splits_refresh_days: int = Field(
+        default=7, ge=1, description="Age in days at which an answer about splits is asked for again."
     )
 
     dagster_home: Path | None = Field(

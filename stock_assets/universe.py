@@ -106,3 +106,18 @@ def _refuse_duplicates(listings: Iterable[Listing], file: Path | Traversable) ->
         seen.add(listing.symbol)
     if not seen:
         raise SettingsError(f"universe file {file} has no symbol; add one line for each")
+
+
+def refuse_more_than_a_day_serves(universe: Universe, calls_per_day: int | None) -> None:
+    """Check that the plan has a call a day for every symbol.
+
+    Raises:
+        SettingsError: it has not; the message says how many are too many and what to set.
+    """
+    symbols = len(universe.symbols)
+    if calls_per_day is not None and symbols > calls_per_day:
+        raise SettingsError(
+            f"the universe has {symbols} symbols, but the plan serves {calls_per_day} calls a day, one a symbol: "
+            f"remove {symbols - calls_per_day} from the file of STOCK_ASSETS_UNIVERSE, or set "
+            "STOCK_ASSETS_ALPHA_VANTAGE_PLAN (or STOCK_ASSETS_CALLS_PER_DAY) to what the key has"
+        )

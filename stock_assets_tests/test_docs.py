@@ -7,7 +7,8 @@ import pytest
 import typer
 
 from stock_assets.cli import app
-from stock_assets.settings import API_KEY_VARIABLE, Settings
+from stock_assets.ingest.plans import API_KEY_VARIABLE
+from stock_assets.settings import Settings
 
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import dagster as dg
 from stock_assets.audit.audits import Audit, AuditKind, Verdict, audits
 from stock_assets.homes.interfaces import Home
 from stock_assets.publish.publishing import audit_load
-from stock_assets.sessions import partition_sessions
+from stock_assets.sessions import tagged_sessions
 from stock_assets.stage.inputs import Limits
 from stock_assets.stage.load import Load, newest, newest_of_all
 from stock_assets.tables import STAGED_PRICES
@@ -64,16 +64,8 @@ def _spec(audit: Audit) -> dg.AssetCheckSpec:
 
 def _load_of(home: Home, tags: Mapping[str, str]) -> Load:
     """Find the load of the run's sessions; a check launched by itself has none and judges the newest load."""
-    keys = [
-        tags[name]
-        for name in (
-            "dagster/partition",
-            "dagster/asset_partition_range_start",
-            "dagster/asset_partition_range_end",
-        )
-        if name in tags
-    ]
-    return newest(home, partition_sessions(keys)) if keys else newest_of_all(home)
+    sessions = tagged_sessions(tags)
+    return newest(home, sessions) if sessions else newest_of_all(home)
 
 
 def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:

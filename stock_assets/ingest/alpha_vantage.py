@@ -30,15 +30,13 @@ from stock_assets.errors import (
 )
 from stock_assets.homes.interfaces import CallLimits, Clock
 from stock_assets.ingest import http
-from stock_assets.ingest.plans import QUOTA_DAY_ZONE
+from stock_assets.ingest.plans import API_KEY_VARIABLE, QUOTA_DAY_ZONE
 from stock_assets.ingest.secret import PLACEHOLDER, KeyOnWireAdapter, redact, redact_text
 from stock_assets.ingest.source import PriceSource, Reach, Terms
 from stock_assets.sessions import NEW_YORK, sessions_between
 
 COMPACT_SESSIONS = 100
 """`outputsize=compact` answers with the latest 100 bars."""
-
-KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
 
 # First match wins. Each text was observed; see the vendor's support page for the limits they speak of.
 _REFUSALS: tuple[tuple[str, type[SourceError], str], ...] = (
@@ -55,7 +53,7 @@ _REFUSALS: tuple[tuple[str, type[SourceError], str], ...] = (
         "this plan has the latest 100 bars only; set STOCK_ASSETS_ALPHA_VANTAGE_PLAN to the key's plan",
     ),
     (r"This is a premium endpoint", NotEntitled, "this plan does not include the request"),
-    (r"apikey is invalid or missing", BadKey, f"the key was refused; set {KEY_VARIABLE}"),
+    (r"apikey is invalid or missing", BadKey, f"the key was refused; set {API_KEY_VARIABLE}"),
     (r"Invalid API call", UnknownSymbol, "the vendor does not know it"),
 )
 _REFUSAL_FIELDS = frozenset({"Information", "Note", "Error Message"})
@@ -82,7 +80,7 @@ class AlphaVantageSource(PriceSource):
 
     base_url: str
     api_key: str = Field(default="", repr=False)
-    api_key_variable: str = KEY_VARIABLE
+    api_key_variable: str = API_KEY_VARIABLE
     calls_per_second: int | None = None
     calls_per_minute: int | None = None
     calls_per_day: int | None = None

@@ -22,13 +22,25 @@ _RAW_COLUMNS = dg.TableSchema(
 )
 
 
+def vendor_asset(source: PriceSource, url: str) -> dg.AssetSpec:
+    """Make the external asset at the head of the lineage: whoever the prices come from."""
+    return dg.AssetSpec(
+        ["vendor", source.vendor],
+        group_name=GROUP,
+        kinds={"api"} if source.last_session is None else {"file"},
+        description=f"{source.label}. Outside of this pipeline: it is asked, never materialized.",
+        metadata={"source": source.label, "link": dg.MetadataValue.url(url)},
+    )
+
+
 def raw_assets(
-    universe: Universe, partitions: dg.PartitionsDefinition[str], *, owners: list[str]
+    universe: Universe, partitions: dg.PartitionsDefinition[str], *, vendor: dg.AssetSpec, owners: list[str]
 ) -> list[dg.AssetsDefinition]:
-    """Make both assets for a universe."""
+    """Make both assets for a universe, downstream of the vendor."""
 
     @dg.asset(
         key=RAW_PRICES,
+        deps=[vendor],
         group_name=GROUP,
         kinds={"python", "csv"},
         owners=owners,
@@ -39,7 +51,7 @@ def raw_assets(
         description=(
             "The source's answers, byte for byte, one file per symbol and fetch under "
             "`raw/daily_prices/ingest_date=.../<fetch time>/<SYMBOL>.csv`. At most one request per symbol and run; "
-            "none for sessions that a stored answer already holds."
+            "none for sessions that a stored answer already holds. What could not be had is shown by the checks."
         ),
     )
     def raw_daily_prices(
@@ -66,13 +78,15 @@ def raw_assets(
 
     @dg.asset(
         key=RAW_SPLITS,
+        deps=[vendor],
         group_name=GROUP,
         kinds={"python", "json"},
         owners=owners,
         pool="vendor_api",
         description=(
             "Split events per symbol (ex-date, ratio), as the source knows them now; a changed answer is kept beside "
-            "the earlier ones under `raw/splits/`. Prices are as traded, so staging needs them to compare sessions."
+            "the earlier ones under `raw/splits/`. Prices are as traded, so staging needs them to compare sessions. "
+            "A live vendor is asked on a slow schedule, and sooner after a jump without a known split."
         ),
     )
     def raw_splits(context: dg.AssetExecutionContext, home: Home, source: PriceSource) -> dg.MaterializeResult[None]:

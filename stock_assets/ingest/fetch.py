@@ -14,7 +14,15 @@ from stock_assets.homes.interfaces import Clock, Fetch, FetchKind, Home
 from stock_assets.ingest.calls import Asked, Asking, Question, Sleep, content_hash, utc_now
 from stock_assets.ingest.source import PriceSource, Reach
 from stock_assets.ingest.split_refresh import fetch_splits
-from stock_assets.ingest.stored import by_symbol, fetches_of, known_splits, not_stored, payloads_for, splits_by_symbol
+from stock_assets.ingest.stored import (
+    beyond,
+    by_symbol,
+    fetches_of,
+    known_splits,
+    not_stored,
+    payloads_for,
+    splits_by_symbol,
+)
 from stock_assets.sessions import NEW_YORK, closing_time, next_session, sessions_between
 from stock_assets.universe import Listing, Universe
 
@@ -97,11 +105,6 @@ def fetch_prices(
     line = sorted((need for need in needs if need.askable), key=lambda need: _value(need, stored.get(need.symbol, [])))
     asked = Asking(home, source, now=now, sleep=sleep).ask_all(_question(source, need, reader) for need in line)
     return [_result(need, asked.get(need.symbol), reach) for need in needs]
-
-
-def beyond(missing: Sequence[date], reach: Reach | None) -> tuple[date, ...]:
-    """List the sessions that lie further back than answers reach."""
-    return tuple(session for session in missing if reach is not None and session < reach.first)
 
 
 def _need(listing: Listing, sessions: Sequence[date], fetches: Sequence[Fetch], reach: Reach | None) -> _Need:

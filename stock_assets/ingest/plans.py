@@ -1,10 +1,14 @@
-"""What the plans of Alpha Vantage allow, as published by the vendor.
+"""What the plans of Alpha Vantage allow, as published by the vendor, and where its key is looked for.
 
-Belongs here: the presets. Does not belong here: which plan is used and what overrides it (`settings`).
+Belongs here: names and presets that settings and client share. Does not belong here: which plan is used and what
+overrides it (`settings`).
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
+"""Environment variable of the key; its name, never its value, is part of definitions."""
 
 QUOTA_DAY_ZONE = "America/New_York"
 """The zone whose midnight is taken to begin a quota day. The vendor does not say; its own times are New York's.

@@ -9,7 +9,7 @@ from datetime import date
 
 from stock_assets.errors import Outcome
 from stock_assets.homes.interfaces import Fetch, FetchKind, Home
-from stock_assets.ingest.source import PriceSource, Split
+from stock_assets.ingest.source import PriceSource, Reach, Split
 from stock_assets.sessions import closing_time
 
 
@@ -50,6 +50,11 @@ def not_stored(wanted: Sequence[date], fetches: Sequence[Fetch]) -> tuple[date, 
     """List the wanted sessions that no answer fetched after their close holds."""
     good = [fetch for fetch in fetches if fetch.outcome is Outcome.OK]
     return tuple(sorted(_newest_holding(good, wanted, after_close=True)[1]))
+
+
+def beyond(missing: Sequence[date], reach: Reach | None) -> tuple[date, ...]:
+    """List the sessions that lie further back than answers reach."""
+    return tuple(session for session in missing if reach is not None and session < reach.first)
 
 
 def splits_by_symbol(splits: Mapping[str, Sequence[Split]]) -> list[dict[str, str]]:
