@@ -11,7 +11,7 @@ contain the word "premium", so nothing is decided by it. A text this module does
 import json
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 
 import dagster as dg
@@ -30,6 +30,7 @@ from stock_assets.errors import (
 )
 from stock_assets.homes.interfaces import CallLimits, Clock
 from stock_assets.ingest import http
+from stock_assets.ingest.calls import utc_now
 from stock_assets.ingest.plans import API_KEY_VARIABLE, QUOTA_DAY_ZONE
 from stock_assets.ingest.secret import PLACEHOLDER, KeyOnWireAdapter, redact, redact_text
 from stock_assets.ingest.source import PriceSource, Reach, Terms
@@ -89,7 +90,7 @@ class AlphaVantageSource(PriceSource):
     attempts: int = 4
     first_pause_seconds: float = 2.0
 
-    _now: Clock = PrivateAttr(default=lambda: datetime.now(UTC))
+    _now: Clock = PrivateAttr(default_factory=lambda: utc_now)
     _timeouts: http.Timeouts = PrivateAttr(default_factory=http.Timeouts)
 
     @property

@@ -1,0 +1,52 @@
+"""A clock that stands still until somebody sleeps, shared by any number of threads."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+
+class FakeClock:
+    """Time passes only when every participant sleeps: then to the moment at which the first one wakes.
+
+    Attributes:
+        slept: seconds of every sleep, in order.
+    """
+
+    def __init__(self, start: datetime, participants: int = 1) -> None:
+        self.slept: list[float] = []
+        self._time = start.astimezone(UTC)
+        self._participants = participants
+        self._wakings: dict[int, datetime] = {}
+        self._changed = threading.Condition()
+
+    def now(self) -> datetime:
+        """Read the clock."""
+        with self._changed:
+            return self._time
+
+    def sleep(self, seconds: float) -> None:
+        """Wait until that much time has passed for everybody."""
+        me = threading.get_ident()
+        with self._changed:
+            self.slept.append(seconds)
+            wake = self._time + timedelta(seconds=seconds)
+            self._wakings[me] = wake
+            self._advance()
+            self._changed.wait_for(lambda: self._time >= wake)
+            del self._wakings[me]
+
+    def leave(self) -> None:
+        """Take part no more: the others do not wait for this thread."""
+        with self._changed:
+            self._participants -= 1
+            self._advance()
+
+    def set(self, moment: datetime) -> None:
+        """Move the clock."""
+        with self._changed:
+            self._time = moment.astimezone(UTC)
+
+    def _advance(self) -> None:
+        sleeping = [wake for wake in self._wakings.values() if wake > self._time]
+        if sleeping and len(sleeping) >= self._participants:
+            self._time = min(sleeping)
+            self._changed.notify_all()
