@@ -71,11 +71,12 @@ def session_partitions(first: date, last: date | None) -> dg.TimeWindowPartition
         first: first session of the range.
         last: last session that can ever be had (a recorded source), or None for a range that grows every day.
     """
-    exclusions = [_partition_start(day) for day in _weekdays_without_session(first, last or CALENDAR_END)]
     # A window lasts until the next bell; with an end, the last window must have ended (and no offset is needed).
+    end = next_session(last) if last else None
+    exclusions = [_partition_start(day) for day in _weekdays_without_session(first, end or CALENDAR_END)]
     return dg.TimeWindowPartitionsDefinition(
         start=_partition_start(first),
-        end=_partition_start(next_session(last)) if last else None,
+        end=_partition_start(end) if end else None,
         fmt="%Y-%m-%d",
         cron_schedule=f"{_PARTITION_TIME.minute} {_PARTITION_TIME.hour} * * 1-5",
         timezone=NEW_YORK.key,
