@@ -76,7 +76,7 @@ def read_universe(file: Path | Traversable) -> Universe:
             raise SettingsError(f"universe file {file} must begin with the line {','.join(_COLUMNS)}")
         listings = tuple(_listing(row, f"{file}, line {reader.line_num}") for row in reader)
     except csv.Error as error:
-        raise SettingsError(f"{file}, line {reader.line_num}: mend the quotes or commas ({error})") from error
+        raise SettingsError(f"{file}, line {reader.reader.line_num}: mend the quotes or commas ({error})") from error
     _refuse_duplicates(listings, file)
     return Universe(listings)
 
