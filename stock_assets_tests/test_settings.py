@@ -1,0 +1,160 @@
+"""Settings: each variable works, each bad value is named with what it takes, and nobody else reads the environment."""
+
+import ast
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+import stock_assets
+from stock_assets.build import build_definitions, build_universe
+from stock_assets.errors import SettingsError
+from stock_assets.settings import Settings, SourceName
+
+PACKAGE = Path(stock_assets.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide what the machine has set."""
+    for name, field in Settings.model_fields.items():
+        monkeypatch.delenv(str(field.validation_alias or f"STOCK_ASSETS_{name.upper()}"), raising=False)
+
+
+def test_nothing_needs_to_be_set() -> None:
+    settings = Settings.from_env()
+    assert settings.source is SourceName.RECORDED
+    assert settings.root == Path.cwd() / "data" / "recorded"
+    assert settings.instance_dir == settings.root / "dagster_home"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("STOCK_ASSETS_SOURCE", "alpha_vantage", "source", SourceName.ALPHA_VANTAGE),
+        ("STOCK_ASSETS_DATA_DIR", "/srv/prices", "data_dir", Path("/srv/prices")),
+        ("STOCK_ASSETS_UNIVERSE", "my.csv", "universe", Path("my.csv")),
+        ("STOCK_ASSETS_FIRST_SESSION", "2010-01-04", "first_session", date(2010, 1, 4)),
+        ("STOCK_ASSETS_MIN_COVERAGE", "0.9", "min_coverage", 0.9),
+        ("STOCK_ASSETS_MIN_COVERAGE", "1", "min_coverage", 1.0),
+        ("STOCK_ASSETS_MAX_QUARANTINED_SHARE", "0", "max_quarantined_share", 0.0),
+        ("STOCK_ASSETS_STAGING_RETENTION_DAYS", "30", "staging_retention_days", 30),
+        ("DAGSTER_HOME", "/srv/dagster", "dagster_home", Path("/srv/dagster")),
+        # An empty variable is one that is not set.
+        ("STOCK_ASSETS_SOURCE", "", "source", SourceName.RECORDED),
+        ("DAGSTER_HOME", "", "dagster_home", None),
+    ],
+)
+def test_variable(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, field: str, value: object) -> None:
+    monkeypatch.setenv(variable, text)
+    assert getattr(Settings.from_env(), field) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "says"),
+    [
+        ("STOCK_ASSETS_SOURCE", "yahoo", "'recorded' or 'alpha_vantage'"),
+        ("STOCK_ASSETS_FIRST_SESSION", "yesterday", "date"),
+        ("STOCK_ASSETS_FIRST_SESSION", "1998-12-31", "greater than or equal to 1999-01-01"),
+        ("STOCK_ASSETS_MIN_COVERAGE", "0", "greater than 0"),
+        ("STOCK_ASSETS_MIN_COVERAGE", "50", "less than or equal to 1"),
+        ("STOCK_ASSETS_MIN_COVERAGE", "half", "valid number"),
+        ("STOCK_ASSETS_MIN_COVERAGE", "nan", "less than or equal to 1"),
+        ("STOCK_ASSETS_MAX_QUARANTINED_SHARE", "-0.1", "greater than or equal to 0"),
+        ("STOCK_ASSETS_MAX_QUARANTINED_SHARE", "1.1", "less than or equal to 1"),
+        ("STOCK_ASSETS_STAGING_RETENTION_DAYS", "0", "greater than or equal to 1"),
+        ("STOCK_ASSETS_STAGING_RETENTION_DAYS", "a week", "valid integer"),
+        ("STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL", "alphavantage", "valid URL"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_the_variable_takes(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_env()
+    assert f"{variable}: " in str(raised.value)
+    assert says in str(raised.value)
+
+
+def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCK_ASSETS_SOURCE", "yahoo")
+    monkeypatch.setenv("STOCK_ASSETS_MIN_COVERAGE", "2")
+    with pytest.raises(SettingsError, match=r"STOCK_ASSETS_SOURCE.*STOCK_ASSETS_MIN_COVERAGE"):
+        Settings.from_env()
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings.from_env().source = SourceName.ALPHA_VANTAGE  # type: ignore[misc]  # what is tested
+
+
+def test_sources_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STOCK_ASSETS_DATA_DIR", str(tmp_path))
+    recorded = Settings.from_env()
+    monkeypatch.setenv("STOCK_ASSETS_SOURCE", "alpha_vantage")
+    live = Settings.from_env()
+    assert (recorded.root, live.root) == (tmp_path / "recorded", tmp_path / "alpha_vantage")
+    assert live.instance_dir == tmp_path / "alpha_vantage" / "dagster_home"
+
+
+def test_dagster_s_own_variable_moves_its_folder_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("STOCK_ASSETS_DAGSTER_HOME", "/not/read")
+    settings = Settings.from_env()
+    assert settings.instance_dir == tmp_path
+    assert settings.root == Path.cwd() / "data" / "recorded"
+
+
+def test_the_source_picks_the_universe_unless_one_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert len(build_universe(Settings.from_env()).symbols) == 5
+    monkeypatch.setenv("STOCK_ASSETS_SOURCE", "alpha_vantage")
+    assert len(build_universe(Settings.from_env()).symbols) == 20
+    monkeypatch.setenv("STOCK_ASSETS_UNIVERSE", str(tmp_path / "none.csv"))
+    with pytest.raises(SettingsError, match=r"none\.csv cannot be read"):
+        build_universe(Settings.from_env())
+
+
+def test_a_first_session_after_the_end_of_the_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCK_ASSETS_FIRST_SESSION", "2013-03-04")
+    with pytest.raises(SettingsError, match=r"STOCK_ASSETS_FIRST_SESSION is 2013-03-04.*ends 2013-03-01; set an ea"):
+        build_definitions(Settings.from_env())
+
+
+READERS = {"environ", "environb", "getenv", "getenvb"}
+
+
+def reads_of_the_environment(source: str) -> list[str]:
+    """List every mention of the environment, however it is imported."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in READERS:
+            found.append(node.attr)
+        if isinstance(node, ast.ImportFrom):
+            found += [alias.name for alias in node.names if alias.name in READERS or alias.name == "BaseSettings"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nos.environ['A']",
+        "import os as system\nsystem.getenv('A')",
+        "from os import environ",
+        "from os import getenv as read",
+        "from pydantic_settings import BaseSettings",
+    ],
+)
+def test_the_scan_finds(source: str) -> None:
+    assert len(reads_of_the_environment(source)) == 1
+
+
+def test_settings_is_the_only_reader_of_the_environment() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix(): reads
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if (reads := reads_of_the_environment(path.read_text(encoding="utf-8")))
+    }
+    # The command line hands the whole environment on to the program that takes its place.
+    assert found == {"cli.py": ["environ"], "settings.py": ["BaseSettings"]}
