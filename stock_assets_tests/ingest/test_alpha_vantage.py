@@ -89,7 +89,7 @@ OBSERVED = {
 
 def ask(server: VendorServer, **options: object) -> list[date]:
     """Ask for the newest session of NVDA; give the sessions of the answer."""
-    source = live_source(server, **options)
+    source = live_source(server, now=None, **options)
     return source.read_prices(source.fetch_prices("NVDA", [server.last_session]), "NVDA")
 
 
