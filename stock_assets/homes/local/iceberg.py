@@ -3,6 +3,8 @@
 Belongs here: every call of pyiceberg. Does not belong here: SQL.
 """
 
+import random
+import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -33,12 +35,14 @@ from pyiceberg.types import (
     StringType,
     TimestampType,
 )
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from stock_assets.errors import ConcurrentPublish, UnknownSnapshot
 from stock_assets.homes.interfaces import Snapshot
 from stock_assets.tables import ColumnType, Table
 
 PROPERTY_PREFIX = "stock_assets."
+_LOOKS = 6
 _PARTITION_FIELD_ID = 1000
 _TYPES: dict[ColumnType, PrimitiveType] = {
     ColumnType.TEXT: StringType(),
@@ -58,7 +62,19 @@ _TABLE_PROPERTIES = {
 
 
 def load(root: Path, table: Table) -> IcebergTable:
-    """Load the current version of a table; create it, or add columns its contract gained, where needed."""
+    """Load the current version of a table; create it, or add columns its contract gained, where needed.
+
+    Of the processes that meet in a new home, or right after a contract has grown, one creates; the others look again.
+    """
+    for attempt in range(1, _LOOKS):
+        try:
+            return _load(root, table)
+        except (IntegrityError, OperationalError, CommitFailedException):
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 (jitter)
+    return _load(root, table)
+
+
+def _load(root: Path, table: Table) -> IcebergTable:
     catalog = _catalog(root)
     identifier = (table.schema, table.name)
     try:

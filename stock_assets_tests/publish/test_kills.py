@@ -1,0 +1,135 @@
+"""A publish is all or nothing for whoever reads, also when its process is killed or others publish at once."""
+
+import random
+import signal
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from stock_assets.tables import DAILY_PRICES
+from stock_assets_tests.support.path import FIVE, local_home
+from stock_assets_tests.support.processes import fork_server
+from stock_assets_tests.support.publishers import (
+    PATIENCE_SECONDS,
+    VERSIONS,
+    publish_at_once,
+    publish_version,
+    version,
+)
+from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
+
+NORMAL_KILLS, SLOW_KILLS = 5, 25
+NORMAL_ROUNDS, SLOW_ROUNDS = 3, 8
+
+Content = tuple[list[dict[str, object]], list[dict[str, object]]]
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Content]:
+    """What each version looks like when it is published undisturbed."""
+    return {
+        name: rebuilt(local_home(tmp_path_factory.mktemp(name)), Scene(local_home(Path()), version(name)), TWO_WEEKS)
+        for name in VERSIONS
+    }
+
+
+def kill_during_publish(root: Path, name: str, after_seconds: float) -> bool:
+    """Let a process publish a version, and kill it some time after it began; tell whether it had not ended by then."""
+    context = fork_server()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=publish_version, args=(root, name, sender), daemon=True)
+    process.start()
+    sender.close()
+    assert receiver.poll(PATIENCE_SECONDS), "the publishing process is stuck"
+    assert receiver.recv() == "begin"
+    time.sleep(after_seconds)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    try:
+        return bool(receiver.recv() != "end")
+    except EOFError:
+        return True
+
+
+def timed_publish(root: Path, name: str) -> float:
+    """Publish what is staged, as the next run would; give the seconds it took."""
+    scene = Scene(local_home(root), version(name))
+    began = time.monotonic()
+    scene.publish(TWO_WEEKS)
+    return time.monotonic() - began
+
+
+def kill_and_look(root: Path, kills: int, versions: dict[str, Content]) -> None:
+    """Kill publishes of B over A and of A over B, at moments spread over a publish, until enough were cut off."""
+    old, new = VERSIONS
+    first = Scene(local_home(root), version(old))
+    first.fetch(TWO_WEEKS)
+    first.stage(TWO_WEEKS)
+    took = timed_publish(root, old)
+    cut_off = 0
+    for number in range(4 * kills):
+        moment = (number % kills + random.random()) / kills * 1.2  # noqa: S311 (any moment will do)
+        cut_off += kill_during_publish(root, new, moment * took)
+
+        prices, quarantine = content(local_home(root))
+
+        assert prices in (versions[old][0], versions[new][0])
+        assert quarantine in (versions[old][1], versions[new][1])
+        if prices == versions[new][0]:
+            # Quarantine is committed first: no bar is ever in neither of the two tables.
+            assert quarantine == versions[new][1]
+        took = max(took, timed_publish(root, new))
+        assert content(local_home(root)) == versions[new]
+        old, new = new, old
+        if cut_off == kills:
+            return
+    pytest.fail(f"of {4 * kills} kills only {cut_off} met a publish")
+
+
+def test_a_killed_publish_leaves_the_old_or_the_new_version(tmp_path: Path, versions: dict[str, Content]) -> None:
+    kill_and_look(tmp_path / "home", NORMAL_KILLS, versions)
+
+
+@pytest.mark.slow
+def test_many_killed_publishes_leave_the_old_or_the_new_version(tmp_path: Path, versions: dict[str, Content]) -> None:
+    root = tmp_path / "home"
+    kill_and_look(root, SLOW_KILLS, versions)
+    history = local_home(root).warehouse.history(DAILY_PRICES)
+    assert {snapshot.rows for snapshot in history} == {len(FIVE.symbols) * len(TWO_WEEKS) - 1}
+
+
+def publish_overlapping(tmp_path: Path, ranges: list[tuple[date, date]], rounds: int) -> None:
+    """Let each range be published by a process of its own, all at once, in a new home every round."""
+    source = wavy_source()
+    source.set_bar("MSFT", TWO_WEEKS[4], "100,102,99,101,-5")
+    roots = [tmp_path / f"round {number}" for number in range(rounds)]
+    for root in roots:
+        Scene(local_home(root), source).fetch(TWO_WEEKS)
+    context = fork_server()
+    barrier = context.Barrier(len(ranges))
+    processes = [
+        context.Process(target=publish_at_once, args=(roots, first, last, barrier), daemon=True)
+        for first, last in ranges
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE_SECONDS)
+
+    assert [process.exitcode for process in processes] == [0] * len(ranges)
+    expected = rebuilt(local_home(tmp_path / "rebuilt"), Scene(local_home(Path()), source), TWO_WEEKS)
+    for root in roots:
+        assert content(local_home(root)) == expected
+
+
+def test_two_processes_publishing_overlapping_ranges_lose_and_double_nothing(tmp_path: Path) -> None:
+    publish_overlapping(tmp_path, [(TWO_WEEKS[0], TWO_WEEKS[6]), (TWO_WEEKS[3], TWO_WEEKS[9])], NORMAL_ROUNDS)
+
+
+@pytest.mark.slow
+def test_four_processes_publishing_overlapping_ranges_lose_and_double_nothing(tmp_path: Path) -> None:
+    ranges = [(TWO_WEEKS[first], TWO_WEEKS[last]) for first, last in ((0, 4), (2, 6), (4, 9), (0, 9))]
+    publish_overlapping(tmp_path, ranges, SLOW_ROUNDS)
