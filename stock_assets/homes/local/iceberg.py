@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,14 +35,17 @@ from pyiceberg.types import (
     StringType,
     TimestampType,
 )
+from sqlalchemy import URL
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from stock_assets.errors import ConcurrentPublish, UnknownSnapshot
+from stock_assets.errors import ConcurrentPublish, SettingsError, UnknownSnapshot
 from stock_assets.homes.interfaces import Snapshot
 from stock_assets.tables import ColumnType, Table
 
 PROPERTY_PREFIX = "stock_assets."
 _LOOKS = 6
+_NOT_IN_ADDRESSES = frozenset("?#")
+"""pyiceberg takes them for the end of the path, and would write into another folder."""
 _PARTITION_FIELD_ID = 1000
 _TYPES: dict[ColumnType, PrimitiveType] = {
     ColumnType.TEXT: StringType(),
@@ -93,7 +96,8 @@ def _load(root: Path, table: Table) -> IcebergTable:
 
 def data_files(stored: IcebergTable) -> list[str]:
     """List the paths of the Parquet files of the loaded snapshot."""
-    return [unquote(urlparse(task.file.file_path).path) for task in stored.scan().plan_files()]
+    # Not unquoted: pyiceberg writes and reads the path as it stands, percent signs and all.
+    return [urlparse(task.file.file_path).path for task in stored.scan().plan_files()]
 
 
 def replace_range(
@@ -165,10 +169,14 @@ def rollback(stored: IcebergTable, snapshot_id: int) -> None:
 
 
 def _catalog(root: Path) -> Catalog:
+    unusable = set(str(root)) & _NOT_IN_ADDRESSES
+    if unusable:
+        raise SettingsError(f"{root}: Iceberg addresses cannot hold {' '.join(sorted(unusable))}; use another folder")
     root.mkdir(parents=True, exist_ok=True)
+    catalog = URL.create("sqlite", database=str(root / "catalog.db"), query={"timeout": "30"})
     return SqlCatalog(
         "local",
-        uri=f"sqlite:///{root / 'catalog.db'}?timeout=30",
+        uri=catalog.render_as_string(),
         # Not as_uri(): pyiceberg does not decode percent signs again, so a folder with a space would split in two.
         warehouse=f"file://{root}",
     )

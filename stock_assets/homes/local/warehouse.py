@@ -132,8 +132,9 @@ class DuckDbSession(SqlSession):
         self._execute(f"COPY ({transpile(select)}) TO {literal(str(partial))} (FORMAT parquet)")
         partial.replace(target)
         self._show_staged(table)
-        count = self._execute(f"SELECT COUNT(*) FROM {table.full_name}").fetchone()  # noqa: S608 (contract's name)
-        return int(count[0]) if count else 0
+        # Fetched to the end: DuckDB refuses a query on a connection that still holds an unfinished result.
+        [(count,)] = self._execute(f"SELECT COUNT(*) FROM {table.full_name}").fetchall()  # noqa: S608 (contract's name)
+        return int(count)
 
     def base(self, table: Table) -> int | None:
         """Give the snapshot loaded with the session."""
