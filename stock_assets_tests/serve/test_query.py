@@ -1,0 +1,146 @@
+"""What readers get: queries, the adjusted series, the summary; computed by hand for a small table."""
+
+from dataclasses import replace
+from datetime import date
+
+import pyarrow as pa
+import pytest
+
+from stock_assets.errors import QueryFailed
+from stock_assets.homes.interfaces import Home
+from stock_assets.serve.query import ADJUSTED_PRICES, SymbolSummary, relations, run_query, summary, view
+from stock_assets.sessions import sessions_between
+from stock_assets.tables import PUBLISHED_TABLES
+from stock_assets.universe import Listing, Universe
+from stock_assets_tests.support.path import LIMITS, local_home
+from stock_assets_tests.support.scenes import BAD_BAR, Scene
+from stock_assets_tests.support.sources import ScriptedSource
+
+LAST = date(2012, 6, 26)
+# 89 and 90 calendar days before it: the first of the last 90 days, and the session before.
+INSIDE, OUTSIDE = date(2012, 3, 29), date(2012, 3, 28)
+EX_DATE = date(2012, 5, 1)
+BEFORE_EX_DATE = date(2012, 4, 30)
+SESSIONS = sessions_between(OUTSIDE, LAST)
+LISTED = Universe((Listing("DOG", ""), Listing("SPLIT", "")))
+
+
+def flat(price: float, volume: int) -> str:
+    """Write a bar whose four prices are alike, so that its average is the price."""
+    return f"{price},{price},{price},{price},{volume}"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """SPLIT costs 1000 on its first session, then 90, and 30 from its 3:1 split on; DOG has nothing but a bad bar."""
+    source = ScriptedSource()
+    prices = {day: flat(90, 300) if day < EX_DATE else flat(30, 900) for day in SESSIONS}
+    source.set_bars("SPLIT", prices | {OUTSIDE: flat(1000, 300), LAST: "30,36,24,33,900", BEFORE_EX_DATE: BAD_BAR})
+    source.set_splits("SPLIT", {EX_DATE: "3.0000"})
+    source.set_bars("DOG", {LAST: "100,102,99,-101,-5"})
+    home = local_home(tmp_path_factory.mktemp("home"))
+    Scene(home, source, LISTED, replace(LIMITS, max_quarantined_share=1.0)).run(SESSIONS)
+    return home
+
+
+def test_a_query_names_tables_as_their_assets_and_is_typed(home: Home) -> None:
+    rows = run_query(
+        home,
+        "SELECT symbol, trade_date, close_price, volume, is_market_up, prev_close FROM published.daily_prices "
+        f"WHERE trade_date IN (DATE '{LAST}', DATE '{OUTSIDE}') ORDER BY trade_date",
+    )
+
+    assert rows.schema.types == [pa.string(), pa.date32(), pa.float64(), pa.int64(), pa.bool_(), pa.float64()]
+    assert [tuple(row.values()) for row in rows.to_pylist()] == [
+        ("SPLIT", OUTSIDE, 1000.0, 300, False, None),
+        ("SPLIT", LAST, 33.0, 900, True, 30.0),
+    ]
+
+
+def test_a_query_speaks_athenas_dialect_and_joins_tables_and_views(home: Home) -> None:
+    [row] = run_query(
+        home,
+        "SELECT COUNT(*) AS n, MAX(DATE_DIFF('day', p.trade_date, a.trade_date)) AS days "
+        "FROM published.daily_prices AS p "
+        "JOIN published.adjusted_prices AS a ON a.symbol = p.symbol AND a.trade_date = p.trade_date",
+    ).to_pylist()
+
+    assert row == {"n": len(SESSIONS) - 1, "days": 0}
+
+
+@pytest.mark.parametrize("select", ["SELECT nothing FROM published.daily_prices", "SELECT * FROM staged.daily_prices"])
+def test_what_is_not_published_cannot_be_queried(home: Home, select: str) -> None:
+    with pytest.raises(QueryFailed):
+        run_query(home, select)
+
+
+def test_adjusted_prices_are_on_todays_basis_and_published_ones_as_traded(home: Home) -> None:
+    days = (INSIDE, EX_DATE, LAST)
+    listed = ", ".join(f"DATE '{day}'" for day in days)
+    columns = "trade_date, open_price, high_price, low_price, close_price, volume"
+    select = f"SELECT {columns} FROM {{}} WHERE trade_date IN ({listed}) ORDER BY trade_date"
+
+    adjusted = run_query(home, select.format("published.adjusted_prices")).to_pylist()
+    as_traded = run_query(home, select.format("published.daily_prices")).to_pylist()
+
+    assert [tuple(row.values())[1:] for row in adjusted] == [
+        (30.0, 30.0, 30.0, 30.0, 900.0),
+        (30.0, 30.0, 30.0, 30.0, 900.0),
+        (30.0, 36.0, 24.0, 33.0, 900.0),
+    ]
+    assert [tuple(row.values())[1:] for row in as_traded] == [
+        (90.0, 90.0, 90.0, 90.0, 300),
+        (30.0, 30.0, 30.0, 30.0, 900),
+        (30.0, 36.0, 24.0, 33.0, 900),
+    ]
+
+
+def test_latest_adjusted_sums_up_the_view(home: Home) -> None:
+    [row] = run_query(home, view("latest_adjusted").bind({})).to_pylist()
+
+    assert row.pop("lowest_price") == 24.0
+    assert row.pop("highest_price") == pytest.approx(1000 / 3, rel=1e-15)
+    assert row == {"symbol": "SPLIT", "sessions": len(SESSIONS) - 1, "last_session": LAST, "last_close": 33.0}
+
+
+def test_summary_counts_and_averages_on_the_latest_basis(home: Home) -> None:
+    dog, split = summary(home)
+
+    # 1000 lies 90 days back and is left out; 90 before the split counts as 30; the last session's average is 30.75.
+    inside = [day for day in SESSIONS if day >= INSIDE and day != BEFORE_EX_DATE]
+    assert split.avg_price_90d == pytest.approx((30.0 * (len(inside) - 1) + 30.75) / len(inside), rel=1e-12)
+    assert split == SymbolSummary(
+        symbol="SPLIT",
+        row_count=len(SESSIONS) - 1,
+        first_session=OUTSIDE,
+        last_session=LAST,
+        quarantined=1,
+        last_close=33.0,
+        avg_price_90d=split.avg_price_90d,
+    )
+    # One session, though it failed three audits; nothing of it is published.
+    assert dog == SymbolSummary("DOG", 0, None, None, 1, None, None)
+
+
+def test_relations_are_the_published_tables_and_the_view(home: Home) -> None:
+    found = {relation.name: relation for relation in relations(home)}
+
+    assert list(found) == [*(table.full_name for table in PUBLISHED_TABLES), f"published.{ADJUSTED_PRICES}"]
+    assert {name: (relation.kind, relation.rows) for name, relation in found.items()} == {
+        "published.daily_prices": ("table", len(SESSIONS) - 1),
+        "published.quarantined_prices": ("table", 4),
+        "published.adjusted_prices": ("view", len(SESSIONS) - 1),
+    }
+    for table in PUBLISHED_TABLES:
+        assert [column.name for column in found[table.full_name].columns] == table.column_names
+        assert found[table.full_name].description == table.description
+    view_columns = found["published.adjusted_prices"].columns
+    assert [column.name for column in view_columns] == [
+        "symbol",
+        "trade_date",
+        "open_price",
+        "high_price",
+        "low_price",
+        "close_price",
+        "volume",
+    ]
