@@ -12,11 +12,12 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+from stock_assets.audit.gate import audit_load
 from stock_assets.build import build_limits, build_source, build_universe
 from stock_assets.homes.interfaces import Home
 from stock_assets.homes.local import LocalHome
 from stock_assets.ingest.fetch import fetch_prices, fetch_splits
-from stock_assets.publish.publishing import audit_load, publish
+from stock_assets.publish.publishing import publish
 from stock_assets.sessions import sessions_between
 from stock_assets.settings import Settings
 from stock_assets.stage.staging import stage

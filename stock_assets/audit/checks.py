@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from stock_assets.audit.audits import Audit, AuditKind, Verdict, audits
+from stock_assets.audit.gate import audit_load
 from stock_assets.homes.interfaces import Home
-from stock_assets.publish.publishing import audit_load
 from stock_assets.sessions import tagged_sessions
 from stock_assets.stage.inputs import Limits
 from stock_assets.stage.load import Load, newest, newest_of_all

@@ -102,6 +102,7 @@ def _result(name: str, standing: Standing) -> dg.AssetCheckResult:
     metadata: dict[str, dg.MetadataValue | str | int] = {
         "symbol": standing.symbol,
         "outcome": standing.outcome.value,
+        "meaning": MEANING[standing.outcome],
         "why": standing.why,
         "sessions wanted": len(standing.wanted),
         "sessions missing": len(standing.missing),
@@ -156,10 +157,7 @@ def _summary(found: Sequence[Standing]) -> dg.AssetCheckResult:
 
 
 def _line(standing: Standing) -> str:
-    return (
-        f"{standing.symbol}: {standing.outcome}, since {_moment(standing)}: {MEANING[standing.outcome]}. "
-        f"{standing.why}. What to do: {REMEDY[standing.outcome]}"
-    )
+    return f"{standing.outcome}, since {_moment(standing)}: {standing.why}. What to do: {REMEDY[standing.outcome]}"
 
 
 def _range(standing: Standing) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from stock_assets.audit.audits import Verdict, judge
-from stock_assets.errors import AuditRefused, ConcurrentPublish
+from stock_assets.audit.audits import judge
+from stock_assets.audit.gate import refuse_if_blocked
+from stock_assets.errors import ConcurrentPublish
 from stock_assets.homes.interfaces import Commit, Home, SqlSession
-from stock_assets.ingest.fetch import fetches_of
 from stock_assets.ingest.source import PriceSource
 from stock_assets.sql import Name, SqlValue, statement
 from stock_assets.stage.inputs import Limits, inputs
@@ -66,33 +66,11 @@ def publish(
     raise AssertionError("unreachable")
 
 
-def audit_load(home: Home, universe: Universe, load: Load, *, limits: Limits) -> list[Verdict]:
-    """Judge a staged load without publishing it."""
-    with home.warehouse.open(load.load_id) as sql:
-        return judge(sql, _values(home, sql, universe, load, limits))
-
-
-def refuse_if_blocked(load: Load, verdicts: Sequence[Verdict]) -> None:
-    """Raise AuditRefused if any verdict blocks the load."""
-    blocking = [verdict for verdict in verdicts if verdict.blocks]
-    if not blocking:
-        return
-    reasons = "; ".join(
-        f"{verdict.audit.name}: {verdict.bad_rows} bad rows, such as {_shown(verdict)} "
-        f"(remedy: {verdict.audit.file.remedy})"
-        for verdict in blocking
-    )
-    raise AuditRefused(
-        f"published/daily_prices, sessions {load.start_date} to {load.end_date}: load {load.load_id} "
-        f"is not published, and the table is as it was. {reasons}"
-    )
-
-
 def _publish_once(home: Home, universe: Universe, load: Load, limits: Limits) -> Published:
     with home.warehouse.open(load.load_id) as sql:
         if sql.base(DAILY_PRICES) != load.base_snapshot:
             raise ConcurrentPublish("published.daily_prices has changed since the load was staged")
-        values = _values(home, sql, universe, load, limits)
+        values = inputs(home, sql, universe, load, limits=limits)
         refuse_if_blocked(load, judge(sql, values))
         # Quarantine first: if the process dies between the two, a bar may be in quarantine too early, never lost.
         quarantine = _replace(sql, values, QUARANTINED_PRICES, STAGED_QUARANTINE, load)
@@ -122,12 +100,3 @@ def _replace(sql: SqlSession, values: dict[str, SqlValue], target: Table, source
     }
     snapshot = sql.replace_range(target, source, first=first, last=last, properties=properties)
     return Commit(snapshot, counts["added"], counts["removed"])
-
-
-def _values(home: Home, sql: SqlSession, universe: Universe, load: Load, limits: Limits) -> dict[str, SqlValue]:
-    return inputs(home, sql, universe, load, limits=limits, payloads=fetches_of(home, load.payloads))
-
-
-def _shown(verdict: Verdict) -> str:
-    row = verdict.sample[0]
-    return " ".join(str(part) for part in (row.symbol, row.trade_date, row.detail) if part is not None)

@@ -11,6 +11,7 @@ from datetime import timedelta
 import pyarrow as pa
 
 from stock_assets.homes.interfaces import Fetch, Home, SqlSession
+from stock_assets.ingest.fetch import fetches_of
 from stock_assets.sessions import session_table, sessions_between
 from stock_assets.sql import SqlValue
 from stock_assets.stage.load import Load
@@ -37,10 +38,9 @@ class Limits:
     max_quarantined_share: float
 
 
-def inputs(
-    home: Home, sql: SqlSession, universe: Universe, load: Load, *, limits: Limits, payloads: Sequence[Fetch]
-) -> dict[str, SqlValue]:
+def inputs(home: Home, sql: SqlSession, universe: Universe, load: Load, *, limits: Limits) -> dict[str, SqlValue]:
     """Bind everything that the statements under `sql/stage` and `sql/audit` may name, for one load."""
+    payloads = fetches_of(home, load.payloads)
     return {
         "raw_prices": sql.register_payloads([home.objects.uri(fetch.payload) for fetch in payloads]),
         "payloads": sql.register("payloads", _payload_table(home, payloads)),

@@ -53,7 +53,7 @@ def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequenc
             payloads=tuple(fetch.payload for fetch in payloads),
             staged_at=staged_at,
         )
-        values = base | inputs(home, sql, universe, load, limits=limits, payloads=payloads)
+        values = base | inputs(home, sql, universe, load, limits=limits)
         sql.stage(TYPED_PRICES, statement("stage/typed_prices.sql").bind(values))
         row_failures = {"row_failures": Fragment(_row_failures(values))}
         quarantined = sql.stage(

@@ -12,12 +12,12 @@ import pytest
 
 import stock_assets.sql
 from stock_assets.audit.audits import AuditKind, BadRow, Verdict, audits
+from stock_assets.audit.gate import audit_load
 from stock_assets.build import build_definitions
 from stock_assets.errors import AuditRefused, QueryFailed, SourceUnreachable
 from stock_assets.homes.interfaces import FetchKind, Home
 from stock_assets.homes.local import LocalHome
 from stock_assets.ingest.fetch import fetch_prices
-from stock_assets.publish.publishing import audit_load
 from stock_assets.settings import Settings
 from stock_assets.stage.inputs import Limits
 from stock_assets.stage.load import Load

@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import pytest
 
+from stock_assets.audit import gate
 from stock_assets.errors import ConcurrentPublish
 from stock_assets.homes.interfaces import Home, Snapshot
 from stock_assets.publish import publishing
@@ -55,7 +56,7 @@ def revise(scene: Scene, line: str, *, symbol: str = "IBM", day: date = DAY) -> 
 
 def failing_warnings(scene: Scene, sessions: list[date]) -> set[str]:
     load = scene.stage(sessions)
-    verdicts = publishing.audit_load(scene.home, scene.universe, load, limits=scene.limits)
+    verdicts = gate.audit_load(scene.home, scene.universe, load, limits=scene.limits)
     return {verdict.audit.name for verdict in verdicts if not verdict.passed}
 
 
@@ -274,7 +275,7 @@ def test_a_commit_while_the_load_is_audited_is_not_overwritten(
     revise(scene, BAD_BAR)
     load = scene.stage(SECOND_WEEK)
     rival = Rival(scene, times=1)
-    monkeypatch.setattr(publishing, "refuse_if_blocked", rival.commit_after(publishing.refuse_if_blocked))
+    monkeypatch.setattr(publishing, "refuse_if_blocked", rival.commit_after(gate.refuse_if_blocked))
 
     done = scene.publish(SECOND_WEEK)
 

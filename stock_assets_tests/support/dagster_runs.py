@@ -73,5 +73,9 @@ def failure(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
 
 
 def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    """Results of the checks of a run, by name."""
-    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+    """Results of a run's checks on the staged table, by name."""
+    return {
+        evaluation.check_name: evaluation
+        for evaluation in result.get_asset_check_evaluations()
+        if evaluation.asset_key == STAGED_PRICES.asset_key
+    }

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from stock_assets.publish.publishing import audit_load
+from stock_assets.audit.gate import audit_load
 from stock_assets_tests.support.bars import walk
 from stock_assets_tests.support.path import FIVE, local_home
 from stock_assets_tests.support.scenes import BAD_BAR, TWO_WEEKS, Scene
