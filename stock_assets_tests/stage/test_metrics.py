@@ -276,25 +276,28 @@ def test_a_split_on_a_day_without_a_bar_holds_from_the_next_bar_on(home: Home) -
     assert_as_expected(rows, bars, {halted: "2.0000"})
 
 
-LATE = {SESSIONS[10]: "2.0000"}
+AT_30 = {SESSIONS[30]: "2.0000"}
 
 
 @pytest.mark.parametrize(
-    ("known_first", "known_later"),
+    ("known_first", "known_later", "loaded_later"),
     [
-        pytest.param({}, LATE, id="learned"),
-        pytest.param(LATE, {}, id="withdrawn"),
-        pytest.param(LATE, {SESSIONS[13]: "2.0000"}, id="moved to a later day"),
-        pytest.param(LATE, {SESSIONS[7]: "2.0000"}, id="moved to an earlier day"),
-        pytest.param(LATE, LATE | {SESSIONS[4]: "1.2530"}, id="an earlier one learned"),
+        pytest.param({}, AT_30, 0, id="learned with an earlier session"),
+        pytest.param({}, AT_30, -1, id="learned with a later session"),
+        pytest.param(AT_30, {}, -1, id="withdrawn"),
+        pytest.param(AT_30, {SESSIONS[33]: "2.0000"}, 0, id="moved to a later day"),
+        pytest.param(AT_30, {SESSIONS[27]: "2.0000"}, 0, id="moved to an earlier day"),
+        pytest.param(AT_30, AT_30 | {SESSIONS[20]: "1.2530"}, -1, id="an earlier one learned"),
     ],
 )
 def test_a_split_learned_after_publishing_is_in_force_everywhere_after_the_next_load(
-    home: Home, tmp_path: Path, known_first: dict[date, str], known_later: dict[date, str]
+    home: Home, tmp_path: Path, known_first: dict[date, str], known_later: dict[date, str], loaded_later: int
 ) -> None:
-    """The next load is a single session, far from the split on either side."""
+    """The next load is a single session, more than a look-back away from the split."""
+    later = SESSIONS[loaded_later]
+    before = [day for day in SESSIONS if day != later]
     bars = walk("CSCO", SESSIONS)
-    csco_rows(home, scripted(bars, known_first), last=SESSIONS[-2])
-    rows = csco_rows(home, scripted(bars, known_later), first=SESSIONS[-1])
+    csco_rows(home, scripted(bars, known_first), before[0], before[-1])
+    rows = csco_rows(home, scripted(bars, known_later), later, later)
     assert exact(rows) == exact(csco_rows(local_home(tmp_path / "fresh"), scripted(bars, known_later)))
     assert_as_expected(rows, bars, known_later)
