@@ -11,6 +11,7 @@ from pydantic import HttpUrl
 from stock_assets.build import build_definitions, build_home, build_universe
 from stock_assets.errors import Outcome, SettingsError
 from stock_assets.homes.interfaces import Fetch, FetchKind, Home
+from stock_assets.ingest.assets import RAW_PRICES
 from stock_assets.ingest.checks import SUMMARY, SYMBOLS_SHOWN, check_names
 from stock_assets.ingest.outcomes import MEANING, REMEDY
 from stock_assets.ingest.plans import Plan
@@ -65,7 +66,7 @@ def test_three_of_twenty_fail_and_seventeen_are_published(server: VendorServer, 
 
     assert first.success
     assert published_symbols(home) == everyone - {"QCOM", "MU", "ARM"}
-    shown = checks(first)
+    shown = checks(first, RAW_PRICES)
     failing = {name for name, check in shown.items() if name.endswith("_complete") and not check.passed}
     assert failing == {"qcom_complete", "mu_complete", "arm_complete"}
     for name, outcome, remedy in (
@@ -94,8 +95,11 @@ def test_three_of_twenty_fail_and_seventeen_are_published(server: VendorServer, 
     # First the one of which nothing was ever had, last the one refused for good; nothing that was had is asked again.
     assert server.asked()[-3:] == ["ARM", "MU", "QCOM"]
     assert len(server.requests) == asked_before + 3
-    assert {name for name, check in checks(second).items() if not check.passed} >= {"qcom_complete", SUMMARY}
-    assert checks(second)["mu_complete"].passed
+    assert {name for name, check in checks(second, RAW_PRICES).items() if not check.passed} >= {
+        "qcom_complete",
+        SUMMARY,
+    }
+    assert checks(second, RAW_PRICES)["mu_complete"].passed
 
 
 def test_a_run_without_a_key_fails_and_names_the_variable(

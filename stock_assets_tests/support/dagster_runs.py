@@ -72,10 +72,12 @@ def failure(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
     return str(event.step_key), error.message
 
 
-def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    """Results of a run's checks on the staged table, by name."""
+def checks(
+    result: dg.ExecuteInProcessResult, asset: dg.AssetKey = STAGED_PRICES.asset_key
+) -> dict[str, dg.AssetCheckEvaluation]:
+    """Results of a run's checks on an asset, by name."""
     return {
         evaluation.check_name: evaluation
         for evaluation in result.get_asset_check_evaluations()
-        if evaluation.asset_key == STAGED_PRICES.asset_key
+        if evaluation.asset_key == asset
     }
