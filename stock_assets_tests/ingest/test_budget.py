@@ -56,10 +56,12 @@ def test_two_runs_together_keep_the_pace(tmp_path: Path) -> None:
     made: list[list[datetime]] = [[], []]
 
     def run(number: int) -> None:
-        made[number] = spend(SqliteBudget(tmp_path / "ledger.db"), limits, clock, 10)
-        clock.leave()
+        try:
+            made[number] = spend(SqliteBudget(tmp_path / "ledger.db"), limits, clock, 10)
+        finally:
+            clock.leave()
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -108,7 +110,7 @@ def test_the_last_call_of_the_day_goes_to_one_of_many(tmp_path: Path) -> None:
     def take() -> None:
         got.append(SqliteBudget(path).charge(VENDOR, limits, lambda: START))
 
-    threads = [threading.Thread(target=take) for _ in range(8)]
+    threads = [threading.Thread(target=take, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

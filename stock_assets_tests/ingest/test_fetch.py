@@ -88,10 +88,12 @@ def test_two_runs_at_once_together_keep_the_pace(server: VendorServer, tmp_path:
     halves = (symbols(20).listings[:10], symbols(20).listings[10:])
 
     def run(half: tuple[Listing, ...]) -> None:
-        Desk(local_home(tmp_path / "home"), server, clock).fetch(Universe(half), TODAY, calls_per_minute=5)
-        clock.leave()
+        try:
+            Desk(local_home(tmp_path / "home"), server, clock).fetch(Universe(half), TODAY, calls_per_minute=5)
+        finally:
+            clock.leave()
 
-    threads = [threading.Thread(target=run, args=(half,)) for half in halves]
+    threads = [threading.Thread(target=run, args=(half,), daemon=True) for half in halves]
     for thread in threads:
         thread.start()
     for thread in threads:

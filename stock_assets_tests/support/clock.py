@@ -3,6 +3,9 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
+_PATIENCE_SECONDS = 20.0
+"""Real time after which a participant that never sleeps or leaves is taken to be lost."""
+
 
 class FakeClock:
     """Time passes only when every participant sleeps: then to the moment at which the first one wakes.
@@ -31,8 +34,10 @@ class FakeClock:
             wake = self._time + timedelta(seconds=seconds)
             self._wakings[me] = wake
             self._advance()
-            self._changed.wait_for(lambda: self._time >= wake)
+            woke = self._changed.wait_for(lambda: self._time >= wake, timeout=_PATIENCE_SECONDS)
             del self._wakings[me]
+        if not woke:
+            raise TimeoutError("another participant neither sleeps nor leaves")
 
     def leave(self) -> None:
         """Take part no more: the others do not wait for this thread."""
