@@ -10,6 +10,7 @@ from pydantic import ValidationError
 import stock_assets
 from stock_assets.build import build_definitions, build_universe
 from stock_assets.errors import SettingsError
+from stock_assets.ingest.plans import Plan
 from stock_assets.settings import Settings, SourceName
 
 PACKAGE = Path(stock_assets.__file__).parent
@@ -40,6 +41,11 @@ def test_nothing_needs_to_be_set() -> None:
         ("STOCK_ASSETS_MIN_COVERAGE", "1", "min_coverage", 1.0),
         ("STOCK_ASSETS_MAX_QUARANTINED_SHARE", "0", "max_quarantined_share", 0.0),
         ("STOCK_ASSETS_STAGING_RETENTION_DAYS", "30", "staging_retention_days", 30),
+        ("STOCK_ASSETS_ALPHA_VANTAGE_PLAN", "premium_75", "alpha_vantage_plan", Plan("premium_75")),
+        ("STOCK_ASSETS_CALLS_PER_SECOND", "2", "calls_per_second", 2),
+        ("STOCK_ASSETS_CALLS_PER_MINUTE", "5", "calls_per_minute", 5),
+        ("STOCK_ASSETS_CALLS_PER_DAY", "500", "calls_per_day", 500),
+        ("STOCK_ASSETS_SPLITS_REFRESH_DAYS", "1", "splits_refresh_days", 1),
         ("DAGSTER_HOME", "/srv/dagster", "dagster_home", Path("/srv/dagster")),
         # An empty variable is one that is not set.
         ("STOCK_ASSETS_SOURCE", "", "source", SourceName.RECORDED),
@@ -66,6 +72,11 @@ def test_variable(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, fie
         ("STOCK_ASSETS_STAGING_RETENTION_DAYS", "0", "greater than or equal to 1"),
         ("STOCK_ASSETS_STAGING_RETENTION_DAYS", "a week", "valid integer"),
         ("STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL", "alphavantage", "valid URL"),
+        ("STOCK_ASSETS_ALPHA_VANTAGE_PLAN", "gold", "'free'"),
+        ("STOCK_ASSETS_CALLS_PER_SECOND", "0", "greater than or equal to 1"),
+        ("STOCK_ASSETS_CALLS_PER_MINUTE", "many", "valid integer"),
+        ("STOCK_ASSETS_CALLS_PER_DAY", "-1", "greater than or equal to 1"),
+        ("STOCK_ASSETS_SPLITS_REFRESH_DAYS", "0", "greater than or equal to 1"),
     ],
 )
 def test_a_bad_value_is_named_with_what_the_variable_takes(

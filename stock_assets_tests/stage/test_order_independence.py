@@ -19,7 +19,7 @@ from stock_assets_tests.support.bars import deliver, exact, walk
 from stock_assets_tests.support.path import load_range, local_home, published_rows
 from stock_assets_tests.support.sources import ScriptedSource, scripted_from_recording
 
-BOUNDED = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 EIGHT = Universe(
