@@ -374,12 +374,12 @@ def test_a_warning_is_published(scene: Scene, mutation: Mutation) -> None:
 
 
 @one_of_each(AuditKind.ROW)
-def test_a_bad_bar_that_staging_let_through_is_refused(scene: Scene, mutation: Mutation) -> None:
+def test_a_bad_bar_that_staging_let_through_is_refused(empty: Scene, mutation: Mutation) -> None:
     """The row audits judge what would be committed too: a bar that is not in quarantine blocks."""
-    load = mutation.mutate(scene)
+    load = mutation.mutate(empty)
     [(symbol, day)] = mutation.quarantined
-    tamper(scene.home, load, STAGED_QUARANTINE, "SELECT * FROM {name} WHERE FALSE")
-    with scene.home.warehouse.open(load.load_id) as sql:
+    tamper(empty.home, load, STAGED_QUARANTINE, "SELECT * FROM {name} WHERE FALSE")
+    with empty.home.warehouse.open(load.load_id) as sql:
         typed = (
             f"SELECT open_price, high_price, low_price, close_price, volume, '{symbol}' AS symbol "
             f"FROM {sql.name(TYPED_PRICES).value} WHERE symbol = '{symbol}' AND trade_date = DATE '{day}'"
@@ -391,14 +391,14 @@ def test_a_bad_bar_that_staging_let_through_is_refused(scene: Scene, mutation: M
             "t.high_price AS high_price, t.low_price AS low_price, t.close_price AS close_price, t.volume AS volume) "
             f"FROM {staged} AS s CROSS JOIN ({typed}) AS t WHERE s.symbol = 'CSCO' AND s.trade_date = DATE '{day}'",
         )
-    before = state(scene.home)
+    before = state(empty.home)
 
-    verdicts = judged(scene, load)
+    verdicts = judged(empty, load)
 
     assert [name for name, verdict in verdicts.items() if verdict.blocks] == [mutation.audit]
     with pytest.raises(AuditRefused, match=mutation.audit):
-        scene.publish(SECOND_WEEK)
-    assert state(scene.home) == before
+        empty.publish(SECOND_WEEK)
+    assert state(empty.home) == before
 
 
 def test_a_sample_is_short_but_the_count_is_whole(empty: Scene) -> None:
@@ -494,14 +494,14 @@ def test_a_file_is_all_it_takes_to_add_a_row_audit(sql_copy: Path, empty: Scene)
     assert ("IBM", DAY) not in keys(published_rows(empty.home))
 
 
-def test_a_file_is_all_it_takes_to_add_a_blocking_audit(sql_copy: Path, scene: Scene) -> None:
+def test_a_file_is_all_it_takes_to_add_a_blocking_audit(sql_copy: Path, empty: Scene) -> None:
     add_audit(sql_copy, AuditKind.LOAD, NOT_IBM.format(relation="${staged_prices}"))
-    before = state(scene.home)
+    before = state(empty.home)
 
     with pytest.raises(AuditRefused, match=r"not_ibm: 1 bad rows, such as IBM 2012-03-13 IBM again \(remedy: sell.\)"):
-        scene.run(SECOND_WEEK)
+        empty.run(SECOND_WEEK)
 
-    assert state(scene.home) == before
+    assert state(empty.home) == before
 
 
 def test_a_file_is_all_it_takes_to_add_a_warning(sql_copy: Path, empty: Scene) -> None:
@@ -553,17 +553,17 @@ def test_a_broken_audit_raises(sql_copy: Path, empty: Scene, kind: AuditKind, wh
     assert published_rows(empty.home) == []
 
 
-def test_an_audit_broken_after_staging_raises_at_the_gate(sql_copy: Path, scene: Scene) -> None:
-    scene.fetch(SECOND_WEEK)
-    load = scene.stage(SECOND_WEEK)
+def test_an_audit_broken_after_staging_raises_at_the_gate(sql_copy: Path, empty: Scene) -> None:
+    empty.fetch(SECOND_WEEK)
+    load = empty.stage(SECOND_WEEK)
     add_audit(sql_copy, AuditKind.WARNING, "SELECT nothing FROM ${staged_prices} AS s\n")
-    before = state(scene.home)
+    before = state(empty.home)
 
     with pytest.raises(QueryFailed):
-        judged(scene, load)
+        judged(empty, load)
     with pytest.raises(QueryFailed):
-        scene.publish(SECOND_WEEK)
-    assert state(scene.home) == before
+        empty.publish(SECOND_WEEK)
+    assert state(empty.home) == before
 
 
 def test_replaced_limits_are_used(empty: Scene) -> None:

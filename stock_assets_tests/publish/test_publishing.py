@@ -183,6 +183,18 @@ def test_a_bad_revision_withdraws_the_bar_into_quarantine(scene: Scene, other_ho
     assert content(scene.home) == rebuilt(other_home, scene, TWO_WEEKS)
 
 
+def test_a_newer_answer_that_reaches_less_far_back_wins_where_it_reaches(scene: Scene, other_home: Home) -> None:
+    scene.run(TWO_WEEKS)
+    scene.source.set_bar("IBM", DAY, GOOD_BAR)
+    short = scene.source.fetch_prices("IBM", []).decode().splitlines()[: len(SECOND_WEEK) + 1]
+    deliver(scene.home, "IBM", "".join(f"{line}\r\n" for line in short).encode())
+
+    done = scene.run(TWO_WEEKS)
+
+    assert len([payload for payload in done.load.payloads if payload.endswith("/IBM.csv")]) == 2
+    assert content(scene.home) == rebuilt(other_home, scene, TWO_WEEKS)
+
+
 def test_a_change_is_carried_into_the_sessions_that_look_back_at_it(scene: Scene, other_home: Home) -> None:
     scene.run(TWO_WEEKS)
     before = {(row["symbol"], row["trade_date"]): row for row in published_rows(scene.home)}
