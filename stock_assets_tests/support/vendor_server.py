@@ -30,6 +30,8 @@ from stock_assets.sessions import closing_time, sessions_between
 
 HISTORY_BEGINS = date(1999, 11, 1)
 HEADER = ",".join(DAILY_HEADER)
+_DROPS = 60
+"""Bytes that come one by one from a dripping server, before the rest at once."""
 PREMIUM = "https://www.alphavantage.co/premium/"
 
 
@@ -276,10 +278,11 @@ class _Handler(BaseHTTPRequestHandler):
                 # At the end of a line: the rest looks whole.
                 self.wfile.write(good[: good.rfind(b"\r\n", 0, len(good) // 2) + 2])
                 return
-            for byte in range(len(good)):
+            for byte in range(_DROPS):
                 self.wfile.write(good[byte : byte + 1])
                 self.wfile.flush()
                 time.sleep(self.server.slowness)
+            self.wfile.write(good[_DROPS:])
         else:
             self._head(length=None)
             half = good.rfind(b"\r\n", 0, len(good) // 2) + 2
