@@ -2,14 +2,14 @@
 -- A row that changes appears and goes. EXCEPT compares every column and treats NULLs as equal.
 SELECT 'added' AS change, COUNT(*) AS change_rows
 FROM (
-    SELECT * FROM ${staged_rows}
+    SELECT ${columns} FROM ${staged_rows}
     EXCEPT
-    SELECT * FROM ${published_rows} WHERE trade_date BETWEEN ${first_date} AND ${last_date}
+    SELECT ${columns} FROM ${published_rows} WHERE trade_date BETWEEN ${first_date} AND ${last_date}
 ) AS added
 UNION ALL
 SELECT 'removed' AS change, COUNT(*) AS change_rows
 FROM (
-    SELECT * FROM ${published_rows} WHERE trade_date BETWEEN ${first_date} AND ${last_date}
+    SELECT ${columns} FROM ${published_rows} WHERE trade_date BETWEEN ${first_date} AND ${last_date}
     EXCEPT
-    SELECT * FROM ${staged_rows}
+    SELECT ${columns} FROM ${staged_rows}
 ) AS removed

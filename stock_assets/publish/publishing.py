@@ -15,7 +15,7 @@ from stock_assets.audit.gate import refuse_if_blocked
 from stock_assets.errors import ConcurrentPublish
 from stock_assets.homes.interfaces import Commit, Home, SqlSession
 from stock_assets.ingest.source import PriceSource
-from stock_assets.sql import Name, SqlValue, statement
+from stock_assets.sql import Fragment, SqlValue, statement
 from stock_assets.stage.inputs import Limits, inputs
 from stock_assets.stage.load import Load, newest
 from stock_assets.stage.staging import stage
@@ -82,7 +82,8 @@ def _replace(sql: SqlSession, values: dict[str, SqlValue], target: Table, source
     """Commit the staged rows of one table, unless they are what is published already."""
     first, last = (load.first_date, load.last_date) if target is DAILY_PRICES else (load.start_date, load.end_date)
     tables: dict[str, SqlValue] = {
-        "staged_rows": Name(sql.name(source).value),
+        "columns": Fragment(", ".join(target.column_names)),
+        "staged_rows": sql.name(source),
         "published_rows": sql.name(target),
         "first_date": first,
         "last_date": last,

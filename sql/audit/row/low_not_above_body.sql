@@ -1,5 +1,5 @@
 -- The low is not above the open or the close.
--- remedy: compare with another source; the vendor usually corrects such a bar within a day, then materialize again.
+-- remedy: compare with another source; the answers of the next sessions hold the bar again, so load this one after them.
 SELECT
     symbol,
     trade_date,
