@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from stock_assets.errors import EmptyAnswer, MalformedPayload, SourceError
@@ -62,6 +62,9 @@ def test_a_mangled_body_gives_its_exact_rows_or_a_typed_error(body: bytes) -> No
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(body=mangled())
+@example(body=GOOD.replace(b"2024-02-28,", b'2024-02-28,"', 1))
+@example(body=GOOD.replace(b",", b',"', 12).replace(b',"', b",", 6))
+@example(body=GOOD.replace(b"2024-02-28,", b"2024-02-28,\x00", 1))
 def test_the_sql_engine_sees_the_rows_that_were_accepted(body: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     try:
         sessions = parse_prices(body, "NVDA")
@@ -97,6 +100,10 @@ def test_the_sql_engine_sees_the_rows_that_were_accepted(body: bytes, tmp_path_f
         (GOOD.replace(b"2024-03-01", b"2024-02-01", 1), MalformedPayload, "newest first"),
         (GOOD.replace(b"\r\n", b"\n", 3), MalformedPayload, "end in different ways"),
         (GOOD.replace(b",", b'","', 20), MalformedPayload, "header"),
+        (GOOD.replace(b"2024-02-28,", b'2024-02-28,"', 1), MalformedPayload, "holds the character"),
+        (GOOD.replace(b"2024-02-28,", b"2024-02-28,\x00", 1), MalformedPayload, "holds the character"),
+        (GOOD.replace(b"2024-02-28,", b"2024-02-28,\x0c", 1), MalformedPayload, "holds the character"),
+        (GOOD.replace(b"2024-02-28,", "2024-02-28,\u2028".encode(), 1), MalformedPayload, "holds the character"),
         (b"\xef\xbb\xbf" + GOOD, MalformedPayload, "header"),
         (GOOD.replace(b"2024-03-01", "2024-03-0\u0661".encode(), 1), MalformedPayload, "date"),
         (GOOD.replace(b"2024", b"\xff024", 1), MalformedPayload, "not text"),
