@@ -62,6 +62,7 @@ def inputs(home: Home, sql: SqlSession, universe: Universe, load: Load, *, limit
         "end_date": load.end_date,
         "first_date": load.first_date,
         "last_date": load.last_date,
+        "reach_date": load.reach_date,
         "lookback_date": load.first_date - timedelta(days=LOOKBACK_DAYS),
         "lookback_days": LOOKBACK_DAYS,
         "min_coverage": limits.min_coverage,

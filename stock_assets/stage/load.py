@@ -26,6 +26,7 @@ class Load:
         end_date: last session asked for.
         first_date: first day whose published rows are replaced (earlier than start_date after a late split).
         last_date: last day whose published rows are replaced: their look-back reaches into the sessions asked for.
+        reach_date: first day the source could still answer for when the load was staged.
         base_snapshot: version of published.daily_prices that the look-back read; None before the first.
         rows: rows staged.
         quarantined: bars quarantined.
@@ -38,6 +39,7 @@ class Load:
     end_date: date
     first_date: date
     last_date: date
+    reach_date: date
     base_snapshot: int | None
     rows: int
     quarantined: int
@@ -102,7 +104,10 @@ def _load_id(key: str) -> str:
 
 def _read(objects: Objects, key: str) -> Load:
     stored = json.loads(objects.get(key))
-    dates = {name: date.fromisoformat(stored[name]) for name in ("start_date", "end_date", "first_date", "last_date")}
+    dates = {
+        name: date.fromisoformat(stored[name])
+        for name in ("start_date", "end_date", "first_date", "last_date", "reach_date")
+    }
     return Load(
         **{
             **stored,

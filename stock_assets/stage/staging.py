@@ -37,6 +37,7 @@ def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequenc
             f"staged/daily_prices: no stored answer holds a session from {start} to {end}; "
             "materialize raw/daily_prices for them first"
         )
+    reach = source.reach(staged_at)
     load_id = new_load_id(staged_at)
     with home.warehouse.open(load_id) as sql:
         base: dict[str, SqlValue] = {"splits": sql.register("splits", split_table(known_splits(home, source)))}
@@ -47,6 +48,7 @@ def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequenc
             end_date=end,
             first_date=first,
             last_date=last,
+            reach_date=reach.first if reach else date.min,
             base_snapshot=sql.base(DAILY_PRICES),
             rows=0,
             quarantined=0,

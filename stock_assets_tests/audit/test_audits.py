@@ -96,11 +96,14 @@ def vendor_doubles(scene: Scene) -> Load:
     return scene.stage(SECOND_WEEK)
 
 
-def vendor_revises(scene: Scene) -> Load:
-    scene.run(SECOND_WEEK)
-    scene.source.set_bar("IBM", DAY, "100,102,99,101,2000")
-    scene.deliver_again()
-    return scene.stage(SECOND_WEEK)
+def vendor_revises(text: str) -> Mutate:
+    def mutate(scene: Scene) -> Load:
+        scene.run(SECOND_WEEK)
+        scene.source.set_bar("IBM", DAY, text)
+        scene.deliver_again()
+        return scene.stage(SECOND_WEEK)
+
+    return mutate
 
 
 def staging_becomes(table: Table, select: str) -> Mutate:
@@ -267,7 +270,12 @@ MUTATIONS = (
     ),
     Mutation("every_listed_symbol_present", vendor_lacks("IBM"), bar("no bar")),
     Mutation("no_unexplained_jump", vendor_writes("50,51,49,50.5,1000", day=LAST_DAY), bar("-50.00%", day=LAST_DAY)),
-    Mutation("no_revised_prices", vendor_revises, bar("close 101.0000 -> 101.0000, volume 1000 -> 2000")),
+    Mutation("no_revised_prices", vendor_revises("100,102,99,101,2000"), bar("volume 1000 -> 2000")),
+    Mutation(
+        "no_revised_prices",
+        vendor_revises("100.5,103,98,102,1000"),
+        bar("open 100.0000 -> 100.5000, high 102.0000 -> 103.0000, low 99.0000 -> 98.0000, close 101.0000 -> 102.0000"),
+    ),
     Mutation("volume_above_zero", vendor_writes("100,102,99,101,0"), bar("volume 0")),
 )
 

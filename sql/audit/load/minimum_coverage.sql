@@ -1,4 +1,5 @@
--- In every session asked for, enough of the listed symbols have a bar.
+-- In every session asked for, enough of the listed symbols have a bar. A session further back than the source reaches,
+-- of which nobody has a bar, is not held against the others; the warning of missing symbols names it.
 -- remedy: see raw/daily_prices for the symbols that did not arrive and why; materialize the sessions again.
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,
@@ -12,4 +13,5 @@ LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${typed_prices}) AS t
     ON t.symbol = l.symbol AND t.trade_date = c.session
 WHERE c.session BETWEEN ${start_date} AND ${end_date}
 GROUP BY c.session
-HAVING CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < ${min_coverage}
+HAVING (c.session >= ${reach_date} OR COUNT(t.symbol) > 0)
+   AND CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < ${min_coverage}

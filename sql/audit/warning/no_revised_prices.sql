@@ -3,9 +3,22 @@
 SELECT
     s.symbol,
     s.trade_date,
-    'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ', volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) AS detail
+    CONCAT_WS(', ',
+        CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
+            'open ' || CAST(CAST(p.open_price AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(s.open_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
+            'high ' || CAST(CAST(p.high_price AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(s.high_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
+            'low ' || CAST(CAST(p.low_price AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(s.low_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
+            'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
+            'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
+    ) AS detail
 FROM ${staged_prices} AS s
 JOIN ${published_prices} AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
 WHERE s.trade_date BETWEEN ${start_date} AND ${end_date}
