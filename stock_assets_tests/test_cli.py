@@ -127,6 +127,12 @@ def test_tables_lists_names_and_columns(shell: Shell) -> None:
     assert "there is no staged.daily_prices" in shell.run("tables", "staged.daily_prices", code=2).stderr
 
 
+def test_budget_shows_the_last_request_of_every_symbol(shell: Shell) -> None:
+    out = shell.run("budget").stdout
+    for symbol in ("AAPL", "FB", "GOOG", "IBM", "MSFT"):
+        assert any(symbol in line and "daily_prices" in line and " ok " in line for line in out.splitlines()), symbol
+
+
 def test_history_and_rollback_and_back(shell: Shell) -> None:
     history = build_home(shell.settings).warehouse.history(DAILY_PRICES)
     assert [version.rows for version in history] == [45, 20]
