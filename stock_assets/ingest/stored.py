@@ -68,7 +68,6 @@ def splits_by_symbol(splits: Mapping[str, Sequence[Split]]) -> list[dict[str, st
 
 def by_symbol(fetches: Sequence[Fetch]) -> dict[str, list[Fetch]]:
     """Group fetches, keeping their order."""
-    """Group fetches, keeping their order."""
     found: dict[str, list[Fetch]] = {}
     for fetch in fetches:
         found.setdefault(fetch.symbol, []).append(fetch)
