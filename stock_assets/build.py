@@ -11,7 +11,7 @@ from importlib.resources import files
 import dagster as dg
 
 from stock_assets.audit.checks import audit_checks
-from stock_assets.automation import daily_job, weekday_schedule
+from stock_assets.automation.daily import daily_job, weekday_schedule
 from stock_assets.errors import SettingsError
 from stock_assets.homes.interfaces import Home
 from stock_assets.homes.local import LocalHome

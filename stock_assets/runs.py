@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from stock_assets.automation import JOB_NAME
+from stock_assets.automation.daily import JOB_NAME
 from stock_assets.build import build_definitions, build_source
 from stock_assets.errors import SessionOutOfRange
 from stock_assets.sessions import session_partitions, sessions_between

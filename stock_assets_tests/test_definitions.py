@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.automation import JOB_NAME
+from stock_assets.automation.daily import JOB_NAME
 from stock_assets.build import build_definitions
 from stock_assets.settings import Settings
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from stock_assets.automation import SCHEDULE_NAME
+from stock_assets.automation.daily import SCHEDULE_NAME
 from stock_assets.build import build_definitions
 from stock_assets.settings import Settings, SourceName
 

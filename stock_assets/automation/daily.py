@@ -1,6 +1,6 @@
-"""What starts runs: the job and its schedule.
+"""The job that holds the whole path, and the schedule that asks for each weekday's session.
 
-Belongs here: jobs, schedules and, in time, sensors. Does not belong here: what a step does, or which days the exchange
+Belongs here: the daily rhythm. Does not belong here: what a step does, or which days the exchange
 trades (`sessions`).
 """
 

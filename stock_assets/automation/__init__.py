@@ -1,0 +1,1 @@
+"""What starts runs without anybody asking: the job, its schedule, sensors, freshness, alerts, upkeep."""
