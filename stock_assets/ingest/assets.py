@@ -4,10 +4,18 @@ Belongs here: what Dagster knows of them. Does not belong here: asking and keepi
 """
 
 import dagster as dg
+from pydantic import Field
 
 from stock_assets.errors import NothingFetched, Outcome
 from stock_assets.homes.interfaces import Home
-from stock_assets.ingest.fetch import SymbolResult, fetch_prices, fetch_splits, known_splits, splits_by_symbol
+from stock_assets.ingest.fetch import (
+    AskingRules,
+    SymbolResult,
+    fetch_prices,
+    fetch_splits,
+    known_splits,
+    splits_by_symbol,
+)
 from stock_assets.ingest.source import DAILY_HEADER, PriceSource
 from stock_assets.markdown import markdown_table
 from stock_assets.sessions import partition_sessions
@@ -20,6 +28,24 @@ GROUP = "ingest"
 _RAW_COLUMNS = dg.TableSchema(
     columns=[dg.TableColumn(name, "varchar", description=f"{name}, as the vendor wrote it") for name in DAILY_HEADER]
 )
+
+
+class AskingConfig(dg.Config):
+    """What a run of `raw/daily_prices` may ask the vendor for; left as it is, for everything that is missing."""
+
+    ask: list[str] | None = Field(
+        default=None,
+        description="Symbols that may be asked for; by default all that miss something. None of them: an empty list, "
+        "and only what is stored is loaded.",
+    )
+    leave_calls: int = Field(
+        default=0, ge=0, description="Calls of the quota day to leave untaken, for the scheduled run to come."
+    )
+
+    @property
+    def rules(self) -> AskingRules:
+        """The same, as `fetch` takes it."""
+        return AskingRules(None if self.ask is None else frozenset(self.ask), self.leave_calls)
 
 
 def vendor_asset(source: PriceSource, url: str) -> dg.AssetSpec:
@@ -55,10 +81,10 @@ def raw_assets(
         ),
     )
     def raw_daily_prices(
-        context: dg.AssetExecutionContext, home: Home, source: PriceSource
+        context: dg.AssetExecutionContext, config: AskingConfig, home: Home, source: PriceSource
     ) -> dg.MaterializeResult[None]:
         sessions = partition_sessions(context.partition_keys)
-        results = fetch_prices(home, source, universe, sessions)
+        results = fetch_prices(home, source, universe, sessions, asking=config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
             log(f"{result.symbol}: {result.outcome}, {result.detail}")

@@ -28,6 +28,7 @@ from stock_assets.universe import Listing, Universe
 
 # The neighbours' functions that belong to the same door: staging and publishing need to know this module only.
 __all__ = [
+    "AskingRules",
     "SymbolResult",
     "fetch_prices",
     "fetch_splits",
@@ -66,6 +67,27 @@ class SymbolResult:
 
 
 @dataclass(frozen=True)
+class AskingRules:
+    """What a run may ask for.
+
+    Attributes:
+        symbols: those that may be asked, or None for all that miss something.
+        leave_calls: calls of the quota day left untaken, for a run to come.
+    """
+
+    symbols: frozenset[str] | None = None
+    leave_calls: int = 0
+
+    def allows(self, symbol: str) -> bool:
+        """Tell whether a symbol may be asked."""
+        return self.symbols is None or symbol in self.symbols
+
+
+EVERYTHING_MISSING = AskingRules()
+"""Ask for whatever is missing, as long as there are calls."""
+
+
+@dataclass(frozen=True)
 class _Need:
     """What one symbol lacks before a run: of the sessions wanted those missing, and of these those worth asking for."""
 
@@ -75,18 +97,28 @@ class _Need:
     askable: tuple[date, ...]
 
 
-def fetch_prices(
+def fetch_prices(  # noqa: PLR0913 (clock and pause are there for tests)
     home: Home,
     source: PriceSource,
     universe: Universe,
     sessions: Sequence[date],
     *,
+    asking: AskingRules = EVERYTHING_MISSING,
     now: Clock = utc_now,
     sleep: Sleep = time.sleep,
 ) -> list[SymbolResult]:
     """Bring the stored answers up to the sessions asked for, with at most one answer per symbol.
 
     Symbols missing longest are asked first, so that a day's budget that does not suffice goes where it is worth most.
+
+    Args:
+        home: where answers, ledger and budget are.
+        source: who is asked.
+        universe: the symbols.
+        sessions: what is wanted of them.
+        asking: which of the symbols that miss something may be asked, and how many calls are left untaken.
+        now: the clock.
+        sleep: waits between requests.
 
     Raises:
         SessionNotClosed: a session asked for has not ended yet.
@@ -102,9 +134,18 @@ def fetch_prices(
     stored = by_symbol(home.ledger.fetches(FetchKind.PRICES))
     needs = [_need(listing, sessions, stored.get(listing.symbol, []), reach) for listing in universe.listings]
     reader = _reader(source, stored)
-    line = sorted((need for need in needs if need.askable), key=lambda need: _value(need, stored.get(need.symbol, [])))
-    asked = Asking(home, source, now=now, sleep=sleep).ask_all(_question(source, need, reader) for need in line)
-    return [_result(need, asked.get(need.symbol), reach) for need in needs]
+    line = sorted(
+        (need for need in needs if need.askable and asking.allows(need.symbol)),
+        key=lambda need: _value(need, stored.get(need.symbol, [])),
+    )
+    vendor = Asking(home, source, now=now, sleep=sleep, keep=asking.leave_calls)
+    asked = vendor.ask_all(_question(source, need, reader) for need in line)
+    return [
+        _result(need, asked.get(need.symbol), reach)
+        if asking.allows(need.symbol)
+        else _left_alone(need, stored.get(need.symbol, []))
+        for need in needs
+    ]
 
 
 def _need(listing: Listing, sessions: Sequence[date], fetches: Sequence[Fetch], reach: Reach | None) -> _Need:
@@ -145,6 +186,17 @@ def _result(need: _Need, asked: Asked | None, reach: Reach | None) -> SymbolResu
     missing = tuple(session for session in need.missing if not fetch.holds(session))
     outcome, detail = judge_missing(missing, fetch, reach)
     return SymbolResult(symbol, outcome, wanted, missing, calls=asked.calls, detail=detail or fetch.detail)
+
+
+def _left_alone(need: _Need, fetches: Sequence[Fetch]) -> SymbolResult:
+    """Say how a symbol stands that this run was told not to ask."""
+    if not need.missing:
+        return SymbolResult(
+            need.symbol, Outcome.OK, need.wanted, detail="already stored" if need.wanted else "not listed"
+        )
+    failed = fetches[0] if fetches and fetches[0].outcome is not Outcome.OK else None
+    outcome, why = (failed.outcome, f": {failed.detail}") if failed else (Outcome.LATE, "")
+    return SymbolResult(need.symbol, outcome, need.wanted, need.missing, detail=f"not asked in this run{why}")
 
 
 def judge_missing(missing: Sequence[date], newest: Fetch, reach: Reach | None) -> tuple[Outcome, str]:

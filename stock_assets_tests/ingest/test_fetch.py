@@ -11,7 +11,7 @@ from stock_assets.errors import Outcome, SessionNotClosed
 from stock_assets.homes.interfaces import FetchKind, Home
 from stock_assets.ingest.alpha_vantage import AlphaVantageSource
 from stock_assets.ingest.calls import GIVE_UP_AFTER, LONGEST_PAUSE_SECONDS
-from stock_assets.ingest.fetch import SymbolResult, fetch_prices, payloads_for
+from stock_assets.ingest.fetch import AskingRules, SymbolResult, fetch_prices, payloads_for
 from stock_assets.sessions import closing_time, sessions_between
 from stock_assets.universe import Listing, Universe
 from stock_assets_tests.support.clock import FakeClock
@@ -73,6 +73,35 @@ def test_a_five_year_range_takes_one_call_per_symbol_and_then_none(desk: Desk) -
     assert outcomes(again) == {}
     assert sum(result.calls for result in again.values()) == 0
     assert len(desk.server.requests) == 20
+
+
+def test_a_run_asks_only_whom_it_may_and_says_how_the_others_stand(desk: Desk) -> None:
+    rules = AskingRules(frozenset({"S02"}))
+    results = fetch_prices(
+        desk.home, desk.source(), symbols(3), [TODAY], asking=rules, now=desk.clock.now, sleep=desk.clock.sleep
+    )
+
+    assert desk.server.asked() == ["S02"]
+    assert [(result.symbol, result.outcome, result.calls) for result in results] == [
+        ("S01", Outcome.LATE, 0),
+        ("S02", Outcome.OK, 1),
+        ("S03", Outcome.LATE, 0),
+    ]
+    assert results[0].detail == "not asked in this run"
+
+
+def test_a_run_leaves_calls_to_the_next_one(desk: Desk) -> None:
+    rules = AskingRules(leave_calls=2)
+    fetch_prices(
+        desk.home,
+        desk.source(calls_per_day=5),
+        symbols(5),
+        [TODAY],
+        asking=rules,
+        now=desk.clock.now,
+        sleep=desk.clock.sleep,
+    )
+    assert len(desk.server.requests) == 3
 
 
 def test_five_calls_a_minute_take_the_ideal_time(desk: Desk) -> None:
