@@ -11,6 +11,7 @@ from importlib.resources import files
 import dagster as dg
 
 from stock_assets.audit.checks import audit_checks
+from stock_assets.automation.catch_up import Window, catch_up_sensor
 from stock_assets.automation.daily import daily_job, weekday_schedule
 from stock_assets.errors import SettingsError
 from stock_assets.homes.interfaces import Home
@@ -74,6 +75,14 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
         asset_checks=[*raw_checks(universe), audit_checks(universe, limits=limits)],
         jobs=[job],
         schedules=[weekday_schedule(job, source)],
+        sensors=[
+            catch_up_sensor(
+                job,
+                universe,
+                Window(settings.first_session, source.last_session, settings.catch_up_sessions),
+                limits=limits,
+            )
+        ],
         resources={"home": build_home(settings), "source": source, **(resource_overrides or {})},
         # A step of its own process costs ten seconds of imports; the steps of a load take less than one together.
         executor=dg.in_process_executor,

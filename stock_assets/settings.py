@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Days after which the staging tables of a load are dropped.",
     )
+    catch_up_sessions: int = Field(
+        default=100,
+        ge=1,
+        description="Latest sessions that the catch-up sensor keeps complete; older gaps are left to backfills.",
+    )
     alpha_vantage_base_url: HttpUrl = Field(
         default=HttpUrl("https://www.alphavantage.co"),
         description="Where the live client asks; point it at a look-alike server to try it without a key.",

@@ -117,6 +117,10 @@ def describe() -> dict[str, object]:
             for schedule in build_definitions(Settings()).schedules or []
             if isinstance(schedule, dg.ScheduleDefinition)
         },
+        "sensors": {
+            sensor.name: f"every {sensor.minimum_interval_seconds} s, {sensor.default_status.value}"
+            for sensor in build_definitions(Settings()).get_repository_def().sensor_defs
+        },
         "jobs": sorted(
             job.name for job in build_definitions(Settings()).resolve_all_job_defs() if not job.name.startswith("__")
         ),

@@ -7,6 +7,7 @@ Dagster shows a verdict (`checks`), the commit (`publish.publishing`).
 from collections.abc import Sequence
 
 from stock_assets.audit.audits import Verdict, judge
+from stock_assets.audit.refusals import remember_refusal, rules_in_force
 from stock_assets.errors import AuditRefused
 from stock_assets.homes.interfaces import Home
 from stock_assets.stage.inputs import Limits, inputs
@@ -15,16 +16,23 @@ from stock_assets.universe import Universe
 
 
 def audit_load(home: Home, universe: Universe, load: Load, *, limits: Limits) -> list[Verdict]:
-    """Judge a staged load without publishing it."""
+    """Judge a staged load without publishing it; that it may not be is noted."""
     with home.warehouse.open(load.load_id) as sql:
-        return judge(sql, inputs(home, sql, universe, load, limits=limits))
+        verdicts = judge(sql, inputs(home, sql, universe, load, limits=limits))
+    blocking = [verdict for verdict in verdicts if verdict.blocks]
+    if blocking:
+        remember_refusal(home, load, blocking, judged_by=rules_in_force(universe, limits))
+    return verdicts
 
 
-def refuse_if_blocked(load: Load, verdicts: Sequence[Verdict]) -> None:
-    """Raise AuditRefused if any verdict blocks the load."""
+def refuse_if_blocked(
+    home: Home, universe: Universe, load: Load, verdicts: Sequence[Verdict], *, limits: Limits
+) -> None:
+    """Note the refusal and raise AuditRefused, if any verdict blocks the load."""
     blocking = [verdict for verdict in verdicts if verdict.blocks]
     if not blocking:
         return
+    remember_refusal(home, load, blocking, judged_by=rules_in_force(universe, limits))
     reasons = "; ".join(
         f"{verdict.audit.name}: {verdict.bad_rows} bad rows, such as {_shown(verdict)} "
         f"(remedy: {verdict.audit.file.remedy})"

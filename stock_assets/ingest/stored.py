@@ -4,7 +4,7 @@ Belongs here: reading the ledger and the stored answers. Does not belong here: a
 `split_refresh`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 from stock_assets.errors import Outcome
@@ -32,11 +32,11 @@ def payloads_for(home: Home, sessions: Sequence[date]) -> list[Fetch]:
     Symbols that have left the universe are included: their published history must be able to be staged again.
     """
     found = by_symbol(home.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK))
-    chosen = []
+    chosen: list[Fetch] = []
     for symbol in sorted(found):
-        after_close, uncovered = _newest_holding(found[symbol], sessions, after_close=True)
-        before_close, _ = _newest_holding(found[symbol], uncovered, after_close=False)
-        chosen += after_close + [fetch for fetch in before_close if fetch not in after_close]
+        after_close = answers(found[symbol], sessions)
+        before_close = answers(found[symbol], set(sessions) - after_close.keys(), after_close=False)
+        chosen += dict.fromkeys([*after_close.values(), *before_close.values()])
     return chosen
 
 
@@ -48,8 +48,8 @@ def fetches_of(home: Home, payloads: Sequence[str]) -> list[Fetch]:
 
 def not_stored(wanted: Sequence[date], fetches: Sequence[Fetch]) -> tuple[date, ...]:
     """List the wanted sessions that no answer fetched after their close holds."""
-    good = [fetch for fetch in fetches if fetch.outcome is Outcome.OK]
-    return tuple(sorted(_newest_holding(good, wanted, after_close=True)[1]))
+    held = answers(fetches, wanted)
+    return tuple(sorted(session for session in set(wanted) if session not in held))
 
 
 def beyond(missing: Sequence[date], reach: Reach | None) -> tuple[date, ...]:
@@ -74,20 +74,28 @@ def by_symbol(fetches: Sequence[Fetch]) -> dict[str, list[Fetch]]:
     return found
 
 
-def _newest_holding(
-    newest_first: Sequence[Fetch], sessions: Sequence[date] | set[date], *, after_close: bool
-) -> tuple[list[Fetch], set[date]]:
-    """Choose, for each session, the newest answer that has it; give them, and the sessions that none has."""
-    uncovered, chosen = set(sessions), []
+def answers(
+    newest_first: Sequence[Fetch], sessions: Collection[date], *, after_close: bool = True
+) -> dict[date, Fetch]:
+    """Choose, for each session that any good answer of one symbol has, the newest such answer.
+
+    Args:
+        newest_first: requests for one symbol.
+        sessions: those wanted.
+        after_close: whether only answers count that came after the session's closing bell.
+    """
+    uncovered = set(sessions)
+    found: dict[date, Fetch] = {}
     for fetch in newest_first:
         if not uncovered:
             break
-        found = {
+        if fetch.outcome is not Outcome.OK:
+            continue
+        held = {
             session
             for session in uncovered
             if fetch.holds(session) and (not after_close or fetch.fetched_at >= closing_time(session))
         }
-        if found:
-            chosen.append(fetch)
-            uncovered -= found
-    return chosen, uncovered
+        found |= dict.fromkeys(held, fetch)
+        uncovered -= held
+    return found

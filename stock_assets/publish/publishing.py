@@ -71,7 +71,7 @@ def _publish_once(home: Home, universe: Universe, load: Load, limits: Limits) ->
         if sql.base(DAILY_PRICES) != load.base_snapshot:
             raise ConcurrentPublish("published.daily_prices has changed since the load was staged")
         values = inputs(home, sql, universe, load, limits=limits)
-        refuse_if_blocked(load, judge(sql, values))
+        refuse_if_blocked(home, universe, load, judge(sql, values), limits=limits)
         # Quarantine first: if the process dies between the two, a bar may be in quarantine too early, never lost.
         quarantine = _replace(sql, values, QUARANTINED_PRICES, STAGED_QUARANTINE, load)
         prices = _replace(sql, values, DAILY_PRICES, STAGED_PRICES, load)

@@ -1,0 +1,9 @@
+-- The bars that readers have, and those set aside with the answer they came from, since a day.
+SELECT symbol, trade_date, CAST(NULL AS VARCHAR) AS quarantined_from
+FROM ${published_prices} AS p
+WHERE trade_date >= ${since}
+UNION ALL
+SELECT symbol, trade_date, MAX(payload) AS quarantined_from
+FROM ${published_quarantine} AS q
+WHERE trade_date >= ${since}
+GROUP BY symbol, trade_date

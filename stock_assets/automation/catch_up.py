@@ -1,0 +1,253 @@
+"""The sensor that brings in what the schedule left open: late bars, failed symbols, days the machine was off.
+
+Belongs here: turning gaps into few runs within the call budget, and when to try again. Does not belong here: finding
+the gaps (`coverage`), the daily rhythm (`daily`).
+
+Everything it goes by is kept elsewhere: the ledger says what was asked, the tables what was published, the notes of
+refusals what not to try again, the instance which runs there were. So it needs no cursor, and a restart changes
+nothing.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from stock_assets.automation.coverage import Coverage, Gap, coverage, first_look
+from stock_assets.automation.under_way import run_under_way
+from stock_assets.homes.interfaces import Clock, Home
+from stock_assets.ingest.calls import utc_now
+from stock_assets.ingest.source import PriceSource
+from stock_assets.sessions import next_session, sessions_between
+from stock_assets.stage.inputs import Limits
+from stock_assets.tables import DAILY_PRICES
+from stock_assets.universe import Universe
+
+SENSOR_NAME = "catch_up"
+TAG = "stock_assets/catch_up"
+BRIDGED_SESSIONS = 20
+"""Sessions without a gap that a run may load again: they cost less than a run of their own."""
+RUN_PAUSES = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
+"""Time after a run that changed nothing until the same is tried again; after the last, no more."""
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One run worth having.
+
+    Attributes:
+        first: first session.
+        last: last session.
+        ask: symbols to ask the vendor for; none if all that lacks is loading.
+        state: digest of what it is about: the same as long as nothing has changed.
+    """
+
+    first: date
+    last: date
+    ask: tuple[str, ...]
+    state: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now.
+
+    Attributes:
+        runs: those worth having now.
+        leave_calls: calls of the quota day that belong to the schedule.
+        later: when the next gap is worth asking for, or None.
+        given_up: gaps nobody will ask for any more.
+        refused: sessions that wait for better bars, with the audits that refused them.
+    """
+
+    runs: tuple[Wanted, ...]
+    leave_calls: int
+    later: datetime | None
+    given_up: tuple[Gap, ...]
+    refused: dict[date, tuple[str, ...]]
+
+    @property
+    def lasting(self) -> str:
+        """What stays incomplete, on one line; empty if nothing does."""
+        parts = [f"{gap.symbol} {gap.session}: {gap.why}" for gap in self.given_up[:_SHOWN]]
+        parts += [
+            f"{session}: refused by {', '.join(audits)}" for session, audits in list(self.refused.items())[:_SHOWN]
+        ]
+        more = len(self.given_up) + len(self.refused) - len(parts)
+        return "; ".join([*parts, *([f"and {more} more"] if more else [])])
+
+
+def plan(found: Coverage, *, room: int | None, leave_calls: int, at: datetime) -> Plan:
+    """Turn gaps into as few runs as possible.
+
+    Args:
+        found: the gaps.
+        room: calls that may be spent now; None for any number.
+        leave_calls: calls that are not counted in `room` since they are the schedule's.
+        at: now, aware, UTC.
+    """
+    due = [gap for gap in found.gaps if gap.due is not None and gap.due <= at]
+    # Those missing longest first; the gaps come in the order of sessions.
+    ask = tuple(dict.fromkeys(gap.symbol for gap in due))[:room]
+    asked = [gap for gap in due if gap.symbol in ask]
+    to_load = [gap for gap in found.gaps if gap.stored and gap.session not in found.refused]
+    sound = {gap.session for gap in [*to_load, *asked]} - found.refused.keys()
+    doubtful = {gap.session for gap in asked} & found.refused.keys()
+    # A session that was refused must not hold back its neighbours once more.
+    ranges = [*_ranges(sound, apart=found.refused.keys()), *((session, session) for session in sorted(doubtful))]
+    return Plan(
+        runs=tuple(_wanted(first, last, [*to_load, *asked], found) for first, last in ranges),
+        leave_calls=leave_calls,
+        later=min((gap.due for gap in found.gaps if gap.due is not None and gap.due > at), default=None),
+        given_up=tuple(gap for gap in found.gaps if gap.given_up),
+        refused={session: found.refused[session].audits for session in sorted(found.refused)},
+    )
+
+
+def _ranges(sessions: Iterable[date], *, apart: Iterable[date]) -> list[tuple[date, date]]:
+    """Group sessions into ranges, over small stretches without a gap but never over a session to be kept apart."""
+    ranges: list[tuple[date, date]] = []
+    walls = set(apart)
+    for session in sorted(sessions):
+        if ranges:
+            first, last = ranges[-1]
+            between = sessions_between(next_session(last), session)[:-1]
+            if len(between) <= BRIDGED_SESSIONS and not walls.intersection(between):
+                ranges[-1] = (first, session)
+                continue
+        ranges.append((session, session))
+    return ranges
+
+
+def _wanted(first: date, last: date, gaps: Sequence[Gap], found: Coverage) -> Wanted:
+    inside = [gap for gap in gaps if first <= gap.session <= last]
+    refusals = sorted({refusal.load_id for refusal in found.refused.values()})
+    state = [f"{gap.symbol} {gap.session} {gap.stored} {gap.due}" for gap in inside]
+    return Wanted(
+        first,
+        last,
+        ask=tuple(sorted({gap.symbol for gap in inside if not gap.stored})),
+        state=hashlib.sha256("\n".join([*state, *refusals]).encode()).hexdigest()[:16],
+    )
+
+
+def calls_left(home: Home, source: PriceSource, universe: Universe, at: datetime) -> tuple[int | None, int]:
+    """Say how many calls may be spent now, and how many belong to the runs scheduled in this quota day."""
+    limits = source.terms.limits
+    if home.budget.closed_until(source.vendor, at):
+        return 0, 0
+    if limits.per_day is None:
+        return None, 0
+    to_come = [
+        session
+        for session in sessions_between(at.date(), limits.next_reset(at).date())
+        if at < first_look(session) <= limits.next_reset(at)
+    ]
+    keep = max((sum(listing.covers(session) for listing in universe.listings) for session in to_come), default=0)
+    spent = home.budget.spent(source.vendor, limits.day_start(at))
+    return max(0, limits.per_day - spent - keep), keep
+
+
+@dataclass(frozen=True)
+class Window:
+    """The sessions that are looked after here.
+
+    Attributes:
+        first: first session with a partition.
+        last: last one the source can ever have, or None if it grows every day.
+        count: how many of the latest at most.
+    """
+
+    first: date
+    last: date | None
+    count: int
+
+    def sessions(self, at: datetime) -> list[date]:
+        """List them in order, as of a moment."""
+        today = at.astimezone(UTC).date()
+        closed = sessions_between(self.first, min(self.last, today) if self.last else today)
+        return [session for session in closed if first_look(session) <= at][-self.count :]
+
+
+def catch_up_sensor(
+    job: UnresolvedAssetJobDefinition, universe: Universe, window: Window, *, limits: Limits, now: Clock = utc_now
+) -> dg.SensorDefinition:
+    """Make the sensor; like the schedule, it is on from the start where the source grows every day."""
+
+    @dg.sensor(
+        name=SENSOR_NAME,
+        job=job,
+        minimum_interval_seconds=300,
+        default_status=dg.DefaultSensorStatus.STOPPED if window.last else dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"Looks at the latest {window.count} sessions, an hour after the schedule: what is stored and unpublished "
+            "is loaded, what is missing is asked for again after growing pauses, in few runs, within the day's calls. "
+            "What stays missing is named here and asked for no more."
+        ),
+    )
+    def catch_up(context: dg.SensorEvaluationContext, home: Home, source: PriceSource) -> dg.SensorResult:
+        at = now()
+        busy = run_under_way(context.instance)
+        if busy:
+            return dg.SensorResult(skip_reason=busy)
+        if _rolled_back(home):
+            return dg.SensorResult(
+                skip_reason="readers see an earlier version since a rollback; the next load ends that"
+            )
+        sessions = window.sessions(at)
+        room, leave_calls = calls_left(home, source, universe, at)
+        found = coverage(home, source, universe, sessions, limits=limits, at=at)
+        chosen = plan(found, room=room, leave_calls=leave_calls, at=at)
+        requests, notes = _requests(context.instance, chosen, at)
+        notes += [f"stays incomplete: {chosen.lasting}"] if chosen.lasting else []
+        if requests:
+            for note in notes:
+                context.log.info(note)
+            return dg.SensorResult(run_requests=requests)
+        if chosen.later:
+            notes.append(f"asks again from {chosen.later:%Y-%m-%d %H:%M} UTC")
+        elif room == 0:
+            notes.append("the day's calls are spent or the schedule's")
+        return dg.SensorResult(skip_reason="; ".join(notes) or f"the latest {len(sessions)} sessions are complete")
+
+    return catch_up
+
+
+def _requests(instance: dg.DagsterInstance, chosen: Plan, at: datetime) -> tuple[list[dg.RunRequest], list[str]]:
+    """Write the run requests; one that was made before, in vain, only after its pause, and not for ever."""
+    requests, notes = [], []
+    for run in chosen.runs:
+        earlier = instance.get_run_records(filters=dg.RunsFilter(tags={TAG: run.state}))
+        label = f"{run.first} to {run.last}"
+        if len(earlier) > len(RUN_PAUSES):
+            notes.append(f"{label}: {len(earlier)} runs have changed nothing; see the last of them")
+            continue
+        if earlier:
+            ended = max(record.end_time or record.create_timestamp.timestamp() for record in earlier)
+            again = datetime.fromtimestamp(ended, UTC) + RUN_PAUSES[len(earlier) - 1]
+            if again > at:
+                notes.append(f"{label}: a run has changed nothing; again at {again:%Y-%m-%d %H:%M} UTC")
+                continue
+        requests.append(
+            dg.RunRequest(
+                run_key=f"{SENSOR_NAME} {run.first}..{run.last} {run.state} {len(earlier) + 1}",
+                run_config={
+                    "ops": {"raw__daily_prices": {"config": {"ask": list(run.ask), "leave_calls": chosen.leave_calls}}}
+                },
+                tags={
+                    "dagster/asset_partition_range_start": run.first.isoformat(),
+                    "dagster/asset_partition_range_end": run.last.isoformat(),
+                    TAG: run.state,
+                },
+            )
+        )
+    return requests, notes
+
+
+def _rolled_back(home: Home) -> bool:
+    versions = home.warehouse.history(DAILY_PRICES)
+    return bool(versions) and not versions[0].is_current

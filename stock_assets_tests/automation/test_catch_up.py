@@ -1,0 +1,310 @@
+"""Which gaps are found, what is asked for and when, and in which runs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.automation.catch_up import (
+    BRIDGED_SESSIONS,
+    RUN_PAUSES,
+    TAG,
+    Plan,
+    Window,
+    calls_left,
+    catch_up_sensor,
+    plan,
+)
+from stock_assets.automation.coverage import PAUSES, Coverage, Gap, coverage
+from stock_assets.automation.daily import daily_job
+from stock_assets.errors import AuditRefused, Outcome
+from stock_assets.homes.interfaces import Fetch, FetchKind, Home
+from stock_assets.sessions import sessions_between
+from stock_assets.stage.inputs import Limits
+from stock_assets.tables import DAILY_PRICES
+from stock_assets_tests.support.bars import deliver
+from stock_assets_tests.support.live import live_source, symbols, utc
+from stock_assets_tests.support.path import FIVE, LIMITS
+from stock_assets_tests.support.scenes import BAD_BAR, CALM_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_source
+from stock_assets_tests.support.vendor_server import VendorServer
+
+NOW = datetime.now(UTC) + timedelta(minutes=1)
+MONDAY = date(2012, 3, 5)
+
+
+@pytest.fixture
+def scene(home: Home) -> Scene:
+    return Scene(home, calm_source())
+
+
+def look(scene: Scene, sessions: Sequence[date] = TWO_WEEKS, *, at: datetime = NOW) -> Coverage:
+    """Find the gaps of a scene."""
+    return coverage(scene.home, scene.source, scene.universe, sessions, limits=scene.limits, at=at)
+
+
+def planned(found: Coverage, *, room: int | None = None, at: datetime = NOW) -> Plan:
+    """Plan with any number of calls, or some."""
+    return plan(found, room=room, leave_calls=0, at=at)
+
+
+def ranges(chosen: Plan) -> list[tuple[date, date, tuple[str, ...]]]:
+    """First and last session of each run, and whom it asks."""
+    return [(run.first, run.last, run.ask) for run in chosen.runs]
+
+
+def gap(session: date, symbol: str = "IBM", *, stored: bool = True) -> Gap:
+    """A gap that is due."""
+    return Gap(symbol, session, stored=stored, due=None if stored else NOW, why="a test")
+
+
+def vain(symbol: str, fetched_at: datetime, outcome: Outcome = Outcome.UNREACHABLE) -> Fetch:
+    """A request without an answer."""
+    return Fetch(symbol, FetchKind.PRICES, fetched_at, outcome, calls=1, detail="no answer")
+
+
+def refuse(scene: Scene, sessions: Sequence[date]) -> None:
+    """Try to load sessions that an audit blocks."""
+    with pytest.raises(AuditRefused):
+        scene.run(sessions)
+
+
+def test_what_is_published_is_no_gap(scene: Scene) -> None:
+    scene.run(TWO_WEEKS)
+    assert look(scene).gaps == ()
+    assert ranges(planned(look(scene))) == []
+
+
+def test_days_the_machine_was_off_become_one_run_without_a_call_if_the_answers_are_stored(scene: Scene) -> None:
+    scene.run(FIRST_WEEK)  # the answers held the second week too
+    assert ranges(planned(look(scene))) == [(SECOND_WEEK[0], SECOND_WEEK[-1], ())]
+
+
+def test_whoever_lacks_something_is_asked_in_the_same_run(scene: Scene) -> None:
+    scene.run(FIRST_WEEK)
+    scene.universe = replace(FIVE, listings=(*FIVE.listings, *symbols(1).listings))
+    assert ranges(planned(look(scene))) == [(TWO_WEEKS[0], TWO_WEEKS[-1], ("S01",))]
+
+
+def test_a_symbol_that_left_or_joined_is_wanted_only_while_listed(scene: Scene) -> None:
+    scene.run(TWO_WEEKS)
+    joined = replace(symbols(1).listings[0], first_session=TWO_WEEKS[7])
+    scene.universe = replace(FIVE, listings=(*FIVE.listings, joined))
+    assert [found.session for found in look(scene).gaps] == TWO_WEEKS[7:]
+
+
+def test_pauses_grow_and_end(scene: Scene) -> None:
+    scene.source.drop_bar("IBM", MONDAY)
+    scene.run(FIRST_WEEK)
+    [asked_once] = look(scene, FIRST_WEEK).gaps
+    assert (asked_once.symbol, asked_once.session, asked_once.stored) == ("IBM", MONDAY, False)
+    last = scene.home.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
+
+    for number, pause in enumerate(PAUSES, start=1):
+        [found] = look(scene, FIRST_WEEK, at=last).gaps
+        assert found.due == last + pause, number
+        assert ranges(planned(look(scene, FIRST_WEEK), at=last + pause - timedelta(seconds=1))) == []
+        assert ranges(planned(look(scene, FIRST_WEEK), at=last + pause)) == [(MONDAY, MONDAY, ("IBM",))]
+        last += pause
+        scene.home.ledger.record(vain("IBM", last))
+        # Repetitions in the same run count once.
+        scene.home.ledger.record(vain("IBM", last + timedelta(minutes=1)))
+        last += timedelta(minutes=1)
+
+    chosen = planned(look(scene, FIRST_WEEK), at=last + timedelta(days=365))
+    assert ranges(chosen) == []
+    assert chosen.lasting == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)"
+
+
+def test_a_bar_that_turns_up_after_the_end_is_loaded_without_a_call(scene: Scene) -> None:
+    scene.source.drop_bar("IBM", MONDAY)
+    scene.run(FIRST_WEEK)
+    scene.source.set_bar("IBM", MONDAY, CALM_BAR)
+    deliver(scene.home, "IBM", scene.source.fetch_prices("IBM", []))
+    assert ranges(planned(look(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+
+
+def test_what_no_plan_reaches_is_given_up_at_once(server: VendorServer, home: Home) -> None:
+    source = live_source(server, full_history=False)
+    sessions = [date(2012, 3, 1)]
+    found = coverage(home, source, symbols(1), sessions, limits=LIMITS, at=utc("2024-03-01 23:30"))
+    assert [gap.given_up for gap in found.gaps] == [True]
+    assert "premium plan" in found.gaps[0].why
+    assert ranges(planned(found)) == []
+
+
+def test_a_spent_day_counts_for_nothing(scene: Scene) -> None:
+    note = vain("IBM", NOW, Outcome.DAILY_QUOTA)
+    for _ in range(20):
+        scene.home.ledger.record(replace(note, calls=0))
+    assert all(found.due is not None and found.due <= NOW for found in look(scene).gaps)
+
+
+def test_calls_of_the_schedule_are_left(server: VendorServer, home: Home) -> None:
+    twenty = symbols(20)
+    source = live_source(server, calls_per_day=25)
+    friday, saturday = utc("2024-03-01 15:00"), utc("2024-03-02 15:00")
+    assert calls_left(home, source, twenty, friday) == (5, 20)
+    assert calls_left(home, source, twenty, saturday) == (25, 0)
+    for _ in range(7):
+        home.budget.charge(source.vendor, source.terms.limits, lambda: friday)
+    assert calls_left(home, source, twenty, friday) == (0, 20)
+    home.budget.close(source.vendor, saturday + timedelta(hours=1))
+    assert calls_left(home, source, twenty, saturday) == (0, 0)
+
+
+def test_no_more_symbols_are_asked_than_there_are_calls_the_longest_missing_first() -> None:
+    found = Coverage(
+        tuple(gap(day, symbol, stored=False) for day, symbol in zip(FIRST_WEEK, FIVE.symbols, strict=True)), {}
+    )
+    assert ranges(planned(found, room=2)) == [(FIRST_WEEK[0], FIRST_WEEK[1], ("AAPL", "CSCO"))]
+    assert ranges(planned(found, room=0)) == []
+
+
+def test_gaps_are_joined_over_small_stretches() -> None:
+    year = sessions_between(date(2012, 1, 3), date(2012, 12, 31))
+    near = Coverage((gap(year[0]), gap(year[BRIDGED_SESSIONS + 1])), {})
+    assert ranges(planned(near)) == [(year[0], year[BRIDGED_SESSIONS + 1], ())]
+    far = Coverage((gap(year[0]), gap(year[BRIDGED_SESSIONS + 2])), {})
+    assert len(planned(far).runs) == 2
+
+
+def test_a_refused_session_waits_and_its_neighbours_do_not(scene: Scene) -> None:
+    for symbol in ("AAPL", "CSCO"):
+        scene.source.set_bar(symbol, MONDAY, BAD_BAR)
+    refuse(scene, FIRST_WEEK)
+
+    before, after = (FIRST_WEEK[0], FIRST_WEEK[1], ()), (FIRST_WEEK[3], FIRST_WEEK[4], ())
+    chosen = planned(look(scene, FIRST_WEEK))
+    assert ranges(chosen) == [before, after]
+    assert "quarantined_share_within_limit" in chosen.lasting
+    for first, last, _ in ranges(chosen):
+        scene.run(sessions_between(first, last))
+
+    # A newer answer with the same bars changes nothing, one with a mended bar does.
+    scene.deliver_again()
+    assert ranges(planned(look(scene, FIRST_WEEK))) == []
+    scene.source.set_bar("AAPL", MONDAY, CALM_BAR)
+    scene.deliver_again()
+    assert ranges(planned(look(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+    scene.run([MONDAY])
+    # One bad bar of five is set aside and stays so.
+    assert look(scene, FIRST_WEEK).gaps == ()
+
+
+def test_a_refused_session_is_tried_again_under_other_rules(scene: Scene) -> None:
+    for symbol in ("AAPL", "CSCO"):
+        scene.source.set_bar(symbol, MONDAY, BAD_BAR)
+    refuse(scene, [MONDAY])
+    assert ranges(planned(look(scene, [MONDAY]))) == []
+    scene.limits = Limits(min_coverage=0.5, max_quarantined_share=0.5)
+    assert ranges(planned(look(scene, [MONDAY]))) == [(MONDAY, MONDAY, ())]
+
+
+def test_a_quarantined_bar_is_loaded_again_when_it_was_mended(scene: Scene) -> None:
+    scene.source.set_bar("IBM", MONDAY, BAD_BAR)
+    scene.run(FIRST_WEEK)
+    assert look(scene, FIRST_WEEK).gaps == ()
+    scene.deliver_again()
+    assert look(scene, FIRST_WEEK).gaps == ()
+    scene.source.set_bar("IBM", MONDAY, CALM_BAR)
+    scene.deliver_again()
+    assert ranges(planned(look(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+
+
+class Sensor:
+    """The sensor on a scene and an instance of its own."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.at = NOW
+
+    def tick(self) -> dg.SensorResult:
+        """Evaluate."""
+        sensor = catch_up_sensor(
+            daily_job(),
+            self.scene.universe,
+            Window(TWO_WEEKS[0], TWO_WEEKS[-1], 100),
+            limits=self.scene.limits,
+            now=lambda: self.at,
+        )
+        resources = {"home": self.scene.home, "source": self.scene.source}
+        with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
+            result = sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        return result
+
+    def requests(self) -> list[dg.RunRequest]:
+        """What is requested."""
+        return list(self.tick().run_requests or [])
+
+    def reason(self) -> str:
+        """Why nothing is."""
+        reason = self.tick().skip_reason
+        assert isinstance(reason, dg.SkipReason)
+        return str(reason.skip_message)
+
+    def run(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
+        """Leave a run of a request on the instance, without running it."""
+        self.instance.add_run(
+            dg.DagsterRun(
+                job_name="daily_prices",
+                run_id=dg._core.utils.make_new_run_id(),  # noqa: SLF001 (no public way to make an id)
+                tags=dict(request.tags),
+                status=status,
+            )
+        )
+
+
+def test_a_request_names_its_range_whom_to_ask_and_a_key_of_its_own(scene: Scene) -> None:
+    [request] = Sensor(scene).requests()
+    assert request.tags["dagster/asset_partition_range_start"] == TWO_WEEKS[0].isoformat()
+    assert request.tags["dagster/asset_partition_range_end"] == TWO_WEEKS[-1].isoformat()
+    assert request.run_config == {
+        "ops": {"raw__daily_prices": {"config": {"ask": list(FIVE.symbols), "leave_calls": 0}}}
+    }
+    assert request.run_key == f"catch_up 2012-03-01..2012-03-14 {request.tags[TAG]} 1"
+
+
+def test_nothing_is_asked_while_a_run_is_under_way(scene: Scene) -> None:
+    sensor = Sensor(scene)
+    [request] = sensor.requests()
+    sensor.run(request, dg.DagsterRunStatus.STARTED)
+    assert "is under way" in sensor.reason()
+
+
+def test_runs_that_change_nothing_get_rare_and_end(scene: Scene) -> None:
+    sensor, keys = Sensor(scene), set()
+    for pause in (*RUN_PAUSES, None):
+        [request] = sensor.requests()
+        keys.add(request.run_key)
+        sensor.run(request, dg.DagsterRunStatus.FAILURE)
+        sensor.at = datetime.now(UTC)
+        assert "changed nothing" in sensor.reason()
+        sensor.at += (pause or timedelta(days=365)) + timedelta(seconds=1)
+    assert "4 runs have changed nothing; see the last of them" in sensor.reason()
+    assert len(keys) == 4
+
+
+def test_a_rollback_is_respected(scene: Scene) -> None:
+    scene.run(FIRST_WEEK[:2])
+    earlier = scene.home.warehouse.history(DAILY_PRICES)[0].snapshot_id
+    scene.run(TWO_WEEKS)
+    scene.home.warehouse.rollback(DAILY_PRICES, earlier)
+    assert "since a rollback" in Sensor(scene).reason()
+
+
+def test_a_complete_table_is_said_to_be_so(scene: Scene) -> None:
+    scene.run(TWO_WEEKS)
+    assert Sensor(scene).reason() == "the latest 10 sessions are complete"
+
+
+def test_a_window_holds_the_latest_sessions_an_hour_after_the_schedule(tmp_path: Path) -> None:
+    assert list(tmp_path.iterdir()) == []
+    window = Window(date(2024, 2, 1), None, 3)
+    assert window.sessions(utc("2024-03-01 22:59"))[-1] == date(2024, 2, 29)
+    assert window.sessions(utc("2024-03-01 23:00")) == [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)]
+    assert Window(date(2012, 3, 1), date(2012, 3, 5), 9).sessions(utc("2024-03-01 22:59"))[-1] == date(2012, 3, 5)
