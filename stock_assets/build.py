@@ -13,6 +13,7 @@ import dagster as dg
 from stock_assets.audit.checks import audit_checks
 from stock_assets.automation.catch_up import Window, catch_up_sensor
 from stock_assets.automation.daily import daily_job, weekday_schedule
+from stock_assets.automation.freshness import freshness_check, freshness_sensor, policy
 from stock_assets.errors import SettingsError
 from stock_assets.homes.interfaces import Home
 from stock_assets.homes.local import LocalHome
@@ -58,6 +59,8 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
     limits = build_limits(settings)
     partitions = session_partitions(settings.first_session, source.last_session)
     job = daily_job()
+    # A recording has an end: nothing of it is late, ever.
+    grows = source.last_session is None
     return dg.Definitions(
         assets=[
             vendor,
@@ -69,10 +72,14 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
                 retention=timedelta(days=settings.staging_retention_days),
                 owners=OWNERS,
             ),
-            published_assets(universe, partitions, limits=limits, owners=OWNERS),
+            published_assets(universe, partitions, limits=limits, owners=OWNERS, freshness=policy() if grows else None),
             view_asset(owners=OWNERS),
         ],
-        asset_checks=[*raw_checks(universe), audit_checks(universe, limits=limits)],
+        asset_checks=[
+            *raw_checks(universe),
+            audit_checks(universe, limits=limits),
+            *([freshness_check()] if grows else []),
+        ],
         jobs=[job],
         schedules=[weekday_schedule(job, source)],
         sensors=[
@@ -81,7 +88,8 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
                 universe,
                 Window(settings.first_session, source.last_session, settings.catch_up_sessions),
                 limits=limits,
-            )
+            ),
+            *([freshness_sensor()] if grows else []),
         ],
         resources={"home": build_home(settings), "source": source, **(resource_overrides or {})},
         # A step of its own process costs ten seconds of imports; the steps of a load take less than one together.

@@ -94,7 +94,7 @@ def plan(found: Coverage, *, room: int | None, leave_calls: int, at: datetime) -
     # Those missing longest first; the gaps come in the order of sessions.
     ask = tuple(dict.fromkeys(gap.symbol for gap in due))[:room]
     asked = [gap for gap in due if gap.symbol in ask]
-    to_load = [gap for gap in found.gaps if gap.stored and gap.session not in found.refused]
+    to_load = [gap for gap in found.gaps if gap.stored]
     sound = {gap.session for gap in [*to_load, *asked]} - found.refused.keys()
     doubtful = {gap.session for gap in asked} & found.refused.keys()
     # A session that was refused must not hold back its neighbours once more.

@@ -28,13 +28,23 @@ _DESCRIPTIONS = {
 
 
 def published_assets(
-    universe: Universe, partitions: dg.PartitionsDefinition[str], *, limits: Limits, owners: list[str]
+    universe: Universe,
+    partitions: dg.PartitionsDefinition[str],
+    *,
+    limits: Limits,
+    owners: list[str],
+    freshness: dg.FreshnessPolicy | None,
 ) -> dg.AssetsDefinition:
-    """Make both assets for a universe."""
+    """Make both assets for a universe; the policy is the one of the prices."""
 
     @dg.multi_asset(
         name="publish",
-        specs=[_spec(table, partitions, owners) for table in PUBLISHED_TABLES],
+        specs=[
+            _spec(table, partitions, owners).replace_attributes(
+                freshness_policy=freshness if table is DAILY_PRICES else None
+            )
+            for table in PUBLISHED_TABLES
+        ],
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool="publish",
     )

@@ -214,6 +214,17 @@ def test_a_quarantined_bar_is_loaded_again_when_it_was_mended(scene: Scene) -> N
     assert ranges(planned(look(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
 
 
+def test_a_bar_set_aside_since_it_came_before_the_bell_is_asked_for(scene: Scene) -> None:
+    for symbol in FIVE.symbols:
+        early = symbol == "IBM"
+        body = scene.source.fetch_prices(symbol, [])
+        deliver(scene.home, symbol, body, utc("2012-03-05 15:00") if early else None)
+    scene.stage([MONDAY])
+    scene.publish([MONDAY])
+    [found] = look(scene, [MONDAY]).gaps
+    assert (found.symbol, found.stored, found.why) == ("IBM", False, "not asked for since the bell")
+
+
 class Sensor:
     """The sensor on a scene and an instance of its own."""
 

@@ -1,0 +1,136 @@
+"""Whether readers have the latest session: by the exchange's calendar, so that no weekend or holiday counts as late.
+
+Belongs here: the policy, the check and the sensor that evaluates it while no run does. Does not belong here: getting
+what is late (`catch_up`), telling somebody (`alerts`).
+
+Dagster's own policies know hours and cron, not holidays. The one on the table is therefore wide enough for the longest
+regular closing, and shows a table that nobody has touched for days; the check is exact to the session.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+
+from stock_assets.automation.coverage import first_look
+from stock_assets.homes.interfaces import Clock, Home
+from stock_assets.ingest.calls import utc_now
+from stock_assets.sessions import sessions_between
+from stock_assets.sql import statement
+from stock_assets.tables import DAILY_PRICES
+
+CHECK_NAME = "latest_session_is_published"
+SENSOR_NAME = "freshness"
+GRACE = timedelta(hours=1)
+"""Time after the catch-up sensor's first look at a session until readers may expect it."""
+LONGEST_CLOSING = timedelta(days=4)
+"""From a session to the next, at most: a weekend with a holiday before or after it."""
+_TWO_WEEKS = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How the table stands at a moment.
+
+    Attributes:
+        expected: the session that should be published by then.
+        latest: the latest that is, or None.
+        symbols: number of symbols published for the expected one.
+    """
+
+    expected: date
+    latest: date | None
+    symbols: int
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the expected session is there."""
+        return self.symbols > 0
+
+    @property
+    def said(self) -> str:
+        """One line for people."""
+        if self.is_fresh:
+            return f"session {self.expected} is published, {self.symbols} symbols"
+        return f"session {self.expected} should be published and is not; the latest is {self.latest or 'none'}"
+
+
+def policy() -> dg.FreshnessPolicy:
+    """Make the policy of the published table; no regular closing of the exchange makes it fail."""
+    return dg.FreshnessPolicy.time_window(fail_window=LONGEST_CLOSING + 2 * GRACE)
+
+
+def expected_session(at: datetime) -> date:
+    """Give the latest session that readers may expect at a moment."""
+    days = sessions_between((at - _TWO_WEEKS).date(), at.date())
+    return [session for session in days if first_look(session) + GRACE <= at][-1]
+
+
+def freshness(home: Home, at: datetime) -> Freshness:
+    """Look at the published table."""
+    expected = expected_session(at)
+    with home.warehouse.open() as sql:
+        select = statement("automation/latest_session.sql").bind(
+            {"published_prices": sql.name(DAILY_PRICES), "expected": expected}
+        )
+        [row] = sql.query(select).to_pylist()
+    return Freshness(expected, row["latest_session"], row["symbols"])
+
+
+def freshness_check(*, now: Clock = utc_now) -> dg.AssetChecksDefinition:
+    """Make the check; runs evaluate it after publishing, the sensor in between."""
+
+    @dg.asset_check(
+        asset=DAILY_PRICES.asset_key,
+        name=CHECK_NAME,
+        description=(
+            "Readers have the latest session of the exchange by midnight UTC of its day. Weekends and holidays are no "
+            "sessions. Evaluated in every run, and by a sensor when none runs."
+        ),
+    )
+    def latest_session_is_published(home: Home) -> dg.AssetCheckResult:
+        found = freshness(home, now())
+        return dg.AssetCheckResult(
+            passed=found.is_fresh,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=found.said,
+            metadata=_shown(found),
+        )
+
+    return latest_session_is_published
+
+
+def freshness_sensor(*, now: Clock = utc_now) -> dg.SensorDefinition:
+    """Make the sensor; it speaks up when the answer changes, and is silent else."""
+
+    @dg.sensor(
+        name=SENSOR_NAME,
+        minimum_interval_seconds=900,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Evaluates the check `{CHECK_NAME}` when no run does: also when nothing runs at all.",
+    )
+    def freshness_of_prices(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult:
+        found = freshness(home, now())
+        if context.cursor == found.said:
+            return dg.SensorResult(skip_reason=found.said)
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=DAILY_PRICES.asset_key,
+            check_name=CHECK_NAME,
+            passed=found.is_fresh,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=found.said,
+            metadata={name: dg.MetadataValue.text(text) for name, text in _shown(found).items()},
+        )
+        return dg.SensorResult(skip_reason=found.said, asset_events=[evaluation], cursor=found.said)
+
+    return freshness_of_prices
+
+
+def _shown(found: Freshness) -> dict[str, str]:
+    remedy = {} if found.is_fresh else {"remedy": "see the last runs, and what the sensor catch_up says"}
+    return {
+        "expected session": found.expected.isoformat(),
+        "latest session": str(found.latest or "none"),
+        "symbols": str(found.symbols),
+        **remedy,
+    }
