@@ -11,6 +11,7 @@ from importlib.resources import files
 import dagster as dg
 
 from stock_assets.audit.checks import audit_checks
+from stock_assets.automation.arrivals import arrivals_sensor
 from stock_assets.automation.catch_up import Window, catch_up_sensor
 from stock_assets.automation.daily import daily_job, weekday_schedule
 from stock_assets.automation.freshness import freshness_check, freshness_sensor, policy
@@ -89,6 +90,7 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
                 Window(settings.first_session, source.last_session, settings.catch_up_sessions),
                 limits=limits,
             ),
+            arrivals_sensor(job, universe, settings.first_session, source.last_session),
             *([freshness_sensor()] if grows else []),
         ],
         resources={"home": build_home(settings), "source": source, **(resource_overrides or {})},

@@ -9,29 +9,24 @@ nothing.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from stock_assets.automation.coverage import Coverage, Gap, coverage, first_look
-from stock_assets.automation.under_way import run_under_way
+from stock_assets.automation.requests import Wish, bridged_ranges, requests_for, run_under_way
 from stock_assets.homes.interfaces import Clock, Home
 from stock_assets.ingest.calls import utc_now
 from stock_assets.ingest.source import PriceSource
-from stock_assets.sessions import next_session, sessions_between
+from stock_assets.sessions import sessions_between
 from stock_assets.stage.inputs import Limits
 from stock_assets.tables import DAILY_PRICES
 from stock_assets.universe import Universe
 
 SENSOR_NAME = "catch_up"
-TAG = "stock_assets/catch_up"
-BRIDGED_SESSIONS = 20
-"""Sessions without a gap that a run may load again: they cost less than a run of their own."""
-RUN_PAUSES = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
-"""Time after a run that changed nothing until the same is tried again; after the last, no more."""
 _SHOWN = 5
 
 
@@ -98,7 +93,7 @@ def plan(found: Coverage, *, room: int | None, leave_calls: int, at: datetime) -
     sound = {gap.session for gap in [*to_load, *asked]} - found.refused.keys()
     doubtful = {gap.session for gap in asked} & found.refused.keys()
     # A session that was refused must not hold back its neighbours once more.
-    ranges = [*_ranges(sound, apart=found.refused.keys()), *((session, session) for session in sorted(doubtful))]
+    ranges = [*bridged_ranges(sound, apart=found.refused.keys()), *((session, session) for session in sorted(doubtful))]
     return Plan(
         runs=tuple(_wanted(first, last, [*to_load, *asked], found) for first, last in ranges),
         leave_calls=leave_calls,
@@ -106,21 +101,6 @@ def plan(found: Coverage, *, room: int | None, leave_calls: int, at: datetime) -
         given_up=tuple(gap for gap in found.gaps if gap.given_up),
         refused={session: found.refused[session].audits for session in sorted(found.refused)},
     )
-
-
-def _ranges(sessions: Iterable[date], *, apart: Iterable[date]) -> list[tuple[date, date]]:
-    """Group sessions into ranges, over small stretches without a gap but never over a session to be kept apart."""
-    ranges: list[tuple[date, date]] = []
-    walls = set(apart)
-    for session in sorted(sessions):
-        if ranges:
-            first, last = ranges[-1]
-            between = sessions_between(next_session(last), session)[:-1]
-            if len(between) <= BRIDGED_SESSIONS and not walls.intersection(between):
-                ranges[-1] = (first, session)
-                continue
-        ranges.append((session, session))
-    return ranges
 
 
 def _wanted(first: date, last: date, gaps: Sequence[Gap], found: Coverage) -> Wanted:
@@ -202,7 +182,8 @@ def catch_up_sensor(
         room, leave_calls = calls_left(home, source, universe, at)
         found = coverage(home, source, universe, sessions, limits=limits, at=at)
         chosen = plan(found, room=room, leave_calls=leave_calls, at=at)
-        requests, notes = _requests(context.instance, chosen, at)
+        wishes = [_wish(run, chosen.leave_calls) for run in chosen.runs]
+        requests, notes = requests_for(context.instance, SENSOR_NAME, wishes, at)
         notes += [f"stays incomplete: {chosen.lasting}"] if chosen.lasting else []
         if requests:
             for note in notes:
@@ -217,35 +198,8 @@ def catch_up_sensor(
     return catch_up
 
 
-def _requests(instance: dg.DagsterInstance, chosen: Plan, at: datetime) -> tuple[list[dg.RunRequest], list[str]]:
-    """Write the run requests; one that was made before, in vain, only after its pause, and not for ever."""
-    requests, notes = [], []
-    for run in chosen.runs:
-        earlier = instance.get_run_records(filters=dg.RunsFilter(tags={TAG: run.state}))
-        label = f"{run.first} to {run.last}"
-        if len(earlier) > len(RUN_PAUSES):
-            notes.append(f"{label}: {len(earlier)} runs have changed nothing; see the last of them")
-            continue
-        if earlier:
-            ended = max(record.end_time or record.create_timestamp.timestamp() for record in earlier)
-            again = datetime.fromtimestamp(ended, UTC) + RUN_PAUSES[len(earlier) - 1]
-            if again > at:
-                notes.append(f"{label}: a run has changed nothing; again at {again:%Y-%m-%d %H:%M} UTC")
-                continue
-        requests.append(
-            dg.RunRequest(
-                run_key=f"{SENSOR_NAME} {run.first}..{run.last} {run.state} {len(earlier) + 1}",
-                run_config={
-                    "ops": {"raw__daily_prices": {"config": {"ask": list(run.ask), "leave_calls": chosen.leave_calls}}}
-                },
-                tags={
-                    "dagster/asset_partition_range_start": run.first.isoformat(),
-                    "dagster/asset_partition_range_end": run.last.isoformat(),
-                    TAG: run.state,
-                },
-            )
-        )
-    return requests, notes
+def _wish(run: Wanted, leave_calls: int) -> Wish:
+    return Wish(run.first, run.last, {"ask": list(run.ask), "leave_calls": leave_calls}, run.state)
 
 
 def _rolled_back(home: Home) -> bool:

@@ -158,8 +158,10 @@ def _missing(symbol: str, session: date, fetches: Sequence[Fetch], reach: Reach 
     vain = [
         fetch
         for fetch in fetches
-        # That the day's calls were spent says nothing about the bar.
-        if fetch.fetched_at >= closing_time(session) and fetch.outcome is not Outcome.DAILY_QUOTA
+        # That the day's calls were spent says nothing about the bar, and neither do the files of others.
+        if fetch.fetched_at >= closing_time(session)
+        and fetch.outcome is not Outcome.DAILY_QUOTA
+        and not fetch.was_brought
     ]
     if not vain:
         return Gap(symbol, session, stored=False, due=first_look(session), why="not asked for since the bell")

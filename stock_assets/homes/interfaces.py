@@ -20,6 +20,21 @@ from stock_assets.sql import Name
 from stock_assets.tables import Table
 
 
+@dataclass(frozen=True)
+class ObjectEntry:
+    """What a listing tells of an object.
+
+    Attributes:
+        key: its key.
+        size: bytes.
+        modified_at: when its bytes came to lie there, aware, UTC.
+    """
+
+    key: str
+    size: int
+    modified_at: datetime
+
+
 class Objects(ABC):
     """Immutable bytes under keys such as `raw/daily_prices/ingest_date=2012-03-01/...`."""
 
@@ -44,6 +59,10 @@ class Objects(ABC):
         """List the keys below a prefix that ends with `/`, sorted."""
 
     @abstractmethod
+    def entries(self, prefix: str) -> Sequence[ObjectEntry]:
+        """List the objects below a prefix that ends with `/`, sorted by key, with size and time."""
+
+    @abstractmethod
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens if there is none."""
 
@@ -57,6 +76,8 @@ class FetchKind(StrEnum):
 
     PRICES = "daily_prices"
     SPLITS = "splits"
+    ARRIVALS = "arrivals"
+    """Nothing was asked: a file that others brought, and that is no answer of one symbol."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +109,11 @@ class Fetch:
     content_hash: str = ""
     calls: int = 0
     detail: str = ""
+
+    @property
+    def was_brought(self) -> bool:
+        """Whether the answer is a file that others brought: it says nothing of what the vendor does not have."""
+        return self.outcome is Outcome.OK and self.calls == 0
 
     def holds(self, session: date) -> bool:
         """Tell whether the answer has a bar of that session."""

@@ -3,11 +3,15 @@
 Belongs here: what Dagster knows of them. Does not belong here: asking and keeping (`fetch`).
 """
 
+from datetime import date
+
 import dagster as dg
 from pydantic import Field
 
 from stock_assets.errors import NothingFetched, Outcome
 from stock_assets.homes.interfaces import Home
+from stock_assets.ingest.arrivals import Wanted, take_in
+from stock_assets.ingest.calls import utc_now
 from stock_assets.ingest.fetch import (
     AskingRules,
     SymbolResult,
@@ -18,20 +22,21 @@ from stock_assets.ingest.fetch import (
 )
 from stock_assets.ingest.source import DAILY_HEADER, PriceSource
 from stock_assets.markdown import markdown_table
-from stock_assets.sessions import partition_sessions
+from stock_assets.sessions import closing_time, partition_sessions
 from stock_assets.universe import Universe
 
 RAW_PRICES = dg.AssetKey(["raw", "daily_prices"])
 RAW_SPLITS = dg.AssetKey(["raw", "splits"])
 GROUP = "ingest"
+_FILES_SHOWN = 10
 
 _RAW_COLUMNS = dg.TableSchema(
     columns=[dg.TableColumn(name, "varchar", description=f"{name}, as the vendor wrote it") for name in DAILY_HEADER]
 )
 
 
-class AskingConfig(dg.Config):
-    """What a run of `raw/daily_prices` may ask the vendor for; left as it is, for everything that is missing."""
+class RawConfig(dg.Config):
+    """Where a run of `raw/daily_prices` may get bars from; left as it is, from the vendor, all that are missing."""
 
     ask: list[str] | None = Field(
         default=None,
@@ -40,6 +45,10 @@ class AskingConfig(dg.Config):
     )
     leave_calls: int = Field(
         default=0, ge=0, description="Calls of the quota day to leave untaken, for the scheduled run to come."
+    )
+
+    take_in_arrivals: bool = Field(
+        default=False, description="Take in the files that others brought for sessions of this run, before asking."
     )
 
     @property
@@ -81,9 +90,12 @@ def raw_assets(
         ),
     )
     def raw_daily_prices(
-        context: dg.AssetExecutionContext, config: AskingConfig, home: Home, source: PriceSource
+        context: dg.AssetExecutionContext, config: RawConfig, home: Home, source: PriceSource
     ) -> dg.MaterializeResult[None]:
         sessions = partition_sessions(context.partition_keys)
+        brought = _take_in(home, source, universe, partitions, sessions) if config.take_in_arrivals else []
+        for name in brought:
+            context.log.info(f"took in {name}")
         results = fetch_prices(home, source, universe, sessions, asking=config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
@@ -97,6 +109,7 @@ def raw_assets(
                 "sessions": len(sessions),
                 "symbols missing": ", ".join(result.symbol for result in missing) or "none",
                 "calls": sum(result.calls for result in results),
+                **({"files taken in": _listed(brought)} if config.take_in_arrivals else {}),
                 "dagster/uri": home.objects.uri("raw/daily_prices"),
                 "outcomes": dg.MetadataValue.md(markdown_table([_shown(result) for result in results])),
             }
@@ -131,6 +144,25 @@ def raw_assets(
         )
 
     return [raw_daily_prices, raw_splits]
+
+
+def _take_in(
+    home: Home,
+    source: PriceSource,
+    universe: Universe,
+    partitions: dg.PartitionsDefinition[str],
+    sessions: list[date],
+) -> list[str]:
+    at = utc_now()
+    # On the eve of a holiday Dagster knows the key of a session that has not closed.
+    closed = [day for day in partition_sessions(partitions.get_partition_keys()) if closing_time(day) <= at]
+    window = Wanted(source, universe, closed[0], closed[-1])
+    return [arrival.entry.key for arrival in take_in(home, window, sessions, at=at)]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _FILES_SHOWN} more" if len(names) > _FILES_SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:_FILES_SHOWN])}{more}" if names else "none"
 
 
 def _refuse_if_nothing(results: list[SymbolResult]) -> None:

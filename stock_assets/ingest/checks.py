@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from stock_assets.homes.interfaces import Home
+from stock_assets.ingest.arrivals import REMEDY as FILES_REMEDY
+from stock_assets.ingest.arrivals import aside
 from stock_assets.ingest.assets import RAW_PRICES, RAW_SPLITS
 from stock_assets.ingest.outcomes import MEANING, REMEDY
 from stock_assets.ingest.source import PriceSource
@@ -22,6 +24,9 @@ from stock_assets.universe import Universe
 SYMBOLS_SHOWN = 50
 """Up to here each symbol has its own check; a larger universe has the summary only."""
 SUMMARY = "every_requested_symbol_arrived"
+FILES = "every_file_is_readable"
+FILES_SHOWN_FOR = timedelta(days=14)
+"""Age at which a file set aside is no longer shown."""
 _TEN_DAYS = timedelta(days=10)
 
 
@@ -71,7 +76,30 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
             metadata={"symbols missing": len(missing), "remedy": "materialize raw/splits again when calls are free"},
         )
 
-    return [arrivals, every_symbol_has_splits]
+    return [arrivals, every_symbol_has_splits, _files_check()]
+
+
+def _files_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=RAW_PRICES,
+        name=FILES,
+        description="Every file that others brought into the raw area could be read; one that could not is set aside.",
+    )
+    def every_file_is_readable(home: Home) -> dg.AssetCheckResult:
+        notes = aside(home, since=datetime.now(UTC) - FILES_SHOWN_FOR)
+        schema = dg.TableSchema(columns=[dg.TableColumn("file", "string"), dg.TableColumn("why", "string")])
+        rows = [dg.TableRecord({"file": note.payload, "why": note.detail}) for note in notes[:SYMBOLS_SHOWN]]
+        return dg.AssetCheckResult(
+            passed=not notes,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{len(notes)} files were set aside, the last: {notes[0].detail}" if notes else None,
+            metadata={
+                "files set aside": len(notes),
+                **({"files": dg.MetadataValue.table(rows, schema=schema), "remedy": FILES_REMEDY} if notes else {}),
+            },
+        )
+
+    return every_file_is_readable
 
 
 def check_names(universe: Universe) -> dict[str, str]:

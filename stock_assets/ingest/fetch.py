@@ -5,13 +5,14 @@ Belongs here: what to ask prices for, and in which order. Does not belong here: 
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
-from stock_assets.errors import MalformedPayload, Outcome, SessionNotClosed
+from stock_assets.errors import Outcome, SessionNotClosed
 from stock_assets.homes.interfaces import Clock, Fetch, FetchKind, Home
-from stock_assets.ingest.calls import Asked, Asking, Question, Sleep, content_hash, utc_now
+from stock_assets.ingest.calls import Asked, Asking, Question, Sleep, utc_now
+from stock_assets.ingest.reading import PriceReader, price_reader
 from stock_assets.ingest.source import PriceSource, Reach
 from stock_assets.ingest.split_refresh import fetch_splits
 from stock_assets.ingest.stored import (
@@ -23,7 +24,7 @@ from stock_assets.ingest.stored import (
     payloads_for,
     splits_by_symbol,
 )
-from stock_assets.sessions import NEW_YORK, closing_time, next_session, sessions_between
+from stock_assets.sessions import closing_time, next_session
 from stock_assets.universe import Listing, Universe
 
 # The neighbours' functions that belong to the same door: staging and publishing need to know this module only.
@@ -133,7 +134,7 @@ def fetch_prices(  # noqa: PLR0913 (clock and pause are there for tests)
     reach = source.reach(started)
     stored = by_symbol(home.ledger.fetches(FetchKind.PRICES))
     needs = [_need(listing, sessions, stored.get(listing.symbol, []), reach) for listing in universe.listings]
-    reader = _reader(source, stored)
+    reader = price_reader(source, stored)
     line = sorted(
         (need for need in needs if need.askable and asking.allows(need.symbol)),
         key=lambda need: _value(need, stored.get(need.symbol, [])),
@@ -163,7 +164,7 @@ def _value(need: _Need, fetches: Sequence[Fetch]) -> tuple[bool, date]:
     return refused, min(need.askable[0], since)
 
 
-def _question(source: PriceSource, need: _Need, reader: Callable[[str, bytes, str, datetime], Fetch]) -> Question:
+def _question(source: PriceSource, need: _Need, reader: PriceReader) -> Question:
     return Question(
         need.symbol,
         FetchKind.PRICES,
@@ -224,38 +225,3 @@ def why_unobtainable(sessions: Sequence[date], reach: Reach | None) -> str:
     """Name the range that cannot be had, and why."""
     why = f": answers reach back to {reach.first}, {reach.why}" if reach else ""
     return f"{min(sessions)} to {max(sessions)} ({len(sessions)} sessions) cannot be had{why}"
-
-
-def _reader(source: PriceSource, stored: Mapping[str, Sequence[Fetch]]) -> Callable[[str, bytes, str, datetime], Fetch]:
-    """Make the function that reads a price answer."""
-    owners = {
-        fetch.content_hash: symbol
-        for symbol, fetches in stored.items()
-        for fetch in fetches
-        if fetch.outcome is Outcome.OK
-    }
-
-    def read(symbol: str, body: bytes, payload: str, arrived: datetime) -> Fetch:
-        held = set(source.read_prices(body, symbol))
-        first, last = min(held), max(held)
-        if last > arrived.astimezone(NEW_YORK).date():
-            raise MalformedPayload(f"the newest bar is of {last}, a day to come", symbol=symbol)
-        digest = content_hash(body)
-        owner = owners.setdefault(digest, symbol)
-        if owner != symbol and source.terms.distinct_answers:
-            raise MalformedPayload(f"these are the very bytes of {owner}'s answer", symbol=symbol)
-        return Fetch(
-            symbol=symbol,
-            kind=FetchKind.PRICES,
-            fetched_at=arrived,
-            outcome=Outcome.OK,
-            payload=payload,
-            first_session=first,
-            last_session=last,
-            holes=tuple(session for session in sessions_between(first, last) if session not in held),
-            content_hash=digest,
-            calls=1,
-            detail=f"{len(held)} sessions, {first} to {last}",
-        )
-
-    return read

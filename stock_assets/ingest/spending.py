@@ -13,6 +13,8 @@ from stock_assets.ingest.source import PriceSource
 from stock_assets.ingest.stored import by_symbol
 from stock_assets.universe import Universe
 
+_ASKED = (FetchKind.PRICES, FetchKind.SPLITS)
+
 
 @dataclass(frozen=True)
 class Allowance:
@@ -54,13 +56,13 @@ class Spending:
 def spending(home: Home, source: PriceSource, universe: Universe, *, now: Clock = utc_now) -> Spending:
     """Read the state."""
     at, vendor, limits = now(), source.vendor, source.terms.limits
-    newest = {kind: by_symbol(home.ledger.fetches(kind)) for kind in FetchKind}
+    newest = {kind: by_symbol(home.ledger.fetches(kind)) for kind in _ASKED}
     return Spending(
         allowances=_allowances(home, vendor, limits, at),
         next_reset=limits.next_reset(at),
         closed_until=home.budget.closed_until(vendor, at),
         newest={
-            symbol: {kind: next(iter(newest[kind].get(symbol, [])), None) for kind in FetchKind}
+            symbol: {kind: next(iter(newest[kind].get(symbol, [])), None) for kind in _ASKED}
             for symbol in universe.symbols
         },
     )

@@ -56,6 +56,7 @@ def _standing(listing: Listing, sessions: Sequence[date], fetches: Sequence[Fetc
     wanted = tuple(session for session in sessions if listing.covers(session))
     missing = not_stored(wanted, fetches)
     last_asked = next((fetch.fetched_at for fetch in fetches if fetch.calls), None)
+    fetches = [fetch for fetch in fetches if not fetch.was_brought]
     if not missing:
         why = f"{len(wanted)} of {len(wanted)} sessions stored" if wanted else "not listed in these sessions"
         return Standing(listing.symbol, Outcome.OK, wanted, (), None, last_asked, why)

@@ -43,7 +43,9 @@ def payloads_for(home: Home, sessions: Sequence[date]) -> list[Fetch]:
 def fetches_of(home: Home, payloads: Sequence[str]) -> list[Fetch]:
     """Look up the fetches that stored these answers."""
     wanted = set(payloads)
-    return [fetch for fetch in home.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.payload in wanted]
+    found = [fetch for fetch in home.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.payload in wanted]
+    # A file that two runs took in at once has two notes.
+    return list({fetch.payload: fetch for fetch in found}.values())
 
 
 def not_stored(wanted: Sequence[date], fetches: Sequence[Fetch]) -> tuple[date, ...]:

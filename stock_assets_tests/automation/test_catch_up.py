@@ -8,18 +8,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.automation.catch_up import (
-    BRIDGED_SESSIONS,
-    RUN_PAUSES,
-    TAG,
-    Plan,
-    Window,
-    calls_left,
-    catch_up_sensor,
-    plan,
-)
+from stock_assets.automation.catch_up import SENSOR_NAME, Plan, Window, calls_left, catch_up_sensor, plan
 from stock_assets.automation.coverage import PAUSES, Coverage, Gap, coverage
 from stock_assets.automation.daily import daily_job
+from stock_assets.automation.requests import BRIDGED_SESSIONS, RUN_PAUSES, TAG
 from stock_assets.errors import AuditRefused, Outcome
 from stock_assets.homes.interfaces import Fetch, FetchKind, Home
 from stock_assets.sessions import sessions_between
@@ -277,7 +269,7 @@ def test_a_request_names_its_range_whom_to_ask_and_a_key_of_its_own(scene: Scene
     assert request.run_config == {
         "ops": {"raw__daily_prices": {"config": {"ask": list(FIVE.symbols), "leave_calls": 0}}}
     }
-    assert request.run_key == f"catch_up 2012-03-01..2012-03-14 {request.tags[TAG]} 1"
+    assert request.run_key == f"catch_up 2012-03-01..2012-03-14 {request.tags[TAG + SENSOR_NAME]} 1"
 
 
 def test_nothing_is_asked_while_a_run_is_under_way(scene: Scene) -> None:

@@ -2,10 +2,12 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from stock_assets.errors import ObjectExists
-from stock_assets.homes.interfaces import Objects
+from stock_assets.homes.interfaces import ObjectEntry, Objects
 
 
 class FolderObjects(Objects):
@@ -42,6 +44,15 @@ class FolderObjects(Objects):
             for path in folder.rglob("*")
             if path.is_file() and not path.name.startswith(".partial-")
         )
+
+    def entries(self, prefix: str) -> Sequence[ObjectEntry]:
+        """Walk the folder; a copy that keeps the time of its original still shows when it came."""
+        found = []
+        for key in self.list(prefix):
+            stat = self._path(key).stat()
+            moment = datetime.fromtimestamp(max(stat.st_mtime, stat.st_ctime), UTC)
+            found.append(ObjectEntry(key, stat.st_size, moment))
+        return found
 
     def delete(self, key: str) -> None:
         """Unlink the file."""
