@@ -117,18 +117,17 @@ class TestObjects:
         assert home.objects.list("raw/b/") == ["raw/b/10", "raw/b/2"]
         assert home.objects.list("none/") == []
 
-    def test_a_listing_tells_size_and_time(home: Home) -> None:
-    before = datetime.now(UTC) - timedelta(seconds=2)
-    home.objects.put("raw/b/2.csv", b"four")
-    home.objects.put("raw/a/1.csv", b"1")
-    home.objects.put("other/1.csv", b"1")
-    entries = home.objects.entries("raw/")
-    assert [(entry.key, entry.size) for entry in entries] == [("raw/a/1.csv", 1), ("raw/b/2.csv", 4)]
-    assert all(before <= entry.modified_at <= datetime.now(UTC) + timedelta(seconds=2) for entry in entries)
-    assert list(home.objects.entries("nothing/")) == []
+    def test_a_listing_tells_size_and_time(self, home: Home) -> None:
+        before = datetime.now(UTC) - timedelta(seconds=2)
+        home.objects.put("raw/b/2.csv", b"four")
+        home.objects.put("raw/a/1.csv", b"1")
+        home.objects.put("other/1.csv", b"1")
+        entries = home.objects.entries("raw/")
+        assert [(entry.key, entry.size) for entry in entries] == [("raw/a/1.csv", 1), ("raw/b/2.csv", 4)]
+        assert all(before <= entry.modified_at <= datetime.now(UTC) + timedelta(seconds=2) for entry in entries)
+        assert list(home.objects.entries("nothing/")) == []
 
-
-def test_a_deleted_object_is_gone_and_may_be_put_again(self, home: Home) -> None:
+    def test_a_deleted_object_is_gone_and_may_be_put_again(self, home: Home) -> None:
         home.objects.put("raw/a", b"first")
         home.objects.delete("raw/a")
         home.objects.delete("raw/a")
