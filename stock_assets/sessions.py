@@ -33,9 +33,14 @@ def _calendar() -> exchange_calendars.ExchangeCalendar:
     return exchange_calendars.get_calendar(EXCHANGE, start=str(CALENDAR_START), end=str(CALENDAR_END))
 
 
+@cache
+def _session_days() -> frozenset[date]:
+    return frozenset(stamp.date() for stamp in _calendar().sessions)
+
+
 def is_session(day: date) -> bool:
-    """Tell whether the exchange trades on that day."""
-    return bool(_calendar().is_session(pd.Timestamp(day)))
+    """Tell whether the exchange trades on that day; outside the years of the calendar it never does."""
+    return day in _session_days()
 
 
 def sessions_between(first: date, last: date) -> list[date]:

@@ -5,7 +5,8 @@ what is tried instead (`automation.catch_up`).
 
 A refusal stands for the sessions that the bad rows name (for the whole load if they name none), and for the bars those
 sessions had then, under the rules of then. A newer answer with the same bars changes nothing; a corrected bar, a bar
-that has come in since, another limit, universe or audit does.
+that has come in since, another limit, universe or audit does. A line of an answer that is dated on no session belongs
+to every session that the answer serves: it too may be what was refused.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 from stock_assets.audit.audits import Verdict
 from stock_assets.homes.interfaces import Fetch, FetchKind, Home
 from stock_assets.ingest.stored import answers, by_symbol
-from stock_assets.sessions import sessions_between
+from stock_assets.sessions import is_session, sessions_between
 from stock_assets.sql import statements
 from stock_assets.stage.inputs import Limits
 from stock_assets.stage.load import Load
@@ -54,7 +55,7 @@ def remember_refusal(home: Home, load: Load, blocking: Sequence[Verdict], *, jud
     if key in home.objects.list(f"{_FOLDER}/"):
         return
     named = {row.trade_date for verdict in blocking for row in verdict.sample if row.trade_date is not None}
-    sessions = sorted(named) or sessions_between(load.start_date, load.end_date)
+    sessions = sorted(filter(is_session, named)) or sessions_between(load.start_date, load.end_date)
     stored = by_symbol(home.ledger.fetches(FetchKind.PRICES))
     digests = bar_digests(home, stored, sessions)
     refusal = Refusal(
@@ -106,16 +107,25 @@ def bar_digests(home: Home, stored: Mapping[str, Sequence[Fetch]], sessions: Seq
         held |= answers(stored[symbol], set(sessions) - held.keys(), after_close=False)
         texts = {fetch.payload: bar_lines(home, fetch.payload) for fetch in held.values()}
         for session, fetch in held.items():
-            lines[session].append(f"{symbol} {texts[fetch.payload].get(session, [])}")
+            found = texts[fetch.payload]
+            lines[session].append(f"{symbol} {found.get(session, [])} {found.get(None, [])}")
     return {session: _digest(found) for session, found in lines.items()}
 
 
-def bar_lines(home: Home, payload: str) -> dict[date, list[str]]:
-    """Read the lines of a stored answer by session, as the vendor wrote them."""
-    found: dict[date, list[str]] = {}
+def bar_lines(home: Home, payload: str) -> dict[date | None, list[str]]:
+    """Read the lines of a stored answer by session, as the vendor wrote them; under None those of no session."""
+    found: dict[date | None, list[str]] = {}
     for line in home.objects.get(payload).decode().splitlines()[1:]:
-        found.setdefault(date.fromisoformat(line[:10]), []).append(line)
+        found.setdefault(_session_of(line), []).append(line)
     return found
+
+
+def _session_of(line: str) -> date | None:
+    try:
+        day = date.fromisoformat(line[:10])
+    except ValueError:
+        return None
+    return day if is_session(day) else None
 
 
 def _digest(parts: Iterable[str]) -> str:
