@@ -40,7 +40,8 @@ check: lint types test validate
 
 ## lock: pin what pyproject.toml asks for, for all supported Python versions
 lock:
-	$(BIN)/pip install --quiet uv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra recorded --group dev \
 		--generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras --output-file requirements.lock
 

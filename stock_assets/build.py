@@ -10,11 +10,13 @@ from importlib.resources import files
 
 import dagster as dg
 
+from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
 from stock_assets.audit.checks import audit_checks
 from stock_assets.automation.arrivals import arrivals_sensor
 from stock_assets.automation.catch_up import Window, catch_up_sensor
 from stock_assets.automation.daily import daily_job, weekday_schedule
 from stock_assets.automation.freshness import freshness_check, freshness_sensor, policy
+from stock_assets.automation.watch import Watch, alert_sensor
 from stock_assets.errors import SettingsError
 from stock_assets.homes.interfaces import Home
 from stock_assets.homes.local import LocalHome
@@ -60,6 +62,7 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
     limits = build_limits(settings)
     partitions = session_partitions(settings.first_session, source.last_session)
     job = daily_job()
+    channels = build_channels(settings)
     # A recording has an end: nothing of it is late, ever.
     grows = source.last_session is None
     return dg.Definitions(
@@ -89,9 +92,11 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
                 universe,
                 Window(settings.first_session, source.last_session, settings.catch_up_sessions),
                 limits=limits,
+                channels=channels,
             ),
+            alert_sensor(Watch(universe, channels, str(settings.ui_url))),
             arrivals_sensor(job, universe, settings.first_session, source.last_session),
-            *([freshness_sensor()] if grows else []),
+            *([freshness_sensor(channels=channels)] if grows else []),
         ],
         resources={"home": build_home(settings), "source": source, **(resource_overrides or {})},
         # A step of its own process costs ten seconds of imports; the steps of a load take less than one together.
@@ -122,6 +127,16 @@ def build_source(settings: Settings) -> PriceSource:
 def build_universe(settings: Settings) -> Universe:
     """Read the universe file that fits the source, or the one that is set."""
     return read_universe(settings.universe or files("stock_assets").joinpath("universes", _UNIVERSES[settings.source]))
+
+
+def build_channels(settings: Settings) -> list[Channel]:
+    """Pick where messages go: always the log file of the local home, and what else is set."""
+    channels: list[Channel] = [LogFile(settings.root / "alerts.log")]
+    if settings.alert_webhook_url is not None:
+        channels.append(Webhook(settings.alert_webhook_url.get_secret_value()))
+    if settings.alert_topic_arn is not None:
+        channels.append(SnsTopic(settings.alert_topic_arn))
+    return channels
 
 
 def build_limits(settings: Settings) -> Limits:

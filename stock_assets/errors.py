@@ -182,3 +182,9 @@ class UnknownSnapshot(StockAssetsError):
 
 class QueryFailed(StockAssetsError):
     """The SQL engine refused a statement; the message carries the engine's reason."""
+
+
+class AlertUndelivered(StockAssetsError):
+    """A message did not reach its channel; it stays open and is sent again."""
+
+    transient = True

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, HttpUrl, ValidationError
+from pydantic import Field, HttpUrl, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stock_assets.errors import SettingsError
@@ -90,6 +90,18 @@ class Settings(BaseSettings):
     )
     splits_refresh_days: int = Field(
         default=7, ge=1, description="Age in days at which an answer about splits is asked for again."
+    )
+
+    ui_url: HttpUrl = Field(
+        default=HttpUrl("http://localhost:3000"), description="Address of the Dagster UI, for links in messages."
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        default=None, description="Where messages are posted as JSON with a `text` (Slack, Mattermost); a secret."
+    )
+    alert_topic_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$",
+        description="SNS topic that messages are published to.",
     )
 
     dagster_home: Path | None = Field(

@@ -16,6 +16,9 @@ from datetime import UTC, date, datetime
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from stock_assets.alerts.channels import Channel
+from stock_assets.alerts.desk import Desk
+from stock_assets.alerts.incident import Incident
 from stock_assets.automation.coverage import Coverage, Gap, coverage, first_look
 from stock_assets.automation.requests import Wish, bridged_ranges, requests_for, run_under_way
 from stock_assets.homes.interfaces import Clock, Home
@@ -154,7 +157,13 @@ class Window:
 
 
 def catch_up_sensor(
-    job: UnresolvedAssetJobDefinition, universe: Universe, window: Window, *, limits: Limits, now: Clock = utc_now
+    job: UnresolvedAssetJobDefinition,
+    universe: Universe,
+    window: Window,
+    *,
+    limits: Limits,
+    channels: Sequence[Channel] = (),
+    now: Clock = utc_now,
 ) -> dg.SensorDefinition:
     """Make the sensor; like the schedule, it is on from the start where the source grows every day."""
 
@@ -185,6 +194,7 @@ def catch_up_sensor(
         wishes = [_wish(run, chosen.leave_calls) for run in chosen.runs]
         requests, notes = requests_for(context.instance, SENSOR_NAME, wishes, at)
         notes += [f"stays incomplete: {chosen.lasting}"] if chosen.lasting else []
+        notes += _tell(Desk(home, channels), chosen.given_up, at)
         if requests:
             for note in notes:
                 context.log.info(note)
@@ -200,6 +210,37 @@ def catch_up_sensor(
 
 def _wish(run: Wanted, leave_calls: int) -> Wish:
     return Wish(run.first, run.last, {"ask": list(run.ask), "leave_calls": leave_calls}, run.state)
+
+
+def _tell(desk: Desk, given_up: Sequence[Gap], at: datetime) -> list[str]:
+    """Keep one incident of what stays missing after it was asked for: told when something is new, and when all is had.
+
+    Sessions no answer reaches were never asked for; they are named in the sensor's own words only.
+    """
+    missing = {f"{gap.symbol} {gap.session}": gap for gap in given_up if gap.asked}
+    before = [incident for incident in desk.open_incidents() if incident.kind == "coverage"]
+    if not missing:
+        how = "all of it has come, or is no longer among the latest sessions"
+        return [line for incident in before for line in desk.resolve(incident.reference, at, how)]
+    if any(missing.keys() <= set(incident.subject.split(", ")) for incident in before):
+        return []
+    undelivered = desk.report(
+        Incident(
+            kind="coverage",
+            subject=", ".join(sorted(missing)),
+            title=f"stock_assets: {len(missing)} bars stay missing and are asked for no more",
+            sessions=tuple(sorted({gap.session for gap in missing.values()})),
+            facts={
+                "missing": [f"{name}: {gap.why}" for name, gap in missing.items()],
+                "remedy": "correct the universe file if a symbol or its first or last session is wrong there; bring "
+                "the bars as a file, or materialize the sessions to ask once more",
+            },
+        ),
+        at,
+    )
+    for incident in before:
+        desk.forget(incident.reference)
+    return undelivered
 
 
 def _rolled_back(home: Home) -> bool:

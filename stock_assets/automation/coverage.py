@@ -42,6 +42,7 @@ class Gap:
         stored: an answer with it is stored; only loading is left to do.
         due: when it is worth asking for, aware, UTC; None when it is stored or nobody should ask any more.
         why: one line for people.
+        asked: requests since the bell, in vain.
     """
 
     symbol: str
@@ -49,6 +50,7 @@ class Gap:
     stored: bool
     due: datetime | None
     why: str
+    asked: int = 0
 
     @property
     def given_up(self) -> bool:
@@ -169,9 +171,9 @@ def _missing(symbol: str, session: date, fetches: Sequence[Fetch], reach: Reach 
     outcome, why = judge_missing([session], answered, reach) if answered else (vain[0].outcome, vain[0].detail)
     attempts = _attempts([fetch.fetched_at for fetch in vain])
     if outcome is Outcome.UNOBTAINABLE or attempts > len(PAUSES):
-        return Gap(symbol, session, stored=False, due=None, why=f"{why} (asked {attempts} times)")
+        return Gap(symbol, session, stored=False, due=None, why=f"{why} (asked {attempts} times)", asked=attempts)
     due = max(vain[0].fetched_at + PAUSES[attempts - 1], first_look(session))
-    return Gap(symbol, session, stored=False, due=due, why=why)
+    return Gap(symbol, session, stored=False, due=due, why=why, asked=attempts)
 
 
 def _attempts(newest_first: Collection[datetime]) -> int:

@@ -7,11 +7,15 @@ Dagster's own policies know hours and cron, not holidays. The one on the table i
 regular closing, and shows a table that nobody has touched for days; the check is exact to the session.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import dagster as dg
 
+from stock_assets.alerts.channels import Channel
+from stock_assets.alerts.desk import Desk
+from stock_assets.alerts.incident import Incident
 from stock_assets.automation.coverage import first_look
 from stock_assets.homes.interfaces import Clock, Home
 from stock_assets.ingest.calls import utc_now
@@ -100,7 +104,7 @@ def freshness_check(*, now: Clock = utc_now) -> dg.AssetChecksDefinition:
     return latest_session_is_published
 
 
-def freshness_sensor(*, now: Clock = utc_now) -> dg.SensorDefinition:
+def freshness_sensor(*, channels: Sequence[Channel] = (), now: Clock = utc_now) -> dg.SensorDefinition:
     """Make the sensor; it speaks up when the answer changes, and is silent else."""
 
     @dg.sensor(
@@ -110,7 +114,10 @@ def freshness_sensor(*, now: Clock = utc_now) -> dg.SensorDefinition:
         description=f"Evaluates the check `{CHECK_NAME}` when no run does: also when nothing runs at all.",
     )
     def freshness_of_prices(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult:
-        found = freshness(home, now())
+        at = now()
+        found = freshness(home, at)
+        for line in _tell(Desk(home, channels), found, at):
+            context.log.warning(f"not delivered yet: {line}")
         if context.cursor == found.said:
             return dg.SensorResult(skip_reason=found.said)
         evaluation = dg.AssetCheckEvaluation(
@@ -124,6 +131,19 @@ def freshness_sensor(*, now: Clock = utc_now) -> dg.SensorDefinition:
         return dg.SensorResult(skip_reason=found.said, asset_events=[evaluation], cursor=found.said)
 
     return freshness_of_prices
+
+
+def _tell(desk: Desk, found: Freshness, at: datetime) -> list[str]:
+    """Keep one incident as long as the table is late, however many sessions that are."""
+    late = Incident(
+        kind="freshness",
+        subject=DAILY_PRICES.full_name,
+        title=f"stock_assets: {DAILY_PRICES.full_name} is late",
+        facts={"found": found.said, **_shown(found)},
+    )
+    if found.is_fresh:
+        return desk.resolve(late.reference, at, found.said)
+    return desk.report(late, at)
 
 
 def _shown(found: Freshness) -> dict[str, str]:

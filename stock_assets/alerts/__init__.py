@@ -1,0 +1,1 @@
+"""Tells people: what an incident is, where messages go, and that each goes there once."""

@@ -1,0 +1,175 @@
+"""The sensor that reads ended runs: one incident for what failed, and its end when the same has succeeded.
+
+Belongs here: recognising an incident in a run. Does not belong here: how it is told (`alerts`).
+
+A run that Dagster is going to repeat, since its worker was killed, is no incident; the last one is, if it fails too.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+from dagster._core.storage.tags import WILL_RETRY_TAG
+
+from stock_assets.alerts.channels import Channel
+from stock_assets.alerts.desk import Desk
+from stock_assets.alerts.incident import MOST_LINES, Incident, ranges_said
+from stock_assets.homes.interfaces import Clock, Home
+from stock_assets.ingest.calls import utc_now
+from stock_assets.ingest.outcomes import REMEDY
+from stock_assets.ingest.source import PriceSource
+from stock_assets.ingest.standing import standings
+from stock_assets.sessions import tagged_sessions
+from stock_assets.universe import Universe
+
+SENSOR_NAME = "alerts"
+LOOKS_BACK = timedelta(days=1)
+"""How far back the first look goes."""
+_RUNS_AT_ONCE = 50
+_SAMPLE_ROWS = 5
+_LONGEST_MESSAGE = 1000
+"""Characters of an error's message."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the sensor needs beside a run.
+
+    Attributes:
+        universe: the symbols.
+        channels: where messages go.
+        ui_url: address of the Dagster UI, for links.
+    """
+
+    universe: Universe
+    channels: Sequence[Channel]
+    ui_url: str
+
+
+def alert_sensor(watch: Watch, *, now: Clock = utc_now) -> dg.SensorDefinition:
+    """Make the sensor."""
+
+    @dg.sensor(
+        name=SENSOR_NAME,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Reads the runs that have ended. A failed run, or one with a failed blocking check, is told once, with "
+            "what to do; so is its end, when the same sessions have succeeded. Repetitions are not told again."
+        ),
+    )
+    def alerts(context: dg.SensorEvaluationContext, home: Home, source: PriceSource) -> dg.SensorResult:
+        at = now()
+        desk = Desk(home, watch.channels)
+        after = datetime.fromisoformat(context.cursor) if context.cursor else at - LOOKS_BACK
+        records = context.instance.get_run_records(
+            filters=dg.RunsFilter(
+                statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE], updated_after=after
+            ),
+            order_by="update_timestamp",
+            ascending=True,
+            limit=_RUNS_AT_ONCE,
+        )
+        undelivered = desk.catch_up(at)
+        for record in records:
+            undelivered += _look_at(context.instance, desk, watch, source, record.dagster_run)
+            after = max(after, record.update_timestamp.replace(tzinfo=UTC))
+        for line in undelivered:
+            context.log.warning(f"not delivered yet: {line}")
+        said = f"{len(records)} runs read; " + (f"{len(undelivered)} messages wait" if undelivered else "all told")
+        return dg.SensorResult(skip_reason=said, cursor=after.isoformat())
+
+    return alerts
+
+
+def _look_at(
+    instance: dg.DagsterInstance, desk: Desk, watch: Watch, source: PriceSource, run: dg.DagsterRun
+) -> list[str]:
+    if run.tags.get(WILL_RETRY_TAG) == "true":
+        return []
+    events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
+    sessions = tagged_sessions(run.tags)
+    at = utc_now()
+    undelivered = []
+    incident = _incident(desk.home, watch, source, run, events)
+    if incident is not None:
+        undelivered += desk.report(incident, at)
+    failed_checks = incident.steps if incident is not None else ()
+    succeeded = {str(event.step_key) for event in events if event.is_step_success} - set(failed_checks)
+    how = f"run {run.run_id} has succeeded: {_link(watch, run)}"
+    return undelivered + desk.succeeded(sessions, succeeded, at, how)
+
+
+def _incident(
+    home: Home, watch: Watch, source: PriceSource, run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]
+) -> Incident | None:
+    """Recognise what is wrong with an ended run; None if nothing is."""
+    sessions = tuple(tagged_sessions(run.tags))
+    failures = [event for event in events if event.is_step_failure]
+    blocking = [
+        event
+        for event in events
+        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        and not (found := event.asset_check_evaluation_data).passed
+        and found.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    if run.is_success and not blocking:
+        return None
+    checks = [event.asset_check_evaluation_data for event in blocking]
+    steps = dict.fromkeys(str(event.step_key) for event in [*failures, *blocking])
+    error_class, error = _root(failures[0]) if failures else ("", "")
+    subject = ", ".join([*steps, *sorted({check.check_name for check in checks}), "" if checks else error_class])
+    about = f" for {ranges_said(sessions)}" if sessions else ""
+    what = f"audits refused the load{about}" if checks else f"{', '.join(steps) or run.job_name} failed{about}"
+    return Incident(
+        kind="run",
+        subject=subject,
+        title=f"stock_assets: {what}",
+        sessions=sessions,
+        steps=tuple(steps) or ("publish",),
+        facts={
+            "job": run.job_name,
+            "run": run.run_id,
+            "source": source.label,
+            "sessions": ranges_said(sessions) or "none in particular",
+            "failed step": ", ".join(steps) or "none; the run ended before or between its steps",
+            "error": error or "the run's process ended without a word (killed, out of memory, machine off)",
+            "failed audits": [line for check in checks for line in _shown(check)],
+            "symbols missing": _missing(home, watch.universe, source, sessions),
+        },
+        link=_link(watch, run),
+    )
+
+
+def _root(event: dg.DagsterEvent) -> tuple[str, str]:
+    """Give class and message of the error at the root of a failed step."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return "", ""
+    return error.cls_name or "", error.message.strip()[:_LONGEST_MESSAGE]
+
+
+def _shown(check: dg.AssetCheckEvaluation) -> Iterator[str]:
+    """Write a failed check: name, count, remedy and some rows."""
+    count, remedy = check.metadata.get("bad rows"), check.metadata.get("remedy")
+    yield f"{check.check_name}: {count.value if count else 'some'} bad rows. {remedy.value if remedy else ''}".strip()
+    sample = check.metadata.get("sample")
+    if isinstance(sample, dg.TableMetadataValue):
+        for record in sample.records[:_SAMPLE_ROWS]:
+            yield "- " + " ".join(str(value) for value in record.data.values() if value)
+
+
+def _missing(home: Home, universe: Universe, source: PriceSource, sessions: Sequence[date]) -> list[str]:
+    """Name the symbols without a stored bar, why, and what to do."""
+    if not sessions:
+        return []
+    lacking = [standing for standing in standings(home, source, universe, sessions) if standing.missing]
+    lines = [f"{found.symbol}: {found.outcome}, {found.why}. {REMEDY[found.outcome]}" for found in lacking]
+    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], f"{len(lines) - MOST_LINES + 1} more"]
+
+
+def _link(watch: Watch, run: dg.DagsterRun) -> str:
+    return f"{watch.ui_url.rstrip('/')}/runs/{run.run_id}"

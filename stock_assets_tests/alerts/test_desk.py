@@ -1,0 +1,207 @@
+"""Each incident is told once on every channel, and once more when it is over, whatever happens in between."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
+from stock_assets.alerts.desk import Desk
+from stock_assets.alerts.incident import MOST_LINES, Incident, Message
+from stock_assets.errors import AlertUndelivered
+from stock_assets.homes.interfaces import Home
+from stock_assets_tests.support.live import utc
+from stock_assets_tests.support.webhook import WebhookServer, webhook
+
+AT = utc("2024-03-01 22:05")
+DAYS = (date(2024, 2, 29), date(2024, 3, 1), date(2024, 3, 4))
+INCIDENT = Incident(
+    kind="run",
+    subject="publish, AuditRefused",
+    title="stock_assets: publish failed",
+    sessions=DAYS,
+    steps=("publish",),
+    facts={"job": "daily_prices", "failed audits": ["one", "two"]},
+    link="http://localhost:3000/runs/1",
+)
+
+
+class Ear(Channel):
+    """A channel that keeps what it is told, or refuses."""
+
+    name = "ear"
+
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+        self.deaf = False
+
+    def send(self, message: Message) -> None:
+        if self.deaf:
+            raise AlertUndelivered("nobody listens")
+        self.heard.append(message)
+
+
+@pytest.fixture
+def ear() -> Ear:
+    return Ear()
+
+
+@pytest.fixture
+def desk(home: Home, ear: Ear) -> Desk:
+    return Desk(home, [ear])
+
+
+def test_an_incident_is_told_once(desk: Desk, ear: Ear) -> None:
+    for hour in range(3):
+        assert desk.report(INCIDENT, AT + timedelta(hours=hour)) == []
+    [message] = ear.heard
+    assert message.text.splitlines() == [
+        "stock_assets: publish failed",
+        "job: daily_prices",
+        "failed audits:",
+        "  one",
+        "  two",
+        "http://localhost:3000/runs/1",
+    ]
+    assert message.fields["sessions"] == "2024-02-29 to 2024-03-04"
+
+
+def test_other_facts_are_the_same_incident_and_another_subject_or_session_is_another() -> None:
+    assert replace(INCIDENT, facts={"run": "2"}, title="x", link="").reference == INCIDENT.reference
+    assert replace(INCIDENT, subject="raw").reference != INCIDENT.reference
+    assert replace(INCIDENT, sessions=DAYS[:1]).reference != INCIDENT.reference
+
+
+def test_an_end_is_told_once_and_the_next_time_is_new(desk: Desk, ear: Ear) -> None:
+    desk.report(INCIDENT, AT)
+    for _ in range(2):
+        assert desk.resolve(INCIDENT.reference, AT, "run 2 has succeeded") == []
+    assert [message.title for message in ear.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    assert desk.open_incidents() == []
+
+    desk.report(INCIDENT, AT + timedelta(days=1))
+    assert len(ear.heard) == 3
+    assert len({message.reference for message in ear.heard}) == 3
+
+
+def test_success_of_the_same_steps_and_sessions_ends_it_also_in_parts(desk: Desk, ear: Ear) -> None:
+    desk.report(INCIDENT, AT)
+    desk.succeeded(DAYS, {"staged"}, AT, "another step")
+    desk.succeeded(DAYS[:2], {"publish"}, AT, "two of three")
+    desk.succeeded(DAYS[:2], {"publish"}, AT, "the same two again")
+    assert desk.open_incidents() == [INCIDENT]
+    desk.succeeded(DAYS[2:], {"publish", "views"}, AT, "the third")
+    assert desk.open_incidents() == []
+    assert ear.heard[-1].text.endswith("the third")
+
+
+def test_what_did_not_get_through_is_sent_by_the_next_look(desk: Desk, ear: Ear) -> None:
+    ear.deaf = True
+    assert desk.report(INCIDENT, AT) == ["ear: nobody listens"]
+    assert desk.catch_up(AT) == ["ear: nobody listens"]
+    ear.deaf = False
+    assert desk.catch_up(AT) == []
+    assert desk.catch_up(AT) == []
+    assert len(ear.heard) == 1
+
+    ear.deaf = True
+    assert desk.resolve(INCIDENT.reference, AT, "over") == ["ear: nobody listens"]
+    ear.deaf = False
+    assert desk.catch_up(AT) == []
+    assert [message.title for message in ear.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    assert desk.open_incidents() == []
+
+
+def test_one_deaf_channel_does_not_make_the_others_hear_twice(home: Home, ear: Ear, tmp_path: Path) -> None:
+    desk = Desk(home, [LogFile(tmp_path / "alerts.log"), ear])
+    ear.deaf = True
+    for _ in range(3):
+        desk.report(INCIDENT, AT)
+    ear.deaf = False
+    desk.catch_up(AT)
+    assert (tmp_path / "alerts.log").read_text(encoding="utf-8").count(INCIDENT.title) == 1
+    assert len(ear.heard) == 1
+
+
+def test_a_kill_after_writing_the_log_does_not_write_it_twice(home: Home, tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "deep" / "alerts.log")
+    Desk(home, [log]).report(INCIDENT, AT)
+    for key in home.objects.list("alerts/open/"):
+        if key.endswith("told-log"):
+            home.objects.delete(key)
+    Desk(home, [log]).catch_up(AT + timedelta(hours=1))
+    assert (tmp_path / "deep" / "alerts.log").read_text(encoding="utf-8").count(INCIDENT.title) == 1
+
+
+def test_long_lists_are_cut(desk: Desk, ear: Ear) -> None:
+    desk.report(replace(INCIDENT, facts={"symbols missing": [f"S{number}" for number in range(50)]}), AT)
+    lines = ear.heard[0].text.splitlines()
+    assert lines[-2] == f"  and {50 - MOST_LINES} more"
+    assert len(lines) == MOST_LINES + 4
+
+
+@pytest.fixture
+def hook() -> Iterator[WebhookServer]:
+    with webhook() as server:
+        yield server
+
+
+def test_a_webhook_gets_text_and_fields(home: Home, hook: WebhookServer) -> None:
+    assert Desk(home, [Webhook(hook.url)]).report(INCIDENT, AT) == []
+    [body] = hook.got
+    assert body["text"].startswith("stock_assets: publish failed\njob: daily_prices")
+    assert body["reference"].startswith(INCIDENT.reference)
+    assert body["sessions"] == "2024-02-29 to 2024-03-04"
+
+
+def test_a_failing_webhook_is_asked_again_and_its_address_is_told_to_nobody(home: Home, hook: WebhookServer) -> None:
+    desk = Desk(home, [Webhook(hook.url)])
+    hook.status = 503
+    [why] = desk.report(INCIDENT, AT)
+    assert hook.asked == 3
+    hook.status = 200
+    assert desk.catch_up(AT) == []
+    assert len(hook.got) == 1
+    hook.status = 404
+    [lost] = desk.resolve(INCIDENT.reference, AT, "over")
+    assert "404" in lost
+    for line in (why, lost):
+        assert "T0P-SECRET" not in line
+
+
+def test_a_webhook_that_is_gone_is_an_error_without_its_address() -> None:
+    with webhook() as server:
+        url = server.url
+    with pytest.raises(AlertUndelivered) as caught:
+        Webhook(url).send(INCIDENT.message(AT))
+    assert "T0P-SECRET" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_a_topic_gets_subject_and_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        sns, sqs = (boto3.client(service, region_name="eu-west-1") for service in ("sns", "sqs"))
+        arn = sns.create_topic(Name="alerts")["TopicArn"]
+        queue = sqs.create_queue(QueueName="ears")["QueueUrl"]
+        queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
+
+        SnsTopic(arn).send(replace(INCIDENT, title="publish failed \u2013 " + "x" * 200).message(AT))
+
+        [received] = sqs.receive_message(QueueUrl=queue)["Messages"]
+        body = json.loads(received["Body"])
+        assert len(body["Subject"]) == 100
+        assert body["Subject"].startswith("publish failed ? xxx")
+        assert "http://localhost:3000/runs/1" in body["Message"]
+        assert json.loads(body["Message"].splitlines()[-1])["job"] == "daily_prices"
+
+        with pytest.raises(AlertUndelivered, match="STOCK_ASSETS_ALERT_TOPIC_ARN"):
+            SnsTopic(arn + "2").send(INCIDENT.message(AT))
