@@ -86,7 +86,8 @@ def alert_sensor(watch: Watch, *, now: Clock = utc_now) -> dg.SensorDefinition:
 def _look_at(
     instance: dg.DagsterInstance, desk: Desk, watch: Watch, source: PriceSource, run: dg.DagsterRun
 ) -> list[str]:
-    if run.tags.get(WILL_RETRY_TAG) == "true":
+    # A run of the command line gets the tag too, but nobody can repeat it: it has no origin.
+    if run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None:
         return []
     events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
     sessions = tagged_sessions(run.tags)
