@@ -16,6 +16,7 @@ from stock_assets.automation.arrivals import arrivals_sensor
 from stock_assets.automation.catch_up import Window, catch_up_sensor
 from stock_assets.automation.daily import daily_job, weekday_schedule
 from stock_assets.automation.freshness import freshness_check, freshness_sensor, policy
+from stock_assets.automation.upkeep import Retention, maintenance_job, maintenance_schedule
 from stock_assets.automation.watch import Watch, alert_sensor
 from stock_assets.errors import SettingsError
 from stock_assets.homes.interfaces import Home
@@ -65,6 +66,12 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
     channels = build_channels(settings)
     # A recording has an end: nothing of it is late, ever.
     grows = source.last_session is None
+    checks = [
+        *raw_checks(universe),
+        audit_checks(universe, limits=limits),
+        *([freshness_check()] if grows else []),
+    ]
+    upkeep = maintenance_job(build_retention(settings), [key for check in checks for key in check.check_keys])
     return dg.Definitions(
         assets=[
             vendor,
@@ -79,13 +86,9 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
             published_assets(universe, partitions, limits=limits, owners=OWNERS, freshness=policy() if grows else None),
             view_asset(owners=OWNERS),
         ],
-        asset_checks=[
-            *raw_checks(universe),
-            audit_checks(universe, limits=limits),
-            *([freshness_check()] if grows else []),
-        ],
-        jobs=[job],
-        schedules=[weekday_schedule(job, source)],
+        asset_checks=checks,
+        jobs=[job, upkeep],
+        schedules=[weekday_schedule(job, source), maintenance_schedule(upkeep, running=grows)],
         sensors=[
             catch_up_sensor(
                 job,
@@ -137,6 +140,15 @@ def build_channels(settings: Settings) -> list[Channel]:
     if settings.alert_topic_arn is not None:
         channels.append(SnsTopic(settings.alert_topic_arn))
     return channels
+
+
+def build_retention(settings: Settings) -> Retention:
+    """Take how long things are kept."""
+    return Retention(
+        staging=timedelta(days=settings.staging_retention_days),
+        snapshots=timedelta(days=settings.snapshot_retention_days),
+        runs=timedelta(days=settings.run_retention_days),
+    )
 
 
 def build_limits(settings: Settings) -> Limits:

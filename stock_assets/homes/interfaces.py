@@ -66,6 +66,10 @@ class Objects(ABC):
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens if there is none."""
 
+    def sweep(self, *, before: datetime) -> int:  # noqa: ARG002 (for homes that need it)
+        """Remove what killed writers have left half-written since before a moment; give how many."""
+        return 0
+
     @abstractmethod
     def uri(self, key: str) -> str:
         """Give the address under which the home's SQL engine knows the object."""
@@ -403,6 +407,10 @@ class Warehouse(ABC):
     @abstractmethod
     def drop_staging(self, load_id: str) -> None:
         """Remove the staging tables of a load; nothing happens if there are none."""
+
+    @abstractmethod
+    def staged_loads(self) -> list[str]:
+        """List the ids of the loads that have staging tables, sorted."""
 
 
 class Home(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]  # the base resolves its own type argument

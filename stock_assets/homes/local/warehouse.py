@@ -58,6 +58,10 @@ class DuckDbWarehouse(Warehouse):
         """Remove the folder of the load."""
         shutil.rmtree(self._staging(load_id), ignore_errors=True)
 
+    def staged_loads(self) -> list[str]:
+        """List the folders."""
+        return sorted(folder.name for folder in self._staging("").parent.glob("load_*"))
+
     def _staging(self, load_id: str) -> Path:
         return self._root / "staged" / "tables" / (load_id or "none")
 
