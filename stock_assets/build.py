@@ -27,6 +27,7 @@ from stock_assets.ingest.checks import raw_checks
 from stock_assets.ingest.plans import PLANS
 from stock_assets.ingest.recorded import RecordedSource
 from stock_assets.ingest.source import PriceSource
+from stock_assets.links import Links
 from stock_assets.publish.assets import published_assets
 from stock_assets.serve.assets import view_asset
 from stock_assets.sessions import session_partitions
@@ -59,7 +60,7 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
         )
     universe = build_universe(settings)
     refuse_more_than_a_day_serves(universe, source.terms.limits.per_day)
-    vendor = vendor_asset(source, _LINKS[settings.source])
+    vendor = vendor_asset(source, _LINKS[settings.source], owners=OWNERS)
     limits = build_limits(settings)
     partitions = session_partitions(settings.first_session, source.last_session)
     job = daily_job()
@@ -72,19 +73,26 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
         *([freshness_check()] if grows else []),
     ]
     upkeep = maintenance_job(build_retention(settings), [key for check in checks for key in check.check_keys])
+    links = Links(source, str(settings.code_url or "").rstrip("/"))
     return dg.Definitions(
         assets=[
-            vendor,
-            *raw_assets(universe, partitions, vendor=vendor, owners=OWNERS),
-            staged_asset(
-                universe,
-                partitions,
-                limits=limits,
-                retention=timedelta(days=settings.staging_retention_days),
-                owners=OWNERS,
+            links.on_spec(vendor, vendor_asset),
+            *map(links.on, raw_assets(universe, partitions, vendor=vendor, owners=OWNERS)),
+            links.on(
+                staged_asset(
+                    universe,
+                    partitions,
+                    limits=limits,
+                    retention=timedelta(days=settings.staging_retention_days),
+                    owners=OWNERS,
+                )
             ),
-            published_assets(universe, partitions, limits=limits, owners=OWNERS, freshness=policy() if grows else None),
-            view_asset(owners=OWNERS),
+            links.on(
+                published_assets(
+                    universe, partitions, limits=limits, owners=OWNERS, freshness=policy() if grows else None
+                )
+            ),
+            links.on(view_asset(owners=OWNERS)),
         ],
         asset_checks=checks,
         jobs=[job, upkeep],

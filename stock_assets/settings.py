@@ -76,6 +76,10 @@ class Settings(BaseSettings):
         ge=1,
         description="Days after which a run of the Dagster instance is deleted, if nothing shown depends on it.",
     )
+    code_url: HttpUrl | None = Field(
+        default=None,
+        description="Address of this repository's folder at a code host, for links from the UI; default: local files.",
+    )
     catch_up_sessions: int = Field(
         default=100,
         ge=1,
