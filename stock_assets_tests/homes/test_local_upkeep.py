@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.homes.interfaces import Home, Upkeep
-from stock_assets.homes.local import iceberg
+from stock_assets.homes.local import iceberg, upkeep
 from stock_assets.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.path import local_home, published_rows, read
@@ -85,6 +86,27 @@ def test_a_version_that_was_gone_back_to_since_stays(home: Home) -> None:
     publish(home, DAYS[0], 3.5)
 
     assert maintain(home, keep_since=moment).versions_expired == 0
+
+
+def test_who_goes_back_at_the_last_moment_finds_the_version(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = publish(home, DAYS[0], 1.5)
+    publish(home, DAYS[0], 2.5)
+    seen = upkeep._seen  # noqa: SLF001 (the moment between looking and committing)
+    looked: list[int] = []
+
+    def look_and_go_back(stored: IcebergTable, since: datetime) -> set[int]:
+        found = seen(stored, since)
+        if not looked:
+            home.warehouse.rollback(DAILY_PRICES, first)
+        looked.append(len(found))
+        return found
+
+    monkeypatch.setattr(upkeep, "_seen", look_and_go_back)
+
+    assert maintain(home, keep_since=datetime.now(UTC)).versions_expired == 0
+    assert looked == [1]
+    assert len(home.warehouse.history(DAILY_PRICES)) == 2
+    assert [row["close_price"] for row in published_rows(home)] == [1.5]
 
 
 @pytest.mark.parametrize(
