@@ -16,6 +16,7 @@ from stock_assets.automation.arrivals import arrivals_sensor
 from stock_assets.automation.catch_up import Window, catch_up_sensor
 from stock_assets.automation.daily import daily_job, weekday_schedule
 from stock_assets.automation.freshness import freshness_check, freshness_sensor, policy
+from stock_assets.automation.upkeep import Retention, maintenance_job, maintenance_schedule
 from stock_assets.automation.watch import Watch, alert_sensor
 from stock_assets.errors import SettingsError
 from stock_assets.homes.interfaces import Home
@@ -26,6 +27,7 @@ from stock_assets.ingest.checks import raw_checks
 from stock_assets.ingest.plans import PLANS
 from stock_assets.ingest.recorded import RecordedSource
 from stock_assets.ingest.source import PriceSource
+from stock_assets.links import Links
 from stock_assets.publish.assets import published_assets
 from stock_assets.serve.assets import view_asset
 from stock_assets.sessions import session_partitions
@@ -58,34 +60,43 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
         )
     universe = build_universe(settings)
     refuse_more_than_a_day_serves(universe, source.terms.limits.per_day)
-    vendor = vendor_asset(source, _LINKS[settings.source])
+    vendor = vendor_asset(source, _LINKS[settings.source], owners=OWNERS)
     limits = build_limits(settings)
     partitions = session_partitions(settings.first_session, source.last_session)
     job = daily_job()
     channels = build_channels(settings)
     # A recording has an end: nothing of it is late, ever.
     grows = source.last_session is None
+    checks = [
+        *raw_checks(universe),
+        audit_checks(universe, limits=limits),
+        *([freshness_check()] if grows else []),
+    ]
+    upkeep = maintenance_job(build_retention(settings), [key for check in checks for key in check.check_keys])
+    links = Links(source, str(settings.code_url or "").rstrip("/"))
     return dg.Definitions(
         assets=[
-            vendor,
-            *raw_assets(universe, partitions, vendor=vendor, owners=OWNERS),
-            staged_asset(
-                universe,
-                partitions,
-                limits=limits,
-                retention=timedelta(days=settings.staging_retention_days),
-                owners=OWNERS,
+            links.on_spec(vendor, vendor_asset),
+            *map(links.on, raw_assets(universe, partitions, vendor=vendor, owners=OWNERS)),
+            links.on(
+                staged_asset(
+                    universe,
+                    partitions,
+                    limits=limits,
+                    retention=timedelta(days=settings.staging_retention_days),
+                    owners=OWNERS,
+                )
             ),
-            published_assets(universe, partitions, limits=limits, owners=OWNERS, freshness=policy() if grows else None),
-            view_asset(owners=OWNERS),
+            links.on(
+                published_assets(
+                    universe, partitions, limits=limits, owners=OWNERS, freshness=policy() if grows else None
+                )
+            ),
+            links.on(view_asset(owners=OWNERS)),
         ],
-        asset_checks=[
-            *raw_checks(universe),
-            audit_checks(universe, limits=limits),
-            *([freshness_check()] if grows else []),
-        ],
-        jobs=[job],
-        schedules=[weekday_schedule(job, source)],
+        asset_checks=checks,
+        jobs=[job, upkeep],
+        schedules=[weekday_schedule(job, source), maintenance_schedule(upkeep, running=grows)],
         sensors=[
             catch_up_sensor(
                 job,
@@ -137,6 +148,15 @@ def build_channels(settings: Settings) -> list[Channel]:
     if settings.alert_topic_arn is not None:
         channels.append(SnsTopic(settings.alert_topic_arn))
     return channels
+
+
+def build_retention(settings: Settings) -> Retention:
+    """Take how long things are kept."""
+    return Retention(
+        staging=timedelta(days=settings.staging_retention_days),
+        snapshots=timedelta(days=settings.snapshot_retention_days),
+        runs=timedelta(days=settings.run_retention_days),
+    )
 
 
 def build_limits(settings: Settings) -> Limits:

@@ -20,8 +20,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.table import Table as Grid
 
-from stock_assets.build import build_home, build_source, build_universe
+from stock_assets.automation.upkeep import maintain as keep_up
+from stock_assets.build import build_definitions, build_home, build_retention, build_source, build_universe
 from stock_assets.errors import StockAssetsError
+from stock_assets.homes.interfaces import MAINTENANCE
 from stock_assets.ingest.spending import spending
 from stock_assets.runs import RunResult, find_missing, local_instance, run_sessions
 from stock_assets.serve.query import relations, run_query, summary
@@ -129,7 +131,9 @@ def history(
             f"{version.rows:,}",
             own.get("added", ""),
             own.get("removed", ""),
-            f"{own.get('start_date', '')} to {own.get('end_date', '')}",
+            f"maintenance: {own[MAINTENANCE]}"
+            if version.is_maintenance
+            else f"{own.get('start_date', '')} to {own.get('end_date', '')}",
             "current" if version.is_current else "",
         )
     _out.print(grid)
@@ -143,6 +147,22 @@ def rollback(
     """Make an earlier version of a published table the one that readers see."""
     build_home(Settings.from_env()).warehouse.rollback(_published(table), snapshot)
     _out.print(f"{table} is now at snapshot {snapshot}; `stock-assets history` shows the way back.")
+
+
+@app.command()
+def maintain() -> None:
+    """Compact, let old versions expire and sweep up now, as the weekly job does."""
+    settings = Settings.from_env()
+    checks = build_definitions(settings).resolve_asset_graph().asset_check_keys
+    with local_instance(settings) as instance:
+        done = keep_up(build_home(settings), instance, checks, build_retention(settings), datetime.now(UTC))
+    grid = Grid(*done.rows[0])
+    for row in done.rows:
+        grid.add_row(*map(str, row.values()))
+    _out.print(grid)
+    _out.print(
+        f"{done.loads_dropped} old loads dropped, {done.leftovers} leftovers removed, {done.runs_deleted} runs deleted."
+    )
 
 
 @app.command()

@@ -149,6 +149,16 @@ def test_history_and_rollback_and_back(shell: Shell) -> None:
         shell.invoke("rollback", "1")
 
 
+def test_maintain_says_what_it_did_and_keeps_the_rows(shell: Shell) -> None:
+    rows = shell.run("query", "select * from published.daily_prices order by symbol, trade_date", "--csv").stdout
+    out = shell.run("maintain").stdout
+    assert any("published.daily_prices" in line and "1 to 1" in line for line in out.splitlines())
+    assert "0 old loads dropped, 0 leftovers removed, 0 runs deleted" in out
+    assert (
+        shell.run("query", "select * from published.daily_prices order by symbol, trade_date", "--csv").stdout == rows
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

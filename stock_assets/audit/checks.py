@@ -82,5 +82,12 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.ERROR if verdict.blocks else dg.AssetCheckSeverity.WARN,
         description=None if verdict.passed else f"{verdict.bad_rows} bad rows, first: {verdict.sample[0].detail}",
-        metadata={"bad rows": verdict.bad_rows, "load": load.load_id, **where, **remedy, **shown},
+        metadata={
+            "bad rows": verdict.bad_rows,
+            "load": load.load_id,
+            "statement": f"sql/{verdict.audit.file.path}",
+            **where,
+            **remedy,
+            **shown,
+        },
     )

@@ -15,7 +15,7 @@ from stock_assets.markdown import markdown_table
 from stock_assets.serve.query import ADJUSTED_PRICES, run_query, view
 from stock_assets.tables import DAILY_PRICES
 
-GROUP = "serve"
+GROUP = "served"
 
 
 def view_asset(*, owners: list[str]) -> dg.AssetsDefinition:

@@ -1,0 +1,1 @@
+"""What one home does beyond the contract of all."""
