@@ -75,7 +75,7 @@ class LocalEventLogStorage(SqliteEventLogStorage):
         return {"base_dir": dg.Field(dg.StringSource, is_required=False)}
 
     @classmethod
-    def from_config_value(  # type: ignore[override]  # Dagster's own narrows what its base allows
+    def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "LocalEventLogStorage":
         """Make it from `dagster.yaml`."""
