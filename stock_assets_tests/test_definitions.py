@@ -19,6 +19,7 @@ SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
 _WATCHED_IMPORT = """
 import importlib, json, pkgutil, sys
 
+import dagster._core.storage.event_log.sqlite.sqlite_event_log
 import dagster, duckdb, exchange_calendars, pyarrow.csv, pyarrow.parquet, pydantic_settings, pyiceberg.catalog.sql
 import psutil, requests, rich.progress, sqlglot, typer, sqlite3, hashlib, uuid, shutil, tenacity
 
