@@ -4,12 +4,10 @@ Belongs here: the instance of the local home and following a run. Does not belon
 does.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from importlib.resources import as_file
 from uuid import uuid4
 
 import dagster as dg
@@ -17,11 +15,9 @@ import dagster as dg
 from stock_assets.automation.daily import JOB_NAME
 from stock_assets.build import build_definitions, build_source
 from stock_assets.errors import SessionOutOfRange
+from stock_assets.instance.folder import configure_instance
 from stock_assets.sessions import session_partitions, sessions_between
 from stock_assets.settings import Settings
-from stock_assets.sql import bundled
-
-INSTANCE_FILE = "dagster.yaml"
 
 
 @dataclass(frozen=True)
@@ -45,12 +41,9 @@ class RunResult:
 
 @contextmanager
 def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the Dagster instance, with the configuration of the local home if it has none yet."""
+    """Open the Dagster instance, with this version's configuration unless somebody edited it."""
     folder = settings.instance_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / INSTANCE_FILE).exists():
-        with as_file(bundled("infra/local").joinpath(INSTANCE_FILE)) as file:
-            shutil.copyfile(file, folder / INSTANCE_FILE)
+    configure_instance(folder)
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         yield instance
 
