@@ -35,6 +35,7 @@ validate: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.daily_load
+	$(BIN)/python -m benchmarks.long_backfill
 
 check: lint types test validate
 

@@ -4,12 +4,10 @@ Belongs here: the instance of the local home, which runs are worth having, and f
 printing (`cli`), what a run does.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from importlib.resources import as_file
 from uuid import uuid4
 
 import dagster as dg
@@ -19,11 +17,9 @@ from stock_assets.automation.daily import JOB_NAME
 from stock_assets.automation.requests import bridged_ranges
 from stock_assets.build import build_definitions, build_home, build_limits, build_source, build_universe
 from stock_assets.errors import SessionOutOfRange
+from stock_assets.instance.folder import configure_instance
 from stock_assets.sessions import session_partitions, sessions_between
 from stock_assets.settings import Settings
-from stock_assets.sql import bundled
-
-INSTANCE_FILE = "dagster.yaml"
 
 
 @dataclass(frozen=True)
@@ -65,12 +61,9 @@ class Missing:
 
 @contextmanager
 def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the Dagster instance, with the configuration of the local home if it has none yet."""
+    """Open the Dagster instance, with this version's configuration unless somebody edited it."""
     folder = settings.instance_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / INSTANCE_FILE).exists():
-        with as_file(bundled("infra/local").joinpath(INSTANCE_FILE)) as file:
-            shutil.copyfile(file, folder / INSTANCE_FILE)
+    configure_instance(folder)
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         yield instance
 
