@@ -27,7 +27,7 @@ from stock_assets.ingest.plans import PLANS
 from stock_assets.ingest.recorded import RecordedSource
 from stock_assets.ingest.source import PriceSource
 from stock_assets.publish.assets import published_assets
-from stock_assets.serve.assets import view_asset
+from stock_assets.serve.assets import view_assets
 from stock_assets.sessions import session_partitions
 from stock_assets.settings import Settings, SourceName
 from stock_assets.stage.assets import staged_asset
@@ -77,7 +77,7 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
                 owners=OWNERS,
             ),
             published_assets(universe, partitions, limits=limits, owners=OWNERS, freshness=policy() if grows else None),
-            view_asset(owners=OWNERS),
+            view_assets(owners=OWNERS),
         ],
         asset_checks=[
             *raw_checks(universe),
