@@ -28,6 +28,8 @@ from stock_assets.ingest.recorded import RecordedSource
 from stock_assets.ingest.source import PriceSource
 from stock_assets.publish.assets import published_assets
 from stock_assets.serve.assets import view_assets
+from stock_assets.serve.dashboards import dashboard_specs
+from stock_assets.serve.report.assets import report_asset
 from stock_assets.sessions import session_partitions
 from stock_assets.settings import Settings, SourceName
 from stock_assets.stage.assets import staged_asset
@@ -78,6 +80,8 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
             ),
             published_assets(universe, partitions, limits=limits, owners=OWNERS, freshness=policy() if grows else None),
             view_assets(owners=OWNERS),
+            report_asset(universe, owners=OWNERS),
+            *dashboard_specs(settings.grafana_url, owners=OWNERS),
         ],
         asset_checks=[
             *raw_checks(universe),

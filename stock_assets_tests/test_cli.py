@@ -170,3 +170,11 @@ def test_unusable_settings_name_the_variable(shell: Shell) -> None:
     error = shell.run_process("summary", code=1, STOCK_ASSETS_SOURCE="yahoo").stderr
     assert error.startswith("SettingsError: ")
     assert "STOCK_ASSETS_SOURCE" in error
+
+
+def test_report_writes_one_file_and_prints_its_path(shell: Shell, tmp_path: Path) -> None:
+    file = shell.settings.root / "served" / "report.html"
+    assert shell.run("report").stdout == f"{file}\n"
+    assert "recorded sample, ends 2013-03-01" in file.read_text(encoding="utf-8")
+    shell.run("report", "--output", str(tmp_path / "a.html"))
+    assert (tmp_path / "a.html").stat().st_size == pytest.approx(file.stat().st_size, abs=100)

@@ -19,7 +19,7 @@ _WATCHED_IMPORT = """
 import importlib, json, pkgutil, sys
 
 import dagster, duckdb, exchange_calendars, pyarrow.csv, pyarrow.parquet, pydantic_settings, pyiceberg.catalog.sql
-import requests, rich.progress, sqlglot, typer, sqlite3, hashlib, uuid, shutil, tenacity
+import requests, rich.progress, sqlglot, typer, sqlite3, hashlib, uuid, shutil, tenacity, altair, vl_convert
 
 touched = []
 WRITES = {"os.mkdir", "os.rename", "os.remove", "os.link", "sqlite3.connect", "socket.connect", "socket.getaddrinfo",
