@@ -42,6 +42,7 @@ class Panel:
 
 _SERIES = ("time", "symbol")
 _PANELS = (
+    Panel("symbols", "Symbols", "The symbols to choose from.", "", ("symbol",)),
     Panel(
         "average_price",
         "Average price, 90 days",

@@ -1,4 +1,4 @@
-"""Homes with the whole recording published, read by the tests of views, panels and reports.
+"""Fixtures: homes with the whole recording published, read by the tests of views, panels, dashboards and reports.
 
 To run them on another home too, add its name to `HOMES` and how it is made to `_make`.
 """
