@@ -125,7 +125,8 @@
       ? `${symbol}, ${rows[0].day} to ${rows[rows.length - 1].day}: ${rows.length} ` +
         `${range === "all" ? "weeks" : "sessions"}${missing ? `, ${missing} without a bar (×)` : ", none missing"}.` +
         `${range === "all" ? " Each week has its first open, highest high, lowest low, last close and summed volume; " +
-          "its daily return is close less open of the week, its surge ratio the largest of its days." : ""}`
+          "its daily return is close less open of the week, its volatility that of its days together, its surge ratio " +
+          "the largest of its days." : ""}`
       : `${symbol} has no bar in this time.`;
     for (const name of ["average_price", "close_and_average", "daily_return", "volatility", "volume", "candlesticks"]) {
       await show(name, rows, range === "all" ? `${symbol}, by week` : symbol);

@@ -23,6 +23,7 @@ _PREVIEWS = ("average_price", "daily_return", "volatility")
 NO_BAR = "\N{MULTIPLICATION SIGN}"
 _QUARTER = 63
 _SPARK_WIDTH = 96
+_TEXTS = {"symbol", "trade_date", "candle_type", "audit", "detail", "load_id"}
 _HEADINGS = {
     "trade_date": "Session",
     "symbol": "Symbol",
@@ -165,8 +166,7 @@ def _board(data: ReportData) -> str:
         *(name for name in panel.columns if name not in (*first, "is_latest", "trade_date")),
         "trade_date",
     ]
-    titles = [_heading(columns[0]), "3 months", *map(_heading, columns[1:])]
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    head = f'{_heading(columns[0])}<th scope="col">3 months</th>{"".join(map(_heading, columns[1:]))}'
     body = "".join(
         f'<tr{"" if row["is_latest"] else " class=old"}><th scope="row"><button type="button" '
         f'data-symbol="{escape(row["symbol"])}">{escape(row["symbol"])}</button></th>'
@@ -185,7 +185,7 @@ def _table(name: str, data: ReportData) -> str:
     panel = PANELS[name]
     if not rows:
         return f"<p>{escape(panel.title)}: none.</p>"
-    head = "".join(f'<th scope="col">{escape(_heading(column))}</th>' for column in panel.columns)
+    head = "".join(map(_heading, panel.columns))
     body = "".join(f"<tr>{''.join(_cell(column, row[column]) for column in panel.columns)}</tr>" for row in rows)
     return (
         f"<details><summary>{escape(panel.title)} ({len(rows)})</summary>"
@@ -195,7 +195,8 @@ def _table(name: str, data: ReportData) -> str:
 
 
 def _heading(column: str) -> str:
-    return _HEADINGS.get(column, column.replace("_", " ").capitalize())
+    kind = "" if column in _TEXTS else ' class="number"'
+    return f'<th scope="col"{kind}>{escape(_HEADINGS.get(column, column.replace("_", " ").capitalize()))}</th>'
 
 
 def _cell(column: str, value: object) -> str:
