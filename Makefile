@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run dev test test-slow lint types validate check lock bench clean
+.PHONY: run dev report dashboards test test-slow lint types validate check lock bench clean
 
 ## run: fetch, stage, audit and publish the last recorded year, then show it
 run: $(READY)
@@ -13,6 +13,14 @@ run: $(READY)
 ## dev: open the Dagster UI on http://localhost:3000
 dev: $(READY)
 	$(BIN)/stock-assets ui
+
+## report: draw what is published into one HTML file, and print its path
+report: $(READY)
+	$(BIN)/stock-assets report
+
+## dashboards: generate the Grafana dashboards and alert rules
+dashboards: $(READY)
+	$(BIN)/python -m infra.grafana.generate
 
 ## test: the test suite, without the long races and kills
 test: $(READY)
@@ -36,6 +44,7 @@ validate: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.daily_load
 	$(BIN)/python -m benchmarks.long_backfill
+	$(BIN)/python -m benchmarks.report
 
 check: lint types test validate
 

@@ -110,6 +110,21 @@ def tables(name: Annotated[str, typer.Argument(help="One of them, for its column
 
 
 @app.command()
+def report(
+    output: Annotated[Path | None, typer.Option(help="File to write; default: served/report.html of the data.")] = None,
+) -> None:
+    """Draw what is published into one HTML file, and print its path."""
+    # Altair takes half a second to import; the other commands do without.
+    from stock_assets.serve.report.store import write_report  # noqa: PLC0415
+
+    settings = Settings.from_env()
+    file = output or settings.root / "served" / "report.html"
+    size = write_report(build_home(settings), build_universe(settings), build_source(settings).label, file)
+    _err.print(f"{size / 1e6:.1f} MB; open it in any browser, no network needed:")
+    sys.stdout.write(f"{file.absolute()}\n")
+
+
+@app.command()
 def history(
     table: Annotated[str, typer.Argument(help="A published table.")] = DAILY_PRICES.full_name,
 ) -> None:

@@ -15,13 +15,16 @@ import dagster as dg
 from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
 
 from stock_assets.ingest.source import PriceSource
+from stock_assets.serve.dashboards import DASHBOARDS
+from stock_assets.serve.views import VIEWS
 from stock_assets.sql import bundled
 
 _STATEMENTS = {
     "staged/daily_prices": "stage/*.sql",
     "published/daily_prices": "publish/*.sql",
     "published/quarantined_prices": "publish/*.sql",
-    "published/adjusted_prices": "serve/adjusted_prices.sql",
+    **{view.asset_key.to_user_string(): f"serve/{name}.sql" for name, view in VIEWS.items()},
+    **{dashboard.asset_key.to_user_string(): "serve/panels/*.sql" for dashboard in DASHBOARDS},
 }
 """By asset; the audits are linked from their checks, which name their files."""
 _PACKAGE = Path(__file__).parent

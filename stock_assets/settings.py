@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     ui_url: HttpUrl = Field(
         default=HttpUrl("http://localhost:3000"), description="Address of the Dagster UI, for links in messages."
     )
+    grafana_url: HttpUrl | None = Field(
+        default=None, description="Address of Grafana, for links from the assets of its dashboards."
+    )
     alert_webhook_url: SecretStr | None = Field(
         default=None, description="Where messages are posted as JSON with a `text` (Slack, Mattermost); a secret."
     )

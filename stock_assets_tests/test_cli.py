@@ -224,3 +224,11 @@ def test_a_refused_session_is_named_and_does_not_hold_back_the_others(tmp_path: 
 def newest_payload(home: Home, symbol: str) -> str:
     """Key of the newest answer about a symbol."""
     return home.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].payload
+
+
+def test_report_writes_one_file_and_prints_its_path(shell: Shell, tmp_path: Path) -> None:
+    file = shell.settings.root / "served" / "report.html"
+    assert shell.run("report").stdout == f"{file}\n"
+    assert "recorded sample, ends 2013-03-01" in file.read_text(encoding="utf-8")
+    shell.run("report", "--output", str(tmp_path / "a.html"))
+    assert (tmp_path / "a.html").stat().st_size == pytest.approx(file.stat().st_size, abs=100)

@@ -11,6 +11,7 @@ from pydantic import HttpUrl
 
 from stock_assets.automation.daily import JOB_NAME
 from stock_assets.build import build_definitions
+from stock_assets.serve.views import VIEWS
 from stock_assets.settings import Settings, SourceName
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
@@ -21,7 +22,7 @@ import importlib, json, pkgutil, sys
 
 import dagster._core.storage.event_log.sqlite.sqlite_event_log
 import dagster, duckdb, exchange_calendars, pyarrow.csv, pyarrow.parquet, pydantic_settings, pyiceberg.catalog.sql
-import psutil, requests, rich.progress, sqlglot, typer, sqlite3, hashlib, uuid, shutil, tenacity
+import psutil, requests, rich.progress, sqlglot, typer, sqlite3, hashlib, uuid, shutil, tenacity, altair, vl_convert
 
 touched = []
 WRITES = {"os.mkdir", "os.rename", "os.remove", "os.link", "sqlite3.connect", "socket.connect", "socket.getaddrinfo",
@@ -104,7 +105,8 @@ def specs(settings: Settings) -> list[dg.AssetSpec]:
 
 def test_every_asset_says_whose_it_is_what_it_is_and_where_its_code_is() -> None:
     for spec in specs(Settings()):
-        assert spec.group_name == ("served" if spec.key.path[-1] == "adjusted_prices" else spec.key.path[0])
+        is_served = spec.key.path[-1] in VIEWS or spec.key.path[0] == "grafana"
+        assert spec.group_name == ("served" if is_served else spec.key.path[0])
         assert spec.owners
         assert spec.kinds
         assert spec.description
@@ -113,7 +115,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_where_its_code_is() -> None
         assert all(isinstance(reference, dg.LocalFileCodeReference) for reference in references)
         python, *sql = [Path(reference.file_path) for reference in references]
         line = python.read_text(encoding="utf-8").splitlines()[references[0].line_number - 1]
-        assert "@dg." in line or line.startswith("def vendor_asset")
+        assert "@dg." in line or line.startswith(("def vendor_asset", "def dashboard_specs"))
         assert bool(sql) == (spec.key.path[0] in ("staged", "published"))
         assert all(file.suffix == ".sql" and file.exists() for file in sql)
 
