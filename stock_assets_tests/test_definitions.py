@@ -116,7 +116,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_where_its_code_is() -> None
         python, *sql = [Path(reference.file_path) for reference in references]
         line = python.read_text(encoding="utf-8").splitlines()[references[0].line_number - 1]
         assert "@dg." in line or line.startswith(("def vendor_asset", "def dashboard_specs"))
-        assert bool(sql) == (spec.key.path[0] in ("staged", "published"))
+        assert bool(sql) == (spec.key.path[0] in {"staged", "published", "grafana"})
         assert all(file.suffix == ".sql" and file.exists() for file in sql)
 
 
