@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import dagster as dg
 from pydantic import HttpUrl
 
-from stock_assets.serve.panels import PANELS
-from stock_assets.serve.views import VIEWS
-from stock_assets.tables import QUARANTINED_PRICES
+from stock_assets.serve.panels import read_by
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def dashboard_specs(grafana: HttpUrl | None, *, owners: list[str]) -> list[dg.As
     return [
         dg.AssetSpec(
             dashboard.asset_key,
-            deps=_read_by(dashboard),
+            deps=read_by(dashboard.panels),
             group_name="served",
             kinds={"grafana", "dashboard"},
             owners=owners,
@@ -94,9 +92,3 @@ def dashboard_specs(grafana: HttpUrl | None, *, owners: list[str]) -> list[dg.As
         )
         for dashboard in DASHBOARDS
     ]
-
-
-def _read_by(dashboard: Dashboard) -> list[dg.AssetKey]:
-    marks = {mark for name in dashboard.panels for mark in PANELS[name].statement.parameters}
-    quarantine = [QUARANTINED_PRICES.asset_key] if "published_quarantine" in marks else []
-    return [*(VIEWS[mark].asset_key for mark in sorted(marks & VIEWS.keys())), *quarantine]

@@ -6,9 +6,12 @@ A statement under `sql/serve/panels` has two marks for conditions, `dates` and `
 its own there, a report what it shows. No window is computed in a panel: a date condition would cut its left edge.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import dagster as dg
+
+from stock_assets.serve.views import RELATIONS
 from stock_assets.sql import SqlValue, Statement, statement
 
 
@@ -191,3 +194,9 @@ _PANELS = (
     ),
 )
 PANELS: dict[str, Panel] = {panel.name: panel for panel in _PANELS}
+
+
+def read_by(panels: Iterable[str]) -> list[dg.AssetKey]:
+    """List the tables and views that panels read, for the lineage of what draws them."""
+    marks = {mark for name in panels for mark in PANELS[name].statement.parameters}
+    return sorted(RELATIONS[mark].asset_key for mark in marks & RELATIONS.keys())

@@ -50,8 +50,8 @@ class View:
     @property
     def sources(self) -> tuple["View | Table", ...]:
         """The tables and views it reads, sorted by name in SQL."""
-        found = (_TABLES.get(mark) or VIEWS.get(mark) for mark in self.statement.parameters)
-        return tuple(sorted((one for one in found if one), key=lambda one: one.full_name))
+        found = (RELATIONS[mark] for mark in self.statement.parameters if mark in RELATIONS)
+        return tuple(sorted(found, key=lambda one: one.full_name))
 
 
 def create_views(sql: SqlSession, wanted: Collection[str] | None = None) -> dict[str, SqlValue]:
@@ -237,3 +237,5 @@ _ALL = (
     ),
 )
 VIEWS: dict[str, View] = {view.name: view for view in _ALL}
+RELATIONS: dict[str, View | Table] = {**_TABLES, **VIEWS}
+"""What a statement may read, by the mark that stands for it."""

@@ -29,6 +29,7 @@ from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import run_query
 from stock_assets.settings import Settings
 from stock_assets_tests.infra.schemas import ALERT_RULES, DASHBOARD_PROVIDERS, DATA_SOURCES
+from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
 
 FILES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (FOLDER / "dashboards").glob("*.json")}
 SHOWN = [(uid, panel) for uid, model in sorted(FILES.items()) for panel in model["panels"] if panel["type"] != "row"]
@@ -269,6 +270,13 @@ def test_alert_rules_judge(recorded_home: Home) -> None:
     # The recording ended years ago, and is complete.
     assert fires(recorded_home, "Prices are late")
     assert not fires(recorded_home, "Symbols are missing")
+
+
+def test_a_symbol_missing_from_the_latest_session_is_an_alert(home: Home) -> None:
+    source = wavy_source()
+    source.drop_bar("IBM", TWO_WEEKS[-1])
+    Scene(home, source).run(TWO_WEEKS)
+    assert fires(home, "Symbols are missing")
 
 
 def test_compose_mounts_what_is_there_and_holds_no_secret() -> None:

@@ -7,19 +7,17 @@ import dagster as dg
 
 from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.source import PriceSource
+from stock_assets.serve.panels import read_by
+from stock_assets.serve.report.data import OTHERS, SERIES
 from stock_assets.serve.views import VIEWS
-from stock_assets.tables import QUARANTINED_PRICES
 from stock_assets.universe import Universe
-
-_READ = ("price_trends", "weekly_trends", "candles", "latest_board", "movers", "volume_surges", "market_breadth")
-_READ_TOO = ("coverage", "split_events")
 
 
 def report_asset(universe: Universe, *, owners: list[str]) -> dg.AssetsDefinition:
     """Make the asset; without partitions, and before the views by the name of its step (see `serve.assets`)."""
     spec = dg.AssetSpec(
         ["served", "report"],
-        deps=[*(VIEWS[name].asset_key for name in (*_READ, *_READ_TOO)), QUARANTINED_PRICES.asset_key],
+        deps=[*read_by((*SERIES, *OTHERS)), VIEWS["weekly_trends"].asset_key],
         group_name="served",
         kinds={"html", "altair"},
         owners=owners,

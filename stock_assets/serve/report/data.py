@@ -22,6 +22,16 @@ from stock_assets.universe import Universe
 Row = Mapping[str, Any]
 
 SERIES = ("average_price", "close_and_average", "daily_return", "volatility", "volume", "candlesticks")
+OTHERS = (
+    "latest_board",
+    "movers",
+    "splits",
+    "market_breadth",
+    "coverage",
+    "volume_surges",
+    "incomplete_sessions",
+    "quarantined_bars",
+)
 BY_SESSION = timedelta(days=365)
 _EVERYTHING = Fragment("1 = 1")
 _ROUGH_FROM = 10

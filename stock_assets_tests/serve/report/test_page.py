@@ -17,7 +17,7 @@ from stock_assets.homes.interfaces import Home
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.report.assets import report_asset
 from stock_assets.serve.report.charts import charts
-from stock_assets.serve.report.data import SERIES, ReportData, gather
+from stock_assets.serve.report.data import OTHERS, SERIES, ReportData, gather
 from stock_assets.serve.report.page import draw, previews
 from stock_assets.serve.report.store import FOLDER, KEPT, store_report, write_report
 from stock_assets.sessions import sessions_between
@@ -198,3 +198,11 @@ def test_a_report_is_written_whole(recorded_home: Home, tmp_path: Path) -> None:
 def test_a_report_of_nothing_is_stored_too(home: Home) -> None:
     stored = store_report(home, NOBODY, "a label")
     assert (stored.symbols, stored.latest, stored.previews) == (0, "", {})
+
+
+def test_the_lineage_names_all_that_is_read(recorded_data: ReportData) -> None:
+    assert set(recorded_data.tables) == set(OTHERS)
+    [spec] = report_asset(NOBODY, owners=["team:a"]).specs
+    read = {dep.asset_key.to_user_string() for dep in spec.deps}
+    assert {"published/weekly_trends", "published/candles", "published/quarantined_prices"} < read
+    assert len(read) == 10
