@@ -20,10 +20,14 @@ import dagster as dg
 from stock_assets.homes.interfaces import Home
 from stock_assets.runs import local_instance
 from stock_assets.settings import Settings, SourceName
+from stock_assets.universe import Universe
 from stock_assets_tests.support.gated_definitions import FOLDER_VARIABLE
+from stock_assets_tests.support.live import KEY
 from stock_assets_tests.support.path import local_home
+from stock_assets_tests.support.vendor_server import VendorServer
 
 PROJECT = Path(__file__).parent.parent.parent
+DAEMON = "dagster._daemon"
 PATIENCE_SECONDS = 180
 _LOOK_SECONDS = 0.1
 
@@ -117,9 +121,13 @@ class Station:
         self._processes.append(process)
         return process
 
+    def log(self, program: str) -> str:
+        """Read what a program has printed so far."""
+        return (self.folder / f"{program}.log").read_text(encoding="utf-8")
+
     def start_daemon(self) -> subprocess.Popen[bytes]:
         """Start the daemon; it starts a server of the code, which starts the runs."""
-        return self.start("dagster._daemon", "run", "-m", self.module)
+        return self.start(DAEMON, "run", "-m", self.module)
 
     def close_gate(self, name: str) -> None:
         """Hold whatever comes to a gate."""
@@ -159,10 +167,30 @@ def free_port() -> int:
 
 
 @contextmanager
-def station(folder: Path, environment: dict[str, str], module: str) -> Iterator[Station]:
+def station(folder: Path, environment: dict[str, str], module: str = "stock_assets.definitions") -> Iterator[Station]:
     """Make a station, and leave no process behind."""
     made = Station(folder, environment, module)
     try:
         yield made
     finally:
         made.kill_all()
+
+
+def universe_file(folder: Path, universe: Universe) -> Path:
+    """Write a universe as a user would."""
+    file = folder / "universe.csv"
+    lines = ("symbol,name,first_session,last_session", *(f"{symbol},,," for symbol in universe.symbols))
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def live_environment(folder: Path, server: VendorServer, universe: Universe, **more: str) -> dict[str, str]:
+    """Set a live source that asks the look-alike server, without limits; `more` are names without their prefix."""
+    settings = {
+        "SOURCE": "alpha_vantage",
+        "UNIVERSE": str(universe_file(folder, universe)),
+        "ALPHA_VANTAGE_BASE_URL": server.url,
+        "ALPHA_VANTAGE_PLAN": "premium_1200",
+        **more,
+    }
+    return {"ALPHAVANTAGE_API_KEY": KEY} | {f"STOCK_ASSETS_{name}": value for name, value in settings.items()}
