@@ -125,7 +125,8 @@ def _look_at(
     instance: dg.DagsterInstance, desk: Desk, watch: Watch, source: PriceSource, run: dg.DagsterRun, *, at: datetime
 ) -> list[str]:
     """Tell what is wrong with an ended run, and what is over by it; give what could not be delivered."""
-    if run.tags.get(_WILL_RETRY) == "true":
+    # A run of the command line gets the tag too, but nobody can repeat it: it has no origin.
+    if run.tags.get(_WILL_RETRY) == "true" and run.remote_job_origin is not None:
         return []
     # The events of each session are left aside: a long run has thousands.
     events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=_TELLING) if entry.dagster_event]

@@ -141,13 +141,6 @@ def test_a_run_that_ended_without_a_word_is_an_incident(watchman: Watchman) -> N
     assert [told.title for told in watchman.tick()] == [f"Resolved: {message.title}"]
 
 
-def test_a_run_that_dagster_repeats_is_none(watchman: Watchman) -> None:
-    watchman.leave(dg.DagsterRunStatus.FAILURE, {"dagster/will_retry": "true"})
-    assert watchman.tick() == []
-    watchman.leave(dg.DagsterRunStatus.FAILURE, {"dagster/will_retry": "false"})
-    assert len(watchman.tick()) == 1
-
-
 def test_a_failure_waits_until_dagster_has_said_whether_it_repeats_it(
     watchman: Watchman, monkeypatch: pytest.MonkeyPatch
 ) -> None:
