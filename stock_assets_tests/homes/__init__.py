@@ -1,1 +1,1 @@
-"""Tests of `stock_assets.homes` beyond the contracts that all homes keep."""
+"""What one home does beyond the contract of all."""

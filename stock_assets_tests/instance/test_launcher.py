@@ -13,7 +13,7 @@ from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
 from dagster._core.utils import make_new_run_id
 
-from stock_assets.homes.local.launcher import LocalRunLauncher
+from stock_assets.instance.launcher import LocalRunLauncher
 from stock_assets.runs import local_instance
 from stock_assets.settings import Settings
 
