@@ -1,9 +1,10 @@
-"""What every home must do, whatever it is made of. A home is added to the list `HOMES`, and to nothing else here."""
+"""What every home must do, whatever it is made of. A home is added to the fixture `case`, and to nothing else here."""
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from stock_assets.tables import (
     ColumnType,
     Table,
 )
+from stock_assets_tests.support.aws_double import AwsDouble
+from stock_assets_tests.support.aws_homes import double_home
 from stock_assets_tests.support.home_writers import Job, at_once, open_the_warehouse, put_the_same_key, record_twenty
 from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.processes import fork_server
@@ -49,13 +52,12 @@ class HomeCase:
     contracts_in: str
 
 
-HOMES = [HomeCase("local", local_home, "stock_assets.homes.local.warehouse")]
-
-
-@pytest.fixture(params=HOMES, ids=lambda case: case.name)
+@pytest.fixture(params=["local", "aws"])
 def case(request: pytest.FixtureRequest) -> HomeCase:
-    chosen: HomeCase = request.param
-    return chosen
+    if request.param == "local":
+        return HomeCase("local", local_home, "stock_assets.homes.local.warehouse")
+    double: AwsDouble = request.getfixturevalue("aws")
+    return HomeCase("aws", partial(double_home, double.endpoint), "stock_assets.homes.aws.warehouse")
 
 
 @pytest.fixture
@@ -545,6 +547,7 @@ class TestPublishing:
         for number in range(3):
             assert in_processes(case, tmp_path / str(number), open_the_warehouse) == ["0 rows"] * 4
 
+    @pytest.mark.parametrize("case", ["local"], indirect=True)
     @pytest.mark.parametrize(
         "folder", ["with a space", "100% real", "50%20off", "it's", 'say "prices"', "naïve [x]@1:2"]
     )
@@ -565,6 +568,7 @@ class TestPublishing:
         assert [entry.name for entry in tmp_path.iterdir()] == [folder]
         assert [entry.name for entry in (tmp_path / folder).iterdir()] == ["home"]
 
+    @pytest.mark.parametrize("case", ["local"], indirect=True)
     @pytest.mark.parametrize("folder", ["what?", "C#"])
     def test_a_folder_that_no_address_can_name_is_refused(self, case: HomeCase, tmp_path: Path, folder: str) -> None:
         with pytest.raises(SettingsError, match="use another folder"):
