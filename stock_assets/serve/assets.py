@@ -12,7 +12,9 @@ import dagster as dg
 from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.source import PriceSource
 from stock_assets.markdown import markdown_table
-from stock_assets.serve.query import ADJUSTED_PRICES, run_query, view
+from stock_assets.serve.query import ADJUSTED_PRICES, ensure_views, view
+from stock_assets.stage.load import newest_of_all
+from stock_assets.stage.report import report_of
 from stock_assets.tables import DAILY_PRICES
 
 GROUP = "serve"
@@ -34,14 +36,18 @@ def view_asset(*, owners: list[str]) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="views", specs=[spec])
     def views(home: Home, source: PriceSource) -> dg.MaterializeResult[None]:
-        latest = run_query(home, view("latest_adjusted").bind({})).to_pylist()
+        ensure_views(home)
+        # On its own day a price is adjusted by nothing, so the newest load shows what the view ends with.
+        latest = report_of(home, newest_of_all(home)).prices
+        rows = next((version.rows for version in home.warehouse.history(DAILY_PRICES) if version.is_current), 0)
         return dg.MaterializeResult(
             asset_key=spec.key,
             metadata={
                 "source": source.label,
                 "symbols": len(latest),
-                "dagster/row_count": sum(int(row["sessions"]) for row in latest),
+                "dagster/row_count": rows,
                 "preview": dg.MetadataValue.md(markdown_table(latest)),
+                **home.sql_spending(),
             },
         )
 

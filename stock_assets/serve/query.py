@@ -95,6 +95,12 @@ def summary(home: Home) -> list[SymbolSummary]:
     return [SymbolSummary(**row) for row in rows]
 
 
+def ensure_views(home: Home) -> None:
+    """Make the views, where a home keeps them."""
+    with _serving(home):
+        pass
+
+
 @contextmanager
 def _serving(home: Home) -> Iterator[SqlSession]:
     with home.warehouse.open() as sql:

@@ -343,7 +343,8 @@ def _commit(table: IcebergTable, rows: pa.Table) -> None:
         with table.transaction() as transaction, transaction.update_snapshot().overwrite() as snapshot:
             for file in old:
                 snapshot.delete_data_file(file)
-            for file in _dataframe_to_data_files(transaction.table_metadata, rows, table.io):
+            # pyiceberg cannot split a table without rows into partitions.
+            for file in _dataframe_to_data_files(transaction.table_metadata, rows, table.io) if rows.num_rows else ():
                 snapshot.append_data_file(file)
     except CommitFailedException as error:
         raise StatementError(f"ICEBERG_COMMIT_ERROR: Failed to commit Iceberg update to table: {error}") from error

@@ -1,0 +1,1 @@
+"""Homes, by what is theirs alone; what all share is under `contracts`."""
