@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run dev test test-slow lint types validate check lock bench clean
+.PHONY: run dev report dashboards test test-slow test-daemon test-browser lint types validate check lock bench clean
 
 ## run: fetch, stage, audit and publish the last recorded year, then show it
 run: $(READY)
@@ -14,13 +14,29 @@ run: $(READY)
 dev: $(READY)
 	$(BIN)/stock-assets ui
 
-## test: the test suite, without the long races and kills
+## report: draw what is published into one HTML file, and print its path
+report: $(READY)
+	$(BIN)/stock-assets report
+
+## dashboards: generate the Grafana dashboards and alert rules
+dashboards: $(READY)
+	$(BIN)/python -m infra.grafana.generate
+
+## test: the test suite, without the long races and kills, the daemon and the browser
 test: $(READY)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not daemon and not browser"
 
 ## test-slow: kills, races and long random histories
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
+
+## test-daemon: Dagster's real daemon, killed in every step, and large backfills and deliveries through it
+test-daemon: $(READY)
+	$(BIN)/pytest -m "daemon and not slow"
+
+## test-browser: the Dagster UI and the report in Chromium; skipped where it is not installed
+test-browser: $(READY)
+	$(BIN)/pytest -m "browser and not slow"
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -35,6 +51,8 @@ validate: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.daily_load
+	$(BIN)/python -m benchmarks.long_backfill
+	$(BIN)/python -m benchmarks.report
 
 check: lint types test validate
 

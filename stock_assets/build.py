@@ -10,6 +10,7 @@ from functools import partial
 from importlib.resources import files
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
 from stock_assets.audit.checks import audit_checks
@@ -17,6 +18,7 @@ from stock_assets.automation.arrivals import arrivals_sensor
 from stock_assets.automation.catch_up import Window, catch_up_sensor
 from stock_assets.automation.daily import daily_job, weekday_schedule
 from stock_assets.automation.freshness import freshness_check, freshness_sensor, policy
+from stock_assets.automation.upkeep import Retention, maintenance_job, maintenance_schedule
 from stock_assets.automation.watch import Watch, alert_sensor
 from stock_assets.errors import SettingsError
 from stock_assets.homes.aws import AwsHome
@@ -29,8 +31,11 @@ from stock_assets.ingest.plans import PLANS
 from stock_assets.ingest.recorded import RecordedSource
 from stock_assets.ingest.source import PriceSource
 from stock_assets.ingest.vault import AlphaVantageWithSecret, SecretsManagerKey
+from stock_assets.links import Links
 from stock_assets.publish.assets import published_assets
-from stock_assets.serve.assets import view_asset
+from stock_assets.serve.assets import view_assets
+from stock_assets.serve.dashboards import dashboard_specs
+from stock_assets.serve.report.assets import report_asset
 from stock_assets.sessions import session_partitions
 from stock_assets.settings import HomeName, Settings, SourceName
 from stock_assets.stage.assets import staged_asset
@@ -62,50 +67,69 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
         )
     universe = build_universe(settings)
     refuse_more_than_a_day_serves(universe, source.terms.limits.per_day)
-    vendor = vendor_asset(source, _LINKS[settings.source])
     limits = build_limits(settings)
-    partitions = session_partitions(settings.first_session, source.last_session)
     job = daily_job()
-    channels = build_channels(settings)
     # A recording has an end: nothing of it is late, ever.
     grows = source.last_session is None
+    checks = [
+        *raw_checks(universe),
+        audit_checks(universe, limits=limits),
+        *([freshness_check()] if grows else []),
+    ]
+    upkeep = maintenance_job(build_retention(settings), [key for check in checks for key in check.check_keys])
     return dg.Definitions(
-        assets=[
-            vendor,
-            *raw_assets(universe, partitions, vendor=vendor, owners=OWNERS),
-            staged_asset(
-                universe,
-                partitions,
-                limits=limits,
-                retention=timedelta(days=settings.staging_retention_days),
-                owners=OWNERS,
-            ),
-            published_assets(universe, partitions, limits=limits, owners=OWNERS, freshness=policy() if grows else None),
-            view_asset(owners=OWNERS),
-        ],
-        asset_checks=[
-            *raw_checks(universe),
-            audit_checks(universe, limits=limits),
-            *([freshness_check()] if grows else []),
-        ],
-        jobs=[job],
-        schedules=[weekday_schedule(job, source)],
-        sensors=[
-            catch_up_sensor(
-                job,
-                universe,
-                Window(settings.first_session, source.last_session, settings.catch_up_sessions),
-                limits=limits,
-                channels=channels,
-            ),
-            alert_sensor(Watch(universe, channels, str(settings.ui_url))),
-            arrivals_sensor(job, universe, settings.first_session, source.last_session),
-            *([freshness_sensor(channels=channels)] if grows else []),
-        ],
+        assets=_assets(settings, source, universe, limits),
+        asset_checks=checks,
+        jobs=[job, upkeep],
+        schedules=[weekday_schedule(job, source), maintenance_schedule(upkeep, running=grows)],
+        sensors=_sensors(settings, source, universe, limits, job=job),
         resources={"home": build_home(settings), "source": source, **(resource_overrides or {})},
         # A step of its own process costs ten seconds of imports; the steps of a load take less than one together.
         executor=dg.in_process_executor,
     )
+
+
+def _assets(
+    settings: Settings, source: PriceSource, universe: Universe, limits: Limits
+) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Make the assets, in the order of the data's path, each with its tags and links."""
+    links = Links(source, str(settings.code_url or "").rstrip("/"))
+    partitions = session_partitions(settings.first_session, source.last_session)
+    vendor = vendor_asset(source, _LINKS[settings.source], owners=OWNERS)
+    retention = timedelta(days=settings.staging_retention_days)
+    freshness = policy() if source.last_session is None else None
+    steps = [
+        *raw_assets(universe, partitions, vendor=vendor, owners=OWNERS),
+        staged_asset(universe, partitions, limits=limits, retention=retention, owners=OWNERS),
+        published_assets(universe, partitions, limits=limits, owners=OWNERS, freshness=freshness),
+        view_assets(owners=OWNERS),
+        report_asset(universe, owners=OWNERS),
+    ]
+    dashboards = dashboard_specs(settings.grafana_url, owners=OWNERS)
+    return [
+        links.on_spec(vendor, vendor_asset),
+        *map(links.on, steps),
+        *(links.on_spec(dashboard, dashboard_specs) for dashboard in dashboards),
+    ]
+
+
+def _sensors(
+    settings: Settings,
+    source: PriceSource,
+    universe: Universe,
+    limits: Limits,
+    *,
+    job: UnresolvedAssetJobDefinition,
+) -> list[dg.SensorDefinition]:
+    """Make the sensors: those that start runs, and those that tell people."""
+    channels = build_channels(settings)
+    window = Window(settings.first_session, source.last_session, settings.catch_up_sessions)
+    return [
+        catch_up_sensor(job, universe, window, limits=limits, channels=channels),
+        arrivals_sensor(job, universe, settings.first_session, source.last_session),
+        alert_sensor(Watch(universe, channels, str(settings.ui_url))),
+        *([freshness_sensor(channels=channels)] if source.last_session is None else []),
+    ]
 
 
 def build_home(settings: Settings) -> Home:
@@ -172,6 +196,15 @@ def build_channels(settings: Settings) -> list[Channel]:
     if settings.alert_topic_arn is not None:
         channels.append(SnsTopic(settings.alert_topic_arn))
     return channels
+
+
+def build_retention(settings: Settings) -> Retention:
+    """Take how long things are kept."""
+    return Retention(
+        staging=timedelta(days=settings.staging_retention_days),
+        snapshots=timedelta(days=settings.snapshot_retention_days),
+        runs=timedelta(days=settings.run_retention_days),
+    )
 
 
 def build_limits(settings: Settings) -> Limits:

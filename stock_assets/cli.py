@@ -5,7 +5,7 @@ Belongs here: arguments, progress and printing. Does not belong here: anything a
 
 import os
 import sys
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +20,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.table import Table as Grid
 
-from stock_assets.build import build_home, build_source, build_universe
+from stock_assets.automation.upkeep import maintain as keep_up
+from stock_assets.build import build_definitions, build_home, build_retention, build_source, build_universe
 from stock_assets.errors import StockAssetsError
+from stock_assets.homes.interfaces import MAINTENANCE
 from stock_assets.ingest.spending import spending
-from stock_assets.runs import RunResult, local_instance, run_sessions
+from stock_assets.runs import RunResult, find_missing, local_instance, run_sessions
 from stock_assets.serve.query import relations, run_query, summary
-from stock_assets.sessions import sessions_between
+from stock_assets.sessions import ranges_said, sessions_between
 from stock_assets.settings import Settings
 from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, Table
 
@@ -46,6 +48,10 @@ _PREVIEW_ROWS = 1000
 def backfill(
     first: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="First day, YYYY-MM-DD.")],
     last: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="Last day, YYYY-MM-DD.")],
+    *,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Only the sessions of which readers lack something, in few runs.")
+    ] = False,
 ) -> None:
     """Fetch, stage, audit and publish all sessions between two days, as one run."""
     settings = Settings.from_env()
@@ -53,16 +59,10 @@ def backfill(
     if not sessions:
         raise typer.BadParameter(f"there is no trading session from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
     _out.print(f"[bold]{build_source(settings).label}[/]: {len(sessions)} sessions, {sessions[0]} to {sessions[-1]}")
-    result = _follow(settings, sessions)
-    _print_findings(result)
-    if not result.success:
-        for failure in result.failures:
-            _err.print(failure, style="red", markup=False, soft_wrap=True)
+    ranges = _missing_ranges(settings, sessions) if missing else [(sessions[0], sessions[-1])]
+    succeeded = [_run(settings, sessions_between(*bounds)) for bounds in ranges]
+    if not all(succeeded):
         raise typer.Exit(code=1)
-    if result.changed_tables:
-        _out.print(f"Published: {', '.join(result.changed_tables)}.")
-    else:
-        _out.print("Nothing changed: the same rows are published already, no new snapshot was made.")
     _print_summary(settings)
 
 
@@ -110,6 +110,21 @@ def tables(name: Annotated[str, typer.Argument(help="One of them, for its column
 
 
 @app.command()
+def report(
+    output: Annotated[Path | None, typer.Option(help="File to write; default: served/report.html of the data.")] = None,
+) -> None:
+    """Draw what is published into one HTML file, and print its path."""
+    # Altair takes half a second to import; the other commands do without.
+    from stock_assets.serve.report.store import write_report  # noqa: PLC0415
+
+    settings = Settings.from_env()
+    file = output or settings.root / "served" / "report.html"
+    size = write_report(build_home(settings), build_universe(settings), build_source(settings).label, file)
+    _err.print(f"{size / 1e6:.1f} MB; open it in any browser, no network needed:")
+    sys.stdout.write(f"{file.absolute()}\n")
+
+
+@app.command()
 def history(
     table: Annotated[str, typer.Argument(help="A published table.")] = DAILY_PRICES.full_name,
 ) -> None:
@@ -131,7 +146,9 @@ def history(
             f"{version.rows:,}",
             own.get("added", ""),
             own.get("removed", ""),
-            f"{own.get('start_date', '')} to {own.get('end_date', '')}",
+            f"maintenance: {own[MAINTENANCE]}"
+            if version.is_maintenance
+            else f"{own.get('start_date', '')} to {own.get('end_date', '')}",
             "current" if version.is_current else "",
         )
     _out.print(grid)
@@ -145,6 +162,22 @@ def rollback(
     """Make an earlier version of a published table the one that readers see."""
     build_home(Settings.from_env()).warehouse.rollback(_published(table), snapshot)
     _out.print(f"{table} is now at snapshot {snapshot}; `stock-assets history` shows the way back.")
+
+
+@app.command()
+def maintain() -> None:
+    """Compact, let old versions expire and sweep up now, as the weekly job does."""
+    settings = Settings.from_env()
+    checks = build_definitions(settings).resolve_asset_graph().asset_check_keys
+    with local_instance(settings) as instance:
+        done = keep_up(build_home(settings), instance, checks, build_retention(settings), datetime.now(UTC))
+    grid = Grid(*done.rows[0])
+    for row in done.rows:
+        grid.add_row(*map(str, row.values()))
+    _out.print(grid)
+    _out.print(
+        f"{done.loads_dropped} old loads dropped, {done.leftovers} leftovers removed, {done.runs_deleted} runs deleted."
+    )
 
 
 @app.command()
@@ -191,6 +224,36 @@ def main() -> None:
     except StockAssetsError as error:
         _err.print(f"{type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _missing_ranges(settings: Settings, sessions: list[date]) -> list[tuple[date, date]]:
+    """Say what is missing; give the ranges worth a run."""
+    found = find_missing(settings, sessions, at=datetime.now(UTC))
+    for session, audits in found.refused.items():
+        _err.print(
+            f"{session} is left out: {', '.join(audits)} refused its bars, and they are the same still. Bring "
+            "corrected ones as a file, change the limits, or run it by itself to see why",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if found.unreachable:
+        why = found.unreachable[0].why
+        _err.print(f"{len(found.unreachable)} bars are out of reach: {why}", style="yellow", soft_wrap=True)
+    _out.print(f"Missing: {ranges_said(found.sessions) or 'nothing'}; runs: {len(found.ranges)}.", soft_wrap=True)
+    return list(found.ranges)
+
+
+def _run(settings: Settings, sessions: list[date]) -> bool:
+    """Run some sessions and print how it ended; tell whether it succeeded."""
+    result = _follow(settings, sessions)
+    _print_findings(result)
+    for failure in result.failures:
+        _err.print(failure, style="red", markup=False, soft_wrap=True)
+    if result.changed_tables:
+        _out.print(f"Published: {', '.join(result.changed_tables)}.")
+    elif result.success:
+        _out.print("Nothing changed: the same rows are published already, no new snapshot was made.")
+    return result.success
 
 
 def _follow(settings: Settings, sessions: list[date]) -> RunResult:

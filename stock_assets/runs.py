@@ -1,27 +1,25 @@
 """Runs of the job, started from the command line in this process, with every event on the Dagster instance.
 
-Belongs here: the instance of the local home and following a run. Does not belong here: printing (`cli`), what a run
-does.
+Belongs here: the instance of the local home, which runs are worth having, and following one. Does not belong here:
+printing (`cli`), what a run does.
 """
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
-from importlib.resources import as_file
+from datetime import date, datetime
 from uuid import uuid4
 
 import dagster as dg
 
+from stock_assets.automation.coverage import Gap, coverage
 from stock_assets.automation.daily import JOB_NAME
-from stock_assets.build import build_definitions, build_source
+from stock_assets.automation.requests import bridged_ranges
+from stock_assets.build import build_definitions, build_home, build_limits, build_source, build_universe
 from stock_assets.errors import SessionOutOfRange
+from stock_assets.instance.folder import configure_instance
 from stock_assets.sessions import session_partitions, sessions_between
 from stock_assets.settings import Settings
-from stock_assets.sql import bundled
-
-INSTANCE_FILE = "dagster.yaml"
 
 
 @dataclass(frozen=True)
@@ -43,14 +41,29 @@ class RunResult:
     changed_tables: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Missing:
+    """What readers should have and do not.
+
+    Attributes:
+        sessions: those worth a run, in order.
+        ranges: the same as few ranges, over small stretches of others.
+        refused: those whose bars an audit has refused and are the same still, with the audits; another run would
+            refuse them again.
+        unreachable: bars that no answer of the source reaches.
+    """
+
+    sessions: tuple[date, ...]
+    ranges: tuple[tuple[date, date], ...]
+    refused: Mapping[date, tuple[str, ...]]
+    unreachable: tuple[Gap, ...]
+
+
 @contextmanager
 def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the Dagster instance, with the configuration of the local home if it has none yet."""
+    """Open the Dagster instance, with this version's configuration unless somebody edited it."""
     folder = settings.instance_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / INSTANCE_FILE).exists():
-        with as_file(bundled("infra/local").joinpath(INSTANCE_FILE)) as file:
-            shutil.copyfile(file, folder / INSTANCE_FILE)
+    configure_instance(folder)
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         yield instance
 
@@ -90,6 +103,28 @@ def run_sessions(
         failures=tuple(_failure(event) for event in result.all_events if event.is_step_failure),
         findings=tuple(check for check in result.get_asset_check_evaluations() if not check.passed),
         changed_tables=tuple(sorted({table for event in result.all_events for table in _changed_table(event)})),
+    )
+
+
+def find_missing(settings: Settings, sessions: Sequence[date], *, at: datetime) -> Missing:
+    """Compare what is published of some sessions with what should be.
+
+    Args:
+        settings: what the environment says.
+        sessions: those of interest, in order.
+        at: now, aware, UTC.
+    """
+    source = build_source(settings)
+    found = coverage(
+        build_home(settings), source, build_universe(settings), sessions, limits=build_limits(settings), at=at
+    )
+    unreachable = tuple(gap for gap in found.gaps if gap.given_up and not gap.asked)
+    lacking = {gap.session for gap in found.gaps if gap not in unreachable} - found.refused.keys()
+    return Missing(
+        sessions=tuple(sorted(lacking)),
+        ranges=tuple(bridged_ranges(lacking, apart=found.refused.keys())),
+        refused={session: found.refused[session].audits for session in sorted(found.refused)},
+        unreachable=unreachable,
     )
 
 

@@ -28,6 +28,10 @@ _PARTITION_TIME = time(16, 0)
 """A session's partition begins at the regular closing bell in New York, so that its key exists from then on."""
 
 
+_MOST_RANGES = 20
+_ONE_DAY = timedelta(days=1)
+
+
 @cache
 def _calendar() -> exchange_calendars.ExchangeCalendar:
     return exchange_calendars.get_calendar(EXCHANGE, start=str(CALENDAR_START), end=str(CALENDAR_END))
@@ -107,16 +111,23 @@ def tagged_sessions(tags: Mapping[str, str]) -> list[date]:
 
 
 def contiguous_ranges(sessions: Iterable[date]) -> list[tuple[date, date]]:
-    """Group sessions into ranges without a trading day missing inside: `[(first, last), ...]`."""
+    """Group days into ranges without a trading day missing inside: `[(first, last), ...]`."""
     ordered = sorted(sessions)
     if not ordered:
         return []
     starts, ends = [ordered[0]], []
     for before, after in pairwise(ordered):
-        if next_session(before) != after:
+        if sessions_between(before + _ONE_DAY, after - _ONE_DAY):
             ends.append(before)
             starts.append(after)
     return list(zip(starts, [*ends, ordered[-1]], strict=True))
+
+
+def ranges_said(sessions: Iterable[date]) -> str:
+    """Write sessions as ranges for people, the first of them if there are many."""
+    ranges = contiguous_ranges(sessions)
+    said = [f"{first}" if first == last else f"{first} to {last}" for first, last in ranges[:_MOST_RANGES]]
+    return ", ".join(said) + (f" and {len(ranges) - _MOST_RANGES} more ranges" if len(ranges) > _MOST_RANGES else "")
 
 
 def _partition_start(session: date) -> datetime:

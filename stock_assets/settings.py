@@ -77,6 +77,20 @@ class Settings(BaseSettings):
         ge=1,
         description="Days after which the staging tables of a load are dropped.",
     )
+    snapshot_retention_days: int = Field(
+        default=30,
+        ge=1,
+        description="Days in which a version of a published table can be gone back to; then it expires.",
+    )
+    run_retention_days: int = Field(
+        default=90,
+        ge=1,
+        description="Days after which a run of the Dagster instance is deleted, if nothing shown depends on it.",
+    )
+    code_url: HttpUrl | None = Field(
+        default=None,
+        description="Address of this repository's folder at a code host, for links from the UI; default: local files.",
+    )
     catch_up_sessions: int = Field(
         default=100,
         ge=1,
@@ -105,6 +119,9 @@ class Settings(BaseSettings):
 
     ui_url: HttpUrl = Field(
         default=HttpUrl("http://localhost:3000"), description="Address of the Dagster UI, for links in messages."
+    )
+    grafana_url: HttpUrl | None = Field(
+        default=None, description="Address of Grafana, for links from the assets of its dashboards."
     )
     alert_webhook_url: SecretStr | None = Field(
         default=None, description="Where messages are posted as JSON with a `text` (Slack, Mattermost); a secret."

@@ -6,7 +6,7 @@ it (`homes`), or how a value is computed (`sql/`).
 Contracts only ever grow: a column may be added at the end, never renamed or retyped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -92,7 +92,12 @@ class Table:
 
     def dagster_schema(self) -> dg.TableSchema:
         """Give the column schema the UI shows."""
-        return dg.TableSchema(columns=[_dagster_column(column) for column in self.columns])
+        return dagster_schema(self.columns)
+
+
+def dagster_schema(columns: Iterable[Column]) -> dg.TableSchema:
+    """Give the column schema the UI shows of a table or view."""
+    return dg.TableSchema(columns=[_dagster_column(column) for column in columns])
 
 
 def _dagster_column(column: Column) -> dg.TableColumn:

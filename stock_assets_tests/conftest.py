@@ -9,7 +9,10 @@ from stock_assets.homes.interfaces import Home
 from stock_assets_tests.support.aws_double import AwsDouble, running_double
 from stock_assets_tests.support.aws_homes import make_bucket
 from stock_assets_tests.support.path import local_home
+from stock_assets_tests.support.recorded_home import recorded_bars, recorded_home
 from stock_assets_tests.support.vendor_server import VendorServer, running
+
+__all__ = ["recorded_bars", "recorded_home"]  # fixtures, made where their parts are
 
 
 @pytest.fixture

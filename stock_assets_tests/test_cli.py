@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 from stock_assets.build import build_home
 from stock_assets.cli import app
 from stock_assets.errors import StockAssetsError, UnknownSnapshot
+from stock_assets.homes.interfaces import FetchKind, Home
 from stock_assets.settings import Settings
 from stock_assets.tables import DAILY_PRICES
+from stock_assets_tests.support.bars import deliver
 
 COLUMNS = "symbol, trade_date, close_price, volume, is_market_up"
 
@@ -147,6 +149,16 @@ def test_history_and_rollback_and_back(shell: Shell) -> None:
         shell.invoke("rollback", "1")
 
 
+def test_maintain_says_what_it_did_and_keeps_the_rows(shell: Shell) -> None:
+    rows = shell.run("query", "select * from published.daily_prices order by symbol, trade_date", "--csv").stdout
+    out = shell.run("maintain").stdout
+    assert any("published.daily_prices" in line and "1 to 1" in line for line in out.splitlines())
+    assert "0 old loads dropped, 0 leftovers removed, 0 runs deleted" in out
+    assert (
+        shell.run("query", "select * from published.daily_prices order by symbol, trade_date", "--csv").stdout == rows
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -170,3 +182,53 @@ def test_unusable_settings_name_the_variable(shell: Shell) -> None:
     error = shell.run_process("summary", code=1, STOCK_ASSETS_SOURCE="yahoo").stderr
     assert error.startswith("SettingsError: ")
     assert "STOCK_ASSETS_SOURCE" in error
+
+
+def test_only_what_is_missing_is_run(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.run("backfill", "2013-02-05", "2013-02-07")
+    shell.run("backfill", "2013-02-25", "2013-02-25")
+    before = len(build_home(shell.settings).warehouse.history(DAILY_PRICES))
+
+    out = shell.run("backfill", "2013-02-04", "2013-02-27", "--missing").stdout
+
+    assert "Missing: 2013-02-04, 2013-02-08 to 2013-02-22, 2013-02-26 to 2013-02-27; runs: 1." in out
+    assert len(build_home(shell.settings).warehouse.history(DAILY_PRICES)) == before + 1
+    count = "select count(*) as n from published.daily_prices"
+    assert shell.run("query", count, "--csv").stdout.split() == ['"n"', "85"]
+
+    again = shell.run("backfill", "2013-02-04", "2013-02-27", "--missing").stdout
+    assert "Missing: nothing; runs: 0." in again
+    assert "AAPL" in again
+
+
+def test_a_refused_session_is_named_and_does_not_hold_back_the_others(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    home = build_home(shell.settings)
+    shell.run("backfill", "2013-02-01", "2013-02-01")
+    for symbol in ("AAPL", "IBM"):
+        lines = home.objects.get(newest_payload(home, symbol)).decode().splitlines()
+        bad = [line.rpartition(",")[0] + ",-1" if line.startswith("2013-02-12") else line for line in lines]
+        deliver(home, symbol, "".join(f"{line}\r\n" for line in bad).encode())
+
+    refused = shell.run("backfill", "2013-02-11", "2013-02-14", code=1)
+    assert "2 of 5 symbols quarantined" in refused.stderr
+
+    out = shell.run("backfill", "2013-02-11", "2013-02-14", "--missing")
+    assert "2013-02-12 is left out: quarantined_share_within_limit refused its bars" in out.stderr
+    assert "Missing: 2013-02-11, 2013-02-13 to 2013-02-14; runs: 2." in out.stdout
+    days = shell.run("query", "select distinct trade_date as d from published.daily_prices order by 1", "--csv").stdout
+    assert days.split()[1:] == ["2013-02-01", "2013-02-11", "2013-02-13", "2013-02-14"]
+
+
+def newest_payload(home: Home, symbol: str) -> str:
+    """Key of the newest answer about a symbol."""
+    return home.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].payload
+
+
+def test_report_writes_one_file_and_prints_its_path(shell: Shell, tmp_path: Path) -> None:
+    file = shell.settings.root / "served" / "report.html"
+    assert shell.run("report").stdout == f"{file}\n"
+    assert "recorded sample, ends 2013-03-01" in file.read_text(encoding="utf-8")
+    shell.run("report", "--output", str(tmp_path / "a.html"))
+    assert (tmp_path / "a.html").stat().st_size == pytest.approx(file.stat().st_size, abs=100)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from pydantic import HttpUrl
 
 from stock_assets.automation.daily import JOB_NAME
 from stock_assets.build import build_definitions
-from stock_assets.settings import Settings
+from stock_assets.serve.views import VIEWS
+from stock_assets.settings import Settings, SourceName
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
 
@@ -18,8 +20,9 @@ SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
 _WATCHED_IMPORT = """
 import importlib, json, pkgutil, sys
 
+import dagster._core.storage.event_log.sqlite.sqlite_event_log
 import dagster, duckdb, exchange_calendars, pyarrow.csv, pyarrow.parquet, pydantic_settings, pyiceberg.catalog.sql
-import requests, rich.progress, sqlglot, typer, sqlite3, hashlib, uuid, shutil, tenacity
+import psutil, requests, rich.progress, sqlglot, typer, sqlite3, hashlib, uuid, shutil, tenacity, altair, vl_convert
 import boto3, pyathena.cursor, pyiceberg.catalog.glue, dagster_aws.secretsmanager
 
 touched = []
@@ -95,6 +98,54 @@ def test_tables_show_their_columns_with_descriptions(table: str) -> None:
     assert isinstance(schema, dg.TableSchema)
     assert schema.columns
     assert all(column.description for column in schema.columns)
+
+
+def specs(settings: Settings) -> list[dg.AssetSpec]:
+    return list(build_definitions(settings).resolve_all_asset_specs())
+
+
+def test_every_asset_says_whose_it_is_what_it_is_and_where_its_code_is() -> None:
+    for spec in specs(Settings()):
+        is_served = spec.key.path[-1] in VIEWS or spec.key.path[0] == "grafana"
+        assert spec.group_name == ("served" if is_served else spec.key.path[0])
+        assert spec.owners
+        assert spec.kinds
+        assert spec.description
+        assert {"source", "cadence", "sensitivity"} <= spec.tags.keys()
+        references = spec.metadata["dagster/code_references"].code_references
+        assert all(isinstance(reference, dg.LocalFileCodeReference) for reference in references)
+        python, *sql = [Path(reference.file_path) for reference in references]
+        line = python.read_text(encoding="utf-8").splitlines()[references[0].line_number - 1]
+        assert "@dg." in line or line.startswith(("def vendor_asset", "def dashboard_specs"))
+        assert bool(sql) == (spec.key.path[0] in {"staged", "published", "grafana"})
+        assert all(file.suffix == ".sql" and file.exists() for file in sql)
+
+
+def test_where_the_code_has_an_address_links_lead_there() -> None:
+    base = "https://code.example/prices/blob/main"
+    project = Path(__file__).parent.parent
+    found = {
+        reference.url
+        for spec in specs(Settings(code_url=HttpUrl(f"{base}/")))
+        for reference in spec.metadata["dagster/code_references"].code_references
+    }
+    assert f"{base}/sql/serve/adjusted_prices.sql" in found
+    for url in found:
+        assert url.startswith(f"{base}/")
+        assert (project / url.removeprefix(f"{base}/").partition("#")[0]).is_file()
+
+
+@pytest.mark.parametrize("source", list(SourceName))
+def test_every_check_job_schedule_and_sensor_is_described(source: SourceName) -> None:
+    definitions = build_definitions(Settings(source=source))
+    repository = definitions.get_repository_def()
+    specs = [spec for check in definitions.asset_checks or [] for spec in check.check_specs]
+    assert len(specs) > 20
+    assert [spec.name for spec in specs if not spec.description] == []
+    for job in repository.get_all_jobs():
+        assert job.description or job.name.startswith("__"), job.name
+    assert [schedule.name for schedule in repository.schedule_defs if not schedule.description] == []
+    assert [sensor.name for sensor in repository.sensor_defs if not sensor.description] == []
 
 
 def describe() -> dict[str, object]:

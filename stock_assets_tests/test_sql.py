@@ -24,6 +24,8 @@ ATHENA_STATEMENT_BYTES = 262_144
 
 TEXTS = {"load_id", "audit", "prefix"}
 SELECTS = {"findings", "bad_rows", "row_failures"}
+CONDITIONS = {"dates", "symbols"}
+DATES = {"since", "today"}
 NUMBERS: dict[str, SqlValue] = {
     "lookback_days": 21,
     "sample_rows": 10,
@@ -40,7 +42,9 @@ def any_value(name: str) -> SqlValue:
         return "it's a text"
     if name in SELECTS:
         return Fragment("SELECT 'a' AS audit, 'b' AS symbol, DATE '2012-03-01' AS trade_date, 'c' AS detail")
-    return date(2012, 3, 1) if name.endswith("_date") or name == "since" else Name(f"input.{name}")
+    if name in CONDITIONS:
+        return Fragment("1 = 1")
+    return date(2012, 3, 1) if name.endswith("_date") or name in DATES else Name(f"input.{name}")
 
 
 def bound(file: Statement) -> str:

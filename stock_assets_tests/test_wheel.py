@@ -50,6 +50,8 @@ def test_the_installed_package_finds_its_sql_and_runs(installed: Path, tmp_path:
     audits = len(list((PROJECT / "sql" / "audit" / "row").glob("*.sql")))
     assert python("-c", _USE_IT, str(installed)).strip() == str(audits)
     assert "Published: published.daily_prices." in python("-m", "stock_assets", "backfill", "2013-03-01", "2013-03-01")
+    report = Path(python("-m", "stock_assets", "report").strip())
+    assert "recorded sample, ends 2013-03-01" in report.read_text(encoding="utf-8")
     assert (tmp_path / "data" / "recorded" / "dagster_home" / "dagster.yaml").read_bytes() == (
         PROJECT / "infra" / "local" / "dagster.yaml"
     ).read_bytes()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from stock_assets.sessions import contiguous_ranges
+from stock_assets.sessions import ranges_said
 
 MOST_LINES = 20
 """Lines of one list in a message; the rest is counted."""
@@ -76,9 +76,3 @@ class Incident:
         facts = {name: v if isinstance(v, str) else list(v[:MOST_LINES]) for name, v in self.facts.items()}
         fields = {"kind": self.kind, "sessions": ranges_said(self.sessions), "link": self.link, **facts}
         return Message(self.reference, self.title, "\n".join(lines), fields, at)
-
-
-def ranges_said(sessions: Sequence[date]) -> str:
-    """Write sessions as ranges."""
-    ranges = contiguous_ranges(sessions)
-    return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)

@@ -78,12 +78,14 @@ class Verdict:
         bad_rows: how many rows it found, quarantined ones included.
         blocks: whether the load may not be published.
         sample: the first of the bad rows.
+        sessions: all those that the bad rows name, in order; where some are quarantined and some not, of the latter.
     """
 
     audit: Audit
     bad_rows: int
     blocks: bool
     sample: tuple[BadRow, ...]
+    sessions: tuple[date, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -166,4 +168,5 @@ def _verdict(audit: Audit, bad: list[dict[str, object]], quarantined: list[dict[
         BadRow(row["symbol"], row["trade_date"], str(row["detail"]))  # type: ignore[arg-type]  # columns of findings.sql
         for row in (bad + quarantined)[:SAMPLE_ROWS]
     )
-    return Verdict(audit, count, audit.can_block and bool(bad), sample)
+    sessions = sorted({row["trade_date"] for row in bad or quarantined if row["trade_date"] is not None})  # type: ignore[type-var]  # as above
+    return Verdict(audit, count, audit.can_block and bool(bad), sample, tuple(sessions))  # type: ignore[arg-type]  # as above

@@ -11,7 +11,7 @@ import dagster as dg
 from stock_assets.audit.audits import Audit, AuditKind, Verdict, audits
 from stock_assets.audit.gate import audit_load
 from stock_assets.homes.interfaces import Home
-from stock_assets.sessions import tagged_sessions
+from stock_assets.sessions import ranges_said, tagged_sessions
 from stock_assets.stage.inputs import Limits
 from stock_assets.stage.load import Load, newest, newest_of_all
 from stock_assets.tables import STAGED_PRICES
@@ -74,6 +74,7 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
         for row in verdict.sample
     ]
     shown = {"sample": dg.MetadataValue.table(sample, schema=_SAMPLE_SCHEMA)} if sample else {}
+    where = {"sessions": ranges_said(verdict.sessions)} if verdict.sessions else {}
     remedy = {} if verdict.passed else {"remedy": verdict.audit.file.remedy}
     return dg.AssetCheckResult(
         asset_key=STAGED_PRICES.asset_key,
@@ -81,5 +82,12 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.ERROR if verdict.blocks else dg.AssetCheckSeverity.WARN,
         description=None if verdict.passed else f"{verdict.bad_rows} bad rows, first: {verdict.sample[0].detail}",
-        metadata={"bad rows": verdict.bad_rows, "load": load.load_id, **remedy, **shown},
+        metadata={
+            "bad rows": verdict.bad_rows,
+            "load": load.load_id,
+            "statement": f"sql/{verdict.audit.file.path}",
+            **where,
+            **remedy,
+            **shown,
+        },
     )

@@ -10,6 +10,7 @@ from stock_assets.audit.audits import Verdict, judge
 from stock_assets.audit.refusals import remember_refusal, rules_in_force
 from stock_assets.errors import AuditRefused
 from stock_assets.homes.interfaces import Home
+from stock_assets.sessions import ranges_said
 from stock_assets.stage.inputs import Limits, inputs
 from stock_assets.stage.load import Load
 from stock_assets.universe import Universe
@@ -34,7 +35,7 @@ def refuse_if_blocked(
         return
     remember_refusal(home, load, blocking, judged_by=rules_in_force(universe, limits))
     reasons = "; ".join(
-        f"{verdict.audit.name}: {verdict.bad_rows} bad rows, such as {_shown(verdict)} "
+        f"{verdict.audit.name}: {verdict.bad_rows} bad rows, such as {_shown(verdict)}{_where(verdict)} "
         f"(remedy: {verdict.audit.file.remedy})"
         for verdict in blocking
     )
@@ -42,6 +43,11 @@ def refuse_if_blocked(
         f"published/daily_prices, sessions {load.start_date} to {load.end_date}: load {load.load_id} "
         f"is not published, and the table is as it was. {reasons}"
     )
+
+
+def _where(verdict: Verdict) -> str:
+    """Name the sessions that hold back the others."""
+    return f", in {ranges_said(verdict.sessions)}" if verdict.sessions else ""
 
 
 def _shown(verdict: Verdict) -> str:

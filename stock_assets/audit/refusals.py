@@ -54,8 +54,8 @@ def remember_refusal(home: Home, load: Load, blocking: Sequence[Verdict], *, jud
     key = f"{_FOLDER}/{load.load_id}.json"
     if key in home.objects.list(f"{_FOLDER}/"):
         return
-    named = {row.trade_date for verdict in blocking for row in verdict.sample if row.trade_date is not None}
-    sessions = sorted(filter(is_session, named)) or sessions_between(load.start_date, load.end_date)
+    named = {session for verdict in blocking for session in verdict.sessions if is_session(session)}
+    sessions = sorted(named) or sessions_between(load.start_date, load.end_date)
     stored = by_symbol(home.ledger.fetches(FetchKind.PRICES))
     digests = bar_digests(home, stored, sessions)
     refusal = Refusal(

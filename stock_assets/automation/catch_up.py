@@ -194,7 +194,7 @@ def catch_up_sensor(
         wishes = [_wish(run, chosen.leave_calls) for run in chosen.runs]
         requests, notes = requests_for(context.instance, SENSOR_NAME, wishes, at)
         notes += [f"stays incomplete: {chosen.lasting}"] if chosen.lasting else []
-        notes += _tell(Desk(home, channels), chosen.given_up, at)
+        notes += tell_of_missing(Desk(home, channels), chosen.given_up, at)
         if requests:
             for note in notes:
                 context.log.info(note)
@@ -212,7 +212,7 @@ def _wish(run: Wanted, leave_calls: int) -> Wish:
     return Wish(run.first, run.last, {"ask": list(run.ask), "leave_calls": leave_calls}, run.state)
 
 
-def _tell(desk: Desk, given_up: Sequence[Gap], at: datetime) -> list[str]:
+def tell_of_missing(desk: Desk, given_up: Sequence[Gap], at: datetime) -> list[str]:
     """Keep one incident of what stays missing after it was asked for: told when something is new, and when all is had.
 
     Sessions no answer reaches were never asked for; they are named in the sensor's own words only.
@@ -228,7 +228,7 @@ def _tell(desk: Desk, given_up: Sequence[Gap], at: datetime) -> list[str]:
         Incident(
             kind="coverage",
             subject=", ".join(sorted(missing)),
-            title=f"stock_assets: {len(missing)} bars stay missing and are asked for no more",
+            title=f"stock_assets: bars that stay missing and are asked for no more: {len(missing)}",
             sessions=tuple(sorted({gap.session for gap in missing.values()})),
             facts={
                 "missing": [f"{name}: {gap.why}" for name, gap in missing.items()],

@@ -4,14 +4,17 @@ Belongs here: what all sensors that start loads have in common. Does not belong 
 (`catch_up`, `arrivals`).
 
 A reused run key is ignored by Dagster without a word. Here a key ends with the number of the attempt, counted from the
-runs of the instance that bear the same tag, so that a new one is made exactly when the earlier runs have ended.
+runs of the instance that bear the same tag, so that a new one is made exactly when the earlier runs have ended. If
+somebody has deleted some of them, the count falls back; a number that a remaining run bears is passed over.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 
 import dagster as dg
+from dagster._core.storage.tags import RUN_KEY_TAG
 
 from stock_assets.ingest.assets import RAW_PRICES
 from stock_assets.sessions import next_session, sessions_between
@@ -94,7 +97,7 @@ def requests_for(
                 continue
         requests.append(
             dg.RunRequest(
-                run_key=f"{sensor} {wish.first}..{wish.last} {wish.state} {len(earlier) + 1}",
+                run_key=_unused_key(f"{sensor} {wish.first}..{wish.last} {wish.state}", earlier),
                 run_config={"ops": {RAW_PRICES.to_python_identifier(): {"config": dict(wish.config)}}},
                 tags={
                     "dagster/asset_partition_range_start": wish.first.isoformat(),
@@ -104,3 +107,9 @@ def requests_for(
             )
         )
     return requests, notes
+
+
+def _unused_key(about: str, earlier: Sequence[dg.RunRecord]) -> str:
+    used = {record.dagster_run.tags.get(RUN_KEY_TAG) for record in earlier}
+    keys = (f"{about} {number}" for number in count(len(earlier) + 1))
+    return next(key for key in keys if key not in used)

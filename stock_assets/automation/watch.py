@@ -3,33 +3,48 @@
 Belongs here: recognising an incident in a run. Does not belong here: how it is told (`alerts`).
 
 A run that Dagster is going to repeat, since its worker was killed, is no incident; the last one is, if it fails too.
+
+Each run is read once, which a mark among the home's objects remembers: the cursor alone would not do, since a process
+may write the end of a run a little after another wrote a later one, and since a tick can be killed half way.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
 
 import dagster as dg
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.desk import Desk
-from stock_assets.alerts.incident import MOST_LINES, Incident, ranges_said
+from stock_assets.alerts.incident import MOST_LINES, Incident
 from stock_assets.homes.interfaces import Clock, Home
 from stock_assets.ingest.calls import utc_now
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.source import PriceSource
 from stock_assets.ingest.standing import standings
-from stock_assets.sessions import tagged_sessions
+from stock_assets.sessions import ranges_said, tagged_sessions
 from stock_assets.universe import Universe
 
 SENSOR_NAME = "alerts"
 LOOKS_BACK = timedelta(days=1)
 """How far back the first look goes."""
+_OVERLAP = timedelta(minutes=2)
+"""The end of a run may be written this much after the time it bears."""
+_WILL_RETRY = "dagster/will_retry"
+"""Tag that Dagster gives a failed run right after its end, where the instance repeats runs."""
+_MARKS = "alerts/read/"
+_MARKS_KEPT = timedelta(days=3)
+"""Longer than any look goes back."""
 _RUNS_AT_ONCE = 50
 _SAMPLE_ROWS = 5
 _LONGEST_MESSAGE = 1000
 """Characters of an error's message."""
+_TELLING = {
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+}
 
 
 @dataclass(frozen=True)
@@ -65,38 +80,63 @@ def alert_sensor(watch: Watch, *, now: Clock = utc_now) -> dg.SensorDefinition:
         after = datetime.fromisoformat(context.cursor) if context.cursor else at - LOOKS_BACK
         records = context.instance.get_run_records(
             filters=dg.RunsFilter(
-                statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE], updated_after=after
+                statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE], updated_after=after - _OVERLAP
             ),
             order_by="update_timestamp",
             ascending=True,
-            limit=_RUNS_AT_ONCE,
         )
+        read = set(home.objects.list(_MARKS)) if records else set()
+        fresh = [record for record in records if _mark(record) not in read][:_RUNS_AT_ONCE]
+        if context.instance.run_retries_enabled:
+            # In the order of their ends, so that nothing is over before it was told.
+            fresh = list(takewhile(lambda record: _is_decided(record, at), fresh))
         undelivered = desk.catch_up(at)
-        for record in records:
-            undelivered += _look_at(context.instance, desk, watch, source, record.dagster_run)
+        for record in fresh:
+            undelivered += _look_at(context.instance, desk, watch, source, record.dagster_run, at=at)
+            home.objects.put(_mark(record), b"")
             after = max(after, record.update_timestamp.replace(tzinfo=UTC))
+        if fresh:
+            _drop_marks(home, before=min(at, after) - _MARKS_KEPT)
         for line in undelivered:
             context.log.warning(f"not delivered yet: {line}")
-        said = f"{len(records)} runs read; " + (f"{len(undelivered)} messages wait" if undelivered else "all told")
+        said = f"{len(fresh)} runs read; " + (f"{len(undelivered)} messages wait" if undelivered else "all told")
         return dg.SensorResult(skip_reason=said, cursor=after.isoformat())
 
     return alerts
 
 
+def _is_decided(record: dg.RunRecord, at: datetime) -> bool:
+    """Tell whether Dagster has said of a failed run if it will be repeated; after a while it does not matter."""
+    run = record.dagster_run
+    return run.is_success or _WILL_RETRY in run.tags or at - record.update_timestamp.replace(tzinfo=UTC) >= _OVERLAP
+
+
+def _mark(record: dg.RunRecord) -> str:
+    return f"{_MARKS}{record.dagster_run.run_id}"
+
+
+def _drop_marks(home: Home, *, before: datetime) -> None:
+    for entry in home.objects.entries(_MARKS):
+        if entry.modified_at < before:
+            home.objects.delete(entry.key)
+
+
 def _look_at(
-    instance: dg.DagsterInstance, desk: Desk, watch: Watch, source: PriceSource, run: dg.DagsterRun
+    instance: dg.DagsterInstance, desk: Desk, watch: Watch, source: PriceSource, run: dg.DagsterRun, *, at: datetime
 ) -> list[str]:
-    if run.tags.get(WILL_RETRY_TAG) == "true":
+    """Tell what is wrong with an ended run, and what is over by it; give what could not be delivered."""
+    # A run of the command line gets the tag too, but nobody can repeat it: it has no origin.
+    if run.tags.get(_WILL_RETRY) == "true" and run.remote_job_origin is not None:
         return []
-    events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
+    # The events of each session are left aside: a long run has thousands.
+    events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=_TELLING) if entry.dagster_event]
     sessions = tagged_sessions(run.tags)
-    at = utc_now()
     undelivered = []
     incident = _incident(desk.home, watch, source, run, events)
     if incident is not None:
         undelivered += desk.report(incident, at)
-    failed_checks = incident.steps if incident is not None else ()
-    succeeded = {str(event.step_key) for event in events if event.is_step_success} - set(failed_checks)
+    failed = incident.steps if incident is not None else ()
+    succeeded = {str(event.step_key) for event in events if event.is_step_success} - set(failed)
     how = f"run {run.run_id} has succeeded: {_link(watch, run)}"
     return undelivered + desk.succeeded(sessions, succeeded, at, how)
 
@@ -153,13 +193,16 @@ def _root(event: dg.DagsterEvent) -> tuple[str, str]:
 
 
 def _shown(check: dg.AssetCheckEvaluation) -> Iterator[str]:
-    """Write a failed check: name, count, remedy and some rows."""
-    count, remedy = check.metadata.get("bad rows"), check.metadata.get("remedy")
-    yield f"{check.check_name}: {count.value if count else 'some'} bad rows. {remedy.value if remedy else ''}".strip()
+    """Write a failed check: name, what it found and where, the remedy, and some rows."""
+    where, remedy = check.metadata.get("sessions"), check.metadata.get("remedy")
+    yield f"{check.check_name}: {check.description}" + (f" ({where.value})" if where else "")
+    if remedy:
+        yield f"  remedy: {remedy.value}"
     sample = check.metadata.get("sample")
     if isinstance(sample, dg.TableMetadataValue):
         for record in sample.records[:_SAMPLE_ROWS]:
-            yield "- " + " ".join(str(value) for value in record.data.values() if value)
+            values = [record.data.get(column.name) for column in sample.schema.columns]
+            yield "  " + " ".join(str(value) for value in values if value)
 
 
 def _missing(home: Home, universe: Universe, source: PriceSource, sessions: Sequence[date]) -> list[str]:

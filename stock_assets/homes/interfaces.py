@@ -66,6 +66,10 @@ class Objects(ABC):
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens if there is none."""
 
+    def sweep(self, *, before: datetime) -> int:  # noqa: ARG002 (for homes that need it)
+        """Remove what killed writers have left half-written since before a moment; give how many."""
+        return 0
+
     @abstractmethod
     def uri(self, key: str) -> str:
         """Give the address under which the home's SQL engine knows the object."""
@@ -249,6 +253,41 @@ class Snapshot:
     properties: Mapping[str, str]
     is_current: bool
 
+    @property
+    def is_maintenance(self) -> bool:
+        """Whether it only laid out the rows of the version before in other files."""
+        return MAINTENANCE in self.properties
+
+
+MAINTENANCE = "maintenance"
+"""Property of a version that `Warehouse.maintain` has made; its value says what was done, such as `compaction`."""
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What maintenance did to one published table.
+
+    Attributes:
+        files_before: data files of the version that readers saw.
+        files_after: data files of the one they see now; fewer if small files were compacted.
+        versions_expired: versions that can be gone back to no more.
+        files_removed: files that no version needs any more, of data and metadata.
+        bytes_freed: their size.
+        left_alone: why nothing was done; empty where maintenance was free to act.
+    """
+
+    files_before: int = 0
+    files_after: int = 0
+    versions_expired: int = 0
+    files_removed: int = 0
+    bytes_freed: int = 0
+    left_alone: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done at all."""
+        return self.files_after != self.files_before or bool(self.versions_expired or self.files_removed)
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -362,7 +401,28 @@ class Warehouse(ABC):
         """Make an earlier (or later) version of a published table the one that readers see.
 
         Raises:
-            UnknownSnapshot: the table has no such version.
+            UnknownSnapshot: the table has no such version, or has it no more: the message says that old versions
+                have expired, if any have.
+        """
+
+    @abstractmethod
+    def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> Upkeep:
+        """Compact small files, let old versions expire, and remove files that nothing needs.
+
+        The rows stay as they are, to the bit. So does every version committed at or after `keep_since`, and the one
+        that readers see: each can be read, and gone back to. Several files of one partition become one where they
+        can, in a version of its own that `Snapshot.is_maintenance`; a load staged before it is staged again. Files are
+        removed when no version that is left needs them and they are so old, as of `at`, that no publish under way can
+        be about to commit them, and no reader be still at them. Whoever publishes meanwhile loses nothing; killed at
+        any moment, the next time does the rest; a second time right after changes nothing.
+
+        A table whose readers see an earlier version since a rollback is left alone: what would be committed or
+        removed there hides that they do, or the way forward.
+
+        Args:
+            table: a published table.
+            keep_since: versions from then on stay.
+            at: now, aware, UTC; ages of files count from here.
         """
 
     @abstractmethod
@@ -372,6 +432,10 @@ class Warehouse(ABC):
     @abstractmethod
     def drop_staging(self, load_id: str) -> None:
         """Remove the staging tables of a load; nothing happens if there are none."""
+
+    @abstractmethod
+    def staged_loads(self) -> list[str]:
+        """List the ids of the loads that have staging tables, sorted."""
 
 
 class Home(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]  # the base resolves its own type argument

@@ -27,7 +27,8 @@ from stock_assets.universe import Universe
 
 RAW_PRICES = dg.AssetKey(["raw", "daily_prices"])
 RAW_SPLITS = dg.AssetKey(["raw", "splits"])
-GROUP = "ingest"
+VENDOR_GROUP = "vendor"
+GROUP = "raw"
 _FILES_SHOWN = 10
 
 _RAW_COLUMNS = dg.TableSchema(
@@ -57,11 +58,12 @@ class RawConfig(dg.Config):
         return AskingRules(None if self.ask is None else frozenset(self.ask), self.leave_calls)
 
 
-def vendor_asset(source: PriceSource, url: str) -> dg.AssetSpec:
+def vendor_asset(source: PriceSource, url: str, *, owners: list[str]) -> dg.AssetSpec:
     """Make the external asset at the head of the lineage: whoever the prices come from."""
     return dg.AssetSpec(
         ["vendor", source.vendor],
-        group_name=GROUP,
+        group_name=VENDOR_GROUP,
+        owners=owners,
         kinds={"api"} if source.last_session is None else {"file"},
         description=f"{source.label}. Outside of this pipeline: it is asked, never materialized.",
         metadata={"source": source.label, "link": dg.MetadataValue.url(url)},

@@ -73,7 +73,10 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
             passed=not missing,
             severity=dg.AssetCheckSeverity.WARN,
             description=f"no answer yet for {', '.join(missing)}" if missing else None,
-            metadata={"symbols missing": len(missing), "remedy": "materialize raw/splits again when calls are free"},
+            metadata={
+                "symbols missing": len(missing),
+                **({"remedy": "materialize raw/splits again when calls are free"} if missing else {}),
+            },
         )
 
     return [arrivals, every_symbol_has_splits, _files_check()]

@@ -16,7 +16,7 @@ from stock_assets.stage.report import show_load
 from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, STAGED_PRICES, Table
 from stock_assets.universe import Universe
 
-GROUP = "publish"
+GROUP = "published"
 
 _DESCRIPTIONS = {
     DAILY_PRICES: (

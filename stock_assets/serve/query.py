@@ -1,10 +1,11 @@
 """SQL over the published tables and the views made of them.
 
-Belongs here: which names a query may use, and the statements under `sql/serve`. Does not belong here: printing
-(`cli`).
+Belongs here: which names a query may use, and running one. Does not belong here: the contracts of the views
+(`views`), printing (`cli`).
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -12,10 +13,9 @@ from datetime import date
 import pyarrow as pa
 
 from stock_assets.homes.interfaces import Home, SqlSession
-from stock_assets.sql import SqlValue, Statement, statement
-from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES
-
-ADJUSTED_PRICES = "adjusted_prices"
+from stock_assets.serve.views import VIEWS, create_views
+from stock_assets.sql import statement
+from stock_assets.tables import PUBLISHED_TABLES, Column
 
 
 @dataclass(frozen=True)
@@ -51,65 +51,54 @@ class Relation:
     description: str
 
 
-def view(name: str) -> Statement:
-    """Find a statement under `sql/serve`."""
-    return statement(f"serve/{name}.sql")
-
-
 def run_query(home: Home, select: str) -> pa.Table:
     """Run a SELECT over `published.*`, in the Athena dialect.
 
     Raises:
         QueryFailed: the engine refused it.
     """
-    with _serving(home) as sql:
+    # On Athena each view made costs a statement: only those are made that the query could mean.
+    words = set(re.findall(r"[a-z_]+", select.lower()))
+    with _serving(home, VIEWS.keys() & words) as sql:
         return sql.query(select)
 
 
 def relations(home: Home) -> list[Relation]:
     """List the tables and views a query may use."""
-    with _serving(home) as sql:
+    with _serving(home, VIEWS) as sql:
         tables = [
-            Relation(
-                name=table.full_name,
-                kind="table",
-                rows=_count(sql, table.full_name),
-                columns=tuple(
-                    RelationColumn(column.name, column.type.value, column.meaning) for column in table.columns
-                ),
-                description=table.description,
-            )
+            Relation(table.full_name, "table", _count(sql, table.full_name), _shown(table.columns), table.description)
             for table in PUBLISHED_TABLES
         ]
-        adjusted = view(ADJUSTED_PRICES)
-        name = f"published.{adjusted.name}"
-        shape = sql.query(f"SELECT * FROM {name} LIMIT 0")  # noqa: S608 (a file's name)
-        columns = tuple(RelationColumn(field.name, str(field.type), "on today's share basis") for field in shape.schema)
-        return [*tables, Relation(name, "view", _count(sql, name), columns, adjusted.description)]
+        views = [
+            Relation(
+                view.full_name,
+                "view",
+                _count(sql, view.full_name),
+                _shown(view.columns),
+                view.statement.description,
+            )
+            for view in VIEWS.values()
+        ]
+    return [*tables, *views]
 
 
 def summary(home: Home) -> list[SymbolSummary]:
     """Sum up what is published, a row per symbol."""
     with home.warehouse.open() as sql:
-        rows = sql.query(view("summary").bind(_names(sql))).to_pylist()
+        rows = sql.query(statement("serve/summary.sql").bind(create_views(sql, ()))).to_pylist()
     return [SymbolSummary(**row) for row in rows]
 
 
-def ensure_views(home: Home) -> None:
-    """Make the views, where a home keeps them."""
-    with _serving(home):
-        pass
-
-
 @contextmanager
-def _serving(home: Home) -> Iterator[SqlSession]:
+def _serving(home: Home, views: Collection[str]) -> Iterator[SqlSession]:
     with home.warehouse.open() as sql:
-        sql.create_view(ADJUSTED_PRICES, view(ADJUSTED_PRICES).bind(_names(sql)))
+        create_views(sql, views)
         yield sql
 
 
-def _names(sql: SqlSession) -> dict[str, SqlValue]:
-    return {"published_prices": sql.name(DAILY_PRICES), "published_quarantine": sql.name(QUARANTINED_PRICES)}
+def _shown(columns: Iterable[Column]) -> tuple[RelationColumn, ...]:
+    return tuple(RelationColumn(column.name, column.type.value, column.meaning) for column in columns)
 
 
 def _count(sql: SqlSession, name: str) -> int:

@@ -18,7 +18,7 @@ from stock_assets.stage.staging import stage
 from stock_assets.tables import STAGED_PRICES
 from stock_assets.universe import Universe
 
-GROUP = "stage"
+GROUP = "staged"
 
 
 def staged_asset(

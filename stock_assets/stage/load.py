@@ -104,6 +104,16 @@ def report_key(load_id: str) -> str:
     return f"staged/reports/{load_id}.json"
 
 
+def drop_leftovers(home: Home, *, older_than: timedelta, now: datetime) -> int:
+    """Drop old staging tables without a note, and half-written objects: killed runs left them; give how many."""
+    moment = now.astimezone(UTC) - older_than
+    noted = {_load_id(key) for key in home.objects.list(f"{_FOLDER}/")}
+    lost = [load for load in home.warehouse.staged_loads() if load < new_load_id(moment) and load not in noted]
+    for load in lost:
+        home.warehouse.drop_staging(load)
+    return len(lost) + home.objects.sweep(before=moment)
+
+
 def _key(load: Load) -> str:
     return f"{_FOLDER}/{load.start_date}_{load.end_date}/{load.load_id}.json"
 

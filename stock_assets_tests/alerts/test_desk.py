@@ -10,11 +10,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
+from stock_assets.alerts.channels import LogFile, SnsTopic, Webhook
 from stock_assets.alerts.desk import Desk
-from stock_assets.alerts.incident import MOST_LINES, Incident, Message
+from stock_assets.alerts.incident import MOST_LINES, Incident
 from stock_assets.errors import AlertUndelivered
 from stock_assets.homes.interfaces import Home
+from stock_assets_tests.support.ear import Ear
 from stock_assets_tests.support.live import utc
 from stock_assets_tests.support.webhook import WebhookServer, webhook
 
@@ -29,21 +30,6 @@ INCIDENT = Incident(
     facts={"job": "daily_prices", "failed audits": ["one", "two"]},
     link="http://localhost:3000/runs/1",
 )
-
-
-class Ear(Channel):
-    """A channel that keeps what it is told, or refuses."""
-
-    name = "ear"
-
-    def __init__(self) -> None:
-        self.heard: list[Message] = []
-        self.deaf = False
-
-    def send(self, message: Message) -> None:
-        if self.deaf:
-            raise AlertUndelivered("nobody listens")
-        self.heard.append(message)
 
 
 @pytest.fixture

@@ -506,7 +506,9 @@ def test_a_file_is_all_it_takes_to_add_a_blocking_audit(sql_copy: Path, empty: S
     add_audit(sql_copy, AuditKind.LOAD, NOT_IBM.format(relation="${staged_prices}"))
     before = state(empty.home)
 
-    with pytest.raises(AuditRefused, match=r"not_ibm: 1 bad rows, such as IBM 2012-03-13 IBM again \(remedy: sell.\)"):
+    with pytest.raises(
+        AuditRefused, match=r"not_ibm: 1 bad rows, such as IBM 2012-03-13 IBM again, in 2012-03-13 \(remedy: sell.\)"
+    ):
         empty.run(SECOND_WEEK)
 
     assert state(empty.home) == before

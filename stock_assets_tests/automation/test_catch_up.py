@@ -8,7 +8,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.automation.catch_up import SENSOR_NAME, Plan, Window, calls_left, catch_up_sensor, plan
+from stock_assets.alerts.desk import Desk
+from stock_assets.automation.catch_up import (
+    SENSOR_NAME,
+    Plan,
+    Window,
+    calls_left,
+    catch_up_sensor,
+    plan,
+    tell_of_missing,
+)
 from stock_assets.automation.coverage import PAUSES, Coverage, Gap, coverage
 from stock_assets.automation.daily import daily_job
 from stock_assets.automation.requests import BRIDGED_SESSIONS, RUN_PAUSES, TAG
@@ -18,6 +27,7 @@ from stock_assets.sessions import sessions_between
 from stock_assets.stage.inputs import Limits
 from stock_assets.tables import DAILY_PRICES
 from stock_assets_tests.support.bars import deliver
+from stock_assets_tests.support.ear import Ear
 from stock_assets_tests.support.live import live_source, symbols, utc
 from stock_assets_tests.support.path import FIVE, LIMITS
 from stock_assets_tests.support.scenes import BAD_BAR, CALM_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_source
@@ -224,6 +234,7 @@ class Sensor:
         self.scene = scene
         self.instance = dg.DagsterInstance.ephemeral()
         self.at = NOW
+        self.ear = Ear()
 
     def tick(self) -> dg.SensorResult:
         """Evaluate."""
@@ -232,6 +243,7 @@ class Sensor:
             self.scene.universe,
             Window(TWO_WEEKS[0], TWO_WEEKS[-1], 100),
             limits=self.scene.limits,
+            channels=[self.ear],
             now=lambda: self.at,
         )
         resources = {"home": self.scene.home, "source": self.scene.source}
@@ -311,3 +323,73 @@ def test_a_window_holds_the_latest_sessions_an_hour_after_the_schedule(tmp_path:
     assert window.sessions(utc("2024-03-01 22:59"))[-1] == date(2024, 2, 29)
     assert window.sessions(utc("2024-03-01 23:00")) == [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)]
     assert Window(date(2012, 3, 1), date(2012, 3, 5), 9).sessions(utc("2024-03-01 22:59"))[-1] == date(2012, 3, 5)
+
+
+def test_a_line_of_no_session_is_refused_until_it_goes_away(scene: Scene) -> None:
+    saturday = date(2012, 3, 3)
+    scene.source.set_bar("IBM", saturday, CALM_BAR)
+    refuse(scene, FIRST_WEEK)
+    assert look(scene, FIRST_WEEK).refused.keys() == set(FIRST_WEEK)
+    scene.deliver_again()
+    assert ranges(planned(look(scene, FIRST_WEEK))) == []
+
+    scene.source.drop_bar("IBM", saturday)
+    scene.deliver_again()
+    assert look(scene, FIRST_WEEK).refused == {}
+    assert ranges(planned(look(scene, FIRST_WEEK))) == [(FIRST_WEEK[0], FIRST_WEEK[-1], ())]
+
+
+def test_every_refused_session_of_a_long_load_is_known(scene: Scene) -> None:
+    bad = [session for session in sessions_between(date(2012, 3, 1), date(2012, 4, 30)) if session.isoweekday() < 5]
+    whole = sessions_between(date(2012, 3, 1), date(2012, 4, 30))
+    for symbol in FIVE.symbols:
+        bars = dict.fromkeys(whole, CALM_BAR)
+        scene.source.set_bars(symbol, bars | (dict.fromkeys(bad, BAD_BAR) if symbol in {"AAPL", "CSCO"} else {}))
+    refuse(scene, whole)
+    found = look(scene, whole)
+    assert found.refused.keys() == set(bad)
+    assert [(first, last) for first, last, _ in ranges(planned(found))] == [
+        (friday, friday) for friday in whole if friday not in bad
+    ]
+
+
+def test_what_stays_missing_is_told_once_and_so_is_its_end(scene: Scene) -> None:
+    sensor = Sensor(scene)
+    scene.source.drop_bar("IBM", MONDAY)
+    scene.run(TWO_WEEKS)
+    sensor.tick()
+    assert sensor.ear.heard == []
+
+    last = scene.home.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
+    for pause in PAUSES:
+        last += pause
+        scene.home.ledger.record(vain("IBM", last))
+    sensor.at = last + timedelta(days=30)
+    for _ in range(3):
+        sensor.tick()
+    [message] = sensor.ear.heard
+    assert message.title == "stock_assets: bars that stay missing and are asked for no more: 1"
+    assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)" in message.text.splitlines()
+    assert "remedy: " in message.text
+
+    scene.source.set_bar("IBM", MONDAY, CALM_BAR)
+    scene.deliver_again()
+    scene.run([MONDAY])
+    for _ in range(3):
+        sensor.tick()
+    assert [told.title for told in sensor.ear.heard[1:]] == [f"Resolved: {message.title}"]
+
+
+def test_less_missing_than_was_told_is_no_news_and_more_is(scene: Scene) -> None:
+    ear = Ear()
+    desk = Desk(scene.home, [ear])
+    lost = [replace(gap(session, stored=False), due=None, asked=8) for session in FIRST_WEEK]
+    beyond_reach = replace(lost[0], session=SECOND_WEEK[0], asked=0)
+    for missing in (lost[:2], lost[:1], [*lost[:2], beyond_reach]):
+        tell_of_missing(desk, missing, NOW)
+    assert len(ear.heard) == 1
+    tell_of_missing(desk, lost[:3], NOW)
+    assert len(ear.heard) == 2
+    assert len(desk.open_incidents()) == 1
+    tell_of_missing(desk, [beyond_reach], NOW)
+    assert [message.title.partition(":")[0] for message in ear.heard] == ["stock_assets", "stock_assets", "Resolved"]

@@ -21,6 +21,7 @@ from stock_assets.homes.interfaces import Home
 from stock_assets.sessions import sessions_between
 from stock_assets.settings import Settings, SourceName
 from stock_assets.tables import DAILY_PRICES
+from stock_assets_tests.support.ear import Ear
 from stock_assets_tests.support.live import utc
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, calm_source
 
@@ -106,3 +107,21 @@ def test_the_sensor_speaks_when_the_answer_changes_and_the_instance_remembers(pu
             said += [event.passed for event in result.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
     assert said == [True, False]
     assert datetime.now(UTC) > FRESH_UNTIL
+
+
+def test_a_late_table_is_told_once_and_so_is_its_end(published: Home) -> None:
+    ear = Ear()
+    clock = [FRESH_UNTIL]
+    sensor = freshness_sensor(channels=[ear], now=lambda: clock[0])
+    for hours in (-1, 0, 1, 30):
+        clock[0] = FRESH_UNTIL + timedelta(hours=hours)
+        with dg.build_sensor_context(resources={"home": published}) as context:
+            sensor(context)
+    [message] = ear.heard
+    assert message.title == "stock_assets: published.daily_prices is late"
+    assert "session 2012-03-15 should be published and is not" in message.text
+    assert "remedy: see the last runs, and what the sensor catch_up says" in message.text
+    clock[0] = FRESH_UNTIL - timedelta(hours=1)
+    with dg.build_sensor_context(resources={"home": published}) as context:
+        sensor(context)
+    assert [told.title for told in ear.heard[1:]] == [f"Resolved: {message.title}"]

@@ -64,8 +64,8 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
     assert Counter(server.asked()) == Counter(
         {symbol: len(expected) + (3 if symbol == "S03" else 0) for symbol in FIVE.symbols}
     )
-    # With the first scheduled run that finds them seven days old: on the 3rd, the 14th (for the 13th) and the 21st.
-    assert Counter(server.asked("SPLITS")) == Counter(dict.fromkeys(FIVE.symbols, 3))
+    # With the first scheduled run that finds them six days old (seven would be a matter of seconds): every Monday.
+    assert Counter(server.asked("SPLITS")) == Counter(dict.fromkeys(FIVE.symbols, 4))
 
     ideal = local_home(tmp_path / "ideal")
     server.last_session = LAST

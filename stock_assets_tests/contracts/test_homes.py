@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from stock_assets.errors import ConcurrentPublish, ObjectExists, Outcome, QueryFailed, SettingsError, UnknownSnapshot
-from stock_assets.homes.interfaces import Fetch, FetchKind, Home, SqlSession
+from stock_assets.homes.interfaces import MAINTENANCE, Fetch, FetchKind, Home, SqlSession, Upkeep
 from stock_assets.tables import (
     DAILY_PRICES,
     PUBLISHED_TABLES,
@@ -27,9 +27,20 @@ from stock_assets.tables import (
 )
 from stock_assets_tests.support.aws_double import AwsDouble
 from stock_assets_tests.support.aws_homes import double_home
-from stock_assets_tests.support.home_writers import Job, at_once, open_the_warehouse, put_the_same_key, record_twenty
+from stock_assets_tests.support.bars import exact
+from stock_assets_tests.support.home_writers import (
+    WRITERS,
+    Job,
+    at_once,
+    open_the_warehouse,
+    publish_or_maintain,
+    put_the_same_key,
+    record_twenty,
+)
 from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.processes import fork_server
+from stock_assets_tests.support.rows import price_row, stage_rows
+from stock_assets_tests.support.scattered import scatter_locally
 
 FIRST, SECOND, THIRD = date(2012, 3, 1), date(2012, 3, 2), date(2012, 3, 5)
 NEXT_YEAR = date(2013, 1, 2)
@@ -45,17 +56,20 @@ class HomeCase:
         make: makes a home below a folder; called again with the same folder, it gives the same home. Processes of
             the suite call it too, so it must be importable.
         contracts_in: module that reads the contracts of the tables, for tests in which a contract grows.
+        scatter: adds rows to published.daily_prices, each in a file and a version of its own, as another writer may;
+            None for a home whose maintenance is not built.
     """
 
     name: str
     make: Callable[[Path], Home]
     contracts_in: str
+    scatter: Callable[[Path, pa.Table], None] | None = None
 
 
 @pytest.fixture(params=["local", "aws"])
 def case(request: pytest.FixtureRequest) -> HomeCase:
     if request.param == "local":
-        return HomeCase("local", local_home, "stock_assets.homes.local.warehouse")
+        return HomeCase("local", local_home, "stock_assets.homes.local.warehouse", scatter_locally)
     double: AwsDouble = request.getfixturevalue("aws")
     return HomeCase("aws", partial(double_home, double.endpoint), "stock_assets.homes.aws.warehouse")
 
@@ -248,22 +262,6 @@ class TestFetchLedger:
 
         assert len(found) == len(set(found)) == 160
         assert {fetch.symbol for fetch in found} == {f"P{number}" for number in (0, 1, 2, 3, 10, 11, 12, 13)}
-
-
-def price_row(symbol: str, day: date, close: float = 101.0) -> str:
-    """Write one row of `staged.daily_prices` as a SELECT, with NULL wherever the contract allows it."""
-    return (
-        f"SELECT CAST('{symbol}' AS VARCHAR) AS symbol, DATE '{day}' AS trade_date, 100E0 AS open_price, "
-        f"102E0 AS high_price, 99E0 AS low_price, {close!r}E0 AS close_price, CAST(1000 AS BIGINT) AS volume, "
-        "1E0 AS daily_return, 100.5E0 AS avg_price, 4E-4 AS volatility, CAST(NULL AS DOUBLE) AS prev_close, "
-        "CAST(NULL AS DOUBLE) AS price_change_pct, CAST(NULL AS DOUBLE) AS rolling_avg_5d, "
-        "CAST(NULL AS DOUBLE) AS volume_surge_ratio, CAST('doji' AS VARCHAR) AS candle_type, TRUE AS is_market_up, "
-        "1E0 AS split_factor"
-    )
-
-
-def stage_rows(sql: SqlSession, rows: Sequence[str]) -> int:
-    return sql.stage(STAGED_PRICES, " UNION ALL ".join(rows))
 
 
 def publish(home: Home, rows: Sequence[str], first: date, last: date) -> int:
@@ -651,3 +649,179 @@ def publish_as(home: Home, load_id: str, rows: Sequence[str], day: date) -> None
     with home.warehouse.open(load_id) as sql:
         stage_rows(sql, rows)
         sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=day, last=day, properties=PROPERTIES)
+
+
+LONG_AGO = datetime(2012, 1, 1, tzinfo=UTC)
+OLD_ENOUGH = timedelta(days=30)
+"""Age at which no home keeps a file that nothing needs."""
+
+
+def maintain(home: Home, *, keep_since: datetime) -> Upkeep:
+    """Maintain the prices, as if it were so late that every file is old enough to go."""
+    return home.warehouse.maintain(DAILY_PRICES, keep_since=keep_since, at=datetime.now(UTC) + OLD_ENOUGH)
+
+
+def all_rows(home: Home) -> list[dict[str, object]]:
+    """Read the prices, every double as its bits."""
+    with home.warehouse.open() as sql:
+        return exact(sql.query(f"SELECT * FROM {sql.name(DAILY_PRICES).value} ORDER BY symbol, trade_date").to_pylist())
+
+
+class TestMaintenance:
+    """`Warehouse.maintain`."""
+
+    @pytest.fixture(autouse=True)
+    def _maintained(self, case: HomeCase) -> None:
+        if case.scatter is None:
+            pytest.skip(f"the {case.name} home leaves its tables alone: OPTIMIZE and VACUUM are not built")
+
+    @pytest.fixture
+    def scatter(self, case: HomeCase, home: Home, tmp_path: Path) -> Callable[[Sequence[str]], None]:
+        """Add rows, each in a file of its own."""
+
+        def scatter(rows: Sequence[str]) -> None:
+            with home.warehouse.open() as sql:
+                found = sql.query(" UNION ALL ".join(rows))
+            assert case.scatter is not None
+            case.scatter(tmp_path / "home", found.cast(DAILY_PRICES.arrow_schema()))
+
+        return scatter
+
+    @pytest.mark.parametrize("table", PUBLISHED_TABLES, ids=lambda table: table.name)
+    def test_an_empty_table_needs_nothing(self, home: Home, table: Table) -> None:
+        done = home.warehouse.maintain(table, keep_since=datetime.now(UTC), at=datetime.now(UTC) + OLD_ENOUGH)
+
+        assert done == Upkeep()
+        assert home.warehouse.history(table) == []
+
+    def test_where_nothing_is_old_or_small_nothing_is_done(self, home: Home) -> None:
+        for close in (1.5, 2.5):
+            publish(home, [price_row("IBM", FIRST, close), price_row("IBM", NEXT_YEAR, close)], FIRST, NEXT_YEAR)
+        before = home.warehouse.history(DAILY_PRICES)
+
+        done = maintain(home, keep_since=LONG_AGO)
+
+        assert not done.changed
+        assert (done.files_before, done.files_after) == (2, 2)
+        assert home.warehouse.history(DAILY_PRICES) == before
+
+    def test_versions_that_nobody_has_seen_since_expire_and_their_files_go(self, home: Home) -> None:
+        old = [publish(home, [price_row("IBM", FIRST, close)], FIRST, FIRST) for close in (1.5, 2.5)]
+        current = publish(home, [price_row("IBM", FIRST, 3.5)], FIRST, FIRST)
+
+        done = maintain(home, keep_since=datetime.now(UTC))
+
+        assert done.versions_expired == 2
+        assert done.files_removed >= 2
+        assert done.bytes_freed > 0
+        assert [version.snapshot_id for version in home.warehouse.history(DAILY_PRICES)] == [current]
+        assert published(home) == [("IBM", FIRST, 3.5)]
+        with pytest.raises(UnknownSnapshot, match=f"no snapshot {old[1]} .*expired.*it has: {current}"):
+            home.warehouse.rollback(DAILY_PRICES, old[1])
+
+    def test_versions_committed_since_can_be_read_and_gone_back_to(self, home: Home) -> None:
+        publish(home, [price_row("IBM", FIRST, 1.5)], FIRST, FIRST)
+        moment = datetime.now(UTC)
+        kept = {close: publish(home, [price_row("IBM", FIRST, close)], FIRST, FIRST) for close in (2.5, 3.5, 4.5)}
+
+        maintain(home, keep_since=moment)
+
+        for close, snapshot in kept.items():
+            home.warehouse.rollback(DAILY_PRICES, snapshot)
+            assert published(home) == [("IBM", FIRST, close)]
+
+    def test_small_files_become_one_a_partition_and_every_row_stays_to_the_bit(
+        self, home: Home, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        publish(home, [price_row("IBM", FIRST, 0.1 + 0.2)], FIRST, FIRST)
+        scatter([price_row(symbol, day, 1 / 3) for symbol in ("MSFT", "AAPL") for day in (SECOND, THIRD)])
+        scatter([price_row("IBM", NEXT_YEAR)])
+        before = all_rows(home)
+
+        done = maintain(home, keep_since=LONG_AGO)
+
+        assert (done.files_before, done.files_after) == (6, 2)
+        assert all_rows(home) == before
+
+    def test_a_compaction_is_a_version_that_says_so_and_can_be_undone(
+        self, home: Home, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        first = publish(home, [price_row("IBM", FIRST)], FIRST, FIRST)
+        scatter([price_row("IBM", SECOND)])
+        before = home.warehouse.history(DAILY_PRICES)
+
+        maintain(home, keep_since=LONG_AGO)
+
+        newest, *others = home.warehouse.history(DAILY_PRICES)
+        assert (newest.is_maintenance, newest.is_current, newest.rows) == (True, True, 2)
+        assert newest.properties[MAINTENANCE] == "compaction"
+        assert [version.snapshot_id for version in others] == [version.snapshot_id for version in before]
+        assert not any(version.is_maintenance for version in others)
+        home.warehouse.rollback(DAILY_PRICES, first)
+        assert published(home) == [("IBM", FIRST, 101.0)]
+
+    def test_a_second_time_changes_nothing(self, home: Home, scatter: Callable[[Sequence[str]], None]) -> None:
+        publish(home, [price_row("IBM", FIRST)], FIRST, FIRST)
+        scatter([price_row("IBM", SECOND), price_row("IBM", THIRD)])
+        moment = datetime.now(UTC)
+        assert maintain(home, keep_since=moment).changed
+        before = home.warehouse.history(DAILY_PRICES)
+
+        assert not maintain(home, keep_since=moment).changed
+        assert home.warehouse.history(DAILY_PRICES) == before
+
+    def test_a_session_opened_before_reads_what_it_was_opened_on(
+        self, home: Home, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        publish(home, [price_row("IBM", FIRST)], FIRST, FIRST)
+        moment = datetime.now(UTC)
+        scatter([price_row("IBM", SECOND)])
+        with home.warehouse.open() as early:
+            maintain(home, keep_since=moment)
+            publish(home, [price_row("IBM", day, 9.5) for day in (FIRST, SECOND)], FIRST, SECOND)
+            maintain(home, keep_since=moment)
+
+            rows = early.query(f"SELECT close_price FROM {early.name(DAILY_PRICES).value}").to_pylist()
+        assert rows == [{"close_price": 101.0}] * 2
+
+    def test_a_load_from_before_a_compaction_has_to_be_staged_again(
+        self, home: Home, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        publish(home, [price_row("IBM", FIRST)], FIRST, FIRST)
+        scatter([price_row("IBM", SECOND)])
+        with home.warehouse.open("load_1") as slow:
+            stage_rows(slow, [price_row("IBM", THIRD)])
+            maintain(home, keep_since=LONG_AGO)
+
+            with pytest.raises(ConcurrentPublish, match=r"published\.daily_prices"):
+                slow.replace_range(DAILY_PRICES, STAGED_PRICES, first=THIRD, last=THIRD, properties=PROPERTIES)
+
+        assert [day for _, day, _ in published(home)] == [FIRST, SECOND]
+
+    def test_a_table_that_was_rolled_back_is_left_alone(
+        self, home: Home, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        publish(home, [price_row("IBM", FIRST)], FIRST, FIRST)
+        scatter([price_row("IBM", SECOND), price_row("IBM", THIRD)])
+        _, wanted, _ = home.warehouse.history(DAILY_PRICES)
+        home.warehouse.rollback(DAILY_PRICES, wanted.snapshot_id)
+        before = home.warehouse.history(DAILY_PRICES)
+
+        done = maintain(home, keep_since=datetime.now(UTC))
+
+        assert not done.changed
+        assert "rollback" in done.left_alone
+        assert home.warehouse.history(DAILY_PRICES) == before
+        home.warehouse.rollback(DAILY_PRICES, before[0].snapshot_id)
+        assert len(published(home)) == 3
+
+    def test_publishes_at_the_same_moment_lose_nothing(
+        self, case: HomeCase, tmp_path: Path, home: Home, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        scatter([price_row("OLD", day) for day in (FIRST, SECOND, THIRD)])
+
+        in_processes(case, tmp_path / "home", publish_or_maintain)
+
+        expected = [("OLD", day, 101.0) for day in (FIRST, SECOND, THIRD)]
+        expected += [(symbol, day, 101.0) for symbol, days in WRITERS.items() for day in days]
+        assert published(home) == sorted(expected)

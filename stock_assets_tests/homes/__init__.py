@@ -1,1 +1,1 @@
-"""Homes, by what is theirs alone; what all share is under `contracts`."""
+"""What one home does beyond the contract of all."""

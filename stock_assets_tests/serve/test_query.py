@@ -8,14 +8,10 @@ import pytest
 
 from stock_assets.errors import QueryFailed
 from stock_assets.homes.interfaces import Home
-from stock_assets.serve.query import (
-    ADJUSTED_PRICES,
-    SymbolSummary,
-    relations,
-    run_query,
-    summary,
-)
+from stock_assets.serve.query import SymbolSummary, relations, run_query, summary
+from stock_assets.serve.views import VIEWS
 from stock_assets.sessions import sessions_between
+from stock_assets.sql import statement
 from stock_assets.tables import PUBLISHED_TABLES
 from stock_assets.universe import Listing, Universe
 from stock_assets_tests.support.path import LIMITS, local_home
@@ -101,6 +97,14 @@ def test_adjusted_prices_are_on_todays_basis_and_published_ones_as_traded(home: 
     ]
 
 
+def test_latest_adjusted_sums_up_the_view(home: Home) -> None:
+    [row] = run_query(home, statement("serve/latest_adjusted.sql").bind({})).to_pylist()
+
+    assert row.pop("lowest_price") == 24.0
+    assert row.pop("highest_price") == pytest.approx(1000 / 3, rel=1e-15)
+    assert row == {"symbol": "SPLIT", "sessions": len(SESSIONS) - 1, "last_session": LAST, "last_close": 33.0}
+
+
 def test_summary_counts_and_averages_on_the_latest_basis(home: Home) -> None:
     dog, split = summary(home)
 
@@ -120,25 +124,18 @@ def test_summary_counts_and_averages_on_the_latest_basis(home: Home) -> None:
     assert dog == SymbolSummary("DOG", 0, None, None, 1, None, None)
 
 
-def test_relations_are_the_published_tables_and_the_view(home: Home) -> None:
+def test_relations_are_the_published_tables_and_the_views(home: Home) -> None:
     found = {relation.name: relation for relation in relations(home)}
 
-    assert list(found) == [*(table.full_name for table in PUBLISHED_TABLES), f"published.{ADJUSTED_PRICES}"]
-    assert {name: (relation.kind, relation.rows) for name, relation in found.items()} == {
+    assert list(found) == [*(table.full_name for table in PUBLISHED_TABLES), *(v.full_name for v in VIEWS.values())]
+    assert {name: (found[name].kind, found[name].rows) for name in list(found)[:3]} == {
         "published.daily_prices": ("table", len(SESSIONS) - 1),
         "published.quarantined_prices": ("table", 4),
         "published.adjusted_prices": ("view", len(SESSIONS) - 1),
     }
-    for table in PUBLISHED_TABLES:
-        assert [column.name for column in found[table.full_name].columns] == table.column_names
-        assert found[table.full_name].description == table.description
-    view_columns = found["published.adjusted_prices"].columns
-    assert [column.name for column in view_columns] == [
-        "symbol",
-        "trade_date",
-        "open_price",
-        "high_price",
-        "low_price",
-        "close_price",
-        "volume",
-    ]
+    contracts = {one.full_name: one.columns for one in PUBLISHED_TABLES} | {
+        view.full_name: view.columns for view in VIEWS.values()
+    }
+    for name, columns in contracts.items():
+        assert [column.name for column in found[name].columns] == [column.name for column in columns]
+        assert found[name].description

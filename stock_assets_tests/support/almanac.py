@@ -40,7 +40,10 @@ class Almanac:
 
     def __post_init__(self) -> None:
         """Wire the definitions, with an instance that forgets."""
-        self.resources = {"home": self.home, "source": live_source(self.server, calls_per_day=25)}
+        self.resources = {
+            "home": self.home,
+            "source": live_source(self.server, calls_per_day=25, splits_refresh_days=6),
+        }
         self.repository = build_definitions(self.settings, resource_overrides=self.resources).get_repository_def()
         self.instance = dg.DagsterInstance.ephemeral()
         self.run_keys: set[str] = set()

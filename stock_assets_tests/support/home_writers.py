@@ -1,14 +1,15 @@
 """What processes of the contract tests do to a home they share."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from stock_assets.errors import ObjectExists, Outcome
+from stock_assets.errors import ConcurrentPublish, ObjectExists, Outcome
 from stock_assets.homes.interfaces import Fetch, FetchKind, Home
-from stock_assets.tables import DAILY_PRICES
+from stock_assets.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets_tests.support.rows import price_row, stage_rows
 
 PATIENCE_SECONDS = 60
 
@@ -45,3 +46,35 @@ def open_the_warehouse(home: Home, number: int) -> str:
     """Open a session in a home that may be new."""
     with home.warehouse.open() as sql:
         return f"{sql.query(f'SELECT COUNT(*) AS n FROM {DAILY_PRICES.full_name}').to_pylist()[0]['n']} rows"
+
+
+WRITERS = {symbol: [date(2012, 6, 4), date(2012, 6, 5), date(2013, 6, 4)] for symbol in ("ONE", "TWO")}
+"""What the first two processes publish; each day of a year of its own for each of them."""
+
+
+def publish_or_maintain(home: Home, number: int) -> str:
+    """Publish some days, one commit each, or maintain again and again meanwhile, with nothing old kept."""
+    if number < len(WRITERS):
+        symbol = list(WRITERS)[number]
+        for day in WRITERS[symbol]:
+            while not _published_a_row(home, symbol, day):
+                pass
+        return "published"
+    for _ in range(3):
+        now = datetime.now(UTC)
+        home.warehouse.maintain(DAILY_PRICES, keep_since=now, at=now)
+    return "maintained"
+
+
+def _published_a_row(home: Home, symbol: str, day: date) -> bool:
+    """Add one row to what is published; not if somebody else was faster."""
+    with home.warehouse.open(f"load_{symbol}") as sql:
+        name = sql.name(DAILY_PRICES).value
+        names = ", ".join(DAILY_PRICES.column_names)
+        present = f"SELECT {names} FROM {name} WHERE trade_date = DATE '{day}'"
+        stage_rows(sql, [present, price_row(symbol, day)])
+        try:
+            sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=day, last=day, properties={"load_id": symbol})
+        except ConcurrentPublish:
+            return False
+    return True

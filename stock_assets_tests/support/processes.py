@@ -7,7 +7,11 @@ milliseconds and none inherits the threads of the test run.
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 
-_PRELOAD = ["stock_assets_tests.support.home_writers", "stock_assets_tests.support.publishers"]
+_PRELOAD = [
+    "stock_assets_tests.support.home_writers",
+    "stock_assets_tests.support.publishers",
+    "stock_assets_tests.support.scattered",
+]
 
 
 def fork_server() -> ForkServerContext:

@@ -5,6 +5,7 @@ Belongs here: opening sessions, and what concerns a whole table. Does not belong
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 
 from stock_assets.homes.aws.athena import Athena, Engine
@@ -12,7 +13,7 @@ from stock_assets.homes.aws.catalog import Databases, IcebergCatalog
 from stock_assets.homes.aws.glue import Glue
 from stock_assets.homes.aws.objects import S3Objects
 from stock_assets.homes.aws.session import AthenaSession, Parts, staging_folder, staging_stem
-from stock_assets.homes.interfaces import Snapshot, SqlSession, StatementRun, Warehouse
+from stock_assets.homes.interfaces import Snapshot, SqlSession, StatementRun, Upkeep, Warehouse
 from stock_assets.sql import Name, statement
 from stock_assets.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
@@ -52,6 +53,14 @@ class AthenaWarehouse(Warehouse):
         for table in self._parts.glue.tables(self._databases.staged, staging_stem(load_id)):
             self._parts.glue.delete(self._databases.staged, table["Name"])
         self._objects.delete_all(staging_folder(load_id))
+
+    def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> Upkeep:  # noqa: ARG002 (see below)
+        """Leave the table alone: OPTIMIZE and VACUUM are not built; run them in Athena by hand."""
+        return Upkeep(left_alone=f"run OPTIMIZE and VACUUM on {self.location(table)} in Athena; this is not built")
+
+    def staged_loads(self) -> list[str]:
+        """List the folders of the staging tables."""
+        return sorted({key.split("/")[2] for key in self._objects.list("staged/tables/")} - {"none"})
 
     def take_runs(self) -> tuple[list[StatementRun], list[StatementRun]]:
         """Give the statements sent since this was last asked, and all so far."""

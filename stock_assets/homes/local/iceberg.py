@@ -5,7 +5,7 @@ Belongs here: every call of pyiceberg. Does not belong here: SQL.
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import urlparse
@@ -20,10 +20,13 @@ from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, Le
 # The public `Table.overwrite` writes a delete and an append: two snapshots, and a reader or a rollback that lands on
 # the first sees a hole. Only the private writer below lets both happen in one snapshot.
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
+from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.sorting import SortField, SortOrder
+from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.transforms import IdentityTransform, YearTransform
 from pyiceberg.types import (
     BooleanType,
@@ -43,6 +46,8 @@ from stock_assets.homes.interfaces import Snapshot
 from stock_assets.tables import ColumnType, Table
 
 PROPERTY_PREFIX = "stock_assets."
+EXPIRED_BEFORE = f"{PROPERTY_PREFIX}versions-expired-before"
+"""Property of a table: versions that no reader has seen since that moment are gone."""
 _LOOKS = 6
 _NOT_IN_ADDRESSES = frozenset("?#")
 """pyiceberg takes them for the end of the path, and would write into another folder."""
@@ -96,8 +101,13 @@ def _load(root: Path, table: Table) -> IcebergTable:
 
 def data_files(stored: IcebergTable) -> list[str]:
     """List the paths of the Parquet files of the loaded snapshot."""
+    return [path_of(task.file.file_path) for task in stored.scan().plan_files()]
+
+
+def path_of(address: str) -> str:
+    """Give the path of a file that a table names."""
     # Not unquoted: pyiceberg writes and reads the path as it stands, percent signs and all.
-    return [urlparse(task.file.file_path).path for task in stored.scan().plan_files()]
+    return urlparse(address).path
 
 
 def replace_range(
@@ -110,8 +120,7 @@ def replace_range(
     Raises:
         ConcurrentPublish: the table has a newer snapshot than the loaded one.
     """
-    years = And(*_between(date(first.year, 1, 1), date(last.year, 12, 31)))
-    scan = stored.scan(row_filter=years)
+    scan = stored.scan(row_filter=And(*_between(date(first.year, 1, 1), date(last.year, 12, 31))))
     replaced = [task.file for task in scan.plan_files()]
     present = scan.to_arrow().cast(rows.schema)
     inside = pc.and_(
@@ -121,24 +130,56 @@ def replace_range(
     merged = pa.concat_tables([present.filter(pc.invert(inside)), rows])
     merged = merged.sort_by([("symbol", "ascending"), ("trade_date", "ascending")])
     try:
-        with stored.transaction() as transaction:
-            update = transaction.update_snapshot(
-                snapshot_properties={PROPERTY_PREFIX + key: value for key, value in properties.items()}
-            )
-            with update.overwrite() as snapshot:
-                snapshot.delete_by_predicate(years)
-                for file in replaced:
-                    snapshot.delete_data_file(file)
-                for file in _dataframe_to_data_files(transaction.table_metadata, merged, stored.io):
-                    snapshot.append_data_file(file)
+        return replace_files(
+            stored, replaced, _dataframe_to_data_files(stored.metadata, merged, stored.io), properties=properties
+        )
     except CommitFailedException as error:
         raise ConcurrentPublish(
             f"{'.'.join(stored.name())} changed while [{first}, {last}] was being published; stage and publish again"
         ) from error
+
+
+def replace_files(
+    stored: IcebergTable, replaced: Iterable[DataFile], written: Iterable[DataFile], *, properties: Mapping[str, str]
+) -> int:
+    """Put files in the place of others, in one snapshot on top of the loaded one; give its id.
+
+    Raises:
+        CommitFailedException: the table has a newer snapshot than the loaded one.
+    """
+    with stored.transaction() as transaction:
+        update = _ReplaceFiles(
+            Operation.OVERWRITE if stored.current_snapshot() else Operation.APPEND,
+            transaction,
+            stored.io,
+            snapshot_properties={PROPERTY_PREFIX + key: value for key, value in properties.items()},
+        )
+        with update as snapshot:
+            for file in replaced:
+                snapshot.delete_data_file(file)
+            for file in written:
+                snapshot.append_data_file(file)
     current = stored.current_snapshot()
     if current is None:
         raise RuntimeError("a committed Iceberg table has a current snapshot")
     return current.snapshot_id
+
+
+class _ReplaceFiles(_OverwriteFiles):
+    """An overwrite that does not carry on what is gone.
+
+    pyiceberg 0.12 hands the list of files that a snapshot removed on to every later one, and reads it in every scan: a
+    publish would take longer with each that was before.
+    """
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        return [
+            manifest
+            for manifest in manifests
+            if manifest.has_added_files()
+            or manifest.has_existing_files()
+            or manifest.added_snapshot_id == self.snapshot_id
+        ]
 
 
 def history(stored: IcebergTable) -> list[Snapshot]:
@@ -156,16 +197,31 @@ def history(stored: IcebergTable) -> list[Snapshot]:
     ]
 
 
-def rollback(stored: IcebergTable, snapshot_id: int) -> None:
-    """Make a snapshot the current one.
+def rollback(root: Path, table: Table, snapshot_id: int) -> None:
+    """Make a snapshot the current one, whatever is current by now.
 
     Raises:
-        UnknownSnapshot: the table has none with this id.
+        UnknownSnapshot: the table has none with this id, or has it no more.
     """
-    if stored.metadata.snapshot_by_id(snapshot_id) is None:
-        known = ", ".join(str(snapshot.snapshot_id) for snapshot in stored.snapshots()) or "none"
-        raise UnknownSnapshot(f"{'.'.join(stored.name())} has no snapshot {snapshot_id}; it has: {known}")
-    stored.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
+    for _ in range(_LOOKS):
+        stored = load(root, table)
+        _refuse_unknown(stored, snapshot_id)
+        try:
+            stored.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
+        except (CommitFailedException, ValueError):
+            # Somebody has published, or let the snapshot expire, since it was looked for (pyiceberg's ValueError).
+            continue
+        return
+    raise ConcurrentPublish(f"{table.full_name} is being published again and again; go back when that is over")
+
+
+def _refuse_unknown(stored: IcebergTable, snapshot_id: int) -> None:
+    if stored.metadata.snapshot_by_id(snapshot_id) is not None:
+        return
+    known = ", ".join(str(snapshot.snapshot_id) for snapshot in stored.snapshots()) or "none"
+    since = stored.properties.get(EXPIRED_BEFORE)
+    expired = f" (versions that readers have not seen since {since} have expired)" if since else ""
+    raise UnknownSnapshot(f"{'.'.join(stored.name())} has no snapshot {snapshot_id}{expired}; it has: {known}")
 
 
 def _catalog(root: Path) -> Catalog:

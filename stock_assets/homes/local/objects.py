@@ -9,6 +9,8 @@ from pathlib import Path
 from stock_assets.errors import ObjectExists
 from stock_assets.homes.interfaces import ObjectEntry, Objects
 
+_PARTIAL = ".partial-"
+
 
 class FolderObjects(Objects):
     """Immutable files; a reader sees a whole file or none, also after a kill."""
@@ -20,7 +22,7 @@ class FolderObjects(Objects):
         """Write beside the target, then link: a link, unlike a rename, refuses to replace."""
         target = self._path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".partial-") as partial:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PARTIAL) as partial:
             partial.write(body)
             partial.flush()
             os.fsync(partial.fileno())
@@ -42,7 +44,7 @@ class FolderObjects(Objects):
         return sorted(
             path.relative_to(self._root).as_posix()
             for path in folder.rglob("*")
-            if path.is_file() and not path.name.startswith(".partial-")
+            if path.is_file() and not path.name.startswith(_PARTIAL)
         )
 
     def entries(self, prefix: str) -> Sequence[ObjectEntry]:
@@ -57,6 +59,18 @@ class FolderObjects(Objects):
     def delete(self, key: str) -> None:
         """Unlink the file."""
         self._path(key).unlink(missing_ok=True)
+
+    def sweep(self, *, before: datetime) -> int:
+        """Unlink partial files, in the folders of objects only."""
+        found = [
+            path
+            for folder in ("raw", "staged", "alerts")
+            for path in (self._root / folder).rglob(f"{_PARTIAL}*")
+            if path.is_file() and path.stat().st_mtime < before.timestamp()
+        ]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
 
     def uri(self, key: str) -> str:
         """Give the absolute path."""

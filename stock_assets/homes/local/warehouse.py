@@ -7,7 +7,7 @@ Iceberg snapshot, read by field id, so that a column added later is NULL in olde
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,8 +17,8 @@ import sqlglot
 from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.errors import QueryFailed
-from stock_assets.homes.interfaces import Snapshot, SqlSession, Warehouse
-from stock_assets.homes.local import iceberg
+from stock_assets.homes.interfaces import Snapshot, SqlSession, Upkeep, Warehouse
+from stock_assets.homes.local import iceberg, upkeep
 from stock_assets.sql import Name, literal
 from stock_assets.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
@@ -44,7 +44,11 @@ class DuckDbWarehouse(Warehouse):
 
     def rollback(self, table: Table, snapshot_id: int) -> None:
         """Point the main branch at the snapshot."""
-        iceberg.rollback(iceberg.load(self._root, table), snapshot_id)
+        iceberg.rollback(self._root, table, snapshot_id)
+
+    def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> Upkeep:
+        """Compact, let versions expire, and sweep up through pyiceberg."""
+        return upkeep.maintain(self._root, table, keep_since=keep_since, at=at)
 
     def location(self, table: Table) -> str:
         """Give the folder of the table."""
@@ -53,6 +57,10 @@ class DuckDbWarehouse(Warehouse):
     def drop_staging(self, load_id: str) -> None:
         """Remove the folder of the load."""
         shutil.rmtree(self._staging(load_id), ignore_errors=True)
+
+    def staged_loads(self) -> list[str]:
+        """List the folders."""
+        return sorted(folder.name for folder in self._staging("").parent.glob("load_*"))
 
     def _staging(self, load_id: str) -> Path:
         return self._root / "staged" / "tables" / (load_id or "none")

@@ -28,9 +28,10 @@ from stock_assets.errors import (
 from stock_assets.homes.aws import AwsHome
 from stock_assets.homes.aws.athena import Athena, Engine
 from stock_assets.tables import DAILY_PRICES, STAGED_PRICES
-from stock_assets_tests.contracts.test_homes import FIRST, PROPERTIES, SECOND, price_row, publish, published, stage_rows
+from stock_assets_tests.contracts.test_homes import FIRST, PROPERTIES, SECOND, publish, published
 from stock_assets_tests.support.aws_double import WORKGROUP, AwsDouble, CallFault, QueryFault
 from stock_assets_tests.support.aws_homes import double_home
+from stock_assets_tests.support.rows import price_row, stage_rows
 
 COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR: Failed to commit Iceberg update to table: daily_prices"
 OLD, NEW = [("IBM", FIRST, 101.0)], [("IBM", FIRST, 55.0)]
@@ -323,8 +324,7 @@ def test_a_query_that_changes_something_is_refused_before_it_is_sent(aws: AwsDou
 
 
 def test_a_range_of_more_than_100_partitions_is_refused(aws: AwsDouble, home: AwsHome) -> None:
-    with home.warehouse.open("load_1") as sql:
-        with pytest.raises(QueryFailed, match="101 partitions"):
-            sql.replace_range(
-                DAILY_PRICES, STAGED_PRICES, first=date(1990, 1, 1), last=date(2090, 1, 1), properties=PROPERTIES
-            )
+    with home.warehouse.open("load_1") as sql, pytest.raises(QueryFailed, match="101 partitions"):
+        sql.replace_range(
+            DAILY_PRICES, STAGED_PRICES, first=date(1990, 1, 1), last=date(2090, 1, 1), properties=PROPERTIES
+        )

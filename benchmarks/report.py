@@ -1,0 +1,104 @@
+"""What the report costs for 20 symbols and 10 years of made-up bars. Run: `python -m benchmarks.report`.
+
+Drawing is the median of some repetitions after a first one, which makes Vega's script for the process; opening is the
+time until Chromium, without a network, has drawn every chart, where it is installed.
+"""
+
+import json
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from stock_assets.build import build_limits
+from stock_assets.homes.interfaces import Home
+from stock_assets.homes.local import LocalHome
+from stock_assets.ingest.fetch import fetch_prices, fetch_splits
+from stock_assets.ingest.source import DAILY_HEADER, PriceSource
+from stock_assets.publish.publishing import publish
+from stock_assets.serve.report.store import write_report
+from stock_assets.sessions import sessions_between
+from stock_assets.settings import Settings
+from stock_assets.stage.staging import stage
+from stock_assets.universe import Listing, Universe
+from stock_assets_tests.support.browser import browser
+
+REPETITIONS = 5
+FIRST, LAST = date(2003, 3, 3), date(2013, 3, 1)
+UNIVERSE = Universe(tuple(Listing(f"SYM{letter}", f"Company {letter}") for letter in "ABCDEFGHIJKLMNOPQRST"))
+LABEL = "made up for a benchmark"
+
+
+class MadeUp(PriceSource):
+    """A random walk a symbol, the same in every run, with a 2:1 split in the middle."""
+
+    @property
+    def label(self) -> str:
+        """Say that nothing of it is real."""
+        return LABEL
+
+    def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:  # noqa: ARG002 (answers with all)
+        """Give every bar, newest first."""
+        dice = random.Random(symbol)  # noqa: S311 (repeatable prices, no secret)
+        close, lines = 100.0, []
+        for day in sessions_between(FIRST, LAST):
+            open_ = round(close * dice.uniform(0.99, 1.01), 2)
+            close = round(max(5.0, open_ * dice.uniform(0.97, 1.0305)), 2)
+            high = round(max(open_, close) * dice.uniform(1.0, 1.01), 2)
+            low = round(min(open_, close) * dice.uniform(0.99, 1.0), 2)
+            lines.append(f"{day},{open_},{high},{low},{close},{dice.randrange(10**6, 10**8)}")
+        return "".join(f"{line}\r\n" for line in [",".join(DAILY_HEADER), *reversed(lines)]).encode()
+
+    def fetch_splits(self, symbol: str) -> bytes:
+        """Give one split."""
+        split = {"effective_date": "2008-06-02", "split_factor": "2.0000"}
+        return json.dumps({"symbol": symbol, "data": [split]}).encode()
+
+    def refuse_error_body(self, body: bytes, symbol: str) -> None:
+        """Nothing it says is an error."""
+
+
+def made_up_home(root: Path) -> Home:
+    """Publish the made-up bars."""
+    home, source, limits = LocalHome(root=str(root)), MadeUp(), build_limits(Settings())
+    sessions = sessions_between(FIRST, LAST)
+    fetch_splits(home, source, UNIVERSE)
+    fetch_prices(home, source, UNIVERSE, [LAST])
+    stage(home, source, UNIVERSE, sessions, limits=limits)
+    publish(home, source, UNIVERSE, sessions, limits=limits)
+    return home
+
+
+def draw_seconds(home: Home, file: Path) -> float:
+    """Draw once."""
+    started = time.perf_counter()
+    write_report(home, UNIVERSE, LABEL, file)
+    return time.perf_counter() - started
+
+
+def open_seconds(file: Path) -> float:
+    """Open once in a new Chromium, until all is drawn."""
+    with browser(1280, 900) as page:
+        page.open(file)
+        return float(page.run("return performance.getEntriesByName('drawn')[0].startTime")) / 1000
+
+
+def main() -> None:
+    """Print the numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        home, file = made_up_home(Path(folder) / "home"), Path(folder) / "report.html"
+        print(f"first drawing of a process  {draw_seconds(home, file):6.2f} s")
+        drawn = statistics.median(draw_seconds(home, file) for _ in range(REPETITIONS))
+        print(f"each further one            {drawn:6.2f} s")
+        print(f"size                        {file.stat().st_size / 1e6:6.2f} MB")
+        if shutil.which("chromium") and shutil.which("chromedriver"):
+            opened = statistics.median(open_seconds(file) for _ in range(REPETITIONS))
+            print(f"opens in Chromium           {opened:6.2f} s")
+
+
+if __name__ == "__main__":
+    main()

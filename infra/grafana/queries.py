@@ -1,0 +1,42 @@
+"""The panels' statements as Grafana sends them to Athena.
+
+Belongs here: what stands for the chosen dates and symbols, and which data source is asked. Does not belong here: the
+statements (`sql/serve/panels`), what is drawn of them (`layout`).
+
+Tables and views are named without a database: it is the default one of the data source, so that nothing here knows an
+account.
+"""
+
+from grafana_foundation_sdk.builders import athena as athena_builders
+from grafana_foundation_sdk.models import athena
+from grafana_foundation_sdk.models.dashboard import DataSourceRef
+
+from stock_assets.serve.panels import PANELS
+from stock_assets.serve.views import plain_names
+from stock_assets.sql import Fragment
+
+ATHENA = DataSourceRef(type_val="grafana-athena-datasource", uid="stock-assets-athena")
+CLOUDWATCH = DataSourceRef(type_val="cloudwatch", uid="stock-assets-cloudwatch")
+
+CHOSEN_DATES = Fragment("$__dateFilter(trade_date)")
+CHOSEN_SYMBOLS = Fragment("symbol IN (${symbol:singlequote})")
+ALL_SYMBOLS = Fragment("1 = 1")
+
+
+def raw_sql(panel: str, *, by_symbol: bool) -> str:
+    """Write a panel's statement with Grafana's macros."""
+    symbols = CHOSEN_SYMBOLS if by_symbol else ALL_SYMBOLS
+    return PANELS[panel].select(plain_names(), dates=CHOSEN_DATES, symbols=symbols)
+
+
+def target(panel: str, *, by_symbol: bool) -> athena_builders.Dataquery:
+    """Make the query of a panel: a time series if it has a time, else a table. Results are never reused."""
+    series = PANELS[panel].columns[0] == "time"
+    return (
+        athena_builders.Dataquery()
+        .format(athena.FormatOptions.TIME_SERIES if series else athena.FormatOptions.TABLE)
+        .connection_args(athena_builders.ConnectionArgs().result_reuse_enabled(False))
+        .raw_sql(raw_sql(panel, by_symbol=by_symbol))
+        .ref_id("A")
+        .datasource(ATHENA)
+    )

@@ -1,0 +1,24 @@
+-- The latest row of every symbol. A symbol without a bar in the latest session of the table shows its own last one,
+-- and says so in is_latest.
+WITH ranked AS (
+    SELECT
+        t.*,
+        ROW_NUMBER() OVER (PARTITION BY symbol ORDER BY trade_date DESC) AS age,
+        MAX(trade_date) OVER ()                                          AS latest_session
+    FROM ${price_trends} AS t
+)
+SELECT
+    symbol,
+    trade_date,
+    trade_date = latest_session AS is_latest,
+    close_price,
+    price_change_pct,
+    daily_return,
+    avg_price_90d,
+    volatility_pct,
+    volume,
+    volume_surge_ratio,
+    candle_type,
+    is_market_up
+FROM ranked
+WHERE age = 1

@@ -1,0 +1,11 @@
+-- Every session's symbols by their change since the previous close: the largest gain has gain_rank 1, the largest loss
+-- loss_rank 1; equal changes share a rank. A symbol without a previous close is left out.
+SELECT
+    symbol,
+    trade_date,
+    close_price,
+    price_change_pct,
+    RANK() OVER (PARTITION BY trade_date ORDER BY price_change_pct DESC) AS gain_rank,
+    RANK() OVER (PARTITION BY trade_date ORDER BY price_change_pct)      AS loss_rank
+FROM ${published_prices} AS p
+WHERE price_change_pct IS NOT NULL

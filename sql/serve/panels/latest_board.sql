@@ -1,0 +1,16 @@
+-- The latest row of every symbol.
+SELECT
+    symbol,
+    trade_date,
+    close_price,
+    price_change_pct,
+    daily_return,
+    avg_price_90d,
+    volatility_pct,
+    volume,
+    volume_surge_ratio,
+    candle_type,
+    is_latest
+FROM ${latest_board} AS b
+WHERE ${symbols}
+ORDER BY symbol

@@ -1,0 +1,5 @@
+-- Volatility of each session, and of the last 21 together.
+SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volatility_pct, volatility_21d_pct
+FROM ${price_trends} AS t
+WHERE ${dates} AND ${symbols}
+ORDER BY time, symbol

@@ -1,0 +1,11 @@
+-- The first session of each split: new shares per old share, of what is published.
+WITH factors AS (
+    SELECT
+        symbol,
+        trade_date,
+        split_factor / LAG(split_factor) OVER (PARTITION BY symbol ORDER BY trade_date) AS split_ratio
+    FROM ${published_prices} AS p
+)
+SELECT symbol, trade_date, split_ratio
+FROM factors
+WHERE split_ratio <> 1E0

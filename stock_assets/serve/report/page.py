@@ -1,0 +1,250 @@
+"""The page of the report: one HTML file with everything inside, and small pictures of it for the Dagster UI.
+
+Belongs here: putting words, tables, data and scripts together. Does not belong here: rows (`data`), charts (`charts`).
+The page's own HTML, style and script are the files beside this module.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import vl_convert
+
+from stock_assets.serve.panels import PANELS
+from stock_assets.serve.report.charts import charts, with_rows
+from stock_assets.serve.report.data import SERIES, ReportData, Row
+
+_MARKET = ("market_breadth", "movers", "coverage")
+_PREVIEWS = ("average_price", "daily_return", "volatility")
+NO_BAR = "\N{MULTIPLICATION SIGN}"
+_QUARTER = 63
+_SPARK_WIDTH = 96
+_TEXTS = {"symbol", "trade_date", "candle_type", "audit", "detail", "load_id"}
+_HEADINGS = {
+    "trade_date": "Session",
+    "symbol": "Symbol",
+    "close_price": "Close, USD",
+    "price_change_pct": "Change, %",
+    "daily_return": "Daily return, USD",
+    "avg_price_90d": "90-day average, USD",
+    "volatility_pct": "Volatility, %",
+    "volume": "Volume, shares",
+    "usual_volume": "Usual volume",
+    "volume_surge_ratio": "Times the usual",
+    "candle_type": "Candle",
+    "load_id": "Load",
+}
+
+
+def draw(data: ReportData, drawn_at: datetime) -> str:
+    """Write the whole page."""
+    return _fill(
+        _file("page.html"),
+        {
+            "title": escape(f"stock_assets: {data.label}"),
+            "label": escape(data.label),
+            "standing": _standing(data, drawn_at),
+            "style": _file("page.css"),
+            "options": "".join(
+                f'<option value="{escape(symbol)}">{escape(symbol)}{escape(f" · {name}" if name else "")}</option>'
+                for symbol, name in sorted(data.names.items())
+            ),
+            "board": _board(data),
+            "figures": "".join(_figure(name) for name in SERIES),
+            "market": "".join(_figure(name) for name in _MARKET),
+            "surges": _table("volume_surges", data),
+            "incomplete": _table("incomplete_sessions", data),
+            "quarantine": _table("quarantined_bars", data),
+            # Nothing in a script may look like its end.
+            "data": json.dumps(_for_script(data), separators=(",", ":")).replace("</", "<\\/"),
+            "script": _file("page.js"),
+            "library": _library() if data.latest else "",
+            "empty": "" if data.latest else "empty",
+        },
+    )
+
+
+def previews(data: ReportData) -> dict[str, str]:
+    """Draw small pictures, by title, as Markdown with the picture inside."""
+    if data.latest is None:
+        return {}
+    specs, symbol = charts(), min(data.daily["symbols"])
+    rows = _rows_of(data, symbol)[-_QUARTER:]
+    pictures = {
+        f"{symbol}: {PANELS[name].title}": _picture(with_rows(specs[name], rows), PANELS[name].title)
+        for name in _PREVIEWS
+    }
+    movers = [{**row, "trade_date": str(row["trade_date"])} for row in data.tables["movers"]]
+    return {**pictures, "Movers": _picture(with_rows(specs["movers"], movers), "Movers")} if movers else pictures
+
+
+def _picture(spec: dict[str, Any], alternative: str) -> str:
+    png = vl_convert.vegalite_to_png({**spec, "background": "white"}, scale=1)
+    return f"![{alternative}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def _rows_of(data: ReportData, symbol: str) -> list[dict[str, Any]]:
+    """Give a symbol's rows by session, as the page's script makes them."""
+    own = data.daily["symbols"][symbol]
+    length = len(next(iter(own["columns"].values())))
+    days = data.daily["days"][own["first"] : own["first"] + length]
+    splits = _splits(data, symbol)
+    rows = []
+    for number, day in enumerate(days):
+        values = {name: column[number] for name, column in own["columns"].items()}
+        missing = values["close_price"] is None
+        marks = {"missing": missing, "gap": NO_BAR if missing else "", "split": splits.get(day, "")}
+        rows.append({"day": day, "time": _milliseconds(day), **marks, **values})
+    return rows
+
+
+def _milliseconds(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def _splits(data: ReportData, symbol: str) -> dict[str, str]:
+    """Give the label of each split of a symbol, by day."""
+    return {
+        f"{row['time']:%Y-%m-%d}": f"{row['split_ratio']:g}:1 split"
+        for row in data.tables["splits"]
+        if row["symbol"] == symbol
+    }
+
+
+def _for_script(data: ReportData) -> dict[str, Any]:
+    """Give the script what it draws, and nothing else."""
+    if data.latest is None:
+        return {}
+    shared = {
+        "market_breadth": [[f"{row['time']:%Y-%m-%d}", row["up_share_pct"]] for row in data.tables["market_breadth"]],
+        "coverage": [[f"{row['time']:%Y-%m-%d}", row["coverage_pct"]] for row in data.tables["coverage"]],
+        "movers": [[row["symbol"], round(row["price_change_pct"], 4)] for row in data.tables["movers"]],
+    }
+    return {
+        "daily": data.daily,
+        "weekly": data.weekly,
+        "splits": {symbol: _splits(data, symbol) for symbol in data.symbols},
+        "shared": shared,
+        "charts": charts(),
+        "panels": {
+            name: {"title": PANELS[name].title, "unit": PANELS[name].unit, "columns": list(PANELS[name].columns)}
+            for name in (*SERIES, *_MARKET)
+        },
+    }
+
+
+def _standing(data: ReportData, drawn_at: datetime) -> str:
+    drawn = f"Drawn {drawn_at:%Y-%m-%d %H:%M} UTC."
+    if data.first is None:
+        return f"Nothing is published yet. {drawn}"
+    return f"Latest session {data.latest}, {len(data.names)} symbols, history from {data.first}. {drawn}"
+
+
+def _figure(name: str) -> str:
+    panel = PANELS[name]
+    return (
+        f'<figure id="{name}"><h3 id="{name}-title">{escape(panel.title)} <span class="of"></span></h3>'
+        f'<div class="chart" role="img" aria-labelledby="{name}-title"></div>'
+        f"<figcaption>{escape(panel.description)}</figcaption>"
+        f'<details><summary>{escape(panel.title)} as a table</summary><div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{escape(panel.title)}, table"></div></details></figure>'
+    )
+
+
+def _board(data: ReportData) -> str:
+    if data.latest is None:
+        return ""
+    panel = PANELS["latest_board"]
+    # What matters first where the table is wider than the screen.
+    first = ("symbol", "close_price", "price_change_pct")
+    columns = [
+        *first,
+        *(name for name in panel.columns if name not in (*first, "is_latest", "trade_date")),
+        "trade_date",
+    ]
+    head = f'{_heading(columns[0])}<th scope="col">3 months</th>{"".join(map(_heading, columns[1:]))}'
+    body = "".join(
+        f'<tr{"" if row["is_latest"] else " class=old"}><th scope="row"><button type="button" '
+        f'data-symbol="{escape(row["symbol"])}">{escape(row["symbol"])}</button></th>'
+        f"<td>{_spark(data, row['symbol'])}</td>" + "".join(_cell(name, row[name]) for name in columns[1:]) + "</tr>"
+        for row in data.tables["latest_board"]
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(panel.title)}"><table><caption>'
+        f"{escape(panel.description)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _table(name: str, data: ReportData) -> str:
+    rows: Sequence[Row] = data.tables.get(name, [])
+    panel = PANELS[name]
+    if not rows:
+        return f"<p>{escape(panel.title)}: none.</p>"
+    head = "".join(map(_heading, panel.columns))
+    body = "".join(f"<tr>{''.join(_cell(column, row[column]) for column in panel.columns)}</tr>" for row in rows)
+    return (
+        f"<details><summary>{escape(panel.title)} ({len(rows)})</summary>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(panel.title)}"><table><caption>'
+        f"{escape(panel.description)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>"
+    )
+
+
+def _heading(column: str) -> str:
+    kind = "" if column in _TEXTS else ' class="number"'
+    return f'<th scope="col"{kind}>{escape(_HEADINGS.get(column, column.replace("_", " ").capitalize()))}</th>'
+
+
+def _cell(column: str, value: object) -> str:
+    if value is None:
+        return '<td class="number">&ndash;</td>'
+    if column in ("price_change_pct", "daily_return") and isinstance(value, float):
+        arrow, kind = ("▲", "up") if value > 0 else ("▼", "down") if value < 0 else ("", "")
+        return f'<td class="number {kind}">{arrow} {value:+,.2f}</td>'
+    if isinstance(value, int | float):
+        digits = 0 if column.endswith("volume") or isinstance(value, int) else 2
+        return f'<td class="number">{value:,.{digits}f}</td>'
+    return f"<td>{escape(value.isoformat() if isinstance(value, date) else str(value).replace('_', ' '))}</td>"
+
+
+def _spark(data: ReportData, symbol: str) -> str:
+    """Draw the closes of the last months as a tiny line; a session without one breaks it."""
+    closes = data.daily["symbols"].get(symbol, {"columns": {"close_price": []}})["columns"]["close_price"]
+    recent = closes[-_QUARTER:]
+    had = [close for close in recent if close is not None]
+    if not had:
+        return ""
+    low, span = min(had), (max(had) - min(had)) or 1.0
+    path, pen = "", "M"
+    for number, close in enumerate(recent):
+        if close is None:
+            pen = "M"
+            continue
+        path += f"{pen}{number * _SPARK_WIDTH / _QUARTER:.0f} {20 - 18 * (close - low) / span:.1f}"
+        pen = "L"
+    return f'<svg class="spark" viewBox="0 0 96 22" aria-hidden="true"><path d="{path}"/></svg>'
+
+
+def _library() -> str:
+    """Give Vega, Vega-Lite and Vega-Embed as one script; a process makes it once, in a second."""
+    # Without a snippet it names them for other scripts; the stub asks for one all the same.
+    library: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    return library
+
+
+def _file(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    """Replace each `{{name}}` once; what is put in is not looked at again."""
+    pieces = template.split("{{")
+    filled = [pieces[0]]
+    for piece in pieces[1:]:
+        name, _, rest = piece.partition("}}")
+        filled += [values[name], rest]
+    return "".join(filled)

@@ -1,0 +1,1 @@
+"""Tests with Dagster's daemon, web server and browser as real processes."""

@@ -1,0 +1,297 @@
+"""Dashboards and provisioning files: as generated, by the house's rules, and every query right on a real engine.
+
+No Grafana renders them here: what a server would do with a macro or a variable, `expanded` does.
+"""
+
+import json
+import re
+from datetime import date, datetime
+from math import log, sqrt
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pandas as pd
+import pytest
+import sqlglot
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard as Model
+from sqlglot import exp
+
+from infra.grafana.generate import FOLDER, generated
+from infra.grafana.panels import BLUE, ORANGE, SKY, VERMILION
+from infra.grafana.queries import ATHENA, CLOUDWATCH
+from stock_assets.homes.interfaces import Home
+from stock_assets.serve.dashboards import DASHBOARDS, dashboard_specs
+from stock_assets.serve.panels import PANELS
+from stock_assets.serve.query import run_query
+from stock_assets.settings import Settings
+from stock_assets_tests.infra.schemas import ALERT_RULES, DASHBOARD_PROVIDERS, DATA_SOURCES
+from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
+
+FILES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (FOLDER / "dashboards").glob("*.json")}
+SHOWN = [(uid, panel) for uid, model in sorted(FILES.items()) for panel in model["panels"] if panel["type"] != "row"]
+QUERIES = {
+    f"{uid}: {panel['title']}": (panel["title"], panel["targets"][0]["rawSQL"])
+    for uid, panel in SHOWN
+    if panel["datasource"]["uid"] == ATHENA.uid
+}
+BY_TITLE = {panel.title: panel for panel in PANELS.values()}
+UNITS = {"currencyUSD", "percent", "short", "bytes", "suffix: x usual"}
+ACCOUNT = re.compile(r"\b\d{12}\b|arn:aws|s3://|AKIA|us-east|eu-west|amazonaws")
+DECEMBER = (date(2012, 12, 1), date(2012, 12, 31))
+
+
+def panels_named() -> dict[str, Any]:
+    return {f"{uid}: {panel['title']}": panel for uid, panel in SHOWN}
+
+
+def expanded(sql: str, dates: tuple[date, date] = DECEMBER, symbols: tuple[str, ...] = ("AAPL", "IBM")) -> str:
+    """Do what Grafana and its Athena data source do: macros, variables, and the default database."""
+    first, last = dates
+    text = re.sub(r"\$__dateFilter\((\w+)\)", rf"\1 BETWEEN date '{first}' AND date '{last}'", sql)
+    text = text.replace("${symbol:singlequote}", ", ".join(f"'{symbol}'" for symbol in symbols))
+    assert "$" not in text
+    tree = sqlglot.parse_one(text, read="athena")
+    for table in tree.find_all(exp.Table):
+        assert not table.db, "the database is the data source's"
+        table.set("db", exp.to_identifier("published"))
+    return tree.sql("athena")
+
+
+@pytest.mark.parametrize("file", generated(), ids=lambda path: path.name)
+def test_committed_files_are_what_the_generator_makes(file: Path) -> None:
+    assert file.read_text(encoding="utf-8") == generated()[file], "run `make dashboards`"
+
+
+@pytest.mark.parametrize("uid", FILES)
+def test_a_dashboard_survives_the_sdk(uid: str) -> None:
+    register_default_plugins()
+    model = Model.from_json(FILES[uid])
+    assert json.loads(json.dumps(model, cls=JSONEncoder)) == FILES[uid]
+
+
+@pytest.mark.parametrize("name", panels_named())
+def test_a_panel_keeps_the_rules_of_the_house(name: str) -> None:
+    panel = panels_named()[name]
+    assert panel["title"]
+    assert panel["description"].endswith(".")
+    assert len(panel["description"]) > 40
+    defaults = panel["fieldConfig"]["defaults"]
+    assert defaults["unit"] in UNITS
+    assert defaults["links"], "a data link leads on"
+    for source in (panel["datasource"], panel["targets"][0]["datasource"]):
+        assert source["uid"] in {ATHENA.uid, CLOUDWATCH.uid}
+    colours = set(re.findall(r"#[0-9A-Fa-f]{6}", json.dumps(panel)))
+    assert colours <= {BLUE, ORANGE, VERMILION, SKY}
+    palettes = re.findall(r'"mode": "(palette[^"]*|continuous[^"]*)"', json.dumps(panel))
+    assert palettes == [], "only the colours above"
+
+
+@pytest.mark.parametrize("uid", FILES)
+def test_a_dashboard_keeps_the_rules_of_the_house(uid: str) -> None:
+    model = FILES[uid]
+    assert (model["uid"], model["timezone"], model["editable"]) == (uid, "utc", False)
+    assert model["title"]
+    assert model["description"]
+    assert model.get("refresh", "") == "", "each refresh asks Athena again"
+    assert not ACCOUNT.search(json.dumps(model))
+    ids = [panel["id"] for panel in model["panels"]]
+    assert ids == list(range(1, len(ids) + 1))
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in model["panels"] if panel["type"] != "row")
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells)), "panels lie upon each other"
+    assert max(x for x, _ in cells) < 24
+    uids = {dashboard.uid for dashboard in DASHBOARDS}
+    assert set(re.findall(r'"/d/([a-z-]+)', json.dumps(model))) <= uids
+    used = set(re.findall(r"\$\{(\w+)[:}]", json.dumps(model))) - {"__url_time_range", "__data", "__field"}
+    assert used == {variable["name"] for variable in model["templating"]["list"]}
+
+
+def test_the_dashboards_are_those_that_dagster_knows() -> None:
+    assert set(FILES) == {dashboard.uid for dashboard in DASHBOARDS}
+    for dashboard in DASHBOARDS:
+        titles = {panel["title"] for panel in FILES[dashboard.uid]["panels"] if panel["type"] != "row"}
+        assert titles - {"Bytes scanned"} == {PANELS[name].title for name in dashboard.panels}
+
+
+def test_dashboards_are_assets_with_lineage_and_links() -> None:
+    without = {spec.key.to_user_string(): spec for spec in dashboard_specs(None, owners=["team:a"])}
+    assert sorted(dep.asset_key.to_user_string() for dep in without["grafana/operations_dashboard"].deps) == [
+        "published/coverage",
+        "published/freshness",
+        "published/quarantine_by_audit",
+        "published/quarantined_prices",
+    ]
+    assert "published/price_trends" in {
+        dep.asset_key.to_user_string() for dep in without["grafana/prices_dashboard"].deps
+    }
+    assert "dashboard" not in without["grafana/prices_dashboard"].metadata
+    settings = Settings.model_validate({"grafana_url": "https://grafana.example.org/"})
+    [prices, _] = dashboard_specs(settings.grafana_url, owners=["team:a"])
+    assert prices.metadata["dashboard"].value == "https://grafana.example.org/d/stock-assets-prices"
+    for spec in without.values():
+        assert (FOLDER.parent.parent / spec.metadata["json"]).is_file()
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_returns_the_declared_columns(recorded_home: Home, name: str) -> None:
+    title, sql = QUERIES[name]
+    panel = BY_TITLE[title]
+    rows = run_query(recorded_home, expanded(sql))
+    assert rows.column_names == list(panel.columns)
+    assert rows.num_rows or panel.name in {"audit_failures", "quarantined_bars", "incomplete_sessions"}
+    if "$__dateFilter" in sql:
+        assert "trade_date" in sql
+        [column] = {"time", "trade_date"} & set(rows.column_names)
+        moments = rows.column(column).to_pylist()
+        days = [moment.date() if isinstance(moment, datetime) else moment for moment in moments]
+        assert all(DECEMBER[0] <= day <= DECEMBER[1] for day in days)
+    if "${symbol" in sql:
+        assert set(rows.column("symbol").to_pylist()) == {"AAPL", "IBM"}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_query_computes_a_window_of_its_own(name: str) -> None:
+    """A date condition would cut its left edge; windows belong into the views."""
+    tree = sqlglot.parse_one(expanded(QUERIES[name][1]), read="athena")
+    assert list(tree.find_all(exp.Window)) == []
+
+
+def one_day(home: Home, title: str, day: date, symbol: str = "AAPL") -> list[tuple[object, ...]]:
+    [sql] = [sql for found, sql in QUERIES.values() if found == title]
+    rows = run_query(home, expanded(sql, (day, day), (symbol,))).to_pylist()
+    return [tuple(row.values())[1:] for row in rows]
+
+
+def test_values_of_known_days(recorded_home: Home, recorded_bars: pd.DataFrame) -> None:
+    day, before_split = date(2013, 3, 1), date(2005, 2, 25)
+    assert one_day(recorded_home, "Close and 5-day average", day)[0][:2] == ("AAPL", 430.47)
+    # The mean of the last five closes, from the vendor's answer.
+    closes = recorded_bars.loc["AAPL"]["close"].iloc[-5:]
+    assert one_day(recorded_home, "Close and 5-day average", day)[0][2] == pytest.approx(closes.mean(), rel=1e-12)
+    assert one_day(recorded_home, "Average price, 90 days", day)[0][1] == pytest.approx(495.99, abs=0.005)
+    assert one_day(recorded_home, "Daily return", day)[0][1] == pytest.approx(430.47 - 438.0)
+    assert one_day(recorded_home, "Candlesticks", day)[0] == ("AAPL", 438.0, 438.1799, 429.98, 430.47)
+    # 88.99 as traded, on the eve of a 2:1 split; the window of one day has its whole average all the same.
+    [(_, close, five)] = one_day(recorded_home, "Close and 5-day average", before_split)
+    assert close == pytest.approx(88.99 / 2)
+    assert five is not None
+    assert one_day(recorded_home, "Volume and surges", day)[0][1] == 19730300.0
+    assert one_day(recorded_home, "Market breadth", day) == [(80.0, 4, 5)]
+    assert one_day(recorded_home, "Coverage by session", day) == [(100.0, 5, 5)]
+    volatility = garman_klass(438.0, 438.1799, 429.98, 430.47)
+    assert one_day(recorded_home, "Volatility", day)[0][1] == pytest.approx(volatility, rel=1e-9)
+
+
+def garman_klass(open_: float, high: float, low: float, close: float) -> float:
+    """Percent a day, from the definition."""
+    return 100 * sqrt(0.5 * log(high / low) ** 2 - (2 * log(2) - 1) * log(close / open_) ** 2)
+
+
+def test_a_shorter_time_changes_no_value(recorded_home: Home) -> None:
+    """What a filtered window would get wrong."""
+    for title in ("Average price, 90 days", "Close and 5-day average", "Volatility"):
+        [sql] = [sql for found, sql in QUERIES.values() if found == title]
+        wide = run_query(recorded_home, expanded(sql, (date(2012, 1, 1), DECEMBER[1]))).to_pylist()
+        narrow = run_query(recorded_home, expanded(sql)).to_pylist()
+        assert narrow
+        assert narrow == [row for row in wide if row["time"].date() >= DECEMBER[0]]
+        assert all(value is not None for row in narrow for value in row.values())
+
+
+def test_the_symbols_to_choose_from(recorded_home: Home) -> None:
+    [variable] = FILES["stock-assets-prices"]["templating"]["list"]
+    rows = run_query(recorded_home, expanded(variable["query"]["rawSQL"])).to_pylist()
+    assert [row["symbol"] for row in rows] == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+
+
+PROVISIONED = {
+    "datasources/athena.yaml": DATA_SOURCES,
+    "dashboards/stock_assets.yaml": DASHBOARD_PROVIDERS,
+    "alerting/rules.yaml": ALERT_RULES,
+}
+
+
+def provisioned(name: str) -> Any:  # noqa: ANN401 (what YAML holds)
+    return yaml.safe_load((FOLDER / "provisioning" / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", PROVISIONED)
+def test_a_provisioning_file_fits_its_schema(name: str) -> None:
+    jsonschema.validate(provisioned(name), PROVISIONED[name], cls=jsonschema.Draft202012Validator)
+    text = (FOLDER / "provisioning" / name).read_text(encoding="utf-8")
+    assert not ACCOUNT.search(text)
+    assert not re.search("secret|password|accessKey", text, re.IGNORECASE)
+
+
+def test_every_provisioning_file_is_checked() -> None:
+    found = {str(path.relative_to(FOLDER / "provisioning")) for path in (FOLDER / "provisioning").rglob("*.yaml")}
+    assert found == set(PROVISIONED)
+
+
+def test_the_schemas_refuse_a_key() -> None:
+    sources = provisioned("datasources/athena.yaml")
+    sources["datasources"][0]["secureJsonData"] = {"accessKey": "x"}
+    with pytest.raises(jsonschema.ValidationError, match="secureJsonData"):
+        jsonschema.validate(sources, DATA_SOURCES)
+    sources = provisioned("datasources/athena.yaml")
+    sources["datasources"][0]["jsonData"]["authType"] = "keys"
+    with pytest.raises(jsonschema.ValidationError, match="default"):
+        jsonschema.validate(sources, DATA_SOURCES)
+
+
+def test_data_sources_are_those_that_panels_and_rules_name() -> None:
+    found = {(one["uid"], one["type"]) for one in provisioned("datasources/athena.yaml")["datasources"]}
+    assert found == {(str(one.uid), str(one.type_val)) for one in (ATHENA, CLOUDWATCH)}
+
+
+def fires(home: Home, title: str) -> bool:
+    """Judge an alert rule as Grafana would: the one number of its query against its threshold."""
+    [group] = provisioned("alerting/rules.yaml")["groups"]
+    [rule] = [rule for rule in group["rules"] if rule["title"] == title]
+    query, threshold = (step["model"] for step in rule["data"])
+    assert (rule["condition"], threshold["expression"]) == (threshold["refId"], query["refId"])
+    assert "$" not in query["rawSQL"], "Grafana reads it as a variable"
+    [row] = run_query(home, expanded(query["rawSQL"])).to_pylist()
+    [value] = row.values()
+    [condition] = threshold["conditions"]
+    [level] = condition["evaluator"]["params"]
+    return bool(value > level if condition["evaluator"]["type"] == "gt" else value < level)
+
+
+def test_alert_rules_judge(recorded_home: Home) -> None:
+    # The recording ended years ago, and is complete.
+    assert fires(recorded_home, "Prices are late")
+    assert not fires(recorded_home, "Symbols are missing")
+
+
+def test_a_symbol_missing_from_the_latest_session_is_an_alert(home: Home) -> None:
+    source = wavy_source()
+    source.drop_bar("IBM", TWO_WEEKS[-1])
+    Scene(home, source).run(TWO_WEEKS)
+    assert fires(home, "Symbols are missing")
+
+
+def test_compose_mounts_what_is_there_and_holds_no_secret() -> None:
+    grafana = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))["services"]["grafana"]
+    assert re.fullmatch(r"grafana/grafana:11\.6\.\d+", grafana["image"])
+    assert all(port.startswith("127.0.0.1:") for port in grafana["ports"])
+    folders = {line.split(":")[1]: line.split(":")[0] for line in grafana["volumes"]}
+    assert (FOLDER / folders["/etc/grafana/provisioning"]).is_dir()
+    [provider] = provisioned("dashboards/stock_assets.yaml")["providers"]
+    assert (FOLDER / folders[provider["options"]["path"]]).is_dir()
+    assert grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD"].startswith("${")
+    needed = set(re.findall(r"\$([A-Z_]+)", (FOLDER / "provisioning/datasources/athena.yaml").read_text()))
+    assert needed <= set(grafana["environment"])
+
+
+def test_every_panel_is_on_a_dashboard_or_only_in_the_report() -> None:
+    shown = {name for dashboard in DASHBOARDS for name in dashboard.panels}
+    assert set(PANELS) - shown == {"symbols", "splits"}

@@ -1,0 +1,1 @@
+"""Tests of the report: its data, its page, and the page in a real browser."""

@@ -1,0 +1,94 @@
+"""Chromium without a window and without a network, as tests drive it; tests that need it are skipped without it."""
+
+import base64
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
+
+PATIENCE_SECONDS = 30
+
+
+class Browser:
+    """One page at one size."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self._driver = driver
+
+    def open(self, page: Path) -> None:
+        """Load a file and wait until its script says that all is drawn."""
+        self.load(page)
+        self.wait_for("document.body.dataset.ready === 'yes'")
+
+    def load(self, page: Path) -> None:
+        """Load a file and wait for nothing."""
+        self._driver.get(page.absolute().as_uri())
+
+    def wait_for(self, condition: str) -> None:
+        """Wait until a condition in JavaScript holds."""
+        WebDriverWait(self._driver, PATIENCE_SECONDS).until(lambda driver: driver.execute_script(f"return {condition}"))
+
+    def run(self, script: str) -> Any:  # noqa: ANN401 (whatever the script gives)
+        """Run JavaScript in the page."""
+        return self._driver.execute_script(script)
+
+    def press(self, keys: str) -> None:
+        """Press keys where the focus is."""
+        self._driver.switch_to.active_element.send_keys(keys)
+
+    def console(self) -> list[str]:
+        """Everything the page has complained about since the last call."""
+        return [str(entry["message"]) for entry in self._driver.get_log("browser")]  # type: ignore[no-untyped-call]
+
+    def screenshot(self) -> bytes:
+        """Give the whole page as a PNG."""
+        found = self._driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "format": "png"})
+        return base64.b64decode(found["data"])
+
+    def pdf(self) -> bytes:
+        """Print the page."""
+        return base64.b64decode(self._driver.execute_cdp_cmd("Page.printToPDF", {})["data"])
+
+
+@contextmanager
+def browser(width: int, height: int, *, dark: bool = False, script: bool = True) -> Iterator[Browser]:
+    """Start Chromium at a size; skip the test if it is not installed."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        _set_up(started, width, height, dark=dark, script=script)
+        yield Browser(started)
+    finally:
+        started.quit()
+
+
+def _set_up(driver: webdriver.Chrome, width: int, height: int, *, dark: bool, script: bool) -> None:
+    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
+
+
+def colours(png: bytes) -> int:
+    """Count the different colours of a picture."""
+    picture = Image.open(BytesIO(png)).convert("RGB")
+    return len(picture.getcolors(picture.width * picture.height) or [])

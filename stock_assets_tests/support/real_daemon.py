@@ -1,0 +1,196 @@
+"""Dagster's daemon and web server as processes of their own, on an instance of the local home.
+
+Belongs here: starting, killing and waiting. Does not belong here: what a test expects of them.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import dagster as dg
+
+from stock_assets.homes.interfaces import Home
+from stock_assets.runs import local_instance
+from stock_assets.settings import Settings, SourceName
+from stock_assets.universe import Universe
+from stock_assets_tests.support.gated_definitions import FOLDER_VARIABLE
+from stock_assets_tests.support.live import KEY
+from stock_assets_tests.support.path import local_home
+from stock_assets_tests.support.vendor_server import VendorServer
+
+PROJECT = Path(__file__).parent.parent.parent
+DAEMON = "dagster._daemon"
+PATIENCE_SECONDS = 180
+_LOOK_SECONDS = 0.1
+
+T = TypeVar("T")
+
+
+def wait_for(look: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS) -> T:
+    """Look until there is something."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = look()
+        if found:
+            return found
+        time.sleep(_LOOK_SECONDS)
+    raise TimeoutError(f"no {what} in {seconds:.0f} s")
+
+
+@dataclass
+class Station:
+    """A folder with everything of one pipeline, and the processes that work on it.
+
+    Attributes:
+        folder: an empty one.
+        environment: `STOCK_ASSETS_...` variables beside the folder.
+        module: the definitions; by default the product's own.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    module: str = "stock_assets.definitions"
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make the instance, as `stock-assets ui` would."""
+        self.gates.mkdir()
+        with self.instance():
+            pass
+
+    @property
+    def gates(self) -> Path:
+        """Folder of the gates."""
+        return self.folder / "gates"
+
+    @property
+    def settings(self) -> Settings:
+        """What the processes read from their environment."""
+        source = SourceName(self.environment.get("STOCK_ASSETS_SOURCE", SourceName.RECORDED))
+        return Settings(source=source, data_dir=self.folder / "data")
+
+    @property
+    def home(self) -> Home:
+        """The home, opened anew."""
+        return local_home(self.settings.root)
+
+    @property
+    def alerts(self) -> list[str]:
+        """Titles in the log file of messages, in order."""
+        file = self.settings.root / "alerts.log"
+        return [block.splitlines()[1] for block in file.read_text().split("\n\n") if block] if file.exists() else []
+
+    @contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """Open the instance."""
+        with local_instance(self.settings) as instance:
+            yield instance
+
+    def runs(self) -> list[dg.DagsterRun]:
+        """List all runs, oldest first."""
+        with self.instance() as instance:
+            return [record.dagster_run for record in instance.get_run_records(ascending=True)]
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a program of this environment in a session of its own, with its output in a file."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "DAGSTER_HOME": str(self.settings.instance_dir),
+            "STOCK_ASSETS_DATA_DIR": str(self.folder / "data"),
+            FOLDER_VARIABLE: str(self.gates),
+            **self.environment,
+        }
+        with (self.folder / f"{command[0]}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                cwd=PROJECT,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+    def log(self, program: str) -> str:
+        """Read what a program has printed so far."""
+        return (self.folder / f"{program}.log").read_text(encoding="utf-8")
+
+    def start_daemon(self) -> subprocess.Popen[bytes]:
+        """Start the daemon; it starts a server of the code, which starts the runs."""
+        return self.start(DAEMON, "run", "-m", self.module)
+
+    def close_gate(self, name: str) -> None:
+        """Hold whatever comes to a gate."""
+        (self.gates / name).touch()
+
+    def open_gate(self, name: str) -> None:
+        """Let it go on."""
+        (self.gates / name).unlink()
+        for mark in self.gates.glob(f"{name}.*"):
+            mark.unlink()
+
+    def held_at(self, name: str) -> int:
+        """Wait until a process is held at a gate; give its id."""
+        return int(wait_for(lambda: next(self.gates.glob(f"{name}.*"), None), f"process at {name}").suffix[1:])
+
+    def kill_all(self) -> None:
+        """Kill every process of the station at once, as if the machine were switched off."""
+        for process in self._processes:
+            kill_with_children(process)
+        self._processes.clear()
+
+
+def kill_with_children(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all it started."""
+    # All of them may have ended.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def station(folder: Path, environment: dict[str, str], module: str = "stock_assets.definitions") -> Iterator[Station]:
+    """Make a station, and leave no process behind."""
+    made = Station(folder, environment, module)
+    try:
+        yield made
+    finally:
+        made.kill_all()
+
+
+def universe_file(folder: Path, universe: Universe) -> Path:
+    """Write a universe as a user would."""
+    file = folder / "universe.csv"
+    lines = ("symbol,name,first_session,last_session", *(f"{symbol},,," for symbol in universe.symbols))
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def live_environment(folder: Path, server: VendorServer, universe: Universe, **more: str) -> dict[str, str]:
+    """Set a live source that asks the look-alike server, without limits; `more` are names without their prefix."""
+    settings = {
+        "SOURCE": "alpha_vantage",
+        "UNIVERSE": str(universe_file(folder, universe)),
+        "ALPHA_VANTAGE_BASE_URL": server.url,
+        "ALPHA_VANTAGE_PLAN": "premium_1200",
+        **more,
+    }
+    return {"ALPHAVANTAGE_API_KEY": KEY} | {f"STOCK_ASSETS_{name}": value for name, value in settings.items()}

@@ -1,0 +1,54 @@
+"""Fixtures: homes with the whole recording published, read by the tests of views, panels, dashboards and reports.
+
+To run them on another home too, add its name to `HOMES` and how it is made to `_make`.
+"""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stock_assets.build import build_universe
+from stock_assets.homes.interfaces import Home
+from stock_assets.ingest.recorded import FIRST_SESSION, LAST_SESSION, RecordedSource
+from stock_assets.settings import Settings
+from stock_assets_tests.support.path import load_range, local_home
+
+HOMES = ("local",)
+
+
+def _make(kind: str, folder: Path) -> Home:
+    return {"local": local_home}[kind](folder)
+
+
+@pytest.fixture(scope="session", params=HOMES)
+def recorded_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """All 13 recorded years, published as one load; to be read only."""
+    home = _make(request.param, tmp_path_factory.mktemp("recorded") / "home")
+    load_range(home, RecordedSource(), build_universe(Settings()), FIRST_SESSION, LAST_SESSION)
+    return home
+
+
+@pytest.fixture(scope="session")
+def recorded_bars() -> pd.DataFrame:
+    """The vendor's answers on today's share basis, by symbol and date, computed with pandas alone."""
+    source = RecordedSource()
+    frames = []
+    for listing in build_universe(Settings()).listings:
+        lines = source.fetch_prices(listing.symbol, [LAST_SESSION]).decode().splitlines()
+        rows = pd.DataFrame([line.split(",") for line in lines[1:]], columns=lines[0].split(","))
+        rows = rows.assign(symbol=listing.symbol, trade_date=pd.to_datetime(rows["timestamp"]))
+        rows[["open", "high", "low", "close", "volume"]] = rows[["open", "high", "low", "close", "volume"]].astype(
+            float
+        )
+        rows["later"] = 1.0
+        for split in json.loads(source.fetch_splits(listing.symbol))["data"]:
+            before = rows["trade_date"] < pd.Timestamp(date.fromisoformat(split["effective_date"]))
+            rows.loc[before, "later"] *= float(split["split_factor"])
+        for name in ("open", "high", "low", "close"):
+            rows[f"{name}_now"] = rows[name] / rows["later"]
+        rows["volume_now"] = rows["volume"] * rows["later"]
+        frames.append(rows.sort_values("trade_date"))
+    return pd.concat(frames).set_index(["symbol", "trade_date"])
