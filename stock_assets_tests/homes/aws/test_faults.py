@@ -43,6 +43,7 @@ def home(tmp_path: Path, aws: AwsDouble) -> AwsHome:
     made = double_home(aws.endpoint, tmp_path / "home")
     publish(made, [price_row("IBM", FIRST)], FIRST, FIRST)
     made.warehouse.drop_staging("load_1")
+    aws.forget()
     return made
 
 
