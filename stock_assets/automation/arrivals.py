@@ -55,7 +55,7 @@ def arrivals_sensor(
     )
     def arrivals(context: dg.SensorEvaluationContext, home: Home, source: PriceSource) -> dg.SensorResult:
         at = now()
-        busy = run_under_way(context.instance)
+        busy = run_under_way(context.instance, at)
         if busy:
             return dg.SensorResult(skip_reason=busy)
         since = datetime.fromisoformat(context.cursor) if context.cursor else None

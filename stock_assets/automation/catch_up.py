@@ -180,7 +180,7 @@ def catch_up_sensor(
     )
     def catch_up(context: dg.SensorEvaluationContext, home: Home, source: PriceSource) -> dg.SensorResult:
         at = now()
-        busy = run_under_way(context.instance)
+        busy = run_under_way(context.instance, at)
         if busy:
             return dg.SensorResult(skip_reason=busy)
         if _rolled_back(home):

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 
 import dagster as dg
-from dagster._core.storage.tags import RUN_KEY_TAG
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG, WILL_RETRY_TAG
 
 from stock_assets.ingest.assets import RAW_PRICES
 from stock_assets.sessions import next_session, sessions_between
@@ -25,6 +25,9 @@ BRIDGED_SESSIONS = 20
 """Sessions with nothing to do that a run may load again: they cost less than a run of their own."""
 RUN_PAUSES = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
 """Time after a run that changed nothing until the same is tried again; after the last, no more."""
+
+REPEATED_WITHIN = timedelta(minutes=5)
+"""Time after which a killed run that has not been repeated is not waited for; the daemon takes seconds."""
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -53,10 +56,22 @@ class Wish:
     state: str
 
 
-def run_under_way(instance: dg.DagsterInstance) -> str | None:
-    """Name a run that is queued or in progress, or None if all have ended."""
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED), limit=1)
+def run_under_way(instance: dg.DagsterInstance, at: datetime) -> str | None:
+    """Name a run that is queued or in progress, or was killed and is about to be repeated; None if there is none."""
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED), limit=1) or _to_be_repeated(instance, at)
     return f"run {runs[0].run_id[:8]} of {runs[0].job_name} is under way" if runs else None
+
+
+def _to_be_repeated(instance: dg.DagsterInstance, at: datetime) -> list[dg.DagsterRun]:
+    failed = instance.get_runs(
+        filters=dg.RunsFilter(
+            statuses=[dg.DagsterRunStatus.FAILURE],
+            tags={WILL_RETRY_TAG: "true"},
+            updated_after=at - REPEATED_WITHIN,
+        )
+    )
+    # A run of the command line bears the tag too, and is never repeated: it has no origin.
+    return [run for run in failed if run.remote_job_origin is not None and AUTO_RETRY_RUN_ID_TAG not in run.tags]
 
 
 def bridged_ranges(sessions: Iterable[date], *, apart: Collection[date] = ()) -> list[tuple[date, date]]:

@@ -1,5 +1,6 @@
 """Which gaps are found, what is asked for and when, and in which runs."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -33,6 +34,7 @@ from stock_assets_tests.support.path import FIVE, LIMITS
 from stock_assets_tests.support.scenes import BAD_BAR, CALM_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_source
 from stock_assets_tests.support.vendor_server import VendorServer
 
+SNAPSHOT = Path(__file__).parent.parent / "snapshots" / "catch_up.json"
 NOW = datetime.now(UTC) + timedelta(minutes=1)
 MONDAY = date(2012, 3, 5)
 
@@ -315,6 +317,43 @@ def test_a_rollback_is_respected(scene: Scene) -> None:
 def test_a_complete_table_is_said_to_be_so(scene: Scene) -> None:
     scene.run(TWO_WEEKS)
     assert Sensor(scene).reason() == "the latest 10 sessions are complete"
+
+
+def shown(requests: Sequence[dg.RunRequest]) -> list[dict[str, object]]:
+    """What is asked for, without the digest of the state, which hangs on the clock."""
+    return [
+        {
+            "key": " ".join(word for word in str(request.run_key).split() if word != request.tags[TAG + SENSOR_NAME]),
+            "config": request.run_config,
+            "tags": sorted(request.tags),
+        }
+        for request in requests
+    ]
+
+
+def test_the_evaluations_are_as_they_were(scene: Scene) -> None:
+    """Delete the snapshot and run this test twice to accept a wanted change."""
+    sensor = Sensor(scene)
+    seen: list[object] = [{"empty": shown(sensor.requests())}]
+    scene.source.drop_bar("IBM", MONDAY)
+    scene.run(FIRST_WEEK)
+    seen.append({"one week is loaded, one bar is late": shown(sensor.requests())})
+    scene.run(SECOND_WEEK)
+    sensor.at = datetime.now(UTC) + PAUSES[0] * 2
+    seen.append({"the bar is due": shown(sensor.requests())})
+    for _ in PAUSES:
+        sensor.at += timedelta(days=2)
+        scene.home.ledger.record(vain("IBM", sensor.at))
+    seen.append({"it was asked for long enough": sensor.reason()})
+    scene.source.set_bar("IBM", MONDAY, CALM_BAR)
+    scene.deliver_again()
+    seen.append({"it turned up": shown(sensor.requests())})
+    scene.run([MONDAY])
+    seen.append({"it is loaded": sensor.reason()})
+    if not SNAPSHOT.exists():
+        SNAPSHOT.write_text(json.dumps(seen, indent=1) + "\n", encoding="utf-8")
+        pytest.fail("written anew")
+    assert seen == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
 def test_a_window_holds_the_latest_sessions_an_hour_after_the_schedule(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The schedule, evaluated at chosen moments."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -9,6 +11,7 @@ from stock_assets.automation.daily import SCHEDULE_NAME
 from stock_assets.build import build_definitions
 from stock_assets.settings import Settings, SourceName
 
+SNAPSHOT = Path(__file__).parent.parent / "snapshots" / "schedule.json"
 LIVE = Settings(source=SourceName.ALPHA_VANTAGE)
 
 
@@ -70,3 +73,17 @@ def test_a_recording_has_nothing_to_ask_for() -> None:
     recorded = build_definitions(Settings()).get_repository_def()
     assert recorded.get_schedule_def(SCHEDULE_NAME).default_status is dg.DefaultScheduleStatus.STOPPED
     assert tick(recorded, date(2025, 11, 24)) == "recorded sample, ends 2013-03-01: there is nothing on 2025-11-24"
+
+
+def test_the_evaluations_of_two_years_are_as_they_were(live: dg.RepositoryDefinition) -> None:
+    """Delete the snapshot and run this test twice to accept a wanted change. Weekdays of 2025 and 2026."""
+    days = [date(2025, 1, 1) + timedelta(days=number) for number in range(730)]
+    seen = {day.isoformat(): tick(live, day) for day in days if day.isoweekday() <= 5}
+    requested = [answer for day, answer in seen.items() if answer == day]
+    assert len(set(requested)) == len(requested) > 495
+    # What is left to say: the days without a request, and why.
+    skipped = {day: answer for day, answer in seen.items() if answer != day}
+    if not SNAPSHOT.exists():
+        SNAPSHOT.write_text(json.dumps(skipped, indent=1) + "\n", encoding="utf-8")
+        pytest.fail("written anew")
+    assert skipped == json.loads(SNAPSHOT.read_text(encoding="utf-8"))

@@ -3,15 +3,19 @@
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import RUN_KEY_TAG
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG, WILL_RETRY_TAG
 from dagster._core.utils import make_new_run_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_assets.automation.requests import RUN_PAUSES, Wish, requests_for
+from stock_assets.automation.requests import REPEATED_WITHIN, RUN_PAUSES, Wish, requests_for, run_under_way
 
 SENSOR = "catch_up"
 WISH = Wish(date(2024, 3, 1), date(2024, 3, 4), {"ask": []}, "state")
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("stock_assets.definitions"), "__repository__"), "daily_prices"
+)
 LONG_AFTER = datetime.now(UTC) + timedelta(days=365)
 
 
@@ -78,3 +82,35 @@ def test_another_range_of_the_same_state_has_another_key() -> None:
         assert one is not None
         assert two is not None
         assert one.run_key != two.run_key
+
+
+def test_a_killed_run_is_under_way_until_it_is_repeated() -> None:
+    """Between the two, nothing unfinished is on the instance, and a sensor would ask for the same once more."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.add_run(
+            dg.DagsterRun(
+                job_name="daily_prices",
+                run_id=make_new_run_id(),
+                tags={WILL_RETRY_TAG: "true"},
+                status=dg.DagsterRunStatus.FAILURE,
+                remote_job_origin=ORIGIN,
+            )
+        )
+        now = datetime.now(UTC)
+        assert run_under_way(instance, now) == f"run {run.run_id[:8]} of daily_prices is under way"
+        assert run_under_way(instance, now + REPEATED_WITHIN + timedelta(minutes=1)) is None
+        instance.add_run_tags(run.run_id, {AUTO_RETRY_RUN_ID_TAG: "the next"})
+        assert run_under_way(instance, now) is None
+
+
+def test_a_killed_run_of_the_command_line_is_not_waited_for() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_run(
+            dg.DagsterRun(
+                job_name="daily_prices",
+                run_id=make_new_run_id(),
+                tags={WILL_RETRY_TAG: "true"},
+                status=dg.DagsterRunStatus.FAILURE,
+            )
+        )
+        assert run_under_way(instance, datetime.now(UTC)) is None

@@ -143,7 +143,10 @@ def test_a_kill_between_a_message_and_its_note_tells_nobody_twice(pipeline: Pipe
     made.open_gate(TOLD)
 
     made.start_daemon()
-    wait_for(lambda: any("/told-" in key for key in made.home.objects.list("alerts/open/run-")), "note of the message")
+    wait_for(
+        lambda: [key for key in made.home.objects.list("alerts/open/") if "/run-" in key and "/told-" in key],
+        "note of the message",
+    )
 
     assert [title for title in made.alerts if title != LATE] == refused
     assert made.alerts.count(LATE) == 1

@@ -1,12 +1,9 @@
 """Large orders through the web server and the daemon: few runs, and all of them end well."""
 
-import json
 import shutil
-import urllib.request
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -15,7 +12,8 @@ from stock_assets.build import build_home
 from stock_assets.ingest.recorded import RecordedSource
 from stock_assets.serve.query import summary
 from stock_assets.sessions import sessions_between
-from stock_assets_tests.support.real_daemon import Station, free_port, station, wait_for
+from stock_assets_tests.support.real_daemon import Station, station, wait_for
+from stock_assets_tests.support.web_server import WebServer
 
 pytestmark = pytest.mark.daemon
 
@@ -34,44 +32,6 @@ mutation ($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) { __t
 """
 
 
-class WebServer:
-    """The web server of a station, asked as its pages ask it."""
-
-    def __init__(self, made: Station) -> None:
-        self.station = made
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        made.start("dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-m", made.module)
-        wait_for(self._is_up, "web server")
-
-    def ask(self, query: str, **variables: object) -> dict[str, Any]:
-        """Send GraphQL; give the data."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 (fixed scheme)
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 (as above)
-            found = json.load(answer)
-        assert "errors" not in found, found
-        data: dict[str, Any] = found["data"]
-        return data
-
-    def backfill(self, sessions: Sequence[date]) -> str:
-        """Launch a backfill of everything that has partitions, as the dialog of the asset graph does."""
-        params = {
-            "assetSelection": [{"path": list(path)} for path in PARTITIONED],
-            "partitionNames": [session.isoformat() for session in sessions],
-        }
-        launched = self.ask(BACKFILL, params=params)["launchPartitionBackfill"]
-        assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        return str(launched["backfillId"])
-
-    def _is_up(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/server_info", timeout=5) as answer:  # noqa: S310 (fixed scheme)
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     """The recorded sample, with web server and daemon."""
@@ -79,6 +39,17 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
         server = WebServer(made)
         made.start_daemon()
         yield server
+
+
+def backfill(web: WebServer, sessions: Sequence[date]) -> str:
+    """Launch a backfill of everything that has partitions, as the dialog of the asset graph does."""
+    params = {
+        "assetSelection": [{"path": list(path)} for path in PARTITIONED],
+        "partitionNames": [session.isoformat() for session in sessions],
+    }
+    launched = web.ask(BACKFILL, params=params)["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    return str(launched["backfillId"])
 
 
 def finished(made: Station, tag: str, value: str | None = None) -> list[dg.DagsterRun]:
@@ -100,7 +71,7 @@ def test_a_backfill_of_1250_sessions_is_one_run_and_so_is_each_range_of_the_miss
     sessions = sessions_between(date(2004, 8, 19), date(2012, 5, 17))[:1250]
     assert len(sessions) == 1250
 
-    [run] = finished(web.station, "dagster/backfill", web.backfill(sessions))
+    [run] = finished(web.station, "dagster/backfill", backfill(web, sessions))
 
     assert run.is_success
     assert run.tags["dagster/asset_partition_range_start"] == sessions[0].isoformat()
@@ -110,7 +81,7 @@ def test_a_backfill_of_1250_sessions_is_one_run_and_so_is_each_range_of_the_miss
     # What the dialog sends for "failed and missing only" of a range around it.
     before = sessions_between(date(2004, 8, 2), date(2004, 8, 18))
     after = sessions_between(sessions[-1], date(2012, 5, 17))[1:6]
-    runs = finished(web.station, "dagster/backfill", web.backfill([*before, *after]))
+    runs = finished(web.station, "dagster/backfill", backfill(web, [*before, *after]))
     assert sorted(run.tags["dagster/asset_partition_range_start"] for run in runs) == [
         before[0].isoformat(),
         after[0].isoformat(),

@@ -1,4 +1,4 @@
-"""Chromium without a window and without a network, as tests drive it; tests that need it are skipped without it."""
+"""Chromium without a window, as tests drive it, offline unless asked otherwise; tests are skipped without it."""
 
 import base64
 import shutil
@@ -12,9 +12,12 @@ import pytest
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 PATIENCE_SECONDS = 30
+_OFFLINE = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
 
 
 class Browser:
@@ -32,6 +35,10 @@ class Browser:
         """Load a file and wait for nothing."""
         self._driver.get(page.absolute().as_uri())
 
+    def visit(self, url: str) -> None:
+        """Load an address."""
+        self._driver.get(url)
+
     def wait_for(self, condition: str) -> None:
         """Wait until a condition in JavaScript holds."""
         WebDriverWait(self._driver, PATIENCE_SECONDS).until(lambda driver: driver.execute_script(f"return {condition}"))
@@ -48,6 +55,12 @@ class Browser:
         """Everything the page has complained about since the last call."""
         return [str(entry["message"]) for entry in self._driver.get_log("browser")]  # type: ignore[no-untyped-call]
 
+    def type(self, selector: str, text: str) -> None:
+        """Replace the text of the last field that a selector finds."""
+        field = self._driver.find_elements(By.CSS_SELECTOR, selector)[-1]
+        field.send_keys(f"{Keys.CONTROL}a")
+        field.send_keys(f"{Keys.NULL}{text}{Keys.ENTER}")
+
     def screenshot(self) -> bytes:
         """Give the whole page as a PNG."""
         found = self._driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "format": "png"})
@@ -59,7 +72,9 @@ class Browser:
 
 
 @contextmanager
-def browser(width: int, height: int, *, dark: bool = False, script: bool = True) -> Iterator[Browser]:
+def browser(
+    width: int, height: int, *, dark: bool = False, script: bool = True, online: bool = False
+) -> Iterator[Browser]:
     """Start Chromium at a size; skip the test if it is not installed."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
@@ -72,17 +87,17 @@ def browser(width: int, height: int, *, dark: bool = False, script: bool = True)
     started = webdriver.Chrome(options=options, service=Service(driver))
     try:
         _set_up(started, width, height, dark=dark, script=script)
+        if not online:
+            started.execute_cdp_cmd("Network.emulateNetworkConditions", _OFFLINE)
         yield Browser(started)
     finally:
         started.quit()
 
 
 def _set_up(driver: webdriver.Chrome, width: int, height: int, *, dark: bool, script: bool) -> None:
-    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Network.enable", {})
-    driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})

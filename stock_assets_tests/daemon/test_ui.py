@@ -1,0 +1,125 @@
+"""The UI in a real Chromium: one session, ten sessions, and a failing check with its rows, as a user gets them.
+
+Elements are found by what a user reads on them, so that only a change of the words can break the tests.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+import pytest
+
+from stock_assets.build import build_home
+from stock_assets.sessions import sessions_between, tagged_sessions
+from stock_assets.tables import DAILY_PRICES
+from stock_assets_tests.support.browser import Browser, browser
+from stock_assets_tests.support.path import published_rows
+from stock_assets_tests.support.real_daemon import Station, station, wait_for
+from stock_assets_tests.support.web_server import WebServer
+
+pytestmark = pytest.mark.browser
+
+FALL = date(2000, 9, 29)
+"""AAPL lost half of its price without a split."""
+TEN = sessions_between(date(2000, 9, 25), date(2000, 10, 6))
+ELEVEN = sessions_between(date(2000, 9, 25), date(2000, 10, 9))
+RANGE_FIELD = ".dagster-dialog input[placeholder^='ex:']"
+BUTTONS = "[...document.querySelectorAll('button')].filter((button) => !button.disabled)"
+JOB_PAGE = "/locations/stock_assets.definitions/jobs/daily_prices/partitions"
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Browser]:
+    with browser(1500, 1000, online=True) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def web(page: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    """The recorded sample, with web server and daemon; started only where there is a browser."""
+    with station(tmp_path_factory.mktemp("station"), {}) as made:
+        server = WebServer(made)
+        made.start_daemon()
+        yield server
+
+
+def click(page: Browser, words: str) -> None:
+    """Click the button whose words begin like this."""
+    page.wait_for(f"{BUTTONS}.some((button) => button.innerText.startsWith('{words}'))")
+    page.run(f"{BUTTONS}.find((button) => button.innerText.startsWith('{words}')).click()")
+
+
+def reads(page: Browser, words: str) -> None:
+    """Wait until something is to be read."""
+    page.wait_for(f"document.body.innerText.includes('{words}')")
+
+
+def ask_for(page: Browser, sessions: str, counted: str) -> None:
+    """Open the dialog, write sessions into it, and see how many it takes them for."""
+    click(page, "Materialize")
+    page.wait_for(f'document.querySelectorAll("{RANGE_FIELD}").length > 0')
+    page.type(RANGE_FIELD, sessions)
+    reads(page, counted)
+
+
+def new_run(made: Station, before: int) -> dg.DagsterRun:
+    """Wait until there is one run more than before, and it has ended."""
+
+    def ended() -> dg.DagsterRun | None:
+        runs = made.runs()
+        return runs[-1] if len(runs) > before and all(run.is_finished for run in runs) else None
+
+    run = wait_for(ended, "run that has ended")
+    assert len(made.runs()) == before + 1
+    return run
+
+
+def test_one_session_from_the_page_of_an_asset(web: WebServer, page: Browser) -> None:
+    before = len(web.station.runs())
+    page.visit(f"{web.url}/assets/raw/daily_prices?view=partitions")
+    ask_for(page, FALL.isoformat(), "1 partition")
+    click(page, "Launch 1 run")
+    run = new_run(web.station, before)
+    assert run.is_success
+    assert tagged_sessions(run.tags) == [FALL]
+    assert {key.to_user_string() for key in run.asset_selection or ()} == {"raw/daily_prices"}
+    reads(page, "Materialized (1)")
+
+
+def test_ten_sessions_from_the_page_of_the_job_are_one_run_of_the_whole_path(web: WebServer, page: Browser) -> None:
+    before = len(web.station.runs())
+    page.visit(web.url + JOB_PAGE)
+    ask_for(page, f"[{TEN[0]}...{TEN[-1]}]", "10 partitions")
+    click(page, "Launch backfill")
+    run = new_run(web.station, before)
+    assert run.is_success
+    assert (run.job_name, tagged_sessions(run.tags)) == ("daily_prices", TEN)
+    rows = published_rows(build_home(web.station.settings), DAILY_PRICES)
+    assert {row["trade_date"] for row in rows} == set(TEN)
+
+
+def test_a_failing_check_shows_its_rows_and_what_to_do(web: WebServer, page: Browser) -> None:
+    """Of the backfill of ten: AAPL fell by half, which is true and shown."""
+    page.visit(f"{web.url}/assets/staged/daily_prices?view=checks&checkDetail=no_unexplained_jump")
+    reads(page, "1 bad rows, first: -51.87%")
+    reads(page, "check for a split the source does not know yet")
+    cells = "[...document.querySelectorAll('td')].map((cell) => cell.innerText.trim())"
+    page.wait_for(f"{cells}.includes('-51.87%')")
+    found = page.run(f"return {cells}")
+    at = found.index("-51.87%")
+    assert found[at - 2 : at + 1] == ["AAPL", FALL.isoformat(), "-51.87%"]
+
+
+def test_failed_and_missing_only_asks_for_what_lacks(web: WebServer, page: Browser) -> None:
+    """Of eleven sessions ten are there."""
+    before = len(web.station.runs())
+    page.visit(f"{web.url}/assets/raw/daily_prices?view=partitions")
+    ask_for(page, f"[{ELEVEN[0]}...{ELEVEN[-1]}]", "11 partitions")
+    page.run(
+        "[...document.querySelectorAll('.dagster-dialog label')]"
+        ".find((label) => label.innerText.includes('only failed and missing')).click()"
+    )
+    click(page, "Launch")
+    run = new_run(web.station, before)
+    assert run.is_success
+    assert tagged_sessions(run.tags) == ELEVEN[-1:]
