@@ -35,7 +35,7 @@ class Desk:
 
     def source(self, **options: object) -> AlphaVantageSource:
         """Make a client on the clock."""
-        return live_source(self.server, now=self.clock.now, **options)
+        return live_source(self.server, now=self.clock.now, patience=10.0, **options)
 
     def fetch(self, universe: Universe, *sessions: date, **options: object) -> dict[str, SymbolResult]:
         """Fetch prices; give the results by symbol."""

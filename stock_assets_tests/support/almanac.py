@@ -42,7 +42,7 @@ class Almanac:
         """Wire the definitions, with an instance that forgets."""
         self.resources = {
             "home": self.home,
-            "source": live_source(self.server, calls_per_day=25, splits_refresh_days=6),
+            "source": live_source(self.server, patience=10.0, calls_per_day=25, splits_refresh_days=6),
         }
         self.repository = build_definitions(self.settings, resource_overrides=self.resources).get_repository_def()
         self.instance = dg.DagsterInstance.ephemeral()

@@ -13,10 +13,18 @@ KEY = "QX7+CANARY/91=ZK"
 
 
 def live_source(server: VendorServer, *, now: Clock | None = None, **options: object) -> AlphaVantageSource:
-    """Make a client; options are fields of `AlphaVantageSource`."""
+    """Make a client.
+
+    Args:
+        server: whom it asks.
+        now: the clock.
+        options: fields of `AlphaVantageSource`, and `patience`: seconds until an answer has to be there, more than the
+            default where each call counts and the machine may be busy.
+    """
+    patience = float(str(options.pop("patience", 1.0)))
     fields: dict[str, object] = {"base_url": server.url, "api_key": KEY, "first_pause_seconds": 0.01, **options}
     source = AlphaVantageSource(**fields)  # type: ignore[arg-type]  # fields by name
-    source._timeouts = Timeouts(connect=1.0, read=0.5, whole=1.0)  # noqa: SLF001 (the seam for tests)
+    source._timeouts = Timeouts(connect=patience, read=patience / 2, whole=patience)  # noqa: SLF001 (the seam for tests)
     if now is not None:
         source._now = now  # noqa: SLF001 (the seam for tests)
     return source
