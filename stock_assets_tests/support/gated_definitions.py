@@ -1,41 +1,20 @@
-"""The real definitions, with gates inside the steps at which a test can hold a run, and kill it.
+"""The real definitions, with gates inside the steps. Importing it puts them there: only for processes of their own."""
 
-A gate is a file in the folder that the environment names: a process that comes to it writes its id beside it and waits
-until the file is gone. The test, which is another process, closes a gate before it starts anything.
-"""
-
-import os
-import time
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 
 import pytest
 
+from stock_assets.alerts.desk import Desk
 from stock_assets.audit import checks
 from stock_assets.build import build_definitions
 from stock_assets.homes.interfaces import FetchKind
 from stock_assets.homes.local.ledger import SqliteLedger
 from stock_assets.publish import publishing
-from stock_assets.serve import assets as views
 from stock_assets.settings import Settings
 from stock_assets.stage import staging
 from stock_assets.tables import DAILY_PRICES
-
-FOLDER_VARIABLE = "STOCK_ASSETS_TESTS_GATES"
-GATES = ("raw", "staged", "audits", "publish", "between_commits", "views")
-"""In the order of the path: amid each step, for publishing also between its two commits."""
-_LOOK_SECONDS = 0.02
-
-
-def pass_gate(name: str) -> None:
-    """Wait as long as the gate is closed."""
-    folder = Path(os.environ[FOLDER_VARIABLE])
-    closed = folder / name
-    if closed.exists():
-        (folder / f"{name}.{os.getpid()}").touch()
-    while closed.exists():
-        time.sleep(_LOOK_SECONDS)
+from stock_assets_tests.support.gates import TOLD, pass_gate
 
 
 def _put(owner: object, name: str, gate: Callable[..., str | None]) -> None:
@@ -59,7 +38,8 @@ def put_gates() -> None:
     _put(checks, "audit_load", lambda *_, **__: "audits")
     # What commits one of the two tables, the quarantine first.
     _put(publishing, "_replace", lambda *args: "between_commits" if args[2] is DAILY_PRICES else "publish")
-    _put(views, "run_query", lambda *_: "views")
+    # A message about a run has gone out; that it has is noted next.
+    _put(Desk, "_put", lambda *args: TOLD if args[1].startswith("alerts/open/run-") and "/told-" in args[1] else None)
 
 
 put_gates()

@@ -21,7 +21,7 @@ from stock_assets.homes.interfaces import Home
 from stock_assets.runs import local_instance
 from stock_assets.settings import Settings, SourceName
 from stock_assets.universe import Universe
-from stock_assets_tests.support.gated_definitions import FOLDER_VARIABLE
+from stock_assets_tests.support.gates import FOLDER_VARIABLE
 from stock_assets_tests.support.live import KEY
 from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.vendor_server import VendorServer

@@ -1,0 +1,149 @@
+"""Whatever is killed, in whatever step: the system completes by itself, the table is right, and nobody is told twice.
+
+The catch-up sensor of a live source finds an empty home and asks for the latest sessions; nothing is launched by hand.
+One bar is bad, so that publishing commits to both tables, and a kill can fall between the two commits.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.automation.catch_up import Window
+from stock_assets.sessions import tagged_sessions
+from stock_assets_tests.support.gates import GATES, TOLD
+from stock_assets_tests.support.live import live_source, symbols
+from stock_assets_tests.support.path import load_range, local_home
+from stock_assets_tests.support.real_daemon import DAEMON, Station, live_environment, station, wait_for
+from stock_assets_tests.support.scenes import content
+from stock_assets_tests.support.vendor_server import VendorServer, csv_body
+
+pytestmark = pytest.mark.daemon
+
+FIVE = symbols(5)
+SESSIONS = 5
+LATE = "stock_assets: published.daily_prices is late"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A live source, and a home that is empty still."""
+
+    station: Station
+    server: VendorServer
+
+    def spoil_newest_bar(self, *names: str) -> None:
+        """Make a volume negative."""
+        for name in names:
+            header, newest, rest = csv_body(name, self.server.last_session, "compact").split(b"\r\n", 2)
+            bad = b",".join([*newest.split(b",")[:-1], b"-1"])
+            self.server.answer(name, b"\r\n".join([header, bad, rest]))
+
+    def wait_for_success(self) -> list[dg.DagsterRun]:
+        """Wait until the newest run has succeeded; give all of them."""
+
+        def ended() -> list[dg.DagsterRun] | None:
+            runs = self.station.runs()
+            return runs if runs[-1].is_success else None
+
+        return wait_for(ended, "success")
+
+    def expect_the_ideal_table(self, sessions: list[date]) -> None:
+        """Compare both tables with those of a home that nothing disturbed."""
+        ideal = local_home(self.station.folder / "ideal")
+        load_range(ideal, live_source(self.server), FIVE, sessions[0], sessions[-1])
+        prices, quarantine = content(ideal)
+        assert (len(prices), len(quarantine)) == (SESSIONS * len(FIVE.symbols) - 1, 1)
+        assert content(self.station.home) == (prices, quarantine)
+
+
+@pytest.fixture
+def pipeline(server: VendorServer, tmp_path: Path) -> Iterator[Pipeline]:
+    # The newest session that catch-up looks after by now; before that, the newest closed one is the schedule's.
+    [server.last_session] = Window(date(2026, 1, 2), None, 1).sessions(datetime.now(UTC))
+    environment = live_environment(tmp_path, server, FIVE, CATCH_UP_SESSIONS=str(SESSIONS))
+    with station(tmp_path, environment, "stock_assets_tests.support.gated_definitions") as made:
+        for gate in GATES:
+            made.close_gate(gate)
+        # One run is killed in every step here, oftener than the product would repeat it.
+        configuration = made.settings.instance_dir / "dagster.yaml"
+        text = configuration.read_text(encoding="utf-8")
+        assert "max_retries: 2" in text
+        configuration.write_text(text.replace("max_retries: 2", f"max_retries: {len(GATES)}"), encoding="utf-8")
+        yield Pipeline(made, server)
+
+
+def test_a_worker_killed_in_every_step(pipeline: Pipeline) -> None:
+    pipeline.spoil_newest_bar("S02")
+    pipeline.station.start_daemon()
+    for gate in GATES:
+        os.kill(pipeline.station.held_at(gate), signal.SIGKILL)
+        pipeline.station.open_gate(gate)
+    expect_one_run_repeated(pipeline, pipeline.wait_for_success())
+
+
+def test_the_machine_switched_off_in_every_step(pipeline: Pipeline) -> None:
+    pipeline.spoil_newest_bar("S02")
+    pipeline.station.start_daemon()
+    for gate in GATES:
+        pipeline.station.held_at(gate)
+        pipeline.station.kill_all()
+        pipeline.station.open_gate(gate)
+        pipeline.station.start_daemon()
+    expect_one_run_repeated(pipeline, pipeline.wait_for_success())
+
+
+def expect_one_run_repeated(pipeline: Pipeline, runs: list[dg.DagsterRun]) -> None:
+    """Every run but the last was killed, and is the parent of the next; nobody was asked twice, or told of it."""
+    assert [run.status for run in runs] == [*[dg.DagsterRunStatus.FAILURE] * len(GATES), dg.DagsterRunStatus.SUCCESS]
+    assert [run.parent_run_id for run in runs] == [None, *[run.run_id for run in runs[:-1]]]
+    sessions = tagged_sessions(runs[0].tags)
+    assert len(sessions) == SESSIONS
+    pipeline.expect_the_ideal_table(sessions)
+    # The table is empty at first, which is told once; that a run was killed and repeated is not.
+    assert pipeline.station.alerts == [LATE]
+
+
+def test_a_daemon_killed_in_every_step(pipeline: Pipeline) -> None:
+    """The run goes on without it, and the next daemon leaves it alone."""
+    pipeline.spoil_newest_bar("S02")
+    daemon = pipeline.station.start_daemon()
+    for looks, gate in enumerate(GATES, start=1):
+        worker = pipeline.station.held_at(gate)
+        daemon.kill()
+        daemon.wait()
+        before = pipeline.station.log(DAEMON).count("Checking run ")
+        daemon = pipeline.station.start_daemon()
+        wait_for(lambda n=before: pipeline.station.log(DAEMON).count("Checking run ") > n, f"look {looks}")  # type: ignore[misc]
+        os.kill(worker, 0)
+        pipeline.station.open_gate(gate)
+    [run] = pipeline.wait_for_success()
+    pipeline.expect_the_ideal_table(tagged_sessions(run.tags))
+    assert pipeline.station.alerts == [LATE]
+
+
+def test_a_kill_between_a_message_and_its_note_tells_nobody_twice(pipeline: Pipeline) -> None:
+    """Two bad bars of five keep the session from being published; that is told once, however often it is looked at."""
+    made = pipeline.station
+    pipeline.spoil_newest_bar("S02", "S03")
+    for gate in GATES:
+        made.open_gate(gate)
+    made.close_gate(TOLD)
+    made.start_daemon()
+    made.held_at(TOLD)
+    refused = [title for title in made.alerts if title != LATE]
+    assert len(refused) == 1
+    assert "audits refused the load" in refused[0]
+    made.kill_all()
+    made.open_gate(TOLD)
+
+    made.start_daemon()
+    wait_for(lambda: any("/told-" in key for key in made.home.objects.list("alerts/open/run-")), "note of the message")
+
+    assert [title for title in made.alerts if title != LATE] == refused
+    assert made.alerts.count(LATE) == 1
