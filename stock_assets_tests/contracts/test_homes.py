@@ -66,7 +66,7 @@ class HomeCase:
     scatter: Callable[[Path, pa.Table], None] | None = None
 
 
-@pytest.fixture(params=["local", "aws"])
+@pytest.fixture(params=["local", pytest.param("aws", marks=pytest.mark.slow)])
 def case(request: pytest.FixtureRequest) -> HomeCase:
     if request.param == "local":
         return HomeCase("local", local_home, "stock_assets.homes.local.warehouse", scatter_locally)

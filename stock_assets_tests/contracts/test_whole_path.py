@@ -112,6 +112,7 @@ def test_a_split_learned_late(both: Both) -> None:
     assert factors == [{1.0, 2.0}] * 2
 
 
+@pytest.mark.slow
 def test_a_bad_bar_is_quarantined_and_comes_back_when_mended(both: Both) -> None:
     both.source.set_bar("IBM", TWO_WEEKS[1], BAD_BAR)
     both.run(FIRST_WEEK)

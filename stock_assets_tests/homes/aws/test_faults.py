@@ -33,6 +33,8 @@ from stock_assets_tests.support.aws_double import WORKGROUP, AwsDouble, CallFaul
 from stock_assets_tests.support.aws_homes import double_home
 from stock_assets_tests.support.rows import price_row, stage_rows
 
+pytestmark = pytest.mark.slow
+
 COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR: Failed to commit Iceberg update to table: daily_prices"
 OLD, NEW = [("IBM", FIRST, 101.0)], [("IBM", FIRST, 55.0)]
 
