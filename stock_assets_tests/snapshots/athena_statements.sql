@@ -362,8 +362,9 @@ SELECT audit, symbol, trade_date, detail, bad_rows
 FROM (
     SELECT
         f.*,
-        COUNT(*) OVER (PARTITION BY audit)                                       AS bad_rows,
-        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail) AS sample_row
+        COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
+        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
+        ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
     FROM (SELECT CAST('columns_as_declared' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
 FROM (SELECT
     CAST(NULL AS VARCHAR) AS symbol,
@@ -701,7 +702,7 @@ FROM (
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_staged.load_id__daily_prices__attempt
 ) AS removed) AS b) AS f
 ) AS counted
-WHERE sample_row <= 10
+WHERE sample_row <= 10 OR session_row = 1
 ORDER BY audit, sample_row
 ;
 
@@ -1052,8 +1053,9 @@ SELECT audit, symbol, trade_date, detail, bad_rows
 FROM (
     SELECT
         f.*,
-        COUNT(*) OVER (PARTITION BY audit)                                       AS bad_rows,
-        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail) AS sample_row
+        COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
+        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
+        ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
     FROM (SELECT CAST('columns_as_declared' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
 FROM (SELECT
     CAST(NULL AS VARCHAR) AS symbol,
@@ -1391,7 +1393,7 @@ FROM (
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_staged.load_id__daily_prices__attempt
 ) AS removed) AS b) AS f
 ) AS counted
-WHERE sample_row <= 10
+WHERE sample_row <= 10 OR session_row = 1
 ORDER BY audit, sample_row
 ;
 
