@@ -18,7 +18,7 @@ from stock_assets.automation.requests import bridged_ranges
 from stock_assets.build import build_definitions, build_home, build_limits, build_source, build_universe
 from stock_assets.errors import SessionOutOfRange
 from stock_assets.instance.folder import configure_instance
-from stock_assets.sessions import session_partitions, sessions_between
+from stock_assets.sessions import range_tags, session_partitions, sessions_between
 from stock_assets.settings import Settings
 
 
@@ -91,10 +91,7 @@ def run_sessions(
             instance=instance,
             run_id=run_id,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={
-                "dagster/asset_partition_range_start": first.isoformat(),
-                "dagster/asset_partition_range_end": last.isoformat(),
-            },
+            tags=range_tags(first, last),
             raise_on_error=False,
         )
     return RunResult(

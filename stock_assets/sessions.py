@@ -29,6 +29,8 @@ _PARTITION_TIME = time(16, 0)
 
 
 _MOST_RANGES = 20
+_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+"""By which Dagster knows the first and last partition of a run over many."""
 _ONE_DAY = timedelta(days=1)
 
 
@@ -100,11 +102,16 @@ def partition_sessions(keys: Iterable[str]) -> list[date]:
     return sorted(date.fromisoformat(key) for key in keys)
 
 
+def range_tags(first: date, last: date) -> dict[str, str]:
+    """Give the tags that make a run one of all sessions from `first` to `last`; `tagged_sessions` reads them."""
+    return dict(zip(_RANGE_TAGS, (first.isoformat(), last.isoformat()), strict=True))
+
+
 def tagged_sessions(tags: Mapping[str, str]) -> list[date]:
     """Read the sessions of a run from its tags, in order: one, a range, or none for a run without partitions."""
     if "dagster/partition" in tags:
         return partition_sessions([tags["dagster/partition"]])
-    bounds = [tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end")]
+    bounds = [tags.get(tag) for tag in _RANGE_TAGS]
     if None in bounds:
         return []
     return sessions_between(*(date.fromisoformat(str(bound)) for bound in bounds))

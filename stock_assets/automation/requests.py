@@ -17,7 +17,7 @@ import dagster as dg
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG, WILL_RETRY_TAG
 
 from stock_assets.ingest.assets import RAW_PRICES
-from stock_assets.sessions import next_session, sessions_between
+from stock_assets.sessions import next_session, range_tags, sessions_between
 
 TAG = "stock_assets/"
 """The tag of a sensor's runs is this and the sensor's name; its value says what the run is about."""
@@ -115,8 +115,7 @@ def requests_for(
                 run_key=_unused_key(f"{sensor} {wish.first}..{wish.last} {wish.state}", earlier),
                 run_config={"ops": {RAW_PRICES.to_python_identifier(): {"config": dict(wish.config)}}},
                 tags={
-                    "dagster/asset_partition_range_start": wish.first.isoformat(),
-                    "dagster/asset_partition_range_end": wish.last.isoformat(),
+                    **range_tags(wish.first, wish.last),
                     TAG + sensor: wish.state,
                 },
             )
