@@ -4,8 +4,9 @@ Belongs here: wiring. Does not belong here: reading the environment (`settings`)
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from importlib.resources import files
 
 import dagster as dg
@@ -20,6 +21,7 @@ from stock_assets.automation.freshness import freshness_check, freshness_sensor,
 from stock_assets.automation.upkeep import Retention, maintenance_job, maintenance_schedule
 from stock_assets.automation.watch import Watch, alert_sensor
 from stock_assets.errors import SettingsError
+from stock_assets.homes.aws import AwsHome
 from stock_assets.homes.interfaces import Home
 from stock_assets.homes.local import LocalHome
 from stock_assets.ingest.alpha_vantage import AlphaVantageSource
@@ -28,18 +30,20 @@ from stock_assets.ingest.checks import raw_checks
 from stock_assets.ingest.plans import PLANS
 from stock_assets.ingest.recorded import RecordedSource
 from stock_assets.ingest.source import PriceSource
+from stock_assets.ingest.vault import AlphaVantageWithSecret, SecretsManagerKey
 from stock_assets.links import Links
 from stock_assets.publish.assets import published_assets
 from stock_assets.serve.assets import view_assets
 from stock_assets.serve.dashboards import dashboard_specs
 from stock_assets.serve.report.assets import report_asset
 from stock_assets.sessions import session_partitions
-from stock_assets.settings import Settings, SourceName
+from stock_assets.settings import HomeName, Settings, SourceName
 from stock_assets.stage.assets import staged_asset
 from stock_assets.stage.inputs import Limits
 from stock_assets.universe import Universe, read_universe, refuse_more_than_a_day_serves
 
 OWNERS = ["team:market-data"]
+_MEGABYTE = 1024 * 1024
 
 
 def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -129,8 +133,27 @@ def _sensors(
 
 
 def build_home(settings: Settings) -> Home:
-    """Pick the home."""
-    return LocalHome(root=str(settings.root))
+    """Pick the home; data of different sources never mix."""
+    if settings.home is HomeName.LOCAL:
+        return LocalHome(root=str(settings.root))
+    if settings.aws_bucket is None or settings.aws_region is None:
+        raise SettingsError("STOCK_ASSETS_HOME=aws needs STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION")
+    prefix = f"{settings.aws_prefix}/{settings.source}"
+    results = settings.aws_results or f"s3://{settings.aws_bucket}/{prefix}/results/"
+    return AwsHome(
+        bucket=settings.aws_bucket,
+        prefix=prefix,
+        region=settings.aws_region,
+        database=f"{settings.aws_database}_{settings.source}",
+        workgroup=settings.aws_workgroup,
+        results="" if results == "workgroup" else results,
+        role_arn=settings.aws_role_arn or "",
+        endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
+        kms_key=settings.aws_kms_key or "",
+        scan_limit=settings.aws_scan_limit_mb * _MEGABYTE if settings.aws_scan_limit_mb else None,
+        query_timeout_seconds=settings.aws_query_timeout_seconds,
+        price_per_terabyte=settings.aws_price_per_tb,
+    )
 
 
 def build_source(settings: Settings) -> PriceSource:
@@ -138,13 +161,25 @@ def build_source(settings: Settings) -> PriceSource:
     if settings.source is SourceName.RECORDED:
         return RecordedSource()
     plan = PLANS[settings.alpha_vantage_plan]
-    return AlphaVantageSource(
+    kind: Callable[..., PriceSource] = AlphaVantageSource
+    if settings.aws_api_key_secret is not None:
+        kind = partial(AlphaVantageWithSecret, vault=_vault(settings, settings.aws_api_key_secret))
+    return kind(
         base_url=str(settings.alpha_vantage_base_url),
         calls_per_second=settings.calls_per_second or plan.per_second,
         calls_per_minute=settings.calls_per_minute or plan.per_minute,
         calls_per_day=settings.calls_per_day or plan.per_day,
         full_history=plan.full_history,
         splits_refresh_days=settings.splits_refresh_days,
+    )
+
+
+def _vault(settings: Settings, secret: str) -> SecretsManagerKey:
+    return SecretsManagerKey(
+        secret_id=secret,
+        region_name=settings.aws_region,
+        role_arn=settings.aws_role_arn or "",
+        endpoint_url=str(settings.aws_endpoint_url).rstrip("/") if settings.aws_endpoint_url else None,
     )
 
 

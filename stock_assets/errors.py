@@ -184,6 +184,44 @@ class QueryFailed(StockAssetsError):
     """The SQL engine refused a statement; the message carries the engine's reason."""
 
 
+class QueryCancelled(QueryFailed):
+    """Somebody stopped a statement while it ran."""
+
+
+class QueryTimedOut(QueryFailed):
+    """A statement took longer than it may, and was stopped."""
+
+    transient = True
+
+
+class ScanLimitExceeded(QueryFailed):
+    """A statement would have read more bytes than it may, and was stopped."""
+
+
+class EngineBusy(QueryFailed):
+    """The SQL engine had no capacity, or failed inside, in every try."""
+
+    transient = True
+
+
+class TableDrift(StockAssetsError):
+    """A stored table is not what its contract declares; the message names the column and what to do."""
+
+
+class AccessRefused(StockAssetsError):
+    """A cloud service does not accept the credentials, or they do not allow the call."""
+
+
+class ServiceUnavailable(StockAssetsError):
+    """A cloud service asked to slow down, or did not answer, in every try."""
+
+    transient = True
+
+
+class ServiceRefused(StockAssetsError):
+    """A cloud service refused a call for good."""
+
+
 class AlertUndelivered(StockAssetsError):
     """A message did not reach its channel; it stays open and is sent again."""
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationError
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stock_assets.errors import SettingsError
@@ -27,6 +27,13 @@ class SourceName(StrEnum):
     ALPHA_VANTAGE = "alpha_vantage"
 
 
+class HomeName(StrEnum):
+    """Where everything is kept and run."""
+
+    LOCAL = "local"
+    AWS = "aws"
+
+
 class Settings(BaseSettings):
     """Everything that can be set, by variables named `STOCK_ASSETS_` and the field's name in capitals."""
 
@@ -35,6 +42,10 @@ class Settings(BaseSettings):
     source: SourceName = Field(
         default=SourceName.RECORDED,
         description="`recorded`: a sample of real prices, no key needed. `alpha_vantage`: the live API.",
+    )
+    home: HomeName = Field(
+        default=HomeName.LOCAL,
+        description="`local`: files of this machine. `aws`: S3, Glue and Athena; see docs/aws.md.",
     )
     data_dir: Path = Field(
         default=Path("data"),
@@ -121,11 +132,66 @@ class Settings(BaseSettings):
         description="SNS topic that messages are published to.",
     )
 
+    aws_bucket: str | None = Field(
+        default=None, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="Bucket of the aws home; needed there."
+    )
+    aws_region: str | None = Field(
+        default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="Region of the aws home; needed there."
+    )
+    aws_prefix: str = Field(
+        default="stock_assets",
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        description="Folder of the bucket; each source has its own folder inside.",
+    )
+    aws_database: str = Field(
+        default="stock_assets",
+        pattern=r"^[a-z][a-z0-9_]{0,63}$",
+        description="What the names of the Glue databases begin with; source and step follow.",
+    )
+    aws_workgroup: str = Field(
+        default="primary", pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Workgroup of Athena."
+    )
+    aws_results: str | None = Field(
+        default=None,
+        pattern=r"^(s3://[a-z0-9.-]+/.*|workgroup)$",
+        description="Where Athena puts results; default: `results/` in the home's folder. `workgroup`: where it says.",
+    )
+    aws_role_arn: str | None = Field(
+        default=None, pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", description="Role to assume for the aws home."
+    )
+    aws_kms_key: str | None = Field(
+        default=None, description="KMS key for objects and results; default: the keys of S3 (SSE-S3)."
+    )
+    aws_endpoint_url: HttpUrl | None = Field(default=None, description="Address of an emulator of AWS.")
+    aws_api_key_secret: str | None = Field(
+        default=None, description="Name or ARN of the Secrets Manager secret that holds the live source's key."
+    )
+    aws_scan_limit_mb: int | None = Field(
+        default=None, ge=10, description="MiB one statement may read; default: what the workgroup allows."
+    )
+    aws_query_timeout_seconds: int = Field(
+        default=1800, ge=10, description="Seconds one statement of Athena may take; it is stopped then."
+    )
+    aws_price_per_tb: float = Field(
+        default=5.0, ge=0, description="USD per TiB that Athena reads, for estimates; it differs between regions."
+    )
+
     dagster_home: Path | None = Field(
         default=None,
         validation_alias="DAGSTER_HOME",
         description="Dagster's own folder (runs, events); default: `dagster_home` inside the source's folder.",
     )
+
+    @model_validator(mode="after")
+    def _home_is_complete(self) -> Self:
+        lacking = [f"{_PREFIX}{name.upper()}" for name in ("aws_bucket", "aws_region") if getattr(self, name) is None]
+        if self.home is HomeName.AWS and lacking:
+            raise ValueError(f"{_PREFIX}HOME=aws needs {' and '.join(lacking)}")
+        if self.home is HomeName.LOCAL and self.aws_bucket is not None:
+            raise ValueError(f"{_PREFIX}AWS_BUCKET is set, but the home is local; set {_PREFIX}HOME=aws, or unset it")
+        if self.aws_api_key_secret is not None and self.aws_region is None:
+            raise ValueError(f"{_PREFIX}AWS_API_KEY_SECRET needs {_PREFIX}AWS_REGION")
+        return self
 
     @property
     def instance_dir(self) -> Path:
@@ -148,6 +214,8 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             problems = "; ".join(
-                f"{_PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()
+                # What is wrong with a combination has no field of its own, and names its variables itself.
+                f"{_PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}" if problem["loc"] else problem["msg"]
+                for problem in error.errors()
             )
             raise SettingsError(f"unusable settings: {problems}") from error

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from stock_assets.homes.interfaces import Home
+from stock_assets_tests.support.aws_double import AwsDouble, running_double
+from stock_assets_tests.support.aws_homes import make_bucket
 from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.recorded_home import recorded_bars, recorded_home
 from stock_assets_tests.support.vendor_server import VendorServer, running
@@ -24,3 +26,19 @@ def server() -> Iterator[VendorServer]:
     """A server with real HTTP whose newest bar is of the newest closed session."""
     with running(VendorServer()) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[AwsDouble]:
+    """The double of AWS, started by the first test that needs it."""
+    with running_double() as double:
+        make_bucket(double.endpoint)
+        yield double
+
+
+@pytest.fixture
+def aws(aws_server: AwsDouble) -> Iterator[AwsDouble]:
+    """The double of AWS, with an empty record; a test must leave no query running."""
+    aws_server.forget()
+    yield aws_server
+    assert aws_server.running == []

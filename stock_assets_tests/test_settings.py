@@ -8,9 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 import stock_assets
-from stock_assets.build import build_definitions, build_universe
+from stock_assets.build import build_definitions, build_home, build_universe
 from stock_assets.errors import SettingsError
+from stock_assets.homes.aws import AwsHome
 from stock_assets.ingest.plans import Plan
+from stock_assets.ingest.vault import AlphaVantageWithSecret
 from stock_assets.settings import Settings, SourceName
 
 PACKAGE = Path(stock_assets.__file__).parent
@@ -28,6 +30,67 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.source is SourceName.RECORDED
     assert settings.root == Path.cwd() / "data" / "recorded"
     assert settings.instance_dir == settings.root / "dagster_home"
+
+
+AWS = {"STOCK_ASSETS_HOME": "aws", "STOCK_ASSETS_AWS_BUCKET": "a-bucket", "STOCK_ASSETS_AWS_REGION": "eu-central-1"}
+
+
+def test_the_aws_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {
+        "STOCK_ASSETS_AWS_PREFIX": "data/prices",
+        "STOCK_ASSETS_AWS_DATABASE": "prices",
+        "STOCK_ASSETS_AWS_WORKGROUP": "desk",
+        "STOCK_ASSETS_AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/prices",
+        "STOCK_ASSETS_AWS_ENDPOINT_URL": "http://localhost:4566",
+        "STOCK_ASSETS_AWS_SCAN_LIMIT_MB": "100",
+        "STOCK_ASSETS_AWS_PRICE_PER_TB": "6.75",
+    }
+    for name, text in (AWS | more).items():
+        monkeypatch.setenv(name, text)
+    home = build_home(Settings.from_env())
+    assert isinstance(home, AwsHome)
+    assert home.objects.uri("raw/x") == "s3://a-bucket/data/prices/recorded/raw/x"
+    assert home.results == "s3://a-bucket/data/prices/recorded/results/"
+    assert (home.database, home.workgroup, home.scan_limit) == ("prices_recorded", "desk", 100 * 1024 * 1024)
+    assert home.access.role_arn == "arn:aws:iam::123456789012:role/prices"
+    assert home.access.endpoint_url == "http://localhost:4566"
+    assert home.price_per_terabyte == 6.75
+
+
+def test_results_can_be_left_to_the_workgroup(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (AWS | {"STOCK_ASSETS_AWS_RESULTS": "workgroup"}).items():
+        monkeypatch.setenv(name, text)
+    home = build_home(Settings.from_env())
+    assert isinstance(home, AwsHome)
+    assert home.results == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"STOCK_ASSETS_HOME": "aws"}, "STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION"),
+        ({"STOCK_ASSETS_HOME": "aws", "STOCK_ASSETS_AWS_REGION": "us-east-1"}, "needs STOCK_ASSETS_AWS_BUCKET"),
+        ({"STOCK_ASSETS_AWS_BUCKET": "a-bucket"}, "set STOCK_ASSETS_HOME=aws, or unset it"),
+        ({"STOCK_ASSETS_AWS_API_KEY_SECRET": "key"}, "needs STOCK_ASSETS_AWS_REGION"),
+    ],
+)
+def test_an_incomplete_combination_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], says: str
+) -> None:
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(SettingsError, match=says):
+        Settings.from_env()
+
+
+def test_definitions_of_the_aws_home_load_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {"STOCK_ASSETS_SOURCE": "alpha_vantage", "STOCK_ASSETS_AWS_API_KEY_SECRET": "key"}
+    for name, text in (AWS | more).items():
+        monkeypatch.setenv(name, text)
+    resources = build_definitions(Settings.from_env()).resources
+    assert resources is not None
+    assert isinstance(resources["home"], AwsHome)
+    assert isinstance(resources["source"], AlphaVantageWithSecret)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from stock_assets.homes.local.warehouse import transpile
 from stock_assets.sql import Fragment, Name, SqlValue, Statement, bundled, literal, statement, statements
 
 ROOT = Path(str(bundled("sql")))
-FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.sql"))
+ALL_FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.sql"))
+# The AWS home alone changes tables by statements; `homes/aws` tests what is sent.
+FILES = [path for path in ALL_FILES if not path.startswith("ddl/athena/") and path != "publish/merge.sql"]
 ATHENA_STATEMENT_BYTES = 262_144
 
 TEXTS = {"load_id", "audit", "prefix"}

@@ -13,12 +13,14 @@ An audit is one SELECT that returns the bad rows as (symbol, trade_date, detail)
 Adding an audit is adding a file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import cache
+from types import MappingProxyType
 
+from stock_assets.errors import QueryFailed
 from stock_assets.homes.interfaces import SqlSession
 from stock_assets.sql import Fragment, SqlValue, Statement, statement, statements
 
@@ -97,33 +99,67 @@ def audits() -> tuple[Audit, ...]:
     return tuple(Audit(kind, file) for kind in AuditKind for file in statements(f"audit/{kind}"))
 
 
-def judge(sql: SqlSession, values: Mapping[str, SqlValue]) -> list[Verdict]:
+@dataclass(frozen=True)
+class Judgement:
+    """What one statement found.
+
+    Attributes:
+        verdicts: one per audit.
+        counts: rows of each further question, by its name; without those that no row answers.
+    """
+
+    verdicts: list[Verdict]
+    counts: Mapping[str, int]
+
+
+def judge(
+    sql: SqlSession, values: Mapping[str, SqlValue], further: Mapping[str, Fragment] = MappingProxyType({})
+) -> Judgement:
     """Audit one load: the rows that would be committed, and the bars that were quarantined.
+
+    All audits are one statement, since engines that charge do so for each. Where it cannot even be run, the audits of
+    the schema are asked alone, and if they cannot say why, the engine's reason stands.
+
+    Args:
+        sql: a session of the load.
+        values: what the audits may name.
+        further: SELECTs of (symbol, trade_date, detail) whose rows are counted on the way, by name.
 
     Returns:
         one verdict per audit; only those of the schema if it is not as declared, since the other audits could not
         be trusted to read what they mean.
     """
-    schema = _judge(sql, values, AuditKind.SCHEMA)
-    if any(verdict.blocks for verdict in schema):
-        return schema
-    return schema + _judge(sql, values, AuditKind.ROW, AuditKind.LOAD, AuditKind.WARNING)
+    try:
+        judgement = _judge(sql, values, tuple(AuditKind), further)
+    except QueryFailed:
+        judgement = _judge(sql, values, (AuditKind.SCHEMA,), {})
+        if not any(verdict.blocks for verdict in judgement.verdicts):
+            raise
+    schema = [verdict for verdict in judgement.verdicts if verdict.audit.kind is AuditKind.SCHEMA]
+    return Judgement(schema, {}) if any(verdict.blocks for verdict in schema) else judgement
 
 
-def _judge(sql: SqlSession, values: Mapping[str, SqlValue], *kinds: AuditKind) -> list[Verdict]:
+def _judge(
+    sql: SqlSession, values: Mapping[str, SqlValue], kinds: Sequence[AuditKind], further: Mapping[str, Fragment]
+) -> Judgement:
     """Run the audits of some kinds as one statement."""
     chosen = [audit for audit in audits() if audit.kind in kinds]
     to_commit = dict(values) | {"bars": Fragment(f"({statement('audit/bars_to_commit.sql').bind(values)})")}
     parts = [audit.named(to_commit if audit.kind is AuditKind.ROW else values) for audit in chosen]
     if AuditKind.ROW in kinds:
         parts.append(statement("audit/quarantined.sql").bind(dict(values) | {"prefix": _QUARANTINED}))
+    for name, rows in further.items():
+        parts.append(statement("audit/named.sql").bind({"audit": name, "bad_rows": rows}))
     findings = statement("audit/findings.sql").bind(
         {"findings": Fragment("\nUNION ALL\n".join(parts)), "sample_rows": SAMPLE_ROWS}
     )
     found: dict[str, list[dict[str, object]]] = {}
     for row in sql.query(findings).to_pylist():
         found.setdefault(row["audit"], []).append(row)
-    return [_verdict(audit, found.get(audit.name, []), found.get(_QUARANTINED + audit.name, [])) for audit in chosen]
+    verdicts = [
+        _verdict(audit, found.get(audit.name, []), found.get(_QUARANTINED + audit.name, [])) for audit in chosen
+    ]
+    return Judgement(verdicts, {name: int(str(found[name][0]["bad_rows"])) for name in further if name in found})
 
 
 def _verdict(audit: Audit, bad: list[dict[str, object]], quarantined: list[dict[str, object]]) -> Verdict:

@@ -19,7 +19,7 @@ from stock_assets.universe import Universe
 def audit_load(home: Home, universe: Universe, load: Load, *, limits: Limits) -> list[Verdict]:
     """Judge a staged load without publishing it; that it may not be is noted."""
     with home.warehouse.open(load.load_id) as sql:
-        verdicts = judge(sql, inputs(home, sql, universe, load, limits=limits))
+        verdicts = judge(sql, inputs(home, sql, universe, load, limits=limits)).verdicts
     blocking = [verdict for verdict in verdicts if verdict.blocks]
     if blocking:
         remember_refusal(home, load, blocking, judged_by=rules_in_force(universe, limits))

@@ -74,10 +74,14 @@ def freshness(home: Home, at: datetime) -> Freshness:
     """Look at the published table."""
     expected = expected_session(at)
     with home.warehouse.open() as sql:
-        select = statement("automation/latest_session.sql").bind(
-            {"published_prices": sql.name(DAILY_PRICES), "expected": expected}
-        )
-        [row] = sql.query(select).to_pylist()
+        # Of a table that is up to date, a few weeks are read; only one that is not is read as a whole.
+        for since in (expected - _TWO_WEEKS, date.min):
+            select = statement("automation/latest_session.sql").bind(
+                {"published_prices": sql.name(DAILY_PRICES), "expected": expected, "since": since}
+            )
+            [row] = sql.query(select).to_pylist()
+            if row["latest_session"] is not None:
+                break
     return Freshness(expected, row["latest_session"], row["symbols"])
 
 

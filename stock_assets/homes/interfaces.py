@@ -303,6 +303,31 @@ class Commit:
         return bool(self.added or self.removed)
 
 
+@dataclass(frozen=True)
+class StatementRun:
+    """One statement that was sent to an engine which charges for it.
+
+    Attributes:
+        query_id: the engine's id.
+        statement: its first word.
+        state: how it ended.
+        seconds: from being sent to its end.
+        queued_seconds: of them, those before it began.
+        scanned_bytes: what it read.
+        cost: estimated, in USD.
+        link: where a person can look at it.
+    """
+
+    query_id: str
+    statement: str
+    state: str
+    seconds: float
+    queued_seconds: float
+    scanned_bytes: int
+    cost: float
+    link: str
+
+
 class SqlSession(ABC):
     """One step's connection: SQL over one load's staging tables, and one version of the published tables.
 
@@ -435,3 +460,7 @@ class Home(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]  # the base 
     @abstractmethod
     def warehouse(self) -> Warehouse:
         """Staged and published tables."""
+
+    def sql_spending(self) -> dict[str, dg.MetadataValue]:
+        """Show, as metadata, the statements sent since this was last asked; nothing where SQL costs nothing."""
+        return {}

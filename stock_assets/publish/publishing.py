@@ -6,7 +6,7 @@ Does not belong here: what the audits are (`audit`), how a home commits (`homes`
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,13 +17,15 @@ from stock_assets.homes.interfaces import Commit, Home, SqlSession
 from stock_assets.ingest.source import PriceSource
 from stock_assets.sql import Fragment, SqlValue, statement
 from stock_assets.stage.inputs import Limits, inputs
-from stock_assets.stage.load import Load, newest
+from stock_assets.stage.load import SPLITS_PROPERTY, Load, newest
 from stock_assets.stage.staging import stage
 from stock_assets.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, Table
 from stock_assets.universe import Universe
 
 ATTEMPTS = 8
 _LONGEST_PAUSE_SECONDS = 2.0
+_TARGETS = ((QUARANTINED_PRICES, STAGED_QUARANTINE), (DAILY_PRICES, STAGED_PRICES))
+_CHANGES = ("added", "removed")
 
 
 @dataclass(frozen=True)
@@ -71,33 +73,45 @@ def _publish_once(home: Home, universe: Universe, load: Load, limits: Limits) ->
         if sql.base(DAILY_PRICES) != load.base_snapshot:
             raise ConcurrentPublish("published.daily_prices has changed since the load was staged")
         values = inputs(home, sql, universe, load, limits=limits)
-        refuse_if_blocked(home, universe, load, judge(sql, values), limits=limits)
+        changes = {name: rows for target, source in _TARGETS for name, rows in _changes(sql, target, source, load)}
+        judgement = judge(sql, values, changes)
+        refuse_if_blocked(home, universe, load, judgement.verdicts, limits=limits)
         # Quarantine first: if the process dies between the two, a bar may be in quarantine too early, never lost.
-        quarantine = _replace(sql, values, QUARANTINED_PRICES, STAGED_QUARANTINE, load)
-        prices = _replace(sql, values, DAILY_PRICES, STAGED_PRICES, load)
+        quarantine, prices = (_replace(sql, target, source, load, judgement.counts) for target, source in _TARGETS)
     return Published(load, prices, quarantine)
 
 
-def _replace(sql: SqlSession, values: dict[str, SqlValue], target: Table, source: Table, load: Load) -> Commit:
-    """Commit the staged rows of one table, unless they are what is published already."""
-    first, last = (load.first_date, load.last_date) if target is DAILY_PRICES else (load.start_date, load.end_date)
-    tables: dict[str, SqlValue] = {
+def _changes(sql: SqlSession, target: Table, source: Table, load: Load) -> Iterator[tuple[str, Fragment]]:
+    """Write the questions what would appear and what would go: a row that changes does both."""
+    first, last = _range(target, load)
+    values: dict[str, SqlValue] = {
         "columns": Fragment(", ".join(target.column_names)),
         "staged_rows": sql.name(source),
         "published_rows": sql.name(target),
         "first_date": first,
         "last_date": last,
     }
-    changes = sql.query(statement("publish/changes.sql").bind(values | tables)).to_pylist()
-    counts = {row["change"]: row["change_rows"] for row in changes}
-    if not any(counts.values()):
+    for change in _CHANGES:
+        yield f"{change} {target.full_name}", Fragment(statement(f"publish/{change}.sql").bind(values))
+
+
+def _replace(sql: SqlSession, target: Table, source: Table, load: Load, counts: Mapping[str, int]) -> Commit:
+    """Commit the staged rows of one table, unless they are what is published already."""
+    added, removed = (counts.get(f"{change} {target.full_name}", 0) for change in _CHANGES)
+    if not added and not removed:
         return Commit(sql.base(target), 0, 0)
+    first, last = _range(target, load)
     properties = {
         "load_id": load.load_id,
         "start_date": load.start_date.isoformat(),
         "end_date": load.end_date.isoformat(),
-        "added": str(counts["added"]),
-        "removed": str(counts["removed"]),
+        "added": str(added),
+        "removed": str(removed),
+        SPLITS_PROPERTY: load.splits,
     }
     snapshot = sql.replace_range(target, source, first=first, last=last, properties=properties)
-    return Commit(snapshot, counts["added"], counts["removed"])
+    return Commit(snapshot, added, removed)
+
+
+def _range(target: Table, load: Load) -> tuple[date, date]:
+    return (load.first_date, load.last_date) if target is DAILY_PRICES else (load.start_date, load.end_date)

@@ -8,16 +8,16 @@ from the asset of the last step by name, and if that one has partitions it write
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
-from stock_assets.homes.interfaces import Home, SqlSession
+from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.source import PriceSource
 from stock_assets.markdown import markdown_table
 from stock_assets.serve.views import VIEWS, View, create_views
-from stock_assets.sql import statement
-from stock_assets.tables import dagster_schema
+from stock_assets.stage.load import newest_of_all
+from stock_assets.stage.report import report_of
+from stock_assets.tables import DAILY_PRICES, dagster_schema
 
 GROUP = "served"
 
@@ -29,7 +29,17 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
     def views(home: Home, source: PriceSource) -> Iterator[dg.MaterializeResult[None]]:
         with home.warehouse.open() as sql:
             create_views(sql)
-            shown = {"adjusted_prices": _adjusted(sql), "latest_board": _board(sql)}
+        # On its own day a price is adjusted by nothing, so the newest load shows what the view ends with.
+        latest = report_of(home, newest_of_all(home)).prices
+        rows = next((version.rows for version in home.warehouse.history(DAILY_PRICES) if version.is_current), 0)
+        shown = {
+            "adjusted_prices": {
+                "symbols": dg.MetadataValue.int(len(latest)),
+                "dagster/row_count": dg.MetadataValue.int(rows),
+                "preview": dg.MetadataValue.md(markdown_table(latest)),
+                **home.sql_spending(),
+            }
+        }
         for view in VIEWS.values():
             yield dg.MaterializeResult(
                 asset_key=view.asset_key, metadata={"source": source.label, **shown.get(view.name, {})}
@@ -52,18 +62,3 @@ def _spec(view: View, owners: list[str]) -> dg.AssetSpec:
             "dagster/column_schema": dagster_schema(view.columns),
         },
     )
-
-
-def _adjusted(sql: SqlSession) -> dict[str, dg.MetadataValue[Any]]:
-    latest = sql.query(statement("serve/latest_adjusted.sql").bind({})).to_pylist()
-    return {
-        "symbols": dg.MetadataValue.int(len(latest)),
-        "dagster/row_count": dg.MetadataValue.int(sum(int(row["sessions"]) for row in latest)),
-        "preview": dg.MetadataValue.md(markdown_table(latest)),
-    }
-
-
-def _board(sql: SqlSession) -> dict[str, dg.MetadataValue[Any]]:
-    board = VIEWS["latest_board"].full_name
-    rows = sql.query(f"SELECT * FROM {board} ORDER BY symbol").to_pylist()  # noqa: S608 (a contract's name)
-    return {"preview": dg.MetadataValue.md(markdown_table(rows))}

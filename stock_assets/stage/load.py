@@ -14,6 +14,8 @@ from stock_assets.errors import NothingStaged
 from stock_assets.homes.interfaces import Home, Objects
 
 _FOLDER = "staged/loads"
+SPLITS_PROPERTY = "splits"
+"""Under which a version of published.daily_prices names the splits that all its rows follow."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Load:
         quarantined: bars quarantined.
         payloads: keys of the stored answers the bars come from.
         staged_at: aware, UTC.
+        splits: digest of the splits known when it was staged; every row it replaces follows them.
     """
 
     load_id: str
@@ -45,6 +48,7 @@ class Load:
     quarantined: int
     payloads: tuple[str, ...]
     staged_at: datetime
+    splits: str = ""
 
 
 def new_load_id(staged_at: datetime) -> str:
@@ -90,8 +94,14 @@ def drop_old(home: Home, *, older_than: timedelta, now: datetime) -> int:
     old = [key for key in home.objects.list(f"{_FOLDER}/") if _load_id(key) < limit]
     for key in old:
         home.objects.delete(key)
+        home.objects.delete(report_key(_load_id(key)))
         home.warehouse.drop_staging(_load_id(key))
     return len(old)
+
+
+def report_key(load_id: str) -> str:
+    """Give the key of what a load holds, as people are shown it (`report`)."""
+    return f"staged/reports/{load_id}.json"
 
 
 def drop_leftovers(home: Home, *, older_than: timedelta, now: datetime) -> int:

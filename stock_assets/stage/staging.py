@@ -4,9 +4,12 @@ Belongs here: the order of the statements and the range a load replaces. Does no
 computed (the SQL), what makes a bar bad (`sql/audit/row`).
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
 
 from stock_assets.audit.audits import AuditKind, audits
 from stock_assets.errors import NothingStaged
@@ -17,7 +20,7 @@ from stock_assets.ingest.splits import split_table
 from stock_assets.sessions import sessions_between
 from stock_assets.sql import Fragment, SqlValue, statement
 from stock_assets.stage.inputs import LOOKBACK_DAYS, Limits, inputs
-from stock_assets.stage.load import Load, new_load_id, remember
+from stock_assets.stage.load import SPLITS_PROPERTY, Load, new_load_id, remember
 from stock_assets.tables import DAILY_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
 from stock_assets.universe import Universe
 
@@ -40,8 +43,9 @@ def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequenc
     reach = source.reach(staged_at)
     load_id = new_load_id(staged_at)
     with home.warehouse.open(load_id) as sql:
-        base: dict[str, SqlValue] = {"splits": sql.register("splits", split_table(known_splits(home, source)))}
-        first, last = _range_to_replace(sql, base, start, end)
+        splits = split_table(known_splits(home, source))
+        base: dict[str, SqlValue] = {"splits": sql.register("splits", splits)}
+        first, last = _range_to_replace(start, end, _stale_range(home, sql, base, splits))
         load = Load(
             load_id=load_id,
             start_date=start,
@@ -54,6 +58,7 @@ def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequenc
             quarantined=0,
             payloads=tuple(fetch.payload for fetch in payloads),
             staged_at=staged_at,
+            splits=_digest(splits),
         )
         values = base | inputs(home, sql, universe, load, limits=limits)
         sql.stage(TYPED_PRICES, statement("stage/typed_prices.sql").bind(values))
@@ -67,14 +72,33 @@ def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequenc
     return load
 
 
-def _range_to_replace(sql: SqlSession, base: dict[str, SqlValue], start: date, end: date) -> tuple[date, date]:
+def _range_to_replace(start: date, end: date, stale: tuple[date | None, date | None]) -> tuple[date, date]:
     """Widen the sessions asked for by what looks back into them, and by rows whose split factor is out of date."""
+    first, last = stale
+    return min(start, first or start), max(end, last or end) + timedelta(days=LOOKBACK_DAYS)
+
+
+def _stale_range(
+    home: Home, sql: SqlSession, base: dict[str, SqlValue], splits: pa.Table
+) -> tuple[date | None, date | None]:
+    """Find the published rows whose split factor is out of date.
+
+    That reads every row there is. So a version says which splits it follows, and nothing is read if these still stand.
+    """
+    version = sql.base(DAILY_PRICES)
+    if version is None:
+        return None, None
+    known = {snapshot.snapshot_id: snapshot.properties for snapshot in home.warehouse.history(DAILY_PRICES)}
+    if known.get(version, {}).get(SPLITS_PROPERTY) == _digest(splits):
+        return None, None
     values = base | {"published_prices": sql.name(DAILY_PRICES)}
     stale = sql.query(statement("stage/stale_splits.sql").bind(values)).to_pylist()[0]
-    return (
-        min(start, stale["first_stale"] or start),
-        max(end, stale["last_stale"] or end) + timedelta(days=LOOKBACK_DAYS),
-    )
+    return stale["first_stale"], stale["last_stale"]
+
+
+def _digest(splits: pa.Table) -> str:
+    rows = sorted(repr(list(row.values())) for row in splits.to_pylist())
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
 def _row_failures(values: dict[str, SqlValue]) -> str:

@@ -1,9 +1,10 @@
-"""What every home must do, whatever it is made of. A home is added to the list `HOMES`, and to nothing else here."""
+"""What every home must do, whatever it is made of. A home is added to the fixture `case`, and to nothing else here."""
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from stock_assets.tables import (
     ColumnType,
     Table,
 )
+from stock_assets_tests.support.aws_double import AwsDouble
+from stock_assets_tests.support.aws_homes import double_home
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.home_writers import (
     WRITERS,
@@ -53,22 +56,22 @@ class HomeCase:
         make: makes a home below a folder; called again with the same folder, it gives the same home. Processes of
             the suite call it too, so it must be importable.
         contracts_in: module that reads the contracts of the tables, for tests in which a contract grows.
-        scatter: adds rows to published.daily_prices, each in a file and a version of its own, as another writer may.
+        scatter: adds rows to published.daily_prices, each in a file and a version of its own, as another writer may;
+            None for a home whose maintenance is not built.
     """
 
     name: str
     make: Callable[[Path], Home]
     contracts_in: str
-    scatter: Callable[[Path, pa.Table], None]
+    scatter: Callable[[Path, pa.Table], None] | None = None
 
 
-HOMES = [HomeCase("local", local_home, "stock_assets.homes.local.warehouse", scatter_locally)]
-
-
-@pytest.fixture(params=HOMES, ids=lambda case: case.name)
+@pytest.fixture(params=["local", pytest.param("aws", marks=pytest.mark.slow)])
 def case(request: pytest.FixtureRequest) -> HomeCase:
-    chosen: HomeCase = request.param
-    return chosen
+    if request.param == "local":
+        return HomeCase("local", local_home, "stock_assets.homes.local.warehouse", scatter_locally)
+    double: AwsDouble = request.getfixturevalue("aws")
+    return HomeCase("aws", partial(double_home, double.endpoint), "stock_assets.homes.aws.warehouse")
 
 
 @pytest.fixture
@@ -542,6 +545,7 @@ class TestPublishing:
         for number in range(3):
             assert in_processes(case, tmp_path / str(number), open_the_warehouse) == ["0 rows"] * 4
 
+    @pytest.mark.parametrize("case", ["local"], indirect=True)
     @pytest.mark.parametrize(
         "folder", ["with a space", "100% real", "50%20off", "it's", 'say "prices"', "naïve [x]@1:2"]
     )
@@ -562,6 +566,7 @@ class TestPublishing:
         assert [entry.name for entry in tmp_path.iterdir()] == [folder]
         assert [entry.name for entry in (tmp_path / folder).iterdir()] == ["home"]
 
+    @pytest.mark.parametrize("case", ["local"], indirect=True)
     @pytest.mark.parametrize("folder", ["what?", "C#"])
     def test_a_folder_that_no_address_can_name_is_refused(self, case: HomeCase, tmp_path: Path, folder: str) -> None:
         with pytest.raises(SettingsError, match="use another folder"):
@@ -665,6 +670,11 @@ def all_rows(home: Home) -> list[dict[str, object]]:
 class TestMaintenance:
     """`Warehouse.maintain`."""
 
+    @pytest.fixture(autouse=True)
+    def _maintained(self, case: HomeCase) -> None:
+        if case.scatter is None:
+            pytest.skip(f"the {case.name} home leaves its tables alone: OPTIMIZE and VACUUM are not built")
+
     @pytest.fixture
     def scatter(self, case: HomeCase, home: Home, tmp_path: Path) -> Callable[[Sequence[str]], None]:
         """Add rows, each in a file of its own."""
@@ -672,6 +682,7 @@ class TestMaintenance:
         def scatter(rows: Sequence[str]) -> None:
             with home.warehouse.open() as sql:
                 found = sql.query(" UNION ALL ".join(rows))
+            assert case.scatter is not None
             case.scatter(tmp_path / "home", found.cast(DAILY_PRICES.arrow_schema()))
 
         return scatter

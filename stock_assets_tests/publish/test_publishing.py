@@ -72,6 +72,7 @@ def test_a_load_is_one_snapshot_that_says_where_it_comes_from(scene: Scene) -> N
         "end_date": "2012-03-14",
         "added": "25",
         "removed": "0",
+        "splits": done.load.splits,
     }
     assert scene.home.warehouse.history(QUARANTINED_PRICES) == []
     assert not done.quarantine.changed

@@ -11,7 +11,6 @@ from stock_assets.homes.interfaces import Home
 from stock_assets.serve.query import SymbolSummary, relations, run_query, summary
 from stock_assets.serve.views import VIEWS
 from stock_assets.sessions import sessions_between
-from stock_assets.sql import statement
 from stock_assets.tables import PUBLISHED_TABLES
 from stock_assets.universe import Listing, Universe
 from stock_assets_tests.support.path import LIMITS, local_home
@@ -95,14 +94,6 @@ def test_adjusted_prices_are_on_todays_basis_and_published_ones_as_traded(home: 
         (30.0, 30.0, 30.0, 30.0, 900),
         (30.0, 36.0, 24.0, 33.0, 900),
     ]
-
-
-def test_latest_adjusted_sums_up_the_view(home: Home) -> None:
-    [row] = run_query(home, statement("serve/latest_adjusted.sql").bind({})).to_pylist()
-
-    assert row.pop("lowest_price") == 24.0
-    assert row.pop("highest_price") == pytest.approx(1000 / 3, rel=1e-15)
-    assert row == {"symbol": "SPLIT", "sessions": len(SESSIONS) - 1, "last_session": LAST, "last_close": 33.0}
 
 
 def test_summary_counts_and_averages_on_the_latest_basis(home: Home) -> None:

@@ -1,0 +1,22 @@
+-- The stored answers as text, read where they lie. Partitions are computed from the ingest date, so none is ever added.
+CREATE EXTERNAL TABLE IF NOT EXISTS ${table} (
+    `timestamp` string,
+    `open` string,
+    `high` string,
+    `low` string,
+    `close` string,
+    `volume` string
+)
+PARTITIONED BY (ingest_date string)
+ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
+WITH SERDEPROPERTIES ('separatorChar' = ',', 'quoteChar' = '"', 'escapeChar' = '\\')
+STORED AS TEXTFILE
+LOCATION ${location}
+TBLPROPERTIES (
+    'skip.header.line.count' = '1',
+    'projection.enabled' = 'true',
+    'projection.ingest_date.type' = 'date',
+    'projection.ingest_date.format' = 'yyyy-MM-dd',
+    'projection.ingest_date.range' = '2000-01-01,NOW+1DAYS',
+    'storage.location.template' = ${template}
+)

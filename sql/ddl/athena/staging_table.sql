@@ -1,0 +1,11 @@
+-- A staging table of one attempt of one load. Iceberg, since a Hive table would cut moments to milliseconds.
+CREATE TABLE ${table}
+WITH (
+    table_type = 'ICEBERG',
+    format = 'PARQUET',
+    write_compression = 'ZSTD',
+    is_external = false,
+    location = ${location}
+)
+AS
+${select}

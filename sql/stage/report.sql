@@ -1,0 +1,31 @@
+-- What a load holds, for the UI: a row per session asked for, and the previews of what is published and quarantined.
+SELECT
+    'session'              AS part,
+    trade_date,
+    symbols,
+    published_rows,
+    quarantined,
+    CAST(NULL AS VARCHAR)  AS symbol,
+    CAST(NULL AS DOUBLE)   AS close_price,
+    CAST(NULL AS DOUBLE)   AS prev_close,
+    CAST(NULL AS DOUBLE)   AS price_change_pct,
+    CAST(NULL AS DOUBLE)   AS rolling_avg_5d,
+    CAST(NULL AS DOUBLE)   AS volume_surge_ratio,
+    CAST(NULL AS VARCHAR)  AS candle_type,
+    CAST(NULL AS VARCHAR)  AS audit,
+    CAST(NULL AS VARCHAR)  AS detail,
+    CAST(NULL AS VARCHAR)  AS payload
+FROM (${sessions}) AS s
+UNION ALL
+SELECT
+    'price' AS part, trade_date, NULL, NULL, NULL,
+    symbol, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type,
+    NULL, NULL, NULL
+FROM (${prices}) AS p
+UNION ALL
+SELECT
+    'quarantine' AS part, trade_date, NULL, NULL, NULL,
+    symbol, NULL, NULL, NULL, NULL, NULL, NULL,
+    audit, detail, payload
+FROM (${quarantine}) AS q
+ORDER BY part, trade_date, symbol, audit

@@ -1,0 +1,96 @@
+"""An AWS account: objects in S3, tables in the Glue Data Catalog, SQL in Athena."""
+
+from functools import cached_property
+
+import dagster as dg
+
+from stock_assets.homes.aws.access import AwsAccess
+from stock_assets.homes.aws.athena import Engine
+from stock_assets.homes.aws.budget import S3Budget
+from stock_assets.homes.aws.catalog import Databases
+from stock_assets.homes.aws.ledger import S3Ledger
+from stock_assets.homes.aws.objects import Place, S3Objects
+from stock_assets.homes.aws.spending import shown_runs
+from stock_assets.homes.aws.warehouse import AthenaWarehouse
+from stock_assets.homes.interfaces import CallBudget, FetchLedger, Home, Objects, Warehouse
+
+
+class AwsHome(Home):
+    """Everything below one folder of a bucket, and three databases.
+
+    Attributes:
+        bucket: name of the bucket.
+        prefix: folder in it, without slashes at its ends; empty for the whole bucket.
+        region: region of bucket, catalog and workgroup.
+        database: what the names of the Glue databases begin with.
+        workgroup: of Athena.
+        results: `s3://` address for results; empty if the workgroup has its own.
+        role_arn: role to assume; empty for none.
+        endpoint_url: address of an emulator; empty for AWS.
+        kms_key: KMS key that encrypts objects and results; empty for the keys of S3.
+        scan_limit: bytes one statement may read; None for as many as the workgroup allows.
+        query_timeout_seconds: how long one statement may take.
+        price_per_terabyte: of reading, in USD.
+        poll_seconds: pause between looks at a running statement.
+    """
+
+    bucket: str
+    prefix: str
+    region: str
+    database: str
+    workgroup: str
+    results: str = ""
+    role_arn: str = ""
+    endpoint_url: str = ""
+    kms_key: str = ""
+    scan_limit: int | None = None
+    query_timeout_seconds: float = 1800.0
+    price_per_terabyte: float = 5.0
+    poll_seconds: float = 0.5
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Objects below the prefix."""
+        return self._objects
+
+    @cached_property
+    def ledger(self) -> FetchLedger:
+        """Objects under `ledger/`."""
+        return S3Ledger(self._objects)
+
+    @cached_property
+    def budget(self) -> CallBudget:
+        """Objects under `budget/`."""
+        return S3Budget(self._objects)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """Tables under `staged/tables/` and `published/`."""
+        return self._warehouse
+
+    def sql_spending(self) -> dict[str, dg.MetadataValue]:
+        """Show the statements sent since this was last asked, and what the run has cost so far."""
+        return shown_runs(*self._warehouse.take_runs())
+
+    @property
+    def access(self) -> AwsAccess:
+        """How AWS is reached."""
+        return AwsAccess(region=self.region, role_arn=self.role_arn, endpoint_url=self.endpoint_url)
+
+    @cached_property
+    def _objects(self) -> S3Objects:
+        return S3Objects(self.access, Place(self.bucket, self.prefix, self.kms_key))
+
+    @cached_property
+    def _warehouse(self) -> AthenaWarehouse:
+        engine = Engine(
+            self.access,
+            self.workgroup,
+            self.results,
+            kms_key=self.kms_key,
+            scan_limit=self.scan_limit,
+            timeout_seconds=self.query_timeout_seconds,
+            price_per_terabyte=self.price_per_terabyte,
+            poll_seconds=self.poll_seconds,
+        )
+        return AthenaWarehouse(engine, self._objects, Databases.of(self.database))

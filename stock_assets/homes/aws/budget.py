@@ -1,0 +1,117 @@
+"""The call budget as one object per vendor, changed by compare-and-swap.
+
+Belongs here: counting calls so that everything that writes to the bucket agrees. Does not belong here: what a plan
+allows (`ingest.plans`), waiting for a call (`ingest.calls`).
+"""
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from stock_assets.errors import ServiceUnavailable
+from stock_assets.homes.aws.objects import S3Objects
+from stock_assets.homes.interfaces import CallBudget, CallLimits, CallRefused, Clock
+
+_FOLDER = "budget"
+_KEPT_FOR = timedelta(days=3)
+"""Longer than anything counts back; older calls are forgotten."""
+_TRIES = 60
+_LONGEST_PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class _Account:
+    """What is noted of one vendor; calls oldest first."""
+
+    calls: tuple[datetime, ...] = ()
+    closed_until: datetime | None = None
+
+    def closed(self, at: datetime) -> datetime | None:
+        return self.closed_until if self.closed_until is not None and self.closed_until > at else None
+
+    def refusal(self, limits: CallLimits, at: datetime, keep: int) -> CallRefused | None:
+        closed = self.closed(at)
+        if closed is not None:
+            return CallRefused(closed, day_spent=True)
+        today = sum(call >= limits.day_start(at) for call in self.calls)
+        if limits.per_day is not None and today >= limits.per_day - keep:
+            return CallRefused(limits.next_reset(at), day_spent=True)
+        free_at = max((_token_back(self.calls, *rate, at) for rate in limits.rates), default=at)
+        return CallRefused(free_at, day_spent=False) if free_at > at else None
+
+
+class S3Budget(CallBudget):
+    """Whoever changes the object first wins; the others look again."""
+
+    def __init__(self, objects: S3Objects) -> None:
+        self._objects = objects
+
+    def charge(self, vendor: str, limits: CallLimits, now: Clock, *, keep: int = 0) -> CallRefused | None:
+        """Count and write, if nobody has written in between."""
+        refused: CallRefused | None = None
+
+        def take(account: _Account) -> _Account:
+            nonlocal refused
+            at = now()
+            refused = account.refusal(limits, at, keep)
+            if refused is not None:
+                return account
+            recent = [call for call in account.calls if call >= at - _KEPT_FOR]
+            return replace(account, calls=tuple(sorted([*recent, at])))
+
+        self._change(vendor, take)
+        return refused
+
+    def close(self, vendor: str, until: datetime) -> None:
+        """Write the moment."""
+        self._change(vendor, lambda account: replace(account, closed_until=until))
+
+    def closed_until(self, vendor: str, at: datetime) -> datetime | None:
+        """Read the moment."""
+        return self._read(vendor)[0].closed(at)
+
+    def spent(self, vendor: str, since: datetime) -> int:
+        """Count the calls of the last three days that came after a moment."""
+        return sum(call >= since for call in self._read(vendor)[0].calls)
+
+    def _change(self, vendor: str, change: Callable[[_Account], _Account]) -> None:
+        for attempt in range(_TRIES):
+            before, etag = self._read(vendor)
+            after = change(before)
+            if after == before or self._objects.put_if(_key(vendor), _write(after), etag=etag):
+                return
+            time.sleep(random.uniform(0, min(0.02 * 2**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
+        raise ServiceUnavailable(f"{self._objects.uri(_key(vendor))}: others changed it first, {_TRIES} times in a row")
+
+    def _read(self, vendor: str) -> tuple[_Account, str | None]:
+        try:
+            body, etag = self._objects.get_version(_key(vendor))
+        except KeyError:
+            return _Account(), None
+        stored = json.loads(body)
+        closed = stored["closed_until"]
+        calls = tuple(map(datetime.fromisoformat, stored["calls"]))
+        return _Account(calls, datetime.fromisoformat(closed) if closed else None), etag
+
+
+def _token_back(calls: Sequence[datetime], allowed: int, window: timedelta, at: datetime) -> datetime:
+    """Give the moment from which one of the window's tokens is there: the n-th newest call plus the window."""
+    if len(calls) < allowed:
+        return at
+    # A clock that was set back makes calls lie in the future; no token is away for longer than its window.
+    return min(calls[-allowed], at) + window
+
+
+def _write(account: _Account) -> bytes:
+    closed = account.closed_until.astimezone(UTC).isoformat() if account.closed_until else None
+    calls = [call.astimezone(UTC).isoformat() for call in account.calls]
+    return json.dumps({"calls": calls, "closed_until": closed}).encode()
+
+
+def _key(vendor: str) -> str:
+    """Name the object by a digest: a vendor's name may hold anything."""
+    return f"{_FOLDER}/{hashlib.sha256(vendor.encode()).hexdigest()[:16]}.json"

@@ -1,0 +1,235 @@
+"""Published tables in the catalog: made, grown, compared with their contract, looked back on, rolled back.
+
+Belongs here: what Iceberg's metadata says, read without a statement, and the statements that make or grow a table.
+Does not belong here: rows (`session`).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
+
+from stock_assets.errors import ConcurrentPublish, QueryFailed, ServiceUnavailable, TableDrift, UnknownSnapshot
+from stock_assets.homes.aws.access import AwsAccess, typed_errors
+from stock_assets.homes.aws.athena import Athena
+from stock_assets.homes.aws.glue import Glue
+from stock_assets.homes.aws.objects import S3Objects
+from stock_assets.homes.interfaces import Snapshot
+from stock_assets.sql import Fragment, Name, statement
+from stock_assets.tables import Column, ColumnType, Table
+
+_TRIES = 10
+LONGEST_COMMENT = 255
+"""Characters that Glue keeps of a column's comment."""
+_STORED_TYPES = {
+    ColumnType.TEXT: "string",
+    ColumnType.DATE: "date",
+    ColumnType.DOUBLE: "double",
+    ColumnType.INTEGER: "bigint",
+    ColumnType.BOOLEAN: "boolean",
+    ColumnType.TIMESTAMP: "timestamp",
+}
+"""Types by the names that the statements of the catalog use."""
+_ICEBERG_TYPES = {**_STORED_TYPES, ColumnType.INTEGER: "long"}
+CONTRACT_TYPES = {stored: of for of, stored in _STORED_TYPES.items()}
+
+
+@dataclass(frozen=True)
+class Databases:
+    """Names of the Glue databases, one for each step of the path."""
+
+    raw: str
+    staged: str
+    published: str
+
+    @classmethod
+    def of(cls, stem: str) -> "Databases":
+        """Name all three after one word."""
+        return cls(f"{stem}_raw", f"{stem}_staged", f"{stem}_published")
+
+
+class IcebergCatalog:
+    """The Glue catalog as Iceberg sees it."""
+
+    def __init__(self, access: AwsAccess, objects: S3Objects, databases: Databases, athena: Athena) -> None:
+        self._access = access
+        self._objects = objects
+        self._databases = databases
+        self._athena = athena
+
+    def published(self, table: Table) -> IcebergTable:
+        """Load a published table; make it, or add the columns its contract gained, where needed.
+
+        Raises:
+            TableDrift: what is stored is not what the contract says.
+        """
+        stored = self.find(self._databases.published, table.name)
+        if stored is None:
+            self._create(table)
+            stored = self.existing(self._databases.published, table.name)
+        known = {field.name for field in stored.schema().fields}
+        added = [column for column in table.columns if column.name not in known]
+        if added:
+            stored = self._grow(table, added)
+        _refuse_drift(table, stored.schema())
+        return stored
+
+    def find(self, database: str, name: str) -> IcebergTable | None:
+        """Load an Iceberg table, or None."""
+        with typed_errors(f"reading the metadata of {database}.{name}"):
+            try:
+                return self._glue_catalog().load_table((database, name))
+            except NoSuchTableError:
+                return None
+
+    def existing(self, database: str, name: str) -> IcebergTable:
+        """Load an Iceberg table that has just been made.
+
+        Raises:
+            ServiceUnavailable: the catalog does not have it.
+        """
+        stored = self.find(database, name)
+        if stored is None:
+            raise ServiceUnavailable(f"{database}.{name} was just made and is not in the Glue catalog yet")
+        return stored
+
+    def history(self, table: Table) -> list[Snapshot]:
+        """List the snapshots, newest first, with what the publishing loads noted."""
+        stored = self.published(table)
+        current = stored.current_snapshot()
+        if current is None:
+            return []
+        notes = self._notes(table)[0]
+        return [
+            Snapshot(
+                snapshot_id=snapshot.snapshot_id,
+                committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
+                rows=row_count(snapshot),
+                properties=notes.get(str(snapshot.snapshot_id), {}),
+                is_current=snapshot.snapshot_id == current.snapshot_id,
+            )
+            for snapshot in sorted(stored.snapshots(), key=lambda found: found.sequence_number or 0, reverse=True)
+        ]
+
+    def note(self, table: Table, snapshot_id: int, properties: Mapping[str, str], *, kept: Sequence[int]) -> None:
+        """Note what a load says about the snapshot it committed: Athena writes nothing of it into the table.
+
+        Args:
+            table: a published table.
+            snapshot_id: the new snapshot.
+            properties: what to note.
+            kept: snapshots the table still has; the notes of others are dropped.
+        """
+        wanted = {str(number) for number in kept}
+        for _ in range(_TRIES):
+            notes, etag = self._notes(table)
+            notes = {number: noted for number, noted in notes.items() if number in wanted}
+            notes[str(snapshot_id)] = dict(properties)
+            if self._objects.put_if(_note_key(table), json.dumps(notes).encode(), etag=etag):
+                return
+        raise ServiceUnavailable(f"{self._objects.uri(_note_key(table))}: others changed it first, {_TRIES} times")
+
+    def rollback(self, table: Table, snapshot_id: int) -> None:
+        """Point the main branch at a snapshot; Athena has no statement for that, so the metadata is written here.
+
+        Raises:
+            UnknownSnapshot: the table has none with this id.
+            ConcurrentPublish: others kept committing meanwhile.
+        """
+        for _ in range(_TRIES):
+            stored = self.published(table)
+            if stored.metadata.snapshot_by_id(snapshot_id) is None:
+                known = ", ".join(str(snapshot.snapshot_id) for snapshot in stored.snapshots()) or "none"
+                raise UnknownSnapshot(f"{table.full_name} has no snapshot {snapshot_id}; it has: {known}")
+            with typed_errors(f"rolling {table.full_name} back"):
+                try:
+                    stored.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
+                except CommitFailedException:
+                    continue
+                return
+        raise ConcurrentPublish(f"{table.full_name}: others committed in every attempt to roll back; try again")
+
+    def _create(self, table: Table) -> None:
+        Glue(self._access).create_database(self._databases.published)
+        self._athena.run(
+            statement("ddl/athena/published_table.sql").bind(
+                {
+                    "table": self.name(table),
+                    "columns": Fragment(",\n    ".join(map(_column, table.columns))),
+                    "location": self._objects.uri(f"{table.schema}/{table.name}/"),
+                }
+            )
+        )
+
+    def name(self, table: Table) -> Name:
+        """Give the name of a published table in the catalog."""
+        return Name(f"{self._databases.published}.{table.name}")
+
+    def _grow(self, table: Table, added: Sequence[Column]) -> IcebergTable:
+        columns = Fragment(", ".join(map(_column, added)))
+        try:
+            self._athena.run(
+                statement("ddl/athena/add_columns.sql").bind({"table": self.name(table), "columns": columns})
+            )
+        except QueryFailed:
+            # Another process may have been faster.
+            grown = self.find(self._databases.published, table.name)
+            if grown is None or {column.name for column in added} - {field.name for field in grown.schema().fields}:
+                raise
+            return grown
+        return self.existing(self._databases.published, table.name)
+
+    def _notes(self, table: Table) -> tuple[dict[str, dict[str, str]], str | None]:
+        try:
+            body, etag = self._objects.get_version(_note_key(table))
+        except KeyError:
+            return {}, None
+        return json.loads(body), etag
+
+    def _glue_catalog(self) -> GlueCatalog:
+        properties = {"s3.region": self._access.region}
+        if self._access.endpoint_url:
+            properties["s3.endpoint"] = self._access.endpoint_url
+        if self._access.role_arn:
+            properties["s3.role-arn"] = self._access.role_arn
+        return GlueCatalog("glue", client=self._access.client("glue"), **properties)
+
+
+def row_count(snapshot: IcebergSnapshot | None) -> int:
+    """Count the rows of a version; Athena marks rows as deleted beside files that still hold them."""
+    if snapshot is None or snapshot.summary is None:
+        return 0
+    deleted = snapshot.summary["total-position-deletes"] or 0
+    return int(snapshot.summary["total-records"] or 0) - int(deleted)
+
+
+def _column(column: Column) -> str:
+    """Write a column for a statement that changes the catalog: those read texts as Hive does, with backslashes."""
+    comment = column.meaning[:LONGEST_COMMENT].replace("\\", "\\\\").replace("'", "\\'")
+    return f"`{column.name}` {_STORED_TYPES[column.type]} COMMENT '{comment}'"
+
+
+def _refuse_drift(table: Table, stored: Schema) -> None:
+    found = {field.name: str(field.field_type) for field in stored.fields}
+    declared = {column.name: _ICEBERG_TYPES[column.type] for column in table.columns}
+    wrong = [
+        f"{name}: declared {of}, found {found.get(name, 'nothing')}"
+        for name, of in declared.items()
+        if found.get(name) != of
+    ]
+    wrong += [f"{name}: not declared, found {of}" for name, of in found.items() if name not in declared]
+    if wrong:
+        raise TableDrift(
+            f"{table.full_name} is not as stock_assets/tables.py declares it: {'; '.join(wrong)}. Use the version of "
+            "this package that made the table, or mend the table by ALTER; it is never dropped here"
+        )
+
+
+def _note_key(table: Table) -> str:
+    return f"history/{table.name}.json"

@@ -1,0 +1,68 @@
+"""The MERGE that publishes a load.
+
+Belongs here: writing it for any table. Does not belong here: sending it (`session`).
+"""
+
+from datetime import date
+
+from stock_assets.errors import QueryFailed
+from stock_assets.homes.aws.inputs import cast_type
+from stock_assets.sql import Fragment, Name, statement
+from stock_assets.tables import Table
+
+CHANGED = "stock_assets: published since, version "
+"""Begins what Athena says when the table is not the one that was audited any more."""
+MOST_PARTITIONS = 100
+"""Partitions that one statement of Athena may write."""
+
+
+def merge_statement(target: Table, source: Table, *, name: Name, base: int | None, first: date, last: date) -> str:
+    """Bind sql/publish/merge.sql.
+
+    Args:
+        target: a published table.
+        source: the staging table with its new rows.
+        name: name of the target in the catalog.
+        base: snapshot that has to be the current one still; None for none at all.
+        first: first day of the range.
+        last: last day of the range.
+    """
+    columns, key = target.column_names, target.grain
+    others = [column for column in columns if column not in key]
+    dropped = [
+        f"p.{column.name}" if column.name in key else f"CAST(NULL AS {cast_type(column.type)})"
+        for column in target.columns
+    ]
+    return statement("publish/merge.sql").bind(
+        {
+            "target": name,
+            "columns": Fragment(", ".join(columns)),
+            "published_columns": Fragment(", ".join(dropped)),
+            "staged_rows": Name(source.full_name),
+            "published_rows": Name(target.full_name),
+            "same_key_as_staged": Fragment(_equal("n", "p", key)),
+            "same_key": Fragment(_equal("t", "s", key)),
+            "first_date": first,
+            "last_date": last,
+            "base": base or 0,
+            "changed": CHANGED,
+            "refs": Fragment(f'"{name.value.partition(".")[0]}"."{target.name}$refs"'),
+            "differs": Fragment(" OR ".join(f"t.{column} IS DISTINCT FROM s.{column}" for column in others)),
+            "assignments": Fragment(", ".join(f"{column} = s.{column}" for column in others)),
+            "values": Fragment(", ".join(f"s.{column}" for column in columns)),
+        }
+    )
+
+
+def refuse_too_many_partitions(target: Table, first: date, last: date) -> None:
+    """Raise QueryFailed if the range has more partitions (years) than one statement may write."""
+    years = last.year - first.year + 1
+    if years > MOST_PARTITIONS:
+        raise QueryFailed(
+            f"{target.full_name}: {first} to {last} are {years} partitions, and one statement of Athena writes at most "
+            f"{MOST_PARTITIONS}; load a shorter range"
+        )
+
+
+def _equal(one: str, other: str, key: tuple[str, ...]) -> str:
+    return " AND ".join(f"{one}.{column} = {other}.{column}" for column in key)

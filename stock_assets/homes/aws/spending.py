@@ -1,0 +1,35 @@
+"""What statements took, as metadata that an operator reads in the UI.
+
+Belongs here: showing. Does not belong here: counting (`athena`).
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from stock_assets.homes.interfaces import StatementRun
+from stock_assets.markdown import markdown_table
+
+
+def shown_runs(new: Sequence[StatementRun], total: Sequence[StatementRun]) -> dict[str, dg.MetadataValue]:
+    """Show each new statement, and the sum of all; nothing where there was none."""
+    if not new:
+        return {}
+    return {
+        "athena statements": dg.MetadataValue.md(markdown_table([_row(run) for run in new])),
+        "athena bytes scanned": dg.MetadataValue.int(sum(run.scanned_bytes for run in new)),
+        "athena statements so far": dg.MetadataValue.int(len(total)),
+        "athena bytes scanned so far": dg.MetadataValue.int(sum(run.scanned_bytes for run in total)),
+        "athena cost so far, estimated (USD)": dg.MetadataValue.float(round(sum(run.cost for run in total), 6)),
+    }
+
+
+def _row(run: StatementRun) -> dict[str, object]:
+    return {
+        "statement": run.statement,
+        "state": run.state,
+        "seconds": run.seconds,
+        "queued": run.queued_seconds,
+        "bytes scanned": run.scanned_bytes,
+        "query": f"[{run.query_id}]({run.link})",
+    }

@@ -1,0 +1,95 @@
+"""The tables of the AWS home.
+
+Belongs here: opening sessions, and what concerns a whole table. Does not belong here: statements of a load (`session`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+
+from stock_assets.homes.aws.athena import Athena, Engine
+from stock_assets.homes.aws.catalog import Databases, IcebergCatalog
+from stock_assets.homes.aws.glue import Glue
+from stock_assets.homes.aws.objects import S3Objects
+from stock_assets.homes.aws.session import AthenaSession, Parts, staging_folder, staging_stem
+from stock_assets.homes.interfaces import Snapshot, SqlSession, StatementRun, Upkeep, Warehouse
+from stock_assets.sql import Name, statement
+from stock_assets.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
+
+
+class AthenaWarehouse(Warehouse):
+    """Iceberg tables in the Glue Data Catalog, files in the bucket, statements in Athena."""
+
+    def __init__(self, engine: Engine, objects: S3Objects, databases: Databases) -> None:
+        self._engine = engine
+        self._objects = objects
+        self._databases = databases
+
+    @contextmanager
+    def open(self, load_id: str = "") -> Iterator[SqlSession]:
+        """Read which version of every published table is the current one; what the session made goes with it."""
+        published = {table.name: self._catalog.published(table) for table in PUBLISHED_TABLES}
+        session = AthenaSession(self._parts, load_id, published, {table.name: table for table in STAGING_TABLES})
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def history(self, table: Table) -> list[Snapshot]:
+        """Read the metadata and the notes."""
+        return self._catalog.history(table)
+
+    def rollback(self, table: Table, snapshot_id: int) -> None:
+        """Write the metadata."""
+        self._catalog.rollback(table, snapshot_id)
+
+    def location(self, table: Table) -> str:
+        """Give the folder in the bucket."""
+        return self._objects.uri(f"{table.schema}/{table.name}")
+
+    def drop_staging(self, load_id: str) -> None:
+        """Take the tables out of the catalog, then remove their files; no statement is needed."""
+        for table in self._parts.glue.tables(self._databases.staged, staging_stem(load_id)):
+            self._parts.glue.delete(self._databases.staged, table["Name"])
+        self._objects.delete_all(staging_folder(load_id))
+
+    def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> Upkeep:  # noqa: ARG002 (see below)
+        """Leave the table alone: OPTIMIZE and VACUUM are not built; run them in Athena by hand."""
+        return Upkeep(left_alone=f"run OPTIMIZE and VACUUM on {self.location(table)} in Athena; this is not built")
+
+    def staged_loads(self) -> list[str]:
+        """List the folders of the staging tables."""
+        return sorted({key.split("/")[2] for key in self._objects.list("staged/tables/")} - {"none"})
+
+    def take_runs(self) -> tuple[list[StatementRun], list[StatementRun]]:
+        """Give the statements sent since this was last asked, and all so far."""
+        return self._athena.take_runs()
+
+    @cached_property
+    def _athena(self) -> Athena:
+        return Athena(self._engine)
+
+    @cached_property
+    def _catalog(self) -> IcebergCatalog:
+        return IcebergCatalog(self._engine.access, self._objects, self._databases, self._athena)
+
+    @cached_property
+    def _parts(self) -> Parts:
+        glue = Glue(self._engine.access)
+        return Parts(self._athena, self._catalog, glue, self._objects, self._databases, self._ensure_raw)
+
+    def _ensure_raw(self) -> None:
+        if self._parts.glue.table(self._databases.raw, "daily_prices") is not None:
+            return
+        self._parts.glue.create_database(self._databases.raw)
+        location = self._objects.uri("raw/daily_prices/")
+        self._athena.run(
+            statement("ddl/athena/raw_prices.sql").bind(
+                {
+                    "table": Name(f"{self._databases.raw}.daily_prices"),
+                    "location": location,
+                    "template": f"{location}ingest_date=${{ingest_date}}/",
+                }
+            )
+        )

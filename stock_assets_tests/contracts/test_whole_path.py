@@ -1,0 +1,155 @@
+"""The whole path, raw to published, on both homes at once: whatever happens, readers see the same rows in both."""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from stock_assets.errors import AuditRefused
+from stock_assets.homes.interfaces import Home
+from stock_assets.publish.publishing import Published
+from stock_assets.tables import DAILY_PRICES, QUARANTINED_PRICES
+from stock_assets_tests.support.aws_double import AwsDouble
+from stock_assets_tests.support.aws_homes import double_home
+from stock_assets_tests.support.bars import exact
+from stock_assets_tests.support.path import local_home
+from stock_assets_tests.support.scenes import (
+    BAD_BAR,
+    FIRST_WEEK,
+    SECOND_WEEK,
+    TWO_WEEKS,
+    Scene,
+    content,
+    keys,
+    wavy_source,
+)
+from stock_assets_tests.support.sources import ScriptedSource
+
+
+class Both:
+    """One source, two homes."""
+
+    def __init__(self, homes: Sequence[Home], source: ScriptedSource) -> None:
+        self.source = source
+        self.scenes = [Scene(home, source) for home in homes]
+
+    @property
+    def homes(self) -> list[Home]:
+        return [scene.home for scene in self.scenes]
+
+    def run(self, sessions: Sequence[date]) -> list[Published]:
+        """Run both, and compare what they did and what readers see."""
+        done = [scene.run(sessions) for scene in self.scenes]
+        self.compare()
+        assert {(one.prices.added, one.prices.removed) for one in done} == {
+            (done[0].prices.added, done[0].prices.removed)
+        }
+        assert {(one.quarantine.added, one.quarantine.removed) for one in done} == {
+            (done[0].quarantine.added, done[0].quarantine.removed)
+        }
+        return done
+
+    def run_again(self, sessions: Sequence[date]) -> list[Published]:
+        """Deliver what the vendor has now, and run."""
+        for scene in self.scenes:
+            scene.deliver_again()
+        return self.run(sessions)
+
+    def compare(self) -> None:
+        """Compare the published rows to the last bit, and the quarantined ones."""
+        (local, local_bad), (aws, aws_bad) = (content(home) for home in self.homes)
+        assert exact(aws) == exact(local)
+        assert exact(aws_bad) == exact(local_bad)
+
+
+@pytest.fixture
+def both(tmp_path: Path, aws: AwsDouble) -> Both:
+    return Both([local_home(tmp_path / "home"), double_home(aws.endpoint, tmp_path / "home")], wavy_source())
+
+
+def test_weeks_in_any_order_and_again(both: Both) -> None:
+    both.run(SECOND_WEEK)
+    both.run(FIRST_WEEK)
+    again = both.run(SECOND_WEEK)
+
+    assert [one.prices.changed for one in again] == [False, False]
+    assert [len(home.warehouse.history(DAILY_PRICES)) for home in both.homes] == [2, 2]
+
+
+@pytest.mark.slow
+def test_a_late_symbol(both: Both) -> None:
+    bars = both.source.fetch_prices("IBM", []).decode().splitlines()[1:]
+    both.source.drop_bar("IBM", TWO_WEEKS[3])
+    both.run(TWO_WEEKS)
+
+    line = next(bar for bar in bars if bar.startswith(str(TWO_WEEKS[3])))
+    both.source.set_bar("IBM", TWO_WEEKS[3], line.partition(",")[2])
+    both.run_again([TWO_WEEKS[3]])
+
+    assert [len(content(home)[0]) for home in both.homes] == [50, 50]
+
+
+@pytest.mark.slow
+def test_a_correction(both: Both) -> None:
+    both.run(TWO_WEEKS)
+    both.source.set_bar("IBM", TWO_WEEKS[2], "50,55,45,52,777")
+
+    [local, _] = both.run_again([TWO_WEEKS[2]])
+
+    assert local.prices.removed > 1, "the following sessions look back on it"
+
+
+@pytest.mark.slow
+def test_a_split_learned_late(both: Both) -> None:
+    both.run(TWO_WEEKS)
+    both.source.set_splits("IBM", {TWO_WEEKS[4]: "2.0000"})
+
+    [local, _] = both.run([TWO_WEEKS[-1]])
+
+    assert local.prices.added == len(TWO_WEEKS) - 4
+    factors = [{row["split_factor"] for row in content(home)[0]} for home in both.homes]
+    assert factors == [{1.0, 2.0}] * 2
+
+
+@pytest.mark.slow
+def test_a_bad_bar_is_quarantined_and_comes_back_when_mended(both: Both) -> None:
+    both.source.set_bar("IBM", TWO_WEEKS[1], BAD_BAR)
+    both.run(FIRST_WEEK)
+    assert [keys(content(home)[1]) for home in both.homes] == [{("IBM", TWO_WEEKS[1])}] * 2
+
+    both.source.set_bar("IBM", TWO_WEEKS[1], "50,55,45,52,777")
+    both.run_again(FIRST_WEEK)
+
+    assert [content(home)[1] for home in both.homes] == [[], []]
+    assert [home.warehouse.history(QUARANTINED_PRICES)[0].rows for home in both.homes] == [0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("break_it", [lambda source, day: source.double_bar("IBM", day)], ids=["a bar stands twice"])
+def test_a_blocked_load_leaves_everything(both: Both, break_it: Callable[[ScriptedSource, date], None]) -> None:
+    both.run(FIRST_WEEK)
+    before = [content(home) for home in both.homes]
+    break_it(both.source, TWO_WEEKS[1])
+    for scene in both.scenes:
+        scene.deliver_again()
+        scene.stage(FIRST_WEEK)
+        with pytest.raises(AuditRefused, match="one_row_per_symbol_and_session"):
+            scene.publish(FIRST_WEEK)
+
+    assert [content(home) for home in both.homes] == before
+    assert [len(home.warehouse.history(DAILY_PRICES)) for home in both.homes] == [1, 1]
+
+
+@pytest.mark.slow
+def test_a_rollback_and_the_load_after_it(both: Both) -> None:
+    both.run(FIRST_WEEK)
+    both.run(SECOND_WEEK)
+    for home in both.homes:
+        home.warehouse.rollback(DAILY_PRICES, home.warehouse.history(DAILY_PRICES)[-1].snapshot_id)
+    both.compare()
+    assert {row["trade_date"] for row in content(both.homes[1])[0]} == set(FIRST_WEEK)
+
+    both.run(SECOND_WEEK)
+
+    assert {row["trade_date"] for row in content(both.homes[1])[0]} == set(TWO_WEEKS)

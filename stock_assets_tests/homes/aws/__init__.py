@@ -1,0 +1,1 @@
+"""The AWS home, against the double of the services."""

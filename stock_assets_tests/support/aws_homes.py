@@ -1,0 +1,34 @@
+"""AWS homes for tests: each folder of a test has a place of its own in the bucket, and databases of its own."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import boto3
+
+from stock_assets.homes.aws import AwsHome
+from stock_assets_tests.support.aws_double import CREDENTIALS, REGION, WORKGROUP
+
+BUCKET = "stock-assets-tests"
+
+
+def double_home(endpoint: str, folder: Path) -> AwsHome:
+    """Give the home of a folder in the double of AWS; the same folder gives the same home, in every process."""
+    os.environ.update(CREDENTIALS)
+    stem = f"t{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+    return AwsHome(
+        bucket=BUCKET,
+        prefix=f"tests/{stem}",
+        region=REGION,
+        database=stem,
+        workgroup=WORKGROUP,
+        results=f"s3://{BUCKET}/tests/{stem}/results/",
+        endpoint_url=endpoint,
+        poll_seconds=0.02,
+    )
+
+
+def make_bucket(endpoint: str) -> None:
+    """Make the bucket of all tests."""
+    os.environ.update(CREDENTIALS)
+    boto3.client("s3", endpoint_url=endpoint, region_name=REGION).create_bucket(Bucket=BUCKET)
