@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from stock_assets.errors import ConcurrentPublish, ObjectExists, Outcome, QueryFailed, SettingsError, UnknownSnapshot
+from stock_assets.homes.aws import upkeep as aws_upkeep
 from stock_assets.homes.interfaces import MAINTENANCE, Fetch, FetchKind, Home, SqlSession, Upkeep
 from stock_assets.tables import (
     DAILY_PRICES,
@@ -40,7 +41,7 @@ from stock_assets_tests.support.home_writers import (
 from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.processes import fork_server
 from stock_assets_tests.support.rows import price_row, stage_rows
-from stock_assets_tests.support.scattered import scatter_locally
+from stock_assets_tests.support.scattered import scatter_locally, scatter_on_aws
 
 FIRST, SECOND, THIRD = date(2012, 3, 1), date(2012, 3, 2), date(2012, 3, 5)
 NEXT_YEAR = date(2013, 1, 2)
@@ -56,14 +57,15 @@ class HomeCase:
         make: makes a home below a folder; called again with the same folder, it gives the same home. Processes of
             the suite call it too, so it must be importable.
         contracts_in: module that reads the contracts of the tables, for tests in which a contract grows.
-        scatter: adds rows to published.daily_prices, each in a file and a version of its own, as another writer may;
-            None for a home whose maintenance is not built.
+        scatter: adds rows to published.daily_prices, each in a file and a version of its own, as another writer may.
+        set_clock: puts the clock of an engine that has one of its own ahead of this machine's.
     """
 
     name: str
     make: Callable[[Path], Home]
     contracts_in: str
-    scatter: Callable[[Path, pa.Table], None] | None = None
+    scatter: Callable[[Path, pa.Table], None]
+    set_clock: Callable[[timedelta], None] = lambda _: None
 
 
 @pytest.fixture(params=["local", pytest.param("aws", marks=pytest.mark.slow)])
@@ -71,7 +73,13 @@ def case(request: pytest.FixtureRequest) -> HomeCase:
     if request.param == "local":
         return HomeCase("local", local_home, "stock_assets.homes.local.warehouse", scatter_locally)
     double: AwsDouble = request.getfixturevalue("aws")
-    return HomeCase("aws", partial(double_home, double.endpoint), "stock_assets.homes.aws.warehouse")
+    return HomeCase(
+        "aws",
+        partial(double_home, double.endpoint),
+        "stock_assets.homes.aws.warehouse",
+        partial(scatter_on_aws, double.endpoint),
+        partial(setattr, double.engine, "ahead"),
+    )
 
 
 @pytest.fixture
@@ -671,9 +679,10 @@ class TestMaintenance:
     """`Warehouse.maintain`."""
 
     @pytest.fixture(autouse=True)
-    def _maintained(self, case: HomeCase) -> None:
-        if case.scatter is None:
-            pytest.skip(f"the {case.name} home leaves its tables alone: OPTIMIZE and VACUUM are not built")
+    def _late(self, case: HomeCase, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let what was just made be old, for the home and for the engine."""
+        case.set_clock(OLD_ENOUGH)
+        monkeypatch.setattr(aws_upkeep, "SAFE_AGE", timedelta())
 
     @pytest.fixture
     def scatter(self, case: HomeCase, home: Home, tmp_path: Path) -> Callable[[Sequence[str]], None]:
@@ -682,7 +691,6 @@ class TestMaintenance:
         def scatter(rows: Sequence[str]) -> None:
             with home.warehouse.open() as sql:
                 found = sql.query(" UNION ALL ".join(rows))
-            assert case.scatter is not None
             case.scatter(tmp_path / "home", found.cast(DAILY_PRICES.arrow_schema()))
 
         return scatter
@@ -819,6 +827,7 @@ class TestMaintenance:
         self, case: HomeCase, tmp_path: Path, home: Home, scatter: Callable[[Sequence[str]], None]
     ) -> None:
         scatter([price_row("OLD", day) for day in (FIRST, SECOND, THIRD)])
+        case.set_clock(timedelta())
 
         in_processes(case, tmp_path / "home", publish_or_maintain)
 

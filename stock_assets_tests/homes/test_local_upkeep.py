@@ -12,6 +12,7 @@ from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.homes.interfaces import Home, Upkeep
 from stock_assets.homes.local import iceberg, upkeep
+from stock_assets.homes.versions import seen_since
 from stock_assets.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.path import local_home, published_rows, read
@@ -91,17 +92,17 @@ def test_a_version_that_was_gone_back_to_since_stays(home: Home) -> None:
 def test_who_goes_back_at_the_last_moment_finds_the_version(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     first = publish(home, DAYS[0], 1.5)
     publish(home, DAYS[0], 2.5)
-    seen = upkeep._seen  # noqa: SLF001 (the moment between looking and committing)
     looked: list[int] = []
 
     def look_and_go_back(stored: IcebergTable, since: datetime) -> set[int]:
-        found = seen(stored, since)
+        # The moment between looking and committing.
+        found = seen_since(stored, since)
         if not looked:
             home.warehouse.rollback(DAILY_PRICES, first)
         looked.append(len(found))
         return found
 
-    monkeypatch.setattr(upkeep, "_seen", look_and_go_back)
+    monkeypatch.setattr(upkeep, "seen_since", look_and_go_back)
 
     assert maintain(home, keep_since=datetime.now(UTC)).versions_expired == 0
     assert looked == [1]

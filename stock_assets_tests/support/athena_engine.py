@@ -9,8 +9,10 @@ is not empty, more than 100 partitions in one statement, a table that is not the
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,10 @@ from pyiceberg.types import (
 )
 from sqlglot import exp
 
+from stock_assets_tests.support import athena_upkeep
+
 MOST_PARTITIONS = 100
+MOST_FILES = 1000
 _TYPES: dict[str, PrimitiveType] = {
     "TEXT": StringType(),
     "VARCHAR": StringType(),
@@ -60,10 +65,16 @@ class Engine:
     Attributes:
         endpoint: where S3 and Glue answer.
         region: of them.
+        ahead: how far its clock is ahead of this machine's, so that a test need not wait for anything to grow old.
+        most_partitions: what one statement may write to, or rewrite.
+        most_files: what one VACUUM removes.
     """
 
     endpoint: str
     region: str
+    ahead: timedelta = timedelta()
+    most_partitions: int = MOST_PARTITIONS
+    most_files: int = MOST_FILES
     _rows: dict[tuple[str, int | None, int], pa.Table] = field(default_factory=dict)
 
     def run(self, text: str) -> tuple[pa.Table | None, int, int]:
@@ -104,6 +115,19 @@ class Engine:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [(bucket, found["Key"]) for page in pages for found in page.get("Contents", [])]
 
+    def written(self, location: str) -> dict[str, datetime]:
+        """Tell of each file under a location since when it lies there."""
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix.rstrip('/')}/")
+        found = [file for page in pages for file in page.get("Contents", [])]
+        return {f"s3://{bucket}/{file['Key']}": file["LastModified"] for file in found}
+
+    def remove(self, files: Iterable[str]) -> None:
+        """Remove files."""
+        for file in files:
+            bucket, _, key = file.removeprefix("s3://").partition("/")
+            self.s3.delete_object(Bucket=bucket, Key=key)
+
     def iceberg_rows(self, table: IcebergTable, snapshot_id: int | None) -> pa.Table:
         """Read a version; versions never change, so each is read once."""
         current = table.current_snapshot()
@@ -138,8 +162,12 @@ class _Run:
                 return None, self.create_table_as(tree)
             case exp.Create():
                 self.create_table(tree)
+            case exp.Alter() if tree.find(exp.AlterSet):
+                self.set_properties(tree)
             case exp.Alter():
                 self.add_columns(tree)
+            case exp.Command():
+                self.maintain(tree.sql("athena"))
             case exp.Merge():
                 return None, self.merge(tree)
             case _:
@@ -318,12 +346,37 @@ class _Run:
         except (NoSuchTableError, ValueError) as error:
             raise StatementError(f"COLUMN_ALREADY_EXISTS: {error}") from error
 
+    def set_properties(self, tree: exp.Alter) -> None:
+        table = self.engine.catalog.load_table((tree.this.db, tree.this.name))
+        properties = {item.name: item.args["value"].name for item in tree.find_all(exp.Property)}
+        with _commits(table):
+            athena_upkeep.set_properties(table, properties)
+
+    def maintain(self, text: str) -> None:
+        """Run OPTIMIZE or VACUUM, which the parser leaves as they stand."""
+        found = re.fullmatch(r"(OPTIMIZE|VACUUM) (\w+)\.(\w+)( REWRITE DATA USING BIN_PACK)?", text)
+        if found is None or (found[1] == "OPTIMIZE") != bool(found[4]):
+            raise StatementError(f"NOT_SUPPORTED: {text[:80]}")
+        self.stored(found[2], found[3])
+        table = self.engine.catalog.load_table((found[2], found[3]))
+        with _commits(table):
+            if found[1] == "OPTIMIZE":
+                self.bytes_read += athena_upkeep.optimize(table, most_partitions=self.engine.most_partitions)
+            else:
+                athena_upkeep.vacuum(
+                    table,
+                    athena_upkeep.Folder(lambda: self.engine.written(table.location()), self.engine.remove),
+                    now=datetime.now(UTC) + self.engine.ahead,
+                    most_files=self.engine.most_files,
+                )
+
     def merge(self, tree: exp.Merge) -> int:
         """Run it on a copy of the table, and commit the copy as the next version, unless it is the same."""
         target = tree.this
         table = self.engine.catalog.load_table((target.db, target.name))
         before = self.engine.iceberg_rows(table, None)
-        self.connection.execute(f"CREATE TABLE target AS FROM {self.show(before)}")
+        self.connection.register("before", before)
+        self.connection.execute("CREATE TABLE target AS FROM before")
         tree = tree.copy()
         tree.this.replace(exp.alias_(exp.to_table("target"), "t", table=True))
         counted = self.connection.execute(self.bound(tree)).fetchone()
@@ -331,23 +384,49 @@ class _Run:
         if not changed:
             return 0
         after = self.connection.sql("FROM target").to_arrow_table().cast(before.schema)
-        if len(set(after["trade_date"].cast(pa.timestamp("s")).to_pandas().dt.year)) > MOST_PARTITIONS:
-            raise StatementError("ICEBERG_TOO_MANY_OPEN_PARTITIONS: Exceeded limit of 100 open writers for partitions")
+        self.refuse_too_many_partitions()
         _commit(table, after)
         return changed
+
+    def refuse_too_many_partitions(self) -> None:
+        """Count the years of the rows that a MERGE has changed."""
+        most = self.engine.most_partitions
+        [written] = self.connection.execute(
+            "SELECT COUNT(DISTINCT YEAR(trade_date)) FROM ("
+            "(FROM target EXCEPT ALL FROM before) UNION ALL (FROM before EXCEPT ALL FROM target))"
+        ).fetchone() or (0,)
+        if written > most:
+            raise StatementError(
+                f"ICEBERG_TOO_MANY_OPEN_PARTITIONS: Exceeded limit of {most} open writers for partitions"
+            )
 
 
 def _commit(table: IcebergTable, rows: pa.Table) -> None:
     old = [task.file for task in table.scan().plan_files()]
+    with (
+        _commits(table),
+        table.transaction() as transaction,
+        transaction.update_snapshot().overwrite() as snapshot,
+    ):
+        for file in old:
+            snapshot.delete_data_file(file)
+        # pyiceberg cannot split a table without rows into partitions.
+        for file in _dataframe_to_data_files(transaction.table_metadata, rows, table.io) if rows.num_rows else ():
+            snapshot.append_data_file(file)
+
+
+@contextmanager
+def _commits(table: IcebergTable) -> Iterator[None]:
+    """Say what goes wrong with a commit as Athena does."""
     try:
-        with table.transaction() as transaction, transaction.update_snapshot().overwrite() as snapshot:
-            for file in old:
-                snapshot.delete_data_file(file)
-            # pyiceberg cannot split a table without rows into partitions.
-            for file in _dataframe_to_data_files(transaction.table_metadata, rows, table.io) if rows.num_rows else ():
-                snapshot.append_data_file(file)
+        yield
     except CommitFailedException as error:
-        raise StatementError(f"ICEBERG_COMMIT_ERROR: Failed to commit Iceberg update to table: {error}") from error
+        name = table.name()[-1]
+        raise StatementError(
+            f"ICEBERG_COMMIT_ERROR: Failed to commit Iceberg update to table: {name}: {error}"
+        ) from error
+    except (athena_upkeep.RefusedProperty, athena_upkeep.MoreRunsNeeded) as error:
+        raise StatementError(str(error)) from error
 
 
 def _system_rows(table: IcebergTable, system: str) -> pa.Table:

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
@@ -24,7 +24,7 @@ import pyarrow as pa
 from moto.athena.responses import AthenaResponse
 from moto.server import ThreadedMotoServer
 
-from stock_assets_tests.support.athena_engine import Engine, StatementError
+from stock_assets_tests.support.athena_engine import MOST_FILES, MOST_PARTITIONS, Engine, StatementError
 
 REGION = "us-east-1"
 WORKGROUP = "primary"
@@ -117,10 +117,12 @@ class AwsDouble:
         return [query.query_id for query in self.queries.values() if query.is_running]
 
     def forget(self) -> None:
-        """Begin a new record, without faults."""
+        """Begin a new record, without faults, and by the clock and limits of every day."""
         self.queries.clear()
         self.call_faults.clear()
         self.query_faults.clear()
+        self.engine.ahead = timedelta()
+        self.engine.most_partitions, self.engine.most_files = MOST_PARTITIONS, MOST_FILES
 
     def start(self, text: str, location: str) -> str:
         query = Query(str(uuid4()), text, location)

@@ -68,7 +68,7 @@ def publish_or_maintain(home: Home, number: int) -> str:
 
 def _published_a_row(home: Home, symbol: str, day: date) -> bool:
     """Add one row to what is published; not if somebody else was faster."""
-    with home.warehouse.open(f"load_{symbol}") as sql:
+    with home.warehouse.open(f"load_{symbol.lower()}") as sql:
         name = sql.name(DAILY_PRICES).value
         names = ", ".join(DAILY_PRICES.column_names)
         present = f"SELECT {names} FROM {name} WHERE trade_date = DATE '{day}'"

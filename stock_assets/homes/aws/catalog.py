@@ -13,6 +13,7 @@ from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
 
 from stock_assets.errors import ConcurrentPublish, QueryFailed, ServiceUnavailable, TableDrift, UnknownSnapshot
@@ -20,7 +21,7 @@ from stock_assets.homes.aws.access import AwsAccess, typed_errors
 from stock_assets.homes.aws.athena import Athena
 from stock_assets.homes.aws.glue import Glue
 from stock_assets.homes.aws.objects import S3Objects
-from stock_assets.homes.interfaces import Snapshot
+from stock_assets.homes.interfaces import MAINTENANCE, Snapshot
 from stock_assets.sql import Fragment, Name, statement
 from stock_assets.tables import Column, ColumnType, Table
 
@@ -69,7 +70,7 @@ class IcebergCatalog:
         Raises:
             TableDrift: what is stored is not what the contract says.
         """
-        stored = self.find(self._databases.published, table.name)
+        stored = self.stored(table)
         if stored is None:
             self._create(table)
             stored = self.existing(self._databases.published, table.name)
@@ -79,6 +80,10 @@ class IcebergCatalog:
             stored = self._grow(table, added)
         _refuse_drift(table, stored.schema())
         return stored
+
+    def stored(self, table: Table) -> IcebergTable | None:
+        """Load a published table as it is, or None if there is none; no statement is sent."""
+        return self.find(self._databases.published, table.name)
 
     def find(self, database: str, name: str) -> IcebergTable | None:
         """Load an Iceberg table, or None."""
@@ -111,11 +116,15 @@ class IcebergCatalog:
                 snapshot_id=snapshot.snapshot_id,
                 committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
                 rows=row_count(snapshot),
-                properties=notes.get(str(snapshot.snapshot_id), {}),
+                properties=notes.get(str(snapshot.snapshot_id), _own_words(snapshot)),
                 is_current=snapshot.snapshot_id == current.snapshot_id,
             )
             for snapshot in sorted(stored.snapshots(), key=lambda found: found.sequence_number or 0, reverse=True)
         ]
+
+    def noted(self, table: Table, snapshot_id: int) -> Mapping[str, str]:
+        """Read what was noted about a snapshot."""
+        return self._notes(table)[0].get(str(snapshot_id), {})
 
     def note(self, table: Table, snapshot_id: int, properties: Mapping[str, str], *, kept: Sequence[int]) -> None:
         """Note what a load says about the snapshot it committed: Athena writes nothing of it into the table.
@@ -139,18 +148,18 @@ class IcebergCatalog:
         """Point the main branch at a snapshot; Athena has no statement for that, so the metadata is written here.
 
         Raises:
-            UnknownSnapshot: the table has none with this id.
+            UnknownSnapshot: the table has none with this id, or has it no more.
             ConcurrentPublish: others kept committing meanwhile.
         """
         for _ in range(_TRIES):
             stored = self.published(table)
-            if stored.metadata.snapshot_by_id(snapshot_id) is None:
-                known = ", ".join(str(snapshot.snapshot_id) for snapshot in stored.snapshots()) or "none"
-                raise UnknownSnapshot(f"{table.full_name} has no snapshot {snapshot_id}; it has: {known}")
+            _refuse_unknown(table, stored, snapshot_id)
             with typed_errors(f"rolling {table.full_name} back"):
                 try:
                     stored.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
-                except CommitFailedException:
+                except (CommitFailedException, ValueError):
+                    # Others have published, or let the snapshot expire, since it was looked for (pyiceberg's
+                    # ValueError).
                     continue
                 return
         raise ConcurrentPublish(f"{table.full_name}: others committed in every attempt to roll back; try again")
@@ -207,6 +216,28 @@ def row_count(snapshot: IcebergSnapshot | None) -> int:
         return 0
     deleted = snapshot.summary["total-position-deletes"] or 0
     return int(snapshot.summary["total-records"] or 0) - int(deleted)
+
+
+def is_compaction(snapshot: IcebergSnapshot) -> bool:
+    """Tell whether a version holds the rows of the one before in other files: Iceberg says so of OPTIMIZE's."""
+    return snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE
+
+
+def _own_words(snapshot: IcebergSnapshot) -> dict[str, str]:
+    """Say what Iceberg itself knows of a version that nobody has noted."""
+    return {MAINTENANCE: "compaction"} if is_compaction(snapshot) else {}
+
+
+def _refuse_unknown(table: Table, stored: IcebergTable, snapshot_id: int) -> None:
+    if stored.metadata.snapshot_by_id(snapshot_id) is not None:
+        return
+    expired = ""
+    # Each version takes the next number.
+    if len(stored.snapshots()) < max((snapshot.sequence_number or 0 for snapshot in stored.snapshots()), default=0):
+        oldest = datetime.fromtimestamp(min(snapshot.timestamp_ms for snapshot in stored.snapshots()) / 1000, UTC)
+        expired = f" (versions have expired; the oldest left is of {oldest:%Y-%m-%d %H:%M:%S} UTC)"
+    known = ", ".join(str(snapshot.snapshot_id) for snapshot in stored.snapshots()) or "none"
+    raise UnknownSnapshot(f"{table.full_name} has no snapshot {snapshot_id}{expired}; it has: {known}")
 
 
 def _column(column: Column) -> str:

@@ -29,7 +29,8 @@ from stock_assets.homes.interfaces import SqlSession
 from stock_assets.sql import Fragment, Name, statement
 from stock_assets.tables import Table
 
-_COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR"
+COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR"
+"""Begins what Athena says when another writer has committed first."""
 _COMMIT_TRIES = 5
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -197,7 +198,7 @@ class AthenaSession(SqlSession):
             except QueryFailed as error:
                 if CHANGED in str(error).partition("\n")[0]:
                     raise self._concurrent(target) from error
-                if _COMMIT_CONFLICT not in str(error):
+                if COMMIT_CONFLICT not in str(error):
                     raise
                 if attempt == _COMMIT_TRIES:
                     raise self._concurrent(target) from error

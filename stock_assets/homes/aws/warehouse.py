@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 
+from stock_assets.homes.aws import upkeep
 from stock_assets.homes.aws.athena import Athena, Engine
 from stock_assets.homes.aws.catalog import Databases, IcebergCatalog
 from stock_assets.homes.aws.glue import Glue
@@ -54,9 +55,9 @@ class AthenaWarehouse(Warehouse):
             self._parts.glue.delete(self._databases.staged, table["Name"])
         self._objects.delete_all(staging_folder(load_id))
 
-    def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> Upkeep:  # noqa: ARG002 (see below)
-        """Leave the table alone: OPTIMIZE and VACUUM are not built; run them in Athena by hand."""
-        return Upkeep(left_alone=f"run OPTIMIZE and VACUUM on {self.location(table)} in Athena; this is not built")
+    def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> Upkeep:
+        """Send OPTIMIZE and VACUUM where the metadata says that there is something to do."""
+        return upkeep.maintain(self._parts, table, keep_since=keep_since, at=at)
 
     def staged_loads(self) -> list[str]:
         """List the folders of the staging tables."""

@@ -34,6 +34,7 @@ from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveS
 from stock_assets.errors import ConcurrentPublish
 from stock_assets.homes.interfaces import MAINTENANCE, Upkeep
 from stock_assets.homes.local import iceberg
+from stock_assets.homes.versions import is_rolled_back, needed_files, seen_since
 from stock_assets.tables import Table
 
 SAFE_AGE = timedelta(days=1)
@@ -51,7 +52,7 @@ def maintain(root: Path, table: Table, *, keep_since: datetime, at: datetime) ->
     """
     stored = iceberg.load(root, table)
     before = len(iceberg.data_files(stored))
-    if _rolled_back(stored):
+    if is_rolled_back(stored):
         reason = "readers see an earlier version since a rollback; the next load ends that"
         return Upkeep(before, before, left_alone=reason)
     _until_committed(root, table, lambda fresh: _compact(fresh, table))
@@ -67,7 +68,7 @@ def _until_committed(root: Path, table: Table, step: Callable[[IcebergTable], in
         fresh = iceberg.load(root, table)
         try:
             # Somebody may have gone back to an earlier version only now.
-            return 0 if _rolled_back(fresh) else step(fresh)
+            return 0 if is_rolled_back(fresh) else step(fresh)
         except CommitFailedException as error:
             if attempt == _ATTEMPTS:
                 raise ConcurrentPublish(
@@ -75,11 +76,6 @@ def _until_committed(root: Path, table: Table, step: Callable[[IcebergTable], in
                 ) from error
         time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 (jitter)
     raise AssertionError("unreachable")
-
-
-def _rolled_back(stored: IcebergTable) -> bool:
-    versions = iceberg.history(stored)
-    return bool(versions) and not versions[0].is_current
 
 
 def _compact(stored: IcebergTable, table: Table) -> int:
@@ -122,7 +118,7 @@ def _files_needed(stored: IcebergTable, rows: pa.Table) -> int:
 
 def _expire(stored: IcebergTable, keep_since: datetime) -> int:
     """Take versions out of the metadata that were not current at any moment since; give how many."""
-    current, seen = stored.current_snapshot(), _seen(stored, keep_since)
+    current, seen = stored.current_snapshot(), seen_since(stored, keep_since)
     expired = [snapshot.snapshot_id for snapshot in stored.snapshots() if snapshot.snapshot_id not in seen]
     if current is None or not expired:
         return 0
@@ -141,25 +137,12 @@ def _expire(stored: IcebergTable, keep_since: datetime) -> int:
     return len(expired)
 
 
-def _seen(stored: IcebergTable, since: datetime) -> set[int]:
-    """Name the versions that were committed or current at any moment since."""
-    moment = since.timestamp() * 1000
-    log = stored.history()
-    at_the_moment = [entry.snapshot_id for entry in log if entry.timestamp_ms <= moment][-1:]
-    return {
-        *at_the_moment,
-        *(entry.snapshot_id for entry in log if entry.timestamp_ms >= moment),
-        *(snapshot.snapshot_id for snapshot in stored.snapshots() if snapshot.timestamp_ms >= moment),
-        *(reference.snapshot_id for reference in stored.metadata.refs.values()),
-    }
-
-
 def _sweep(root: Path, table: Table, before: datetime) -> tuple[int, int]:
     """Remove files from before a moment that no version needs; give how many, and their bytes."""
     folder = Path(iceberg.path_of(iceberg.load(root, table).location()))
     old = dict(_written_before(folder, before))
     # What was committed while the folders were walked counts as needed.
-    needed = _needed(iceberg.load(root, table))
+    needed = {iceberg.path_of(address) for address in needed_files(iceberg.load(root, table))}
     unneeded = [file for file in old if str(file) not in needed]
     for file in unneeded:
         file.unlink(missing_ok=True)
@@ -178,16 +161,3 @@ def _written_before(folder: Path, before: datetime) -> Iterator[tuple[Path, int]
             # A copy that keeps the time of its original still shows when it came.
             if file.name.endswith(endings) and max(stat.st_mtime, stat.st_ctime) < before.timestamp():
                 yield file, stat.st_size
-
-
-def _needed(stored: IcebergTable) -> set[str]:
-    """List the paths of everything that a version leads to, and the earlier metadata that the current one names."""
-    needed = {stored.metadata_location, *(entry.metadata_file for entry in stored.metadata.metadata_log)}
-    read: set[str] = set()
-    for snapshot in stored.snapshots():
-        needed.add(snapshot.manifest_list)
-        for manifest in snapshot.manifests(stored.io):
-            if manifest.manifest_path not in read:
-                read.add(manifest.manifest_path)
-                needed |= {entry.data_file.file_path for entry in manifest.fetch_manifest_entry(stored.io)}
-    return {iceberg.path_of(address) for address in needed | read}
