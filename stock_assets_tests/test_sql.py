@@ -93,7 +93,7 @@ def not_portable(sql: str) -> list[str]:
     """Name what Trino and DuckDB would not do alike, or what Athena refuses."""
     tree = sqlglot.parse(sql, read="athena")[0]
     assert isinstance(tree, exp.Query)
-    return [*odd_words(sql), *odd_divisions(tree), *odd_casts(tree), *odd_texts(tree)]
+    return [*odd_words(sql), *odd_divisions(tree), *odd_casts(tree), *odd_texts(tree), *odd_texts_of_numbers(tree)]
 
 
 def odd_words(sql: str) -> Iterator[str]:
@@ -123,6 +123,19 @@ def odd_casts(tree: exp.Query) -> Iterator[str]:
         case = cast.find_ancestor(exp.Case)
         if case is None or not any(branch.this.find(exp.RegexpLike) for branch in case.args["ifs"]):
             yield f"{cast.sql()}: of text that was not matched before"
+
+
+WHOLE_OR_TEXT = {"volume", "snapshot_id", "detail", "audit"}
+
+
+def odd_texts_of_numbers(tree: exp.Query) -> Iterator[str]:
+    """Find casts to text that engines print in ways of their own: doubles (1.0E10) and moments (with microseconds)."""
+    for cast in tree.find_all(exp.Cast):
+        value = cast.this.unnest()
+        plain = isinstance(value, exp.Null | exp.Count | exp.Case | exp.DPipe) or value.is_string
+        of_decimals = isinstance(value, exp.Cast) and value.to.is_type("decimal")
+        if cast.to.is_type("varchar") and not plain and not of_decimals and value.name not in WHOLE_OR_TEXT:
+            yield f"{cast.sql()}: engines print this in ways of their own"
 
 
 def odd_texts(tree: exp.Query) -> Iterator[str]:
@@ -161,6 +174,8 @@ def test_file_is_portable(path: str) -> None:
         "SELECT TRY_CAST(a AS DOUBLE) FROM b",
         "SELECT CASE WHEN a = 'x' THEN TRY_CAST(a AS DOUBLE) END FROM b",
         "SELECT CASE WHEN a > 1 THEN 'x' ELSE 'y' END AS c FROM b",
+        "SELECT CAST(close_price AS VARCHAR) AS c FROM b",
+        "SELECT 'at ' || CAST(b.fetched_at AS VARCHAR) AS c FROM b",
     ],
 )
 def test_the_check_of_portability_finds(sql: str) -> None:

@@ -7,6 +7,7 @@ USING (
     FROM (
         SELECT 'keep' AS fate, ${columns}
         FROM ${staged_rows}
+        WHERE trade_date BETWEEN ${first_date} AND ${last_date}
         UNION ALL
         SELECT 'drop' AS fate, ${published_columns}
         FROM ${published_rows} AS p

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stock_assets.audit.audits import AuditKind, audits
 from stock_assets.errors import NothingStaged
-from stock_assets.homes.interfaces import Home, SqlSession
+from stock_assets.homes.interfaces import Home, Snapshot, SqlSession
 from stock_assets.ingest.fetch import known_splits, payloads_for
 from stock_assets.ingest.source import PriceSource
 from stock_assets.ingest.splits import split_table
@@ -88,12 +88,19 @@ def _stale_range(
     version = sql.base(DAILY_PRICES)
     if version is None:
         return None, None
-    known = {snapshot.snapshot_id: snapshot.properties for snapshot in home.warehouse.history(DAILY_PRICES)}
-    if known.get(version, {}).get(SPLITS_PROPERTY) == _digest(splits):
+    if _splits_followed(home.warehouse.history(DAILY_PRICES), version) == _digest(splits):
         return None, None
     values = base | {"published_prices": sql.name(DAILY_PRICES)}
     stale = sql.query(statement("stage/stale_splits.sql").bind(values)).to_pylist()[0]
     return stale["first_stale"], stale["last_stale"]
+
+
+def _splits_followed(history: Sequence[Snapshot], version: int) -> str | None:
+    """Give what a version says of the splits it follows; one of maintenance, which says nothing, as the one before."""
+    ids = [snapshot.snapshot_id for snapshot in history]
+    since = history[ids.index(version) :] if version in ids else ()
+    of_a_load = next((snapshot for snapshot in since if not snapshot.is_maintenance), None)
+    return of_a_load.properties.get(SPLITS_PROPERTY) if of_a_load is not None else None
 
 
 def _digest(splits: pa.Table) -> str:

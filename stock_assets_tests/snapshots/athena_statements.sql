@@ -200,7 +200,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-01' AS date), CAST(TIMESTAMP '2012-03-01 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-02', TIMESTAMP '2012-03-02 21:00:00.000000'), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000'), (DATE '2012-03-27', TIMESTAMP '2012-03-27 20:00:00.000000'), (DATE '2012-03-28', TIMESTAMP '2012-03-28 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
 WHERE b.fetched_at < s.closes_at) AS b
@@ -472,7 +473,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -712,6 +714,7 @@ USING (
     FROM (
         SELECT 'keep' AS fate, symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id
         FROM home_staged.load_id__quarantined_prices__attempt
+        WHERE trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-07'
         UNION ALL
         SELECT 'drop' AS fate, p.symbol, p.trade_date, p.audit, CAST(NULL AS varchar), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS varchar), CAST(NULL AS timestamp(6)), CAST(NULL AS varchar), CAST(NULL AS varchar)
         FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) AS p
@@ -741,6 +744,7 @@ USING (
     FROM (
         SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
         FROM home_staged.load_id__daily_prices__attempt
+        WHERE trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-28'
         UNION ALL
         SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
         FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
@@ -891,7 +895,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-01' AS date), CAST(TIMESTAMP '2012-03-01 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-02', TIMESTAMP '2012-03-02 21:00:00.000000'), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000'), (DATE '2012-03-27', TIMESTAMP '2012-03-27 20:00:00.000000'), (DATE '2012-03-28', TIMESTAMP '2012-03-28 20:00:00.000000'), (DATE '2012-03-29', TIMESTAMP '2012-03-29 20:00:00.000000'), (DATE '2012-03-30', TIMESTAMP '2012-03-30 20:00:00.000000'), (DATE '2012-04-02', TIMESTAMP '2012-04-02 20:00:00.000000'), (DATE '2012-04-03', TIMESTAMP '2012-04-03 20:00:00.000000'), (DATE '2012-04-04', TIMESTAMP '2012-04-04 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
 WHERE b.fetched_at < s.closes_at) AS b
@@ -1163,7 +1168,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -1403,6 +1409,7 @@ USING (
     FROM (
         SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
         FROM home_staged.load_id__daily_prices__attempt
+        WHERE trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-04-04'
         UNION ALL
         SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
         FROM home_published.daily_prices FOR VERSION AS OF version AS p

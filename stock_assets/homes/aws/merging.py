@@ -1,11 +1,11 @@
-"""The MERGE that publishes a load.
+"""The MERGE that publishes a load, or one part after the other of a load that is too long for one.
 
 Belongs here: writing it for any table. Does not belong here: sending it (`session`).
 """
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, timedelta
 
-from stock_assets.errors import QueryFailed
 from stock_assets.homes.aws.inputs import cast_type
 from stock_assets.sql import Fragment, Name, statement
 from stock_assets.tables import Table
@@ -13,7 +13,8 @@ from stock_assets.tables import Table
 CHANGED = "stock_assets: published since, version "
 """Begins what Athena says when the table is not the one that was audited any more."""
 MOST_PARTITIONS = 100
-"""Partitions that one statement of Athena may write."""
+"""Partitions that one statement of Athena may write: years, by sql/ddl/athena/published_table.sql."""
+_OF_EACH_PART = frozenset({"load_id", "start_date", "end_date"})
 
 
 def merge_statement(target: Table, source: Table, *, name: Name, base: int | None, first: date, last: date) -> str:
@@ -54,14 +55,25 @@ def merge_statement(target: Table, source: Table, *, name: Name, base: int | Non
     )
 
 
-def refuse_too_many_partitions(target: Table, first: date, last: date) -> None:
-    """Raise QueryFailed if the range has more partitions (years) than one statement may write."""
-    years = last.year - first.year + 1
-    if years > MOST_PARTITIONS:
-        raise QueryFailed(
-            f"{target.full_name}: {first} to {last} are {years} partitions, and one statement of Athena writes at most "
-            f"{MOST_PARTITIONS}; load a shorter range"
-        )
+def parts(first: date, last: date) -> list[tuple[date, date]]:
+    """Split a range, at the ends of years, into ranges of no more partitions than one statement may write."""
+    starts = [
+        first,
+        *(date(year, 1, 1) for year in range(first.year + MOST_PARTITIONS, last.year + 1, MOST_PARTITIONS)),
+    ]
+    ends = [*(start - timedelta(days=1) for start in starts[1:]), last]
+    return list(zip(starts, ends, strict=True))
+
+
+def part_properties(properties: Mapping[str, str], number: int, count: int) -> dict[str, str]:
+    """Say of which part of a load a version is.
+
+    Only the last part says all that the load does: that what is published follows the splits, say, is not true before.
+    """
+    if count == 1:
+        return dict(properties)
+    said = properties if number == count else {name: properties[name] for name in _OF_EACH_PART & properties.keys()}
+    return {**said, "part": f"{number} of {count}"}
 
 
 def _equal(one: str, other: str, key: tuple[str, ...]) -> str:

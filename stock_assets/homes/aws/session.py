@@ -1,6 +1,6 @@
 """One step's statements on Athena: over the staging tables of one load, and one version of the published ones.
 
-Belongs here: what the names in statements stand for, staging, and the one MERGE that publishes. Does not belong here:
+Belongs here: what the names in statements stand for, staging, and the MERGE that publishes. Does not belong here:
 running a statement (`athena`), metadata (`catalog`).
 """
 
@@ -18,10 +18,10 @@ from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.errors import ConcurrentPublish, QueryFailed
 from stock_assets.homes.aws.athena import Athena
-from stock_assets.homes.aws.catalog import CONTRACT_TYPES, Databases, IcebergCatalog, row_count
+from stock_assets.homes.aws.catalog import CONTRACT_TYPES, Databases, IcebergCatalog, is_compaction, row_count
 from stock_assets.homes.aws.glue import Glue
 from stock_assets.homes.aws.inputs import InputStore
-from stock_assets.homes.aws.merging import CHANGED, merge_statement, refuse_too_many_partitions
+from stock_assets.homes.aws.merging import CHANGED, merge_statement, part_properties, parts
 from stock_assets.homes.aws.names import refuse_all_but_queries, resolved
 from stock_assets.homes.aws.objects import S3Objects
 from stock_assets.homes.aws.payloads import Payloads
@@ -182,19 +182,29 @@ class AthenaSession(SqlSession):
     def replace_range(
         self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
     ) -> int:
-        """Send the MERGE, which fails if the table is another one by then; find its snapshot, and note the load."""
-        refuse_too_many_partitions(target, first, last)
-        merge = resolved(
-            merge_statement(
-                target, source, name=self._parts.catalog.name(target), base=self.base(target), first=first, last=last
-            ),
-            self._pinned,
-        )
+        """Send the MERGE, which fails if the table is another one by then; find its snapshot, and note the load.
+
+        A range of more partitions than one statement may write takes several, in the order of days, each on top of the
+        one before. If this ends between two of them, readers see the new rows up to there and the old ones after, and
+        the next publish of the load stages it again and does the rest.
+        """
+        ranges = parts(first, last)
+        base, known = self.base(target), {snapshot.snapshot_id for snapshot in self._published[target.name].snapshots()}
+        for number, (start, end) in enumerate(ranges, start=1):
+            merge = merge_statement(
+                target, source, name=self._parts.catalog.name(target), base=base, first=start, last=end
+            )
+            self._send(target, base, resolved(merge, self._pinned))
+            base = self._committed(target, base, known, part_properties(properties, number, len(ranges)))
+        if base is None:
+            raise QueryFailed(f"{target.full_name}: Athena reports success, and there is no version yet")
+        return base
+
+    def _send(self, target: Table, base: int | None, merge: str) -> None:
         for attempt in range(1, _COMMIT_TRIES + 1):
-            self._refuse_if_changed(target)
+            self._refuse_if_changed(target, base)
             try:
                 self._parts.athena.run(merge)
-                break
             except QueryFailed as error:
                 if CHANGED in str(error).partition("\n")[0]:
                     raise self._concurrent(target) from error
@@ -202,33 +212,40 @@ class AthenaSession(SqlSession):
                     raise
                 if attempt == _COMMIT_TRIES:
                     raise self._concurrent(target) from error
+            else:
+                return
             time.sleep(random.uniform(0, min(0.1 * 2**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
-        return self._committed(target, properties)
 
-    def _committed(self, target: Table, properties: Mapping[str, str]) -> int:
-        """Find the snapshot of a MERGE that succeeded.
+    def _committed(self, target: Table, base: int | None, known: set[int], properties: Mapping[str, str]) -> int | None:
+        """Find the snapshot of a MERGE that succeeded, and add it to those that are known.
 
         Raises:
             ConcurrentPublish: another commit came between the version that was read and this one. What is published
-                then has metrics of an earlier version; staging and publishing again mends that.
+                then has metrics of an earlier version; staging and publishing again mends that. A compaction in
+                between changes no row, and so is none.
         """
         now = self._parts.catalog.published(target)
-        before = {snapshot.snapshot_id for snapshot in self._published[target.name].snapshots()}
-        new = [snapshot for snapshot in now.snapshots() if snapshot.snapshot_id not in before]
-        base = self.base(target)
+        compactions = {
+            snapshot.snapshot_id: snapshot.parent_snapshot_id
+            for snapshot in now.snapshots()
+            if snapshot.snapshot_id not in known and is_compaction(snapshot)
+        }
+        new = [snapshot for snapshot in now.snapshots() if snapshot.snapshot_id not in known | compactions.keys()]
         if not new:
-            if base is None:
-                raise QueryFailed(f"{target.full_name}: Athena reports success, and there is no version yet")
             return base
-        if len(new) > 1 or new[0].parent_snapshot_id != base:
+        parent = new[0].parent_snapshot_id
+        while parent in compactions:
+            parent = compactions[parent]
+        if len(new) > 1 or parent != base:
             raise self._concurrent(target)
         kept = [snapshot.snapshot_id for snapshot in now.snapshots()]
         self._parts.catalog.note(target, new[0].snapshot_id, properties, kept=kept)
+        known.add(new[0].snapshot_id)
         return new[0].snapshot_id
 
-    def _refuse_if_changed(self, target: Table) -> None:
+    def _refuse_if_changed(self, target: Table, base: int | None) -> None:
         now = self._parts.catalog.published(target).current_snapshot()
-        if (now.snapshot_id if now else None) != self.base(target):
+        if (now.snapshot_id if now else None) != base:
             raise self._concurrent(target)
 
     def _concurrent(self, target: Table) -> ConcurrentPublish:

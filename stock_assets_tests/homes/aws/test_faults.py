@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -324,10 +323,3 @@ def test_a_query_that_changes_something_is_refused_before_it_is_sent(aws: AwsDou
             with pytest.raises(QueryFailed, match="not a single SELECT"):
                 sql.query(select)
     assert len(aws.queries) == before
-
-
-def test_a_range_of_more_than_100_partitions_is_refused(aws: AwsDouble, home: AwsHome) -> None:
-    with home.warehouse.open("load_1") as sql, pytest.raises(QueryFailed, match="101 partitions"):
-        sql.replace_range(
-            DAILY_PRICES, STAGED_PRICES, first=date(1990, 1, 1), last=date(2090, 1, 1), properties=PROPERTIES
-        )
