@@ -25,10 +25,10 @@ from moto.athena.responses import AthenaResponse
 from moto.server import ThreadedMotoServer
 
 from stock_assets_tests.support.athena_engine import Engine, StatementError
+from stock_assets_tests.support.aws_names import CREDENTIALS, REGION, WORKGROUP
 
-REGION = "us-east-1"
-WORKGROUP = "primary"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_SESSION_TOKEN": "testing"}
+__all__ = ["CREDENTIALS", "REGION", "WORKGROUP"]  # names of the double that tests know it by
+
 _PAGE = 1000
 _QUERY_SERVICES = ("sts", "sns")
 """Services whose errors are wrapped once more."""
