@@ -22,15 +22,15 @@ from stock_assets_tests.support.processes import fork_server
 
 
 @pytest.fixture(params=["sqlite", "s3"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> BudgetCase:
+def budget_case(request: pytest.FixtureRequest, tmp_path: Path) -> BudgetCase:
     if request.param == "sqlite":
         return sqlite_case(tmp_path)
     return s3_case(request.getfixturevalue("aws").endpoint, tmp_path)
 
 
 @pytest.fixture
-def budget(case: BudgetCase) -> CallBudget:
-    return case.open()
+def budget(budget_case: BudgetCase) -> CallBudget:
+    return budget_case.open()
 
 
 def spend(budget: CallBudget, limits: CallLimits, clock: FakeClock, calls: int) -> list[datetime]:
@@ -61,13 +61,13 @@ def test_the_pace_is_the_limit_and_no_slower(budget: CallBudget) -> None:
     assert most_in_a_window(made, timedelta(seconds=1)) == 1
 
 
-def test_two_runs_together_keep_the_pace(case: BudgetCase) -> None:
+def test_two_runs_together_keep_the_pace(budget_case: BudgetCase) -> None:
     clock, limits = FakeClock(START, participants=2), CallLimits(per_minute=5)
     made: list[list[datetime]] = [[], []]
 
     def run(number: int) -> None:
         try:
-            made[number] = spend(case.open(), limits, clock, 10)
+            made[number] = spend(budget_case.open(), limits, clock, 10)
         finally:
             clock.leave()
 
@@ -83,24 +83,26 @@ def test_two_runs_together_keep_the_pace(case: BudgetCase) -> None:
     assert together[-1] - together[0] == timedelta(minutes=3)
 
 
-def test_processes_share_the_budget(case: BudgetCase) -> None:
-    processes = [fork_server().Process(target=spend_for_real, args=(case.open, 10), daemon=True) for _ in range(3)]
+def test_processes_share_the_budget(budget_case: BudgetCase) -> None:
+    processes = [
+        fork_server().Process(target=spend_for_real, args=(budget_case.open, 10), daemon=True) for _ in range(3)
+    ]
     for process in processes:
         process.start()
     for process in processes:
         process.join(timeout=60)
 
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    moments = case.moments()
+    moments = budget_case.moments()
     assert len(moments) == 30
     assert most_in_a_window(moments, timedelta(seconds=1)) <= 10
-    assert timedelta(seconds=2) <= moments[-1] - moments[0] < timedelta(seconds=2 + case.slack)
+    assert timedelta(seconds=2) <= moments[-1] - moments[0] < timedelta(seconds=2 + budget_case.slack)
 
 
-def test_processes_that_spend_the_day_take_what_it_has_and_no_call_more(case: BudgetCase) -> None:
+def test_processes_that_spend_the_day_take_what_it_has_and_no_call_more(budget_case: BudgetCase) -> None:
     pipes = [fork_server().Pipe(duplex=False) for _ in range(4)]
     processes = [
-        fork_server().Process(target=spend_the_day, args=(case.open, sender), daemon=True) for _, sender in pipes
+        fork_server().Process(target=spend_the_day, args=(budget_case.open, sender), daemon=True) for _, sender in pipes
     ]
     for process in processes:
         process.start()
@@ -109,17 +111,17 @@ def test_processes_that_spend_the_day_take_what_it_has_and_no_call_more(case: Bu
 
     assert [process.exitcode for process in processes] == [0] * 4
     assert sum(receiver.recv() for receiver, _ in pipes) == 25
-    assert case.moments() == [START] * 25
+    assert budget_case.moments() == [START] * 25
 
 
-def test_the_last_call_of_the_day_goes_to_one_of_many(case: BudgetCase) -> None:
+def test_the_last_call_of_the_day_goes_to_one_of_many(budget_case: BudgetCase) -> None:
     limits = CallLimits(per_day=25)
     for _ in range(24):
-        assert case.open().charge(VENDOR, limits, lambda: START) is None
+        assert budget_case.open().charge(VENDOR, limits, lambda: START) is None
     got: list[CallRefused | None] = []
 
     def take() -> None:
-        got.append(case.open().charge(VENDOR, limits, lambda: START))
+        got.append(budget_case.open().charge(VENDOR, limits, lambda: START))
 
     threads = [threading.Thread(target=take, daemon=True) for _ in range(8)]
     for thread in threads:
@@ -128,7 +130,7 @@ def test_the_last_call_of_the_day_goes_to_one_of_many(case: BudgetCase) -> None:
         thread.join(timeout=30)
 
     assert sum(refused is None for refused in got) == 1
-    assert case.open().spent(VENDOR, limits.day_start(START)) == 25
+    assert budget_case.open().spent(VENDOR, limits.day_start(START)) == 25
 
 
 def test_a_quota_day_ends_at_midnight_of_its_zone(budget: CallBudget) -> None:
@@ -156,10 +158,10 @@ def test_calls_can_be_kept_for_something_else(budget: CallBudget) -> None:
     assert budget.charge(VENDOR, limits, lambda: START) is None
 
 
-def test_a_restart_forgets_nothing_and_vendors_are_apart(case: BudgetCase) -> None:
+def test_a_restart_forgets_nothing_and_vendors_are_apart(budget_case: BudgetCase) -> None:
     limits = CallLimits(per_day=1)
-    assert case.open().charge(VENDOR, limits, lambda: START) is None
-    again = case.open()
+    assert budget_case.open().charge(VENDOR, limits, lambda: START) is None
+    again = budget_case.open()
     assert again.charge(VENDOR, limits, lambda: START) is not None
     assert again.charge("another", limits, lambda: START) is None
 
