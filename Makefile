@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run dev report dashboards test test-slow test-daemon test-browser lint types validate check lock bench clean
+.PHONY: run dev report dashboards test test-slow test-daemon test-browser ministack test-ministack lint types validate check lock bench clean
 
 ## run: fetch, stage, audit and publish the last recorded year, then show it
 run: $(READY)
@@ -24,7 +24,7 @@ dashboards: $(READY)
 
 ## test: the test suite, without the long races and kills, the daemon and the browser
 test: $(READY)
-	$(BIN)/pytest -m "not slow and not daemon and not browser"
+	$(BIN)/pytest -m "not slow and not daemon and not browser and not ministack"
 
 ## test-slow: kills, races and long random histories
 test-slow: $(READY)
@@ -37,6 +37,19 @@ test-daemon: $(READY)
 ## test-browser: the Dagster UI and the report in Chromium; skipped where it is not installed
 test-browser: $(READY)
 	$(BIN)/pytest -m "browser and not slow"
+
+## ministack: an emulator of AWS, in an environment of its own, since it pins what it shares with us
+MINISTACK := .venv-ministack
+MINISTACK_LOCK := stock_assets_tests/support/ministack.lock
+ministack: $(MINISTACK)/.ready
+$(MINISTACK)/.ready: $(MINISTACK_LOCK)
+	$(PYTHON) -m venv $(MINISTACK)
+	$(MINISTACK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(MINISTACK_LOCK)
+	@touch $@
+
+## test-ministack: objects, ledger, budget, secret, topic and logs of the aws home on that emulator
+test-ministack: $(READY) $(MINISTACK)/.ready
+	$(BIN)/pytest -m ministack
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -62,9 +75,11 @@ lock:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra recorded --group dev \
 		--generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras --output-file requirements.lock
+	echo 'ministack>=1.5.33,<1.6' | $(BIN)/uv pip compile - --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url --no-annotate --output-file $(MINISTACK_LOCK)
 
 clean:
-	rm -rf $(VENV) data
+	rm -rf $(VENV) $(MINISTACK) data
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d; set PYTHON=..." % v)'

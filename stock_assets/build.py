@@ -194,7 +194,13 @@ def build_channels(settings: Settings) -> list[Channel]:
     if settings.alert_webhook_url is not None:
         channels.append(Webhook(settings.alert_webhook_url.get_secret_value()))
     if settings.alert_topic_arn is not None:
-        channels.append(SnsTopic(settings.alert_topic_arn))
+        channels.append(
+            SnsTopic(
+                settings.alert_topic_arn,
+                role_arn=settings.aws_role_arn or "",
+                endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
+            )
+        )
     return channels
 
 

@@ -14,6 +14,7 @@ import dagster as dg
 
 from stock_assets.automation.coverage import Gap, coverage
 from stock_assets.automation.daily import JOB_NAME
+from stock_assets.automation.failures import telling_error
 from stock_assets.automation.requests import bridged_ranges
 from stock_assets.build import build_definitions, build_home, build_limits, build_source, build_universe
 from stock_assets.errors import SessionOutOfRange
@@ -137,10 +138,8 @@ def _refuse_missing_partitions(settings: Settings, first: date, last: date) -> N
 
 
 def _failure(event: dg.DagsterEvent) -> str:
-    """Give the message of the error at the root of a failed step."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
+    """Give the message of the error that tells why a step failed."""
+    error = telling_error(event)
     return error.message.strip() if error else f"{event.step_key} failed"
 
 

@@ -8,7 +8,6 @@ import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-import boto3
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
 from requests.adapters import HTTPAdapter
@@ -16,6 +15,7 @@ from urllib3.util import Retry
 
 from stock_assets.alerts.incident import Message
 from stock_assets.errors import AlertUndelivered
+from stock_assets.homes.aws.access import AwsAccess
 
 _TIMEOUT_SECONDS = (5.0, 10.0)
 _SUBJECT_LENGTH = 100
@@ -80,22 +80,19 @@ class Webhook(Channel):
 
 
 class SnsTopic(Channel):
-    """An SNS topic, with boto3's own search for credentials."""
+    """An SNS topic, reached as the aws home is: with the same role, if there is one."""
 
     name = "sns"
 
-    def __init__(self, arn: str, endpoint_url: str | None = None) -> None:
+    def __init__(self, arn: str, *, role_arn: str = "", endpoint_url: str = "") -> None:
         self._arn = arn
-        self._endpoint_url = endpoint_url
+        self._access = AwsAccess(region=arn.split(":")[3], role_arn=role_arn, endpoint_url=endpoint_url)
 
     def send(self, message: Message) -> None:
         """Publish the text, with the fields as JSON beneath it."""
-        region = self._arn.split(":")[3]
         subject = message.title.encode("ascii", "replace").decode().replace("\n", " ")[:_SUBJECT_LENGTH]
         text = f"{message.text}\n\n{json.dumps({'reference': message.reference, **message.fields}, default=str)}"
         try:
-            boto3.client("sns", region_name=region, endpoint_url=self._endpoint_url).publish(
-                TopicArn=self._arn, Subject=subject, Message=text
-            )
+            self._access.client("sns").publish(TopicArn=self._arn, Subject=subject, Message=text)
         except (BotoCoreError, ClientError) as error:
             raise AlertUndelivered(f"SNS topic {self._arn}: {error}; check STOCK_ASSETS_ALERT_TOPIC_ARN") from error

@@ -18,6 +18,7 @@ import dagster as dg
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.desk import Desk
 from stock_assets.alerts.incident import MOST_LINES, Incident
+from stock_assets.automation.failures import telling_error
 from stock_assets.homes.interfaces import Clock, Home
 from stock_assets.ingest.calls import utc_now
 from stock_assets.ingest.outcomes import REMEDY
@@ -183,10 +184,8 @@ def _incident(
 
 
 def _root(event: dg.DagsterEvent) -> tuple[str, str]:
-    """Give class and message of the error at the root of a failed step."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
+    """Give class and message of the error that tells why a step failed."""
+    error = telling_error(event)
     if error is None:
         return "", ""
     return error.cls_name or "", error.message.strip()[:_LONGEST_MESSAGE]

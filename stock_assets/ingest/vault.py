@@ -4,12 +4,18 @@ Belongs here: reading it. Does not belong here: sending it, or keeping it out of
 """
 
 import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from botocore.exceptions import ClientError
 from dagster_aws.secretsmanager import SecretsManagerResource
 
-from stock_assets.homes.aws.access import AwsAccess, typed_errors
+from stock_assets.errors import SettingsError
+from stock_assets.homes.aws.access import AwsAccess, code_of, typed_errors
 from stock_assets.ingest.alpha_vantage import AlphaVantageSource
 from stock_assets.ingest.plans import API_KEY_VARIABLE
 
@@ -31,12 +37,55 @@ class SecretsManagerKey(SecretsManagerResource):
         return access.client("secretsmanager")
 
     def read(self) -> str:
-        """Ask for the secret; nothing of it is in an error."""
-        with typed_errors(f"reading the secret {self.secret_id}"):
-            text = str(self.get_client().get_secret_value(SecretId=self.secret_id)["SecretString"]).strip()
-        if not text.startswith("{"):
-            return text
-        return str(json.loads(text).get(API_KEY_VARIABLE, ""))
+        """Ask for the secret; nothing of it is in an error, or in a log.
+
+        Raises:
+            SettingsError: there is no such secret, or no key in it.
+            AccessRefused: it may not be read.
+        """
+        with typed_errors(f"reading the secret {self.secret_id}"), _unlogged():
+            try:
+                answer = self.get_client().get_secret_value(SecretId=self.secret_id)
+            except ClientError as error:
+                if code_of(error) != "ResourceNotFoundException":
+                    raise
+                raise SettingsError(
+                    f"there is no secret {self.secret_id} in {self.region_name}; "
+                    "create it, or mend STOCK_ASSETS_AWS_API_KEY_SECRET"
+                ) from error
+        key = _key_in(str(answer.get("SecretString", "")).strip())
+        if not key:
+            raise SettingsError(
+                f"the secret {self.secret_id} holds no key: its text is to be the key, "
+                f"or a JSON object with {API_KEY_VARIABLE}"
+            )
+        return key
+
+
+def _key_in(text: str) -> str:
+    if not text.startswith("{"):
+        return text
+    try:
+        key = json.loads(text).get(API_KEY_VARIABLE)
+    except ValueError:
+        # The error holds the whole text.
+        return ""
+    return key.strip() if isinstance(key, str) else ""
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep botocore from logging what is answered, as it does at the level DEBUG."""
+    logger, thread = logging.getLogger("botocore.parsers"), threading.get_ident()
+
+    def is_of_others(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    logger.addFilter(is_of_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_of_others)
 
 
 class AlphaVantageWithSecret(AlphaVantageSource):

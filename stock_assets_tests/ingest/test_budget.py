@@ -1,7 +1,5 @@
 """The call budget: never more than the plan allows, whoever asks, and never slower than it must be."""
 
-import multiprocessing
-import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,18 +7,30 @@ from pathlib import Path
 import pytest
 
 from stock_assets.homes.interfaces import CallBudget, CallLimits, CallRefused
-from stock_assets.homes.local.budget import SqliteBudget
-from stock_assets.ingest.calls import utc_now
+from stock_assets_tests.support.budgets import (
+    START,
+    VENDOR,
+    BudgetCase,
+    s3_case,
+    spend_for_real,
+    spend_the_day,
+    sqlite_case,
+)
 from stock_assets_tests.support.clock import FakeClock
 from stock_assets_tests.support.live import utc
+from stock_assets_tests.support.processes import fork_server
 
-VENDOR = "a vendor"
-START = utc("2024-03-01 22:00")
+
+@pytest.fixture(params=["sqlite", "s3"])
+def budget_case(request: pytest.FixtureRequest, tmp_path: Path) -> BudgetCase:
+    if request.param == "sqlite":
+        return sqlite_case(tmp_path)
+    return s3_case(request.getfixturevalue("aws").endpoint, tmp_path)
 
 
 @pytest.fixture
-def budget(tmp_path: Path) -> CallBudget:
-    return SqliteBudget(tmp_path / "ledger.db")
+def budget(budget_case: BudgetCase) -> CallBudget:
+    return budget_case.open()
 
 
 def spend(budget: CallBudget, limits: CallLimits, clock: FakeClock, calls: int) -> list[datetime]:
@@ -51,13 +61,13 @@ def test_the_pace_is_the_limit_and_no_slower(budget: CallBudget) -> None:
     assert most_in_a_window(made, timedelta(seconds=1)) == 1
 
 
-def test_two_runs_together_keep_the_pace(tmp_path: Path) -> None:
+def test_two_runs_together_keep_the_pace(budget_case: BudgetCase) -> None:
     clock, limits = FakeClock(START, participants=2), CallLimits(per_minute=5)
     made: list[list[datetime]] = [[], []]
 
     def run(number: int) -> None:
         try:
-            made[number] = spend(SqliteBudget(tmp_path / "ledger.db"), limits, clock, 10)
+            made[number] = spend(budget_case.open(), limits, clock, 10)
         finally:
             clock.leave()
 
@@ -73,42 +83,45 @@ def test_two_runs_together_keep_the_pace(tmp_path: Path) -> None:
     assert together[-1] - together[0] == timedelta(minutes=3)
 
 
-def _spend_for_real(path: Path, calls: int) -> None:
-    """Make some calls by the machine's clock, in a process of its own."""
-    budget, limits, made = SqliteBudget(path), CallLimits(per_second=10), 0
-    while made < calls:
-        refused = budget.charge(VENDOR, limits, utc_now)
-        made += refused is None
-        if refused is not None:
-            threading.Event().wait(max(0.0, (refused.until - utc_now()).total_seconds()))
-
-
-def test_processes_share_the_budget(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=_spend_for_real, args=(path, 10)) for _ in range(3)]
+def test_processes_share_the_budget(budget_case: BudgetCase) -> None:
+    processes = [
+        fork_server().Process(target=spend_for_real, args=(budget_case.open, 10), daemon=True) for _ in range(3)
+    ]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(timeout=30)
+        process.join(timeout=60)
 
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT called_at FROM calls").fetchall()
-    moments = sorted(datetime.fromisoformat(row[0]) for row in rows)
+    moments = budget_case.moments()
     assert len(moments) == 30
     assert most_in_a_window(moments, timedelta(seconds=1)) <= 10
-    assert timedelta(seconds=2) <= moments[-1] - moments[0] < timedelta(seconds=3)
+    assert timedelta(seconds=2) <= moments[-1] - moments[0] < timedelta(seconds=2 + budget_case.slack)
 
 
-def test_the_last_call_of_the_day_goes_to_one_of_many(tmp_path: Path) -> None:
-    limits, path = CallLimits(per_day=25), tmp_path / "ledger.db"
+def test_processes_that_spend_the_day_take_what_it_has_and_no_call_more(budget_case: BudgetCase) -> None:
+    pipes = [fork_server().Pipe(duplex=False) for _ in range(4)]
+    processes = [
+        fork_server().Process(target=spend_the_day, args=(budget_case.open, sender), daemon=True) for _, sender in pipes
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=60)
+
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert sum(receiver.recv() for receiver, _ in pipes) == 25
+    assert budget_case.moments() == [START] * 25
+
+
+def test_the_last_call_of_the_day_goes_to_one_of_many(budget_case: BudgetCase) -> None:
+    limits = CallLimits(per_day=25)
     for _ in range(24):
-        assert SqliteBudget(path).charge(VENDOR, limits, lambda: START) is None
+        assert budget_case.open().charge(VENDOR, limits, lambda: START) is None
     got: list[CallRefused | None] = []
 
     def take() -> None:
-        got.append(SqliteBudget(path).charge(VENDOR, limits, lambda: START))
+        got.append(budget_case.open().charge(VENDOR, limits, lambda: START))
 
     threads = [threading.Thread(target=take, daemon=True) for _ in range(8)]
     for thread in threads:
@@ -117,7 +130,7 @@ def test_the_last_call_of_the_day_goes_to_one_of_many(tmp_path: Path) -> None:
         thread.join(timeout=30)
 
     assert sum(refused is None for refused in got) == 1
-    assert SqliteBudget(path).spent(VENDOR, limits.day_start(START)) == 25
+    assert budget_case.open().spent(VENDOR, limits.day_start(START)) == 25
 
 
 def test_a_quota_day_ends_at_midnight_of_its_zone(budget: CallBudget) -> None:
@@ -145,10 +158,10 @@ def test_calls_can_be_kept_for_something_else(budget: CallBudget) -> None:
     assert budget.charge(VENDOR, limits, lambda: START) is None
 
 
-def test_a_restart_forgets_nothing_and_vendors_are_apart(tmp_path: Path) -> None:
+def test_a_restart_forgets_nothing_and_vendors_are_apart(budget_case: BudgetCase) -> None:
     limits = CallLimits(per_day=1)
-    assert SqliteBudget(tmp_path / "ledger.db").charge(VENDOR, limits, lambda: START) is None
-    again = SqliteBudget(tmp_path / "ledger.db")
+    assert budget_case.open().charge(VENDOR, limits, lambda: START) is None
+    again = budget_case.open()
     assert again.charge(VENDOR, limits, lambda: START) is not None
     assert again.charge("another", limits, lambda: START) is None
 

@@ -25,11 +25,13 @@ from moto.athena.responses import AthenaResponse
 from moto.server import ThreadedMotoServer
 
 from stock_assets_tests.support.athena_engine import MOST_FILES, MOST_PARTITIONS, Engine, StatementError
+from stock_assets_tests.support.aws_names import CREDENTIALS, REGION, WORKGROUP
 
-REGION = "us-east-1"
-WORKGROUP = "primary"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_SESSION_TOKEN": "testing"}
+__all__ = ["CREDENTIALS", "REGION", "WORKGROUP"]  # names of the double that tests know it by
+
 _PAGE = 1000
+_QUERY_SERVICES = ("sts", "sns")
+"""Services whose errors are wrapped once more."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class CallFault:
     """An answer in place of the service's, a number of times.
 
     Attributes:
-        matches: part of what is asked: `METHOD path target`, the target being that of JSON services.
+        matches: part of what is asked: `METHOD path target`, the target being that of JSON services, else the service.
         status: HTTP status.
         code: the service's code.
         message: text.
@@ -49,6 +51,29 @@ class CallFault:
     code: str
     message: str = "injected"
     times: int = 1
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, as it was signed.
+
+    Attributes:
+        service: such as `s3`; empty if it was not signed.
+        access_key: of whom.
+        headers: all of them, as a WSGI server names them.
+    """
+
+    service: str
+    access_key: str
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, environ: dict[str, Any]) -> "Call":
+        signed = re.search(
+            r"Credential=([^/]+)/[0-9]+/[^/]*/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", "")
+        )
+        headers = {name: value for name, value in environ.items() if name.startswith("HTTP_")}
+        return cls(signed.group(2) if signed else "", signed.group(1) if signed else "", headers)
 
 
 @dataclass
@@ -102,6 +127,7 @@ class AwsDouble:
         self.endpoint = endpoint
         self.engine = Engine(endpoint, REGION)
         self.queries: dict[str, Query] = {}
+        self.calls: list[Call] = []
         self.call_faults: list[CallFault] = []
         self.query_faults: list[QueryFault] = []
         self._executing = threading.RLock()
@@ -119,6 +145,7 @@ class AwsDouble:
     def forget(self) -> None:
         """Begin a new record, without faults, and by the clock and limits of every day."""
         self.queries.clear()
+        self.calls.clear()
         self.call_faults.clear()
         self.query_faults.clear()
         self.engine.ahead = timedelta()
@@ -176,21 +203,26 @@ class AwsDouble:
 
         def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:  # noqa: ANN401 (WSGI)
             target = environ.get("HTTP_X_AMZ_TARGET", "")
-            asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {target}"
+            call = Call.of(environ)
+            self.calls.append(call)
+            asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {target or call.service}"
             for fault in self.call_faults:
                 if fault.times and fault.matches in asked:
                     fault.times -= 1
                     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-                    body = (
-                        json.dumps({"__type": fault.code, "message": fault.message})
-                        if target
-                        else f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
-                    ).encode()
+                    body = _fault_body(fault, target, call.service).encode()
                     start_response(f"{fault.status} Fault", [("Content-Length", str(len(body)))])
                     return [body]
             return application(environ, start_response)
 
         return answer
+
+
+def _fault_body(fault: CallFault, target: str, service: str) -> str:
+    if target:
+        return json.dumps({"__type": fault.code, "message": fault.message})
+    error = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
+    return f"<ErrorResponse>{error}</ErrorResponse>" if service in _QUERY_SERVICES else error
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from pathlib import Path
 import boto3
 
 from stock_assets.homes.aws import AwsHome
-from stock_assets_tests.support.aws_double import CREDENTIALS, REGION, WORKGROUP
+from stock_assets_tests.support.aws_names import BUCKET, CREDENTIALS, REGION, WORKGROUP
 
-BUCKET = "stock-assets-tests"
+__all__ = ["BUCKET"]
 
 
 def double_home(endpoint: str, folder: Path) -> AwsHome:

@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 
 _PRELOAD = [
+    "stock_assets_tests.support.budgets",
     "stock_assets_tests.support.home_writers",
     "stock_assets_tests.support.publishers",
     "stock_assets_tests.support.scattered",

@@ -124,6 +124,15 @@ def typed(error: ClientError, doing: str) -> AccessRefused | ServiceUnavailable 
     return ServiceRefused(f"{doing}: {error}")
 
 
+def role_credentials(access: AwsAccess) -> dict[str, str]:
+    """Give the credentials of the role as they are now, for libraries that cannot take it themselves; else nothing."""
+    if not access.role_arn:
+        return {}
+    with typed_errors(f"assuming {access.role_arn}"):
+        now = access.session().get_credentials().get_frozen_credentials()
+    return {"access-key-id": now.access_key, "secret-access-key": now.secret_key, "session-token": now.token}
+
+
 def code_of(error: ClientError) -> str:
     """Give the service's code of an error."""
     return str(error.response.get("Error", {}).get("Code", ""))
@@ -153,9 +162,13 @@ def _assume(core: Session, access: AwsAccess) -> None:
         return core.create_client(service, endpoint_url=access.endpoint_url or None, **options)
 
     core.set_config_variable("region", access.region)
+    found = core.get_credentials()
+    if found is None:
+        # Without them the fetcher would fail on the None, with no word on what is missing.
+        raise NoCredentialsError
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=sts,
-        source_credentials=core.get_credentials(),
+        source_credentials=found,
         role_arn=access.role_arn,
         extra_args={"RoleSessionName": _ROLE_SESSION},
     )

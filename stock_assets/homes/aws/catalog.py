@@ -17,7 +17,7 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
 
 from stock_assets.errors import ConcurrentPublish, QueryFailed, ServiceUnavailable, TableDrift, UnknownSnapshot
-from stock_assets.homes.aws.access import AwsAccess, typed_errors
+from stock_assets.homes.aws.access import AwsAccess, role_credentials, typed_errors
 from stock_assets.homes.aws.athena import Athena
 from stock_assets.homes.aws.glue import Glue
 from stock_assets.homes.aws.objects import S3Objects
@@ -205,8 +205,8 @@ class IcebergCatalog:
         properties = {"s3.region": self._access.region}
         if self._access.endpoint_url:
             properties["s3.endpoint"] = self._access.endpoint_url
-        if self._access.role_arn:
-            properties["s3.role-arn"] = self._access.role_arn
+        # Asked for with each catalog, so that they never grow old in it; files are reached as everything else is.
+        properties |= {f"s3.{name}": value for name, value in role_credentials(self._access).items()}
         return GlueCatalog("glue", client=self._access.client("glue"), **properties)
 
 

@@ -1,0 +1,127 @@
+"""As whom AWS is asked: boto3's own search, a role on top, taken again before it expires; refusals are typed."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import time_machine
+
+from stock_assets.errors import AccessRefused, ServiceUnavailable
+from stock_assets.homes.aws import AwsHome, access
+from stock_assets_tests.support.aws_double import CREDENTIALS, AwsDouble, CallFault
+from stock_assets_tests.support.aws_homes import double_home
+
+FOUND = CREDENTIALS["AWS_ACCESS_KEY_ID"]
+ROLE = "arn:aws:iam::123456789012:role/prices"
+
+
+@pytest.fixture(autouse=True)
+def new_sessions() -> Iterator[None]:
+    """Sessions and clients are kept for the life of a process; each test here begins without any."""
+    for kept in (access._session, access._client):  # noqa: SLF001 (the caches have no other handle)
+        kept.cache_clear()
+    yield
+    for kept in (access._session, access._client):  # noqa: SLF001
+        kept.cache_clear()
+
+
+@pytest.fixture
+def home(tmp_path: Path, aws: AwsDouble) -> AwsHome:
+    made = double_home(aws.endpoint, tmp_path / "home")
+    return AwsHome(**{**made.model_dump(), "role_arn": ROLE})
+
+
+def askers(aws: AwsDouble, service: str) -> set[str]:
+    """Whose credentials signed the calls of a service."""
+    return {call.access_key for call in aws.calls if call.service == service}
+
+
+def taken(aws: AwsDouble) -> int:
+    """How often a role was assumed."""
+    return sum(call.service == "sts" for call in aws.calls)
+
+
+def test_without_a_role_the_credentials_found_sign_everything(aws: AwsDouble, tmp_path: Path) -> None:
+    double_home(aws.endpoint, tmp_path / "home").objects.put("raw/a", b"body")
+
+    assert (taken(aws), askers(aws, "s3")) == (0, {FOUND})
+
+
+def test_the_role_is_assumed_once_and_signs_everything_else(aws: AwsDouble, home: AwsHome) -> None:
+    home.objects.put("raw/a", b"body")
+    assert home.objects.get("raw/a") == b"body"
+    assert home.warehouse.staged_loads() == []
+    home.warehouse.drop_staging("load_1")
+
+    assert (taken(aws), askers(aws, "sts")) == (1, {FOUND})
+    for service in ("s3", "glue"):
+        [key] = askers(aws, service)
+        assert key not in ("", FOUND)
+
+
+@pytest.mark.slow
+def test_statements_and_the_files_of_tables_are_reached_with_the_role_too(aws: AwsDouble, home: AwsHome) -> None:
+    """PyAthena gets the session; pyiceberg cannot take one, and is given the credentials of the moment."""
+    opened = len(aws.calls)
+    with home.warehouse.open("load_1") as sql:
+        sql.query("SELECT 1 AS one")
+
+    ours = [call for call in aws.calls[opened:] if "moto" not in call.access_key]
+    # The double's own engine works with the credentials found; what the home asks bears the role's.
+    assert {call.access_key for call in ours if call.service == "athena"}.isdisjoint({FOUND, ""})
+    session_tokens = {call.headers.get("HTTP_X_AMZ_SECURITY_TOKEN") for call in ours if call.service == "athena"}
+    read_by_pyarrow = [call for call in ours if "aws-sdk-cpp" in call.headers.get("HTTP_USER_AGENT", "")]
+    assert session_tokens <= {call.headers.get("HTTP_X_AMZ_SECURITY_TOKEN") for call in read_by_pyarrow}
+
+
+def test_the_role_is_taken_again_before_it_expires(aws: AwsDouble, home: AwsHome) -> None:
+    home.objects.put("raw/a", b"body")
+    first = askers(aws, "s3")
+
+    # An hour is what a role lasts; ten minutes before its end, botocore insists on a new one.
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=51)):
+        home.objects.get("raw/a")
+        home.objects.get("raw/a")
+
+    assert taken(aws) == 2
+    assert len(askers(aws, "s3") - first) == 1
+
+
+def test_a_role_that_may_not_be_assumed_is_refused_access(aws: AwsDouble, home: AwsHome) -> None:
+    aws.call_faults.append(
+        CallFault("sts", 403, "AccessDenied", f"not authorized to perform: sts:AssumeRole on {ROLE}")
+    )
+
+    with pytest.raises(AccessRefused, match=rf"raw/a.*AssumeRole operation.*{ROLE}.*docs/aws.md") as raised:
+        home.objects.put("raw/a", b"body")
+
+    assert not raised.value.transient
+    assert askers(aws, "s3") == set()
+
+
+def test_expired_credentials_of_whoever_assumes_it_are_refused_access(aws: AwsDouble, home: AwsHome) -> None:
+    aws.call_faults.append(CallFault("sts", 403, "ExpiredToken"))
+    with pytest.raises(AccessRefused, match=r"ExpiredToken.*renew the credentials"):
+        home.objects.list("raw/")
+
+
+def test_a_token_service_that_is_busy_is_transient(aws: AwsDouble, home: AwsHome) -> None:
+    aws.call_faults.append(CallFault("sts", 503, "ServiceUnavailable", times=1000))
+    with pytest.raises(ServiceUnavailable, match="AssumeRole"):
+        home.objects.list("raw/")
+
+
+@pytest.mark.parametrize("role_arn", ["", ROLE], ids=["no role", "a role"])
+def test_no_credentials_at_all_say_so(
+    aws: AwsDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role_arn: str
+) -> None:
+    made = double_home(aws.endpoint, tmp_path / "home")
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+
+    with pytest.raises(AccessRefused, match="set credentials where boto3 looks for them"):
+        AwsHome(**{**made.model_dump(), "role_arn": role_arn}).objects.list("raw/")
