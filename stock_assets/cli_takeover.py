@@ -84,9 +84,12 @@ def print_found(found: Takeover, out: Console, err: Console) -> None:
             f"{row.known:,}",
         )
     out.print(grid)
-    if not found.sessions:
+    if not found.sessions and found.span is not None:
+        first, last = found.span
         out.print(
-            "Nothing new: what can be taken over is stored already. `stock-assets summary` shows what is published."
+            f"Nothing new: all of it is stored. To load what is not published yet: "
+            f"stock-assets backfill {first} {last} --missing",
+            soft_wrap=True,
         )
 
 

@@ -7,7 +7,6 @@ Belongs here: the interface, a folder of this machine, and reading names of fold
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,8 +73,8 @@ class OldPlace(ABC):
         """
 
     @abstractmethod
-    def open(self, file: OldFile) -> AbstractContextManager[BinaryIO]:
-        """Open one for reading; it can be read in any order."""
+    def open(self, file: OldFile) -> BinaryIO:
+        """Open one for reading in any order; several threads do at once."""
 
 
 class OldFolder(OldPlace):
@@ -110,7 +109,7 @@ class OldFolder(OldPlace):
                 found.append(old_file(str(path), relative, stat.st_size, changed))
         return some_of(found, self.label)
 
-    def open(self, file: OldFile) -> AbstractContextManager[BinaryIO]:
+    def open(self, file: OldFile) -> BinaryIO:
         """Open it where it lies."""
         return Path(file.name).open("rb")
 

@@ -10,19 +10,21 @@ little memory, and old data is read once. The statements are those under `sql/in
 import csv
 import tempfile
 import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
 
 from stock_assets.errors import OldDataUnusable
 from stock_assets.homes.local.warehouse import transpile
-from stock_assets.ingest.takeover.places import OldFile, OldPlace
+from stock_assets.ingest.takeover.places import Form, OldFile, OldPlace
 from stock_assets.ingest.takeover.rows import FIELDS, read_rows
 from stock_assets.sessions import NEW_YORK, session_table, sessions_between
 from stock_assets.sql import Name, SqlValue, statement
@@ -31,6 +33,7 @@ from stock_assets.universe import Universe
 DAMAGED = (OldDataUnusable, ValueError, OSError, EOFError, zlib.error, csv.Error)
 """What says that a file cannot be read, and nothing about the place it lies in."""
 _MEMORY = "1GB"
+_OPENERS = 16
 _SHOWN = 5
 
 
@@ -145,22 +148,22 @@ class Sorted:
         columns = ", ".join(f"{field} VARCHAR" for field in FIELDS)
         execute(f"CREATE TABLE gathered (file INTEGER, line BIGINT, {columns})")
         execute("CREATE TABLE files (file INTEGER, name VARCHAR, written_at TIMESTAMP, written_on DATE)")
-        for number, file in enumerate(place.files()):
+        for number, (file, opening) in enumerate(_opened_ahead(place)):
             moment = bounds.moment(file)
             execute(
                 "INSERT INTO files VALUES (?, ?, ?, ?)",
                 [number, file.name, moment.replace(tzinfo=None), moment.astimezone(NEW_YORK).date()],
             )
-            self._add(place, number, file)
+            self._add(number, file, opening, place.form)
         self._sort(bounds)
 
-    def _add(self, place: OldPlace, number: int, file: OldFile) -> None:
+    def _add(self, number: int, file: OldFile, opening: Future[BinaryIO], form: Form) -> None:
         """Read one file; of one that is damaged nothing is used."""
         chosen = ", ".join(f"CAST({field} AS VARCHAR)" for field in FIELDS)
         broken: list[Example] = []
         try:
-            with place.open(file) as stream:
-                for batch in read_rows(file, stream, place.form):
+            with opening.result() as stream:
+                for batch in read_rows(file, stream, form):
                     self._connection.register("batch", batch.rows)
                     self._connection.execute(f"INSERT INTO gathered SELECT {number}, line, {chosen} FROM batch")  # noqa: S608 (names of this module)
                     broken += [Example(f"{file.name}, line {line}", why) for line, why in batch.broken]
@@ -254,6 +257,18 @@ class Sorted:
             select = f"SELECT * FROM ({select}) LIMIT {limit}"  # noqa: S608 (from a file)
         rows: list[dict[str, Any]] = self._connection.sql(select).to_arrow_table().to_pylist()
         return rows
+
+
+def _opened_ahead(place: OldPlace) -> Iterator[tuple[OldFile, Future[BinaryIO]]]:
+    """Open some files before they are wanted: of thousands of small objects, most of the time is the way to them."""
+    files = place.files()
+    ahead: deque[tuple[OldFile, Future[BinaryIO]]] = deque()
+    with ThreadPoolExecutor(_OPENERS) as openers:
+        for file in files:
+            ahead.append((file, openers.submit(place.open, file)))
+            if len(ahead) > _OPENERS:
+                yield ahead.popleft()
+        yield from ahead
 
 
 @contextmanager

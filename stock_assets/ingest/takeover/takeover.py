@@ -62,6 +62,7 @@ class Takeover:
         symbols: what is stored, by symbol.
         sessions: sessions of which something new is stored, in order.
         gaps: sessions between them of which nothing is stored at all.
+        span: first and last session of all that can be taken over, new or not; None if there is nothing.
     """
 
     label: str
@@ -74,6 +75,7 @@ class Takeover:
     symbols: tuple[Taken, ...]
     sessions: tuple[date, ...]
     gaps: tuple[date, ...]
+    span: tuple[date, date] | None
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,11 @@ def take_over(home: Home, source: PriceSource, place: OldPlace, bounds: Bounds, 
     done: list[Taken] = []
     refused: list[Example] = []
     sessions: set[date] = set()
+    span: set[date] = set()
     with sorting(place, bounds) as rows:
         for symbol in rows.symbols():
             bars = rows.bars(symbol)
+            span |= {bars[0].session, bars[-1].session}
             try:
                 answers = list(_answers(reader, symbol, _not_known(bars, stored.get(symbol, [])), place.label))
             except SourceError as error:
@@ -119,7 +123,8 @@ def take_over(home: Home, source: PriceSource, place: OldPlace, bounds: Bounds, 
                 _store(home, answer, noted, bounds.at)
             sessions.update(session for answer in new for session in answer.sessions)
             done.append(_taken(symbol, bars, new))
-        return _report(rows, place.label, done, refused, sessions, fetches)
+        found = _report(rows, place.label, done, refused, sessions, fetches)
+    return replace(found, span=(min(span), max(span)) if span else None)
 
 
 def _not_known(bars: Sequence[OldBar], fetches: Sequence[Fetch]) -> list[OldBar]:
@@ -200,4 +205,5 @@ def _report(
         symbols=tuple(done),
         sessions=tuple(sorted(sessions)),
         gaps=tuple(empty),
+        span=None,
     )
