@@ -3,11 +3,13 @@
 Belongs here: wiring. Does not belong here: reading the environment (`settings`), or any behaviour.
 """
 
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from importlib.resources import files
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -22,6 +24,8 @@ from stock_assets.automation.upkeep import Retention, maintenance_job, maintenan
 from stock_assets.automation.watch import Watch, alert_sensor
 from stock_assets.errors import SettingsError
 from stock_assets.homes.aws import AwsHome
+from stock_assets.homes.aws.access import AwsAccess
+from stock_assets.homes.aws.old_tables import OldBucket, OldTable
 from stock_assets.homes.interfaces import Home
 from stock_assets.homes.local import LocalHome
 from stock_assets.ingest.alpha_vantage import AlphaVantageSource
@@ -30,6 +34,7 @@ from stock_assets.ingest.checks import raw_checks
 from stock_assets.ingest.plans import PLANS
 from stock_assets.ingest.recorded import RecordedSource
 from stock_assets.ingest.source import PriceSource
+from stock_assets.ingest.takeover.places import Form, OldFolder, OldPlace
 from stock_assets.ingest.vault import AlphaVantageWithSecret, SecretsManagerKey
 from stock_assets.links import Links
 from stock_assets.publish.assets import published_assets
@@ -154,6 +159,24 @@ def build_home(settings: Settings) -> Home:
         query_timeout_seconds=settings.aws_query_timeout_seconds,
         price_per_terabyte=settings.aws_price_per_tb,
     )
+
+
+def build_old_place(settings: Settings, address: str, form: Form) -> OldPlace:
+    """Pick how an earlier pipeline's data is reached: a folder, `s3://bucket/folder`, or `glue:database.table`.
+
+    Raises:
+        SettingsError: the address is on AWS, and no region is set.
+    """
+    if not re.match(r"(s3[an]?://|glue:)", address):
+        return OldFolder(Path(address), form)
+    if settings.aws_region is None:
+        raise SettingsError(f"{address}: set STOCK_ASSETS_AWS_REGION to the region it is in")
+    access = AwsAccess(
+        region=settings.aws_region,
+        role_arn=settings.aws_role_arn or "",
+        endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
+    )
+    return (OldTable if address.startswith("glue:") else OldBucket)(access, address, form)
 
 
 def build_source(settings: Settings) -> PriceSource:

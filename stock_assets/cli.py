@@ -5,6 +5,7 @@ Belongs here: arguments, progress and printing. Does not belong here: anything a
 
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -20,11 +21,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.table import Table as Grid
 
+from stock_assets.automation.requests import bridged_ranges
 from stock_assets.automation.upkeep import maintain as keep_up
 from stock_assets.build import build_definitions, build_home, build_retention, build_source, build_universe
+from stock_assets.cli_takeover import find_and_store, print_found
 from stock_assets.errors import StockAssetsError
 from stock_assets.homes.interfaces import MAINTENANCE
 from stock_assets.ingest.spending import spending
+from stock_assets.ingest.takeover.places import DEFAULT_COLUMNS
 from stock_assets.runs import RunResult, find_missing, local_instance, run_sessions
 from stock_assets.serve.query import relations, run_query, summary
 from stock_assets.sessions import ranges_said, sessions_between
@@ -62,6 +66,41 @@ def backfill(
     ranges = _missing_ranges(settings, sessions) if missing else [(sessions[0], sessions[-1])]
     succeeded = [_run(settings, sessions_between(*bounds)) for bounds in ranges]
     if not all(succeeded):
+        raise typer.Exit(code=1)
+    _print_summary(settings)
+
+
+@app.command()
+def takeover(
+    source: Annotated[str, typer.Argument(help="A folder or file, s3://bucket/folder, or glue:database.table.")],
+    *,
+    columns: Annotated[str, typer.Option(help="Fields of CSV files without a header line.")] = ",".join(
+        DEFAULT_COLUMNS
+    ),
+    fetched_at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d"], help="When the files were written (UTC); default: as they say."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be taken over.")] = False,
+    publish: Annotated[bool, typer.Option(help="Load what was taken over, through all audits.")] = True,
+) -> None:
+    """Take over the CSV, JSON or Parquet files of an earlier pipeline."""
+    settings = Settings.from_env()
+    found = find_and_store(settings, source, columns, fetched_at, store=not dry_run)
+    print_found(found, _out, _err)
+    if dry_run or not found.sessions:
+        return
+    later = f"stock-assets backfill {found.sessions[0]} {found.sessions[-1]} --missing"
+    if not publish:
+        _out.print(f"Stored, not published: {later}", soft_wrap=True)
+        return
+    # The vendor is not asked: what was taken over is all that this run is about.
+    ranges = bridged_ranges(found.sessions, apart=found.gaps)
+    succeeded = [_run(settings, sessions_between(*bounds), {"ask": []}) for bounds in ranges]
+    if not all(succeeded):
+        _err.print(f"The bars are stored. To load the sessions that no audit refuses: {later}", soft_wrap=True)
         raise typer.Exit(code=1)
     _print_summary(settings)
 
@@ -243,9 +282,9 @@ def _missing_ranges(settings: Settings, sessions: list[date]) -> list[tuple[date
     return list(found.ranges)
 
 
-def _run(settings: Settings, sessions: list[date]) -> bool:
+def _run(settings: Settings, sessions: list[date], raw: Mapping[str, object] | None = None) -> bool:
     """Run some sessions and print how it ended; tell whether it succeeded."""
-    result = _follow(settings, sessions)
+    result = _follow(settings, sessions, raw)
     _print_findings(result)
     for failure in result.failures:
         _err.print(failure, style="red", markup=False, soft_wrap=True)
@@ -256,7 +295,7 @@ def _run(settings: Settings, sessions: list[date]) -> bool:
     return result.success
 
 
-def _follow(settings: Settings, sessions: list[date]) -> RunResult:
+def _follow(settings: Settings, sessions: list[date], raw: Mapping[str, object] | None) -> RunResult:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -272,7 +311,7 @@ def _follow(settings: Settings, sessions: list[date]) -> RunResult:
             elif event.is_step_materialization and event.partition is not None:
                 progress.advance(task)
 
-        return run_sessions(settings, sessions[0], sessions[-1], on_event=show)
+        return run_sessions(settings, sessions[0], sessions[-1], on_event=show, raw=raw)
 
 
 def _print_findings(result: RunResult) -> None:

@@ -162,6 +162,10 @@ class ObjectExists(StockAssetsError):
     """A stored object would be overwritten; stored objects are immutable."""
 
 
+class OldDataUnusable(StockAssetsError):
+    """What an earlier pipeline left cannot be read as named; the message names the file or table and what to do."""
+
+
 class NothingStaged(StockAssetsError):
     """There is no staged load for the sessions to be audited or published."""
 

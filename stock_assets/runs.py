@@ -18,6 +18,7 @@ from stock_assets.automation.failures import telling_error
 from stock_assets.automation.requests import bridged_ranges
 from stock_assets.build import build_definitions, build_home, build_limits, build_source, build_universe
 from stock_assets.errors import SessionOutOfRange
+from stock_assets.ingest.assets import RAW_PRICES
 from stock_assets.instance.folder import configure_instance
 from stock_assets.sessions import range_tags, session_partitions, sessions_between
 from stock_assets.settings import Settings
@@ -70,7 +71,12 @@ def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def run_sessions(
-    settings: Settings, first: date, last: date, *, on_event: Callable[[dg.DagsterEvent], None]
+    settings: Settings,
+    first: date,
+    last: date,
+    *,
+    on_event: Callable[[dg.DagsterEvent], None],
+    raw: Mapping[str, object] | None = None,
 ) -> RunResult:
     """Run the whole path for the sessions from `first` to `last` and wait for it.
 
@@ -79,6 +85,7 @@ def run_sessions(
         first: first session, itself one.
         last: last session, itself one.
         on_event: called with every event of the run, from this thread.
+        raw: configuration of `raw/daily_prices` (`ingest.assets.RawConfig`); by default it asks for what is missing.
 
     Raises:
         SessionOutOfRange: the source, or the settings, have no partition for one of the sessions.
@@ -91,7 +98,10 @@ def run_sessions(
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                "ops": {RAW_PRICES.to_python_identifier(): {"config": dict(raw or {})}},
+            },
             tags=range_tags(first, last),
             raise_on_error=False,
         )

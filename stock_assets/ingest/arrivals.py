@@ -147,7 +147,7 @@ def take_in(home: Home, wanted: Wanted, sessions: Sequence[date], *, at: datetim
     for arrival in taken:
         for fetch, body in arrival.answers:
             if fetch.payload != arrival.entry.key:
-                _keep(home, fetch.payload, body)
+                keep(home, fetch.payload, body)
             # An earlier attempt may have been killed after writing this out: then it was found as a file of its own.
             if fetch.payload not in known:
                 home.ledger.record(fetch)
@@ -175,7 +175,8 @@ def _note(home: Home, entry: ObjectEntry, outcome: Outcome, detail: str, at: dat
     home.ledger.record(Fetch(name, FetchKind.ARRIVALS, at, outcome, payload=entry.key, detail=f"{entry.key}: {detail}"))
 
 
-def _keep(home: Home, key: str, body: bytes) -> None:
+def keep(home: Home, key: str, body: bytes) -> None:
+    """Store an answer that was read from a file of others, or find it stored by an earlier attempt."""
     try:
         home.objects.put(key, body)
     except ObjectExists:

@@ -53,6 +53,15 @@ class Glue:
                 return None
         return found
 
+    def partitions(self, database: str, name: str) -> list[Mapping[str, Any]]:
+        """List the partitions of a table, each with its values and its location."""
+        found: list[Mapping[str, Any]] = []
+        with typed_errors(f"listing partitions of the Glue table {database}.{name}"):
+            pages = self._client.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
+            for page in pages:
+                found += page["Partitions"]
+        return found
+
     def tables(self, database: str, stem: str) -> list[Mapping[str, Any]]:
         """List the tables whose names begin with a stem; none if there is no such database."""
         found: list[Mapping[str, Any]] = []

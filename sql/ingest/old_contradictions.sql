@@ -1,0 +1,15 @@
+-- Rows that a later one of the same symbol and session contradicts. One written before the bell is no contradiction:
+-- it told of the day so far.
+SELECT
+    o.symbol,
+    o.trade_date,
+    o.name,
+    o.line,
+    o.content,
+    n.name     AS newer_name,
+    n.line     AS newer_line,
+    n.content  AS newer_content
+FROM ${old_versions} AS o
+JOIN ${old_versions} AS n ON n.symbol = o.symbol AND n.trade_date = o.trade_date AND n.age = 1
+WHERE o.age > 1 AND o.copy_age = 1 AND o.written_at >= o.closes_at
+ORDER BY o.symbol, o.trade_date, o.age

@@ -1,0 +1,15 @@
+-- What keeps rows from being taken over: how many rows, and the first of them.
+SELECT
+    problem,
+    CASE WHEN problem = 'symbol not in the universe' THEN symbol END AS symbol,
+    COUNT(*)                      AS row_count,
+    MIN(trade_date)               AS first_date,
+    MAX(trade_date)               AS last_date,
+    MIN_BY(name, name || ':' || LPAD(CAST(line AS VARCHAR), 12, '0')) AS name,
+    MIN_BY(line, name || ':' || LPAD(CAST(line AS VARCHAR), 12, '0')) AS line,
+    MIN_BY(CONCAT_WS(',', day_text, symbol, open_text, high_text, low_text, close_text, volume_text),
+           name || ':' || LPAD(CAST(line AS VARCHAR), 12, '0'))       AS content
+FROM ${old_rows} AS r
+WHERE problem IS NOT NULL
+GROUP BY 1, 2
+ORDER BY 1, 2

@@ -1,0 +1,40 @@
+-- The rows that can be taken over, numbered by age: 1 is the one written last, of all rows of its symbol and session
+-- and of those that say the same. Numbers say the same if they are equal: 100.10 and 100.1 do.
+WITH compared AS (
+    SELECT
+        r.*,
+        CONCAT_WS(',',
+            CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+                 THEN CAST(TRY_CAST(open_text AS DOUBLE) AS VARCHAR) ELSE open_text END,
+            CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+                 THEN CAST(TRY_CAST(high_text AS DOUBLE) AS VARCHAR) ELSE high_text END,
+            CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+                 THEN CAST(TRY_CAST(low_text AS DOUBLE) AS VARCHAR) ELSE low_text END,
+            CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+                 THEN CAST(TRY_CAST(close_text AS DOUBLE) AS VARCHAR) ELSE close_text END,
+            volume_text
+        ) AS content
+    FROM ${old_rows} AS r
+    WHERE problem IS NULL
+)
+SELECT
+    symbol,
+    trade_date,
+    open_text,
+    high_text,
+    low_text,
+    close_text,
+    volume_text,
+    content,
+    name,
+    line,
+    written_at,
+    closes_at,
+    ROW_NUMBER() OVER (
+        PARTITION BY symbol, trade_date ORDER BY written_at DESC, name DESC, line DESC
+    ) AS age,
+    ROW_NUMBER() OVER (
+        PARTITION BY symbol, trade_date, content ORDER BY written_at DESC, name DESC, line DESC
+    ) AS copy_age
+FROM compared
+ORDER BY symbol, trade_date
