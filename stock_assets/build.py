@@ -40,7 +40,7 @@ from stock_assets.links import Links
 from stock_assets.publish.assets import published_assets
 from stock_assets.serve.assets import view_assets
 from stock_assets.serve.dashboards import dashboard_specs
-from stock_assets.serve.report.assets import report_asset
+from stock_assets.serve.report.assets import REPORT, report_asset
 from stock_assets.sessions import session_partitions
 from stock_assets.settings import HomeName, Settings, SourceName
 from stock_assets.stage.assets import staged_asset
@@ -73,7 +73,8 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, ob
     universe = build_universe(settings)
     refuse_more_than_a_day_serves(universe, source.terms.limits.per_day)
     limits = build_limits(settings)
-    job = daily_job()
+    # Where every statement is charged for, the report is drawn on demand: it sends one for each of its panels.
+    job = daily_job(by_hand=[REPORT] if settings.home is HomeName.AWS else [])
     # A recording has an end: nothing of it is late, ever.
     grows = source.last_session is None
     checks = [

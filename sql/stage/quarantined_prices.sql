@@ -28,3 +28,5 @@ LEFT JOIN ${published_quarantine} AS k
     AND k.trade_date = q.trade_date
     AND k.audit = q.audit
     AND k.payload = q.payload
+    -- All of q lies there; said again, so that an engine reads these partitions only.
+    AND k.trade_date BETWEEN ${start_date} AND ${end_date}

@@ -4,6 +4,8 @@ Belongs here: the daily rhythm. Does not belong here: what a step does, or which
 trades (`sessions`).
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 # The return type of the public `define_asset_job` has no public name.
@@ -18,11 +20,15 @@ CRON = "0 22 * * 1-5"
 """22:00 UTC is 17:00 or 18:00 in New York: after the bell, also on the days around a change of the clocks."""
 
 
-def daily_job() -> UnresolvedAssetJobDefinition:
-    """Make the job that holds the whole path, raw to published, with all audits."""
+def daily_job(*, by_hand: Sequence[dg.AssetKey] = ()) -> UnresolvedAssetJobDefinition:
+    """Make the job that holds the whole path, raw to published, with all audits.
+
+    Args:
+        by_hand: assets that are left out, and materialized when somebody wants them.
+    """
     return dg.define_asset_job(
         JOB_NAME,
-        selection=dg.AssetSelection.all(),
+        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(*by_hand),
         description="Fetch, stage, audit and publish the sessions of the run.",
     )
 

@@ -245,6 +245,8 @@ LEFT JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_d
     AND k.trade_date = q.trade_date
     AND k.audit = q.audit
     AND k.payload = q.payload
+    -- All of q lies there; said again, so that an engine reads these partitions only.
+    AND k.trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-07'
 ;
 
 CREATE TABLE home_staged.load_id__daily_prices__attempt
@@ -646,6 +648,7 @@ FROM (SELECT
 FROM home_staged.load_id__daily_prices__attempt AS s
 JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
 WHERE s.trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-07'
+  AND p.trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-07'
   AND (
        s.open_price IS DISTINCT FROM p.open_price
     OR s.high_price IS DISTINCT FROM p.high_price
@@ -940,6 +943,8 @@ LEFT JOIN home_published.quarantined_prices FOR VERSION AS OF version AS k
     AND k.trade_date = q.trade_date
     AND k.audit = q.audit
     AND k.payload = q.payload
+    -- All of q lies there; said again, so that an engine reads these partitions only.
+    AND k.trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-14'
 ;
 
 CREATE TABLE home_staged.load_id__daily_prices__attempt
@@ -1341,6 +1346,7 @@ FROM (SELECT
 FROM home_staged.load_id__daily_prices__attempt AS s
 JOIN home_published.daily_prices FOR VERSION AS OF version AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
 WHERE s.trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-14'
+  AND p.trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-14'
   AND (
        s.open_price IS DISTINCT FROM p.open_price
     OR s.high_price IS DISTINCT FROM p.high_price

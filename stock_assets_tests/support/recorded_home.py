@@ -1,6 +1,6 @@
 """Fixtures: homes with the whole recording published, read by the tests of views, panels, dashboards and reports.
 
-To run them on another home too, add its name to `HOMES` and how it is made to `_make`.
+The AWS home is the double's, and slow: every statement of a panel is translated and run anew.
 """
 
 import json
@@ -14,19 +14,25 @@ from stock_assets.build import build_universe
 from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.recorded import FIRST_SESSION, LAST_SESSION, RecordedSource
 from stock_assets.settings import Settings
+from stock_assets_tests.support.aws_homes import double_home
 from stock_assets_tests.support.path import load_range, local_home
 
-HOMES = ("local",)
+HOMES = ("local", pytest.param("aws", marks=pytest.mark.slow))
+local_only = pytest.mark.parametrize("recorded_home", ["local"], indirect=True, scope="session")
+"""Marks a test of what is drawn from the rows, whichever home they come from."""
 
 
-def _make(kind: str, folder: Path) -> Home:
-    return {"local": local_home}[kind](folder)
+def _make(kind: str, folder: Path, request: pytest.FixtureRequest) -> Home:
+    """Make an empty home; the double of AWS is started only where it is asked for."""
+    if kind == "local":
+        return local_home(folder)
+    return double_home(request.getfixturevalue("aws_server").endpoint, folder)
 
 
 @pytest.fixture(scope="session", params=HOMES)
 def recorded_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """All 13 recorded years, published as one load; to be read only."""
-    home = _make(request.param, tmp_path_factory.mktemp("recorded") / "home")
+    home = _make(request.param, tmp_path_factory.mktemp("recorded") / "home", request)
     load_range(home, RecordedSource(), build_universe(Settings()), FIRST_SESSION, LAST_SESSION)
     return home
 

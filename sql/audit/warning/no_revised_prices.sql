@@ -22,6 +22,7 @@ SELECT
 FROM ${staged_prices} AS s
 JOIN ${published_prices} AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
 WHERE s.trade_date BETWEEN ${start_date} AND ${end_date}
+  AND p.trade_date BETWEEN ${start_date} AND ${end_date}
   AND (
        s.open_price IS DISTINCT FROM p.open_price
     OR s.high_price IS DISTINCT FROM p.high_price

@@ -12,11 +12,13 @@ from stock_assets.serve.report.data import OTHERS, SERIES
 from stock_assets.serve.views import VIEWS
 from stock_assets.universe import Universe
 
+REPORT = dg.AssetKey(["served", "report"])
+
 
 def report_asset(universe: Universe, *, owners: list[str]) -> dg.AssetsDefinition:
     """Make the asset; without partitions, and before the views by the name of its step (see `serve.assets`)."""
     spec = dg.AssetSpec(
-        ["served", "report"],
+        REPORT,
         deps=[*read_by((*SERIES, *OTHERS)), VIEWS["weekly_trends"].asset_key],
         group_name="served",
         kinds={"html", "altair"},

@@ -9,6 +9,7 @@ from stock_assets.serve.report.data import SERIES
 from stock_assets.serve.report.page import NO_BAR
 from stock_assets_tests.serve.report.conftest import BAD, EX_DATE, MISSING
 from stock_assets_tests.support.browser import Browser, browser, colours
+from stock_assets_tests.support.recorded_home import local_only
 
 pytestmark = pytest.mark.browser
 
@@ -27,6 +28,7 @@ def label(page: Browser, chart: str) -> str:
     return str(page.run(f"return document.querySelector('#{chart} .chart').getAttribute('aria-label')"))
 
 
+@local_only
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)], ids=["desktop", "phone"])
 def test_every_chart_is_drawn_and_nothing_overflows(recorded_page: Path, width: int, height: int, dark: bool) -> None:  # noqa: FBT001 (a parameter)
@@ -45,6 +47,7 @@ def test_every_chart_is_drawn_and_nothing_overflows(recorded_page: Path, width: 
         assert colours(page.screenshot()) > 200
 
 
+@local_only
 def test_it_opens_at_once(recorded_page: Path) -> None:
     with browser(1280, 900) as page:
         page.open(recorded_page)
@@ -52,6 +55,7 @@ def test_it_opens_at_once(recorded_page: Path) -> None:
         assert drawn < OPENS_IN_SECONDS
 
 
+@local_only
 def test_the_symbol_filter_changes_every_chart_of_a_symbol(recorded_page: Path) -> None:
     with browser(1280, 900) as page:
         page.open(recorded_page)
@@ -74,6 +78,7 @@ def test_the_symbol_filter_changes_every_chart_of_a_symbol(recorded_page: Path) 
         assert page.console() == []
 
 
+@local_only
 def test_the_time_shown_can_be_chosen_and_splits_stand_where_they_were(recorded_page: Path) -> None:
     with browser(1280, 900) as page:
         page.open(recorded_page)
@@ -112,6 +117,7 @@ def test_what_is_missing_is_marked_and_no_line_crosses_it(gappy_page: Path) -> N
         assert page.console() == []
 
 
+@local_only
 def test_the_keyboard_reaches_everything_in_order(recorded_page: Path) -> None:
     with browser(1280, 900) as page:
         page.open(recorded_page)
@@ -127,6 +133,7 @@ def test_the_keyboard_reaches_everything_in_order(recorded_page: Path) -> None:
         assert outline != "none"
 
 
+@local_only
 def test_it_prints(recorded_page: Path) -> None:
     with browser(1280, 900, dark=True) as page:
         page.open(recorded_page)
@@ -135,6 +142,7 @@ def test_it_prints(recorded_page: Path) -> None:
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 5
 
 
+@local_only
 def test_without_scripts_the_tables_are_there(recorded_page: Path) -> None:
     with browser(1280, 900, script=False) as page:
         page.load(recorded_page)

@@ -1,0 +1,121 @@
+"""The daily job as it runs for a live vendor on the double of AWS, and what it sends.
+
+Belongs here: running it, and reading its statements. Does not belong here: what they should be (`homes.aws`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import sqlglot
+from pydantic import PrivateAttr
+from sqlglot import exp
+
+from stock_assets.automation.daily import JOB_NAME
+from stock_assets.automation.freshness import expected_session
+from stock_assets.build import build_definitions
+from stock_assets.homes.aws import AwsHome
+from stock_assets.ingest.fetch import fetch_splits
+from stock_assets.ingest.source import Terms
+from stock_assets.sessions import closing_time
+from stock_assets.settings import HomeName, Settings, SourceName
+from stock_assets_tests.support.aws_double import REGION, AwsDouble
+from stock_assets_tests.support.aws_homes import BUCKET, double_home
+from stock_assets_tests.support.bars import deliver
+from stock_assets_tests.support.predicates import bounds
+from stock_assets_tests.support.scenes import Scene
+from stock_assets_tests.support.sources import ScriptedSource
+
+LATEST = expected_session(datetime.now(UTC))
+"""The session that readers may expect now: with it, the freshness check finds the table up to date."""
+_COMPACT = 100
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+Bars = Mapping[str, Mapping[date, str]]
+
+
+class GrowingSource(ScriptedSource):
+    """Asks for splits as a live vendor's source does: when they are due, or after a jump that nobody explained."""
+
+    _refresh: timedelta = PrivateAttr(default=timedelta(days=7))
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(splits_refresh=self._refresh)
+
+    def ask_for_splits_in_every_run(self) -> None:
+        """Take every answer about splits for one that is out of date."""
+        self._refresh = timedelta(0)
+
+
+@dataclass(frozen=True)
+class LiveRuns:
+    """A scene on the double, its parts by their own types, and the daily job of its definitions."""
+
+    scene: Scene
+    home: AwsHome
+    source: GrowingSource
+    job: dg.JobDefinition
+
+    def load(self, bars: Bars, sessions: Sequence[date]) -> None:
+        """Publish some sessions as one load, from answers of the evening of the last one."""
+        for symbol, of_symbol in bars.items():
+            self.source.set_bars(symbol, {day: of_symbol[day] for day in sessions})
+            body = self.source.fetch_prices(symbol, [])
+            deliver(self.home, symbol, body, closing_time(sessions[-1]) + timedelta(hours=1))
+        fetch_splits(self.home, self.source, self.scene.universe)
+        self.scene.stage(sessions)
+        self.scene.publish(sessions)
+
+    def answer_with(self, bars: Bars, until: date) -> None:
+        """Let the vendor answer with its latest bars up to a session, as many as a free plan gives."""
+        for symbol, of_symbol in bars.items():
+            latest = [(day, line) for day, line in of_symbol.items() if day <= until][-_COMPACT:]
+            self.source.set_bars(symbol, dict(latest))
+
+    def run(self, session: date) -> dg.ExecuteInProcessResult:
+        """Run the job for one session, as the schedule does."""
+        with dg.DagsterInstance.ephemeral() as instance:
+            return self.job.execute_in_process(
+                instance=instance, partition_key=session.isoformat(), run_config=_QUIET, raise_on_error=False
+            )
+
+
+def live_runs(double: AwsDouble, folder: Path) -> LiveRuns:
+    """Wire the definitions for a live vendor on AWS, with a vendor and a home of the test in their places."""
+    folder.mkdir(parents=True, exist_ok=True)
+    home, source = double_home(double.endpoint, folder), GrowingSource()
+    scene = Scene(home, source)
+    universe = folder / "universe.csv"
+    lines = ("symbol,name,first_session,last_session", *(f"{symbol},,," for symbol in scene.universe.symbols))
+    universe.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    settings = Settings(
+        data_dir=folder / "data",
+        source=SourceName.ALPHA_VANTAGE,
+        universe=universe,
+        home=HomeName.AWS,
+        aws_bucket=BUCKET,
+        aws_region=REGION,
+    )
+    # Dagster makes a configurable resource anew for every run; this one must keep what the test has written into it.
+    kept = dg.ResourceDefinition.hardcoded_resource(source)
+    definitions = build_definitions(settings, resource_overrides={"home": home, "source": kept})
+    return LiveRuns(scene, home, source, definitions.resolve_job_def(JOB_NAME))
+
+
+def kinds(double: AwsDouble) -> list[str]:
+    """Give the first word of every statement since the record began."""
+    return [statement.split(maxsplit=1)[0].upper() for statement in double.statements]
+
+
+def unbounded_reads(statement: str, *, lower_only: bool = False) -> list[str]:
+    """List the reads of published or raw tables that do not say from which day or partition on, and up to which."""
+    found = []
+    for table in sqlglot.parse_one(statement, read="athena").find_all(exp.Table):
+        if table.db.endswith(("_published", "_raw")) and "$" not in table.name:
+            low, high = bounds(table, "ingest_date" if table.db.endswith("_raw") else "trade_date")
+            if low is None or (high is None and not lower_only):
+                found.append(table.sql("athena"))
+    return found
