@@ -3,8 +3,8 @@
 Belongs here: getting it, starting it over an emulator of AWS, stopping it. Does not belong here: homes on it
 (`trino_homes`).
 
-`python -m stock_assets_tests.support.trino_server` gets it without starting it. It needs `mvn` (once, 0.8 GB) and a Java
-of at least 24; Maven decides which registry is asked.
+`python -m stock_assets_tests.support.trino_server` gets it without starting it. It needs `mvn` (once, 0.8 GB) and
+a Java of at least 24; Maven decides which registry is asked.
 """
 
 import contextlib
