@@ -1,6 +1,7 @@
 """Fixtures every test may use."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from stock_assets_tests.support.aws_double import AwsDouble, running_double
 from stock_assets_tests.support.aws_homes import make_bucket
 from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.recorded_home import recorded_bars, recorded_home
+from stock_assets_tests.support.trino_homes import TrinoOnDouble
+from stock_assets_tests.support.trino_server import NoTrino, running_trino
 from stock_assets_tests.support.vendor_server import VendorServer, running
 
 __all__ = ["recorded_bars", "recorded_home"]  # fixtures, made where their parts are
@@ -42,3 +45,20 @@ def aws(aws_server: AwsDouble) -> Iterator[AwsDouble]:
     aws_server.forget()
     yield aws_server
     assert aws_server.running == []
+
+
+@pytest.fixture(scope="session")
+def trino_server(aws_server: AwsDouble) -> Iterator[str]:
+    """A real Trino over the double's Glue and S3, started by the first test that needs it; its address."""
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(running_trino(aws_server.endpoint))
+        except NoTrino as error:
+            pytest.skip(f"no Trino here: {error}")
+        yield url
+
+
+@pytest.fixture
+def trino(trino_server: str, aws: AwsDouble) -> TrinoOnDouble:
+    """The server, over a double with an empty record."""
+    return TrinoOnDouble(trino_server, aws)

@@ -305,7 +305,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class StatementRun:
-    """One statement that was sent to an engine which charges for it.
+    """One statement that was sent to an engine elsewhere.
 
     Attributes:
         query_id: the engine's id.
@@ -314,7 +314,7 @@ class StatementRun:
         seconds: from being sent to its end.
         queued_seconds: of them, those before it began.
         scanned_bytes: what it read.
-        cost: estimated, in USD.
+        cost: estimated, in USD; None where nobody charges for it.
         link: where a person can look at it.
     """
 
@@ -324,7 +324,7 @@ class StatementRun:
     seconds: float
     queued_seconds: float
     scanned_bytes: int
-    cost: float
+    cost: float | None
     link: str
 
 

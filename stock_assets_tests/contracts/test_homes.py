@@ -42,6 +42,7 @@ from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.processes import fork_server
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.scattered import scatter_locally, scatter_on_aws
+from stock_assets_tests.support.trino_homes import trino_home
 
 FIRST, SECOND, THIRD = date(2012, 3, 1), date(2012, 3, 2), date(2012, 3, 5)
 NEXT_YEAR = date(2013, 1, 2)
@@ -68,18 +69,19 @@ class HomeCase:
     set_clock: Callable[[timedelta], None] = lambda _: None
 
 
-@pytest.fixture(params=["local", pytest.param("aws", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=["local", pytest.param("aws", marks=pytest.mark.slow), pytest.param("trino", marks=pytest.mark.trino)]
+)
 def case(request: pytest.FixtureRequest) -> HomeCase:
     if request.param == "local":
         return HomeCase("local", local_home, "stock_assets.homes.local.warehouse", scatter_locally)
     double: AwsDouble = request.getfixturevalue("aws")
-    return HomeCase(
-        "aws",
-        partial(double_home, double.endpoint),
-        "stock_assets.homes.aws.warehouse",
-        partial(scatter_on_aws, double.endpoint),
-        partial(setattr, double.engine, "ahead"),
-    )
+    contracts_in, scatter = "stock_assets.homes.aws.warehouse", partial(scatter_on_aws, double.endpoint)
+    if request.param == "trino":
+        url: str = request.getfixturevalue("trino_server")
+        return HomeCase("trino", partial(trino_home, url, double.endpoint), contracts_in, scatter)
+    ahead = partial(setattr, double.engine, "ahead")
+    return HomeCase("aws", partial(double_home, double.endpoint), contracts_in, scatter, ahead)
 
 
 @pytest.fixture

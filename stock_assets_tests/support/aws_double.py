@@ -2,7 +2,8 @@
 
 Belongs here: the server, queries in flight, faults. Does not belong here: what a statement does (`athena_engine`).
 
-S3 and Glue are moto's. Athena's API is moto's too, but statements are really executed. Two kinds of faults: of calls
+S3 and Glue are moto's; the check of versions by which writers of Iceberg tables exclude each other in Glue, which moto
+lacks, is added. Athena's API is moto's too, but statements are really executed. Two kinds of faults: of calls
 (an HTTP answer in place of the service's) and of queries (they begin, and fail, hang, or read too much).
 """
 
@@ -22,6 +23,8 @@ from uuid import uuid4
 
 import pyarrow as pa
 from moto.athena.responses import AthenaResponse
+from moto.core.exceptions import JsonRESTError
+from moto.glue.responses import GlueResponse
 from moto.server import ThreadedMotoServer
 
 from stock_assets_tests.support.athena_engine import MOST_FILES, MOST_PARTITIONS, Engine, StatementError
@@ -235,6 +238,7 @@ def running_double() -> Iterator[AwsDouble]:
     double = AwsDouble(f"http://{host}:{port}")
     server._server.app = double.faulty(server._server.app)  # type: ignore[union-attr]  # noqa: SLF001 (no public way)
     with (
+        patch.object(GlueResponse, "update_table", _checking(GlueResponse.update_table)),
         patch.object(AthenaResponse, "start_query_execution", lambda answer: _start(double, answer)),
         patch.object(AthenaResponse, "get_query_execution", lambda answer: _execution(double, answer)),
         patch.object(AthenaResponse, "get_query_results", lambda answer: _results(double, answer)),
@@ -244,6 +248,21 @@ def running_double() -> Iterator[AwsDouble]:
             yield double
         finally:
             server.stop()
+
+
+def _checking(update: Callable[[GlueResponse], Any]) -> Callable[[GlueResponse], Any]:
+    """Refuse, as Glue does, to replace another version of a table than the one that the writer names."""
+    updating = threading.Lock()
+
+    def checked(answer: GlueResponse) -> Any:  # noqa: ANN401 (moto's own)
+        asked = answer.parameters
+        with updating:
+            table = answer.glue_backend.get_table(asked["DatabaseName"], asked["TableInput"]["Name"])
+            if asked.get("VersionId", table.as_dict()["VersionId"]) != table.as_dict()["VersionId"]:
+                raise JsonRESTError("ConcurrentModificationException", "Update table failed: concurrent modifications.")
+            return update(answer)
+
+    return checked
 
 
 def _start(double: AwsDouble, answer: AthenaResponse) -> Any:  # noqa: ANN401 (moto's own)

@@ -15,7 +15,7 @@ __all__ = ["BUCKET"]
 def double_home(endpoint: str, folder: Path) -> AwsHome:
     """Give the home of a folder in the double of AWS; the same folder gives the same home, in every process."""
     os.environ.update(CREDENTIALS)
-    stem = f"t{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+    stem = stem_of(folder)
     return AwsHome(
         bucket=BUCKET,
         prefix=f"tests/{stem}",
@@ -26,6 +26,11 @@ def double_home(endpoint: str, folder: Path) -> AwsHome:
         endpoint_url=endpoint,
         poll_seconds=0.02,
     )
+
+
+def stem_of(folder: Path) -> str:
+    """Name the databases and the part of the bucket that are a folder's own."""
+    return f"t{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
 
 
 def make_bucket(endpoint: str) -> None:

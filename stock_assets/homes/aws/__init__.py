@@ -1,13 +1,15 @@
 """An AWS account: objects in S3, tables in the Glue Data Catalog, SQL in Athena."""
 
+from abc import abstractmethod
 from functools import cached_property
 
 import dagster as dg
 
 from stock_assets.homes.aws.access import AwsAccess
-from stock_assets.homes.aws.athena import Engine
+from stock_assets.homes.aws.athena import Athena, Engine
 from stock_assets.homes.aws.budget import S3Budget
 from stock_assets.homes.aws.catalog import Databases
+from stock_assets.homes.aws.engine import SqlEngine
 from stock_assets.homes.aws.ledger import S3Ledger
 from stock_assets.homes.aws.objects import Place, S3Objects
 from stock_assets.homes.aws.spending import shown_runs
@@ -15,38 +17,30 @@ from stock_assets.homes.aws.warehouse import AthenaWarehouse
 from stock_assets.homes.interfaces import CallBudget, FetchLedger, Home, Objects, Warehouse
 
 
-class AwsHome(Home):
-    """Everything below one folder of a bucket, and three databases.
+class GlueHome(Home):
+    """Everything below one folder of a bucket, and three databases of the Glue Data Catalog; any engine over them.
 
     Attributes:
         bucket: name of the bucket.
         prefix: folder in it, without slashes at its ends; empty for the whole bucket.
         region: region of bucket, catalog and workgroup.
         database: what the names of the Glue databases begin with.
-        workgroup: of Athena.
-        results: `s3://` address for results; empty if the workgroup has its own.
         role_arn: role to assume; empty for none.
         endpoint_url: address of an emulator; empty for AWS.
         kms_key: KMS key that encrypts objects and results; empty for the keys of S3.
-        scan_limit: bytes one statement may read; None for as many as the workgroup allows.
+        scan_limit: bytes one statement may read; None for as many as the engine allows.
         query_timeout_seconds: how long one statement may take.
-        price_per_terabyte: of reading, in USD.
-        poll_seconds: pause between looks at a running statement.
     """
 
     bucket: str
     prefix: str
     region: str
     database: str
-    workgroup: str
-    results: str = ""
     role_arn: str = ""
     endpoint_url: str = ""
     kms_key: str = ""
     scan_limit: int | None = None
     query_timeout_seconds: float = 1800.0
-    price_per_terabyte: float = 5.0
-    poll_seconds: float = 0.5
 
     @cached_property
     def objects(self) -> Objects:
@@ -69,8 +63,8 @@ class AwsHome(Home):
         return self._warehouse
 
     def sql_spending(self) -> dict[str, dg.MetadataValue]:
-        """Show the statements sent since this was last asked, and what the run has cost so far."""
-        return shown_runs(*self._warehouse.take_runs())
+        """Show the statements sent since this was last asked, and what the run has taken so far."""
+        return shown_runs(self._engine.engine, *self._warehouse.take_runs())
 
     @property
     def access(self) -> AwsAccess:
@@ -78,19 +72,45 @@ class AwsHome(Home):
         return AwsAccess(region=self.region, role_arn=self.role_arn, endpoint_url=self.endpoint_url)
 
     @cached_property
+    @abstractmethod
+    def _engine(self) -> SqlEngine:
+        """What runs the statements."""
+
+    @cached_property
     def _objects(self) -> S3Objects:
         return S3Objects(self.access, Place(self.bucket, self.prefix, self.kms_key))
 
     @cached_property
     def _warehouse(self) -> AthenaWarehouse:
-        engine = Engine(
-            self.access,
-            self.workgroup,
-            self.results,
-            kms_key=self.kms_key,
-            scan_limit=self.scan_limit,
-            timeout_seconds=self.query_timeout_seconds,
-            price_per_terabyte=self.price_per_terabyte,
-            poll_seconds=self.poll_seconds,
+        return AthenaWarehouse(self.access, self._engine, self._objects, Databases.of(self.database))
+
+
+class AwsHome(GlueHome):
+    """Statements are run by Athena.
+
+    Attributes:
+        workgroup: of Athena.
+        results: `s3://` address for results; empty if the workgroup has its own.
+        price_per_terabyte: of reading, in USD.
+        poll_seconds: pause between looks at a running statement.
+    """
+
+    workgroup: str
+    results: str = ""
+    price_per_terabyte: float = 5.0
+    poll_seconds: float = 0.5
+
+    @cached_property
+    def _engine(self) -> Athena:
+        return Athena(
+            Engine(
+                self.access,
+                self.workgroup,
+                self.results,
+                kms_key=self.kms_key,
+                scan_limit=self.scan_limit,
+                timeout_seconds=self.query_timeout_seconds,
+                price_per_terabyte=self.price_per_terabyte,
+                poll_seconds=self.poll_seconds,
+            )
         )
-        return AthenaWarehouse(engine, self._objects, Databases.of(self.database))

@@ -1,17 +1,14 @@
 """The SQL engine: statements sent to Athena through PyAthena, one at a time.
 
-Belongs here: running one statement to its end, whatever the end is, and what it took. Does not belong here: names of
-tables (`names`), what is run when (`session`).
+Belongs here: running one statement to its end, whatever the end is, and what it took. Does not belong here: what is the
+same for every engine (`engine`), names of tables (`names`), what is run when (`session`).
 
-A statement runs in a thread of its own while the caller waits. Whatever interrupts the caller, Dagster's interruption
-among others, which is no Exception, stops the query: PyAthena itself does so for KeyboardInterrupt only.
+Whatever interrupts the caller stops the query; PyAthena itself does so for KeyboardInterrupt only.
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -32,6 +29,8 @@ from stock_assets.errors import (
     SettingsError,
 )
 from stock_assets.homes.aws.access import AwsAccess, code_of, typed, typed_errors
+from stock_assets.homes.aws.ddl import AthenaDdl
+from stock_assets.homes.aws.engine import SHOWN, SqlEngine, interruptible
 from stock_assets.homes.aws.results import to_arrow
 from stock_assets.homes.interfaces import StatementRun
 
@@ -41,10 +40,6 @@ LARGEST_STATEMENT = 262_144
 _LEAST_CHARGED = 10 * _MEGABYTE
 """Bytes that every statement is charged for at least, unless it only changes the catalog."""
 _TERABYTE = 1024**4
-_TRIES = 4
-_LONGEST_PAUSE_SECONDS = 20.0
-_SHOWN = 4000
-_ANSWERS_KEPT = 32
 # States in which Athena says by itself that another try may help, and reasons of which its documentation says so.
 _PASSING = ("INTERNAL_ERROR", "exhausted resources", "SlowDown", "TooManyRequests", "ThrottlingException")
 _SCAN_LIMIT = "Bytes scanned limit was exceeded"
@@ -127,84 +122,27 @@ class _Attempt:
             self.engine.access.client("athena").stop_query_execution(QueryExecutionId=self.query_id)
 
 
-_ANSWERS: dict[tuple[Engine, str], pa.Table] = {}
+class Athena(SqlEngine):
+    """Runs statements on Athena."""
 
-
-class Athena:
-    """Runs statements and keeps count of what they took."""
+    engine = "Athena"
+    largest_statement = LARGEST_STATEMENT
 
     def __init__(self, engine: Engine, *, pause: Callable[[float], None] = time.sleep) -> None:
+        super().__init__(engine, AthenaDdl(), pause=pause)
         self._engine = engine
-        self._pause = pause
-        self._runs: list[StatementRun] = []
-        self._reported = 0
-
-    def run(self, statement: str) -> pa.Table:
-        """Run one statement to its end; a passing failure is tried again.
-
-        Returns:
-            its rows, typed; a statement that is no SELECT has none.
-
-        Raises:
-            QueryFailed: it ended in any other way, or was refused; the error says how, and bears id, reason and link.
-            AccessRefused: the credentials do not do.
-            SettingsError: there is no such workgroup or result location.
-        """
-        size = len(statement.encode())
-        if size > LARGEST_STATEMENT:
-            raise QueryFailed(
-                f"a statement of {size:,} bytes is over Athena's limit of {LARGEST_STATEMENT:,}; "
-                f"load a shorter range of sessions\n{statement[:_SHOWN]}"
-            )
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return self._run_once(statement)
-            except EngineBusy:
-                if attempt == _TRIES:
-                    raise
-            self._pause(random.uniform(0, min(2.0**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
-        raise AssertionError("unreachable")
-
-    def run_once_for_all(self, statement: str) -> pa.Table:
-        """Run a statement whose answer can never change; where this process has it already, that is the answer.
-
-        Sensors look at the same version of a table every few minutes, and Athena charges for each look.
-        """
-        key = (self._engine, statement)
-        if key not in _ANSWERS:
-            answer = self.run(statement)
-            while len(_ANSWERS) >= _ANSWERS_KEPT:
-                _ANSWERS.pop(next(iter(_ANSWERS)), None)
-            _ANSWERS[key] = answer
-        return _ANSWERS[key]
-
-    def take_runs(self) -> tuple[list[StatementRun], list[StatementRun]]:
-        """Give the runs since the last time they were taken, and all there were."""
-        new, self._reported = self._runs[self._reported :], len(self._runs)
-        return new, list(self._runs)
 
     def _run_once(self, statement: str) -> pa.Table:
         attempt = _Attempt(self._engine)
-        done: Future[pa.Table] = Future()
-
-        def work() -> None:
-            try:
-                done.set_result(self._execute(attempt, statement))
-            except BaseException as error:  # noqa: BLE001 (it is raised again where the caller waits)
-                done.set_exception(error)
-
-        worker = threading.Thread(target=work, name="athena", daemon=True)
         try:
-            worker.start()
-            return done.result()
+            return interruptible(
+                lambda: self._execute(attempt, statement),
+                lambda: attempt.stop(QueryCancelled),
+                thread="athena",
+                patience_seconds=self._engine.timeout_seconds,
+            )
         except (Error, BotoCoreError, ClientError) as error:
             raise self._failure(attempt, statement, error) from error
-        except BaseException:
-            if not done.done():
-                attempt.stop(QueryCancelled)
-                # Until the query is seen to have ended, or its start to have failed.
-                worker.join(self._engine.timeout_seconds)
-            raise
         finally:
             self._note(attempt, statement)
 
@@ -251,7 +189,7 @@ class Athena:
             kind = EngineBusy
         return kind(
             f"Athena query {attempt.query_id}: {reason}{self._remedy(kind)}\n"
-            f"{self._engine.console(attempt.query_id)}\n{statement[:_SHOWN]}"
+            f"{self._engine.console(attempt.query_id)}\n{statement[:SHOWN]}"
         )
 
     def _refused(self, error: ClientError, statement: str) -> Exception:
@@ -265,7 +203,7 @@ class Athena:
         if isinstance(refused, ServiceUnavailable):
             return EngineBusy(str(refused))
         if code_of(error) == "InvalidRequestException":
-            return QueryFailed(f"Athena refused a statement: {message}\n{statement[:_SHOWN]}")
+            return QueryFailed(f"Athena refused a statement: {message}\n{statement[:SHOWN]}")
         return refused
 
     def _remedy(self, kind: type[QueryFailed]) -> str:

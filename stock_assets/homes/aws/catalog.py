@@ -18,27 +18,17 @@ from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
 
 from stock_assets.errors import ConcurrentPublish, QueryFailed, ServiceUnavailable, TableDrift, UnknownSnapshot
 from stock_assets.homes.aws.access import AwsAccess, role_credentials, typed_errors
-from stock_assets.homes.aws.athena import Athena
+from stock_assets.homes.aws.ddl import STORED_TYPES
+from stock_assets.homes.aws.engine import SqlEngine
 from stock_assets.homes.aws.glue import Glue
 from stock_assets.homes.aws.objects import S3Objects
 from stock_assets.homes.interfaces import MAINTENANCE, Snapshot
-from stock_assets.sql import Fragment, Name, statement
+from stock_assets.sql import Name
 from stock_assets.tables import Column, ColumnType, Table
 
 _TRIES = 10
-LONGEST_COMMENT = 255
-"""Characters that Glue keeps of a column's comment."""
-_STORED_TYPES = {
-    ColumnType.TEXT: "string",
-    ColumnType.DATE: "date",
-    ColumnType.DOUBLE: "double",
-    ColumnType.INTEGER: "bigint",
-    ColumnType.BOOLEAN: "boolean",
-    ColumnType.TIMESTAMP: "timestamp",
-}
-"""Types by the names that the statements of the catalog use."""
-_ICEBERG_TYPES = {**_STORED_TYPES, ColumnType.INTEGER: "long"}
-CONTRACT_TYPES = {stored: of for of, stored in _STORED_TYPES.items()}
+_ICEBERG_TYPES = {**STORED_TYPES, ColumnType.INTEGER: "long"}
+CONTRACT_TYPES = {stored: of for of, stored in STORED_TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -58,11 +48,11 @@ class Databases:
 class IcebergCatalog:
     """The Glue catalog as Iceberg sees it."""
 
-    def __init__(self, access: AwsAccess, objects: S3Objects, databases: Databases, athena: Athena) -> None:
+    def __init__(self, access: AwsAccess, objects: S3Objects, databases: Databases, engine: SqlEngine) -> None:
         self._access = access
         self._objects = objects
         self._databases = databases
-        self._athena = athena
+        self._engine = engine
 
     def published(self, table: Table) -> IcebergTable:
         """Load a published table; make it, or add the columns its contract gained, where needed.
@@ -110,6 +100,7 @@ class IcebergCatalog:
         current = stored.current_snapshot()
         if current is None:
             return []
+        versions = [snapshot for snapshot in stored.snapshots() if not is_empty_start(snapshot)]
         notes = self._notes(table)[0]
         return [
             Snapshot(
@@ -119,7 +110,7 @@ class IcebergCatalog:
                 properties=notes.get(str(snapshot.snapshot_id), _own_words(snapshot)),
                 is_current=snapshot.snapshot_id == current.snapshot_id,
             )
-            for snapshot in sorted(stored.snapshots(), key=lambda found: found.sequence_number or 0, reverse=True)
+            for snapshot in sorted(versions, key=lambda found: found.sequence_number or 0, reverse=True)
         ]
 
     def noted(self, table: Table, snapshot_id: int) -> Mapping[str, str]:
@@ -166,26 +157,17 @@ class IcebergCatalog:
 
     def _create(self, table: Table) -> None:
         Glue(self._access).create_database(self._databases.published)
-        self._athena.run(
-            statement("ddl/athena/published_table.sql").bind(
-                {
-                    "table": self.name(table),
-                    "columns": Fragment(",\n    ".join(map(_column, table.columns))),
-                    "location": self._objects.uri(f"{table.schema}/{table.name}/"),
-                }
-            )
-        )
+        location = self._objects.uri(f"{table.schema}/{table.name}/")
+        self._engine.run(self._engine.ddl.published_table(self.name(table), table.columns, location))
 
     def name(self, table: Table) -> Name:
         """Give the name of a published table in the catalog."""
         return Name(f"{self._databases.published}.{table.name}")
 
     def _grow(self, table: Table, added: Sequence[Column]) -> IcebergTable:
-        columns = Fragment(", ".join(map(_column, added)))
         try:
-            self._athena.run(
-                statement("ddl/athena/add_columns.sql").bind({"table": self.name(table), "columns": columns})
-            )
+            for statement in self._engine.ddl.add_columns(self.name(table), added):
+                self._engine.run(statement)
         except QueryFailed:
             # Another process may have been faster.
             grown = self.find(self._databases.published, table.name)
@@ -210,6 +192,12 @@ class IcebergCatalog:
         return GlueCatalog("glue", client=self._access.client("glue"), **properties)
 
 
+def is_empty_start(snapshot: IcebergSnapshot) -> bool:
+    """Tell whether a snapshot is what Trino makes together with a table: it holds nothing, and nobody published it."""
+    summary = snapshot.summary
+    return snapshot.parent_snapshot_id is None and summary is not None and summary["total-data-files"] == "0"
+
+
 def row_count(snapshot: IcebergSnapshot | None) -> int:
     """Count the rows of a version; Athena marks rows as deleted beside files that still hold them."""
     if snapshot is None or snapshot.summary is None:
@@ -229,21 +217,16 @@ def _own_words(snapshot: IcebergSnapshot) -> dict[str, str]:
 
 
 def _refuse_unknown(table: Table, stored: IcebergTable, snapshot_id: int) -> None:
-    if stored.metadata.snapshot_by_id(snapshot_id) is not None:
+    versions = [snapshot for snapshot in stored.snapshots() if not is_empty_start(snapshot)]
+    if snapshot_id in {snapshot.snapshot_id for snapshot in versions}:
         return
     expired = ""
     # Each version takes the next number.
     if len(stored.snapshots()) < max((snapshot.sequence_number or 0 for snapshot in stored.snapshots()), default=0):
         oldest = datetime.fromtimestamp(min(snapshot.timestamp_ms for snapshot in stored.snapshots()) / 1000, UTC)
         expired = f" (versions have expired; the oldest left is of {oldest:%Y-%m-%d %H:%M:%S} UTC)"
-    known = ", ".join(str(snapshot.snapshot_id) for snapshot in stored.snapshots()) or "none"
+    known = ", ".join(str(snapshot.snapshot_id) for snapshot in versions) or "none"
     raise UnknownSnapshot(f"{table.full_name} has no snapshot {snapshot_id}{expired}; it has: {known}")
-
-
-def _column(column: Column) -> str:
-    """Write a column for a statement that changes the catalog: those read texts as Hive does, with backslashes."""
-    comment = column.meaning[:LONGEST_COMMENT].replace("\\", "\\\\").replace("'", "\\'")
-    return f"`{column.name}` {_STORED_TYPES[column.type]} COMMENT '{comment}'"
 
 
 def _refuse_drift(table: Table, stored: Schema) -> None:

@@ -4,6 +4,7 @@ Belongs here: making Arrow rows readable to Athena without a statement. Does not
 are (`stage.inputs`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from io import BytesIO
@@ -39,6 +40,7 @@ class InputStore:
         database: of the staging tables.
         folder: prefix of its own, ends with `/`.
         stem: beginning of the names of its tables.
+        external: gives the name under which a query finds such a table.
     """
 
     objects: S3Objects
@@ -46,6 +48,7 @@ class InputStore:
     database: str
     folder: str
     stem: str
+    external: Callable[[str], str]
 
     def relation(self, name: str, rows: pa.Table) -> str:
         """Write a table as something that can stand after FROM."""
@@ -71,7 +74,7 @@ class InputStore:
         columns = ", ".join(
             f'CAST("{field.name}" AS {cast_type(column_type(field.type))}) AS "{field.name}"' for field in rows.schema
         )
-        return f'(SELECT {columns} FROM "{self.database}"."{table}")'  # noqa: S608 (plain names)
+        return f"(SELECT {columns} FROM {self.external(f'{self.database}.{table}')})"  # noqa: S608 (plain names)
 
 
 def as_values(rows: pa.Table) -> str:

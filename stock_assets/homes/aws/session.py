@@ -1,7 +1,7 @@
-"""One step's statements on Athena: over the staging tables of one load, and one version of the published ones.
+"""One step's statements, on Athena or a Trino of one's own: over one load's staging tables and one version of the rest.
 
 Belongs here: what the names in statements stand for, staging, and the MERGE that publishes. Does not belong here:
-running a statement (`athena`), metadata (`catalog`).
+running a statement (`engine`), metadata (`catalog`).
 """
 
 import hashlib
@@ -17,8 +17,15 @@ import pyarrow as pa
 from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.errors import ConcurrentPublish, QueryFailed
-from stock_assets.homes.aws.athena import Athena
-from stock_assets.homes.aws.catalog import CONTRACT_TYPES, Databases, IcebergCatalog, is_compaction, row_count
+from stock_assets.homes.aws.catalog import (
+    CONTRACT_TYPES,
+    Databases,
+    IcebergCatalog,
+    is_compaction,
+    is_empty_start,
+    row_count,
+)
+from stock_assets.homes.aws.engine import SqlEngine
 from stock_assets.homes.aws.glue import Glue
 from stock_assets.homes.aws.inputs import InputStore
 from stock_assets.homes.aws.merging import CHANGED, merge_statement, part_properties, parts
@@ -26,7 +33,7 @@ from stock_assets.homes.aws.names import refuse_all_but_queries, resolved
 from stock_assets.homes.aws.objects import S3Objects
 from stock_assets.homes.aws.payloads import Payloads
 from stock_assets.homes.interfaces import SqlSession
-from stock_assets.sql import Fragment, Name, statement
+from stock_assets.sql import Name
 from stock_assets.tables import Table
 
 COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR"
@@ -40,7 +47,7 @@ class Parts:
     """What sessions of one warehouse share.
 
     Attributes:
-        athena: runs statements.
+        engine: runs statements.
         catalog: the published tables.
         glue: the staging tables.
         objects: the bucket.
@@ -48,7 +55,7 @@ class Parts:
         ensure_raw: makes the table over the stored answers if there is none.
     """
 
-    athena: Athena
+    engine: SqlEngine
     catalog: IcebergCatalog
     glue: Glue
     objects: S3Objects
@@ -71,7 +78,12 @@ class AthenaSession(SqlSession):
         self._written: dict[str, str] = {}
         token = token_hex(6)
         self._store = InputStore(
-            parts.objects, parts.glue, parts.databases.staged, f"staged/inputs/{token}/", f"input_{token}_"
+            parts.objects,
+            parts.glue,
+            parts.databases.staged,
+            folder=f"staged/inputs/{token}/",
+            stem=f"input_{token}_",
+            external=parts.engine.ddl.external,
         )
         self._payloads: Payloads | None = None
         self._uploaded = False
@@ -124,11 +136,7 @@ class AthenaSession(SqlSession):
             known, etag = "", None
         database = self._parts.databases.published
         if known != digest or self._parts.glue.table(database, name) is None:
-            self._parts.athena.run(
-                statement("ddl/athena/view.sql").bind(
-                    {"view": Name(f"{database}.{name}"), "select": Fragment(definition)}
-                )
-            )
+            self._parts.engine.run(self._parts.engine.ddl.view(Name(f"{database}.{name}"), definition))
             self._parts.objects.put_if(key, json.dumps({"sha256": digest}).encode(), etag=etag)
         return view
 
@@ -137,8 +145,8 @@ class AthenaSession(SqlSession):
         refuse_all_but_queries(select)
         pinned = resolved(select, self._pinned)
         if not self._of_published_versions(select):
-            return self._parts.athena.run(pinned)
-        return self._parts.athena.run_once_for_all(pinned)
+            return self._parts.engine.run(pinned)
+        return self._parts.engine.run_once_for_all(pinned)
 
     def _of_published_versions(self, select: str) -> bool:
         """Tell whether a query reads pinned versions only: these never change, and so neither does its answer."""
@@ -153,16 +161,12 @@ class AthenaSession(SqlSession):
         folder = f"{staging_folder(self._load_id)}{table.name}/{attempt}/"
         earlier = self._staging_tables().get(table.name)
         database = self._parts.databases.staged
-        ctas = statement("ddl/athena/staging_table.sql").bind(
-            {
-                "table": Name(f"{database}.{name}"),
-                "location": self._parts.objects.uri(folder),
-                "select": Fragment(resolved(select, self._pinned)),
-            }
+        ctas = self._parts.engine.ddl.staging_table(
+            Name(f"{database}.{name}"), self._parts.objects.uri(folder), resolved(select, self._pinned)
         )
         self._parts.glue.create_database(database)
         try:
-            self._parts.athena.run(ctas)
+            self._parts.engine.run(ctas)
             stored = self._parts.catalog.existing(database, name)
         except BaseException:
             self._parts.glue.delete(database, name)
@@ -177,6 +181,11 @@ class AthenaSession(SqlSession):
     def base(self, table: Table) -> int | None:
         """Give the snapshot loaded with the session."""
         snapshot = self._published[table.name].current_snapshot()
+        return snapshot.snapshot_id if snapshot and not is_empty_start(snapshot) else None
+
+    def _stored(self, table: Table) -> int | None:
+        """Give the snapshot that has to be the current one still, a table's empty start too."""
+        snapshot = self._published[table.name].current_snapshot()
         return snapshot.snapshot_id if snapshot else None
 
     def replace_range(
@@ -189,7 +198,8 @@ class AthenaSession(SqlSession):
         the next publish of the load stages it again and does the rest.
         """
         ranges = parts(first, last)
-        base, known = self.base(target), {snapshot.snapshot_id for snapshot in self._published[target.name].snapshots()}
+        base = self._stored(target)
+        known = {snapshot.snapshot_id for snapshot in self._published[target.name].snapshots()}
         for number, (start, end) in enumerate(ranges, start=1):
             merge = merge_statement(
                 target, source, name=self._parts.catalog.name(target), base=base, first=start, last=end
@@ -197,14 +207,16 @@ class AthenaSession(SqlSession):
             self._send(target, base, resolved(merge, self._pinned))
             base = self._committed(target, base, known, part_properties(properties, number, len(ranges)))
         if base is None:
-            raise QueryFailed(f"{target.full_name}: Athena reports success, and there is no version yet")
+            raise QueryFailed(
+                f"{target.full_name}: {self._parts.engine.engine} reports success, and there is no version yet"
+            )
         return base
 
     def _send(self, target: Table, base: int | None, merge: str) -> None:
         for attempt in range(1, _COMMIT_TRIES + 1):
             self._refuse_if_changed(target, base)
             try:
-                self._parts.athena.run(merge)
+                self._parts.engine.run(merge)
             except QueryFailed as error:
                 if CHANGED in str(error).partition("\n")[0]:
                     raise self._concurrent(target) from error
@@ -312,7 +324,10 @@ class AthenaSession(SqlSession):
             self._uploaded = True
             stray = f"{self._store.stem}payloads_{token_hex(4)}"
             self._parts.glue.create(self._store.database, payloads.outside_table(stray), payloads.folders)
-        return payloads.relation(f"{self._parts.databases.raw}.daily_prices", f"{self._store.database}.{stray}")
+        external = self._parts.engine.ddl.external
+        return payloads.relation(
+            external(f"{self._parts.databases.raw}.daily_prices"), external(f"{self._store.database}.{stray}")
+        )
 
     def _staging_tables(self) -> dict[str, str]:
         """Find the newest table of every name that this load has; names of attempts sort by time."""

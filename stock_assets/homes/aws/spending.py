@@ -11,17 +11,21 @@ from stock_assets.homes.interfaces import StatementRun
 from stock_assets.markdown import markdown_table
 
 
-def shown_runs(new: Sequence[StatementRun], total: Sequence[StatementRun]) -> dict[str, dg.MetadataValue]:
-    """Show each new statement, and the sum of all; nothing where there was none."""
+def shown_runs(engine: str, new: Sequence[StatementRun], total: Sequence[StatementRun]) -> dict[str, dg.MetadataValue]:
+    """Show each new statement, and the sum of all; nothing where there was none, no cost where nobody charges."""
     if not new:
         return {}
-    return {
-        "athena statements": dg.MetadataValue.md(markdown_table([_row(run) for run in new])),
-        "athena bytes scanned": dg.MetadataValue.int(sum(run.scanned_bytes for run in new)),
-        "athena statements so far": dg.MetadataValue.int(len(total)),
-        "athena bytes scanned so far": dg.MetadataValue.int(sum(run.scanned_bytes for run in total)),
-        "athena cost so far, estimated (USD)": dg.MetadataValue.float(round(sum(run.cost for run in total), 6)),
+    name = engine.lower()
+    shown: dict[str, dg.MetadataValue] = {
+        f"{name} statements": dg.MetadataValue.md(markdown_table([_row(run) for run in new])),
+        f"{name} bytes scanned": dg.MetadataValue.int(sum(run.scanned_bytes for run in new)),
+        f"{name} statements so far": dg.MetadataValue.int(len(total)),
+        f"{name} bytes scanned so far": dg.MetadataValue.int(sum(run.scanned_bytes for run in total)),
     }
+    if all(run.cost is None for run in total):
+        return shown
+    cost = round(sum(run.cost or 0.0 for run in total), 6)
+    return {**shown, f"{name} cost so far, estimated (USD)": dg.MetadataValue.float(cost)}
 
 
 def _row(run: StatementRun) -> dict[str, object]:

@@ -1,8 +1,9 @@
-"""Maintenance of one published table by Athena's OPTIMIZE and VACUUM.
+"""Maintenance of one published table by Athena's OPTIMIZE and VACUUM, or by what Trino has in their place.
 
 Belongs here: whether there is anything to do, what VACUUM may take, and what came of it; all of it read from Iceberg's
 metadata and the bucket's listing, so that a table with nothing to do is sent no statement. Does not belong here: when
-maintenance runs (`automation.upkeep`), or how a statement is run (`athena`).
+maintenance runs (`automation.upkeep`), or how a statement is spelled and run (`ddl`,
+`engine`).
 
 Each statement commits by itself, and is repeated as long as Athena says that more runs are needed; so a kill leaves
 nothing but work for the next time.
@@ -17,7 +18,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -26,17 +27,14 @@ from pyiceberg.table.snapshots import Snapshot
 
 from stock_assets.errors import ConcurrentPublish, QueryFailed
 from stock_assets.homes.aws.catalog import is_compaction
+from stock_assets.homes.aws.ddl import FEWEST_DATA_FILES
 from stock_assets.homes.aws.session import COMMIT_CONFLICT, Parts
 from stock_assets.homes.interfaces import MAINTENANCE, ObjectEntry, Upkeep
 from stock_assets.homes.versions import ancestry, is_rolled_back, needed_files, seen_since
-from stock_assets.sql import statement
 from stock_assets.tables import Table
 
 SAFE_AGE = timedelta(days=1)
 """Longer than any statement waits and runs, and than any reader stays at one version."""
-_FEWEST_DATA_FILES = 2
-_FEWEST_DELETE_FILES = 1
-_METADATA_FILES = 100
 _SMALL = 402_653_184
 """Bytes below which OPTIMIZE takes a file for small: three quarters of the 512 MiB it aims at."""
 _MORE_RUNS = "_MORE_RUNS_NEEDED"
@@ -94,7 +92,7 @@ def is_crowded(stored: IcebergTable) -> bool:
         if task.delete_files:
             return True
         small[f"{task.file.spec_id} {task.file.partition}"] += task.file.file_size_in_bytes < _SMALL
-    return any(files >= _FEWEST_DATA_FILES for files in small.values())
+    return any(files >= FEWEST_DATA_FILES for files in small.values())
 
 
 @dataclass(frozen=True)
@@ -104,12 +102,14 @@ class Retention:
     Attributes:
         seconds: age up to which versions and orphan files stay.
         versions: how many of the newest versions stay, however old.
+        versions_seconds: age that reaches back to the oldest of these.
         before: what is older than this moment goes for sure, unless it is among the newest versions.
         expiring: the versions that do.
     """
 
     seconds: int
     versions: int
+    versions_seconds: int
     before: datetime
     expiring: frozenset[int]
 
@@ -126,10 +126,12 @@ def retention(stored: IcebergTable, *, keep_since: datetime, at: datetime) -> Re
     versions = 1 + max(number for number, snapshot_id in enumerate(line) if snapshot_id in seen)
     aside = [_moment(snapshot) for snapshot in stored.snapshots() if snapshot.snapshot_id in seen - set(line)]
     before = min([since, *aside]) - SAFE_AGE
+    oldest = min([before, *(_moment(snapshot) for snapshot in list(ancestry(stored))[:versions])])
     kept = {*line[:versions], *(reference.snapshot_id for reference in stored.metadata.refs.values())}
     return Retention(
         seconds=math.ceil((at - before).total_seconds()),
         versions=versions,
+        versions_seconds=math.ceil((at - oldest).total_seconds()) + 1,
         before=before,
         expiring=frozenset(
             snapshot.snapshot_id
@@ -168,8 +170,7 @@ def _compact(parts: Parts, table: Table, stored: IcebergTable) -> bool:
     if MAINTENANCE in parts.catalog.noted(table, current.snapshot_id):
         # Athena may leave several files, and marks that no row needs any more; it would find nothing better.
         return False
-    _send(parts, table, "compaction", data_files=str(_FEWEST_DATA_FILES), delete_files=str(_FEWEST_DELETE_FILES))
-    _send_to_the_end(parts, table, "optimize")
+    _send_to_the_end(parts, parts.engine.ddl.compact(parts.catalog.name(table)))
     done = parts.catalog.published(table)
     made = done.current_snapshot()
     if made is not None and is_compaction(made):
@@ -182,15 +183,13 @@ def _vacuum(parts: Parts, table: Table, stored: IcebergTable, *, keep_since: dat
     told = retention(stored, keep_since=keep_since, at=at)
     if not told.expiring and not _has_orphans(parts, table, stored, told.before):
         return False
-    _send(
-        parts,
-        table,
-        "retention",
-        seconds=str(told.seconds),
-        versions=str(told.versions),
-        metadata_files=str(_METADATA_FILES),
+    statements = parts.engine.ddl.clean(
+        parts.catalog.name(table),
+        seconds=told.seconds,
+        versions=told.versions,
+        versions_seconds=told.versions_seconds,
     )
-    _send_to_the_end(parts, table, "vacuum")
+    _send_to_the_end(parts, statements)
     return True
 
 
@@ -206,20 +205,17 @@ def _files(parts: Parts, table: Table) -> dict[str, ObjectEntry]:
     return {parts.objects.uri(entry.key): entry for entry in parts.objects.entries(f"{table.schema}/{table.name}/")}
 
 
-def _send(parts: Parts, table: Table, name: str, **values: str) -> None:
-    parts.athena.run(statement(f"ddl/athena/{name}.sql").bind({"table": parts.catalog.name(table), **values}))
-
-
-def _send_to_the_end(parts: Parts, table: Table, name: str) -> None:
-    """Send a statement until Athena wants no more runs of it."""
-    for number in range(1, _RUNS + 1):
-        try:
-            _send(parts, table, name)
-        except QueryFailed as error:
-            if _MORE_RUNS not in _reason(error) or number == _RUNS:
-                raise
-        else:
-            return
+def _send_to_the_end(parts: Parts, statements: Sequence[str]) -> None:
+    """Send statements, each until Athena wants no more runs of it."""
+    for text in statements:
+        for number in range(1, _RUNS + 1):
+            try:
+                parts.engine.run(text)
+            except QueryFailed as error:
+                if _MORE_RUNS not in _reason(error) or number == _RUNS:
+                    raise
+            else:
+                break
 
 
 def _reason(error: QueryFailed) -> str:

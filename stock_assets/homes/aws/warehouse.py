@@ -9,20 +9,22 @@ from datetime import datetime
 from functools import cached_property
 
 from stock_assets.homes.aws import upkeep
-from stock_assets.homes.aws.athena import Athena, Engine
+from stock_assets.homes.aws.access import AwsAccess
 from stock_assets.homes.aws.catalog import Databases, IcebergCatalog
+from stock_assets.homes.aws.engine import SqlEngine
 from stock_assets.homes.aws.glue import Glue
 from stock_assets.homes.aws.objects import S3Objects
 from stock_assets.homes.aws.session import AthenaSession, Parts, staging_folder, staging_stem
 from stock_assets.homes.interfaces import Snapshot, SqlSession, StatementRun, Upkeep, Warehouse
-from stock_assets.sql import Name, statement
+from stock_assets.sql import Name
 from stock_assets.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
 
 class AthenaWarehouse(Warehouse):
-    """Iceberg tables in the Glue Data Catalog, files in the bucket, statements in Athena."""
+    """Iceberg tables in the Glue Data Catalog, files in the bucket, statements in Athena or a Trino of one's own."""
 
-    def __init__(self, engine: Engine, objects: S3Objects, databases: Databases) -> None:
+    def __init__(self, access: AwsAccess, engine: SqlEngine, objects: S3Objects, databases: Databases) -> None:
+        self._access = access
         self._engine = engine
         self._objects = objects
         self._databases = databases
@@ -65,32 +67,20 @@ class AthenaWarehouse(Warehouse):
 
     def take_runs(self) -> tuple[list[StatementRun], list[StatementRun]]:
         """Give the statements sent since this was last asked, and all so far."""
-        return self._athena.take_runs()
-
-    @cached_property
-    def _athena(self) -> Athena:
-        return Athena(self._engine)
+        return self._engine.take_runs()
 
     @cached_property
     def _catalog(self) -> IcebergCatalog:
-        return IcebergCatalog(self._engine.access, self._objects, self._databases, self._athena)
+        return IcebergCatalog(self._access, self._objects, self._databases, self._engine)
 
     @cached_property
     def _parts(self) -> Parts:
-        glue = Glue(self._engine.access)
-        return Parts(self._athena, self._catalog, glue, self._objects, self._databases, self._ensure_raw)
+        glue = Glue(self._access)
+        return Parts(self._engine, self._catalog, glue, self._objects, self._databases, self._ensure_raw)
 
     def _ensure_raw(self) -> None:
         if self._parts.glue.table(self._databases.raw, "daily_prices") is not None:
             return
         self._parts.glue.create_database(self._databases.raw)
-        location = self._objects.uri("raw/daily_prices/")
-        self._athena.run(
-            statement("ddl/athena/raw_prices.sql").bind(
-                {
-                    "table": Name(f"{self._databases.raw}.daily_prices"),
-                    "location": location,
-                    "template": f"{location}ingest_date=${{ingest_date}}/",
-                }
-            )
-        )
+        name = Name(f"{self._databases.raw}.daily_prices")
+        self._engine.run(self._engine.ddl.raw_table(name, self._objects.uri("raw/daily_prices/")))

@@ -44,6 +44,7 @@ from stock_assets_tests.support.aws_names import BUCKET, REGION
 from stock_assets_tests.support.budgets import BudgetCase, s3_case
 from stock_assets_tests.support.live import KEY
 from stock_assets_tests.support.ministack import HOW_TO_GET_IT, PROGRAM, running_ministack
+from stock_assets_tests.support.scattered import scatter_on_aws
 
 __all__ = [
     "TestFetchLedger",
@@ -75,7 +76,12 @@ def ministack() -> Iterator[str]:
 
 @pytest.fixture
 def case(ministack: str) -> HomeCase:
-    return HomeCase("ministack", partial(double_home, ministack), "stock_assets.homes.aws.warehouse")
+    return HomeCase(
+        "ministack",
+        partial(double_home, ministack),
+        "stock_assets.homes.aws.warehouse",
+        partial(scatter_on_aws, ministack),
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,9 @@
+-- A published table: Iceberg, one partition a year.
+CREATE TABLE IF NOT EXISTS ${table} (
+    ${columns}
+)
+WITH (
+    format = 'PARQUET',
+    location = ${location},
+    partitioning = ARRAY['year(trade_date)']
+)
