@@ -78,7 +78,7 @@ def case(request: pytest.FixtureRequest) -> HomeCase:
         partial(double_home, double.endpoint),
         "stock_assets.homes.aws.warehouse",
         partial(scatter_on_aws, double.endpoint),
-        partial(setattr, double.engine, "ahead"),
+        double.set_clock,
     )
 
 

@@ -9,10 +9,10 @@ is not empty, more than 100 partitions in one statement, a table that is not the
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from pyiceberg.types import (
 )
 from sqlglot import exp
 
+from stock_assets.ingest.calls import utc_now
 from stock_assets_tests.support import athena_upkeep
 
 MOST_PARTITIONS = 100
@@ -65,14 +66,14 @@ class Engine:
     Attributes:
         endpoint: where S3 and Glue answer.
         region: of them.
-        ahead: how far its clock is ahead of this machine's, so that a test need not wait for anything to grow old.
+        clock: gives its time, so that a test need not wait for anything to grow old.
         most_partitions: what one statement may write to, or rewrite.
         most_files: what one VACUUM removes.
     """
 
     endpoint: str
     region: str
-    ahead: timedelta = timedelta()
+    clock: Callable[[], datetime] = utc_now
     most_partitions: int = MOST_PARTITIONS
     most_files: int = MOST_FILES
     _rows: dict[tuple[str, int | None, int], pa.Table] = field(default_factory=dict)
@@ -366,7 +367,7 @@ class _Run:
                 athena_upkeep.vacuum(
                     table,
                     athena_upkeep.Folder(lambda: self.engine.written(table.location()), self.engine.remove),
-                    now=datetime.now(UTC) + self.engine.ahead,
+                    now=self.engine.clock(),
                     most_files=self.engine.most_files,
                 )
 
