@@ -10,18 +10,22 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from stock_assets.automation.upkeep import JOB_NAME
+from stock_assets.build import build_home
+from stock_assets.cli import app
 from stock_assets.errors import ConcurrentPublish, QueryFailed
 from stock_assets.homes.aws import AwsHome, upkeep
 from stock_assets.homes.aws.athena import Athena
 from stock_assets.homes.interfaces import Snapshot, Upkeep
+from stock_assets.settings import Settings
 from stock_assets.stage.load import SPLITS_PROPERTY
 from stock_assets.stage.staging import _splits_followed
 from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES
 from stock_assets_tests.contracts.test_homes import publish, published
-from stock_assets_tests.support.aws_double import AwsDouble, QueryFault
-from stock_assets_tests.support.aws_homes import double_home
+from stock_assets_tests.support.aws_double import REGION, AwsDouble, QueryFault
+from stock_assets_tests.support.aws_homes import BUCKET, double_home
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.dagster_runs import pipeline
 from stock_assets_tests.support.path import published_rows, read
@@ -419,6 +423,31 @@ def test_the_weekly_job_shows_what_it_did_and_what_it_cost(
     assert f"| {DAILY_PRICES.full_name} | 6 to 1 |" in str(output.metadata["published tables"].value)
     assert "OPTIMIZE" in str(output.metadata["athena statements"].value)
     assert sent(aws) == COMPACTION
+
+
+@pytest.mark.slow
+def test_the_command_does_what_the_job_does(
+    aws: AwsDouble, home: AwsHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {"BUCKET": BUCKET, "REGION": REGION, "ENDPOINT_URL": aws.endpoint, "DATABASE": home.database}
+    for name, value in {"PREFIX": home.prefix, **places}.items():
+        monkeypatch.setenv(f"STOCK_ASSETS_AWS_{name}", value)
+    monkeypatch.setenv("STOCK_ASSETS_HOME", "aws")
+    monkeypatch.setenv("STOCK_ASSETS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    typed = build_home(Settings.from_env())
+    assert isinstance(typed, AwsHome)
+    put(typed, DAYS[0])
+    table = iceberg_on_aws(typed)
+    table.append(table.scan().to_arrow())
+    sent(aws)
+
+    maintained = CliRunner().invoke(app, ["maintain"])
+
+    assert maintained.exit_code == 0, f"{maintained.output}{maintained.exception!r}"
+    assert sent(aws) == COMPACTION
+    assert "2 to 1" in maintained.stdout
+    assert "maintenance: compaction" in CliRunner().invoke(app, ["history"]).stdout
 
 
 def version(snapshot_id: int, properties: dict[str, str]) -> Snapshot:
