@@ -150,6 +150,7 @@ def maintenance_job(keep: Retention, checks: Collection[dg.AssetCheckKey], *, no
                 "leftovers removed": done.leftovers,
                 "runs deleted": done.runs_deleted,
                 "published tables": dg.MetadataValue.md(markdown_table(done.rows)),
+                **home.sql_spending(),
             }
         )
 

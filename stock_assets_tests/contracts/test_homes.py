@@ -80,8 +80,7 @@ def case(request: pytest.FixtureRequest) -> HomeCase:
     if request.param == "trino":
         url: str = request.getfixturevalue("trino_server")
         return HomeCase("trino", partial(trino_home, url, double.endpoint), contracts_in, scatter)
-    ahead = partial(setattr, double.engine, "ahead")
-    return HomeCase("aws", partial(double_home, double.endpoint), contracts_in, scatter, ahead)
+    return HomeCase("aws", partial(double_home, double.endpoint), contracts_in, scatter, double.set_clock)
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ statistics inside files, are not made use of.
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from pyiceberg.types import (
 )
 from sqlglot import exp
 
+from stock_assets.ingest.calls import utc_now
 from stock_assets_tests.support import athena_upkeep
 from stock_assets_tests.support.predicates import bounds
 
@@ -70,14 +71,14 @@ class Engine:
     Attributes:
         endpoint: where S3 and Glue answer.
         region: of them.
-        ahead: how far its clock is ahead of this machine's, so that a test need not wait for anything to grow old.
+        clock: gives its time, so that a test need not wait for anything to grow old.
         most_partitions: what one statement may write to, or rewrite.
         most_files: what one VACUUM removes.
     """
 
     endpoint: str
     region: str
-    ahead: timedelta = timedelta()
+    clock: Callable[[], datetime] = utc_now
     most_partitions: int = MOST_PARTITIONS
     most_files: int = MOST_FILES
     _rows: dict[tuple[str, int | None, int], pa.Table] = field(default_factory=dict)
@@ -387,7 +388,7 @@ class _Run:
                 athena_upkeep.vacuum(
                     table,
                     athena_upkeep.Folder(lambda: self.engine.written(table.location()), self.engine.remove),
-                    now=datetime.now(UTC) + self.engine.ahead,
+                    now=self.engine.clock(),
                     most_files=self.engine.most_files,
                 )
 

@@ -27,6 +27,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.glue.responses import GlueResponse
 from moto.server import ThreadedMotoServer
 
+from stock_assets.ingest.calls import utc_now
 from stock_assets_tests.support.athena_engine import MOST_FILES, MOST_PARTITIONS, Engine, StatementError
 from stock_assets_tests.support.aws_names import CREDENTIALS, REGION, WORKGROUP
 
@@ -151,8 +152,12 @@ class AwsDouble:
         self.calls.clear()
         self.call_faults.clear()
         self.query_faults.clear()
-        self.engine.ahead = timedelta()
+        self.engine.clock = utc_now
         self.engine.most_partitions, self.engine.most_files = MOST_PARTITIONS, MOST_FILES
+
+    def set_clock(self, ahead: timedelta) -> None:
+        """Put Athena's clock ahead of this machine's."""
+        self.engine.clock = lambda: utc_now() + ahead
 
     def start(self, text: str, location: str) -> str:
         query = Query(str(uuid4()), text, location)
