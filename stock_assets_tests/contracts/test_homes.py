@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -25,8 +24,6 @@ from stock_assets.tables import (
     ColumnType,
     Table,
 )
-from stock_assets_tests.support.aws_double import AwsDouble
-from stock_assets_tests.support.aws_homes import double_home
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.home_writers import (
     WRITERS,
@@ -66,12 +63,11 @@ class HomeCase:
     scatter: Callable[[Path, pa.Table], None] | None = None
 
 
-@pytest.fixture(params=["local", pytest.param("aws", marks=pytest.mark.slow)])
+@pytest.fixture(params=["local", pytest.param("aws", marks=[pytest.mark.slow, pytest.mark.aws])])
 def case(request: pytest.FixtureRequest) -> HomeCase:
     if request.param == "local":
         return HomeCase("local", local_home, "stock_assets.homes.local.warehouse", scatter_locally)
-    double: AwsDouble = request.getfixturevalue("aws")
-    return HomeCase("aws", partial(double_home, double.endpoint), "stock_assets.homes.aws.warehouse")
+    return HomeCase("aws", request.getfixturevalue("make_aws_home"), "stock_assets.homes.aws.warehouse")
 
 
 @pytest.fixture
