@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run dev report dashboards test test-slow test-daemon test-browser ministack test-ministack lint types validate check lock bench clean
+.PHONY: run dev report dashboards test test-slow test-daemon test-browser ministack test-ministack test-aws clean-aws lint types validate check lock bench clean
 
 ## run: fetch, stage, audit and publish the last recorded year, then show it
 run: $(READY)
@@ -50,6 +50,15 @@ $(MINISTACK)/.ready: $(MINISTACK_LOCK)
 ## test-ministack: objects, ledger, budget, secret, topic and logs of the aws home on that emulator
 test-ministack: $(READY) $(MINISTACK)/.ready
 	$(BIN)/pytest -m ministack
+
+## test-aws: the suite of the aws home on the account that STOCK_ASSETS_TEST_AWS_* name; it removes what it made
+test-aws: $(READY)
+	@$(BIN)/python -m stock_assets_tests.support.aws_account check
+	$(BIN)/pytest -m aws stock_assets_tests/contracts
+
+## clean-aws: list what killed runs left in that account; with RUN=<name>, or RUN=all, remove it
+clean-aws: $(READY)
+	@$(BIN)/python -m stock_assets_tests.support.aws_account clean $(RUN)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,14 +1,16 @@
 """Fixtures every test may use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from stock_assets.homes.interfaces import Home
+from stock_assets_tests.support.aws_account import Account, account_home, clean, named_account
 from stock_assets_tests.support.aws_double import AwsDouble, running_double
-from stock_assets_tests.support.aws_homes import make_bucket
+from stock_assets_tests.support.aws_homes import double_home, make_bucket
 from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.recorded_home import recorded_bars, recorded_home
 from stock_assets_tests.support.trino_homes import TrinoOnDouble
@@ -62,3 +64,26 @@ def trino_server(aws_server: AwsDouble) -> Iterator[str]:
 def trino(trino_server: str, aws: AwsDouble) -> TrinoOnDouble:
     """The server, over a double with an empty record."""
     return TrinoOnDouble(trino_server, aws)
+
+
+def pytest_report_header() -> str | None:
+    """Say where a run on a real account writes, so that what it leaves if it is killed can be found."""
+    account = named_account()
+    return f"AWS: {account}" if account is not None else None
+
+
+@pytest.fixture(scope="session")
+def aws_account() -> Iterator[Account | None]:
+    """The account that the environment names, if any; whatever the tests did, nothing is left in it."""
+    account = named_account()
+    yield account
+    if account is not None:
+        clean(account)
+
+
+@pytest.fixture
+def make_aws_home(request: pytest.FixtureRequest, aws_account: Account | None) -> Callable[[Path], Home]:
+    """Makes AWS homes below a folder: in the double, or in the account that the environment names (`make test-aws`)."""
+    if aws_account is not None:
+        return partial(account_home, aws_account)
+    return partial(double_home, request.getfixturevalue("aws").endpoint)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from stock_assets.errors import ConcurrentPublish, ObjectExists, Outcome, QueryFailed, SettingsError, UnknownSnapshot
+from stock_assets.homes.aws import GlueHome
 from stock_assets.homes.aws import upkeep as aws_upkeep
 from stock_assets.homes.interfaces import MAINTENANCE, Fetch, FetchKind, Home, SqlSession, Upkeep
 from stock_assets.tables import (
@@ -27,7 +28,6 @@ from stock_assets.tables import (
     Table,
 )
 from stock_assets_tests.support.aws_double import AwsDouble
-from stock_assets_tests.support.aws_homes import double_home
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.home_writers import (
     WRITERS,
@@ -42,7 +42,7 @@ from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.processes import fork_server
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.scattered import scatter_locally, scatter_on_aws
-from stock_assets_tests.support.trino_homes import trino_home
+from stock_assets_tests.support.trino_homes import TrinoOnDouble, trino_home
 
 FIRST, SECOND, THIRD = date(2012, 3, 1), date(2012, 3, 2), date(2012, 3, 5)
 NEXT_YEAR = date(2013, 1, 2)
@@ -59,28 +59,38 @@ class HomeCase:
             the suite call it too, so it must be importable.
         contracts_in: module that reads the contracts of the tables, for tests in which a contract grows.
         scatter: adds rows to published.daily_prices, each in a file and a version of its own, as another writer may.
-        set_clock: puts the clock of an engine that has one of its own ahead of this machine's.
+        set_clock: puts the clock by which the engine tells what is old ahead of this machine's; None for an engine
+            that has one of its own, on which nothing that a test makes is old enough to go.
     """
 
     name: str
     make: Callable[[Path], Home]
     contracts_in: str
     scatter: Callable[[Path, pa.Table], None]
-    set_clock: Callable[[timedelta], None] = lambda _: None
+    set_clock: Callable[[timedelta], None] | None = None
 
 
 @pytest.fixture(
-    params=["local", pytest.param("aws", marks=pytest.mark.slow), pytest.param("trino", marks=pytest.mark.trino)]
+    params=[
+        "local",
+        pytest.param("aws", marks=[pytest.mark.slow, pytest.mark.aws]),
+        pytest.param("trino", marks=pytest.mark.trino),
+    ]
 )
 def case(request: pytest.FixtureRequest) -> HomeCase:
     if request.param == "local":
-        return HomeCase("local", local_home, "stock_assets.homes.local.warehouse", scatter_locally)
-    double: AwsDouble = request.getfixturevalue("aws")
-    contracts_in, scatter = "stock_assets.homes.aws.warehouse", partial(scatter_on_aws, double.endpoint)
+        contracts_in = "stock_assets.homes.local.warehouse"
+        return HomeCase("local", local_home, contracts_in, scatter_locally, lambda _: None)
+    set_clock = None
     if request.param == "trino":
-        url: str = request.getfixturevalue("trino_server")
-        return HomeCase("trino", partial(trino_home, url, double.endpoint), contracts_in, scatter)
-    return HomeCase("aws", partial(double_home, double.endpoint), contracts_in, scatter, double.set_clock)
+        trino: TrinoOnDouble = request.getfixturevalue("trino")
+        make: Callable[[Path], GlueHome] = partial(trino_home, trino.url, trino.double.endpoint)
+    else:
+        make = request.getfixturevalue("make_aws_home")
+        if request.getfixturevalue("aws_account") is None:
+            double: AwsDouble = request.getfixturevalue("aws")
+            set_clock = double.set_clock
+    return HomeCase(request.param, make, "stock_assets.homes.aws.warehouse", partial(scatter_on_aws, make), set_clock)
 
 
 @pytest.fixture
@@ -682,6 +692,8 @@ class TestMaintenance:
     @pytest.fixture(autouse=True)
     def _late(self, case: HomeCase, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let what was just made be old, for the home and for the engine."""
+        if case.set_clock is None:
+            pytest.skip(f"nothing is old enough to go by the clock of {case.name}")
         case.set_clock(OLD_ENOUGH)
         monkeypatch.setattr(aws_upkeep, "SAFE_AGE", timedelta())
 
@@ -828,6 +840,7 @@ class TestMaintenance:
         self, case: HomeCase, tmp_path: Path, home: Home, scatter: Callable[[Sequence[str]], None]
     ) -> None:
         scatter([price_row("OLD", day) for day in (FIRST, SECOND, THIRD)])
+        assert case.set_clock is not None
         case.set_clock(timedelta())
 
         in_processes(case, tmp_path / "home", publish_or_maintain)

@@ -10,8 +10,6 @@ from stock_assets.errors import AuditRefused
 from stock_assets.homes.interfaces import Home
 from stock_assets.publish.publishing import Published
 from stock_assets.tables import DAILY_PRICES, QUARANTINED_PRICES
-from stock_assets_tests.support.aws_double import AwsDouble
-from stock_assets_tests.support.aws_homes import double_home
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.scenes import (
@@ -25,6 +23,8 @@ from stock_assets_tests.support.scenes import (
     wavy_source,
 )
 from stock_assets_tests.support.sources import ScriptedSource
+
+pytestmark = pytest.mark.aws
 
 
 class Both:
@@ -64,8 +64,8 @@ class Both:
 
 
 @pytest.fixture
-def both(tmp_path: Path, aws: AwsDouble) -> Both:
-    return Both([local_home(tmp_path / "home"), double_home(aws.endpoint, tmp_path / "home")], wavy_source())
+def both(tmp_path: Path, make_aws_home: Callable[[Path], Home]) -> Both:
+    return Both([local_home(tmp_path / "home"), make_aws_home(tmp_path / "home")], wavy_source())
 
 
 def test_weeks_in_any_order_and_again(both: Both) -> None:

@@ -1,5 +1,6 @@
 """A writer that is not this package: it appends, so that a partition has many small files."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,10 +22,9 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _FastAppendFiles
 
-from stock_assets.homes.aws import AwsHome
+from stock_assets.homes.aws import GlueHome
 from stock_assets.homes.local import iceberg
 from stock_assets.tables import DAILY_PRICES
-from stock_assets_tests.support.aws_homes import double_home
 from stock_assets_tests.support.path import local_home
 
 
@@ -34,15 +34,15 @@ def scatter_locally(root: Path, rows: pa.Table) -> None:
         iceberg.load(root, DAILY_PRICES).append(rows.slice(number, 1))
 
 
-def scatter_on_aws(endpoint: str, folder: Path, rows: pa.Table) -> None:
+def scatter_on_aws(make: Callable[[Path], GlueHome], folder: Path, rows: pa.Table) -> None:
     """Append every row in a file and a snapshot of its own, beside Athena."""
-    home = double_home(endpoint, folder)
+    home = make(folder)
     home.warehouse.history(DAILY_PRICES)
     for number in range(rows.num_rows):
         iceberg_on_aws(home).append(rows.slice(number, 1))
 
 
-def iceberg_on_aws(home: AwsHome) -> IcebergTable:
+def iceberg_on_aws(home: GlueHome) -> IcebergTable:
     """Load published.daily_prices as any other writer would."""
     where = {"s3.endpoint": home.endpoint_url, "s3.region": home.region}
     catalog = GlueCatalog("other", client=home.access.client("glue"), **where)

@@ -80,7 +80,7 @@ def case(ministack: str) -> HomeCase:
         "ministack",
         partial(double_home, ministack),
         "stock_assets.homes.aws.warehouse",
-        partial(scatter_on_aws, ministack),
+        partial(scatter_on_aws, partial(double_home, ministack)),
     )
 
 

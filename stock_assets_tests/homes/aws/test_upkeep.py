@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def scatter(root: Path, home: AwsHome, aws: AwsDouble) -> Callable[..., None]:
 
     def scatter(*days: date, symbol: str = "OTHER", close: float = 2.5) -> None:
         rows = read(home, " UNION ALL ".join(price_row(symbol, day, close) for day in days))
-        scatter_on_aws(aws.endpoint, root, rows.cast(DAILY_PRICES.arrow_schema()))
+        scatter_on_aws(partial(double_home, aws.endpoint), root, rows.cast(DAILY_PRICES.arrow_schema()))
 
     return scatter
 
