@@ -105,7 +105,7 @@ def _assets(
     retention = timedelta(days=settings.staging_retention_days)
     freshness = policy() if source.last_session is None else None
     steps = [
-        *raw_assets(universe, partitions, vendor=vendor, owners=OWNERS),
+        *raw_assets(universe, partitions, vendor=vendor, owners=OWNERS, old_place=partial(build_old_place, settings)),
         staged_asset(universe, partitions, limits=limits, retention=retention, owners=OWNERS),
         published_assets(universe, partitions, limits=limits, owners=OWNERS, freshness=freshness),
         view_assets(owners=OWNERS),
@@ -162,14 +162,14 @@ def build_home(settings: Settings) -> Home:
     )
 
 
-def build_old_place(settings: Settings, address: str, form: Form) -> OldPlace:
+def build_old_place(settings: Settings, address: str, form: Form | None = None) -> OldPlace:
     """Pick how an earlier pipeline's data is reached: a folder, `s3://bucket/folder`, or `glue:database.table`.
 
     Raises:
         SettingsError: the address is on AWS, and no region is set.
     """
     if not re.match(r"(s3[an]?://|glue:)", address):
-        return OldFolder(Path(address), form)
+        return OldFolder(Path(address), form or Form())
     if settings.aws_region is None:
         raise SettingsError(f"{address}: set STOCK_ASSETS_AWS_REGION to the region it is in")
     access = AwsAccess(
@@ -177,7 +177,7 @@ def build_old_place(settings: Settings, address: str, form: Form) -> OldPlace:
         role_arn=settings.aws_role_arn or "",
         endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
     )
-    return (OldTable if address.startswith("glue:") else OldBucket)(access, address, form)
+    return (OldTable if address.startswith("glue:") else OldBucket)(access, address, form or Form())
 
 
 def build_source(settings: Settings) -> PriceSource:

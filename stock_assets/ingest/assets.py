@@ -3,6 +3,7 @@
 Belongs here: what Dagster knows of them. Does not belong here: asking and keeping (`fetch`).
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -21,6 +22,10 @@ from stock_assets.ingest.fetch import (
     splits_by_symbol,
 )
 from stock_assets.ingest.source import DAILY_HEADER, PriceSource
+from stock_assets.ingest.takeover import report
+from stock_assets.ingest.takeover.places import OldPlace
+from stock_assets.ingest.takeover.sorting import Bounds
+from stock_assets.ingest.takeover.takeover import Takeover, take_over
 from stock_assets.markdown import markdown_table
 from stock_assets.sessions import closing_time, partition_sessions
 from stock_assets.universe import Universe
@@ -51,6 +56,11 @@ class RawConfig(dg.Config):
     take_in_arrivals: bool = Field(
         default=False, description="Take in the files that others brought for sessions of this run, before asking."
     )
+    take_over: str = Field(
+        default="",
+        description="Where an earlier pipeline left its data: a folder, `s3://bucket/folder` or "
+        "`glue:database.table`. Bars of sessions of this run that are stored nowhere are taken over, before asking.",
+    )
 
     @property
     def rules(self) -> AskingRules:
@@ -71,9 +81,14 @@ def vendor_asset(source: PriceSource, url: str, *, owners: list[str]) -> dg.Asse
 
 
 def raw_assets(
-    universe: Universe, partitions: dg.PartitionsDefinition[str], *, vendor: dg.AssetSpec, owners: list[str]
+    universe: Universe,
+    partitions: dg.PartitionsDefinition[str],
+    *,
+    vendor: dg.AssetSpec,
+    owners: list[str],
+    old_place: Callable[[str], OldPlace],
 ) -> list[dg.AssetsDefinition]:
-    """Make both assets for a universe, downstream of the vendor."""
+    """Make both assets for a universe, downstream of the vendor; `old_place` reaches what earlier pipelines left."""
 
     @dg.asset(
         key=RAW_PRICES,
@@ -98,6 +113,13 @@ def raw_assets(
         brought = _take_in(home, source, universe, partitions, sessions) if config.take_in_arrivals else []
         for name in brought:
             context.log.info(f"took in {name}")
+        old: dict[str, dg.MetadataValue] = {}
+        if config.take_over:
+            bounds = Bounds(universe, sessions[0], sessions[-1], utc_now())
+            found = take_over(home, source, old_place(config.take_over), bounds)
+            for line in [*report.unreadable(found), *report.left_out(found)]:
+                context.log.warning(line)
+            old = _shown_takeover(found)
         results = fetch_prices(home, source, universe, sessions, asking=config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
@@ -113,7 +135,8 @@ def raw_assets(
                 "calls": sum(result.calls for result in results),
                 **({"files taken in": _listed(brought)} if config.take_in_arrivals else {}),
                 "dagster/uri": home.objects.uri("raw/daily_prices"),
-                "outcomes": dg.MetadataValue.md(markdown_table([_shown(result) for result in results])),
+                **old,
+                "outcomes": _table([_shown(result) for result in results]),
             }
         )
 
@@ -141,7 +164,7 @@ def raw_assets(
                 "dagster/row_count": len(rows),
                 "symbols missing": ", ".join(failures) or "none",
                 "dagster/uri": home.objects.uri("raw/splits"),
-                "splits": dg.MetadataValue.md(markdown_table(rows)),
+                "splits": _table(rows),
             }
         )
 
@@ -160,6 +183,17 @@ def _take_in(
     closed = [day for day in partition_sessions(partitions.get_partition_keys()) if closing_time(day) <= at]
     window = Wanted(source, universe, closed[0], closed[-1])
     return [arrival.entry.key for arrival in take_in(home, window, sessions, at=at)]
+
+
+def _shown_takeover(found: Takeover) -> dict[str, dg.MetadataValue]:
+    return {
+        "taken over": dg.MetadataValue.text(report.sums(found)),
+        "bars taken over": _table(report.symbols(found)),
+    }
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
+    return dg.MetadataValue.md(markdown_table(rows))
 
 
 def _listed(names: list[str]) -> str:

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from stock_assets.automation.daily import JOB_NAME
 from stock_assets.errors import AuditRefused, OldDataUnusable
 from stock_assets.homes.interfaces import FetchKind, Home
 from stock_assets.ingest.arrivals import Wanted, look
 from stock_assets.ingest.takeover.places import Form, OldFolder
 from stock_assets.ingest.takeover.sorting import Bounds
 from stock_assets.ingest.takeover.takeover import Takeover, take_over
-from stock_assets.sessions import closing_time
+from stock_assets.sessions import closing_time, range_tags
 from stock_assets.tables import DAILY_PRICES
 from stock_assets_tests.support.bars import deliver
+from stock_assets_tests.support.dagster_runs import pipeline
 from stock_assets_tests.support.old_pipeline import HEADER, LONG_AGO, firehose, hive_table, old_bars, write_old
 from stock_assets_tests.support.path import FIVE, local_home
 from stock_assets_tests.support.scenes import FIRST_WEEK, TWO_WEEKS, Scene, content, keys, rebuilt, wavy_source
@@ -242,6 +244,30 @@ def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
     assert sorted(payloads) == scene.home.objects.list("raw/")
     notes = [fetch.payload for fetch in scene.home.ledger.fetches(FetchKind.ARRIVALS)]
     assert sorted(notes) == sorted(payloads)
+
+
+def test_a_run_takes_over_what_it_is_told_to(scene: Scene, tmp_path: Path) -> None:
+    folder = firehose_left(tmp_path / "old", scene)
+    write_old(folder / "damaged", b"\xff", LONG_AGO)
+    asked = len(scene.source.asked)
+    wired = pipeline(scene, tmp_path)
+    result = wired.definitions.resolve_job_def(JOB_NAME).execute_in_process(
+        instance=wired.instance,
+        run_config={
+            "ops": {"raw__daily_prices": {"config": {"take_over": str(folder), "ask": []}}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+        tags=range_tags(FIRST_WEEK[0], FIRST_WEEK[-1]),
+        raise_on_error=False,
+    )
+    assert result.success
+    assert {kind for kind, _ in scene.source.asked[asked:]} == {"splits"}
+    assert content(scene.home) == rebuilt(local_home(tmp_path / "ideal"), scene, FIRST_WEEK)
+    shown = result.asset_materializations_for_node("raw__daily_prices")[0].metadata
+    assert "20 files, 100 rows; 25 repeat another" in str(shown["taken over"].value)
+    assert "| IBM | 5 | 2012-03-01 | 2012-03-07 | 0 | 0 |" in str(shown["bars taken over"].value)
+    assert all(fetch.was_brought for fetch in scene.home.ledger.fetches(FetchKind.PRICES))
+    assert "not readable" in "".join(entry.user_message for entry in wired.instance.all_logs(result.run_id))
 
 
 def test_old_bars_are_in_the_order_of_sessions(scene: Scene) -> None:
