@@ -1,4 +1,4 @@
-"""The whole path, raw to published, on both homes at once: whatever happens, readers see the same rows in both."""
+"""The whole path, raw to published, on two homes at once: whatever happens, readers see the same rows in both."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -25,10 +25,11 @@ from stock_assets_tests.support.scenes import (
     wavy_source,
 )
 from stock_assets_tests.support.sources import ScriptedSource
+from stock_assets_tests.support.trino_homes import trino_home
 
 
 class Both:
-    """One source, two homes."""
+    """One source, two homes: the local one, and the one of the test's name."""
 
     def __init__(self, homes: Sequence[Home], source: ScriptedSource) -> None:
         self.source = source
@@ -58,14 +59,18 @@ class Both:
 
     def compare(self) -> None:
         """Compare the published rows to the last bit, and the quarantined ones."""
-        (local, local_bad), (aws, aws_bad) = (content(home) for home in self.homes)
-        assert exact(aws) == exact(local)
-        assert exact(aws_bad) == exact(local_bad)
+        (local, local_bad), (other, other_bad) = (content(home) for home in self.homes)
+        assert exact(other) == exact(local)
+        assert exact(other_bad) == exact(local_bad)
 
 
-@pytest.fixture
-def both(tmp_path: Path, aws: AwsDouble) -> Both:
-    return Both([local_home(tmp_path / "home"), double_home(aws.endpoint, tmp_path / "home")], wavy_source())
+@pytest.fixture(params=["aws", pytest.param("trino", marks=pytest.mark.trino)])
+def both(tmp_path: Path, aws: AwsDouble, request: pytest.FixtureRequest) -> Both:
+    folder = tmp_path / "home"
+    if request.param == "aws":
+        return Both([local_home(folder), double_home(aws.endpoint, folder)], wavy_source())
+    url: str = request.getfixturevalue("trino_server")
+    return Both([local_home(folder), trino_home(url, aws.endpoint, folder)], wavy_source())
 
 
 def test_weeks_in_any_order_and_again(both: Both) -> None:
