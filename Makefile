@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run dev report dashboards test test-slow test-daemon test-browser ministack test-ministack test-aws clean-aws lint types validate check lock bench clean
+.PHONY: run dev report dashboards test test-slow test-daemon test-browser ministack test-ministack test-trino test-aws clean-aws lint types validate check lock bench clean
 
 ## run: fetch, stage, audit and publish the last recorded year, then show it
 run: $(READY)
@@ -24,15 +24,19 @@ dashboards: $(READY)
 
 ## test: the test suite, without the long races and kills, the daemon and the browser
 test: $(READY)
-	$(BIN)/pytest -m "not slow and not daemon and not browser and not ministack"
+	$(BIN)/pytest -m "not slow and not daemon and not browser and not ministack and not trino"
 
 ## test-slow: kills, races and long random histories
 test-slow: $(READY)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "slow and not trino"
 
 ## test-daemon: Dagster's real daemon, killed in every step, and large backfills and deliveries through it
 test-daemon: $(READY)
 	$(BIN)/pytest -m "daemon and not slow"
+
+## test-trino: every statement on a real Trino server, got once through Maven; skipped where it cannot be had
+test-trino: $(READY)
+	$(BIN)/pytest -m trino
 
 ## test-browser: the Dagster UI and the report in Chromium; skipped where it is not installed
 test-browser: $(READY)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
@@ -143,8 +144,10 @@ def build_home(settings: Settings) -> Home:
     if settings.home is HomeName.LOCAL:
         return LocalHome(root=str(settings.root))
     if settings.aws_bucket is None or settings.aws_region is None:
-        raise SettingsError("STOCK_ASSETS_HOME=aws needs STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION")
+        raise SettingsError("this home needs STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION")
     prefix = f"{settings.aws_prefix}/{settings.source}"
+    if settings.home is HomeName.TRINO:
+        return _trino_home(settings, settings.aws_bucket, settings.aws_region, prefix)
     results = settings.aws_results or f"s3://{settings.aws_bucket}/{prefix}/results/"
     return AwsHome(
         bucket=settings.aws_bucket,
@@ -178,6 +181,32 @@ def build_old_place(settings: Settings, address: str, form: Form | None = None) 
         endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
     )
     return (OldTable if address.startswith("glue:") else OldBucket)(access, address, form or Form())
+
+
+def _trino_home(settings: Settings, bucket: str, region: str, prefix: str) -> Home:
+    """Make the home on Trino; its client is an extra, which no other home needs."""
+    try:
+        home = import_module("stock_assets.homes.trino").TrinoHome
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            "STOCK_ASSETS_HOME=trino needs Trino's client: pip install 'stock-assets[trino]'"
+        ) from error
+    made: Home = home(
+        bucket=bucket,
+        prefix=prefix,
+        region=region,
+        database=f"{settings.aws_database}_{settings.source}",
+        role_arn=settings.aws_role_arn or "",
+        endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
+        kms_key=settings.aws_kms_key or "",
+        scan_limit=settings.trino_scan_limit_mb * _MEGABYTE if settings.trino_scan_limit_mb else None,
+        query_timeout_seconds=settings.trino_query_timeout_seconds,
+        url=str(settings.trino_url).rstrip("/"),
+        user=settings.trino_user,
+        catalog=settings.trino_catalog,
+        hive_catalog=settings.trino_hive_catalog,
+    )
+    return made
 
 
 def build_source(settings: Settings) -> PriceSource:

@@ -32,6 +32,7 @@ class HomeName(StrEnum):
 
     LOCAL = "local"
     AWS = "aws"
+    TRINO = "trino"
 
 
 class Settings(BaseSettings):
@@ -45,7 +46,8 @@ class Settings(BaseSettings):
     )
     home: HomeName = Field(
         default=HomeName.LOCAL,
-        description="`local`: files of this machine. `aws`: S3, Glue and Athena; see docs/aws.md.",
+        description="`local`: files of this machine. `aws`: S3, Glue and Athena; see docs/aws.md. `trino`: S3, Glue "
+        "and a Trino of one's own; see docs/engines.md.",
     )
     data_dir: Path = Field(
         default=Path("data"),
@@ -176,6 +178,21 @@ class Settings(BaseSettings):
         default=5.0, ge=0, description="USD per TiB that Athena reads, for estimates; it differs between regions."
     )
 
+    trino_url: HttpUrl | None = Field(default=None, description="Address of Trino's coordinator; needed with it.")
+    trino_user: str = Field(default="stock-assets", min_length=1, description="Whom Trino is told statements are from.")
+    trino_catalog: str = Field(
+        default="iceberg", pattern=r"^[a-z][a-z0-9_]*$", description="Trino's catalog of the Iceberg connector."
+    )
+    trino_hive_catalog: str = Field(
+        default="hive", pattern=r"^[a-z][a-z0-9_]*$", description="Trino's catalog of the Hive connector."
+    )
+    trino_scan_limit_mb: int | None = Field(
+        default=None, ge=10, description="MiB one statement of Trino may read; default: what the server allows."
+    )
+    trino_query_timeout_seconds: int = Field(
+        default=1800, ge=10, description="Seconds one statement of Trino may take; it is stopped then."
+    )
+
     dagster_home: Path | None = Field(
         default=None,
         validation_alias="DAGSTER_HOME",
@@ -185,8 +202,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _home_is_complete(self) -> Self:
         lacking = [f"{_PREFIX}{name.upper()}" for name in ("aws_bucket", "aws_region") if getattr(self, name) is None]
-        if self.home is HomeName.AWS and lacking:
-            raise ValueError(f"{_PREFIX}HOME=aws needs {' and '.join(lacking)}")
+        if self.home is HomeName.TRINO and self.trino_url is None:
+            lacking.append(f"{_PREFIX}TRINO_URL")
+        if self.home is not HomeName.LOCAL and lacking:
+            raise ValueError(f"{_PREFIX}HOME={self.home} needs {' and '.join(lacking)}")
         if self.home is HomeName.LOCAL and self.aws_bucket is not None:
             raise ValueError(f"{_PREFIX}AWS_BUCKET is set, but the home is local; set {_PREFIX}HOME=aws, or unset it")
         if self.aws_api_key_secret is not None and self.aws_region is None:

@@ -1,6 +1,7 @@
 """Settings: each variable works, each bad value is named with what it takes, and nobody else reads the environment."""
 
 import ast
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import stock_assets
 from stock_assets.build import build_definitions, build_home, build_universe
 from stock_assets.errors import SettingsError
 from stock_assets.homes.aws import AwsHome
+from stock_assets.homes.trino import TrinoHome
 from stock_assets.ingest.plans import Plan
 from stock_assets.ingest.vault import AlphaVantageWithSecret
 from stock_assets.settings import Settings, SourceName
@@ -33,6 +35,42 @@ def test_nothing_needs_to_be_set() -> None:
 
 
 AWS = {"STOCK_ASSETS_HOME": "aws", "STOCK_ASSETS_AWS_BUCKET": "a-bucket", "STOCK_ASSETS_AWS_REGION": "eu-central-1"}
+
+
+TRINO = {"STOCK_ASSETS_HOME": "trino", "STOCK_ASSETS_TRINO_URL": "https://trino.example:8443/"}
+
+
+def test_the_trino_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {
+        "STOCK_ASSETS_TRINO_USER": "prices",
+        "STOCK_ASSETS_TRINO_CATALOG": "lake",
+        "STOCK_ASSETS_TRINO_HIVE_CATALOG": "files",
+        "STOCK_ASSETS_TRINO_SCAN_LIMIT_MB": "100",
+        "STOCK_ASSETS_TRINO_QUERY_TIMEOUT_SECONDS": "60",
+    }
+    for name, value in {**AWS, **TRINO, **more}.items():
+        monkeypatch.setenv(name, value)
+
+    home = build_home(Settings.from_env())
+
+    assert isinstance(home, TrinoHome)
+    assert (home.url, home.user, home.catalog, home.hive_catalog) == (
+        "https://trino.example:8443",
+        "prices",
+        "lake",
+        "files",
+    )
+    assert (home.bucket, home.prefix) == ("a-bucket", "stock_assets/recorded")
+    assert (home.scan_limit, home.query_timeout_seconds) == (100 * 1024 * 1024, 60)
+
+
+def test_the_trino_home_says_how_to_get_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**AWS, **TRINO}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(sys.modules, "stock_assets.homes.trino", None)
+
+    with pytest.raises(SettingsError, match=r"stock-assets\[trino\]"):
+        build_home(Settings.from_env())
 
 
 def test_the_aws_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +109,8 @@ def test_results_can_be_left_to_the_workgroup(monkeypatch: pytest.MonkeyPatch) -
         ({"STOCK_ASSETS_HOME": "aws"}, "STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION"),
         ({"STOCK_ASSETS_HOME": "aws", "STOCK_ASSETS_AWS_REGION": "us-east-1"}, "needs STOCK_ASSETS_AWS_BUCKET"),
         ({"STOCK_ASSETS_AWS_BUCKET": "a-bucket"}, "set STOCK_ASSETS_HOME=aws, or unset it"),
+        ({**AWS, "STOCK_ASSETS_HOME": "trino"}, "STOCK_ASSETS_HOME=trino needs STOCK_ASSETS_TRINO_URL"),
+        ({**AWS, **TRINO, "STOCK_ASSETS_TRINO_CATALOG": "a-b"}, "STOCK_ASSETS_TRINO_CATALOG"),
         ({"STOCK_ASSETS_AWS_API_KEY_SECRET": "key"}, "needs STOCK_ASSETS_AWS_REGION"),
     ],
 )

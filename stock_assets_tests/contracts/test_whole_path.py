@@ -1,4 +1,4 @@
-"""The whole path, raw to published, on both homes at once: whatever happens, readers see the same rows in both."""
+"""The whole path, raw to published, on two homes at once: whatever happens, readers see the same rows in both."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -23,12 +23,11 @@ from stock_assets_tests.support.scenes import (
     wavy_source,
 )
 from stock_assets_tests.support.sources import ScriptedSource
-
-pytestmark = pytest.mark.aws
+from stock_assets_tests.support.trino_homes import TrinoOnDouble
 
 
 class Both:
-    """One source, two homes."""
+    """One source, two homes: the local one, and the one of the test's name."""
 
     def __init__(self, homes: Sequence[Home], source: ScriptedSource) -> None:
         self.source = source
@@ -58,14 +57,18 @@ class Both:
 
     def compare(self) -> None:
         """Compare the published rows to the last bit, and the quarantined ones."""
-        (local, local_bad), (aws, aws_bad) = (content(home) for home in self.homes)
-        assert exact(aws) == exact(local)
-        assert exact(aws_bad) == exact(local_bad)
+        (local, local_bad), (other, other_bad) = (content(home) for home in self.homes)
+        assert exact(other) == exact(local)
+        assert exact(other_bad) == exact(local_bad)
 
 
-@pytest.fixture
-def both(tmp_path: Path, make_aws_home: Callable[[Path], Home]) -> Both:
-    return Both([local_home(tmp_path / "home"), make_aws_home(tmp_path / "home")], wavy_source())
+@pytest.fixture(params=[pytest.param("aws", marks=pytest.mark.aws), pytest.param("trino", marks=pytest.mark.trino)])
+def both(tmp_path: Path, request: pytest.FixtureRequest) -> Both:
+    folder = tmp_path / "home"
+    if request.param == "aws":
+        return Both([local_home(folder), request.getfixturevalue("make_aws_home")(folder)], wavy_source())
+    trino: TrinoOnDouble = request.getfixturevalue("trino")
+    return Both([local_home(folder), trino.home(folder)], wavy_source())
 
 
 def test_weeks_in_any_order_and_again(both: Both) -> None:

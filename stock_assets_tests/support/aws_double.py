@@ -3,8 +3,9 @@
 Belongs here: the server, queries in flight, faults. Does not belong here: what a statement does (`athena_engine`).
 
 S3 and Glue are moto's; the check of versions by which writers of Iceberg tables exclude each other in Glue, which moto
-lacks, is added. Athena's API is moto's too, but statements are really executed. Two kinds of faults: of calls
-(an HTTP answer in place of the service's) and of queries (they begin, and fail, hang, or read too much).
+lacks, is added, and that no table has statistics. Athena's API is moto's too, but statements are really executed. Two
+kinds of faults: of calls (an HTTP answer in place of the service's) and of queries (they begin, and fail, hang, or read
+too much).
 """
 
 import json
@@ -24,6 +25,7 @@ from uuid import uuid4
 import pyarrow as pa
 from moto.athena.responses import AthenaResponse
 from moto.core.exceptions import JsonRESTError
+from moto.core.responses import ActionResult, EmptyResult
 from moto.glue.responses import GlueResponse
 from moto.server import ThreadedMotoServer
 
@@ -244,6 +246,9 @@ def running_double() -> Iterator[AwsDouble]:
     server._server.app = double.faulty(server._server.app)  # type: ignore[union-attr]  # noqa: SLF001 (no public way)
     with (
         patch.object(GlueResponse, "update_table", _checking(GlueResponse.update_table)),
+        patch.object(GlueResponse, "get_column_statistics_for_table", _no_statistics, create=True),
+        patch.object(GlueResponse, "get_column_statistics_for_partition", _no_statistics, create=True),
+        patch.object(GlueResponse, "delete_column_statistics_for_table", lambda _: EmptyResult(), create=True),
         patch.object(AthenaResponse, "start_query_execution", lambda answer: _start(double, answer)),
         patch.object(AthenaResponse, "get_query_execution", lambda answer: _execution(double, answer)),
         patch.object(AthenaResponse, "get_query_results", lambda answer: _results(double, answer)),
@@ -268,6 +273,11 @@ def _checking(update: Callable[[GlueResponse], Any]) -> Callable[[GlueResponse],
             return update(answer)
 
     return checked
+
+
+def _no_statistics(_: GlueResponse) -> ActionResult:
+    """Answer as Glue does of tables that have none; Trino asks."""
+    return ActionResult({"ColumnStatisticsList": [], "Errors": []})
 
 
 def _start(double: AwsDouble, answer: AthenaResponse) -> Any:  # noqa: ANN401 (moto's own)

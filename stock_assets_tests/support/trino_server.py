@@ -183,14 +183,19 @@ def _configure(folder: Path, server: Path, port: int, aws_endpoint: str) -> None
         f"etc/catalog/{CATALOG}.properties": {
             "connector.name": "iceberg",
             "iceberg.catalog.type": "glue",
-            # Tables over the stored answers are no Iceberg tables; this finds them under the same names.
-            "iceberg.hive-catalog-name": "hive",
             # The shortest that the server takes as the least age of what is expired and removed.
             "iceberg.expire-snapshots.min-retention": "0s",
             "iceberg.remove-orphan-files.min-retention": "0s",
             **storage,
         },
-        "etc/catalog/hive.properties": {"connector.name": "hive", "hive.metastore": "glue", **storage},
+        "etc/catalog/hive.properties": {
+            "connector.name": "hive",
+            "hive.metastore": "glue",
+            "hive.partition-projection-enabled": "true",
+            # Each fetch has a folder of its own in its partition.
+            "hive.recursive-directories": "true",
+            **storage,
+        },
         "etc/log.properties": {"io.trino": "WARN"},
     }
     for name, properties in files.items():

@@ -158,7 +158,12 @@ class IcebergCatalog:
     def _create(self, table: Table) -> None:
         Glue(self._access).create_database(self._databases.published)
         location = self._objects.uri(f"{table.schema}/{table.name}/")
-        self._engine.run(self._engine.ddl.published_table(self.name(table), table.columns, location))
+        try:
+            self._engine.run(self._engine.ddl.published_table(self.name(table), table.columns, location))
+        except QueryFailed:
+            # Of processes that meet here, the engine refuses all but the first: at the catalog, or at its folder.
+            if self.find(self._databases.published, table.name) is None:
+                raise
 
     def name(self, table: Table) -> Name:
         """Give the name of a published table in the catalog."""
