@@ -32,7 +32,7 @@ from stock_assets_tests.support.dagster_runs import pipeline
 from stock_assets_tests.support.path import published_rows, read
 from stock_assets_tests.support.rows import price_row
 from stock_assets_tests.support.scattered import iceberg_on_aws, mark_deleted, scatter_on_aws
-from stock_assets_tests.support.scenes import FIRST_WEEK, Scene, calm_source
+from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, Scene, calm_source
 
 DAYS = [date(2012, 3, day) for day in (1, 2, 5, 6)] + [date(2013, 1, 2), date(2013, 1, 3)]
 MONTH = timedelta(days=30)
@@ -210,18 +210,24 @@ def test_commit_conflicts_are_tried_again(
 def test_who_goes_back_while_it_is_tried_again_is_left_alone(
     aws: AwsDouble, home: AwsHome, scatter: Callable[..., None]
 ) -> None:
-    first = put(home, DAYS[0])
-    scatter(DAYS[0])
+    put(home, DAYS[0])
+    scatter(DAYS[0], DAYS[1])
+    newest, crowded, _ = home.warehouse.history(DAILY_PRICES)
     aws.query_faults.append(
-        QueryFault("^OPTIMIZE", COMMIT_CONFLICT, first=lambda: home.warehouse.rollback(DAILY_PRICES, first))
+        QueryFault(
+            "^OPTIMIZE", COMMIT_CONFLICT, first=lambda: home.warehouse.rollback(DAILY_PRICES, crowded.snapshot_id)
+        )
     )
     sent(aws)
 
     maintain(home, datetime.now(UTC))
 
     assert sent(aws) == COMPACTION
-    assert published(home) == [("IBM", DAYS[0], 1.5)]
-    assert len(home.warehouse.history(DAILY_PRICES)) == 2
+    assert len(published(home)) == 2
+    assert [version.snapshot_id for version in home.warehouse.history(DAILY_PRICES)][:2] == [
+        newest.snapshot_id,
+        crowded.snapshot_id,
+    ]
 
 
 @pytest.mark.slow
@@ -406,6 +412,25 @@ def maintain_and_look(
         home.warehouse.rollback(DAILY_PRICES, version.snapshot_id)
         assert rows(home) == content.get(version.snapshot_id, visible)
     home.warehouse.rollback(DAILY_PRICES, current)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_the_load_after_a_compaction_does_not_read_the_whole_table(
+    aws: AwsDouble, home: AwsHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would, for the splits that the table follows, if it took the compaction for a version that follows none."""
+    scene = Scene(home, calm_source())
+    scene.run(FIRST_WEEK)
+    monkeypatch.setattr(upkeep, "_FEWEST_DATA_FILES", 1)
+    maintain(home)
+    assert home.warehouse.history(DAILY_PRICES)[0].is_maintenance
+    aws.queries.clear()
+
+    scene.run(SECOND_WEEK)
+
+    assert [text for text in aws.statements if "first_stale" in text] == []
+    assert any(text.startswith("MERGE") for text in aws.statements)
 
 
 @pytest.mark.slow
