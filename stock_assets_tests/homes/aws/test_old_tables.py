@@ -1,25 +1,32 @@
 """An earlier pipeline's data on S3 and in the Glue catalog, taken over by either home."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from typer.testing import CliRunner
 
+from stock_assets.build import build_home, build_universe
+from stock_assets.cli import app
 from stock_assets.errors import AccessRefused, OldDataUnusable
 from stock_assets.homes.aws.access import AwsAccess
 from stock_assets.homes.aws.old_tables import OldBucket, OldTable
 from stock_assets.homes.interfaces import Home
+from stock_assets.ingest.recorded import SYMBOLS, RecordedSource
 from stock_assets.ingest.takeover.places import Form, OldPlace
 from stock_assets.ingest.takeover.takeover import Takeover, take_over
+from stock_assets.sessions import sessions_between
+from stock_assets.settings import Settings
 from stock_assets_tests.ingest.takeover.test_takeover import BOUNDS
 from stock_assets_tests.support.aws_double import REGION, AwsDouble, CallFault
 from stock_assets_tests.support.aws_homes import BUCKET, double_home
 from stock_assets_tests.support.old_pipeline import HEADER, firehose, hive_table
-from stock_assets_tests.support.path import FIVE, local_home
+from stock_assets_tests.support.path import FIVE, load_range, local_home, published_rows
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
+from stock_assets_tests.support.sources import scripted_from_recording
 
 DATABASE = "old_stocks"
 TEXT = "string"
@@ -129,6 +136,39 @@ def test_a_hive_table_of_the_catalog(scene: Scene, account: Account, tmp_path: P
     )
     found = published_as_usual(scene, account.at(table), tmp_path)
     assert (found.files, found.tally.rows, found.tally.repeated) == (5, 100, 50)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("home", ["local", "aws"])
+def test_the_command_takes_a_table_over(account: Account, tmp_path: Path, home: str) -> None:
+    sessions = sessions_between(date(2013, 2, 25), date(2013, 3, 1))
+    source = scripted_from_recording(SYMBOLS, sessions)
+    account.upload(hive_table(tmp_path / "old", source, SYMBOLS, sessions, BOUNDS.at))
+    columns = dict.fromkeys(("date", "open", "high", "low", "close", "volume"), TEXT)
+    table = account.table("prod", columns, keys=["symbol"], partitions={name: f"symbol={name}/" for name in SYMBOLS})
+    set_of_aws = {
+        "STOCK_ASSETS_HOME": "aws",
+        "STOCK_ASSETS_AWS_BUCKET": BUCKET,
+        "STOCK_ASSETS_AWS_PREFIX": f"cli/{account.name}",
+        "STOCK_ASSETS_AWS_DATABASE": f"cli_{account.name}"[:40],
+    }
+    environment = {
+        "STOCK_ASSETS_DATA_DIR": str(tmp_path / "data"),
+        "STOCK_ASSETS_AWS_REGION": REGION,
+        "STOCK_ASSETS_AWS_ENDPOINT_URL": account.access.endpoint_url,
+        **(set_of_aws if home == "aws" else {}),
+    }
+    done = CliRunner().invoke(app, ["takeover", table], env=environment)
+    assert done.exit_code == 0, f"{done.output}{done.exception!r}"
+    assert "5 files, 50 rows; 25 repeat another" in done.stdout
+    assert "Published: published.daily_prices." in done.stdout
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        settings = Settings.from_env()
+    usual = local_home(tmp_path / "usual")
+    load_range(usual, RecordedSource(), build_universe(settings), sessions[0], sessions[-1])
+    assert published_rows(build_home(settings)) == published_rows(usual)
 
 
 def test_partitions_may_lie_anywhere_and_others_are_no_part_of_the_table(account: Account) -> None:

@@ -98,9 +98,10 @@ def test_numbers_that_are_equal_repeat_each_other(tmp_path: Path) -> None:
         assert rows.tally() == Tally(rows=3, repeated=1, contradicted=1, premature=0)
 
 
-def test_a_damaged_file_is_told_and_nothing_of_it_used(tmp_path: Path) -> None:
+def test_a_damaged_file_is_told_and_nothing_of_it_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stock_assets.ingest.takeover.rows._BATCH", 10)
     write_old(tmp_path / "a.csv", f"{HEADER}\n{GOOD}\n", LONG_AGO)
-    damaged = write_old(tmp_path / "b.csv", f"{HEADER}\n{GOOD.replace('IBM', 'ORCL')}\n".encode() * 9999 + b"\xff")
+    damaged = write_old(tmp_path / "b.csv", f"{HEADER}\n{GOOD.replace('IBM', 'ORCL')}\n".encode() * 400 + b"\xff")
     with sorting(OldFolder(tmp_path, Form()), BOUNDS) as rows:
         assert (rows.files, rows.symbols()) == (1, ["IBM"])
         [unreadable] = rows.unreadable

@@ -10,7 +10,9 @@ from stock_assets.automation.daily import JOB_NAME
 from stock_assets.errors import AuditRefused, OldDataUnusable
 from stock_assets.homes.interfaces import FetchKind, Home
 from stock_assets.ingest.arrivals import Wanted, look
+from stock_assets.ingest.source import Terms
 from stock_assets.ingest.takeover.places import Form, OldFolder
+from stock_assets.ingest.takeover.report import unreadable
 from stock_assets.ingest.takeover.sorting import Bounds
 from stock_assets.ingest.takeover.takeover import Takeover, take_over
 from stock_assets.sessions import closing_time, range_tags
@@ -20,6 +22,7 @@ from stock_assets_tests.support.dagster_runs import pipeline
 from stock_assets_tests.support.old_pipeline import HEADER, LONG_AGO, firehose, hive_table, old_bars, write_old
 from stock_assets_tests.support.path import FIVE, local_home
 from stock_assets_tests.support.scenes import FIRST_WEEK, TWO_WEEKS, Scene, content, keys, rebuilt, wavy_source
+from stock_assets_tests.support.sources import ScriptedSource
 
 BOUNDS = Bounds(FIVE, date(2000, 3, 1), date(2013, 3, 1), datetime(2026, 1, 5, tzinfo=UTC))
 
@@ -208,6 +211,26 @@ def test_no_place_and_an_empty_one_are_refused(scene: Scene, tmp_path: Path) -> 
     with pytest.raises(OldDataUnusable, match="no file with anything in it"):
         take(scene, tmp_path / "old")
     assert scene.home.warehouse.history(DAILY_PRICES) == []
+
+
+class Distinct(ScriptedSource):
+    """A vendor of which two symbols never have the same bytes."""
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(distinct_answers=True)
+
+
+def test_bars_that_make_no_answer_are_told_and_the_others_taken(scene: Scene, tmp_path: Path) -> None:
+    scene.source.set_bars("IBM", dict.fromkeys(TWO_WEEKS, "10,12,9,11,777"))
+    scene.source.set_bars("ORCL", dict.fromkeys(TWO_WEEKS, "10,12,9,11,777"))
+    place = OldFolder(firehose_left(tmp_path / "old", scene), Form())
+    found = take_over(scene.home, Distinct(), place, BOUNDS)
+    [one] = found.refused
+    assert one.text == "ORCL: these are the very bytes of IBM's answer"
+    assert unreadable(found) == [f"{one.text}; no bar of it is taken over"]
+    assert [row.symbol for row in found.symbols] == ["AAPL", "CSCO", "IBM", "MSFT"]
+    assert scene.home.ledger.fetches(FetchKind.PRICES, symbol="ORCL") == []
 
 
 class Killed(BaseException):
