@@ -66,11 +66,13 @@ class Call:
     Attributes:
         service: such as `s3`; empty if it was not signed.
         access_key: of whom.
+        asked: `METHOD path?query`, and the target of JSON services.
         headers: all of them, as a WSGI server names them.
     """
 
     service: str
     access_key: str
+    asked: str
     headers: dict[str, str]
 
     @classmethod
@@ -79,7 +81,9 @@ class Call:
             r"Credential=([^/]+)/[0-9]+/[^/]*/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", "")
         )
         headers = {name: value for name, value in environ.items() if name.startswith("HTTP_")}
-        return cls(signed.group(2) if signed else "", signed.group(1) if signed else "", headers)
+        path = f"{environ['PATH_INFO']}?{environ.get('QUERY_STRING', '')}"
+        asked = f"{environ['REQUEST_METHOD']} {path} {headers.get('HTTP_X_AMZ_TARGET', '')}".strip()
+        return cls(signed.group(2) if signed else "", signed.group(1) if signed else "", asked, headers)
 
 
 @dataclass

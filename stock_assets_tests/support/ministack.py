@@ -17,16 +17,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stock_assets_tests.support.aws_homes import make_bucket
-
 PROGRAM = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
 HOW_TO_GET_IT = "needs ministack in an environment of its own: make ministack"
 _PATIENCE_SECONDS = 60
 
 
 @contextmanager
-def running_ministack() -> Iterator[str]:
-    """Start it on a free port, with the bucket of all tests; gives its address.
+def running_ministack(*, asks_iam: bool = False) -> Iterator[str]:
+    """Start it, empty, on a free port; gives its address.
+
+    Args:
+        asks_iam: whether it checks signatures and refuses what no policy allows.
 
     Raises:
         TimeoutError: it does not answer; the message has the end of its log.
@@ -41,6 +42,7 @@ def running_ministack() -> Iterator[str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
+        "AUTH": str(asks_iam).lower(),
     }
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -55,7 +57,6 @@ def running_ministack() -> Iterator[str]:
         endpoint = f"http://127.0.0.1:{port}"
         try:
             _wait(process, endpoint, log)
-            make_bucket(endpoint)
             yield endpoint
         finally:
             process.terminate()

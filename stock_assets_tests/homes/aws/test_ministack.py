@@ -39,7 +39,7 @@ from stock_assets_tests.ingest.test_budget import (
     test_the_pace_is_the_limit_and_no_slower,
     test_what_the_vendor_closes_stays_closed_until_then,
 )
-from stock_assets_tests.support.aws_homes import double_home
+from stock_assets_tests.support.aws_homes import double_home, make_bucket
 from stock_assets_tests.support.aws_names import BUCKET, REGION
 from stock_assets_tests.support.budgets import BudgetCase, s3_case
 from stock_assets_tests.support.live import KEY
@@ -71,6 +71,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def ministack() -> Iterator[str]:
     with running_ministack() as endpoint:
+        make_bucket(endpoint)
         yield endpoint
 
 

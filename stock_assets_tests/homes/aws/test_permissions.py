@@ -1,0 +1,91 @@
+"""What the home calls is what the policy allows: recorded call by call on the double, while everything is used once."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from stock_assets.homes.aws import AwsHome, access
+from stock_assets.homes.interfaces import CallLimits
+from stock_assets.tables import DAILY_PRICES
+from stock_assets_tests.homes.aws.test_access import ROLE
+from stock_assets_tests.support.aws_double import AwsDouble, Call
+from stock_assets_tests.support.aws_homes import double_home
+from stock_assets_tests.support.aws_names import BUCKET, CREDENTIALS
+from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, wavy_source
+
+TEMPLATE = Path(__file__).parents[3] / "infra" / "aws" / "stack.yaml"
+ATHENAS_OWN = {
+    "athena:GetWorkGroup",
+    "athena:StopQueryExecution",  # of an interruption, see test_faults
+    "glue:BatchGetPartition",
+    "glue:GetDatabase",
+    "glue:GetPartition",
+    "glue:GetPartitions",
+    "s3:AbortMultipartUpload",
+    "s3:GetBucketLocation",
+    "s3:ListBucketMultipartUploads",
+    "s3:ListMultipartUploadParts",
+}
+"""What Athena does with the caller's permissions by AWS's documentation; this package does not call it itself."""
+_ELSEWHERE = ("kms:", "sns:", "secretsmanager:")
+"""Tried with a policy in force in infra/test_stack."""
+
+
+@pytest.fixture
+def home(tmp_path: Path, aws: AwsDouble) -> Iterator[AwsHome]:
+    """A home with a role, so that its calls can be told from those of the double's own engine."""
+    for kept in (access._session, access._client):  # noqa: SLF001 (the caches have no other handle)
+        kept.cache_clear()
+    yield AwsHome(**{**double_home(aws.endpoint, tmp_path / "home").model_dump(), "role_arn": ROLE})
+    for kept in (access._session, access._client):  # noqa: SLF001
+        kept.cache_clear()
+
+
+def action(call: Call) -> str:
+    """Name the permission that a call needs."""
+    if call.service != "s3":
+        return f"{call.service}:{call.asked.rpartition('.')[2]}"
+    method, path = call.asked.split(" ", 1)
+    key, _, query = path.partition("?")
+    if key.rstrip("/") == f"/{BUCKET}":
+        return "s3:DeleteObject" if query == "delete" else "s3:ListBucket"
+    return {"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "POST": "s3:PutObject"}.get(
+        method, "s3:DeleteObject"
+    )
+
+
+def allowed() -> set[str]:
+    """The actions of the template's policy."""
+    stack: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
+    statements = stack["Resources"]["PipelinePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    return {name for one in statements for name in one.get("Action") or one["Fn::If"][1]["Action"]}
+
+
+@pytest.mark.slow
+def test_everything_the_home_does_is_allowed_and_nothing_else(home: AwsHome, aws: AwsDouble) -> None:
+    scene = Scene(home, wavy_source())
+    scene.source.set_bar("IBM", FIRST_WEEK[1], BAD_BAR)
+    scene.run(FIRST_WEEK)
+    scene.run(SECOND_WEEK)
+    home.budget.charge("a vendor", CallLimits(per_day=1), lambda: datetime.now(UTC))
+    with home.warehouse.open("load_large") as sql:
+        many = sql.register("many", pa.table({"symbol": [f"S{number:06d}" for number in range(2000)]}))
+        assert sql.query(f"SELECT COUNT(*) AS n FROM {many.value}").to_pylist() == [{"n": 2000}]
+        home.objects.put("raw/brought/IBM.csv", b"timestamp,open,high,low,close,volume\n2012-03-01,1,1,1,1,1\n")
+        brought = sql.register_payloads([home.objects.uri("raw/brought/IBM.csv")])
+        assert sql.query(f"SELECT COUNT(*) AS n FROM {brought.value}").to_pylist() == [{"n": 1}]
+    home.warehouse.rollback(DAILY_PRICES, home.warehouse.history(DAILY_PRICES)[-1].snapshot_id)
+    for load_id in home.warehouse.staged_loads():
+        home.warehouse.drop_staging(load_id)
+
+    own = [call for call in aws.calls if call.access_key not in ("", CREDENTIALS["AWS_ACCESS_KEY_ID"])]
+    used = {action(call) for call in own}
+
+    assert {"s3:GetObject", "s3:ListBucket", "glue:UpdateTable", "athena:StartQueryExecution"} <= used
+    assert used - allowed() == set()
+    assert {name for name in allowed() - used if not name.startswith(_ELSEWHERE)} <= ATHENAS_OWN
