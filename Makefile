@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+GRAMMAR := stock_assets_tests/grammar
 
-.PHONY: run dev report dashboards test test-slow test-daemon test-browser lint types validate check lock bench clean
+.PHONY: run dev report dashboards test test-slow test-daemon test-browser test-grammar lint types validate check lock bench clean
 
 ## run: fetch, stage, audit and publish the last recorded year, then show it
 run: $(READY)
@@ -38,6 +39,10 @@ test-daemon: $(READY)
 test-browser: $(READY)
 	$(BIN)/pytest -m "browser and not slow"
 
+## test-grammar: what is sent to Athena, in the eyes of an independent grammar; needs Node and npm
+test-grammar: $(READY) $(GRAMMAR)/node_modules/.package-lock.json
+	$(BIN)/pytest -m grammar
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,7 +69,11 @@ lock:
 		--generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) data
+	rm -rf $(VENV) $(GRAMMAR)/node_modules data
+
+$(GRAMMAR)/node_modules/.package-lock.json: $(GRAMMAR)/package-lock.json
+	cd $(GRAMMAR) && npm ci
+	@touch $@
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d; set PYTHON=..." % v)'
