@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+GRAMMAR := stock_assets_tests/grammar
 
-.PHONY: run dev report dashboards test test-slow test-daemon test-browser ministack test-ministack test-trino test-aws clean-aws lint types validate check lock bench clean
+.PHONY: run dev report dashboards test test-slow test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench clean
 
 ## run: fetch, stage, audit and publish the last recorded year, then show it
 run: $(READY)
@@ -64,6 +65,10 @@ test-aws: $(READY)
 clean-aws: $(READY)
 	@$(BIN)/python -m stock_assets_tests.support.aws_account clean $(RUN)
 
+## test-grammar: what is sent to Athena, in the eyes of an independent grammar; needs Node and npm
+test-grammar: $(READY) $(GRAMMAR)/node_modules/.package-lock.json
+	$(BIN)/pytest -m grammar
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -92,7 +97,11 @@ lock:
 		--generate-hashes --no-header --no-emit-index-url --no-annotate --output-file $(MINISTACK_LOCK)
 
 clean:
-	rm -rf $(VENV) $(MINISTACK) data
+	rm -rf $(VENV) $(MINISTACK) $(GRAMMAR)/node_modules data
+
+$(GRAMMAR)/node_modules/.package-lock.json: $(GRAMMAR)/package-lock.json
+	cd $(GRAMMAR) && npm ci
+	@touch $@
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d; set PYTHON=..." % v)'

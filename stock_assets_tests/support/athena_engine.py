@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -427,7 +427,9 @@ class _Run:
 def _partitions(table: IcebergTable, named: exp.Table) -> str | BooleanExpression:
     """Write what a statement says of the days it reads, as Iceberg prunes by it; staging tables have no partitions."""
     low, high = (None, None) if table.spec().is_unpartitioned() else bounds(named, "trade_date")
-    said = [f"trade_date >= '{low}'"] * (low is not None) + [f"trade_date <= '{high}'"] * (high is not None)
+    # pyiceberg cannot compute with the day before the first one, which a bound of the least date needs.
+    said = [f"trade_date >= '{low}'"] if low is not None and low > str(date.min) else []
+    said += [f"trade_date <= '{high}'"] if high is not None else []
     return " AND ".join(said) or AlwaysTrue()
 
 

@@ -1,138 +1,136 @@
-"""What is sent to Athena: how much, with which predicates, in which dialect, and word for word."""
+"""What is sent to Athena, word for word: every kind of statement that the home ever sends, in its dialect.
 
+Belongs here: the record of what was sent. Does not belong here: how many statements (`test_costs`), the independent
+grammar (`test_grammar`).
+"""
+
+import os
 import re
-from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import dagster as dg
 import pytest
 import sqlglot
-from sqlglot import exp
 
-from stock_assets.build import build_definitions
-from stock_assets.homes.aws.athena import LARGEST_STATEMENT
-from stock_assets.settings import Settings
+from stock_assets.automation.coverage import coverage
+from stock_assets.errors import AuditRefused
+from stock_assets.serve.panels import PANELS
+from stock_assets.serve.query import relations, run_query, summary
+from stock_assets.serve.report.data import OTHERS, SERIES, gather
+from stock_assets.serve.views import create_views
+from stock_assets.sessions import sessions_between
+from stock_assets.sql import Fragment, bundled, statement
+from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets_tests.support.aws_double import AwsDouble
-from stock_assets_tests.support.aws_homes import double_home
-from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, wavy_source
+from stock_assets_tests.support.aws_runs import Bars, LiveRuns, live_runs
+from stock_assets_tests.support.bars import walk
+from stock_assets_tests.support.path import FIVE
+from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, tamper
 
 SNAPSHOT = Path(__file__).parent.parent.parent / "snapshots" / "athena_statements.sql"
-MOST_STATEMENTS = 10
-
-
-@pytest.fixture
-def scene(tmp_path: Path, aws: AwsDouble) -> Scene:
-    return Scene(double_home(aws.endpoint, tmp_path / "home"), wavy_source())
-
-
-@pytest.fixture
-def run_session(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[date], dg.ExecuteInProcessResult]:
-    """Run the job for one session, as the schedule does."""
-    monkeypatch.chdir(tmp_path)
-    universe = tmp_path / "universe.csv"
-    universe.write_text(
-        "symbol,name,first_session,last_session\n" + "".join(f"{s},{s},,\n" for s in scene.universe.symbols)
-    )
-    settings = Settings(universe=universe, first_session=date(2012, 3, 1))
-    # The report sends a statement for each of its panels, and is drawn when somebody wants it.
-    path = dg.define_asset_job("path", dg.AssetSelection.all() - dg.AssetSelection.assets(["served", "report"]))
-    wired = build_definitions(settings, resource_overrides={"home": scene.home, "source": scene.source})
-    job = dg.Definitions.merge(wired, dg.Definitions(jobs=[path])).resolve_job_def("path")
-
-    def run(session: date) -> dg.ExecuteInProcessResult:
-        with dg.DagsterInstance.ephemeral() as instance:
-            return job.execute_in_process(
-                instance=instance,
-                partition_key=session.isoformat(),
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            )
-
-    return run
+SEPARATOR = "\n;\n\n"
+HISTORY = sessions_between(date(2011, 6, 1), FIRST_WEEK[0])
+LEAST_PIECE = 12
+"""Characters between two marks of a file below which they say nothing."""
 
 
 def normalised(statement: str) -> str:
-    """Take out what differs from run to run: names of homes, loads and attempts, versions, moments."""
+    """Take out what differs from run to run: names of homes, loads and attempts, versions, moments, today."""
     for pattern, mark in (
         (r"load_[0-9]{8}t[0-9]{12}_[0-9a-f]{8}", "load_id"),
         (r"__[0-9a-f]{22}\b", "__attempt"),
         (r"/[0-9a-f]{22}/", "/attempt/"),
+        (r"\binput_[0-9a-f]{12}_", "input_token_"),
+        (r"_payloads_[0-9a-f]{8}\b", "_payloads_token"),
         (r"\bt[0-9a-f]{16}", "home"),
         (r"\b[0-9]{16,20}\b", "version"),
         (r"ingest_date(=| IN \(')[0-9-]{10}", r"ingest_date\1day"),
         (r"[0-9]{8}T[0-9]{12}Z", "moment"),
-        (r"TIMESTAMP '20(?!12)[0-9 :.-]+'", "TIMESTAMP 'moment'"),
+        (r"TIMESTAMP '20(?!1[12])[0-9 :.-]+'", "TIMESTAMP 'moment'"),
+        (r"DATE '20(?!1[12])[0-9-]+'", "DATE 'day'"),
     ):
         statement = re.sub(pattern, mark, statement)
     return statement
 
 
-def test_a_session_takes_few_statements_that_read_few_partitions(
-    scene: Scene, aws: AwsDouble, run_session: Callable[[date], dg.ExecuteInProcessResult]
-) -> None:
-    scene.run(FIRST_WEEK)
-    assert run_session(SECOND_WEEK[0]).success, "the first run makes the view"
-    scene.source.set_bar("IBM", SECOND_WEEK[1], BAD_BAR)
-    scene.deliver_again()
-    aws.forget()
-
-    result = run_session(SECOND_WEEK[1])
-
-    assert result.success
-    kinds = [statement.split(maxsplit=1)[0] for statement in aws.statements]
-    assert kinds.count("MERGE") == 2, "prices and quarantine"
-    assert len(kinds) <= MOST_STATEMENTS - 1, "a live source asks once more, for jumps"
-    for statement in aws.statements:
-        assert len(statement.encode()) < LARGEST_STATEMENT / 4
-        assert unbounded_reads(statement) == []
-    [published] = result.asset_materializations_for_node("publish")[1:]
-    assert "athena statements so far" in {name for event in result.all_events for name in metadata_of(event)} | set(
-        published.metadata
-    )
-
-
-def metadata_of(event: dg.DagsterEvent) -> list[str]:
-    return list(event.step_materialization_data.materialization.metadata) if event.is_step_materialization else []
+def everything(runs: LiveRuns, aws: AwsDouble) -> None:
+    """Do all that ever sends a statement."""
+    bars: Bars = {symbol: walk(symbol, [*HISTORY, *FIRST_WEEK[1:], *SECOND_WEEK]) for symbol in FIVE.symbols}
+    # A load of many sessions, whose inputs are too large to be written out.
+    runs.load(bars, HISTORY)
+    # The daily job: with a bar in quarantine, then with an answer that others brought, and a split.
+    runs.answer_with(bars, FIRST_WEEK[1])
+    runs.source.set_bar("IBM", FIRST_WEEK[1], BAD_BAR)
+    assert runs.run(FIRST_WEEK[1]).success
+    runs.answer_with(bars, FIRST_WEEK[2])
+    runs.source.set_splits("IBM", {FIRST_WEEK[2]: "2.0000"})
+    runs.source.ask_for_splits_in_every_run()
+    runs.home.objects.put("raw/daily_prices/brought/IBM.csv", runs.source.fetch_prices("IBM", []))
+    assert runs.run(FIRST_WEEK[2]).success
+    _look(runs)
+    _go_wrong(runs, bars)
+    # A version from before a column was added, and the column.
+    table = aws.engine.catalog.load_table((f"{runs.home.database}_published", "daily_prices"))
+    with table.update_schema(allow_incompatible_changes=True) as update:
+        update.delete_column("split_factor")
+    run_query(runs.home, "SELECT symbol, split_factor FROM published.daily_prices")
 
 
-def unbounded_reads(statement: str) -> list[str]:
-    """List the reads of published or raw tables that name no range of days or partitions."""
-    tree = sqlglot.parse_one(statement, read="athena")
-    found = []
-    for table in tree.find_all(exp.Table):
-        if not table.db.endswith(("_published", "_raw")) or "$" in table.name or table is tree.this:
-            continue
-        select = table.find_ancestor(exp.Select)
-        where = select.args.get("where") if select else None
-        joins = select.args.get("joins") or [] if select else []
-        conditions = [part.sql("athena") for part in [where, *(join.args.get("on") for join in joins)] if part]
-        column = "ingest_date" if table.db.endswith("_raw") else "trade_date"
-        if not any(column in condition for condition in conditions):
-            found.append(table.sql("athena"))
-    return found
+def _look(runs: LiveRuns) -> None:
+    """What sensors, the command line, the report and the dashboards ask."""
+    coverage(runs.home, runs.source, FIVE, FIRST_WEEK, limits=runs.scene.limits, at=datetime.now(UTC))
+    relations(runs.home)
+    summary(runs.home)
+    for table in PUBLISHED_TABLES:
+        runs.home.warehouse.history(table)
+        runs.home.warehouse.maintain(table, keep_since=datetime.now(UTC) - timedelta(days=30), at=datetime.now(UTC))
+    gather(runs.home, FIVE, runs.source.label)
+    # What only the dashboards show.
+    with runs.home.warehouse.open() as sql:
+        names = create_views(sql)
+        for name in sorted(PANELS.keys() - {*SERIES, *OTHERS}):
+            sql.query(PANELS[name].select(names, dates=Fragment("1 = 1"), symbols=Fragment("1 = 1")))
 
 
-def test_unbounded_reads_are_found() -> None:
-    assert unbounded_reads("SELECT * FROM a_published.daily_prices FOR VERSION AS OF 1 AS p") != []
-    assert unbounded_reads("SELECT * FROM a_raw.daily_prices WHERE symbol = 'x'") != []
-    assert unbounded_reads("SELECT * FROM a_published.daily_prices AS p WHERE trade_date > DATE '2012-01-01'") == []
+def _go_wrong(runs: LiveRuns, bars: Bars) -> None:
+    """What is asked where a staging table is not as declared; and the way back."""
+    runs.answer_with(bars, FIRST_WEEK[3])
+    runs.scene.deliver_again()
+    tamper(runs.home, runs.scene.stage([FIRST_WEEK[3]]), STAGED_PRICES, "SELECT symbol, trade_date FROM {name}")
+    with pytest.raises(AuditRefused, match="columns_as_declared"):
+        runs.scene.publish([FIRST_WEEK[3]])
+    versions = runs.home.warehouse.history(DAILY_PRICES)
+    runs.home.warehouse.rollback(DAILY_PRICES, versions[1].snapshot_id)
 
 
-def test_statements_are_as_they_were(scene: Scene, aws: AwsDouble) -> None:
+@pytest.mark.slow
+def test_statements_are_as_they_were(tmp_path: Path, aws: AwsDouble) -> None:
     """Write a new snapshot with UPDATE_SNAPSHOTS=1, and read the difference before it is committed."""
-    scene.source.set_bar("IBM", FIRST_WEEK[1], BAD_BAR)
-    scene.run(FIRST_WEEK)
-    scene.run(TWO_WEEKS)
-    text = "\n;\n\n".join(map(normalised, aws.statements)) + "\n"
-    assert all(sqlglot.parse_one(statement, read="athena") for statement in aws.statements)
-    assert text == snapshot(text)
+    everything(live_runs(aws, tmp_path / "home"), aws)
 
-
-def snapshot(text: str) -> str:
-    import os  # noqa: PLC0415 (the one test that reads the environment, to write its own record)
-
+    text = SEPARATOR.join(dict.fromkeys(map(normalised, aws.statements))) + "\n"
     if os.environ.get("UPDATE_SNAPSHOTS"):
         SNAPSHOT.write_text(text, encoding="utf-8")
-    return SNAPSHOT.read_text(encoding="utf-8")
+    assert text == SNAPSHOT.read_text(encoding="utf-8")
+
+
+def recorded() -> list[str]:
+    """Give the recorded statements."""
+    return SNAPSHOT.read_text(encoding="utf-8").removesuffix("\n").split(SEPARATOR)
+
+
+def test_each_statement_is_one_in_the_dialect_of_athena() -> None:
+    for sent in recorded():
+        [parsed] = sqlglot.parse(sent, read="athena")
+        assert parsed is not None
+
+
+@pytest.mark.parametrize(
+    "path", sorted(str(file.relative_to(str(bundled("sql")))) for file in Path(str(bundled("sql"))).rglob("*.sql"))
+)
+def test_every_file_is_among_the_statements(path: str) -> None:
+    """All that a file says between its marks stands in one and the same statement."""
+    pieces = [piece.strip() for piece in re.split(r"\$\{[a-z_]+\}", statement(path).text)]
+    said = [piece for piece in pieces if len(piece) >= LEAST_PIECE]
+    assert said
+    assert any(all(piece in sent for piece in said) for sent in recorded())
