@@ -7,14 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.build import build_universe
 from stock_assets.homes.interfaces import Home
-from stock_assets.ingest.recorded import FIRST_SESSION, LAST_SESSION, RecordedSource
 from stock_assets.sessions import sessions_between
-from stock_assets.settings import Settings
 from stock_assets.stage.inputs import Limits
 from stock_assets_tests.support.bars import exact, walk
-from stock_assets_tests.support.path import FIVE, load_range, local_home, published_rows
+from stock_assets_tests.support.path import FIVE, local_home, published_rows
 from stock_assets_tests.support.scenes import Scene, content
 from stock_assets_tests.support.sources import ScriptedSource
 from stock_assets_tests.support.trino_homes import TrinoOnDouble
@@ -84,12 +81,8 @@ def differences(one: Sequence[dict[str, object]], other: Sequence[dict[str, obje
     ]
 
 
-def test_the_recorded_13_years(tmp_path: Path, trino: TrinoOnDouble) -> None:
-    homes: list[Home] = [local_home(tmp_path / "home"), trino.home(tmp_path / "home")]
-    for home in homes:
-        load_range(home, RecordedSource(), build_universe(Settings()), FIRST_SESSION, LAST_SESSION)
-
-    local, on_trino = map(published_rows, homes)
+def test_the_recorded_13_years(recorded_twice: tuple[Home, Home]) -> None:
+    local, on_trino = map(published_rows, recorded_twice)
 
     assert len(local) == 12_154
     assert differences(local, on_trino) == []
