@@ -46,8 +46,8 @@ class Settings(BaseSettings):
     )
     home: HomeName = Field(
         default=HomeName.LOCAL,
-        description="`local`: files of this machine. `aws`: S3, Glue and Athena; see docs/aws.md. `trino`: S3, Glue "
-        "and a Trino of one's own; see docs/engines.md.",
+        description="`local`: files of this machine. `aws`: S3, Glue and Athena; see docs/aws.md. `trino`: the same "
+        "with a Trino of one's own; see docs/engines.md.",
     )
     data_dir: Path = Field(
         default=Path("data"),

@@ -71,7 +71,12 @@ shaped AS (
         ABS(close_dec - open_dec)                AS body,
         high_dec - low_dec                       AS bar_range,
         high_dec - GREATEST(open_dec, close_dec) AS upper_wick,
-        LEAST(open_dec, close_dec) - low_dec     AS lower_wick
+        LEAST(open_dec, close_dec) - low_dec     AS lower_wick,
+        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(close_price / open_price), 13) END AS log_body
     FROM guarded
 )
 SELECT
@@ -84,10 +89,8 @@ SELECT
     volume,
     close_price - open_price                                       AS daily_return,
     (open_price + high_price + low_price + close_price) / 4E0      AS avg_price,
-    CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0 THEN
-        5E-1 * POWER(LN(high_price / low_price), 2)
-        - (2E0 * LN(2E0) - 1E0) * POWER(LN(close_price / open_price), 2)
-    END                                                            AS volatility,
+    -- The second factor is 2 ln 2 - 1.
+    5E-1 * log_range * log_range - 3.8629436111989061E-1 * log_body * log_body AS volatility,
     prev_close,
     (close_price - prev_close) / NULLIF(prev_close, 0E0) * 1E2     AS price_change_pct,
     rolling_avg_5d,

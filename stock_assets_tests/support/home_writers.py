@@ -10,6 +10,7 @@ from stock_assets.errors import ConcurrentPublish, ObjectExists, Outcome
 from stock_assets.homes.interfaces import Fetch, FetchKind, Home
 from stock_assets.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets_tests.support.rows import price_row, stage_rows
+from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
 
 PATIENCE_SECONDS = 60
 
@@ -64,6 +65,31 @@ def publish_or_maintain(home: Home, number: int) -> str:
         now = datetime.now(UTC)
         home.warehouse.maintain(DAILY_PRICES, keep_since=now, at=now)
     return "maintained"
+
+
+SAME_DAYS = [date(2012, 6, 4), date(2012, 6, 5)]
+"""Days that every process of `publish_the_same_days` replaces."""
+PUBLISHERS = (TWO_WEEKS[:4], TWO_WEEKS[2:8], TWO_WEEKS[6:])
+"""Sessions that each process of `publish_range` loads."""
+
+
+def publish_the_same_days(home: Home, number: int) -> str:
+    """Add one row to each of some days that the others replace too; give how many tries it took."""
+    tries = 0
+    for day in SAME_DAYS:
+        added = False
+        while not added:
+            tries += 1
+            added = _published_a_row(home, f"P{number}", day)
+    return str(tries)
+
+
+def publish_range(home: Home, number: int) -> str:
+    """Stage, audit and publish one's sessions; the answers are stored already."""
+    scene = Scene(home, wavy_source())
+    scene.stage(PUBLISHERS[number])
+    scene.publish(PUBLISHERS[number])
+    return "published"
 
 
 def _published_a_row(home: Home, symbol: str, day: date) -> bool:

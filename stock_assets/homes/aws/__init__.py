@@ -64,7 +64,7 @@ class GlueHome(Home):
 
     def sql_spending(self) -> dict[str, dg.MetadataValue]:
         """Show the statements sent since this was last asked, and what the run has taken so far."""
-        return shown_runs(self._engine.engine, *self._warehouse.take_runs())
+        return shown_runs(self.engine.engine, *self._warehouse.take_runs())
 
     @property
     def access(self) -> AwsAccess:
@@ -73,7 +73,7 @@ class GlueHome(Home):
 
     @cached_property
     @abstractmethod
-    def _engine(self) -> SqlEngine:
+    def engine(self) -> SqlEngine:
         """What runs the statements."""
 
     @cached_property
@@ -82,7 +82,7 @@ class GlueHome(Home):
 
     @cached_property
     def _warehouse(self) -> AthenaWarehouse:
-        return AthenaWarehouse(self.access, self._engine, self._objects, Databases.of(self.database))
+        return AthenaWarehouse(self.access, self.engine, self._objects, Databases.of(self.database))
 
 
 class AwsHome(GlueHome):
@@ -101,7 +101,8 @@ class AwsHome(GlueHome):
     poll_seconds: float = 0.5
 
     @cached_property
-    def _engine(self) -> Athena:
+    def engine(self) -> Athena:
+        """Athena, in the workgroup."""
         return Athena(
             Engine(
                 self.access,

@@ -25,7 +25,8 @@ class TrinoHome(GlueHome):
     hive_catalog: str = "hive"
 
     @cached_property
-    def _engine(self) -> Trino:
+    def engine(self) -> Trino:
+        """The server."""
         return Trino(
             TrinoServer(
                 self.url,

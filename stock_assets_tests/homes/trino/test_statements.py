@@ -1,0 +1,125 @@
+"""Every file under `sql/` is taken by Trino's own parser and planner, and answers as DuckDB does."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from stock_assets.automation.coverage import coverage
+from stock_assets.automation.freshness import freshness
+from stock_assets.homes.interfaces import Home
+from stock_assets.homes.trino import TrinoHome
+from stock_assets.ingest.split_refresh import _jumps
+from stock_assets.serve.panels import PANELS
+from stock_assets.serve.query import run_query, summary
+from stock_assets.serve.views import VIEWS, create_views
+from stock_assets.sql import Fragment, Name, SqlValue, Statement, bundled, statement
+from stock_assets.stage.report import report_of
+from stock_assets.tables import DAILY_PRICES, Column, ColumnType
+from stock_assets_tests.support.path import FIVE
+from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, TWO_WEEKS, Scene, wavy_source
+from stock_assets_tests.support.trino_homes import TrinoOnDouble
+
+pytestmark = pytest.mark.trino
+
+ROOT = Path(str(bundled("sql")))
+SENT = {
+    path.relative_to(ROOT).as_posix()
+    for path in ROOT.rglob("*.sql")
+    # Trino takes the view as it is for Athena, and has files of its own for the rest.
+    if "ddl/athena/" not in path.as_posix() or path.name == "view.sql"
+}
+DECEMBER = Fragment("trade_date BETWEEN DATE '2012-12-01' AND DATE '2012-12-31'")
+SOME = Fragment("symbol IN ('AAPL', 'IBM')")
+
+
+def rounded(rows: pa.Table) -> list[tuple[object, ...]]:
+    """Sort the rows; sums over windows may differ in their last bits."""
+    values = [
+        tuple(float(f"{value:.10g}") if isinstance(value, float) else value for value in row.values())
+        for row in rows.to_pylist()
+    ]
+    return sorted(values, key=repr)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view(recorded_twice: tuple[Home, Home], name: str) -> None:
+    local, on_trino = (run_query(home, f"SELECT * FROM published.{name}") for home in recorded_twice)
+
+    assert on_trino.schema.names == local.schema.names
+    assert on_trino.schema.types == local.schema.types
+    assert rounded(on_trino) == rounded(local)
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_a_panel(recorded_twice: tuple[Home, Home], name: str) -> None:
+    found = []
+    for home in recorded_twice:
+        with home.warehouse.open() as sql:
+            select = PANELS[name].select(create_views(sql), dates=DECEMBER, symbols=SOME)
+            found.append(sql.query(select))
+
+    local, on_trino = found
+    assert on_trino.schema.names == list(PANELS[name].columns)
+    assert rounded(on_trino) == rounded(local)
+
+
+def test_every_file_is_sent(trino: TrinoOnDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Walk the whole path and everything that reads its tables, and note which files were bound."""
+    bound: set[str] = set()
+    bind = Statement.bind
+
+    def noting(file: Statement, values: Mapping[str, SqlValue]) -> str:
+        bound.add(file.path)
+        return bind(file, values)
+
+    monkeypatch.setattr(Statement, "bind", noting)
+    home = trino.home(tmp_path / "home")
+    scene = Scene(home, wavy_source())
+    scene.source.set_bar("IBM", FIRST_WEEK[1], BAD_BAR)
+    scene.run(FIRST_WEEK)
+    scene.source.set_splits("IBM", {TWO_WEEKS[4]: "2.0000"})
+    scene.run(TWO_WEEKS)
+    load = scene.stage(TWO_WEEKS)
+    report = report_of(home, load)
+    at = datetime(2012, 3, 15, 12, tzinfo=UTC)
+    known = coverage(home, scene.source, FIVE, TWO_WEEKS, at=at, limits=scene.limits)
+    seen = freshness(home, at)
+    jumps = _jumps(home, FIRST_WEEK[0])
+    shown = summary(home)
+    with home.warehouse.open() as sql:
+        views = create_views(sql)
+        for panel in PANELS.values():
+            sql.query(panel.select(views, dates=DECEMBER, symbols=SOME))
+    change_tables(home)
+
+    assert report
+    assert [(gap.symbol, gap.session) for gap in known.gaps] == [("IBM", FIRST_WEEK[1])]
+    assert seen.latest == TWO_WEEKS[-1]
+    assert isinstance(jumps, dict)
+    assert {row.symbol for row in shown} == set(FIVE.symbols)
+    assert bound == SENT
+
+
+def change_tables(home: TrinoHome) -> None:
+    """Send what changes a table as a whole: a new column, and maintenance."""
+    engine, table = home.engine, Name(f"{home.database}_published.daily_prices")
+    before = run_query(home, "SELECT * FROM published.daily_prices ORDER BY symbol, trade_date")
+    versions = len(home.warehouse.history(DAILY_PRICES))
+    for text in engine.ddl.add_columns(table, [Column("note", ColumnType.TIMESTAMP, "It's one of a test's")]):
+        engine.run(text)
+    with_note = engine.run(f"SELECT * FROM {table.value}")
+    assert with_note.schema.types[-1] == pa.timestamp("us")
+    engine.run(f"ALTER TABLE {table.value} DROP COLUMN note")
+    engine.run(statement("ddl/trino/optimize.sql").bind({"table": table, "threshold": "128MB"}))
+    assert len(home.warehouse.history(DAILY_PRICES)) == versions + 1
+    engine.run(statement("ddl/trino/expire_snapshots.sql").bind({"table": table, "age": "0s"}))
+    assert len(home.warehouse.history(DAILY_PRICES)) == 1
+    stray = "published/daily_prices/data/left-by-a-killed-writer.parquet"
+    home.objects.put(stray, b"")
+    engine.run(statement("ddl/trino/remove_orphan_files.sql").bind({"table": table, "age": "0s"}))
+    assert stray not in home.objects.list("published/daily_prices/")
+    after = run_query(home, "SELECT * FROM published.daily_prices ORDER BY symbol, trade_date")
+    assert after.equals(before)
