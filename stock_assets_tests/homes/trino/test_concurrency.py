@@ -22,6 +22,7 @@ from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.home_writers import PUBLISHERS, SAME_DAYS, publish_range, publish_the_same_days
 from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.rows import price_row, stage_rows
+from stock_assets_tests.support.scattered import scatter_on_aws
 from stock_assets_tests.support.scenes import Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.trino_homes import TrinoOnDouble, trino_home
 
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.trino
 
 @pytest.fixture
 def case(trino: TrinoOnDouble) -> HomeCase:
-    return HomeCase("trino", partial(trino_home, trino.url, trino.double.endpoint), "")
+    make = partial(trino_home, trino.url, trino.double.endpoint)
+    return HomeCase("trino", make, "", partial(scatter_on_aws, make))
 
 
 def test_processes_that_replace_the_same_days_lose_none_of_each_others_rows(case: HomeCase, tmp_path: Path) -> None:
