@@ -74,9 +74,10 @@ def backfill(
 def takeover(
     source: Annotated[str, typer.Argument(help="A folder or file, s3://bucket/folder, or glue:database.table.")],
     *,
-    columns: Annotated[str, typer.Option(help="Fields of CSV files without a header line.")] = ",".join(
-        DEFAULT_COLUMNS
-    ),
+    columns: Annotated[
+        str | None,
+        typer.Option(help=f"Fields of CSV files without a header line; default: {','.join(DEFAULT_COLUMNS)}."),
+    ] = None,
     fetched_at: Annotated[
         datetime | None,
         typer.Option(

@@ -18,19 +18,19 @@ from stock_assets.settings import Settings
 
 
 def find_and_store(
-    settings: Settings, address: str, columns: str, written_at: datetime | None, *, store: bool
+    settings: Settings, address: str, columns: str | None, written_at: datetime | None, *, store: bool
 ) -> Takeover:
     """Read what lies at an address, and store what is new of it.
 
     Args:
         settings: what the environment says.
         address: a folder or file, `s3://bucket/folder`, or `glue:database.table`.
-        columns: of CSV files without a header line, with commas.
+        columns: of CSV files without a header line, with commas; None for those of the catalog, or the usual ones.
         written_at: when the files were written, in UTC; None to believe their own times.
         store: False to look only.
     """
     source, at = build_source(settings), datetime.now(UTC)
-    form = Form(tuple(name.strip().lower() for name in columns.split(",")))
+    form = Form(tuple(name.strip().lower() for name in columns.split(",")), named=True) if columns else Form()
     bounds = Bounds(
         build_universe(settings),
         settings.first_session,

@@ -16,7 +16,7 @@ from stock_assets.errors import OldDataUnusable
 from stock_assets.homes.aws.access import AwsAccess, typed_errors
 from stock_assets.homes.aws.glue import Glue
 from stock_assets.homes.aws.objects import Place, S3Objects
-from stock_assets.ingest.takeover.places import DEFAULT_COLUMNS, Form, OldFile, OldPlace, is_data, old_file, some_of
+from stock_assets.ingest.takeover.places import Form, OldFile, OldPlace, is_data, old_file, some_of
 
 _ADDRESS = re.compile(r"s3[an]?://([^/]+)/*(.*?)/*")
 _TABLE = re.compile(r"glue:([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
@@ -83,8 +83,9 @@ class OldTable(OldBucket):
         serde = storage.get("SerdeInfo", {}).get("Parameters", {})
         delimiter = next((serde[name] for name in _DELIMITERS if len(serde.get(name, "")) == 1), self._form.delimiter)
         columns = tuple(column["Name"].lower() for column in storage["Columns"])
-        named = self._form.columns != DEFAULT_COLUMNS
-        return replace(self._form, columns=self._form.columns if named else columns, delimiter=delimiter)
+        return replace(
+            self._form, columns=self._form.columns if self._form.named else columns, delimiter=delimiter, named=True
+        )
 
     def files(self) -> Sequence[OldFile]:
         """List the objects of each partition, or of the whole table where the catalog holds none."""

@@ -45,10 +45,12 @@ class Form:
     Attributes:
         columns: names of the fields of a CSV file without a header line.
         delimiter: between fields.
+        named: somebody said what the columns are; a header line that says something else is passed over then.
     """
 
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     delimiter: str = ","
+    named: bool = False
 
 
 class OldPlace(ABC):

@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -26,6 +27,7 @@ FIELDS = ("symbol", "day", "open", "high", "low", "close", "volume")
 _DAYS = ("date", "timestamp", "trade_date")
 _GZIP, _PARQUET, _JSON = b"\x1f\x8b", b"PAR1", b"{"
 _BATCH = 50_000
+_NUMBER_OR_DATE = re.compile(r"[-+.]?[0-9][-+.:0-9TZ ]*")
 
 _Numbered = tuple[int, Mapping[str, str | None] | str]
 """Line, and its values by column; or what is wrong with it."""
@@ -92,13 +94,14 @@ def _csv(file: OldFile, text: io.TextIOWrapper, form: Form) -> Iterator[Batch]:
     header = [name.strip().lower() for name in first]
     has_header = {"open", "close"} <= set(header)
     names = header if has_header else list(form.columns)
-    if len(first) != len(names):
+    other_header = not has_header and not any(_NUMBER_OR_DATE.fullmatch(text.strip()) for text in first)
+    if len(first) != len(names) or (other_header and not form.named):
         raise OldDataUnusable(
-            f"no header line, and {len(first)} fields where {len(names)} are named: {', '.join(names)}; "
-            "name them with --columns"
+            f"the first line is no header with open and close in it, nor a row of {', '.join(names)}: "
+            f"{', '.join(first)}; say what the columns are with --columns"
         )
-    numbered = _csv_lines(reader, names, header if has_header else None)
-    if not has_header:
+    numbered = _csv_lines(reader, names, header if has_header or other_header else None)
+    if not has_header and not other_header:
         numbered = chain([(1, dict(zip(names, first, strict=True)))], numbered)
     yield from _batches(file, numbered, names)
 

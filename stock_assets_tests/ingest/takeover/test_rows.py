@@ -68,6 +68,13 @@ def test_csv_with_named_columns_and_another_delimiter() -> None:
     assert rows == [{**EXPECTED[0], "line": 1}]
 
 
+def test_a_header_with_other_names_is_passed_over_if_columns_are_named() -> None:
+    odd = "day,ticker,o,h,l,c,v\n"
+    assert read((odd + LINES + odd).encode(), Form(named=True)) == (EXPECTED, [])
+    # A row without any price is no header.
+    assert len(read(b"2012-03-01,IBM,,,,,\n", Form(named=True))[0]) == 1
+
+
 def test_a_header_in_the_middle_is_that_of_another_delivery() -> None:
     first, second = LINES.splitlines(keepends=True)
     rows, broken = read((HEADER + first + HEADER + second).encode())
@@ -142,7 +149,12 @@ def test_columns_may_stand_in_the_names_of_folders() -> None:
 @pytest.mark.parametrize(
     ("body", "error", "said"),
     [
-        (b"a,b\n1,2\n", OldDataUnusable, "no header line, and 2 fields where 7 are named"),
+        (
+            b"a,b\n1,2\n",
+            OldDataUnusable,
+            "the first line is no header .*: a, b; say what the columns are",
+        ),
+        (HEADER.replace("open", "o").encode() + LINES.encode(), OldDataUnusable, "the first line is no header"),
         (HEADER.replace("volume", "shares").encode() + LINES.encode(), OldDataUnusable, "columns are missing: volume"),
         (b"\xff\xfe" + LINES.encode(), ValueError, "decode"),
         (b"PAR1 and nothing of it", ValueError, "Parquet"),

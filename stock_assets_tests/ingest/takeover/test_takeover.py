@@ -1,6 +1,7 @@
 """Old data becomes stored answers, and what is published of it is what a normal ingest would have published."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +22,16 @@ from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.dagster_runs import pipeline
 from stock_assets_tests.support.old_pipeline import HEADER, LONG_AGO, firehose, hive_table, old_bars, write_old
 from stock_assets_tests.support.path import FIVE, local_home
-from stock_assets_tests.support.scenes import FIRST_WEEK, TWO_WEEKS, Scene, content, keys, rebuilt, wavy_source
+from stock_assets_tests.support.scenes import (
+    FIRST_WEEK,
+    SECOND_WEEK,
+    TWO_WEEKS,
+    Scene,
+    content,
+    keys,
+    rebuilt,
+    wavy_source,
+)
 from stock_assets_tests.support.sources import ScriptedSource
 
 BOUNDS = Bounds(FIVE, date(2000, 3, 1), date(2013, 3, 1), datetime(2026, 1, 5, tzinfo=UTC))
@@ -80,6 +90,15 @@ def test_a_second_time_adds_nothing(scene: Scene, tmp_path: Path, left: Left) ->
     assert again.sessions == ()
     assert [(row.bars, row.known) for row in again.symbols] == [(0, 10)] * 5
     assert (scene.home.ledger.fetches(FetchKind.PRICES), scene.home.objects.list("raw/")) == before
+
+
+def test_of_data_that_has_grown_only_the_new_is_added(scene: Scene, tmp_path: Path) -> None:
+    said = replace(BOUNDS, written_at=LONG_AGO)
+    for sessions in (FIRST_WEEK, SECOND_WEEK):
+        place = OldFolder(firehose(tmp_path / "old", scene.source, FIVE.symbols, sessions), Form())
+        assert take_over(scene.home, scene.source, place, said).sessions == tuple(sessions)
+    load(scene)
+    assert content(scene.home) == rebuilt(local_home(tmp_path / "ideal"), scene, TWO_WEEKS)
 
 
 def test_a_look_stores_nothing(scene: Scene, tmp_path: Path) -> None:
