@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 import time_machine
+from pydantic import HttpUrl
 
-from stock_assets.errors import AccessRefused, ServiceUnavailable
+from stock_assets.build import build_channels, build_source
+from stock_assets.errors import AccessRefused, AlertUndelivered, ServiceUnavailable, SettingsError
 from stock_assets.homes.aws import AwsHome, access
-from stock_assets_tests.support.aws_double import CREDENTIALS, AwsDouble, CallFault
+from stock_assets.ingest.vault import AlphaVantageWithSecret
+from stock_assets.settings import Settings, SourceName
+from stock_assets.tables import DAILY_PRICES
+from stock_assets_tests.alerts.test_desk import AT, INCIDENT
+from stock_assets_tests.support.aws_double import CREDENTIALS, REGION, AwsDouble, CallFault
 from stock_assets_tests.support.aws_homes import double_home
 
 FOUND = CREDENTIALS["AWS_ACCESS_KEY_ID"]
@@ -60,19 +66,41 @@ def test_the_role_is_assumed_once_and_signs_everything_else(aws: AwsDouble, home
         assert key not in ("", FOUND)
 
 
+def test_secret_and_topic_are_reached_with_the_role_too(aws: AwsDouble, home: AwsHome) -> None:
+    """Through the settings, as a run makes them."""
+    settings = Settings(
+        source=SourceName.ALPHA_VANTAGE,
+        aws_region=REGION,
+        aws_role_arn=ROLE,
+        aws_endpoint_url=HttpUrl(aws.endpoint),
+        aws_api_key_secret="prices/role",  # noqa: S106 (a name)
+        alert_topic_arn=f"arn:aws:sns:{REGION}:123456789012:none",
+    )
+    source = build_source(settings)
+    assert isinstance(source, AlphaVantageWithSecret)
+    with pytest.raises(SettingsError, match="no secret prices/role"):
+        source.vault.read()
+    with pytest.raises(AlertUndelivered, match="NotFound"):
+        build_channels(settings)[-1].send(INCIDENT.message(AT))
+
+    for service in ("secretsmanager", "sns"):
+        [key] = askers(aws, service)
+        assert key not in ("", FOUND)
+
+
 @pytest.mark.slow
 def test_statements_and_the_files_of_tables_are_reached_with_the_role_too(aws: AwsDouble, home: AwsHome) -> None:
     """PyAthena gets the session; pyiceberg cannot take one, and is given the credentials of the moment."""
-    opened = len(aws.calls)
     with home.warehouse.open("load_1") as sql:
         sql.query("SELECT 1 AS one")
+    [role] = askers(aws, "athena")
+    assert role not in ("", FOUND)
 
-    ours = [call for call in aws.calls[opened:] if "moto" not in call.access_key]
-    # The double's own engine works with the credentials found; what the home asks bears the role's.
-    assert {call.access_key for call in ours if call.service == "athena"}.isdisjoint({FOUND, ""})
-    session_tokens = {call.headers.get("HTTP_X_AMZ_SECURITY_TOKEN") for call in ours if call.service == "athena"}
-    read_by_pyarrow = [call for call in ours if "aws-sdk-cpp" in call.headers.get("HTTP_USER_AGENT", "")]
-    assert session_tokens <= {call.headers.get("HTTP_X_AMZ_SECURITY_TOKEN") for call in read_by_pyarrow}
+    aws.calls.clear()
+    assert home.warehouse.history(DAILY_PRICES) == []
+
+    read = [call for call in aws.calls if call.service == "s3" and ".metadata.json" in call.asked]
+    assert {call.access_key for call in read} == {role}
 
 
 def test_the_role_is_taken_again_before_it_expires(aws: AwsDouble, home: AwsHome) -> None:
