@@ -9,6 +9,7 @@ Whatever interrupts the caller stops the query; PyAthena itself does so for Keyb
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -20,11 +21,13 @@ from pyathena.model import AthenaQueryExecution
 from pyathena.util import RetryConfig
 
 from stock_assets.errors import (
+    AccessRefused,
     EngineBusy,
     QueryCancelled,
     QueryFailed,
     QueryTimedOut,
     ScanLimitExceeded,
+    ServiceRefused,
     ServiceUnavailable,
     SettingsError,
 )
@@ -117,6 +120,13 @@ class _Attempt:
         if self.query_id:
             self._stop()
 
+    def abandon(self) -> None:
+        """Stop a query that has not been seen to end, as where looking at it was refused; stopping may be, too."""
+        seen = self.last_seen
+        if self.query_id and (seen is None or seen.state not in AthenaQueryExecution.TERMINAL_STATES):
+            with suppress(AccessRefused, ServiceRefused, ServiceUnavailable):
+                self._stop()
+
     def _stop(self) -> None:
         with typed_errors(f"stopping Athena query {self.query_id}"):
             self.engine.access.client("athena").stop_query_execution(QueryExecutionId=self.query_id)
@@ -142,6 +152,7 @@ class Athena(SqlEngine):
                 patience_seconds=self._engine.timeout_seconds,
             )
         except (Error, BotoCoreError, ClientError) as error:
+            attempt.abandon()
             raise self._failure(attempt, statement, error) from error
         finally:
             self._note(attempt, statement)

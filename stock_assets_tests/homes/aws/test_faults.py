@@ -3,9 +3,10 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -57,15 +58,24 @@ def run(engine: Engine, statement: str = "SELECT 1 AS one") -> None:
     Athena(engine, pause=lambda _: None).run(statement)
 
 
+def other_home(home: AwsHome, fields: Mapping[str, object]) -> AwsHome:
+    """Make the home anew with other settings; a copy would keep the parts that are made already."""
+    return AwsHome(**{**{name: getattr(home, name) for name in AwsHome.model_fields}, **fields})
+
+
 def publish_new(home: AwsHome) -> int:
     return publish(home, [price_row("IBM", FIRST, 55.0)], FIRST, FIRST)
 
 
+def staged_tables(home: AwsHome, aws: AwsDouble) -> list[str]:
+    tables = aws.engine.glue.get_tables(DatabaseName=f"{home.database}_staged")["TableList"]
+    return [table["Name"] for table in tables]
+
+
 def staged(home: AwsHome, aws: AwsDouble) -> list[str]:
     """Everything that staging has left in the catalog and in the bucket."""
-    tables = aws.engine.glue.get_tables(DatabaseName=f"{home.database}_staged")["TableList"]
     return [
-        *(table["Name"] for table in tables),
+        *staged_tables(home, aws),
         *home.objects.list("staged/tables/"),
         *home.objects.list("staged/inputs/"),
     ]
@@ -202,6 +212,97 @@ def test_a_put_whose_answer_was_lost_is_ones_own(
 
     with pytest.raises(ObjectExists):
         home.objects.put("raw/a", b"body")
+
+
+def _query(reason: str = "", **how: Any) -> Callable[[AwsDouble, str], None]:  # noqa: ANN401 (of QueryFault)
+    """Let every query that matches end badly."""
+    return lambda aws, statement: aws.query_faults.append(QueryFault(statement, reason, times=100, **how))
+
+
+def _call(target: str, status: int, code: str, times: int = 1) -> Callable[[AwsDouble, str], None]:
+    """Let calls fail from the moment a query that matches has begun."""
+
+    def order(aws: AwsDouble, statement: str) -> None:
+        fault = CallFault(target, status, code, times=times)
+        begun = lambda: aws.call_faults.extend([] if aws.call_faults else [fault])  # noqa: E731 (nothing to name)
+        aws.query_faults.append(QueryFault(statement, times=100, hangs=True, first=begun))
+
+    return order
+
+
+def _stopped_by_somebody(aws: AwsDouble, statement: str) -> None:
+    aws.query_faults.append(QueryFault(statement, first=lambda: aws.stop(list(aws.queries)[-1])))
+
+
+FAULTS: dict[str, tuple[type[Exception], Callable[[AwsDouble, str], None], dict[str, object]]] = {
+    "the query fails": (QueryFailed, _query("GENERIC_INTERNAL: no"), {}),
+    "a table is missing": (QueryFailed, _query("TABLE_NOT_FOUND: line 1:15: Table 'x.y' does not exist"), {}),
+    "S3 asks to slow down": (EngineBusy, _query("HIVE_CANNOT_OPEN_SPLIT: SlowDown (Status Code: 503)"), {}),
+    "Athena is exhausted": (EngineBusy, _query("Query exhausted resources at this scale factor"), {}),
+    "it takes too long": (QueryTimedOut, _query(hangs=True), {"query_timeout_seconds": 0.3}),
+    "it reads too much": (ScanLimitExceeded, _query(hangs=True, scanned_bytes=10**9), {"scan_limit": 10**7}),
+    "the workgroup says too much": (
+        ScanLimitExceeded,
+        _query("Query cancelled! : Bytes scanned limit was exceeded"),
+        {},
+    ),
+    "somebody stops it": (QueryCancelled, _stopped_by_somebody, {}),
+    "looks at it are throttled": (EngineBusy, _call("GetQueryExecution", 400, "ThrottlingException", 1000), {}),
+    "credentials expire meanwhile": (AccessRefused, _call("GetQueryExecution", 400, "ExpiredTokenException"), {}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("statement", ["^CREATE TABLE", "^MERGE"])
+def test_whatever_happens_nothing_is_half_done_or_left_running(
+    aws: AwsDouble, home: AwsHome, monkeypatch: pytest.MonkeyPatch, statement: str, fault: str
+) -> None:
+    monkeypatch.setattr("stock_assets.homes.aws.athena._LONGEST_PAUSE_SECONDS", 0.01)
+    kind, order, limits = FAULTS[fault]
+    order(aws, statement)
+    with pytest.raises(kind) as raised:
+        publish_new(other_home(home, limits))
+    assert type(raised.value) is kind
+    assert aws.running == []
+
+    aws.query_faults.clear()
+    aws.call_faults.clear()
+    assert published(home) == OLD
+    if statement == "^CREATE TABLE":
+        assert staged(home, aws) == []
+    home.warehouse.drop_staging("load_1")
+    assert staged(home, aws) == []
+    publish_new(home)
+    assert published(home) == NEW
+
+
+def test_a_wrong_workgroup_stages_nothing(aws: AwsDouble, home: AwsHome) -> None:
+    with pytest.raises(SettingsError, match="STOCK_ASSETS_AWS_WORKGROUP"):
+        publish_new(other_home(home, {"workgroup": "nobodys"}))
+
+    assert (published(home), staged(home, aws)) == (OLD, [])
+
+
+def test_credentials_that_expired_before_a_statement_stage_nothing(aws: AwsDouble, home: AwsHome) -> None:
+    aws.call_faults.append(CallFault("StartQueryExecution", 400, "ExpiredTokenException"))
+    with pytest.raises(AccessRefused, match="ExpiredTokenException"):
+        publish_new(home)
+
+    assert (published(home), staged(home, aws)) == (OLD, [])
+
+
+def test_a_staging_table_that_is_gone_is_a_failed_query(aws: AwsDouble, home: AwsHome) -> None:
+    def remove() -> None:
+        [name] = [key for key in staged_tables(home, aws) if "__daily_prices__" in key]
+        aws.engine.glue.delete_table(DatabaseName=f"{home.database}_staged", Name=name)
+
+    aws.query_faults.append(QueryFault("^MERGE", first=remove))
+    with pytest.raises(QueryFailed, match="TABLE_NOT_FOUND"):
+        publish_new(home)
+
+    assert published(home) == OLD
+    home.warehouse.drop_staging("load_1")
+    assert staged(home, aws) == []
 
 
 def test_two_commit_conflicts_and_then_success(aws: AwsDouble, home: AwsHome) -> None:
