@@ -3,7 +3,8 @@
 SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM ${bars} AS b
 JOIN ${sessions} AS s ON s.session = b.trade_date
 WHERE b.fetched_at < s.closes_at
