@@ -57,21 +57,22 @@ guarded AS (
         CASE WHEN DATE_DIFF('day', session_7, trade_date) <= ${lookback_days}
              THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
             AS mean_shares_7,
-        -- As decimals: a body of exactly a tenth of the range would fall on either side of the threshold in doubles.
-        CAST(open_price AS DECIMAL(24, 4))             AS open_dec,
-        CAST(high_price AS DECIMAL(24, 4))             AS high_dec,
-        CAST(low_price AS DECIMAL(24, 4))              AS low_dec,
-        CAST(close_price AS DECIMAL(24, 4))            AS close_dec
+        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
+        -- threshold, and from doubles engines make decimals that differ in the last digit.
+        CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
+        CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
+        CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
+        CAST(ROUND(close_price * 1E4) AS BIGINT)       AS close_units
     FROM looked_back
     WHERE trade_date BETWEEN ${first_date} AND ${last_date}
 ),
 shaped AS (
     SELECT
         guarded.*,
-        ABS(close_dec - open_dec)                AS body,
-        high_dec - low_dec                       AS bar_range,
-        high_dec - GREATEST(open_dec, close_dec) AS upper_wick,
-        LEAST(open_dec, close_dec) - low_dec     AS lower_wick,
+        ABS(close_units - open_units)                  AS body,
+        high_units - low_units                         AS bar_range,
+        high_units - GREATEST(open_units, close_units) AS upper_wick,
+        LEAST(open_units, close_units) - low_units     AS lower_wick,
         -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
         CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
              THEN ROUND(LN(high_price / low_price), 13) END AS log_range,

@@ -3,9 +3,9 @@
 WITH raw_rows AS (
     SELECT
         p.symbol,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(r."timestamp") AS DATE) END AS trade_date
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM ${raw_prices} AS r
     JOIN ${payloads} AS p ON p.path = r."$path"
 )

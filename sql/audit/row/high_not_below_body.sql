@@ -3,8 +3,8 @@
 SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM ${bars} AS b
 WHERE high_price < GREATEST(open_price, close_price)

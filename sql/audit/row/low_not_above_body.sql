@@ -3,8 +3,8 @@
 SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM ${bars} AS b
 WHERE low_price > LEAST(open_price, close_price)

@@ -3,7 +3,8 @@
 SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM ${bars} AS b
 WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0

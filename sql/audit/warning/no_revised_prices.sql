@@ -5,17 +5,17 @@ SELECT
     s.trade_date,
     CONCAT_WS(', ',
         CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(p.open_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.open_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(p.high_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.high_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(p.low_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.low_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
             'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
     ) AS detail

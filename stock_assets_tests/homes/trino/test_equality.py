@@ -2,15 +2,16 @@
 
 import random
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from stock_assets.homes.interfaces import Home
+from stock_assets.ingest.fetch import fetch_splits
 from stock_assets.sessions import sessions_between
 from stock_assets.stage.inputs import Limits
-from stock_assets_tests.support.bars import exact, walk
+from stock_assets_tests.support.bars import deliver, exact, walk
 from stock_assets_tests.support.path import FIVE, local_home, published_rows
 from stock_assets_tests.support.scenes import Scene, content
 from stock_assets_tests.support.sources import ScriptedSource
@@ -21,12 +22,17 @@ pytestmark = pytest.mark.trino
 SESSIONS = sessions_between(date(2011, 11, 1), date(2012, 3, 30))
 HALVES = (SESSIONS[:50], SESSIONS[50:])
 ANY_QUARANTINE = Limits(min_coverage=0.01, max_quarantined_share=1.0)
+BEFORE_THE_LAST_BELL = {
+    symbol: datetime(2012, 3, 30, 18, 0, 0, micros, tzinfo=UTC)
+    for symbol, micros in (("AAPL", 0), ("IBM", 250_000), ("MSFT", 1))
+}
 EXTREMES = (
     "0.0001,0.0001,0.0001,0.0001,0",
     "0.0001,999999999999.9999,0.0001,0.0002,9223372036854775807",
     "999999999999.9999,999999999999.9999,999999999999.9998,999999999999.9999,1",
     "100,100.00000000000001,99.99999999999999,100,1",
     "1.10000000000000000001,1.2,1.0,1.15,3",
+    "1.00015,1.00025,1.00005,1.00015,3",
     "10,11,9,10.2,10",
 )
 """Bars that pass the row audits."""
@@ -43,6 +49,8 @@ ODD = (
     "\u0661,2,1,1.5,10",
     "NaN,Infinity,-0,1.5,10",
     "-1,2,-1,1.5,-10",
+    "-1,2,,1.5,10",
+    "1.00015,1.00005,1.00025,1.00035,10",
     "1,0.5,2,1.5,10",
     '"1",2,1,"1,5",10',
     "it's,2,1,1.5,10",
@@ -96,9 +104,10 @@ def test_splits_halts_nulls_and_extreme_values(tmp_path: Path, trino: TrinoOnDou
         for home in (local_home(tmp_path / "home"), trino.home(tmp_path / "home"))
     ]
     for scene in scenes:
-        scene.deliver_again()
+        fetch_splits(scene.home, source, FIVE)
+        for symbol in FIVE.symbols:
+            deliver(scene.home, symbol, source.fetch_prices(symbol, []), BEFORE_THE_LAST_BELL.get(symbol))
         for half in HALVES:
-            scene.fetch(half)
             scene.stage(half)
             scene.publish(half)
 
@@ -106,6 +115,7 @@ def test_splits_halts_nulls_and_extreme_values(tmp_path: Path, trino: TrinoOnDou
 
     assert len(local) > 300
     assert len(local_bad) > 20
+    assert {"session_closed_at_fetch", "text_is_numeric", "prices_positive"} <= {row["audit"] for row in local_bad}
     assert any(row["prev_close"] is None for row in local)
     assert len({row["split_factor"] for row in local}) > 5
     assert differences(local, on_trino) == []
