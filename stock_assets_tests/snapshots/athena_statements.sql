@@ -94,12 +94,12 @@ WITH fields AS (
         p.symbol,
         p.payload,
         p.fetched_at,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        COALESCE(TRIM(r."open"), '')      AS open_text,
-        COALESCE(TRIM(r.high), '')        AS high_text,
-        COALESCE(TRIM(r.low), '')         AS low_text,
-        COALESCE(TRIM(r."close"), '')     AS close_text,
-        COALESCE(TRIM(r.volume), '')      AS volume_text
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
@@ -163,9 +163,9 @@ WITH failures AS (
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE high_price < GREATEST(open_price, close_price)) AS b
 UNION ALL
@@ -173,9 +173,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE low_price > LEAST(open_price, close_price)) AS b
 UNION ALL
@@ -198,7 +198,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
@@ -210,7 +211,7 @@ FROM (SELECT
     'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
         || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
-JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM "home_staged"."input_token_sessions") AS s ON s.session = b.trade_date
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM home_staged.input_token_sessions) AS s ON s.session = b.trade_date
 WHERE b.fetched_at < s.closes_at) AS b
 UNION ALL
 SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
@@ -319,21 +320,27 @@ guarded AS (
         CASE WHEN DATE_DIFF('day', session_7, trade_date) <= 21
              THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
             AS mean_shares_7,
-        -- As decimals: a body of exactly a tenth of the range would fall on either side of the threshold in doubles.
-        CAST(open_price AS DECIMAL(24, 4))             AS open_dec,
-        CAST(high_price AS DECIMAL(24, 4))             AS high_dec,
-        CAST(low_price AS DECIMAL(24, 4))              AS low_dec,
-        CAST(close_price AS DECIMAL(24, 4))            AS close_dec
+        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
+        -- threshold, and from doubles engines make decimals that differ in the last digit.
+        CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
+        CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
+        CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
+        CAST(ROUND(close_price * 1E4) AS BIGINT)       AS close_units
     FROM looked_back
     WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
 ),
 shaped AS (
     SELECT
         guarded.*,
-        ABS(close_dec - open_dec)                AS body,
-        high_dec - low_dec                       AS bar_range,
-        high_dec - GREATEST(open_dec, close_dec) AS upper_wick,
-        LEAST(open_dec, close_dec) - low_dec     AS lower_wick
+        ABS(close_units - open_units)                  AS body,
+        high_units - low_units                         AS bar_range,
+        high_units - GREATEST(open_units, close_units) AS upper_wick,
+        LEAST(open_units, close_units) - low_units     AS lower_wick,
+        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(close_price / open_price), 13) END AS log_body
     FROM guarded
 )
 SELECT
@@ -346,10 +353,8 @@ SELECT
     volume,
     close_price - open_price                                       AS daily_return,
     (open_price + high_price + low_price + close_price) / 4E0      AS avg_price,
-    CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0 THEN
-        5E-1 * POWER(LN(high_price / low_price), 2)
-        - (2E0 * LN(2E0) - 1E0) * POWER(LN(close_price / open_price), 2)
-    END                                                            AS volatility,
+    -- The second factor is 2 ln 2 - 1.
+    5E-1 * log_range * log_range - 3.8629436111989061E-1 * log_body * log_body AS volatility,
     prev_close,
     (close_price - prev_close) / NULLIF(prev_close, 0E0) * 1E2     AS price_change_pct,
     rolling_avg_5d,
@@ -394,9 +399,9 @@ SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -415,9 +420,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -462,7 +467,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM (SELECT
     s.symbol,
@@ -496,7 +502,7 @@ FROM (SELECT
     t.fetched_at
 FROM home_staged.load_id__daily_prices__attempt AS s
 LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM "home_staged"."input_token_sessions") AS s ON s.session = b.trade_date
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM home_staged.input_token_sessions) AS s ON s.session = b.trade_date
 WHERE b.fetched_at < s.closes_at) AS b
 UNION ALL
 SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
@@ -556,9 +562,9 @@ SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_da
 FROM (WITH raw_rows AS (
     SELECT
         p.symbol,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(r."timestamp") AS DATE) END AS trade_date
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
@@ -576,7 +582,7 @@ FROM (SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     c.session AS trade_date,
     CAST(COUNT(t.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols' AS detail
-FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM "home_staged"."input_token_sessions") AS c
+FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM home_staged.input_token_sessions) AS c
 JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
     ON  l.first_session <= c.session
     AND (l.last_session IS NULL OR c.session <= l.last_session)
@@ -607,7 +613,7 @@ UNION ALL
 SELECT CAST('only_trading_sessions' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
 FROM (SELECT s.symbol, s.trade_date, 'the exchange was closed' AS detail
 FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM "home_staged"."input_token_sessions") AS c ON c.session = s.trade_date
+LEFT JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM home_staged.input_token_sessions) AS c ON c.session = s.trade_date
 WHERE c.session IS NULL AND s.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22') AS b
 UNION ALL
 SELECT CAST('quarantined_share_within_limit' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
@@ -623,7 +629,7 @@ HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0) AS b
 UNION ALL
 SELECT CAST('every_listed_symbol_present' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
 FROM (SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
-FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM "home_staged"."input_token_sessions") AS c
+FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM home_staged.input_token_sessions) AS c
 JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
     ON  l.first_session <= c.session
     AND (l.last_session IS NULL OR c.session <= l.last_session)
@@ -638,17 +644,17 @@ FROM (SELECT
     s.trade_date,
     CONCAT_WS(', ',
         CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(p.open_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.open_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(p.high_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.high_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(p.low_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.low_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
             'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
     ) AS detail
@@ -718,43 +724,13 @@ WHERE sample_row <= 10 OR session_row = 1
 ORDER BY audit, sample_row
 ;
 
-MERGE INTO home_published.quarantined_prices AS t
-USING (
-    SELECT c.*
-    FROM (
-        SELECT 'keep' AS fate, symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id
-        FROM home_staged.load_id__quarantined_prices__attempt
-        WHERE trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-07'
-        UNION ALL
-        SELECT 'drop' AS fate, p.symbol, p.trade_date, p.audit, CAST(NULL AS varchar), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS varchar), CAST(NULL AS timestamp(6)), CAST(NULL AS varchar), CAST(NULL AS varchar)
-        FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) AS p
-        LEFT JOIN home_staged.load_id__quarantined_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date AND n.audit = p.audit
-        WHERE p.trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-07'
-          AND n.symbol IS NULL
-    ) AS c
-    JOIN (
-        SELECT CASE
-            WHEN COALESCE(MAX(snapshot_id), 0) = 0 THEN 0
-            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
-        END AS base
-        FROM "home_published"."quarantined_prices$refs"
-        WHERE name = 'main'
-    ) AS g ON g.base = 0
-) AS s
-ON  t.symbol = s.symbol AND t.trade_date = s.trade_date AND t.audit = s.audit
-AND t.trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-07'
-WHEN MATCHED AND s.fate = 'drop' THEN DELETE
-WHEN MATCHED AND (t.detail IS DISTINCT FROM s.detail OR t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.unparsed_text IS DISTINCT FROM s.unparsed_text OR t.fetched_at IS DISTINCT FROM s.fetched_at OR t.payload IS DISTINCT FROM s.payload OR t.load_id IS DISTINCT FROM s.load_id) THEN UPDATE SET detail = s.detail, open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, unparsed_text = s.unparsed_text, fetched_at = s.fetched_at, payload = s.payload, load_id = s.load_id
-WHEN NOT MATCHED THEN INSERT (symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id) VALUES (s.symbol, s.trade_date, s.audit, s.detail, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.unparsed_text, s.fetched_at, s.payload, s.load_id)
-;
-
 MERGE INTO home_published.daily_prices AS t
 USING (
     SELECT c.*
     FROM (
         SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
         FROM home_staged.load_id__daily_prices__attempt
-        WHERE trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-28'
+        WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
         UNION ALL
         SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
         FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
@@ -799,12 +775,12 @@ WITH fields AS (
         p.symbol,
         p.payload,
         p.fetched_at,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        COALESCE(TRIM(r."open"), '')      AS open_text,
-        COALESCE(TRIM(r.high), '')        AS high_text,
-        COALESCE(TRIM(r.low), '')         AS low_text,
-        COALESCE(TRIM(r."close"), '')     AS close_text,
-        COALESCE(TRIM(r.volume), '')      AS volume_text
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
@@ -868,9 +844,9 @@ WITH failures AS (
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE high_price < GREATEST(open_price, close_price)) AS b
 UNION ALL
@@ -878,9 +854,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE low_price > LEAST(open_price, close_price)) AS b
 UNION ALL
@@ -903,7 +879,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
@@ -1024,21 +1001,27 @@ guarded AS (
         CASE WHEN DATE_DIFF('day', session_7, trade_date) <= 21
              THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
             AS mean_shares_7,
-        -- As decimals: a body of exactly a tenth of the range would fall on either side of the threshold in doubles.
-        CAST(open_price AS DECIMAL(24, 4))             AS open_dec,
-        CAST(high_price AS DECIMAL(24, 4))             AS high_dec,
-        CAST(low_price AS DECIMAL(24, 4))              AS low_dec,
-        CAST(close_price AS DECIMAL(24, 4))            AS close_dec
+        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
+        -- threshold, and from doubles engines make decimals that differ in the last digit.
+        CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
+        CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
+        CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
+        CAST(ROUND(close_price * 1E4) AS BIGINT)       AS close_units
     FROM looked_back
     WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
 ),
 shaped AS (
     SELECT
         guarded.*,
-        ABS(close_dec - open_dec)                AS body,
-        high_dec - low_dec                       AS bar_range,
-        high_dec - GREATEST(open_dec, close_dec) AS upper_wick,
-        LEAST(open_dec, close_dec) - low_dec     AS lower_wick
+        ABS(close_units - open_units)                  AS body,
+        high_units - low_units                         AS bar_range,
+        high_units - GREATEST(open_units, close_units) AS upper_wick,
+        LEAST(open_units, close_units) - low_units     AS lower_wick,
+        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(close_price / open_price), 13) END AS log_body
     FROM guarded
 )
 SELECT
@@ -1051,10 +1034,8 @@ SELECT
     volume,
     close_price - open_price                                       AS daily_return,
     (open_price + high_price + low_price + close_price) / 4E0      AS avg_price,
-    CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0 THEN
-        5E-1 * POWER(LN(high_price / low_price), 2)
-        - (2E0 * LN(2E0) - 1E0) * POWER(LN(close_price / open_price), 2)
-    END                                                            AS volatility,
+    -- The second factor is 2 ln 2 - 1.
+    5E-1 * log_range * log_range - 3.8629436111989061E-1 * log_body * log_body AS volatility,
     prev_close,
     (close_price - prev_close) / NULLIF(prev_close, 0E0) * 1E2     AS price_change_pct,
     rolling_avg_5d,
@@ -1146,9 +1127,9 @@ SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -1167,9 +1148,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -1214,7 +1195,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM (SELECT
     s.symbol,
@@ -1308,9 +1290,9 @@ SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_da
 FROM (WITH raw_rows AS (
     SELECT
         p.symbol,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(r."timestamp") AS DATE) END AS trade_date
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
@@ -1390,17 +1372,17 @@ FROM (SELECT
     s.trade_date,
     CONCAT_WS(', ',
         CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(p.open_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.open_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(p.high_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.high_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(p.low_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.low_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
             'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
     ) AS detail
@@ -1464,9 +1446,9 @@ SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -1485,9 +1467,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -1532,7 +1514,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM (SELECT
     s.symbol,
@@ -1552,7 +1535,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -1625,9 +1609,9 @@ SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_da
 FROM (WITH raw_rows AS (
     SELECT
         p.symbol,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(r."timestamp") AS DATE) END AS trade_date
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
@@ -1707,17 +1691,17 @@ FROM (SELECT
     s.trade_date,
     CONCAT_WS(', ',
         CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(p.open_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.open_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(p.high_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.high_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(p.low_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.low_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
             'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
     ) AS detail
@@ -1793,6 +1777,7 @@ USING (
     FROM (
         SELECT 'keep' AS fate, symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id
         FROM home_staged.load_id__quarantined_prices__attempt
+        WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
         UNION ALL
         SELECT 'drop' AS fate, p.symbol, p.trade_date, p.audit, CAST(NULL AS varchar), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS varchar), CAST(NULL AS timestamp(6)), CAST(NULL AS varchar), CAST(NULL AS varchar)
         FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) AS p
@@ -1822,6 +1807,7 @@ USING (
     FROM (
         SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
         FROM home_staged.load_id__daily_prices__attempt
+        WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
         UNION ALL
         SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
         FROM home_published.daily_prices FOR VERSION AS OF version AS p
@@ -2146,12 +2132,12 @@ WITH fields AS (
         p.symbol,
         p.payload,
         p.fetched_at,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        COALESCE(TRIM(r."open"), '')      AS open_text,
-        COALESCE(TRIM(r.high), '')        AS high_text,
-        COALESCE(TRIM(r.low), '')         AS low_text,
-        COALESCE(TRIM(r."close"), '')     AS close_text,
-        COALESCE(TRIM(r.volume), '')      AS volume_text
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
@@ -2215,9 +2201,9 @@ WITH failures AS (
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE high_price < GREATEST(open_price, close_price)) AS b
 UNION ALL
@@ -2225,9 +2211,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE low_price > LEAST(open_price, close_price)) AS b
 UNION ALL
@@ -2250,7 +2236,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
@@ -2259,7 +2246,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-05' AS date), CAST(TIMESTAMP '2012-03-05 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
 WHERE b.fetched_at < s.closes_at) AS b
@@ -2370,21 +2358,27 @@ guarded AS (
         CASE WHEN DATE_DIFF('day', session_7, trade_date) <= 21
              THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
             AS mean_shares_7,
-        -- As decimals: a body of exactly a tenth of the range would fall on either side of the threshold in doubles.
-        CAST(open_price AS DECIMAL(24, 4))             AS open_dec,
-        CAST(high_price AS DECIMAL(24, 4))             AS high_dec,
-        CAST(low_price AS DECIMAL(24, 4))              AS low_dec,
-        CAST(close_price AS DECIMAL(24, 4))            AS close_dec
+        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
+        -- threshold, and from doubles engines make decimals that differ in the last digit.
+        CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
+        CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
+        CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
+        CAST(ROUND(close_price * 1E4) AS BIGINT)       AS close_units
     FROM looked_back
     WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
 ),
 shaped AS (
     SELECT
         guarded.*,
-        ABS(close_dec - open_dec)                AS body,
-        high_dec - low_dec                       AS bar_range,
-        high_dec - GREATEST(open_dec, close_dec) AS upper_wick,
-        LEAST(open_dec, close_dec) - low_dec     AS lower_wick
+        ABS(close_units - open_units)                  AS body,
+        high_units - low_units                         AS bar_range,
+        high_units - GREATEST(open_units, close_units) AS upper_wick,
+        LEAST(open_units, close_units) - low_units     AS lower_wick,
+        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(close_price / open_price), 13) END AS log_body
     FROM guarded
 )
 SELECT
@@ -2397,10 +2391,8 @@ SELECT
     volume,
     close_price - open_price                                       AS daily_return,
     (open_price + high_price + low_price + close_price) / 4E0      AS avg_price,
-    CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0 THEN
-        5E-1 * POWER(LN(high_price / low_price), 2)
-        - (2E0 * LN(2E0) - 1E0) * POWER(LN(close_price / open_price), 2)
-    END                                                            AS volatility,
+    -- The second factor is 2 ln 2 - 1.
+    5E-1 * log_range * log_range - 3.8629436111989061E-1 * log_body * log_body AS volatility,
     prev_close,
     (close_price - prev_close) / NULLIF(prev_close, 0E0) * 1E2     AS price_change_pct,
     rolling_avg_5d,
@@ -2492,9 +2484,9 @@ SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -2513,9 +2505,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -2560,7 +2552,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM (SELECT
     s.symbol,
@@ -2580,7 +2573,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -2653,9 +2647,9 @@ SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_da
 FROM (WITH raw_rows AS (
     SELECT
         p.symbol,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(r."timestamp") AS DATE) END AS trade_date
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
@@ -2735,17 +2729,17 @@ FROM (SELECT
     s.trade_date,
     CONCAT_WS(', ',
         CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(p.open_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.open_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(p.high_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.high_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(p.low_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.low_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
             'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
     ) AS detail
@@ -2809,9 +2803,9 @@ SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -2830,9 +2824,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -2877,7 +2871,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM (SELECT
     s.symbol,
@@ -2897,7 +2892,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -2970,9 +2966,9 @@ SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_da
 FROM (WITH raw_rows AS (
     SELECT
         p.symbol,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(r."timestamp") AS DATE) END AS trade_date
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
@@ -3052,17 +3048,17 @@ FROM (SELECT
     s.trade_date,
     CONCAT_WS(', ',
         CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(p.open_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.open_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(p.high_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.high_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(p.low_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.low_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
             'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
     ) AS detail
@@ -3138,7 +3134,7 @@ USING (
     FROM (
         SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
         FROM home_staged.load_id__daily_prices__attempt
-        WHERE trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-04-04'
+        WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
         UNION ALL
         SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
         FROM home_published.daily_prices FOR VERSION AS OF version AS p
@@ -3436,12 +3432,12 @@ WITH fields AS (
         p.symbol,
         p.payload,
         p.fetched_at,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        COALESCE(TRIM(r."open"), '')      AS open_text,
-        COALESCE(TRIM(r.high), '')        AS high_text,
-        COALESCE(TRIM(r.low), '')         AS low_text,
-        COALESCE(TRIM(r."close"), '')     AS close_text,
-        COALESCE(TRIM(r.volume), '')      AS volume_text
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
@@ -3505,9 +3501,9 @@ WITH failures AS (
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE high_price < GREATEST(open_price, close_price)) AS b
 UNION ALL
@@ -3515,9 +3511,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE low_price > LEAST(open_price, close_price)) AS b
 UNION ALL
@@ -3540,7 +3536,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
@@ -3549,7 +3546,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-06' AS date), CAST(TIMESTAMP '2012-03-06 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000'), (DATE '2012-03-27', TIMESTAMP '2012-03-27 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
 WHERE b.fetched_at < s.closes_at) AS b
@@ -3660,21 +3658,27 @@ guarded AS (
         CASE WHEN DATE_DIFF('day', session_7, trade_date) <= 21
              THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
             AS mean_shares_7,
-        -- As decimals: a body of exactly a tenth of the range would fall on either side of the threshold in doubles.
-        CAST(open_price AS DECIMAL(24, 4))             AS open_dec,
-        CAST(high_price AS DECIMAL(24, 4))             AS high_dec,
-        CAST(low_price AS DECIMAL(24, 4))              AS low_dec,
-        CAST(close_price AS DECIMAL(24, 4))            AS close_dec
+        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
+        -- threshold, and from doubles engines make decimals that differ in the last digit.
+        CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
+        CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
+        CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
+        CAST(ROUND(close_price * 1E4) AS BIGINT)       AS close_units
     FROM looked_back
     WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-27'
 ),
 shaped AS (
     SELECT
         guarded.*,
-        ABS(close_dec - open_dec)                AS body,
-        high_dec - low_dec                       AS bar_range,
-        high_dec - GREATEST(open_dec, close_dec) AS upper_wick,
-        LEAST(open_dec, close_dec) - low_dec     AS lower_wick
+        ABS(close_units - open_units)                  AS body,
+        high_units - low_units                         AS bar_range,
+        high_units - GREATEST(open_units, close_units) AS upper_wick,
+        LEAST(open_units, close_units) - low_units     AS lower_wick,
+        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(close_price / open_price), 13) END AS log_body
     FROM guarded
 )
 SELECT
@@ -3687,10 +3691,8 @@ SELECT
     volume,
     close_price - open_price                                       AS daily_return,
     (open_price + high_price + low_price + close_price) / 4E0      AS avg_price,
-    CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0 THEN
-        5E-1 * POWER(LN(high_price / low_price), 2)
-        - (2E0 * LN(2E0) - 1E0) * POWER(LN(close_price / open_price), 2)
-    END                                                            AS volatility,
+    -- The second factor is 2 ln 2 - 1.
+    5E-1 * log_range * log_range - 3.8629436111989061E-1 * log_body * log_body AS volatility,
     prev_close,
     (close_price - prev_close) / NULLIF(prev_close, 0E0) * 1E2     AS price_change_pct,
     rolling_avg_5d,
@@ -3747,9 +3749,9 @@ SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -3768,9 +3770,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -3815,7 +3817,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM (SELECT
     s.symbol,
@@ -3835,7 +3838,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -3908,9 +3912,9 @@ SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_da
 FROM (WITH raw_rows AS (
     SELECT
         p.symbol,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(r."timestamp") AS DATE) END AS trade_date
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
@@ -3990,17 +3994,17 @@ FROM (SELECT
     s.trade_date,
     CONCAT_WS(', ',
         CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(p.open_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.open_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(p.high_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.high_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(p.low_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.low_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
             'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
     ) AS detail
@@ -4094,6 +4098,25 @@ WHERE d.column_name IS NULL
 ) AS counted
 WHERE sample_row <= 10 OR session_row = 1
 ORDER BY audit, sample_row
+;
+
+ALTER TABLE home_published.daily_prices SET TBLPROPERTIES (
+    'optimize_rewrite_data_file_threshold' = '2',
+    'optimize_rewrite_delete_file_threshold' = '1'
+)
+;
+
+OPTIMIZE home_published.daily_prices REWRITE DATA USING BIN_PACK
+;
+
+ALTER TABLE home_published.daily_prices SET TBLPROPERTIES (
+    'vacuum_max_snapshot_age_seconds' = '2678400',
+    'vacuum_min_snapshots_to_keep' = '1',
+    'vacuum_max_metadata_files_to_keep' = '100'
+)
+;
+
+VACUUM home_published.daily_prices
 ;
 
 ALTER TABLE home_published.daily_prices ADD COLUMNS (`split_factor` double COMMENT 'Product of the split ratios with an ex-date up to this session; 1 before the first split (new shares per first share)')

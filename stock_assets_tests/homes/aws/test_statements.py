@@ -25,13 +25,18 @@ from stock_assets_tests.support.aws_double import AwsDouble
 from stock_assets_tests.support.aws_runs import Bars, LiveRuns, live_runs
 from stock_assets_tests.support.bars import walk
 from stock_assets_tests.support.path import FIVE
+from stock_assets_tests.support.scattered import iceberg_on_aws
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, tamper
 
 SNAPSHOT = Path(__file__).parent.parent.parent / "snapshots" / "athena_statements.sql"
 SEPARATOR = "\n;\n\n"
 HISTORY = sessions_between(date(2011, 6, 1), FIRST_WEEK[0])
+MONTH = timedelta(days=30)
+NEVER_SENT = ("ddl/trino/", "ingest/old_")
+"""Files for Trino, and those that sort an earlier pipeline's rows: they run on this machine, whatever the home."""
 LEAST_PIECE = 12
 """Characters between two marks of a file below which they say nothing."""
+FILES = sorted(str(file.relative_to(str(bundled("sql")))) for file in Path(str(bundled("sql"))).rglob("*.sql"))
 
 
 def normalised(statement: str) -> str:
@@ -69,6 +74,7 @@ def everything(runs: LiveRuns, aws: AwsDouble) -> None:
     assert runs.run(FIRST_WEEK[2]).success
     _look(runs)
     _go_wrong(runs, bars)
+    _maintain(runs, aws)
     # A version from before a column was added, and the column.
     table = aws.engine.catalog.load_table((f"{runs.home.database}_published", "daily_prices"))
     with table.update_schema(allow_incompatible_changes=True) as update:
@@ -83,7 +89,6 @@ def _look(runs: LiveRuns) -> None:
     summary(runs.home)
     for table in PUBLISHED_TABLES:
         runs.home.warehouse.history(table)
-        runs.home.warehouse.maintain(table, keep_since=datetime.now(UTC) - timedelta(days=30), at=datetime.now(UTC))
     gather(runs.home, FIVE, runs.source.label)
     # What only the dashboards show.
     with runs.home.warehouse.open() as sql:
@@ -101,6 +106,17 @@ def _go_wrong(runs: LiveRuns, bars: Bars) -> None:
         runs.scene.publish([FIRST_WEEK[3]])
     versions = runs.home.warehouse.history(DAILY_PRICES)
     runs.home.warehouse.rollback(DAILY_PRICES, versions[1].snapshot_id)
+    runs.home.warehouse.rollback(DAILY_PRICES, versions[0].snapshot_id)
+
+
+def _maintain(runs: LiveRuns, aws: AwsDouble) -> None:
+    """Two months later, after somebody else has added a file: lay out the rows anew, and let go of old versions."""
+    stored = iceberg_on_aws(runs.home)
+    stored.append(stored.scan(limit=1).to_arrow())
+    aws.set_clock(2 * MONTH)
+    later = datetime.now(UTC) + 2 * MONTH
+    for table in PUBLISHED_TABLES:
+        runs.home.warehouse.maintain(table, keep_since=later - MONTH, at=later)
 
 
 @pytest.mark.slow
@@ -125,12 +141,9 @@ def test_each_statement_is_one_in_the_dialect_of_athena() -> None:
         assert parsed is not None
 
 
-@pytest.mark.parametrize(
-    "path", sorted(str(file.relative_to(str(bundled("sql")))) for file in Path(str(bundled("sql"))).rglob("*.sql"))
-)
+@pytest.mark.parametrize("path", [path for path in FILES if not path.startswith(NEVER_SENT)])
 def test_every_file_is_among_the_statements(path: str) -> None:
     """All that a file says between its marks stands in one and the same statement."""
     pieces = [piece.strip() for piece in re.split(r"\$\{[a-z_]+\}", statement(path).text)]
-    said = [piece for piece in pieces if len(piece) >= LEAST_PIECE]
-    assert said
+    said = [piece for piece in pieces if len(piece) >= LEAST_PIECE] or pieces[:1]
     assert any(all(piece in sent for piece in said) for sent in recorded())
