@@ -1,0 +1,234 @@
+"""The same inputs give the same tables, views and verdicts on both homes, to the last bit.
+
+The whole recording goes through the real job. Generated bars hold what a recording does not: splits learned late,
+halts, a late symbol, corrections, text that is no number, prices and volumes at the ends of their types.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.audit.gate import audit_load
+from stock_assets.automation.daily import JOB_NAME
+from stock_assets.build import build_definitions
+from stock_assets.homes.interfaces import Commit, Home
+from stock_assets.ingest.fetch import fetch_splits
+from stock_assets.ingest.recorded import FIRST_SESSION, LAST_SESSION
+from stock_assets.runs import local_instance
+from stock_assets.serve.query import run_query, summary
+from stock_assets.serve.views import VIEWS
+from stock_assets.sessions import closing_time, range_tags, sessions_between
+from stock_assets.settings import HomeName, Settings
+from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES
+from stock_assets.universe import Listing, Universe
+from stock_assets_tests.support.aws_double import REGION, AwsDouble
+from stock_assets_tests.support.aws_homes import BUCKET, double_home
+from stock_assets_tests.support.bars import Row, deliver, exact, walk
+from stock_assets_tests.support.path import LIMITS, local_home, published_rows
+from stock_assets_tests.support.scenes import Scene, content
+from stock_assets_tests.support.sources import ScriptedSource
+
+pytestmark = pytest.mark.slow
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@pytest.fixture
+def homes(tmp_path: Path, aws: AwsDouble) -> list[Home]:
+    return [local_home(tmp_path / "home"), double_home(aws.endpoint, tmp_path / "home")]
+
+
+def compare_served(homes: Sequence[Home]) -> None:
+    """Compare every row of every view to the last bit, and the summary but for the order in which its mean adds up."""
+    for view in VIEWS.values():
+        order = f" ORDER BY {', '.join(view.grain)}" if view.grain else ""
+        local, aws = (exact(run_query(home, f"SELECT * FROM {view.full_name}{order}").to_pylist()) for home in homes)
+        assert aws == local
+    for of_local, of_aws in zip(*map(summary, homes), strict=True):
+        assert of_aws == replace(of_local, avg_price_90d=of_aws.avg_price_90d)
+        assert of_aws.avg_price_90d == pytest.approx(of_local.avg_price_90d, rel=1e-12)
+
+
+def judged(result: dg.ExecuteInProcessResult) -> dict[str, object]:
+    """What the checks of a run found, without what names the load."""
+    return {
+        check.check_name: (
+            check.passed,
+            check.severity,
+            check.description,
+            {name: of.value for name, of in check.metadata.items() if name not in ("load", "last asked", "since")},
+        )
+        for check in result.get_asset_check_evaluations()
+    }
+
+
+def test_the_recording_is_published_alike(homes: list[Home], tmp_path: Path) -> None:
+    """Thirteen years of five symbols, through the job, in three runs of which the middle one comes last."""
+    kinds = (
+        Settings(data_dir=tmp_path / "local"),
+        Settings(data_dir=tmp_path / "aws", home=HomeName.AWS, aws_bucket=BUCKET, aws_region=REGION),
+    )
+    jobs = [
+        build_definitions(settings, resource_overrides={"home": home}).resolve_job_def(JOB_NAME)
+        for settings, home in zip(kinds, homes, strict=True)
+    ]
+    ends = (FIRST_SESSION, date(2004, 12, 31), date(2008, 12, 31), LAST_SESSION)
+    for number in (0, 2, 1):
+        first = ends[number] + timedelta(days=1 if number else 0)
+        found = []
+        for settings, job in zip(kinds, jobs, strict=True):
+            with local_instance(settings) as instance:
+                tags = range_tags(sessions_between(first, ends[number + 1])[0], ends[number + 1])
+                result = job.execute_in_process(instance=instance, tags=tags, run_config=_QUIET)
+            found.append(judged(result))
+        assert found[1] == found[0]
+
+    local, aws = (content(home) for home in homes)
+    assert len(local[0]) > 14_000
+    assert exact(aws[0]) == exact(local[0])
+    assert exact(aws[1]) == exact(local[1])
+    compare_served(homes)
+
+
+SYMBOLS = ("CALM", "CENT", "GIANT", "HALT", "LATE", "SPLIT", "TEXT", "WRONG")
+SESSIONS = sessions_between(date(2011, 9, 1), date(2012, 3, 30))
+LISTED_LATE = SESSIONS[60]
+PARTS = (SESSIONS[:50], SESSIONS[100:], SESSIONS[50:100])
+NO_NUMBERS = (
+    "",
+    " ",
+    "n/a",
+    "NaN",
+    "Infinity",
+    "-inf",
+    "1e3",
+    "1E-3",
+    "+5",
+    ".5",
+    "5.",
+    "1_000",
+    "0x1F",
+    "1 000",
+    "--1",
+    "٣",
+    "½",
+    "null",
+    "true",
+    "1000000000000000",
+    "9" * 400,
+    "0." + "1" * 21,
+)
+VOLUMES = (0, 1, 2**53 - 1, 2**53, 2**53 + 1, 2**62, 2**63 - 1, 2**63, -(2**63), -1, 10**30)
+ENDS = ("0.0001", "0.00011", "0.1", "1", "99999999999.9999", "123456789012.3456", "999999999999.99999999", "1e15")
+
+
+def generated(seed: int) -> dict[str, dict[date, str]]:
+    """Make bars of which a third is strange in some way, the same for a seed.
+
+    There is no "-0" among them: an UPDATE of DuckDB, which stands in for Athena's, leaves a zero the sign it has.
+    """
+    dice = random.Random(seed)  # noqa: S311 (repeatable prices, no secret)
+    bars = {symbol: walk(f"{symbol}{seed}", SESSIONS) for symbol in SYMBOLS}
+    for day in SESSIONS:
+        scale = dice.choice((1e-4, 1e-2))
+        bars["CENT"][day] = _scaled(bars["CENT"][day], scale, volume=dice.choice(VOLUMES))
+        bars["GIANT"][day] = _scaled(bars["GIANT"][day], 1e9, volume=dice.choice(VOLUMES))
+        if dice.random() < 0.3:
+            low, open_, close, high = sorted(dice.choices(ENDS, k=4), key=float)
+            bars["GIANT"][day] = f"{open_},{high},{low},{close},{dice.choice(VOLUMES)}"
+        if dice.random() < 0.4:
+            fields = bars["TEXT"][day].split(",")
+            fields[dice.randrange(5)] = dice.choice(NO_NUMBERS)
+            bars["TEXT"][day] = ",".join(fields)
+        if dice.random() < 0.3:
+            fields = bars["WRONG"][day].split(",")
+            bars["WRONG"][day] = ",".join([*dice.sample(["0", "-1", "-2.5", "0.0", *fields[:4]], k=4), fields[4]])
+        if day < LISTED_LATE:
+            del bars["LATE"][day]
+    for start, length in ((40, 25), (90, 8)):
+        for day in SESSIONS[start : start + length]:
+            del bars["HALT"][day]
+    return bars
+
+
+def _scaled(line: str, scale: float, *, volume: int) -> str:
+    *prices, _ = line.split(",")
+    return ",".join([*(f"{float(price) * scale:.8f}" for price in prices), str(volume)])
+
+
+class Pair:
+    """One vendor, two homes, steps in both at once."""
+
+    def __init__(self, homes: Sequence[Home]) -> None:
+        self.source = ScriptedSource()
+        listings = (Listing(name, name, LISTED_LATE) if name == "LATE" else Listing(name, name) for name in SYMBOLS)
+        universe = Universe(tuple(listings))
+        limits = replace(LIMITS, min_coverage=0.0, max_quarantined_share=1.0)
+        self.scenes = [Scene(home, self.source, universe, limits) for home in homes]
+        self.evening = closing_time(SESSIONS[-1])
+
+    def deliver(self, bars: Mapping[str, Mapping[date, str]]) -> None:
+        """Let the vendor answer the same to both, at the same moment, some hours after it last did."""
+        self.evening += timedelta(hours=1)
+        for symbol, of_symbol in bars.items():
+            self.source.set_bars(symbol, of_symbol)
+            for scene in self.scenes:
+                deliver(scene.home, symbol, self.source.fetch_prices(symbol, []), self.evening)
+
+    def load(self, sessions: Sequence[date]) -> None:
+        """Stage, audit and publish in both, and compare the verdicts before and the tables after."""
+        for scene in self.scenes:
+            fetch_splits(scene.home, self.source, scene.universe)
+        local, aws = (list(self._verdicts(scene, sessions)) for scene in self.scenes)
+        assert aws == local
+        done = [scene.publish(sessions) for scene in self.scenes]
+        local_counts, aws_counts = ([_counts(one.prices), _counts(one.quarantine)] for one in done)
+        assert aws_counts == local_counts
+        for table in PUBLISHED_TABLES:
+            local_rows, aws_rows = (_without_load(published_rows(scene.home, table)) for scene in self.scenes)
+            assert aws_rows == local_rows
+
+    @staticmethod
+    def _verdicts(scene: Scene, sessions: Sequence[date]) -> Iterator[object]:
+        load = scene.stage(sessions)
+        for verdict in audit_load(scene.home, scene.universe, load, limits=scene.limits):
+            yield verdict.audit.name, verdict.bad_rows, verdict.blocks, verdict.sample, verdict.sessions
+
+
+def _counts(commit: Commit) -> tuple[int, int]:
+    return commit.added, commit.removed
+
+
+def _without_load(rows: Sequence[Row]) -> list[dict[str, object]]:
+    return exact([{name: value for name, value in row.items() if name != "load_id"} for row in rows])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_generated_bars_are_published_alike(homes: list[Home], seed: int) -> None:
+    pair, bars = Pair(homes), generated(seed)
+    pair.deliver(bars)
+    for part in PARTS:
+        pair.load(part)
+    # Splits learned late, one of each kind, and an odd ratio; then corrections, and another answer of everything.
+    pair.source.set_splits("SPLIT", {SESSIONS[30]: "2.0000", SESSIONS[80]: "0.1000", SESSIONS[120]: "1.0500"})
+    pair.load(SESSIONS[-3:])
+    corrected = generated(seed + 100)
+    pair.deliver({symbol: {**bars[symbol], **dict(list(corrected[symbol].items())[40:90])} for symbol in SYMBOLS})
+    pair.load(SESSIONS[45:75])
+
+    rows = published_rows(homes[1])
+    volumes = {row["volume"] for row in rows}
+    assert {0, 2**53 + 1, 2**63 - 1} <= volumes
+    closes = [float(str(row["close_price"])) for row in rows]
+    assert min(closes) < 0.01
+    assert max(closes) > 1e11
+    audits = {row["audit"] for row in published_rows(homes[1], QUARANTINED_PRICES)}
+    assert {"text_is_numeric", "ohlcv_complete", "prices_positive", "volume_not_negative"} <= audits
+    assert {row["split_factor"] for row in rows if row["symbol"] == "SPLIT"} == {1.0, 2.0, 0.2, 0.21}
+    assert {row["symbol"] for row in published_rows(homes[1], DAILY_PRICES)} == set(SYMBOLS)
+    compare_served(homes)
