@@ -87,12 +87,12 @@ WITH fields AS (
         p.symbol,
         p.payload,
         p.fetched_at,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        COALESCE(TRIM(r."open"), '')      AS open_text,
-        COALESCE(TRIM(r.high), '')        AS high_text,
-        COALESCE(TRIM(r.low), '')         AS low_text,
-        COALESCE(TRIM(r."close"), '')     AS close_text,
-        COALESCE(TRIM(r.volume), '')      AS volume_text
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
@@ -156,9 +156,9 @@ WITH failures AS (
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE high_price < GREATEST(open_price, close_price)) AS b
 UNION ALL
@@ -166,9 +166,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE low_price > LEAST(open_price, close_price)) AS b
 UNION ALL
@@ -191,7 +191,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
@@ -200,7 +201,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-01' AS date), CAST(TIMESTAMP '2012-03-01 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-02', TIMESTAMP '2012-03-02 21:00:00.000000'), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000'), (DATE '2012-03-27', TIMESTAMP '2012-03-27 20:00:00.000000'), (DATE '2012-03-28', TIMESTAMP '2012-03-28 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
 WHERE b.fetched_at < s.closes_at) AS b
@@ -309,21 +311,27 @@ guarded AS (
         CASE WHEN DATE_DIFF('day', session_7, trade_date) <= 21
              THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
             AS mean_shares_7,
-        -- As decimals: a body of exactly a tenth of the range would fall on either side of the threshold in doubles.
-        CAST(open_price AS DECIMAL(24, 4))             AS open_dec,
-        CAST(high_price AS DECIMAL(24, 4))             AS high_dec,
-        CAST(low_price AS DECIMAL(24, 4))              AS low_dec,
-        CAST(close_price AS DECIMAL(24, 4))            AS close_dec
+        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
+        -- threshold, and from doubles engines make decimals that differ in the last digit.
+        CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
+        CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
+        CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
+        CAST(ROUND(close_price * 1E4) AS BIGINT)       AS close_units
     FROM looked_back
     WHERE trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-28'
 ),
 shaped AS (
     SELECT
         guarded.*,
-        ABS(close_dec - open_dec)                AS body,
-        high_dec - low_dec                       AS bar_range,
-        high_dec - GREATEST(open_dec, close_dec) AS upper_wick,
-        LEAST(open_dec, close_dec) - low_dec     AS lower_wick
+        ABS(close_units - open_units)                  AS body,
+        high_units - low_units                         AS bar_range,
+        high_units - GREATEST(open_units, close_units) AS upper_wick,
+        LEAST(open_units, close_units) - low_units     AS lower_wick,
+        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(close_price / open_price), 13) END AS log_body
     FROM guarded
 )
 SELECT
@@ -336,10 +344,8 @@ SELECT
     volume,
     close_price - open_price                                       AS daily_return,
     (open_price + high_price + low_price + close_price) / 4E0      AS avg_price,
-    CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0 THEN
-        5E-1 * POWER(LN(high_price / low_price), 2)
-        - (2E0 * LN(2E0) - 1E0) * POWER(LN(close_price / open_price), 2)
-    END                                                            AS volatility,
+    -- The second factor is 2 ln 2 - 1.
+    5E-1 * log_range * log_range - 3.8629436111989061E-1 * log_body * log_body AS volatility,
     prev_close,
     (close_price - prev_close) / NULLIF(prev_close, 0E0) * 1E2     AS price_change_pct,
     rolling_avg_5d,
@@ -384,9 +390,9 @@ SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -405,9 +411,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -452,7 +458,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM (SELECT
     s.symbol,
@@ -472,7 +479,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -545,9 +553,9 @@ SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_da
 FROM (WITH raw_rows AS (
     SELECT
         p.symbol,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(r."timestamp") AS DATE) END AS trade_date
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
@@ -627,17 +635,17 @@ FROM (SELECT
     s.trade_date,
     CONCAT_WS(', ',
         CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(p.open_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.open_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(p.high_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.high_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(p.low_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.low_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
             'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
     ) AS detail
@@ -778,12 +786,12 @@ WITH fields AS (
         p.symbol,
         p.payload,
         p.fetched_at,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        COALESCE(TRIM(r."open"), '')      AS open_text,
-        COALESCE(TRIM(r.high), '')        AS high_text,
-        COALESCE(TRIM(r.low), '')         AS low_text,
-        COALESCE(TRIM(r."close"), '')     AS close_text,
-        COALESCE(TRIM(r.volume), '')      AS volume_text
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
+        COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
@@ -847,9 +855,9 @@ WITH failures AS (
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE high_price < GREATEST(open_price, close_price)) AS b
 UNION ALL
@@ -857,9 +865,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE low_price > LEAST(open_price, close_price)) AS b
 UNION ALL
@@ -882,7 +890,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
@@ -891,7 +900,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM home_staged.load_id__typed_prices__attempt AS b
 JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-01' AS date), CAST(TIMESTAMP '2012-03-01 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-02', TIMESTAMP '2012-03-02 21:00:00.000000'), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000'), (DATE '2012-03-27', TIMESTAMP '2012-03-27 20:00:00.000000'), (DATE '2012-03-28', TIMESTAMP '2012-03-28 20:00:00.000000'), (DATE '2012-03-29', TIMESTAMP '2012-03-29 20:00:00.000000'), (DATE '2012-03-30', TIMESTAMP '2012-03-30 20:00:00.000000'), (DATE '2012-04-02', TIMESTAMP '2012-04-02 20:00:00.000000'), (DATE '2012-04-03', TIMESTAMP '2012-04-03 20:00:00.000000'), (DATE '2012-04-04', TIMESTAMP '2012-04-04 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
 WHERE b.fetched_at < s.closes_at) AS b
@@ -1000,21 +1010,27 @@ guarded AS (
         CASE WHEN DATE_DIFF('day', session_7, trade_date) <= 21
              THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
             AS mean_shares_7,
-        -- As decimals: a body of exactly a tenth of the range would fall on either side of the threshold in doubles.
-        CAST(open_price AS DECIMAL(24, 4))             AS open_dec,
-        CAST(high_price AS DECIMAL(24, 4))             AS high_dec,
-        CAST(low_price AS DECIMAL(24, 4))              AS low_dec,
-        CAST(close_price AS DECIMAL(24, 4))            AS close_dec
+        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
+        -- threshold, and from doubles engines make decimals that differ in the last digit.
+        CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
+        CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
+        CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
+        CAST(ROUND(close_price * 1E4) AS BIGINT)       AS close_units
     FROM looked_back
     WHERE trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-04-04'
 ),
 shaped AS (
     SELECT
         guarded.*,
-        ABS(close_dec - open_dec)                AS body,
-        high_dec - low_dec                       AS bar_range,
-        high_dec - GREATEST(open_dec, close_dec) AS upper_wick,
-        LEAST(open_dec, close_dec) - low_dec     AS lower_wick
+        ABS(close_units - open_units)                  AS body,
+        high_units - low_units                         AS bar_range,
+        high_units - GREATEST(open_units, close_units) AS upper_wick,
+        LEAST(open_units, close_units) - low_units     AS lower_wick,
+        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
+        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
+             THEN ROUND(LN(close_price / open_price), 13) END AS log_body
     FROM guarded
 )
 SELECT
@@ -1027,10 +1043,8 @@ SELECT
     volume,
     close_price - open_price                                       AS daily_return,
     (open_price + high_price + low_price + close_price) / 4E0      AS avg_price,
-    CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0 THEN
-        5E-1 * POWER(LN(high_price / low_price), 2)
-        - (2E0 * LN(2E0) - 1E0) * POWER(LN(close_price / open_price), 2)
-    END                                                            AS volatility,
+    -- The second factor is 2 ln 2 - 1.
+    5E-1 * log_range * log_range - 3.8629436111989061E-1 * log_body * log_body AS volatility,
     prev_close,
     (close_price - prev_close) / NULLIF(prev_close, 0E0) * 1E2     AS price_change_pct,
     rolling_avg_5d,
@@ -1075,9 +1089,9 @@ SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST
 FROM (SELECT
     symbol,
     trade_date,
-    'high ' || CAST(CAST(high_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -1096,9 +1110,9 @@ SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(
 FROM (SELECT
     symbol,
     trade_date,
-    'low ' || CAST(CAST(low_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(open_price AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(close_price AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -1143,7 +1157,8 @@ SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(det
 FROM (SELECT
     symbol,
     trade_date,
-    'lowest price ' || CAST(CAST(LEAST(open_price, high_price, low_price, close_price) AS DECIMAL(18, 4)) AS VARCHAR)
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
         AS detail
 FROM (SELECT
     s.symbol,
@@ -1163,7 +1178,8 @@ SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, 
 FROM (SELECT
     b.symbol,
     b.trade_date,
-    'fetched at ' || CAST(b.fetched_at AS VARCHAR) || ', closed at ' || CAST(s.closes_at AS VARCHAR) AS detail
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM (SELECT
     s.symbol,
     s.trade_date,
@@ -1236,9 +1252,9 @@ SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_da
 FROM (WITH raw_rows AS (
     SELECT
         p.symbol,
-        COALESCE(TRIM(r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(r."timestamp") AS DATE) END AS trade_date
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
@@ -1318,17 +1334,17 @@ FROM (SELECT
     s.trade_date,
     CONCAT_WS(', ',
         CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(p.open_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.open_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(p.high_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.high_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(p.low_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.low_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(p.close_price AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(s.close_price AS DECIMAL(18, 4)) AS VARCHAR) END,
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
         CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
             'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
     ) AS detail
