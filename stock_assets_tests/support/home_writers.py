@@ -97,7 +97,8 @@ def _published_a_row(home: Home, symbol: str, day: date) -> bool:
     with home.warehouse.open(f"load_{symbol.lower()}") as sql:
         name = sql.name(DAILY_PRICES).value
         names = ", ".join(DAILY_PRICES.column_names)
-        present = f"SELECT {names} FROM {name} WHERE trade_date = DATE '{day}'"
+        # A writer that was told of a conflict may have committed after all: its own row must not come twice.
+        present = f"SELECT {names} FROM {name} WHERE trade_date = DATE '{day}' AND symbol <> '{symbol}'"
         stage_rows(sql, [present, price_row(symbol, day)])
         try:
             sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=day, last=day, properties={"load_id": symbol})

@@ -5,6 +5,7 @@ Does not belong here: rows (`session`).
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ from stock_assets.sql import Name
 from stock_assets.tables import Column, ColumnType, Table
 
 _TRIES = 10
+_SECONDS_UNTIL_MADE = 15.0
+_PAUSE_SECONDS = 0.2
 _ICEBERG_TYPES = {**STORED_TYPES, ColumnType.INTEGER: "long"}
 CONTRACT_TYPES = {stored: of for of, stored in STORED_TYPES.items()}
 
@@ -161,9 +164,13 @@ class IcebergCatalog:
         try:
             self._engine.run(self._engine.ddl.published_table(self.name(table), table.columns, location))
         except QueryFailed:
-            # Of processes that meet here, the engine refuses all but the first: at the catalog, or at its folder.
-            if self.find(self._databases.published, table.name) is None:
-                raise
+            # Of processes that meet here, the engine refuses all but the first: at the catalog, or at the folder, which
+            # has the first one's files a moment before the catalog has its table.
+            deadline = time.monotonic() + _SECONDS_UNTIL_MADE
+            while self.find(self._databases.published, table.name) is None:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
 
     def name(self, table: Table) -> Name:
         """Give the name of a published table in the catalog."""

@@ -40,7 +40,6 @@ def test_processes_that_replace_the_same_days_lose_none_of_each_others_rows(case
 
     home = case.make(tmp_path / "home")
     assert published(home) == sorted((f"P{number}", day, 101.0) for number in range(3) for day in SAME_DAYS)
-    assert len(home.warehouse.history(DAILY_PRICES)) == 3 * len(SAME_DAYS), "one commit each"
     assert sum(map(int, tries)) > 3 * len(SAME_DAYS), "somebody had to try again"
 
 
