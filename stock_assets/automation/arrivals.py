@@ -16,9 +16,9 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from stock_assets.automation.requests import Wish, bridged_ranges, requests_for, run_under_way
-from stock_assets.homes.interfaces import Clock, Home
+from stock_assets.clock import Clock, utc_now
+from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.arrivals import Arrival, Found, Wanted, look, set_aside
-from stock_assets.ingest.calls import utc_now
 from stock_assets.ingest.source import PriceSource
 from stock_assets.sessions import closing_time, sessions_between
 from stock_assets.universe import Universe

@@ -21,8 +21,8 @@ from stock_assets.alerts.desk import Desk
 from stock_assets.alerts.incident import Incident
 from stock_assets.automation.coverage import Coverage, Gap, coverage, first_look
 from stock_assets.automation.requests import Wish, bridged_ranges, requests_for, run_under_way
-from stock_assets.homes.interfaces import Clock, Home
-from stock_assets.ingest.calls import utc_now
+from stock_assets.clock import Clock, utc_now
+from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.source import PriceSource
 from stock_assets.sessions import sessions_between
 from stock_assets.stage.inputs import Limits

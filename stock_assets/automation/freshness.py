@@ -17,8 +17,8 @@ from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.desk import Desk
 from stock_assets.alerts.incident import Incident
 from stock_assets.automation.coverage import first_look
-from stock_assets.homes.interfaces import Clock, Home
-from stock_assets.ingest.calls import utc_now
+from stock_assets.clock import Clock, utc_now
+from stock_assets.homes.interfaces import Home
 from stock_assets.sessions import sessions_between
 from stock_assets.sql import statement
 from stock_assets.tables import DAILY_PRICES

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 import dagster as dg
 from dagster import AssetRecordsFilter, DagsterEventType
 
-from stock_assets.homes.interfaces import Clock, Home, Upkeep
-from stock_assets.ingest.calls import utc_now
+from stock_assets.clock import Clock, utc_now
+from stock_assets.homes.interfaces import Home, Upkeep
 from stock_assets.markdown import markdown_table
 from stock_assets.stage.load import drop_leftovers, drop_old
 from stock_assets.tables import PUBLISHED_TABLES

@@ -19,8 +19,8 @@ from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.desk import Desk
 from stock_assets.alerts.incident import MOST_LINES, Incident
 from stock_assets.automation.failures import telling_error
-from stock_assets.homes.interfaces import Clock, Home
-from stock_assets.ingest.calls import utc_now
+from stock_assets.clock import Clock, utc_now
+from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.source import PriceSource
 from stock_assets.ingest.standing import standings

@@ -1,21 +1,21 @@
-"""What a home offers: objects, a fetch ledger, a call budget, and SQL over staged and published tables.
+"""What a home offers: objects, a fetch ledger, and SQL over staged and published tables (the call budget: `budget`).
 
 Belongs here: the interfaces and the plain values they exchange. Does not belong here: anything that knows a
 folder, a bucket or an engine. The contract suite in `stock_assets_tests/contracts` runs on every implementation.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pyarrow as pa
 
 from stock_assets.errors import Outcome
+from stock_assets.homes.budget import CallBudget
 from stock_assets.sql import Name
 from stock_assets.tables import Table
 
@@ -139,100 +139,6 @@ class FetchLedger(ABC):
     @abstractmethod
     def fetches(self, kind: FetchKind, *, symbol: str | None = None, outcome: Outcome | None = None) -> list[Fetch]:
         """List requests, newest first, of one symbol or of all, with one outcome or with any."""
-
-
-Clock = Callable[[], datetime]
-"""Gives the time now, aware, UTC."""
-
-
-@dataclass(frozen=True)
-class CallLimits:
-    """How many calls a vendor takes; None means any number.
-
-    Attributes:
-        per_second: calls in any second.
-        per_minute: calls in any 60 seconds.
-        per_day: calls in one quota day.
-        day_zone: IANA name of the time zone whose midnight begins a quota day.
-    """
-
-    per_second: int | None = None
-    per_minute: int | None = None
-    per_day: int | None = None
-    day_zone: str = "UTC"
-
-    @property
-    def unlimited(self) -> bool:
-        """Whether nothing has to be counted."""
-        return self.per_second is None and self.per_minute is None and self.per_day is None
-
-    @property
-    def rates(self) -> tuple[tuple[int, timedelta], ...]:
-        """Calls and the window they may be made in, for each limit of the pace."""
-        windows = ((self.per_second, timedelta(seconds=1)), (self.per_minute, timedelta(minutes=1)))
-        return tuple((calls, window) for calls, window in windows if calls is not None)
-
-    def quota_day(self, at: datetime) -> date:
-        """Give the quota day of a moment."""
-        return at.astimezone(ZoneInfo(self.day_zone)).date()
-
-    def day_start(self, at: datetime) -> datetime:
-        """Give the moment, in UTC, at which the quota day of `at` began."""
-        return self._midnight(self.quota_day(at))
-
-    def next_reset(self, at: datetime) -> datetime:
-        """Give the moment, in UTC, at which the next quota day begins."""
-        return self._midnight(self.quota_day(at) + timedelta(days=1))
-
-    def _midnight(self, day: date) -> datetime:
-        return datetime.combine(day, time(), ZoneInfo(self.day_zone)).astimezone(UTC)
-
-
-@dataclass(frozen=True)
-class CallRefused:
-    """A call that may not be made now.
-
-    Attributes:
-        until: first moment at which it may be tried again, aware, UTC.
-        day_spent: it waits for another quota day (or for the vendor, which said so), not for the pace.
-    """
-
-    until: datetime
-    day_spent: bool
-
-
-class CallBudget(ABC):
-    """The calls made to each vendor, counted across runs, processes and restarts.
-
-    The pace is a bucket of tokens: each call takes one, and a token comes back one window (a second, a minute) after
-    it was taken. So no window of that length, wherever it begins, ever holds more calls than the limit.
-    """
-
-    @abstractmethod
-    def charge(self, vendor: str, limits: CallLimits, now: Clock, *, keep: int = 0) -> CallRefused | None:
-        """Take one call before it is made; whoever asks at the same time sees it taken.
-
-        Args:
-            vendor: name of the account.
-            limits: what the plan allows.
-            now: read while no other caller can take a call, so that waiting for them is not counted as time.
-            keep: calls of the day to leave untaken.
-
-        Returns:
-            None when the call is taken, else when to try again; nothing is taken then.
-        """
-
-    @abstractmethod
-    def close(self, vendor: str, until: datetime) -> None:
-        """Take no more calls until a moment, since the vendor itself said that none are left."""
-
-    @abstractmethod
-    def closed_until(self, vendor: str, at: datetime) -> datetime | None:
-        """Tell until when no calls are taken, or None if they are."""
-
-    @abstractmethod
-    def spent(self, vendor: str, since: datetime) -> int:
-        """Count the calls taken from a moment on, that moment included."""
 
 
 @dataclass(frozen=True)

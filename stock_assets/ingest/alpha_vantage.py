@@ -18,6 +18,7 @@ import dagster as dg
 import requests
 from pydantic import Field, PrivateAttr
 
+from stock_assets.clock import Clock, utc_now
 from stock_assets.errors import (
     BadKey,
     DailyQuotaSpent,
@@ -28,9 +29,8 @@ from stock_assets.errors import (
     UnknownSymbol,
     UnrecognisedAnswer,
 )
-from stock_assets.homes.interfaces import CallLimits, Clock
+from stock_assets.homes.budget import CallLimits
 from stock_assets.ingest import http
-from stock_assets.ingest.calls import utc_now
 from stock_assets.ingest.plans import API_KEY_VARIABLE, QUOTA_DAY_ZONE
 from stock_assets.ingest.secret import PLACEHOLDER, KeyOnWireAdapter, redact, redact_text
 from stock_assets.ingest.source import PriceSource, Reach, Terms

@@ -9,10 +9,10 @@ from datetime import date
 import dagster as dg
 from pydantic import Field
 
+from stock_assets.clock import utc_now
 from stock_assets.errors import NothingFetched, Outcome
 from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.arrivals import Wanted, take_in
-from stock_assets.ingest.calls import utc_now
 from stock_assets.ingest.fetch import (
     AskingRules,
     SymbolResult,

@@ -13,10 +13,12 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from stock_assets.clock import Clock
 from stock_assets.errors import BadKey, DailyQuotaSpent, Outcome, SourceError
-from stock_assets.homes.interfaces import CallRefused, Clock, Fetch, FetchKind, Home
+from stock_assets.homes.budget import CallRefused
+from stock_assets.homes.interfaces import Fetch, FetchKind, Home
 from stock_assets.ingest.source import PriceSource
 
 LONGEST_PAUSE_SECONDS = 60.0
@@ -177,11 +179,6 @@ class Asking:
         fetch = Fetch(question.symbol, question.kind, self._now(), outcome, detail=f"{question.symbol}: {why}")
         self._home.ledger.record(fetch)
         return fetch
-
-
-def utc_now() -> datetime:
-    """Read the machine's clock."""
-    return datetime.now(UTC)
 
 
 def store(home: Home, kind: FetchKind, symbol: str, body: bytes, arrived: datetime) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from stock_assets.clock import Clock, utc_now
 from stock_assets.errors import Outcome, SessionNotClosed
-from stock_assets.homes.interfaces import Clock, Fetch, FetchKind, Home
-from stock_assets.ingest.calls import Asked, Asking, Question, Sleep, utc_now
+from stock_assets.homes.interfaces import Fetch, FetchKind, Home
+from stock_assets.ingest.calls import Asked, Asking, Question, Sleep
 from stock_assets.ingest.reading import PriceReader, price_reader
 from stock_assets.ingest.source import PriceSource, Reach
 from stock_assets.ingest.split_refresh import fetch_splits

@@ -23,7 +23,7 @@ from decimal import Decimal, InvalidOperation
 import dagster as dg
 
 from stock_assets.errors import EmptyAnswer, MalformedPayload
-from stock_assets.homes.interfaces import CallLimits
+from stock_assets.homes.budget import CallLimits
 
 DAILY_HEADER = ("timestamp", "open", "high", "low", "close", "volume")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

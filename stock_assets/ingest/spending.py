@@ -7,8 +7,9 @@ Belongs here: reading the budget and the ledger for people. Does not belong here
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from stock_assets.homes.interfaces import CallLimits, Clock, Fetch, FetchKind, Home
-from stock_assets.ingest.calls import utc_now
+from stock_assets.clock import Clock, utc_now
+from stock_assets.homes.budget import CallLimits
+from stock_assets.homes.interfaces import Fetch, FetchKind, Home
 from stock_assets.ingest.source import PriceSource
 from stock_assets.ingest.stored import by_symbol
 from stock_assets.universe import Universe

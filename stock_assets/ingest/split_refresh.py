@@ -13,9 +13,10 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+from stock_assets.clock import Clock, utc_now
 from stock_assets.errors import Outcome
-from stock_assets.homes.interfaces import Clock, Fetch, FetchKind, Home
-from stock_assets.ingest.calls import Asking, Question, Sleep, content_hash, utc_now
+from stock_assets.homes.interfaces import Fetch, FetchKind, Home
+from stock_assets.ingest.calls import Asking, Question, Sleep, content_hash
 from stock_assets.ingest.source import PriceSource
 from stock_assets.ingest.stored import not_stored
 from stock_assets.sessions import closing_time, sessions_between

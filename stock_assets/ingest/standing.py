@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import takewhile
 
+from stock_assets.clock import Clock, utc_now
 from stock_assets.errors import Outcome
-from stock_assets.homes.interfaces import Clock, Fetch, FetchKind, Home
-from stock_assets.ingest.calls import utc_now
+from stock_assets.homes.interfaces import Fetch, FetchKind, Home
 from stock_assets.ingest.fetch import judge_missing, why_unobtainable
 from stock_assets.ingest.source import PriceSource, Reach
 from stock_assets.ingest.stored import beyond, by_symbol, not_stored

@@ -25,7 +25,8 @@ from stock_assets.errors import AccessRefused, AlertUndelivered, Outcome
 from stock_assets.homes.aws import AwsHome
 from stock_assets.homes.aws.glue import Glue, external_parquet
 from stock_assets.homes.aws.objects import Place, S3Objects
-from stock_assets.homes.interfaces import CallLimits, Fetch, FetchKind
+from stock_assets.homes.budget import CallLimits
+from stock_assets.homes.interfaces import Fetch, FetchKind
 from stock_assets.ingest.vault import SecretsManagerKey
 from stock_assets.settings import HomeName, Settings, SourceName
 from stock_assets_tests.alerts.test_desk import AT, INCIDENT

@@ -7,6 +7,7 @@ from email.utils import format_datetime
 import dagster as dg
 import pytest
 
+from stock_assets.clock import utc_now
 from stock_assets.errors import (
     BadKey,
     DailyQuotaSpent,
@@ -20,7 +21,6 @@ from stock_assets.errors import (
     UnknownSymbol,
     UnrecognisedAnswer,
 )
-from stock_assets.ingest.calls import utc_now
 from stock_assets.ingest.source import parse_prices
 from stock_assets.sessions import sessions_between
 from stock_assets_tests.support.live import KEY, live_source, utc

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.homes.interfaces import CallBudget, CallLimits, CallRefused
+from stock_assets.homes.budget import CallBudget, CallLimits, CallRefused
 from stock_assets_tests.support.budgets import (
     START,
     VENDOR,

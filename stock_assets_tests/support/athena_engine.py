@@ -43,7 +43,7 @@ from pyiceberg.types import (
 )
 from sqlglot import exp
 
-from stock_assets.ingest.calls import utc_now
+from stock_assets.clock import utc_now
 from stock_assets_tests.support import athena_upkeep
 from stock_assets_tests.support.predicates import bounds
 

@@ -29,7 +29,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.glue.responses import GlueResponse
 from moto.server import ThreadedMotoServer
 
-from stock_assets.ingest.calls import utc_now
+from stock_assets.clock import utc_now
 from stock_assets_tests.support.athena_engine import MOST_FILES, MOST_PARTITIONS, Engine, StatementError
 from stock_assets_tests.support.aws_names import CREDENTIALS, REGION, WORKGROUP
 

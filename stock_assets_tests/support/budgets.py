@@ -10,9 +10,9 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from stock_assets.homes.interfaces import CallBudget, CallLimits
+from stock_assets.clock import utc_now
+from stock_assets.homes.budget import CallBudget, CallLimits
 from stock_assets.homes.local.budget import SqliteBudget
-from stock_assets.ingest.calls import utc_now
 from stock_assets_tests.support.aws_homes import double_home
 
 VENDOR = "a vendor"

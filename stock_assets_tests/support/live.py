@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from stock_assets.homes.interfaces import Clock
+from stock_assets.clock import Clock
 from stock_assets.ingest.alpha_vantage import AlphaVantageSource
 from stock_assets.ingest.http import Timeouts
 from stock_assets.universe import Listing, Universe

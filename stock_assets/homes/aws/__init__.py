@@ -14,7 +14,8 @@ from stock_assets.homes.aws.ledger import S3Ledger
 from stock_assets.homes.aws.objects import Place, S3Objects
 from stock_assets.homes.aws.spending import shown_runs
 from stock_assets.homes.aws.warehouse import AthenaWarehouse
-from stock_assets.homes.interfaces import CallBudget, FetchLedger, Home, Objects, Warehouse
+from stock_assets.homes.budget import CallBudget
+from stock_assets.homes.interfaces import FetchLedger, Home, Objects, Warehouse
 
 
 class GlueHome(Home):

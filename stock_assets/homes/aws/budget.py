@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from stock_assets.clock import Clock
 from stock_assets.errors import ServiceUnavailable
 from stock_assets.homes.aws.objects import S3Objects
-from stock_assets.homes.interfaces import CallBudget, CallLimits, CallRefused, Clock
+from stock_assets.homes.budget import CallBudget, CallLimits, CallRefused
 
 _FOLDER = "budget"
 _KEPT_FOR = timedelta(days=3)

@@ -3,7 +3,8 @@
 from functools import cached_property
 from pathlib import Path
 
-from stock_assets.homes.interfaces import CallBudget, FetchLedger, Home, Objects, Warehouse
+from stock_assets.homes.budget import CallBudget
+from stock_assets.homes.interfaces import FetchLedger, Home, Objects, Warehouse
 from stock_assets.homes.local.budget import SqliteBudget
 from stock_assets.homes.local.ledger import SqliteLedger
 from stock_assets.homes.local.objects import FolderObjects

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from stock_assets.homes.interfaces import CallBudget, CallLimits, CallRefused, Clock
+from stock_assets.clock import Clock
+from stock_assets.homes.budget import CallBudget, CallLimits, CallRefused
 
 _BUSY_SECONDS = 30
 

@@ -20,7 +20,8 @@ from stock_assets.alerts.desk import Desk
 from stock_assets.errors import AlertUndelivered, SettingsError
 from stock_assets.homes.aws import AwsHome
 from stock_assets.homes.aws.objects import Place, S3Objects
-from stock_assets.homes.interfaces import CallBudget, Home
+from stock_assets.homes.budget import CallBudget
+from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.vault import SecretsManagerKey
 from stock_assets.sql import bundled
 from stock_assets_tests.alerts.test_desk import AT, INCIDENT

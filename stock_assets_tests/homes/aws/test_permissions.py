@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from stock_assets.homes.aws import AwsHome, access
-from stock_assets.homes.interfaces import CallLimits
+from stock_assets.homes.budget import CallLimits
 from stock_assets.tables import DAILY_PRICES
 from stock_assets_tests.homes.aws.test_access import ROLE
 from stock_assets_tests.support.aws_double import AwsDouble, Call
