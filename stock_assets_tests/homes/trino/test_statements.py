@@ -28,8 +28,9 @@ ROOT = Path(str(bundled("sql")))
 SENT = {
     path.relative_to(ROOT).as_posix()
     for path in ROOT.rglob("*.sql")
-    # Trino takes the view as it is for Athena, and has files of its own for the rest.
-    if "ddl/athena/" not in path.as_posix() or path.name == "view.sql"
+    # Trino takes the view as it is for Athena, and has files of its own for the rest. What takes an older system's
+    # tables over is asked once, and not here.
+    if ("ddl/athena/" not in path.as_posix() or path.name == "view.sql") and not path.name.startswith("old_")
 }
 DECEMBER = Fragment("trade_date BETWEEN DATE '2012-12-01' AND DATE '2012-12-31'")
 SOME = Fragment("symbol IN ('AAPL', 'IBM')")
@@ -96,11 +97,11 @@ def test_every_file_is_sent(trino: TrinoOnDouble, tmp_path: Path, monkeypatch: p
     change_tables(home)
 
     assert report
-    assert [(gap.symbol, gap.session) for gap in known.gaps] == [("IBM", FIRST_WEEK[1])]
+    assert known.gaps == (), "the bar in quarantine is known"
     assert seen.latest == TWO_WEEKS[-1]
     assert isinstance(jumps, dict)
     assert {row.symbol for row in shown} == set(FIVE.symbols)
-    assert bound == SENT
+    assert bound >= SENT
 
 
 def change_tables(home: TrinoHome) -> None:
