@@ -7,15 +7,15 @@ WITH fields AS (
         f.written_at,
         f.written_on,
         r.line,
-        COALESCE(TRIM(r.symbol), '')  AS symbol,
-        COALESCE(TRIM(r.day), '')     AS day_text,
-        COALESCE(TRIM(r.open), '')    AS open_text,
-        COALESCE(TRIM(r.high), '')    AS high_text,
-        COALESCE(TRIM(r.low), '')     AS low_text,
-        COALESCE(TRIM(r.close), '')   AS close_text,
-        COALESCE(CASE WHEN REGEXP_LIKE(TRIM(r.volume), '^-?[0-9]+[.]0+$')
-                      THEN SUBSTR(TRIM(r.volume), 1, STRPOS(TRIM(r.volume), '.') - 1)
-                      ELSE TRIM(r.volume) END, '') AS volume_text
+        COALESCE(TRIM(BOTH ' ' FROM r.symbol), '')  AS symbol,
+        COALESCE(TRIM(BOTH ' ' FROM r.day), '')     AS day_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.open), '')    AS open_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.high), '')    AS high_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.low), '')     AS low_text,
+        COALESCE(TRIM(BOTH ' ' FROM r.close), '')   AS close_text,
+        COALESCE(CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r.volume), '^-?[0-9]+[.]0+$')
+                      THEN SUBSTR(TRIM(BOTH ' ' FROM r.volume), 1, STRPOS(TRIM(BOTH ' ' FROM r.volume), '.') - 1)
+                      ELSE TRIM(BOTH ' ' FROM r.volume) END, '') AS volume_text
     FROM ${old_rows} AS r
     JOIN ${old_files} AS f ON f.file = r.file
 ),

@@ -1,17 +1,17 @@
 -- The rows that can be taken over, numbered by age: 1 is the one written last, of all rows of its symbol and session
--- and of those that say the same. Numbers say the same if they are equal: 100.10 and 100.1 do.
+-- and of those that say the same. Numbers say the same if only zeros at their ends differ: 100.10 and 100.1 do.
 WITH compared AS (
     SELECT
         r.*,
         CONCAT_WS(',',
-            CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
-                 THEN CAST(TRY_CAST(open_text AS DOUBLE) AS VARCHAR) ELSE open_text END,
-            CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
-                 THEN CAST(TRY_CAST(high_text AS DOUBLE) AS VARCHAR) ELSE high_text END,
-            CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
-                 THEN CAST(TRY_CAST(low_text AS DOUBLE) AS VARCHAR) ELSE low_text END,
-            CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
-                 THEN CAST(TRY_CAST(close_text AS DOUBLE) AS VARCHAR) ELSE close_text END,
+            CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]+[.][0-9]+$')
+                 THEN TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM open_text)) ELSE open_text END,
+            CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]+[.][0-9]+$')
+                 THEN TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM high_text)) ELSE high_text END,
+            CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]+[.][0-9]+$')
+                 THEN TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM low_text)) ELSE low_text END,
+            CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]+[.][0-9]+$')
+                 THEN TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM close_text)) ELSE close_text END,
             volume_text
         ) AS content
     FROM ${old_rows} AS r
