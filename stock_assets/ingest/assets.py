@@ -89,7 +89,20 @@ def raw_assets(
     old_place: Callable[[str], OldPlace],
 ) -> list[dg.AssetsDefinition]:
     """Make both assets for a universe, downstream of the vendor; `old_place` reaches what earlier pipelines left."""
+    return [
+        _raw_prices(universe, partitions, vendor=vendor, owners=owners, old_place=old_place),
+        _raw_splits(universe, vendor=vendor, owners=owners),
+    ]
 
+
+def _raw_prices(
+    universe: Universe,
+    partitions: dg.PartitionsDefinition[str],
+    *,
+    vendor: dg.AssetSpec,
+    owners: list[str],
+    old_place: Callable[[str], OldPlace],
+) -> dg.AssetsDefinition:
     @dg.asset(
         key=RAW_PRICES,
         deps=[vendor],
@@ -113,13 +126,10 @@ def raw_assets(
         brought = _take_in(home, source, universe, partitions, sessions) if config.take_in_arrivals else []
         for name in brought:
             context.log.info(f"took in {name}")
-        old: dict[str, dg.MetadataValue] = {}
-        if config.take_over:
-            bounds = Bounds(universe, sessions[0], sessions[-1], utc_now())
-            found = take_over(home, source, old_place(config.take_over), bounds)
-            for line in [*report.unreadable(found), *report.left_out(found)]:
-                context.log.warning(line)
-            old = _shown_takeover(found)
+        bounds = Bounds(universe, sessions[0], sessions[-1], utc_now())
+        old = take_over(home, source, old_place(config.take_over), bounds) if config.take_over else None
+        for line in [*report.unreadable(old), *report.left_out(old)] if old else []:
+            context.log.warning(line)
         results = fetch_prices(home, source, universe, sessions, asking=config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
@@ -135,11 +145,15 @@ def raw_assets(
                 "calls": sum(result.calls for result in results),
                 **({"files taken in": _listed(brought)} if config.take_in_arrivals else {}),
                 "dagster/uri": home.objects.uri("raw/daily_prices"),
-                **old,
+                **(_shown_takeover(old) if old else {}),
                 "outcomes": _table([_shown(result) for result in results]),
             }
         )
 
+    return raw_daily_prices
+
+
+def _raw_splits(universe: Universe, *, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefinition:
     @dg.asset(
         key=RAW_SPLITS,
         deps=[vendor],
@@ -168,7 +182,7 @@ def raw_assets(
             }
         )
 
-    return [raw_daily_prices, raw_splits]
+    return raw_splits
 
 
 def _take_in(
