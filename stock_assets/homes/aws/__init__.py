@@ -13,7 +13,7 @@ from stock_assets.homes.aws.engine import SqlEngine
 from stock_assets.homes.aws.ledger import S3Ledger
 from stock_assets.homes.aws.objects import Place, S3Objects
 from stock_assets.homes.aws.spending import shown_runs
-from stock_assets.homes.aws.warehouse import AthenaWarehouse
+from stock_assets.homes.aws.warehouse import GlueWarehouse
 from stock_assets.homes.budget import CallBudget
 from stock_assets.homes.interfaces import FetchLedger, Home, Objects, Warehouse
 
@@ -82,8 +82,8 @@ class GlueHome(Home):
         return S3Objects(self.access, Place(self.bucket, self.prefix, self.kms_key))
 
     @cached_property
-    def _warehouse(self) -> AthenaWarehouse:
-        return AthenaWarehouse(self.access, self.engine, self._objects, Databases.of(self.database))
+    def _warehouse(self) -> GlueWarehouse:
+        return GlueWarehouse(self.access, self.engine, self._objects, Databases.of(self.database))
 
 
 class AwsHome(GlueHome):

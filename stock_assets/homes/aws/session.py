@@ -63,7 +63,7 @@ class Parts:
     ensure_raw: Callable[[], None]
 
 
-class AthenaSession(SqlSession):
+class GlueSession(SqlSession):
     """Reads published tables `FOR VERSION AS OF` the version that was the current one when it was opened."""
 
     def __init__(

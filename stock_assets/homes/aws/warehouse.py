@@ -14,13 +14,13 @@ from stock_assets.homes.aws.catalog import Databases, IcebergCatalog
 from stock_assets.homes.aws.engine import SqlEngine
 from stock_assets.homes.aws.glue import Glue
 from stock_assets.homes.aws.objects import S3Objects
-from stock_assets.homes.aws.session import AthenaSession, Parts, staging_folder, staging_stem
+from stock_assets.homes.aws.session import GlueSession, Parts, staging_folder, staging_stem
 from stock_assets.homes.interfaces import Snapshot, SqlSession, StatementRun, Upkeep, Warehouse
 from stock_assets.sql import Name
 from stock_assets.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
 
-class AthenaWarehouse(Warehouse):
+class GlueWarehouse(Warehouse):
     """Iceberg tables in the Glue Data Catalog, files in the bucket, statements in Athena or a Trino of one's own."""
 
     def __init__(self, access: AwsAccess, engine: SqlEngine, objects: S3Objects, databases: Databases) -> None:
@@ -33,7 +33,7 @@ class AthenaWarehouse(Warehouse):
     def open(self, load_id: str = "") -> Iterator[SqlSession]:
         """Read which version of every published table is the current one; what the session made goes with it."""
         published = {table.name: self._catalog.published(table) for table in PUBLISHED_TABLES}
-        session = AthenaSession(self._parts, load_id, published, {table.name: table for table in STAGING_TABLES})
+        session = GlueSession(self._parts, load_id, published, {table.name: table for table in STAGING_TABLES})
         try:
             yield session
         finally:
