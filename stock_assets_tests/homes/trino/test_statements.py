@@ -1,6 +1,5 @@
 """Every file under `sql/` is taken by Trino's own parser and planner, and answers as DuckDB does."""
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from stock_assets.serve.views import VIEWS, create_views
 from stock_assets.sql import Fragment, Name, SqlValue, Statement, bundled, statement
 from stock_assets.stage.report import report_of
 from stock_assets.tables import DAILY_PRICES, Column, ColumnType
+from stock_assets_tests.support.alike import assert_alike
 from stock_assets_tests.support.path import FIVE
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, TWO_WEEKS, Scene, wavy_source
 from stock_assets_tests.support.trino_homes import TrinoOnDouble
@@ -35,29 +35,6 @@ SENT = {
 }
 DECEMBER = Fragment("trade_date BETWEEN DATE '2012-12-01' AND DATE '2012-12-31'")
 SOME = Fragment("symbol IN ('AAPL', 'IBM')")
-
-
-def assert_alike(one: pa.Table, other: pa.Table) -> None:
-    """Compare rows in any order; sums over windows may differ in their last bits."""
-    assert one.schema.names == other.schema.names
-    assert one.num_rows == other.num_rows
-    for left, right in zip(ordered(one), ordered(other), strict=True):
-        for ours, theirs in zip(left, right, strict=True):
-            if isinstance(ours, float) and isinstance(theirs, float):
-                assert math.isclose(ours, theirs, rel_tol=1e-10, abs_tol=1e-12), (left, right)
-            else:
-                assert ours == theirs, (left, right)
-
-
-def ordered(rows: pa.Table) -> list[tuple[object, ...]]:
-    """Sort by what is no double first, and by doubles as far as they must agree."""
-    return sorted(
-        (tuple(row.values()) for row in rows.to_pylist()),
-        key=lambda row: (
-            [repr(value) for value in row if not isinstance(value, float)],
-            [f"{value:.6g}" for value in row if isinstance(value, float)],
-        ),
-    )
 
 
 @pytest.mark.parametrize("name", VIEWS)
