@@ -2,8 +2,8 @@
 
 Belongs here: the server, queries in flight, faults. Does not belong here: what a statement does (`athena_engine`).
 
-S3 and Glue are moto's; added is what moto lacks: the check of versions by which writers of Iceberg tables exclude each
-other in Glue, and that no table has statistics. Athena's API is moto's too, but statements are really executed. Two
+S3 and Glue are moto's; added is what moto lacks: that a conditional put is one step, the check of versions by which
+writers of Iceberg tables exclude each other in Glue, and that no table has statistics. Athena's API is moto's too, but statements are really executed. Two
 kinds of faults: of calls (an HTTP answer in place of the service's) and of queries (they begin, and fail, hang, or read
 too much).
 """
@@ -27,6 +27,7 @@ from moto.athena.responses import AthenaResponse
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult, EmptyResult
 from moto.glue.responses import GlueResponse
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 from stock_assets.clock import utc_now
@@ -249,6 +250,7 @@ def running_double() -> Iterator[AwsDouble]:
     double = AwsDouble(f"http://{host}:{port}")
     server._server.app = double.faulty(server._server.app)  # type: ignore[union-attr]  # noqa: SLF001 (no public way)
     with (
+        patch.object(S3Response, "put_object", _one_by_one(S3Response.put_object)),
         patch.object(GlueResponse, "update_table", _checking(GlueResponse.update_table)),
         patch.object(GlueResponse, "get_column_statistics_for_table", _no_statistics, create=True),
         patch.object(GlueResponse, "get_column_statistics_for_partition", _no_statistics, create=True),
@@ -262,6 +264,17 @@ def running_double() -> Iterator[AwsDouble]:
             yield double
         finally:
             server.stop()
+
+
+def _one_by_one(put: Callable[[S3Response], Any]) -> Callable[[S3Response], Any]:
+    """Let nobody write between the look at a condition and the write, as S3 does."""
+    putting = threading.Lock()
+
+    def alone(answer: S3Response) -> Any:  # noqa: ANN401 (moto's own)
+        with putting:
+            return put(answer)
+
+    return alone
 
 
 def _checking(update: Callable[[GlueResponse], Any]) -> Callable[[GlueResponse], Any]:
