@@ -3,9 +3,9 @@
 Belongs here: the server, queries in flight, faults. Does not belong here: what a statement does (`athena_engine`).
 
 S3 and Glue are moto's; added is what moto lacks: that a conditional put is one step, the check of versions by which
-writers of Iceberg tables exclude each other in Glue, and that no table has statistics. Athena's API is moto's too, but statements are really executed. Two
-kinds of faults: of calls (an HTTP answer in place of the service's) and of queries (they begin, and fail, hang, or read
-too much).
+writers of Iceberg tables exclude each other in Glue, and that no table has statistics. Athena's API is moto's too, but
+statements are really executed. Two kinds of faults: of calls (an HTTP answer in place of the service's) and of queries
+(they begin, and fail, hang, or read too much).
 """
 
 import json
