@@ -37,7 +37,7 @@ def put_gates() -> None:
     _put(staging, "remember", lambda *_: "staged")
     _put(checks, "audit_load", lambda *_, **__: "audits")
     # What commits one of the two tables, the quarantine first.
-    _put(publishing, "_replace", lambda *args: "between_commits" if args[2] is DAILY_PRICES else "publish")
+    _put(publishing, "_replace", lambda *args: "between_commits" if args[1] is DAILY_PRICES else "publish")
     # A message about a run has gone out; that it has is noted next.
     _put(Desk, "_put", lambda *args: TOLD if args[1].startswith("alerts/open/run-") and "/told-" in args[1] else None)
 
