@@ -257,7 +257,7 @@ FAULTS: dict[str, tuple[type[Exception], Callable[[AwsDouble, str], None], dict[
 def test_whatever_happens_nothing_is_half_done_or_left_running(
     aws: AwsDouble, home: AwsHome, monkeypatch: pytest.MonkeyPatch, statement: str, fault: str
 ) -> None:
-    monkeypatch.setattr("stock_assets.homes.aws.athena._LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("stock_assets.homes.aws.engine._LONGEST_PAUSE_SECONDS", 0.01)
     kind, order, limits = FAULTS[fault]
     order(aws, statement)
     with pytest.raises(kind) as raised:
