@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 GRAMMAR := stock_assets_tests/grammar
 
-.PHONY: run dev report dashboards test test-slow test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench clean
+.PHONY: run dev report dashboards test test-slow test-homes test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench clean
 
 ## run: fetch, stage, audit and publish the last recorded year, then show it
 run: $(READY)
@@ -29,7 +29,11 @@ test: $(READY)
 
 ## test-slow: kills, races and long random histories
 test-slow: $(READY)
-	$(BIN)/pytest -m "slow and not trino"
+	$(BIN)/pytest -m "slow and not trino" --ignore stock_assets_tests/contracts --ignore stock_assets_tests/homes
+
+## test-homes: the same of the homes, and the contracts of all homes on the double of AWS
+test-homes: $(READY)
+	$(BIN)/pytest -m "slow and not trino" stock_assets_tests/contracts stock_assets_tests/homes
 
 ## test-daemon: Dagster's real daemon, killed in every step, and large backfills and deliveries through it
 test-daemon: $(READY)
