@@ -17,7 +17,7 @@ from stock_assets.automation.upkeep import JOB_NAME
 from stock_assets.build import build_home
 from stock_assets.cli import app
 from stock_assets.errors import ConcurrentPublish, QueryFailed
-from stock_assets.homes.aws import AwsHome, upkeep
+from stock_assets.homes.aws import AwsHome, ddl, upkeep
 from stock_assets.homes.aws.athena import Athena
 from stock_assets.homes.interfaces import Snapshot, Upkeep
 from stock_assets.settings import Settings
@@ -422,7 +422,8 @@ def test_the_load_after_a_compaction_does_not_read_the_whole_table(
     """It would, for the splits that the table follows, if it took the compaction for a version that follows none."""
     scene = Scene(home, calm_source())
     scene.run(FIRST_WEEK)
-    monkeypatch.setattr(upkeep, "_FEWEST_DATA_FILES", 1)
+    for module in (upkeep, ddl):
+        monkeypatch.setattr(module, "FEWEST_DATA_FILES", 1)
     maintain(home)
     assert home.warehouse.history(DAILY_PRICES)[0].is_maintenance
     aws.queries.clear()
