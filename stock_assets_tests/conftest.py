@@ -1,5 +1,6 @@
 """Fixtures every test may use."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -64,6 +65,12 @@ def trino_server(aws_server: AwsDouble) -> Iterator[str]:
 def trino(trino_server: str, aws: AwsDouble) -> TrinoOnDouble:
     """The server, over a double with an empty record."""
     return TrinoOnDouble(trino_server, aws)
+
+
+def pytest_configure() -> None:
+    """Take interruptions, which a shell has switched off for what it runs in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str | None:
