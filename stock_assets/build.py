@@ -11,6 +11,7 @@ from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from typing import TypedDict
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -143,22 +144,14 @@ def build_home(settings: Settings) -> Home:
     """Pick the home; data of different sources never mix."""
     if settings.home is HomeName.LOCAL:
         return LocalHome(root=str(settings.root))
-    if settings.aws_bucket is None or settings.aws_region is None:
-        raise SettingsError("this home needs STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION")
-    prefix = f"{settings.aws_prefix}/{settings.source}"
+    place = _glue_place(settings)
     if settings.home is HomeName.TRINO:
-        return _trino_home(settings, settings.aws_bucket, settings.aws_region, prefix)
-    results = settings.aws_results or f"s3://{settings.aws_bucket}/{prefix}/results/"
+        return _trino_home(settings, place)
+    results = settings.aws_results or f"s3://{place['bucket']}/{place['prefix']}/results/"
     return AwsHome(
-        bucket=settings.aws_bucket,
-        prefix=prefix,
-        region=settings.aws_region,
-        database=f"{settings.aws_database}_{settings.source}",
+        **place,
         workgroup=settings.aws_workgroup,
         results="" if results == "workgroup" else results,
-        role_arn=settings.aws_role_arn or "",
-        endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
-        kms_key=settings.aws_kms_key or "",
         scan_limit=settings.aws_scan_limit_mb * _MEGABYTE if settings.aws_scan_limit_mb else None,
         query_timeout_seconds=settings.aws_query_timeout_seconds,
         price_per_terabyte=settings.aws_price_per_tb,
@@ -175,15 +168,45 @@ def build_old_place(settings: Settings, address: str, form: Form | None = None) 
         return OldFolder(Path(address), form or Form())
     if settings.aws_region is None:
         raise SettingsError(f"{address}: set STOCK_ASSETS_AWS_REGION to the region it is in")
-    access = AwsAccess(
-        region=settings.aws_region,
-        role_arn=settings.aws_role_arn or "",
-        endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
-    )
+    access = AwsAccess(region=settings.aws_region, **_reach(settings))
     return (OldTable if address.startswith("glue:") else OldBucket)(access, address, form or Form())
 
 
-def _trino_home(settings: Settings, bucket: str, region: str, prefix: str) -> Home:
+class _Reach(TypedDict):
+    """As whom, and where, AWS is asked; whatever is asked of it."""
+
+    role_arn: str
+    endpoint_url: str
+
+
+class _GluePlace(_Reach):
+    """Where a home keeps its objects and tables; whichever engine runs its statements."""
+
+    bucket: str
+    prefix: str
+    region: str
+    database: str
+    kms_key: str
+
+
+def _reach(settings: Settings) -> _Reach:
+    return _Reach(role_arn=settings.aws_role_arn or "", endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"))
+
+
+def _glue_place(settings: Settings) -> _GluePlace:
+    if settings.aws_bucket is None or settings.aws_region is None:
+        raise SettingsError("this home needs STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION")
+    return _GluePlace(
+        **_reach(settings),
+        bucket=settings.aws_bucket,
+        prefix=f"{settings.aws_prefix}/{settings.source}",
+        region=settings.aws_region,
+        database=f"{settings.aws_database}_{settings.source}",
+        kms_key=settings.aws_kms_key or "",
+    )
+
+
+def _trino_home(settings: Settings, place: _GluePlace) -> Home:
     """Make the home on Trino; its client is an extra, which no other home needs."""
     try:
         home = import_module("stock_assets.homes.trino").TrinoHome
@@ -192,13 +215,7 @@ def _trino_home(settings: Settings, bucket: str, region: str, prefix: str) -> Ho
             "STOCK_ASSETS_HOME=trino needs Trino's client: pip install 'stock-assets[trino]'"
         ) from error
     made: Home = home(
-        bucket=bucket,
-        prefix=prefix,
-        region=region,
-        database=f"{settings.aws_database}_{settings.source}",
-        role_arn=settings.aws_role_arn or "",
-        endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
-        kms_key=settings.aws_kms_key or "",
+        **place,
         scan_limit=settings.trino_scan_limit_mb * _MEGABYTE if settings.trino_scan_limit_mb else None,
         query_timeout_seconds=settings.trino_query_timeout_seconds,
         url=str(settings.trino_url).rstrip("/"),
@@ -228,11 +245,12 @@ def build_source(settings: Settings) -> PriceSource:
 
 
 def _vault(settings: Settings, secret: str) -> SecretsManagerKey:
+    reach = _reach(settings)
     return SecretsManagerKey(
         secret_id=secret,
         region_name=settings.aws_region,
-        role_arn=settings.aws_role_arn or "",
-        endpoint_url=str(settings.aws_endpoint_url).rstrip("/") if settings.aws_endpoint_url else None,
+        role_arn=reach["role_arn"],
+        endpoint_url=reach["endpoint_url"] or None,
     )
 
 
@@ -247,13 +265,7 @@ def build_channels(settings: Settings) -> list[Channel]:
     if settings.alert_webhook_url is not None:
         channels.append(Webhook(settings.alert_webhook_url.get_secret_value()))
     if settings.alert_topic_arn is not None:
-        channels.append(
-            SnsTopic(
-                settings.alert_topic_arn,
-                role_arn=settings.aws_role_arn or "",
-                endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
-            )
-        )
+        channels.append(SnsTopic(settings.alert_topic_arn, **_reach(settings)))
     return channels
 
 

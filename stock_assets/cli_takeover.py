@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from stock_assets.build import build_home, build_old_place, build_source, build_universe
+from stock_assets.clock import utc_now
 from stock_assets.ingest.takeover import report
 from stock_assets.ingest.takeover.places import Form
 from stock_assets.ingest.takeover.sorting import Bounds
@@ -29,7 +30,7 @@ def find_and_store(
         written_at: when the files were written, in UTC; None to believe their own times.
         store: False to look only.
     """
-    source, at = build_source(settings), datetime.now(UTC)
+    source, at = build_source(settings), utc_now()
     form = Form(tuple(name.strip().lower() for name in columns.split(",")), named=True) if columns else Form()
     bounds = Bounds(
         build_universe(settings),

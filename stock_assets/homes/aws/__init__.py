@@ -65,7 +65,7 @@ class GlueHome(Home):
 
     def sql_spending(self) -> dict[str, dg.MetadataValue]:
         """Show the statements sent since this was last asked, and what the run has taken so far."""
-        return shown_runs(self.engine.engine, *self._warehouse.take_runs())
+        return shown_runs(self.engine.name, *self._warehouse.take_runs())
 
     @property
     def access(self) -> AwsAccess:

@@ -135,7 +135,7 @@ class _Attempt:
 class Athena(SqlEngine):
     """Runs statements on Athena."""
 
-    engine = "Athena"
+    name = "Athena"
     largest_statement = LARGEST_STATEMENT
 
     def __init__(self, engine: Engine, *, pause: Callable[[float], None] = time.sleep) -> None:

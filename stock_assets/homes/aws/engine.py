@@ -30,11 +30,11 @@ class SqlEngine(ABC):
     """Runs statements, one at a time, and keeps count of what they took.
 
     Attributes:
-        engine: its name, for messages.
+        name: for messages.
         largest_statement: bytes of SQL that it takes.
     """
 
-    engine: ClassVar[str]
+    name: ClassVar[str]
     largest_statement: ClassVar[int]
 
     def __init__(self, identity: Hashable, ddl: Ddl, *, pause: Callable[[float], None] = time.sleep) -> None:
@@ -58,7 +58,7 @@ class SqlEngine(ABC):
         size = len(statement.encode())
         if size > self.largest_statement:
             raise QueryFailed(
-                f"a statement of {size:,} bytes is over {self.engine}'s limit of {self.largest_statement:,}; "
+                f"a statement of {size:,} bytes is over {self.name}'s limit of {self.largest_statement:,}; "
                 f"load a shorter range of sessions\n{statement[:SHOWN]}"
             )
         for attempt in range(1, _TRIES + 1):

@@ -208,7 +208,7 @@ class GlueSession(SqlSession):
             base = self._committed(target, base, known, part_properties(properties, number, len(ranges)))
         if base is None:
             raise QueryFailed(
-                f"{target.full_name}: {self._parts.engine.engine} reports success, and there is no version yet"
+                f"{target.full_name}: {self._parts.engine.name} reports success, and there is no version yet"
             )
         return base
 

@@ -1,6 +1,6 @@
 """What statements took, as metadata that an operator reads in the UI.
 
-Belongs here: showing. Does not belong here: counting (`athena`).
+Belongs here: showing. Does not belong here: counting (`engine`).
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from stock_assets.errors import ConcurrentPublish, QueryFailed
 from stock_assets.homes.aws.catalog import is_compaction
-from stock_assets.homes.aws.ddl import FEWEST_DATA_FILES
+from stock_assets.homes.aws.ddl import FEWEST_DATA_FILES, SMALL_BYTES
 from stock_assets.homes.aws.session import COMMIT_CONFLICT, Parts
 from stock_assets.homes.interfaces import MAINTENANCE, ObjectEntry, Upkeep
 from stock_assets.homes.versions import ancestry, is_rolled_back, needed_files, seen_since
@@ -35,8 +35,6 @@ from stock_assets.tables import Table
 
 SAFE_AGE = timedelta(days=1)
 """Longer than any statement waits and runs, and than any reader stays at one version."""
-_SMALL = 402_653_184
-"""Bytes below which OPTIMIZE takes a file for small: three quarters of the 512 MiB it aims at."""
 _MORE_RUNS = "_MORE_RUNS_NEEDED"
 """Ends Athena's word for it: a run takes 100 partitions or some thousand files, and what it has done stays done."""
 _RUNS = 100
@@ -91,7 +89,7 @@ def is_crowded(stored: IcebergTable) -> bool:
     for task in stored.scan().plan_files():
         if task.delete_files:
             return True
-        small[f"{task.file.spec_id} {task.file.partition}"] += task.file.file_size_in_bytes < _SMALL
+        small[f"{task.file.spec_id} {task.file.partition}"] += task.file.file_size_in_bytes < SMALL_BYTES
     return any(files >= FEWEST_DATA_FILES for files in small.values())
 
 
@@ -122,12 +120,13 @@ def retention(stored: IcebergTable, *, keep_since: datetime, at: datetime) -> Re
     """
     since = min(keep_since, at - SAFE_AGE)
     seen = seen_since(stored, since)
-    line = [snapshot.snapshot_id for snapshot in ancestry(stored)]
-    versions = 1 + max(number for number, snapshot_id in enumerate(line) if snapshot_id in seen)
-    aside = [_moment(snapshot) for snapshot in stored.snapshots() if snapshot.snapshot_id in seen - set(line)]
+    line = list(ancestry(stored))
+    on_line = [snapshot.snapshot_id for snapshot in line]
+    versions = 1 + max(number for number, snapshot_id in enumerate(on_line) if snapshot_id in seen)
+    aside = [_moment(snapshot) for snapshot in stored.snapshots() if snapshot.snapshot_id in seen - set(on_line)]
     before = min([since, *aside]) - SAFE_AGE
-    oldest = min([before, *(_moment(snapshot) for snapshot in list(ancestry(stored))[:versions])])
-    kept = {*line[:versions], *(reference.snapshot_id for reference in stored.metadata.refs.values())}
+    oldest = min([before, *(_moment(snapshot) for snapshot in line[:versions])])
+    kept = {*on_line[:versions], *(reference.snapshot_id for reference in stored.metadata.refs.values())}
     return Retention(
         seconds=math.ceil((at - before).total_seconds()),
         versions=versions,

@@ -6,16 +6,12 @@ Belongs here: what differs from Athena's (`homes.aws.ddl`), and nothing else doe
 
 from collections.abc import Sequence
 
-from stock_assets.homes.aws.ddl import LONGEST_COMMENT, Ddl, partition_template
+from stock_assets.homes.aws.ddl import LONGEST_COMMENT, SMALL_BYTES, Ddl, partition_template
 from stock_assets.sql import Fragment, Name, SqlValue, literal, statement
 from stock_assets.tables import Column, ColumnType
 
 _STORED_TYPES = {ColumnType.TIMESTAMP: "timestamp(6)"}
 """Trino's own names, where the contract's have another meaning: Iceberg keeps microseconds."""
-
-
-_SMALL = "384MB"
-"""Files below it are small: as `homes.aws.upkeep` counts them."""
 
 
 class TrinoDdl(Ddl):
@@ -56,7 +52,7 @@ class TrinoDdl(Ddl):
 
     def compact(self, name: Name) -> list[str]:
         """Write sql/ddl/trino/optimize.sql."""
-        return [statement("ddl/trino/optimize.sql").bind({"table": name, "threshold": _SMALL})]
+        return [statement("ddl/trino/optimize.sql").bind({"table": name, "threshold": f"{SMALL_BYTES}B"})]
 
     def clean(self, name: Name, *, seconds: int, versions: int, versions_seconds: int) -> list[str]:  # noqa: ARG002 (Trino counts no versions)
         """Write sql/ddl/trino/expire_snapshots.sql and sql/ddl/trino/remove_orphan_files.sql."""

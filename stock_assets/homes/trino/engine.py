@@ -125,7 +125,7 @@ class _Attempt:
 class Trino(SqlEngine):
     """Runs statements on a Trino server."""
 
-    engine = "Trino"
+    name = "Trino"
     largest_statement = LARGEST_STATEMENT
 
     def __init__(self, server: TrinoServer, *, pause: Callable[[float], None] = time.sleep) -> None:
