@@ -12,8 +12,7 @@ from pathlib import Path
 
 from stock_assets.clock import Clock
 from stock_assets.homes.budget import CallBudget, CallLimits, CallRefused
-
-_BUSY_SECONDS = 30
+from stock_assets.homes.local.database import connect
 
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS calls (id INTEGER PRIMARY KEY, vendor TEXT NOT NULL, called_at TEXT NOT NULL)",
@@ -59,18 +58,13 @@ class SqliteBudget(CallBudget):
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
+        with connect(self._path) as connection:
             # The lock is taken before anything is read: two processes must not both see the last call as free.
             connection.execute("BEGIN IMMEDIATE")
             for statement in _CREATE:
                 connection.execute(statement)
             yield connection
             connection.execute("COMMIT")
-        finally:
-            connection.close()
 
 
 def _refusal(

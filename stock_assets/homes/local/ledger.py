@@ -9,8 +9,7 @@ from pathlib import Path
 
 from stock_assets.errors import Outcome
 from stock_assets.homes.interfaces import Fetch, FetchKind, FetchLedger
-
-_BUSY_SECONDS = 30
+from stock_assets.homes.local.database import connect
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS fetches (
@@ -61,16 +60,10 @@ class SqliteLedger(FetchLedger):
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            with connection:
-                connection.execute(_CREATE)
-                connection.execute(_INDEX)
-                yield connection
-        finally:
-            connection.close()
+        with connect(self._path) as connection:
+            connection.execute(_CREATE)
+            connection.execute(_INDEX)
+            yield connection
 
 
 def _to_row(fetch: Fetch) -> tuple[str | int | None, ...]:

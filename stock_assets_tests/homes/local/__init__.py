@@ -1,0 +1,1 @@
+"""The home of one machine: what it does beyond the contract of all."""
