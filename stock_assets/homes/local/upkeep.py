@@ -28,6 +28,7 @@ from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files, bin_pack_a
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask, TableProperties
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate, SetPropertiesUpdate
 
@@ -125,7 +126,7 @@ def _expire(stored: IcebergTable, keep_since: datetime) -> int:
     stored.catalog.commit_table(
         stored,
         requirements=(
-            AssertTableUUID(uuid=stored.metadata.table_uuid),
+            _AssertVersions(uuid=stored.metadata.table_uuid, snapshot_ids=expired),
             # What was seen is right only as long as nobody publishes or goes back.
             AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=current.snapshot_id),
         ),
@@ -135,6 +136,18 @@ def _expire(stored: IcebergTable, keep_since: datetime) -> int:
         ),
     )
     return len(expired)
+
+
+class _AssertVersions(AssertTableUUID):
+    """The table must still have these versions; pyiceberg takes those that another maintenance took for a bad call."""
+
+    snapshot_ids: list[int]
+
+    def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]  # pydantic's is another
+        super().validate(base_metadata)
+        present = {snapshot.snapshot_id for snapshot in base_metadata.snapshots} if base_metadata else set()
+        if not present.issuperset(self.snapshot_ids):
+            raise CommitFailedException("Requirement failed: another maintenance took versions out")
 
 
 def _sweep(root: Path, table: Table, before: datetime) -> tuple[int, int]:

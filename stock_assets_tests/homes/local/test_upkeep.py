@@ -110,6 +110,27 @@ def test_who_goes_back_at_the_last_moment_finds_the_version(home: Home, monkeypa
     assert [row["close_price"] for row in published_rows(home)] == [1.5]
 
 
+def test_two_that_maintain_at_once_take_versions_out_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    for close in (1.5, 2.5, 3.5):
+        publish(home, DAYS[0], close)
+    now, others = datetime.now(UTC), list[Upkeep]()
+
+    def look_when_somebody_else_was_there(stored: IcebergTable, since: datetime) -> set[int]:
+        found = seen_since(stored, since)
+        if not others:
+            monkeypatch.undo()
+            others.append(maintain(home, keep_since=now))
+        return found
+
+    monkeypatch.setattr(upkeep, "seen_since", look_when_somebody_else_was_there)
+
+    done = maintain(home, keep_since=now)
+
+    assert [other.versions_expired for other in others] == [2]
+    assert done.versions_expired == 0
+    assert [row["close_price"] for row in published_rows(home)] == [3.5]
+
+
 @pytest.mark.parametrize(
     "name", ["data/trade_year=2012/lost.parquet", "metadata/lost-m0.avro", "metadata/9.metadata.json"]
 )
