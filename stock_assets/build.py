@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TypedDict
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
 from stock_assets.audit.checks import audit_checks
 from stock_assets.automation.arrivals import arrivals_sensor
 from stock_assets.automation.catch_up import Window, catch_up_sensor
-from stock_assets.automation.daily import daily_job, weekday_schedule
+from stock_assets.automation.daily import AssetJob, daily_job, weekday_schedule
 from stock_assets.automation.freshness import freshness_check, freshness_sensor, policy
 from stock_assets.automation.upkeep import Retention, maintenance_job, maintenance_schedule
 from stock_assets.automation.watch import Watch, alert_sensor
@@ -127,7 +126,7 @@ def _sensors(
     universe: Universe,
     limits: Limits,
     *,
-    job: UnresolvedAssetJobDefinition,
+    job: AssetJob,
 ) -> list[dg.SensorDefinition]:
     """Make the sensors: those that start runs, and those that tell people."""
     channels = build_channels(settings)

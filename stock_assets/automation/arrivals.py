@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from stock_assets.automation.daily import AssetJob
 from stock_assets.automation.requests import Wish, bridged_ranges, requests_for, run_under_way
 from stock_assets.clock import Clock, utc_now
 from stock_assets.homes.interfaces import Home
@@ -30,7 +30,7 @@ _SHOWN = 5
 
 
 def arrivals_sensor(
-    job: UnresolvedAssetJobDefinition, universe: Universe, first: date, last: date | None, *, now: Clock = utc_now
+    job: AssetJob, universe: Universe, first: date, last: date | None, *, now: Clock = utc_now
 ) -> dg.SensorDefinition:
     """Make the sensor; like the schedule, it is on from the start where the source grows every day.
 

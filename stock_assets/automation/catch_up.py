@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.desk import Desk
 from stock_assets.alerts.incident import Incident
 from stock_assets.automation.coverage import Coverage, Gap, coverage, first_look
+from stock_assets.automation.daily import AssetJob
 from stock_assets.automation.requests import Wish, bridged_ranges, requests_for, run_under_way
 from stock_assets.clock import Clock, utc_now
 from stock_assets.homes.interfaces import Home
@@ -157,7 +157,7 @@ class Window:
 
 
 def catch_up_sensor(
-    job: UnresolvedAssetJobDefinition,
+    job: AssetJob,
     universe: Universe,
     window: Window,
     *,

@@ -7,20 +7,20 @@ trades (`sessions`).
 from collections.abc import Sequence
 
 import dagster as dg
-
-# The return type of the public `define_asset_job` has no public name.
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from stock_assets.ingest.source import PriceSource
 from stock_assets.sessions import is_session
 
+AssetJob = UnresolvedAssetJobDefinition
+"""What the public `define_asset_job` gives; Dagster has no public name for it."""
 JOB_NAME = "daily_prices"
 SCHEDULE_NAME = "weekdays_after_the_close"
 CRON = "0 22 * * 1-5"
 """22:00 UTC is 17:00 or 18:00 in New York: after the bell, also on the days around a change of the clocks."""
 
 
-def daily_job(*, by_hand: Sequence[dg.AssetKey] = ()) -> UnresolvedAssetJobDefinition:
+def daily_job(*, by_hand: Sequence[dg.AssetKey] = ()) -> AssetJob:
     """Make the job that holds the whole path, raw to published, with all audits.
 
     Args:
@@ -33,7 +33,7 @@ def daily_job(*, by_hand: Sequence[dg.AssetKey] = ()) -> UnresolvedAssetJobDefin
     )
 
 
-def weekday_schedule(job: UnresolvedAssetJobDefinition, source: PriceSource) -> dg.ScheduleDefinition:
+def weekday_schedule(job: AssetJob, source: PriceSource) -> dg.ScheduleDefinition:
     """Make the schedule that asks for each weekday's session, and says why where there is none.
 
     It is on from the start where the source grows every day, and off for a recording.
