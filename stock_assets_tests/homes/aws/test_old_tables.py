@@ -1,104 +1,36 @@
 """An earlier pipeline's data on S3 and in the Glue catalog, taken over by either home."""
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 from typer.testing import CliRunner
 
 from stock_assets.build import build_home, build_universe
 from stock_assets.cli import app
 from stock_assets.errors import AccessRefused, OldDataUnusable
-from stock_assets.homes.aws.access import AwsAccess
-from stock_assets.homes.aws.old_tables import OldBucket, OldTable
 from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.recorded import SYMBOLS, RecordedSource
-from stock_assets.ingest.takeover.places import Form, OldPlace
+from stock_assets.ingest.takeover.places import OldPlace
 from stock_assets.ingest.takeover.takeover import Takeover, take_over
 from stock_assets.sessions import sessions_between
 from stock_assets.settings import Settings
 from stock_assets_tests.ingest.takeover.test_takeover import BOUNDS
 from stock_assets_tests.support.aws_double import REGION, AwsDouble, CallFault
 from stock_assets_tests.support.aws_homes import BUCKET, double_home
+from stock_assets_tests.support.old_account import DATABASE, TEXT, OldAccount
 from stock_assets_tests.support.old_pipeline import HEADER, firehose, hive_table
 from stock_assets_tests.support.path import FIVE, load_range, local_home, published_rows
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.sources import scripted_from_recording
 
-DATABASE = "old_stocks"
-TEXT = "string"
 COLUMNS = dict.fromkeys(HEADER.split(","), TEXT)
 
 
-class Account:
-    """The earlier pipeline's bucket folder and database."""
-
-    def __init__(self, endpoint: str, name: str) -> None:
-        self.access = AwsAccess(region=REGION, endpoint_url=endpoint)
-        self.address = f"s3://{BUCKET}/old/{name}"
-        self.name = name
-        self._s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION)
-        self.glue = boto3.client("glue", endpoint_url=endpoint, region_name=REGION)
-        self.glue.create_database(DatabaseInput={"Name": f"{DATABASE}_{name}"})
-
-    def upload(self, folder: Path, to: str = "") -> None:
-        """Put all files of a folder."""
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                self.put(f"{to}{path.relative_to(folder).as_posix()}", path.read_bytes())
-
-    def put(self, relative: str, body: bytes) -> None:
-        """Put one object."""
-        self._s3.put_object(Bucket=BUCKET, Key=f"old/{self.name}/{relative}", Body=body)
-
-    def table(
-        self,
-        name: str,
-        columns: Mapping[str, str],
-        *,
-        keys: Sequence[str] = (),
-        partitions: Mapping[str, str] | None = None,
-        **more: Any,  # noqa: ANN401 (parts of Glue's own shape)
-    ) -> str:
-        """Create a Hive table in the catalog; give its address."""
-        storage = {
-            "Columns": [{"Name": column, "Type": of} for column, of in columns.items()],
-            "Location": f"{self.address}/",
-            "SerdeInfo": {"SerializationLibrary": "x", "Parameters": more.get("serde", {})},
-        }
-        self.glue.create_table(
-            DatabaseName=f"{DATABASE}_{self.name}",
-            TableInput={
-                "Name": name,
-                "TableType": "EXTERNAL_TABLE",
-                "Parameters": more.get("parameters", {}),
-                "StorageDescriptor": storage,
-                "PartitionKeys": [{"Name": key, "Type": TEXT} for key in keys],
-            },
-        )
-        for value, folder in (partitions or {}).items():
-            self.glue.create_partition(
-                DatabaseName=f"{DATABASE}_{self.name}",
-                TableName=name,
-                PartitionInput={
-                    "Values": [value],
-                    "StorageDescriptor": {**storage, "Location": f"{self.address}/{folder}"},
-                },
-            )
-        return f"glue:{DATABASE}_{self.name}.{name}"
-
-    def at(self, address: str, form: Form | None = None) -> OldPlace:
-        """Reach something."""
-        return (OldTable if address.startswith("glue:") else OldBucket)(self.access, address, form or Form())
-
-
 @pytest.fixture
-def account(aws: AwsDouble, tmp_path: Path) -> Account:
+def account(aws: AwsDouble, tmp_path: Path) -> OldAccount:
     double_home(aws.endpoint, tmp_path)  # sets the credentials
-    return Account(aws.endpoint, tmp_path.name.lower().replace("-", "_"))
+    return OldAccount(aws.endpoint, tmp_path.name.lower().replace("-", "_"))
 
 
 @pytest.fixture(params=["local", pytest.param("aws", marks=pytest.mark.slow)])
@@ -122,13 +54,13 @@ def published_as_usual(scene: Scene, place: OldPlace, tmp_path: Path) -> Takeove
     return found
 
 
-def test_firehose_left_csv_by_the_hour(scene: Scene, account: Account, tmp_path: Path) -> None:
+def test_firehose_left_csv_by_the_hour(scene: Scene, account: OldAccount, tmp_path: Path) -> None:
     account.upload(firehose(tmp_path / "old", scene.source, FIVE.symbols, TWO_WEEKS))
     found = published_as_usual(scene, account.at(account.address), tmp_path)
     assert (found.files, found.tally.rows, found.tally.repeated) == (20, 100, 50)
 
 
-def test_a_hive_table_of_the_catalog(scene: Scene, account: Account, tmp_path: Path) -> None:
+def test_a_hive_table_of_the_catalog(scene: Scene, account: OldAccount, tmp_path: Path) -> None:
     account.upload(hive_table(tmp_path / "old", scene.source, FIVE.symbols, TWO_WEEKS, BOUNDS.at))
     columns = dict.fromkeys(("open", "high", "low", "close", "volume"), "double") | {"date": TEXT}
     table = account.table(
@@ -140,7 +72,7 @@ def test_a_hive_table_of_the_catalog(scene: Scene, account: Account, tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.parametrize("home", ["local", "aws"])
-def test_the_command_takes_a_table_over(account: Account, tmp_path: Path, home: str) -> None:
+def test_the_command_takes_a_table_over(account: OldAccount, tmp_path: Path, home: str) -> None:
     sessions = sessions_between(date(2013, 2, 25), date(2013, 3, 1))
     source = scripted_from_recording(SYMBOLS, sessions)
     account.upload(hive_table(tmp_path / "old", source, SYMBOLS, sessions, BOUNDS.at))
@@ -171,7 +103,7 @@ def test_the_command_takes_a_table_over(account: Account, tmp_path: Path, home: 
     assert published_rows(build_home(settings)) == published_rows(usual)
 
 
-def test_partitions_may_lie_anywhere_and_others_are_no_part_of_the_table(account: Account) -> None:
+def test_partitions_may_lie_anywhere_and_others_are_no_part_of_the_table(account: OldAccount) -> None:
     for folder in ("a", "b", "dropped"):
         account.put(f"{folder}/part-0", b"2012-03-01,1,2,1,2,5\n")
     columns = dict.fromkeys(("date", "open", "high", "low", "close", "volume"), TEXT)
@@ -182,7 +114,7 @@ def test_partitions_may_lie_anywhere_and_others_are_no_part_of_the_table(account
     ]
 
 
-def test_the_catalog_says_how_text_is_written(account: Account, tmp_path: Path) -> None:
+def test_the_catalog_says_how_text_is_written(account: OldAccount, tmp_path: Path) -> None:
     account.put("f", b"IBM|2012-03-01|1|2|1|2|5\n")
     columns = dict.fromkeys(("symbol", "date", "open", "high", "low", "close", "volume"), TEXT)
     place = account.at(account.table("t", columns, serde={"field.delim": "|", "serialization.format": "1"}))
@@ -190,7 +122,7 @@ def test_the_catalog_says_how_text_is_written(account: Account, tmp_path: Path) 
     assert [(row.symbol, row.bars) for row in found.symbols] == [("IBM", 1)]
 
 
-def test_one_object_and_names_that_begin_alike(account: Account) -> None:
+def test_one_object_and_names_that_begin_alike(account: OldAccount) -> None:
     for name in ("prices/a.csv", "prices_old/b.csv", "prices/_temporary/c.csv", "prices/.hidden"):
         account.put(name, f"{HEADER}\n".encode())
     names = [file.name for file in account.at(f"{account.address}/prices/").files()]
@@ -200,7 +132,7 @@ def test_one_object_and_names_that_begin_alike(account: Account) -> None:
         assert stream.read() == f"{HEADER}\n".encode()
 
 
-def test_what_is_there_no_table_is_said(account: Account) -> None:
+def test_what_is_there_no_table_is_said(account: OldAccount) -> None:
     with pytest.raises(OldDataUnusable, match=r"glue:.*nothing: the Glue catalog of us-east-1 has no such table"):
         account.at(f"glue:{DATABASE}_{account.name}.nothing").files()
     iceberg = account.table("iceberg", COLUMNS, parameters={"table_type": "ICEBERG"})
@@ -212,13 +144,13 @@ def test_what_is_there_no_table_is_said(account: Account) -> None:
         account.at(account.address).files()
 
 
-def test_a_refused_listing_ends_it_and_names_the_place(account: Account, aws: AwsDouble) -> None:
+def test_a_refused_listing_ends_it_and_names_the_place(account: OldAccount, aws: AwsDouble) -> None:
     aws.call_faults.append(CallFault(f"GET /{BUCKET}", 403, "AccessDenied"))
     with pytest.raises(AccessRefused, match=rf"listing s3://{BUCKET}/old"):
         account.at(account.address).files()
 
 
-def test_a_refused_object_ends_it_and_stores_nothing(account: Account, aws: AwsDouble, tmp_path: Path) -> None:
+def test_a_refused_object_ends_it_and_stores_nothing(account: OldAccount, aws: AwsDouble, tmp_path: Path) -> None:
     account.put("2012/03/05/21/a", f"{HEADER}\n2012-03-01,IBM,1,2,1,2,5\n".encode())
     scene = Scene(local_home(tmp_path / "home"), wavy_source())
     aws.call_faults.append(CallFault("2012/03/05", 403, "AccessDenied", times=9))
@@ -227,7 +159,7 @@ def test_a_refused_object_ends_it_and_stores_nothing(account: Account, aws: AwsD
     assert scene.home.objects.list("raw/") == []
 
 
-def test_an_object_counts_as_written_when_it_was_put_or_in_its_hour(account: Account) -> None:
+def test_an_object_counts_as_written_when_it_was_put_or_in_its_hour(account: OldAccount) -> None:
     account.put("2012/03/05/21/a", b"x")
     account.put("b", b"x")
     hourly, other = account.at(account.address).files()

@@ -1,7 +1,7 @@
 """What the home calls is what the policy allows: recorded call by call on the double, while everything is used once."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,16 @@ import yaml
 
 from stock_assets.homes.aws import AwsHome, access
 from stock_assets.homes.budget import CallLimits
+from stock_assets.ingest.takeover.takeover import take_over
 from stock_assets.tables import DAILY_PRICES
 from stock_assets_tests.homes.aws.test_access import ROLE
+from stock_assets_tests.ingest.takeover.test_takeover import BOUNDS
 from stock_assets_tests.support.aws_double import AwsDouble, Call
 from stock_assets_tests.support.aws_homes import double_home
 from stock_assets_tests.support.aws_names import BUCKET, CREDENTIALS
+from stock_assets_tests.support.old_account import TEXT, OldAccount
+from stock_assets_tests.support.old_pipeline import hive_table
+from stock_assets_tests.support.path import FIVE
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, wavy_source
 
 TEMPLATE = Path(__file__).parents[3] / "infra" / "aws" / "stack.yaml"
@@ -32,6 +37,8 @@ ATHENAS_OWN = {
     "s3:ListMultipartUploadParts",
 }
 """What Athena does with the caller's permissions by AWS's documentation; this package does not call it itself."""
+OLD_CATALOG = {"glue:GetTable", "glue:GetPartitions"}
+"""What docs/takeover.md asks for on the old database."""
 _ELSEWHERE = ("kms:", "sns:", "secretsmanager:")
 """Tried with a policy in force in infra/test_stack."""
 
@@ -66,6 +73,12 @@ def allowed() -> set[str]:
     return {name for one in statements for name in one.get("Action") or one["Fn::If"][1]["Action"]}
 
 
+def used_by_the_role(aws: AwsDouble) -> set[str]:
+    """The permissions that calls needed so far; those of the double's own engine came with other credentials."""
+    own = [call for call in aws.calls if call.access_key not in ("", CREDENTIALS["AWS_ACCESS_KEY_ID"])]
+    return {action(call) for call in own}
+
+
 @pytest.mark.slow
 def test_everything_the_home_does_is_allowed_and_nothing_else(home: AwsHome, aws: AwsDouble) -> None:
     scene = Scene(home, wavy_source())
@@ -82,10 +95,32 @@ def test_everything_the_home_does_is_allowed_and_nothing_else(home: AwsHome, aws
     home.warehouse.rollback(DAILY_PRICES, home.warehouse.history(DAILY_PRICES)[-1].snapshot_id)
     for load_id in home.warehouse.staged_loads():
         home.warehouse.drop_staging(load_id)
+    scene.run(SECOND_WEEK)  # ends the rollback, which maintenance would leave alone
+    done = home.warehouse.maintain(
+        DAILY_PRICES, keep_since=datetime.now(UTC), at=datetime.now(UTC) + timedelta(days=30)
+    )
+    assert done.left_alone == ""
 
-    own = [call for call in aws.calls if call.access_key not in ("", CREDENTIALS["AWS_ACCESS_KEY_ID"])]
-    used = {action(call) for call in own}
-
+    used = used_by_the_role(aws)
     assert {"s3:GetObject", "s3:ListBucket", "glue:UpdateTable", "athena:StartQueryExecution"} <= used
     assert used - allowed() == set()
     assert {name for name in allowed() - used if not name.startswith(_ELSEWHERE)} <= ATHENAS_OWN
+
+
+@pytest.mark.slow
+def test_a_takeover_reads_what_is_old_and_no_more(home: AwsHome, aws: AwsDouble, tmp_path: Path) -> None:
+    scene = Scene(home, wavy_source())
+    account = OldAccount(aws.endpoint, tmp_path.name.lower().replace("-", "_"), role_arn=ROLE)
+    account.upload(hive_table(tmp_path / "old", scene.source, FIVE.symbols, FIRST_WEEK, BOUNDS.at))
+    columns = dict.fromkeys(("date", "open", "high", "low", "close", "volume"), TEXT)
+    table = account.table("prod", columns, keys=["symbol"], partitions={of: f"symbol={of}/" for of in FIVE.symbols})
+    aws.calls.clear()
+
+    assert take_over(home, scene.source, account.at(table), BOUNDS).files == 5
+
+    used = used_by_the_role(aws)
+    assert used - allowed() == set()
+    old = [call for call in aws.calls if call.access_key and f"old/{account.name}" in call.asked]
+    assert {action(call) for call in old} == {"s3:GetObject"}
+    assert {name for name in used if name.startswith("glue:")} >= OLD_CATALOG
+    assert "s3:ListBucket" in used

@@ -1,0 +1,78 @@
+"""What an earlier pipeline left in an account, on the double of AWS: a bucket's folder, and tables of the catalog."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from stock_assets.homes.aws.access import AwsAccess
+from stock_assets.homes.aws.old_tables import OldBucket, OldTable
+from stock_assets.ingest.takeover.places import Form, OldPlace
+from stock_assets_tests.support.aws_double import REGION
+from stock_assets_tests.support.aws_names import BUCKET
+
+DATABASE = "old_stocks"
+TEXT = "string"
+
+
+class OldAccount:
+    """The earlier pipeline's bucket folder and database."""
+
+    def __init__(self, endpoint: str, name: str, *, role_arn: str = "") -> None:
+        self.access = AwsAccess(region=REGION, endpoint_url=endpoint, role_arn=role_arn)
+        self.address = f"s3://{BUCKET}/old/{name}"
+        self.name = name
+        self._s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION)
+        self.glue = boto3.client("glue", endpoint_url=endpoint, region_name=REGION)
+        self.glue.create_database(DatabaseInput={"Name": f"{DATABASE}_{name}"})
+
+    def upload(self, folder: Path, to: str = "") -> None:
+        """Put all files of a folder."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.put(f"{to}{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+    def put(self, relative: str, body: bytes) -> None:
+        """Put one object."""
+        self._s3.put_object(Bucket=BUCKET, Key=f"old/{self.name}/{relative}", Body=body)
+
+    def table(
+        self,
+        name: str,
+        columns: Mapping[str, str],
+        *,
+        keys: Sequence[str] = (),
+        partitions: Mapping[str, str] | None = None,
+        **more: Any,  # noqa: ANN401 (parts of Glue's own shape)
+    ) -> str:
+        """Create a Hive table in the catalog; give its address."""
+        storage = {
+            "Columns": [{"Name": column, "Type": of} for column, of in columns.items()],
+            "Location": f"{self.address}/",
+            "SerdeInfo": {"SerializationLibrary": "x", "Parameters": more.get("serde", {})},
+        }
+        self.glue.create_table(
+            DatabaseName=f"{DATABASE}_{self.name}",
+            TableInput={
+                "Name": name,
+                "TableType": "EXTERNAL_TABLE",
+                "Parameters": more.get("parameters", {}),
+                "StorageDescriptor": storage,
+                "PartitionKeys": [{"Name": key, "Type": TEXT} for key in keys],
+            },
+        )
+        for value, folder in (partitions or {}).items():
+            self.glue.create_partition(
+                DatabaseName=f"{DATABASE}_{self.name}",
+                TableName=name,
+                PartitionInput={
+                    "Values": [value],
+                    "StorageDescriptor": {**storage, "Location": f"{self.address}/{folder}"},
+                },
+            )
+        return f"glue:{DATABASE}_{self.name}.{name}"
+
+    def at(self, address: str, form: Form | None = None) -> OldPlace:
+        """Reach something."""
+        return (OldTable if address.startswith("glue:") else OldBucket)(self.access, address, form or Form())
