@@ -55,7 +55,7 @@ def s3_moments(endpoint: str, folder: Path) -> list[datetime]:
 def sqlite_case(folder: Path) -> BudgetCase:
     """Give the budget of a local home."""
     path = folder / "ledger.db"
-    return BudgetCase(partial(SqliteBudget, path), partial(sqlite_moments, path), slack=1)
+    return BudgetCase(partial(SqliteBudget, path), partial(sqlite_moments, path), slack=5)
 
 
 def s3_case(endpoint: str, folder: Path) -> BudgetCase:

@@ -68,10 +68,12 @@
     const caption = table.createCaption();
     caption.textContent = rows.length > TABLE_ROWS ? `The latest ${TABLE_ROWS} of ${rows.length}.` : `${rows.length} rows.`;
     const head = table.createTHead().insertRow();
-    for (const title of [...("day" in (rows[0] || {}) ? ["Session"] : []), ...columns.map((column) => words[column])]) {
+    const numeric = new Set(columns.filter((column) => rows.some((row) => typeof row[column] === "number")));
+    for (const column of [...("day" in (rows[0] || {}) ? ["day"] : []), ...columns]) {
       const cell = document.createElement("th");
       cell.scope = "col";
-      cell.textContent = title;
+      cell.textContent = column === "day" ? "Session" : words[column];
+      if (numeric.has(column)) cell.className = "number";
       head.append(cell);
     }
     const body = table.createTBody();
@@ -83,7 +85,7 @@
         const value = row[column];
         cell.textContent = value === null ? (row.missing ? "no bar" : "–") :
           typeof value === "number" ? number.format(value) : value;
-        if (typeof value === "number") cell.className = "number";
+        if (numeric.has(column)) cell.className = "number";
       }
     }
     figure.querySelector("details .scroll").replaceChildren(table);
