@@ -41,7 +41,7 @@ from stock_assets_tests.support.home_writers import (
 from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.processes import fork_server
 from stock_assets_tests.support.rows import price_row, stage_rows
-from stock_assets_tests.support.scattered import scatter_locally, scatter_on_aws
+from stock_assets_tests.support.scattered import late_for, scatter_locally, scatter_on_aws
 from stock_assets_tests.support.trino_homes import TrinoOnDouble, trino_home
 
 FIRST, SECOND, THIRD = date(2012, 3, 1), date(2012, 3, 2), date(2012, 3, 5)
@@ -677,7 +677,7 @@ OLD_ENOUGH = timedelta(days=30)
 
 def maintain(home: Home, *, keep_since: datetime) -> Upkeep:
     """Maintain the prices, as if it were so late that every file is old enough to go."""
-    return home.warehouse.maintain(DAILY_PRICES, keep_since=keep_since, at=datetime.now(UTC) + OLD_ENOUGH)
+    return home.warehouse.maintain(DAILY_PRICES, keep_since=keep_since, at=late_for(keep_since, OLD_ENOUGH))
 
 
 def all_rows(home: Home) -> list[dict[str, object]]:

@@ -110,3 +110,12 @@ def _positions(table: IcebergTable, data: DataFile, positions: list[int]) -> Dat
         key_metadata=None,
         equality_ids=None,
     )
+
+
+def late_for(keep_since: datetime, later: timedelta) -> datetime:
+    """Give a moment that much later than now, less a part of a second: whole seconds after the other.
+
+    An age is told in whole seconds, rounded up; so nothing from before the other moment stays for the part of one.
+    """
+    seconds = int((datetime.now(UTC) + later - keep_since).total_seconds())
+    return keep_since + timedelta(seconds=seconds)

@@ -101,7 +101,8 @@ class Retention:
         seconds: age up to which versions and orphan files stay.
         versions: how many of the newest versions stay, however old.
         versions_seconds: age that reaches back to the oldest of these.
-        before: what is older than this moment goes for sure, unless it is among the newest versions.
+        before: what is older than this moment goes, unless it is among the newest versions; ages are told in whole
+            seconds, so what is older by less than one may wait for the next time.
         expiring: the versions that do.
     """
 

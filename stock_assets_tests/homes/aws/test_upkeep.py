@@ -31,7 +31,7 @@ from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.dagster_runs import pipeline
 from stock_assets_tests.support.path import published_rows, read
 from stock_assets_tests.support.rows import price_row
-from stock_assets_tests.support.scattered import iceberg_on_aws, mark_deleted, scatter_on_aws
+from stock_assets_tests.support.scattered import iceberg_on_aws, late_for, mark_deleted, scatter_on_aws
 from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, Scene, calm_source
 
 DAYS = [date(2012, 3, day) for day in (1, 2, 5, 6)] + [date(2013, 1, 2), date(2013, 1, 3)]
@@ -71,7 +71,7 @@ def late(aws: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def maintain(home: AwsHome, keep_since: datetime = LONG_AGO, *, later: timedelta = MONTH) -> Upkeep:
-    return home.warehouse.maintain(DAILY_PRICES, keep_since=keep_since, at=datetime.now(UTC) + later)
+    return home.warehouse.maintain(DAILY_PRICES, keep_since=keep_since, at=late_for(keep_since, later))
 
 
 def put(home: AwsHome, day: date, close: float = 1.5) -> int:
