@@ -9,11 +9,13 @@
   const TABLE_ROWS = 60;
   const number = new Intl.NumberFormat("en-US", { maximumFractionDigits: 4 });
   const words = {
-    avg_price_90d: "90-day average", close_price: "Close", rolling_avg_5d: "5-day average", daily_return: "Daily return",
+    day: "Session", avg_price_90d: "90-day average", close_price: "Close", rolling_avg_5d: "5-day average",
+    daily_return: "Daily return",
     volatility_pct: "Volatility, %", volatility_21d_pct: "21 sessions, %", volume: "Shares",
     volume_surge_ratio: "Times the usual", open: "Open", high: "High", low: "Low", close: "Close",
     up_share_pct: "Up, %", coverage_pct: "Coverage, %", price_change_pct: "Change, %", symbol: "Symbol",
   };
+  const texts = new Set(["day", "symbol"]);
   const views = new Map();
 
   const chosenRange = () => form.elements.range.value;
@@ -62,30 +64,28 @@
   }
 
   function fillTable(figure, name, rows) {
-    const columns = data.panels[name].columns.filter((column) => words[column] && rows.length && column in rows[0] &&
-      !(column === "symbol" && "day" in rows[0]));
+    const columns = ["day", ...data.panels[name].columns].filter((column) => words[column] && rows.length &&
+      column in rows[0] && !(column === "symbol" && "day" in rows[0]));
     const table = document.createElement("table");
     const caption = table.createCaption();
     caption.textContent = rows.length > TABLE_ROWS ? `The latest ${TABLE_ROWS} of ${rows.length}.` : `${rows.length} rows.`;
     const head = table.createTHead().insertRow();
-    const numeric = new Set(columns.filter((column) => rows.some((row) => typeof row[column] === "number")));
-    for (const column of [...("day" in (rows[0] || {}) ? ["day"] : []), ...columns]) {
+    for (const column of columns) {
       const cell = document.createElement("th");
       cell.scope = "col";
-      cell.textContent = column === "day" ? "Session" : words[column];
-      if (numeric.has(column)) cell.className = "number";
+      cell.textContent = words[column];
+      if (!texts.has(column)) cell.className = "number";
       head.append(cell);
     }
     const body = table.createTBody();
     for (const row of [...rows].reverse().slice(0, TABLE_ROWS)) {
       const line = body.insertRow();
-      if (row.day) line.insertCell().textContent = row.day;
       for (const column of columns) {
         const cell = line.insertCell();
         const value = row[column];
         cell.textContent = value === null ? (row.missing ? "no bar" : "–") :
           typeof value === "number" ? number.format(value) : value;
-        if (numeric.has(column)) cell.className = "number";
+        if (!texts.has(column)) cell.className = "number";
       }
     }
     figure.querySelector("details .scroll").replaceChildren(table);

@@ -75,6 +75,10 @@ def test_the_symbol_filter_changes_every_chart_of_a_symbol(recorded_page: Path) 
         newest = page.run("return document.querySelector('#candlesticks tbody tr').textContent")
         assert newest.startswith("2013-03-01")
         assert newest.endswith("27.78")
+        kinds = "return [...document.querySelectorAll('#candlesticks {}')].map((cell) => cell.className)"
+        heads = page.run(kinds.format("thead th"))
+        assert heads == page.run(kinds.format("tbody tr:first-child td"))
+        assert heads == ["", *["number"] * (len(heads) - 1)], "a header stands over its column"
         assert page.console() == []
 
 
