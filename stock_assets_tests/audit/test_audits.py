@@ -1,7 +1,6 @@
 """Every audit finds the bad row it is there for, alone, and the bad row has the consequence of its kind."""
 
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -17,6 +16,7 @@ from stock_assets.build import build_definitions
 from stock_assets.errors import AuditRefused, QueryFailed, SourceUnreachable
 from stock_assets.homes.interfaces import FetchKind, Home
 from stock_assets.homes.local import LocalHome
+from stock_assets.homes.local.database import connect
 from stock_assets.ingest.fetch import fetch_prices
 from stock_assets.settings import Settings
 from stock_assets.stage.inputs import Limits
@@ -141,10 +141,8 @@ def answers_are_lost(scene: Scene) -> Load:
     """ORCL has left the universe, and the ledger no longer knows of its answers."""
     scene.run(SECOND_WEEK)
     scene.universe = Universe(FIVE.listings[:-1])
-    ledger = sqlite3.connect(root_of(scene.home) / "ledger.db")
-    with ledger:
+    with connect(root_of(scene.home) / "ledger.db") as ledger:
         ledger.execute("DELETE FROM fetches WHERE symbol = 'ORCL'")
-    ledger.close()
     return scene.stage(SECOND_WEEK)
 
 

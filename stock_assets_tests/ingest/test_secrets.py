@@ -16,6 +16,7 @@ import pytest
 
 from stock_assets.build import build_definitions
 from stock_assets.errors import SourceError
+from stock_assets.homes.local.database import connect
 from stock_assets.ingest.secret import PLACEHOLDER, REDACTED, redact, redact_text
 from stock_assets.runs import RunResult, run_sessions
 from stock_assets.settings import Settings
@@ -100,7 +101,7 @@ def test_a_failing_and_a_succeeding_run_leave_the_key_nowhere(
     for symbol in ("NVDA", "AMD", "MU"):
         server.answer(symbol, None)
     # What the vendor said is believed for an hour; this test has not that much time.
-    with closing(sqlite3.connect(settings.root / "ledger.db")) as connection, connection:
+    with connect(settings.root / "ledger.db") as connection:
         connection.execute("DELETE FROM closures")
     succeeded = run(settings, server)
     assert succeeded.success

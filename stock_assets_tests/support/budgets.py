@@ -1,7 +1,6 @@
 """Call budgets of each home, and what processes of their own do to them; imported by those, so it imports little."""
 
 import json
-import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from stock_assets.clock import utc_now
 from stock_assets.homes.budget import CallBudget, CallLimits
 from stock_assets.homes.local.budget import SqliteBudget
+from stock_assets.homes.local.database import connect
 from stock_assets_tests.support.aws_homes import double_home
 
 VENDOR = "a vendor"
@@ -36,7 +36,7 @@ class BudgetCase:
 
 def sqlite_moments(path: Path) -> list[datetime]:
     """Read the calls of a SQLite ledger."""
-    with sqlite3.connect(path) as connection:
+    with connect(path) as connection:
         return sorted(datetime.fromisoformat(row[0]) for row in connection.execute("SELECT called_at FROM calls"))
 
 
@@ -55,7 +55,7 @@ def s3_moments(endpoint: str, folder: Path) -> list[datetime]:
 def sqlite_case(folder: Path) -> BudgetCase:
     """Give the budget of a local home."""
     path = folder / "ledger.db"
-    return BudgetCase(partial(SqliteBudget, path), partial(sqlite_moments, path), slack=5)
+    return BudgetCase(partial(SqliteBudget, path), partial(sqlite_moments, path), slack=1)
 
 
 def s3_case(endpoint: str, folder: Path) -> BudgetCase:

@@ -12,20 +12,22 @@ from stock_assets.ingest.takeover.places import Form, OldPlace
 from stock_assets_tests.support.aws_double import REGION
 from stock_assets_tests.support.aws_names import BUCKET
 
-DATABASE = "old_stocks"
 TEXT = "string"
+BARS = dict.fromkeys(("date", "open", "high", "low", "close", "volume"), TEXT)
+"""Columns of a table whose partitions name the symbol, read as text."""
 
 
 class OldAccount:
-    """The earlier pipeline's bucket folder and database."""
+    """The earlier pipeline's bucket folder and database, named after the test's own folder."""
 
-    def __init__(self, endpoint: str, name: str, *, role_arn: str = "") -> None:
+    def __init__(self, endpoint: str, folder: Path, *, role_arn: str = "") -> None:
         self.access = AwsAccess(region=REGION, endpoint_url=endpoint, role_arn=role_arn)
-        self.address = f"s3://{BUCKET}/old/{name}"
-        self.name = name
+        self.name = folder.name.lower().replace("-", "_")
+        self.address = f"s3://{BUCKET}/old/{self.name}"
+        self.database = f"old_stocks_{self.name}"
         self._s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION)
         self.glue = boto3.client("glue", endpoint_url=endpoint, region_name=REGION)
-        self.glue.create_database(DatabaseInput={"Name": f"{DATABASE}_{name}"})
+        self.glue.create_database(DatabaseInput={"Name": self.database})
 
     def upload(self, folder: Path, to: str = "") -> None:
         """Put all files of a folder."""
@@ -53,7 +55,7 @@ class OldAccount:
             "SerdeInfo": {"SerializationLibrary": "x", "Parameters": more.get("serde", {})},
         }
         self.glue.create_table(
-            DatabaseName=f"{DATABASE}_{self.name}",
+            DatabaseName=self.database,
             TableInput={
                 "Name": name,
                 "TableType": "EXTERNAL_TABLE",
@@ -64,14 +66,20 @@ class OldAccount:
         )
         for value, folder in (partitions or {}).items():
             self.glue.create_partition(
-                DatabaseName=f"{DATABASE}_{self.name}",
+                DatabaseName=self.database,
                 TableName=name,
                 PartitionInput={
                     "Values": [value],
                     "StorageDescriptor": {**storage, "Location": f"{self.address}/{folder}"},
                 },
             )
-        return f"glue:{DATABASE}_{self.name}.{name}"
+        return f"glue:{self.database}.{name}"
+
+    def table_by_symbol(self, folder: Path, columns: Mapping[str, str] = BARS) -> str:
+        """Upload a folder with a folder for each symbol, and make it a table; give its address."""
+        self.upload(folder)
+        parts = {part.name.removeprefix("symbol="): f"{part.name}/" for part in sorted(folder.glob("symbol=*"))}
+        return self.table("prod", columns, keys=["symbol"], partitions=parts)
 
     def at(self, address: str, form: Form | None = None) -> OldPlace:
         """Reach something."""

@@ -18,7 +18,7 @@ from stock_assets.settings import Settings
 from stock_assets_tests.ingest.takeover.test_takeover import BOUNDS
 from stock_assets_tests.support.aws_double import REGION, AwsDouble, CallFault
 from stock_assets_tests.support.aws_homes import BUCKET, double_home
-from stock_assets_tests.support.old_account import DATABASE, TEXT, OldAccount
+from stock_assets_tests.support.old_account import BARS, TEXT, OldAccount
 from stock_assets_tests.support.old_pipeline import HEADER, firehose, hive_table
 from stock_assets_tests.support.path import FIVE, load_range, local_home, published_rows
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
@@ -30,7 +30,7 @@ COLUMNS = dict.fromkeys(HEADER.split(","), TEXT)
 @pytest.fixture
 def account(aws: AwsDouble, tmp_path: Path) -> OldAccount:
     double_home(aws.endpoint, tmp_path)  # sets the credentials
-    return OldAccount(aws.endpoint, tmp_path.name.lower().replace("-", "_"))
+    return OldAccount(aws.endpoint, tmp_path)
 
 
 @pytest.fixture(params=["local", pytest.param("aws", marks=pytest.mark.slow)])
@@ -61,10 +61,9 @@ def test_firehose_left_csv_by_the_hour(scene: Scene, account: OldAccount, tmp_pa
 
 
 def test_a_hive_table_of_the_catalog(scene: Scene, account: OldAccount, tmp_path: Path) -> None:
-    account.upload(hive_table(tmp_path / "old", scene.source, FIVE.symbols, TWO_WEEKS, BOUNDS.at))
-    columns = dict.fromkeys(("open", "high", "low", "close", "volume"), "double") | {"date": TEXT}
-    table = account.table(
-        "prod", columns, keys=["symbol"], partitions={name: f"symbol={name}/" for name in FIVE.symbols}
+    columns = dict.fromkeys(BARS, "double") | {"date": TEXT}
+    table = account.table_by_symbol(
+        hive_table(tmp_path / "old", scene.source, FIVE.symbols, TWO_WEEKS, BOUNDS.at), columns
     )
     found = published_as_usual(scene, account.at(table), tmp_path)
     assert (found.files, found.tally.rows, found.tally.repeated) == (5, 100, 50)
@@ -75,9 +74,7 @@ def test_a_hive_table_of_the_catalog(scene: Scene, account: OldAccount, tmp_path
 def test_the_command_takes_a_table_over(account: OldAccount, tmp_path: Path, home: str) -> None:
     sessions = sessions_between(date(2013, 2, 25), date(2013, 3, 1))
     source = scripted_from_recording(SYMBOLS, sessions)
-    account.upload(hive_table(tmp_path / "old", source, SYMBOLS, sessions, BOUNDS.at))
-    columns = dict.fromkeys(("date", "open", "high", "low", "close", "volume"), TEXT)
-    table = account.table("prod", columns, keys=["symbol"], partitions={name: f"symbol={name}/" for name in SYMBOLS})
+    table = account.table_by_symbol(hive_table(tmp_path / "old", source, SYMBOLS, sessions, BOUNDS.at))
     set_of_aws = {
         "STOCK_ASSETS_HOME": "aws",
         "STOCK_ASSETS_AWS_BUCKET": BUCKET,
@@ -106,8 +103,7 @@ def test_the_command_takes_a_table_over(account: OldAccount, tmp_path: Path, hom
 def test_partitions_may_lie_anywhere_and_others_are_no_part_of_the_table(account: OldAccount) -> None:
     for folder in ("a", "b", "dropped"):
         account.put(f"{folder}/part-0", b"2012-03-01,1,2,1,2,5\n")
-    columns = dict.fromkeys(("date", "open", "high", "low", "close", "volume"), TEXT)
-    place = account.at(account.table("t", columns, keys=["symbol"], partitions={"IBM": "a/", "MSFT": "b"}))
+    place = account.at(account.table("t", BARS, keys=["symbol"], partitions={"IBM": "a/", "MSFT": "b"}))
     assert [(file.name.rpartition("/old/")[2].split("/", 1)[1], dict(file.values)) for file in place.files()] == [
         ("a/part-0", {"symbol": "IBM"}),
         ("b/part-0", {"symbol": "MSFT"}),
@@ -116,7 +112,7 @@ def test_partitions_may_lie_anywhere_and_others_are_no_part_of_the_table(account
 
 def test_the_catalog_says_how_text_is_written(account: OldAccount, tmp_path: Path) -> None:
     account.put("f", b"IBM|2012-03-01|1|2|1|2|5\n")
-    columns = dict.fromkeys(("symbol", "date", "open", "high", "low", "close", "volume"), TEXT)
+    columns = {"symbol": TEXT, **BARS}
     place = account.at(account.table("t", columns, serde={"field.delim": "|", "serialization.format": "1"}))
     found = take(Scene(local_home(tmp_path / "home"), wavy_source()), place)
     assert [(row.symbol, row.bars) for row in found.symbols] == [("IBM", 1)]
@@ -134,7 +130,7 @@ def test_one_object_and_names_that_begin_alike(account: OldAccount) -> None:
 
 def test_what_is_there_no_table_is_said(account: OldAccount) -> None:
     with pytest.raises(OldDataUnusable, match=r"glue:.*nothing: the Glue catalog of us-east-1 has no such table"):
-        account.at(f"glue:{DATABASE}_{account.name}.nothing").files()
+        account.at(f"glue:{account.database}.nothing").files()
     iceberg = account.table("iceberg", COLUMNS, parameters={"table_type": "ICEBERG"})
     with pytest.raises(OldDataUnusable, match="iceberg, whose files are not its rows"):
         account.at(iceberg).files()

@@ -18,7 +18,7 @@ from stock_assets_tests.ingest.takeover.test_takeover import BOUNDS
 from stock_assets_tests.support.aws_double import AwsDouble, Call
 from stock_assets_tests.support.aws_homes import double_home
 from stock_assets_tests.support.aws_names import BUCKET, CREDENTIALS
-from stock_assets_tests.support.old_account import TEXT, OldAccount
+from stock_assets_tests.support.old_account import OldAccount
 from stock_assets_tests.support.old_pipeline import hive_table
 from stock_assets_tests.support.path import FIVE
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, wavy_source
@@ -110,10 +110,8 @@ def test_everything_the_home_does_is_allowed_and_nothing_else(home: AwsHome, aws
 @pytest.mark.slow
 def test_a_takeover_reads_what_is_old_and_no_more(home: AwsHome, aws: AwsDouble, tmp_path: Path) -> None:
     scene = Scene(home, wavy_source())
-    account = OldAccount(aws.endpoint, tmp_path.name.lower().replace("-", "_"), role_arn=ROLE)
-    account.upload(hive_table(tmp_path / "old", scene.source, FIVE.symbols, FIRST_WEEK, BOUNDS.at))
-    columns = dict.fromkeys(("date", "open", "high", "low", "close", "volume"), TEXT)
-    table = account.table("prod", columns, keys=["symbol"], partitions={of: f"symbol={of}/" for of in FIVE.symbols})
+    account = OldAccount(aws.endpoint, tmp_path, role_arn=ROLE)
+    table = account.table_by_symbol(hive_table(tmp_path / "old", scene.source, FIVE.symbols, FIRST_WEEK, BOUNDS.at))
     aws.calls.clear()
 
     assert take_over(home, scene.source, account.at(table), BOUNDS).files == 5
