@@ -14,8 +14,9 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 
 import dagster as dg
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG, WILL_RETRY_TAG
+from dagster._core.storage.tags import RUN_KEY_TAG, WILL_RETRY_TAG
 
+from stock_assets.automation.repetition import REPEATED_WITHIN, is_announced, is_repeated
 from stock_assets.ingest.assets import RAW_PRICES
 from stock_assets.sessions import next_session, range_tags, sessions_between
 
@@ -25,9 +26,6 @@ BRIDGED_SESSIONS = 20
 """Sessions with nothing to do that a run may load again: they cost less than a run of their own."""
 RUN_PAUSES = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
 """Time after a run that changed nothing until the same is tried again; after the last, no more."""
-
-REPEATED_WITHIN = timedelta(minutes=5)
-"""Time after which a killed run that has not been repeated is not waited for; the daemon takes seconds."""
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -70,8 +68,7 @@ def _to_be_repeated(instance: dg.DagsterInstance, at: datetime) -> list[dg.Dagst
             updated_after=at - REPEATED_WITHIN,
         )
     )
-    # A run of the command line bears the tag too, and is never repeated: it has no origin.
-    return [run for run in failed if run.remote_job_origin is not None and AUTO_RETRY_RUN_ID_TAG not in run.tags]
+    return [run for run in failed if is_announced(run) and not is_repeated(run)]
 
 
 def bridged_ranges(sessions: Iterable[date], *, apart: Collection[date] = ()) -> list[tuple[date, date]]:

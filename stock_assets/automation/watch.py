@@ -2,7 +2,8 @@
 
 Belongs here: recognising an incident in a run. Does not belong here: how it is told (`alerts`).
 
-A run that Dagster is going to repeat, since its worker was killed, is no incident; the last one is, if it fails too.
+A run that Dagster repeats, since its worker was killed, is no incident; the last one is, if it fails too, and so is one
+that was to be repeated and was not.
 
 Each run is read once, which a mark among the home's objects remembers: the cursor alone would not do, since a process
 may write the end of a run a little after another wrote a later one, and since a tick can be killed half way.
@@ -14,11 +15,13 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 
 import dagster as dg
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.desk import Desk
 from stock_assets.alerts.incident import MOST_LINES, Incident
 from stock_assets.automation.failures import telling_error
+from stock_assets.automation.repetition import REPEATED_WITHIN, is_announced, is_repeated
 from stock_assets.clock import Clock, utc_now
 from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.outcomes import REMEDY
@@ -32,8 +35,6 @@ LOOKS_BACK = timedelta(days=1)
 """How far back the first look goes."""
 _OVERLAP = timedelta(minutes=2)
 """The end of a run may be written this much after the time it bears."""
-_WILL_RETRY = "dagster/will_retry"
-"""Tag that Dagster gives a failed run right after its end, where the instance repeats runs."""
 _MARKS = "alerts/read/"
 _MARKS_KEPT = timedelta(days=3)
 """Longer than any look goes back."""
@@ -107,9 +108,15 @@ def alert_sensor(watch: Watch, *, now: Clock = utc_now) -> dg.SensorDefinition:
 
 
 def _is_decided(record: dg.RunRecord, at: datetime) -> bool:
-    """Tell whether Dagster has said of a failed run if it will be repeated; after a while it does not matter."""
+    """Tell whether it is clear if a failed run is repeated; after a while it is not."""
     run = record.dagster_run
-    return run.is_success or _WILL_RETRY in run.tags or at - record.update_timestamp.replace(tzinfo=UTC) >= _OVERLAP
+    unchanged_for = at - record.update_timestamp.replace(tzinfo=UTC)
+    if run.is_success or is_repeated(run):
+        return True
+    if is_announced(run):
+        return unchanged_for >= REPEATED_WITHIN
+    # Dagster tags a failed run right after its end, where the instance repeats runs.
+    return WILL_RETRY_TAG in run.tags or unchanged_for >= _OVERLAP
 
 
 def _mark(record: dg.RunRecord) -> str:
@@ -126,8 +133,7 @@ def _look_at(
     instance: dg.DagsterInstance, desk: Desk, watch: Watch, source: PriceSource, run: dg.DagsterRun, *, at: datetime
 ) -> list[str]:
     """Tell what is wrong with an ended run, and what is over by it; give what could not be delivered."""
-    # A run of the command line gets the tag too, but nobody can repeat it: it has no origin.
-    if run.tags.get(_WILL_RETRY) == "true" and run.remote_job_origin is not None:
+    if is_repeated(run):
         return []
     # The events of each session are left aside: a long run has thousands.
     events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=_TELLING) if entry.dagster_event]

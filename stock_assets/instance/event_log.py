@@ -38,6 +38,8 @@ from sqlalchemy.pool import QueuePool
 from watchdog.events import FileSystemEvent
 from watchdog.observers.api import BaseObserver
 
+from stock_assets.instance.settled import SettledFailures
+
 BATCH_SIZE = 500
 """Events per transaction: past some hundreds the commit costs nothing any more, and a kill loses at most as many."""
 
@@ -46,7 +48,7 @@ _OPEN_FILES = 16
 """Event logs kept open: one per run. A web page may look at hundreds of runs."""
 
 
-class LocalEventLogStorage(SqliteEventLogStorage):
+class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
     """The event log of `dagster.yaml`, in the folder where Dagster would keep it by default.
 
     Several processes may use a folder at once, as with Dagster's own: SQLite's locks do the work, and each waits up to

@@ -9,7 +9,8 @@ from dagster._core.utils import make_new_run_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_assets.automation.requests import REPEATED_WITHIN, RUN_PAUSES, Wish, requests_for, run_under_way
+from stock_assets.automation.repetition import REPEATED_WITHIN
+from stock_assets.automation.requests import RUN_PAUSES, Wish, requests_for, run_under_way
 
 SENSOR = "catch_up"
 WISH = Wish(date(2024, 3, 1), date(2024, 3, 4), {"ask": []}, "state")

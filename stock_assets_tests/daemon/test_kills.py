@@ -6,6 +6,7 @@ One bar is bad, so that publishing commits to both tables, and a kill can fall b
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,7 +17,7 @@ import pytest
 
 from stock_assets.automation.catch_up import Window
 from stock_assets.sessions import tagged_sessions
-from stock_assets_tests.support.gates import GATES, TOLD
+from stock_assets_tests.support.gates import FAILED, GATES, TOLD
 from stock_assets_tests.support.live import live_source, symbols
 from stock_assets_tests.support.path import load_range, local_home
 from stock_assets_tests.support.real_daemon import DAEMON, Station, live_environment, station, wait_for
@@ -27,6 +28,8 @@ pytestmark = pytest.mark.daemon
 
 FIVE = symbols(5)
 SESSIONS = 5
+CONSUMER_SECONDS = 5
+"""How often Dagster's daemon looks for failed runs."""
 LATE = "stock_assets: published.daily_prices is late"
 
 
@@ -125,6 +128,23 @@ def test_a_daemon_killed_in_every_step(pipeline: Pipeline) -> None:
     [run] = pipeline.wait_for_success()
     pipeline.expect_the_ideal_table(tagged_sessions(run.tags))
     assert pipeline.station.alerts == [LATE]
+
+
+def test_a_killed_run_whose_failure_is_seen_before_its_status_is_repeated(pipeline: Pipeline) -> None:
+    """Dagster's daemon looks at each failure once, and Dagster stores the event a little before the run's status."""
+    made = pipeline.station
+    for gate in GATES[1:]:
+        made.open_gate(gate)
+    made.close_gate(FAILED)
+    made.start_daemon()
+    os.kill(made.held_at(GATES[0]), signal.SIGKILL)
+    made.open_gate(GATES[0])
+    made.held_at(FAILED)
+    # Nothing is to be seen of a look that finds nothing.
+    time.sleep(2 * CONSUMER_SECONDS + 1)
+    made.open_gate(FAILED)
+    killed, repeated = pipeline.wait_for_success()
+    assert repeated.parent_run_id == killed.run_id
 
 
 def test_a_kill_between_a_message_and_its_note_tells_nobody_twice(pipeline: Pipeline) -> None:

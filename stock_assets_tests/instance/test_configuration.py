@@ -1,19 +1,13 @@
 """Both configurations make a real instance, and a folder gets a newer one unless it was edited."""
 
-import os
-import shutil
-import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import pytest
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
 from stock_assets.instance.event_log import LocalEventLogStorage
 from stock_assets.instance.folder import INSTANCE_FILE, SHIPPED_FILE, configure_instance
-from stock_assets.sql import bundled
 
 OLD = "telemetry: {enabled: false}\n"
 
@@ -61,49 +55,14 @@ def _hash(text: str) -> str:
     return subprocess.run(["sha256sum"], input=text, capture_output=True, text=True, check=True).stdout.split()[0]  # noqa: S607
 
 
-def _postgres_programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
-    return found[-1].parent
-
-
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[str]:
-    """A server of the test's own, as an ordinary user: PostgreSQL refuses to run as root."""
-    pytest.importorskip("dagster_postgres", reason="pip install 'stock-assets[aws]'")
-    programs, folder = _postgres_programs(), Path(f"/tmp/stock_assets_pg_{os.getpid()}")  # noqa: S108 (short socket path)
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder.mkdir()
-    if as_user:
-        shutil.chown(folder, "postgres")
-    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
-    control = [*as_user, str(programs / "pg_ctl"), "-D", str(folder / "data")]
-    try:
-        subprocess.run([*control, "initdb", "-s", "-o", "-U stock -A trust"], check=True, cwd=folder)
-        subprocess.run(
-            [*control, "start", "-w", "-s", "-l", str(folder / "log"), "-o", options], check=True, cwd=folder
-        )
-        yield f"postgresql+psycopg2://stock@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*control, "stop", "-m", "immediate", "-s"], check=False, cwd=folder)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def test_the_production_configuration_makes_an_instance_on_postgres(
-    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STOCK_ASSETS_DAGSTER_POSTGRES_URL", postgres)
-    monkeypatch.setenv("STOCK_ASSETS_DAGSTER_LOG_BUCKET", "logs")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    (tmp_path / INSTANCE_FILE).write_bytes(bundled("infra/aws").joinpath(INSTANCE_FILE).read_bytes())
-
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+def test_the_production_configuration_makes_an_instance_on_postgres(production_folder: Path) -> None:
+    with dg.DagsterInstance.from_config(str(production_folder)) as instance:
         loaded(instance)
         assert type(instance.compute_log_manager).__name__ == "S3ComputeLogManager"
-        assert type(instance.event_log_storage).__name__ == "PostgresEventLogStorage"
+        assert {type(storage).__name__ for storage in (instance.run_storage, instance.schedule_storage)} == {
+            "PostgresRunStorage",
+            "PostgresScheduleStorage",
+        }
+        assert type(instance.event_log_storage).__name__ == "ProductionEventLogStorage"
         instance.report_runless_asset_event(dg.AssetMaterialization("one"))
         assert instance.get_latest_materialization_event(dg.AssetKey("one")) is not None

@@ -13,6 +13,8 @@ GATES = ("raw", "staged", "audits", "publish", "between_commits")
 """In the order of the path: amid each step, for publishing also between its two commits."""
 TOLD = "told"
 """Between the delivery of a message and the note of it."""
+FAILED = "failed"
+"""Between the event of a run's failure and the run's status."""
 _LOOK_SECONDS = 0.02
 
 

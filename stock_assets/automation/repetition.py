@@ -1,0 +1,26 @@
+"""Killed runs, which Dagster's daemon repeats: whether it is going to, and how long that is believed.
+
+Belongs here: reading the tags that Dagster gives a failed run. Does not belong here: what a sensor makes of it
+(`requests`, `watch`), nor how the daemon learns of a failure (`instance.settled`).
+"""
+
+from datetime import timedelta
+
+import dagster as dg
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
+
+REPEATED_WITHIN = timedelta(minutes=5)
+"""Time after which a killed run that has not been repeated is not waited for; the daemon takes seconds."""
+
+
+def is_announced(run: dg.DagsterRun) -> bool:
+    """Tell whether Dagster has said that it repeats a failed run, and can.
+
+    A run of the command line bears the tag too, and is never repeated: it has no origin.
+    """
+    return run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None
+
+
+def is_repeated(run: dg.DagsterRun) -> bool:
+    """Tell whether the run that repeats it is there."""
+    return AUTO_RETRY_RUN_ID_TAG in run.tags
