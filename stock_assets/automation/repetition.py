@@ -13,14 +13,14 @@ REPEATED_WITHIN = timedelta(minutes=5)
 """Time after which a killed run that has not been repeated is not waited for; the daemon takes seconds."""
 
 
-def is_announced(run: dg.DagsterRun) -> bool:
-    """Tell whether Dagster has said that it repeats a failed run, and can.
+def is_repeated(run: dg.DagsterRun) -> bool:
+    """Tell whether the run that repeats a failed one is there."""
+    return AUTO_RETRY_RUN_ID_TAG in run.tags
+
+
+def awaits_repetition(run: dg.DagsterRun) -> bool:
+    """Tell whether Dagster has said that it repeats a failed run, can, and has not yet.
 
     A run of the command line bears the tag too, and is never repeated: it has no origin.
     """
-    return run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None
-
-
-def is_repeated(run: dg.DagsterRun) -> bool:
-    """Tell whether the run that repeats it is there."""
-    return AUTO_RETRY_RUN_ID_TAG in run.tags
+    return run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None and not is_repeated(run)

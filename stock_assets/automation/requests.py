@@ -16,7 +16,7 @@ from itertools import count
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, WILL_RETRY_TAG
 
-from stock_assets.automation.repetition import REPEATED_WITHIN, is_announced, is_repeated
+from stock_assets.automation.repetition import REPEATED_WITHIN, awaits_repetition
 from stock_assets.ingest.assets import RAW_PRICES
 from stock_assets.sessions import next_session, range_tags, sessions_between
 
@@ -68,7 +68,7 @@ def _to_be_repeated(instance: dg.DagsterInstance, at: datetime) -> list[dg.Dagst
             updated_after=at - REPEATED_WITHIN,
         )
     )
-    return [run for run in failed if is_announced(run) and not is_repeated(run)]
+    return [run for run in failed if awaits_repetition(run)]
 
 
 def bridged_ranges(sessions: Iterable[date], *, apart: Collection[date] = ()) -> list[tuple[date, date]]:

@@ -21,7 +21,7 @@ from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.desk import Desk
 from stock_assets.alerts.incident import MOST_LINES, Incident
 from stock_assets.automation.failures import telling_error
-from stock_assets.automation.repetition import REPEATED_WITHIN, is_announced, is_repeated
+from stock_assets.automation.repetition import REPEATED_WITHIN, awaits_repetition, is_repeated
 from stock_assets.clock import Clock, utc_now
 from stock_assets.homes.interfaces import Home
 from stock_assets.ingest.outcomes import REMEDY
@@ -111,12 +111,10 @@ def _is_decided(record: dg.RunRecord, at: datetime) -> bool:
     """Tell whether it is clear if a failed run is repeated; after a while it is not."""
     run = record.dagster_run
     unchanged_for = at - record.update_timestamp.replace(tzinfo=UTC)
-    if run.is_success or is_repeated(run):
-        return True
-    if is_announced(run):
+    if awaits_repetition(run):
         return unchanged_for >= REPEATED_WITHIN
     # Dagster tags a failed run right after its end, where the instance repeats runs.
-    return WILL_RETRY_TAG in run.tags or unchanged_for >= _OVERLAP
+    return run.is_success or WILL_RETRY_TAG in run.tags or unchanged_for >= _OVERLAP
 
 
 def _mark(record: dg.RunRecord) -> str:

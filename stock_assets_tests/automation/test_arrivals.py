@@ -17,7 +17,7 @@ from stock_assets.ingest.arrivals import MOST_FILES, PATIENCE, SETTLES_AFTER, Wa
 from stock_assets.ingest.checks import FILES
 from stock_assets.sessions import sessions_between
 from stock_assets.tables import DAILY_PRICES
-from stock_assets_tests.support.dagster_runs import Pipeline, checks, pipeline
+from stock_assets_tests.support.dagster_runs import Pipeline, checks, leave_run, pipeline
 from stock_assets_tests.support.path import FIVE, local_home, published_rows, read
 from stock_assets_tests.support.scenes import FIRST_WEEK, TWO_WEEKS, Scene, content, rebuilt, wavy_source
 
@@ -317,13 +317,7 @@ def test_a_run_that_fails_is_repeated_rarely_and_not_for_ever(dock: Dock) -> Non
     for pause in (*RUN_PAUSES, None):
         [request] = dock.requests()
         keys.add(request.run_key)
-        run = dg.DagsterRun(
-            job_name=JOB_NAME,
-            run_id=dg._core.utils.make_new_run_id(),  # noqa: SLF001 (no public way to make an id)
-            tags=dict(request.tags),
-            status=dg.DagsterRunStatus.FAILURE,
-        )
-        dock.instance.add_run(run)
+        leave_run(dock.instance, dg.DagsterRunStatus.FAILURE, request.tags)
         assert "changed nothing" in dock.reason()
         dock.at += (pause or timedelta(days=1)) + timedelta(minutes=5)
     assert len(keys) == 4

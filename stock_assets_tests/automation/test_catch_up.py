@@ -28,6 +28,7 @@ from stock_assets.sessions import sessions_between
 from stock_assets.stage.inputs import Limits
 from stock_assets.tables import DAILY_PRICES
 from stock_assets_tests.support.bars import deliver
+from stock_assets_tests.support.dagster_runs import leave_run
 from stock_assets_tests.support.ear import Ear
 from stock_assets_tests.support.live import live_source, symbols, utc
 from stock_assets_tests.support.path import FIVE, LIMITS
@@ -266,14 +267,7 @@ class Sensor:
 
     def run(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
         """Leave a run of a request on the instance, without running it."""
-        self.instance.add_run(
-            dg.DagsterRun(
-                job_name="daily_prices",
-                run_id=dg._core.utils.make_new_run_id(),  # noqa: SLF001 (no public way to make an id)
-                tags=dict(request.tags),
-                status=status,
-            )
-        )
+        leave_run(self.instance, status, request.tags)
 
 
 def test_a_request_names_its_range_whom_to_ask_and_a_key_of_its_own(scene: Scene) -> None:

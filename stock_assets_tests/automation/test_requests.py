@@ -3,20 +3,16 @@
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG, WILL_RETRY_TAG
-from dagster._core.utils import make_new_run_id
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_assets.automation.repetition import REPEATED_WITHIN
 from stock_assets.automation.requests import RUN_PAUSES, Wish, requests_for, run_under_way
+from stock_assets_tests.support.dagster_runs import leave_killed_run, leave_run
 
 SENSOR = "catch_up"
 WISH = Wish(date(2024, 3, 1), date(2024, 3, 4), {"ask": []}, "state")
-ORIGIN = RemoteJobOrigin(
-    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("stock_assets.definitions"), "__repository__"), "daily_prices"
-)
 LONG_AFTER = datetime.now(UTC) + timedelta(days=365)
 
 
@@ -30,11 +26,7 @@ def launch(instance: dg.DagsterInstance, asked: dg.RunRequest) -> None:
     """Leave an ended run, as the daemon would; like the daemon, refuse a key that a run bears already."""
     assert asked.run_key is not None
     assert not instance.get_runs(filters=dg.RunsFilter(tags={RUN_KEY_TAG: asked.run_key})), "silently ignored"
-    tags = {**asked.tags, RUN_KEY_TAG: asked.run_key}
-    run_id = make_new_run_id()
-    instance.add_run(
-        dg.DagsterRun(job_name="daily_prices", run_id=run_id, tags=tags, status=dg.DagsterRunStatus.FAILURE)
-    )
+    leave_run(instance, dg.DagsterRunStatus.FAILURE, {**asked.tags, RUN_KEY_TAG: asked.run_key})
 
 
 def test_a_tick_that_is_evaluated_twice_asks_for_the_same_run() -> None:
@@ -88,15 +80,7 @@ def test_another_range_of_the_same_state_has_another_key() -> None:
 def test_a_killed_run_is_under_way_until_it_is_repeated() -> None:
     """Between the two, nothing unfinished is on the instance, and a sensor would ask for the same once more."""
     with dg.DagsterInstance.ephemeral() as instance:
-        run = instance.add_run(
-            dg.DagsterRun(
-                job_name="daily_prices",
-                run_id=make_new_run_id(),
-                tags={WILL_RETRY_TAG: "true"},
-                status=dg.DagsterRunStatus.FAILURE,
-                remote_job_origin=ORIGIN,
-            )
-        )
+        run = leave_killed_run(instance)
         now = datetime.now(UTC)
         assert run_under_way(instance, now) == f"run {run.run_id[:8]} of daily_prices is under way"
         assert run_under_way(instance, now + REPEATED_WITHIN + timedelta(minutes=1)) is None
@@ -106,12 +90,5 @@ def test_a_killed_run_is_under_way_until_it_is_repeated() -> None:
 
 def test_a_killed_run_of_the_command_line_is_not_waited_for() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_run(
-            dg.DagsterRun(
-                job_name="daily_prices",
-                run_id=make_new_run_id(),
-                tags={WILL_RETRY_TAG: "true"},
-                status=dg.DagsterRunStatus.FAILURE,
-            )
-        )
+        leave_killed_run(instance, origin=None)
         assert run_under_way(instance, datetime.now(UTC)) is None

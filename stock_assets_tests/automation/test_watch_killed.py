@@ -5,20 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
-from dagster._core.utils import make_new_run_id
 
 from stock_assets.automation.repetition import REPEATED_WITHIN
 from stock_assets.automation.watch import Watch, alert_sensor
 from stock_assets.homes.interfaces import Home
+from stock_assets_tests.support.dagster_runs import leave_killed_run
 from stock_assets_tests.support.ear import Ear
 from stock_assets_tests.support.path import FIVE
 from stock_assets_tests.support.scenes import calm_source
 
-ORIGIN = RemoteJobOrigin(
-    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("stock_assets.definitions"), "__repository__"), "daily_prices"
-)
 SOON = timedelta(minutes=1)
 LATE = REPEATED_WITHIN + timedelta(minutes=1)
 
@@ -43,22 +39,10 @@ def told(home: Home, instance: dg.DagsterInstance) -> Callable[[timedelta], int]
     return evaluate
 
 
-def kill(instance: dg.DagsterInstance, origin: RemoteJobOrigin | None = ORIGIN) -> str:
-    """Leave a run as Dagster does that is about to repeat it."""
-    run = dg.DagsterRun(
-        job_name="daily_prices",
-        run_id=make_new_run_id(),
-        status=dg.DagsterRunStatus.FAILURE,
-        tags={WILL_RETRY_TAG: "true"},
-        remote_job_origin=origin,
-    )
-    return instance.add_run(run).run_id
-
-
 def test_a_repeated_run_is_not_told(instance: dg.DagsterInstance, told: Callable[[timedelta], int]) -> None:
-    run_id = kill(instance)
+    run = leave_killed_run(instance)
     assert told(SOON) == 0
-    instance.add_run_tags(run_id, {AUTO_RETRY_RUN_ID_TAG: "the next"})
+    instance.add_run_tags(run.run_id, {AUTO_RETRY_RUN_ID_TAG: "the next"})
     assert told(SOON) == 0
     assert told(LATE) == 0
 
@@ -66,7 +50,7 @@ def test_a_repeated_run_is_not_told(instance: dg.DagsterInstance, told: Callable
 def test_a_run_that_was_to_be_repeated_and_was_not_is_told_once(
     instance: dg.DagsterInstance, told: Callable[[timedelta], int]
 ) -> None:
-    kill(instance)
+    leave_killed_run(instance)
     assert told(SOON) == 0
     assert told(LATE) == 1
     assert told(LATE) == 1
@@ -76,9 +60,9 @@ def test_a_run_that_could_not_be_repeated_is_told(
     instance: dg.DagsterInstance, told: Callable[[timedelta], int]
 ) -> None:
     """Dagster takes its word back if it cannot start the next, as when the code does not load."""
-    run_id = kill(instance)
+    run = leave_killed_run(instance)
     assert told(SOON) == 0
-    instance.add_run_tags(run_id, {WILL_RETRY_TAG: "false"})
+    instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "false"})
     assert told(SOON) == 1
 
 
@@ -86,5 +70,5 @@ def test_a_run_of_the_command_line_is_told_at_once(
     instance: dg.DagsterInstance, told: Callable[[timedelta], int]
 ) -> None:
     """Dagster marks it as to be repeated, and then finds that it has no origin to start it from."""
-    kill(instance, origin=None)
+    leave_killed_run(instance, origin=None)
     assert told(SOON) == 1

@@ -11,11 +11,11 @@ import psutil
 import pytest
 from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
-from dagster._core.utils import make_new_run_id
 
 from stock_assets.instance.launcher import LocalRunLauncher
 from stock_assets.runs import local_instance
 from stock_assets.settings import Settings
+from stock_assets_tests.support.dagster_runs import leave_run
 
 
 @pytest.fixture
@@ -26,9 +26,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def run(instance: dg.DagsterInstance) -> dg.DagsterRun:
-    return instance.add_run(
-        dg.DagsterRun(job_name="daily_prices", run_id=make_new_run_id(), status=dg.DagsterRunStatus.STARTED)
-    )
+    return leave_run(instance, dg.DagsterRunStatus.STARTED)
 
 
 @pytest.fixture

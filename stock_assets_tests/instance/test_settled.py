@@ -1,17 +1,17 @@
 """The daemon learns of a failure no sooner than the run tells of it, on both storages."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import time_machine
 from dagster._core.storage.tags import WILL_RETRY_TAG
-from dagster._core.utils import make_new_run_id
 
 from stock_assets.instance.folder import configure_instance
 from stock_assets.instance.settled import HELD_BACK_SECONDS
+from stock_assets_tests.support.dagster_runs import leave_run
 
 FAILURE = dg.DagsterEventType.RUN_FAILURE
 
@@ -29,9 +29,7 @@ def instance(request: pytest.FixtureRequest) -> Iterator[dg.DagsterInstance]:
 
 
 def start(instance: dg.DagsterInstance) -> dg.DagsterRun:
-    return instance.add_run(
-        dg.DagsterRun(job_name="daily_prices", run_id=make_new_run_id(), status=dg.DagsterRunStatus.STARTED)
-    )
+    return leave_run(instance, dg.DagsterRunStatus.STARTED)
 
 
 def store_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
@@ -75,25 +73,20 @@ def test_a_failure_behind_one_that_is_held_back_waits_too(instance: dg.DagsterIn
     assert seen(instance) == [one.run_id, two.run_id]
 
 
-def deleted(instance: dg.DagsterInstance, run: dg.DagsterRun) -> float:
-    instance.run_storage.delete_run(run.run_id)
-    return 0
-
-
-def left_alone(_: dg.DagsterInstance, __: dg.DagsterRun) -> float:
-    return HELD_BACK_SECONDS
-
-
-@pytest.mark.parametrize("happens", [deleted, left_alone])
-def test_nothing_is_held_back_for_ever(
-    instance: dg.DagsterInstance, happens: Callable[[dg.DagsterInstance, dg.DagsterRun], float]
-) -> None:
-    """The run may be deleted, or the process that was about to tag it may have died."""
+def test_the_failure_of_a_deleted_run_is_seen(instance: dg.DagsterInstance) -> None:
     run = start(instance)
     store_failure(instance, run)
     assert seen(instance) == []
-    later = happens(instance, run)
-    with time_machine.travel(time.time() + later, tick=True):
+    instance.run_storage.delete_run(run.run_id)
+    assert seen(instance) == [run.run_id]
+
+
+def test_a_failure_is_not_held_back_for_ever(instance: dg.DagsterInstance) -> None:
+    """The process that was about to tag the run may have died."""
+    run = start(instance)
+    store_failure(instance, run)
+    assert seen(instance) == []
+    with time_machine.travel(time.time() + HELD_BACK_SECONDS, tick=True):
         assert seen(instance) == [run.run_id]
 
 

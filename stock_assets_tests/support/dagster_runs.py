@@ -1,12 +1,16 @@
-"""Runs of the real definitions in this process, on a scripted source and a home of the test."""
+"""Runs of the real definitions in this process, on a scripted source and a home of the test; and runs left unrun."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.utils import make_new_run_id
 
+from stock_assets.automation.daily import JOB_NAME
 from stock_assets.build import build_definitions
 from stock_assets.errors import StockAssetsError
 from stock_assets.settings import Settings
@@ -16,6 +20,10 @@ from stock_assets_tests.support.scenes import Scene
 STAGED = dg.AssetSelection.assets(STAGED_PRICES.asset_key)
 PUBLISHED = dg.AssetSelection.assets(*(table.asset_key for table in PUBLISHED_TABLES))
 CHECKS = dg.AssetSelection.checks_for_assets(STAGED_PRICES.asset_key)
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("stock_assets.definitions"), "__repository__"), JOB_NAME
+)
+"""What a run of the daemon or the UI bears, and one of the command line does not."""
 
 
 @dataclass(frozen=True)
@@ -81,3 +89,22 @@ def checks(
         for evaluation in result.get_asset_check_evaluations()
         if evaluation.asset_key == asset
     }
+
+
+def leave_run(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus,
+    tags: Mapping[str, str] | None = None,
+    origin: RemoteJobOrigin | None = None,
+) -> dg.DagsterRun:
+    """Leave a run of the whole path on the instance, without running it."""
+    return instance.add_run(
+        dg.DagsterRun(
+            job_name=JOB_NAME, run_id=make_new_run_id(), status=status, tags=dict(tags or {}), remote_job_origin=origin
+        )
+    )
+
+
+def leave_killed_run(instance: dg.DagsterInstance, origin: RemoteJobOrigin | None = ORIGIN) -> dg.DagsterRun:
+    """Leave a run as Dagster does that is about to repeat it."""
+    return leave_run(instance, dg.DagsterRunStatus.FAILURE, {WILL_RETRY_TAG: "true"}, origin)
