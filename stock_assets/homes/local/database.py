@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from stock_assets.homes.local.durable import make_folder
+
 _BUSY_SECONDS = 30
 
 
@@ -19,6 +21,6 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     The rollback journal is kept: the switch of a new file to a write-ahead log does not wait for other processes
     ("database is locked" at once), and for connections that live for one call the log is the slower of the two.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
         yield connection

@@ -16,6 +16,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, LessThanOrEqual
+from pyiceberg.io import PY_IO_IMPL
 
 # The public `Table.overwrite` writes a delete and an append: two snapshots, and a reader or a rollback that lands on
 # the first sees a hole. Only the private writer below lets both happen in one snapshot.
@@ -43,6 +44,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from stock_assets.errors import ConcurrentPublish, SettingsError, UnknownSnapshot
 from stock_assets.homes.interfaces import Snapshot
+from stock_assets.homes.local.durable import DurableFileIO, make_folder
 from stock_assets.tables import ColumnType, Table
 
 PROPERTY_PREFIX = "stock_assets."
@@ -228,13 +230,14 @@ def _catalog(root: Path) -> Catalog:
     unusable = set(str(root)) & _NOT_IN_ADDRESSES
     if unusable:
         raise SettingsError(f"{root}: Iceberg addresses cannot hold {' '.join(sorted(unusable))}; use another folder")
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     catalog = URL.create("sqlite", database=str(root / "catalog.db"), query={"timeout": "30"})
     return SqlCatalog(
         "local",
         uri=catalog.render_as_string(),
         # Not as_uri(): pyiceberg does not decode percent signs again, so a folder with a space would split in two.
         warehouse=f"file://{root}",
+        **{PY_IO_IMPL: f"{DurableFileIO.__module__}.{DurableFileIO.__qualname__}"},
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stock_assets.errors import ObjectExists
 from stock_assets.homes.interfaces import ObjectEntry, Objects
+from stock_assets.homes.local.durable import make_folder, sync
 
 _PARTIAL = ".partial-"
 
@@ -21,7 +22,7 @@ class FolderObjects(Objects):
     def put(self, key: str, body: bytes) -> None:
         """Write beside the target, then link: a link, unlike a rename, refuses to replace."""
         target = self._path(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PARTIAL) as partial:
             partial.write(body)
             partial.flush()
@@ -30,6 +31,8 @@ class FolderObjects(Objects):
                 os.link(partial.name, target)
             except FileExistsError as error:
                 raise ObjectExists(f"{key} is already stored; stored answers are never replaced") from error
+        # The entry of the link, before the ledger refers to the file.
+        sync(target.parent)
 
     def get(self, key: str) -> bytes:
         """Read the file."""

@@ -19,6 +19,7 @@ from pyiceberg.table import Table as IcebergTable
 from stock_assets.errors import QueryFailed
 from stock_assets.homes.interfaces import Snapshot, SqlSession, Upkeep, Warehouse
 from stock_assets.homes.local import iceberg, upkeep
+from stock_assets.homes.local.durable import make_folder, sync
 from stock_assets.sql import Name, literal
 from stock_assets.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
@@ -133,12 +134,14 @@ class DuckDbSession(SqlSession):
         return rows
 
     def stage(self, table: Table, select: str) -> int:
-        """Copy the result into a Parquet file, beside it first, so that a kill leaves no half file."""
-        self._staging.mkdir(parents=True, exist_ok=True)
+        """Copy the result into a Parquet file, beside it first: a kill or a power failure leaves no half file."""
+        make_folder(self._staging)
         target = self._staging / f"{table.name}.parquet"
         partial = target.with_suffix(".partial")
         self._execute(f"COPY ({transpile(select)}) TO {literal(str(partial))} (FORMAT parquet)")
+        sync(partial)
         partial.replace(target)
+        sync(self._staging)
         self._show_staged(table)
         # Fetched to the end: DuckDB refuses a query on a connection that still holds an unfinished result.
         [(count,)] = self._execute(f"SELECT COUNT(*) FROM {table.full_name}").fetchall()  # noqa: S608 (contract's name)
