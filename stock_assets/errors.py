@@ -212,6 +212,10 @@ class TableDrift(StockAssetsError):
     """A stored table is not what its contract declares; the message names the column and what to do."""
 
 
+class TableOutsideDataFolder(StockAssetsError):
+    """The catalog of a copied or moved data folder names files elsewhere; the message names both and the remedy."""
+
+
 class AccessRefused(StockAssetsError):
     """A cloud service does not accept the credentials, or they do not allow the call."""
 

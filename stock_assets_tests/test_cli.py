@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -232,3 +233,20 @@ def test_report_writes_one_file_and_prints_its_path(shell: Shell, tmp_path: Path
     assert "recorded sample, ends 2013-03-01" in file.read_text(encoding="utf-8")
     shell.run("report", "--output", str(tmp_path / "a.html"))
     assert (tmp_path / "a.html").stat().st_size == pytest.approx(file.stat().st_size, abs=100)
+
+
+def test_a_copied_data_folder_is_refused_without_a_traceback_and_its_remedy_works(shell: Shell, tmp_path: Path) -> None:
+    original, copy, fresh = shell.settings.root, Shell(tmp_path / "copy"), Shell(tmp_path / "fresh")
+    shutil.copytree(original, copy.settings.root)
+    refusal = f"published.daily_prices lies in {original}/published/daily_prices, outside the data folder"
+
+    for command in (("maintain",), ("summary",), ("backfill", "2013-02-28", "2013-03-01")):
+        stderr = copy.run_process(*command, code=1).stderr
+        assert refusal in stderr
+        assert "Traceback" not in stderr
+
+    shutil.copytree(copy.settings.root / "raw", fresh.settings.root / "raw")
+    shutil.copy(copy.settings.root / "ledger.db", fresh.settings.root)
+    assert "Published: published.daily_prices." in fresh.run("backfill", "2013-02-16", "2013-03-01").stdout
+    rows = f"SELECT {COLUMNS} FROM published.daily_prices ORDER BY symbol, trade_date"
+    assert fresh.run("query", rows, "--csv").stdout == shell.run("query", rows, "--csv").stdout

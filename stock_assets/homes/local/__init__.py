@@ -15,7 +15,8 @@ class LocalHome(Home):
     """Everything below one folder.
 
     Attributes:
-        root: the folder; made when first written to. Iceberg keeps absolute addresses, so it must not be moved.
+        root: the folder; made when first written to. Iceberg stores absolute paths, so the tables of a copied or moved
+            folder are refused (`TableOutsideDataFolder`).
     """
 
     root: str

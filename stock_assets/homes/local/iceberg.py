@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, LessThanOrEqual
 from pyiceberg.io import PY_IO_IMPL
@@ -42,7 +42,7 @@ from pyiceberg.types import (
 from sqlalchemy import URL
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from stock_assets.errors import ConcurrentPublish, SettingsError, UnknownSnapshot
+from stock_assets.errors import ConcurrentPublish, SettingsError, TableOutsideDataFolder, UnknownSnapshot
 from stock_assets.homes.interfaces import Snapshot
 from stock_assets.homes.local.durable import DurableFileIO, make_folder
 from stock_assets.tables import ColumnType, Table
@@ -75,6 +75,9 @@ def load(root: Path, table: Table) -> IcebergTable:
     """Load the current version of a table; create it, or add columns its contract gained, where needed.
 
     Of the processes that meet in a new home, or right after a contract has grown, one creates; the others look again.
+
+    Raises:
+        TableOutsideDataFolder: the folder was copied or moved; the catalog in it names the files of another folder.
     """
     for attempt in range(1, _LOOKS):
         try:
@@ -231,14 +234,56 @@ def _catalog(root: Path) -> Catalog:
     if unusable:
         raise SettingsError(f"{root}: Iceberg addresses cannot hold {' '.join(sorted(unusable))}; use another folder")
     make_folder(root)
-    catalog = URL.create("sqlite", database=str(root / "catalog.db"), query={"timeout": "30"})
-    return SqlCatalog(
-        "local",
-        uri=catalog.render_as_string(),
-        # Not as_uri(): pyiceberg does not decode percent signs again, so a folder with a space would split in two.
-        warehouse=f"file://{root}",
-        **{PY_IO_IMPL: f"{DurableFileIO.__module__}.{DurableFileIO.__qualname__}"},
-    )
+    return _FolderCatalog(root)
+
+
+class _FolderCatalog(SqlCatalog):
+    """A catalog of tables in one folder; refuses a table that lies in another folder, also for pyiceberg's commits."""
+
+    def __init__(self, root: Path) -> None:
+        database = URL.create("sqlite", database=str(root / "catalog.db"), query={"timeout": "30"})
+        super().__init__(
+            "local",
+            uri=database.render_as_string(),
+            # Not as_uri(): pyiceberg does not decode percent signs again, so a folder with a space would split in two.
+            warehouse=f"file://{root}",
+            **{PY_IO_IMPL: f"{DurableFileIO.__module__}.{DurableFileIO.__qualname__}"},
+        )
+        self._root = root
+
+    # Private, but the only place that knows where a table lies before it reads there: after a move nothing is left to
+    # read. Every load of a table passes here.
+    def _convert_orm_to_iceberg(self, orm_table: IcebergTables) -> IcebergTable:
+        name = f"{orm_table.table_namespace}.{orm_table.table_name}"
+        if orm_table.metadata_location:
+            self._refuse_elsewhere(name, Path(path_of(orm_table.metadata_location)).parent.parent)
+        stored = super()._convert_orm_to_iceberg(orm_table)
+        self._refuse_elsewhere(name, Path(path_of(stored.location())))
+        return stored
+
+    def _refuse_elsewhere(self, name: str, folder: Path) -> None:
+        """Compare the data folder that a table was created in with the one that is open.
+
+        Both may be links to the same folder. The folder of the table is not resolved: `published` may be a link to
+        another disk, and a copy of that link would lead back into the original's files.
+        """
+        created_in = folder.parent.parent
+        schema, _, table = name.partition(".")
+        if folder == created_in / schema / table and _is_same_folder(created_in, self._root):
+            return
+        raise TableOutsideDataFolder(
+            f"{name} lies in {folder}, outside the data folder {self._root}. The data folder was copied or moved, and "
+            f"Iceberg stores absolute paths. Move the folder back to {created_in}, or start with an empty data folder: "
+            f"copy raw/ and ledger.db of {self._root} into it and load the sessions again"
+        )
+
+
+def _is_same_folder(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        # The folder that the table was created in is gone, or out of reach.
+        return False
 
 
 def _create(catalog: Catalog, table: Table) -> IcebergTable:
