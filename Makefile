@@ -1,11 +1,21 @@
-# Set-up and the main jobs. Needs python3 (3.11 to 3.13, with venv) and make; everything else goes into .venv.
+# Set-up and the main jobs; `make help` lists them. Needs python3 (3.11 to 3.13, with venv) and make; everything else
+# goes into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+.DEFAULT_GOAL := run
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Wheels only: a source distribution would fetch its build backend without a hash.
+LOCKED := --only-binary :all: --require-hashes --requirement requirements.lock
 GRAMMAR := stock_assets_tests/grammar
 
-.PHONY: run dev report dashboards test test-slow test-homes test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench clean
+.PHONY: help run dev report dashboards test test-slow test-homes test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench clean
+
+## help: list the targets (`make` alone is `make run`)
+help:
+	@sed -n 's/^## \([^:]*\): /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target does; do \
+		printf '%-16s %s\n' "$$target" "$$does"; done
 
 ## run: fetch, stage, audit and publish the last recorded year, then show it
 run: $(READY)
@@ -73,10 +83,12 @@ clean-aws: $(READY)
 test-grammar: $(READY) $(GRAMMAR)/node_modules/.package-lock.json
 	$(BIN)/pytest -m grammar
 
+## lint: ruff, rules and format
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+## types: mypy, strict
 types: $(READY)
 	$(BIN)/mypy
 
@@ -84,22 +96,25 @@ types: $(READY)
 validate: $(READY)
 	env -i PATH="$$PATH" $(BIN)/dagster definitions validate
 
+## bench: the benchmarks
 bench: $(READY)
 	$(BIN)/python -m benchmarks.daily_load
 	$(BIN)/python -m benchmarks.long_backfill
 	$(BIN)/python -m benchmarks.report
 
+## check: lint, types, test and validate
 check: lint types test validate
 
 ## lock: pin what pyproject.toml asks for, for all supported Python versions
 lock:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra recorded --group dev \
+	$(PIP) --only-binary :all: uv
+	$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --extra recorded --group dev \
 		--generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras --output-file requirements.lock
-	echo 'ministack>=1.5.33,<1.6' | $(BIN)/uv pip compile - --universal --python-version 3.11 \
+	echo 'ministack>=1.5.33,<1.6' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url --no-annotate --output-file $(MINISTACK_LOCK)
 
+## clean: remove what make set up, and the data
 clean:
 	rm -rf $(VENV) $(MINISTACK) $(GRAMMAR)/node_modules data
 
@@ -110,6 +125,9 @@ $(GRAMMAR)/node_modules/.package-lock.json: $(GRAMMAR)/package-lock.json
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d; set PYTHON=..." % v)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+# uv takes a fraction of pip's time; pip does it where uv cannot be installed or, not knowing pip's settings, finds no index.
+	$(PIP) --only-binary :all: uv && $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(LOCKED) \
+		|| $(PIP) $(LOCKED)
+# The build backend is in the lock; isolated, it would be fetched without a hash.
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@

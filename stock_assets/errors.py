@@ -230,6 +230,10 @@ class ServiceRefused(StockAssetsError):
     """A cloud service refused a call for good."""
 
 
+class IncidentUnreadable(StockAssetsError):
+    """The stored note of an open incident cannot be parsed; the message names the object."""
+
+
 class AlertUndelivered(StockAssetsError):
     """A message did not reach its channel; it stays open and is sent again."""
 

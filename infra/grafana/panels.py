@@ -46,6 +46,7 @@ TO_AUDITS = "${dagster}/assets/staged/daily_prices?view=checks"
 
 AnyPanel = timeseries.Panel | candlestick.Panel | table.Panel | stat.Panel | barchart.Panel
 _Panel = TypeVar("_Panel", timeseries.Panel, candlestick.Panel, table.Panel, stat.Panel, barchart.Panel)
+_Bars = TypeVar("_Bars", timeseries.Panel, barchart.Panel)
 
 
 def lines(name: str, unit: str, **colours: str) -> timeseries.Panel:
@@ -69,12 +70,7 @@ def bars(name: str, unit: str, *, by_symbol: bool, colour: str = BLUE) -> timese
 
 def returns() -> timeseries.Panel:
     """Draw gains blue and losses orange."""
-    return (
-        bars("daily_return", USD, by_symbol=True)
-        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
-        .thresholds(_thresholds((None, VERMILION), (0, BLUE)))
-        .axis_centered_zero(True)
-    )
+    return _gains_and_losses(bars("daily_return", USD, by_symbol=True)).axis_centered_zero(True)
 
 
 def volume() -> timeseries.Panel:
@@ -137,13 +133,11 @@ def audit_failures() -> timeseries.Panel:
 def movers() -> barchart.Panel:
     """Draw the changes of the latest session."""
     return (
-        _common(barchart.Panel(), "movers", by_symbol=False)
+        _gains_and_losses(_common(barchart.Panel(), "movers", by_symbol=False))
         .unit(PERCENT)
         .decimals(2)
         .orientation(options.VizOrientation.HORIZONTAL)
         .x_field("symbol")
-        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
-        .thresholds(_thresholds((None, VERMILION), (0, BLUE)))
         .override_by_regexp("/^(close_price|trade_date)$/", _hidden())
         .data_links([_link("This symbol", TO_SYMBOL)])
     )
@@ -237,6 +231,15 @@ def _common(panel: _Panel, name: str, *, by_symbol: bool) -> _Panel:
         .with_target(target(name, by_symbol=by_symbol))
         .height(HEIGHT)
         .no_value("no rows")
+    )
+
+
+def _gains_and_losses(panel: _Bars) -> _Bars:
+    """Colour each bar by its own value; without the gradient all have the colour of the last one."""
+    return (
+        panel.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+        .thresholds(_thresholds((None, VERMILION), (0, BLUE)))
+        .gradient_mode(options.GraphGradientMode.SCHEME)
     )
 
 

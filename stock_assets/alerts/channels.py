@@ -46,13 +46,19 @@ class LogFile(Channel):
         self._path = path
 
     def send(self, message: Message) -> None:
-        """Append the block in one write."""
+        """Append the block in one write; the file is bytes to us, since others may have written anything into it."""
         mark = f"[{message.reference}]"
-        if self._path.exists() and mark in self._path.read_text(encoding="utf-8"):
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{message.sent_at:%Y-%m-%d %H:%M:%S} UTC {mark}\n{message.text}\n\n")
+        block = f"{message.sent_at:%Y-%m-%d %H:%M:%S} UTC {mark}\n{message.text}\n\n"
+        try:
+            if self._path.exists() and mark.encode() in self._path.read_bytes():
+                return
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                file.write(block.encode(errors="backslashreplace"))
+        except OSError as error:
+            raise AlertUndelivered(
+                f"{self._path} cannot be written ({error.strerror}); check its permissions and the free disk space"
+            ) from error
 
 
 class Webhook(Channel):

@@ -5,23 +5,38 @@ Belongs here: what was told to whom. Does not belong here: what an incident is (
 
 An open incident is an object of the home, and so is the note that a channel has delivered it. The note is written right
 after the delivery: a process killed between the two delivers it again, with the same reference (the log file sees that
-itself). A message that did not get through stays open and is tried again by the next look.
+itself). A message that did not get through stays open and is tried again by the next look, on the channels that failed
+only: no channel keeps a message from the others. An incident that cannot be parsed keeps no other from being told.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.incident import Incident, Message
-from stock_assets.errors import AlertUndelivered, ObjectExists
+from stock_assets.errors import IncidentUnreadable, ObjectExists, StockAssetsError
 from stock_assets.homes.interfaces import Home
 from stock_assets.sessions import sessions_between
 
 _FOLDER = "alerts/open"
 _RESOLVED = "resolved.txt"
+
+_INCIDENT = TypeAdapter(Incident)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An open incident, and when it opened."""
+
+    incident: Incident
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -33,27 +48,27 @@ class Desk:
 
     def report(self, incident: Incident, at: datetime) -> list[str]:
         """Tell of an incident, unless that was done; give what could not be delivered."""
-        opened = self._opened(incident.reference)
+        opened = self._opened_or_dropped(incident.reference)
         if opened is None:
             note = asdict(incident) | {"opened_at": at.isoformat()}
             self._put(self._key(incident.reference, "incident.json"), json.dumps(note, default=str).encode())
-            opened = at
+            opened = _Opened(incident, at)
         # Each time it opens anew it is another message.
         message = incident.message(at)
-        return self._deliver(replace(message, reference=f"{message.reference}-{opened:%Y%m%dT%H%M%S}"), "told")
+        return self._deliver(replace(message, reference=f"{message.reference}-{opened.at:%Y%m%dT%H%M%S}"), "told")
 
     def resolve(self, reference: str, at: datetime, how: str) -> list[str]:
         """Tell that an incident is over, if it is open, and forget it; give what could not be delivered."""
-        incident, opened = self.read(reference), self._opened(reference)
-        if incident is None or opened is None:
+        opened = self._opened_or_dropped(reference)
+        if opened is None:
             return []
         self._put(self._key(reference, _RESOLVED), how.encode())
-        title = f"Resolved: {incident.title}"
+        title = f"Resolved: {opened.incident.title}"
         message = Message(
-            reference=f"{reference}-{opened:%Y%m%dT%H%M%S}-resolved",
+            reference=f"{reference}-{opened.at:%Y%m%dT%H%M%S}-resolved",
             title=title,
             text=f"{title}\n{how}",
-            fields={"kind": incident.kind, "resolved": how},
+            fields={"kind": opened.incident.kind, "resolved": how},
             sent_at=at,
         )
         undelivered = self._deliver(message, "over")
@@ -68,20 +83,20 @@ class Desk:
             self.home.objects.delete(key)
 
     def catch_up(self, at: datetime) -> list[str]:
-        """Deliver what did not get through before; give what still does not."""
-        undelivered = []
-        for incident in self.open_incidents():
+        """Deliver what did not get through before; give what still does not, and incidents that cannot be read."""
+        incidents, undelivered = self._read_all()
+        for incident in incidents:
             resolved = self._key(incident.reference, _RESOLVED)
             if resolved in self.home.objects.list(f"{_FOLDER}/{incident.reference}/"):
-                undelivered += self.resolve(incident.reference, at, self.home.objects.get(resolved).decode())
+                how = self.home.objects.get(resolved).decode(errors="replace")
+                undelivered += self.resolve(incident.reference, at, how)
             else:
                 undelivered += self.report(incident, at)
         return undelivered
 
     def open_incidents(self) -> list[Incident]:
-        """List the open ones."""
-        names = {key.split("/")[2] for key in self.home.objects.list(f"{_FOLDER}/") if key.endswith("/incident.json")}
-        return [incident for incident in map(self.read, sorted(names)) if incident is not None]
+        """List the open ones that can be read."""
+        return self._read_all()[0]
 
     def succeeded(self, sessions: Sequence[date], steps: set[str], at: datetime, how: str) -> list[str]:
         """Note that steps succeeded for sessions, and resolve what is over by that."""
@@ -96,25 +111,45 @@ class Desk:
                 undelivered += self.resolve(incident.reference, at, how)
         return undelivered
 
-    def read(self, reference: str) -> Incident | None:
-        """Read an open incident."""
-        note = self._note(reference)
-        if note is None:
-            return None
-        note.pop("opened_at")
-        sessions = tuple(date.fromisoformat(text) for text in note.pop("sessions"))
-        return Incident(**{**note, "sessions": sessions, "steps": tuple(note["steps"])})
+    def _read_all(self) -> tuple[list[Incident], list[str]]:
+        """Read the open incidents; give also what is wrong with those that cannot be read."""
+        names = {key.split("/")[2] for key in self.home.objects.list(f"{_FOLDER}/") if key.endswith("/incident.json")}
+        incidents, unreadable = [], []
+        for name in sorted(names):
+            try:
+                opened = self._opened(name)
+            except IncidentUnreadable as error:
+                unreadable.append(str(error))
+            else:
+                incidents += [opened.incident] if opened is not None else []
+        return incidents, unreadable
 
-    def _note(self, reference: str) -> dict[str, Any] | None:
+    def _opened_or_dropped(self, reference: str) -> _Opened | None:
+        """Read an open incident; drop one that cannot be read, since its notes would silence the next one for good."""
         try:
-            note: dict[str, Any] = json.loads(self.home.objects.get(self._key(reference, "incident.json")))
+            return self._opened(reference)
+        except IncidentUnreadable as error:
+            _log.warning("dropped: %s", error)
+            self.forget(reference)
+            return None
+
+    def _opened(self, reference: str) -> _Opened | None:
+        key = self._key(reference, "incident.json")
+        try:
+            body = self.home.objects.get(key)
         except KeyError:
             return None
-        return note
-
-    def _opened(self, reference: str) -> datetime | None:
-        note = self._note(reference)
-        return None if note is None else datetime.fromisoformat(note["opened_at"])
+        try:
+            note: dict[str, Any] = json.loads(body)
+            at = datetime.fromisoformat(note.pop("opened_at"))
+            incident = _INCIDENT.validate_python(note)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IncidentUnreadable(
+                f"{key} is no incident of this version ({type(error).__name__}); delete it to be rid of this note"
+            ) from error
+        if incident.reference != reference:
+            raise IncidentUnreadable(f"{key} holds {incident.reference}; delete it to be rid of this note")
+        return _Opened(incident, at)
 
     def _done(self, reference: str) -> set[date]:
         """List the sessions that were loaded since."""
@@ -136,8 +171,11 @@ class Desk:
                 continue
             try:
                 channel.send(message)
-            except AlertUndelivered as error:
+            except StockAssetsError as error:
                 undelivered.append(f"{channel.name}: {error}")
+            except Exception as error:  # noqa: BLE001 (whatever is wrong with one channel, the others are told)
+                # Its text is not shown: it may hold the channel's address, which is a secret.
+                undelivered.append(f"{channel.name}: {type(error).__name__}, which this program does not expect")
             else:
                 self._put(note, b"")
         return undelivered

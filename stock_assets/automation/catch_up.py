@@ -194,7 +194,7 @@ def catch_up_sensor(
         wishes = [_wish(run, chosen.leave_calls) for run in chosen.runs]
         requests, notes = requests_for(context.instance, SENSOR_NAME, wishes, at)
         notes += [f"stays incomplete: {chosen.lasting}"] if chosen.lasting else []
-        notes += tell_of_missing(Desk(home, channels), chosen.given_up, at)
+        notes += [f"not delivered yet: {line}" for line in tell_of_missing(Desk(home, channels), chosen.given_up, at)]
         if requests:
             for note in notes:
                 context.log.info(note)

@@ -120,10 +120,12 @@ def freshness_sensor(*, channels: Sequence[Channel] = (), now: Clock = utc_now) 
     def freshness_of_prices(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult:
         at = now()
         found = freshness(home, at)
-        for line in _tell(Desk(home, channels), found, at):
-            context.log.warning(f"not delivered yet: {line}")
+        waiting = [f"not delivered yet: {line}" for line in _tell(Desk(home, channels), found, at)]
+        for line in waiting:
+            context.log.warning(line)
+        said = "; ".join([found.said, *waiting])
         if context.cursor == found.said:
-            return dg.SensorResult(skip_reason=found.said)
+            return dg.SensorResult(skip_reason=said)
         evaluation = dg.AssetCheckEvaluation(
             asset_key=DAILY_PRICES.asset_key,
             check_name=CHECK_NAME,
@@ -132,7 +134,7 @@ def freshness_sensor(*, channels: Sequence[Channel] = (), now: Clock = utc_now) 
             description=found.said,
             metadata={name: dg.MetadataValue.text(text) for name, text in _shown(found).items()},
         )
-        return dg.SensorResult(skip_reason=found.said, asset_events=[evaluation], cursor=found.said)
+        return dg.SensorResult(skip_reason=said, asset_events=[evaluation], cursor=found.said)
 
     return freshness_of_prices
 

@@ -99,9 +99,10 @@ def alert_sensor(watch: Watch, *, now: Clock = utc_now) -> dg.SensorDefinition:
             after = max(after, record.update_timestamp.replace(tzinfo=UTC))
         if fresh:
             _drop_marks(home, before=min(at, after) - _MARKS_KEPT)
-        for line in undelivered:
-            context.log.warning(f"not delivered yet: {line}")
-        said = f"{len(fresh)} runs read; " + (f"{len(undelivered)} messages wait" if undelivered else "all told")
+        waiting = [f"not delivered yet: {line}" for line in undelivered]
+        for line in waiting:
+            context.log.warning(line)
+        said = "; ".join([f"{len(fresh)} runs read", *(waiting or ["all told"])])
         return dg.SensorResult(skip_reason=said, cursor=after.isoformat())
 
     return alerts

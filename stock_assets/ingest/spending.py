@@ -5,10 +5,10 @@ Belongs here: reading the budget and the ledger for people. Does not belong here
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from stock_assets.clock import Clock, utc_now
-from stock_assets.homes.budget import CallLimits
+from stock_assets.homes.budget import MINUTE, SECOND, CallLimits
 from stock_assets.homes.interfaces import Fetch, FetchKind, Home
 from stock_assets.ingest.source import PriceSource
 from stock_assets.ingest.stored import by_symbol
@@ -71,8 +71,8 @@ def spending(home: Home, source: PriceSource, universe: Universe, *, now: Clock 
 
 def _allowances(home: Home, vendor: str, limits: CallLimits, at: datetime) -> tuple[Allowance, ...]:
     windows = (
-        ("second", at - timedelta(seconds=1), limits.per_second),
-        ("minute", at - timedelta(minutes=1), limits.per_minute),
+        ("second", at - SECOND, limits.per_second),
+        ("minute", at - MINUTE, limits.per_minute),
         ("day", limits.day_start(at), limits.per_day),
     )
     return tuple(Allowance(per, home.budget.spent(vendor, since), allowed) for per, since, allowed in windows)

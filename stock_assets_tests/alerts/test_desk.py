@@ -4,15 +4,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from stock_assets.alerts.channels import LogFile, SnsTopic, Webhook
+from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
 from stock_assets.alerts.desk import Desk
-from stock_assets.alerts.incident import MOST_LINES, Incident
+from stock_assets.alerts.incident import MOST_LINES, Incident, Message
 from stock_assets.errors import AlertUndelivered
 from stock_assets.homes.interfaces import Home
 from stock_assets_tests.support.ear import Ear
@@ -112,6 +113,95 @@ def test_one_deaf_channel_does_not_make_the_others_hear_twice(home: Home, ear: E
     desk.catch_up(AT)
     assert (tmp_path / "alerts.log").read_text(encoding="utf-8").count(INCIDENT.title) == 1
     assert len(ear.heard) == 1
+
+
+class Broken(Channel):
+    """Fails in a way that no channel promises."""
+
+    name = "broken"
+
+    def send(self, message: Message) -> None:
+        raise RuntimeError("https://hooks.example/T0P-SECRET")
+
+
+def test_a_channel_that_fails_in_any_way_keeps_nothing_from_the_others(
+    home: Home, ear: Ear, tmp_path: Path, hook: WebhookServer
+) -> None:
+    """First in line, each of them; what is left to send goes to those that failed alone."""
+    hook.status = 404
+    (tmp_path / "file").touch()
+    a_folder, below_a_file = LogFile(tmp_path), LogFile(tmp_path / "file" / "alerts.log")
+    channels = [Broken(), a_folder, below_a_file, Webhook(hook.url), ear]
+    desk = Desk(home, channels)
+    steps = (partial(desk.report, INCIDENT, AT), partial(desk.resolve, INCIDENT.reference, AT, "over"))
+    for step in steps:
+        undelivered = step()
+        assert [line.partition(":")[0] for line in undelivered] == ["broken", "log", "log", "webhook"]
+        assert "T0P-SECRET" not in "".join(undelivered)
+        assert step() == undelivered
+    assert [message.title for message in ear.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+
+    hook.status = 200
+    assert Desk(home, [LogFile(tmp_path / "log"), Webhook(hook.url), ear]).catch_up(AT) == []
+    assert len(ear.heard) == 2
+    assert [body["title"] for body in hook.got] == [f"Resolved: {INCIDENT.title}"]
+
+
+def test_a_log_with_an_invalid_byte_and_a_text_that_is_no_unicode_are_written_all_the_same(
+    home: Home, tmp_path: Path
+) -> None:
+    path = tmp_path / "alerts.log"
+    path.write_bytes(b"\xff\n")
+    desk = Desk(home, [LogFile(path)])
+    assert desk.report(replace(INCIDENT, facts={"error": "\udcff"}), AT) == []
+    assert path.read_bytes().startswith(b"\xff\n2024-03-01 22:05:00 UTC [run-")
+    assert rb"error: \udcff" in path.read_bytes()
+
+
+SPOILT = [
+    b"\xff",
+    b"{",
+    b"[]",
+    b"{}",
+    b'{"opened_at": "2024-03-01T22:05:00+00:00", "kind": "run", "subject": "x", "title": "x", "facts": "none"}',
+    b'{"opened_at": "2024-03-01T22:05:00+00:00", "kind": "run", "subject": "another", "title": "x"}',
+]
+
+
+@pytest.mark.parametrize("note", SPOILT)
+def test_an_incident_that_cannot_be_read_keeps_no_other_from_being_told(
+    home: Home, desk: Desk, ear: Ear, note: bytes
+) -> None:
+    other = replace(INCIDENT, subject="another, unspoilt")
+    ear.deaf = True
+    desk.report(other, AT)
+    ear.deaf = False
+    spoilt = f"alerts/open/{INCIDENT.reference}/incident.json"
+    home.objects.put(spoilt, note)
+
+    [said] = desk.catch_up(AT)
+
+    assert spoilt in said
+    assert [message.title for message in ear.heard] == [other.title]
+    assert desk.open_incidents() == [other]
+    assert desk.succeeded(DAYS, {"publish"}, AT, "over") == []
+    assert desk.open_incidents() == []
+
+
+def test_an_incident_that_cannot_be_read_is_told_anew_when_it_happens_again(home: Home, desk: Desk, ear: Ear) -> None:
+    desk.report(INCIDENT, AT)
+    spoilt = f"alerts/open/{INCIDENT.reference}/incident.json"
+    home.objects.delete(spoilt)
+    home.objects.put(spoilt, b"{")
+
+    assert desk.report(INCIDENT, AT + timedelta(hours=1)) == []
+
+    assert len(ear.heard) == 2
+    assert desk.open_incidents() == [INCIDENT]
+    home.objects.delete(spoilt)
+    home.objects.put(spoilt, b"{")
+    assert desk.resolve(INCIDENT.reference, AT, "over") == []
+    assert home.objects.list("alerts/open/") == []
 
 
 def test_a_kill_after_writing_the_log_does_not_write_it_twice(home: Home, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class Watchman:
     ear: Ear = field(default_factory=Ear)
     cursor: str | None = None
     at: datetime | None = None
+    said: str | None = None
 
     def tick(self, *, keep_cursor: bool = True) -> list[Message]:
         """Evaluate once; give what is told by that."""
@@ -44,6 +45,8 @@ class Watchman:
         with dg.build_sensor_context(instance=instance, resources=resources, cursor=self.cursor) as context:
             result = sensor(context)
         assert isinstance(result, dg.SensorResult)
+        assert isinstance(result.skip_reason, dg.SkipReason)
+        self.said = result.skip_reason.skip_message
         if keep_cursor:
             self.cursor = result.cursor
         return self.ear.heard[before:]
@@ -139,6 +142,21 @@ def test_a_run_that_ended_without_a_word_is_an_incident(watchman: Watchman) -> N
     assert "ended without a word" in message.text
     watchman.pipeline.run(EVERYTHING, FIRST_WEEK)
     assert [told.title for told in watchman.tick()] == [f"Resolved: {message.title}"]
+
+
+def test_a_spoilt_incident_and_a_deaf_channel_are_named_by_the_tick_and_no_run_waits_for_them(
+    watchman: Watchman,
+) -> None:
+    watchman.scene.home.objects.put("alerts/open/run-0123/incident.json", b"{")
+    watchman.leave(dg.DagsterRunStatus.FAILURE)
+    assert len(watchman.tick()) == 1
+    watchman.ear.deaf = True
+    watchman.pipeline.run(EVERYTHING, FIRST_WEEK)
+    assert watchman.tick() == []
+    assert watchman.said == (
+        "1 runs read; not delivered yet: alerts/open/run-0123/incident.json is no incident of this version "
+        "(JSONDecodeError); delete it to be rid of this note; not delivered yet: ear: nobody listens"
+    )
 
 
 def test_a_failure_waits_until_dagster_has_said_whether_it_repeats_it(

@@ -90,6 +90,16 @@ def test_a_panel_keeps_the_rules_of_the_house(name: str) -> None:
     assert palettes == [], "only the colours above"
 
 
+def test_each_bar_coloured_by_thresholds_has_the_colour_of_its_own_value() -> None:
+    """Grafana colours a whole series by its last value, unless the gradient goes by the scheme."""
+    gradients = {
+        panel["title"]: panel["fieldConfig"]["defaults"].get("custom", {}).get("gradientMode")
+        for _, panel in SHOWN
+        if panel["fieldConfig"]["defaults"].get("color", {}).get("mode") == "thresholds" and panel["type"] != "stat"
+    }
+    assert gradients == {"Daily return": "scheme", "Movers": "scheme"}
+
+
 @pytest.mark.parametrize("uid", FILES)
 def test_a_dashboard_keeps_the_rules_of_the_house(uid: str) -> None:
     model = FILES[uid]

@@ -5,8 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from stock_assets.homes.budget import CallBudget, CallLimits, CallRefused
+from stock_assets.homes.budget import MINUTE, SECOND, CallBudget, CallLimits, CallRefused
+from stock_assets.homes.local.budget import SqliteBudget
 from stock_assets_tests.support.budgets import (
     START,
     VENDOR,
@@ -55,10 +58,38 @@ def test_the_pace_is_the_limit_and_no_slower(budget: CallBudget) -> None:
     clock = FakeClock(START)
     made = spend(budget, CallLimits(per_second=1, per_minute=5), clock, 20)
 
-    # The first five take a second each (four pauses); the last five can begin three minutes after the first.
-    assert made[-1] - made[0] == timedelta(minutes=3, seconds=4)
-    assert most_in_a_window(made, timedelta(minutes=1)) == 5
-    assert most_in_a_window(made, timedelta(seconds=1)) == 1
+    # The first five are a second apart (four pauses); the last five can begin three minutes after the first.
+    assert made[-1] - made[0] == 3 * MINUTE + 4 * SECOND
+    assert most_in_a_window(made, MINUTE) == 5
+    assert most_in_a_window(made, SECOND) == 1
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    per_second=st.integers(1, 3),
+    per_minute=st.none() | st.integers(1, 8),
+    pauses=st.lists(st.sampled_from([0.0, 0.3, 0.9, 1.04, 20.0, 61.0]), min_size=12, max_size=12),
+)
+def test_no_window_5_percent_longer_than_the_vendors_has_too_many_calls(
+    tmp_path_factory: pytest.TempPathFactory, per_second: int, per_minute: int | None, pauses: list[float]
+) -> None:
+    """The vendor counts requests as they arrive, and latency varies."""
+    budget, clock = SqliteBudget(tmp_path_factory.mktemp("ledger") / "ledger.db"), FakeClock(START)
+    limits, made = CallLimits(per_second=per_second, per_minute=per_minute), list[datetime]()
+    for pause in pauses:
+        clock.sleep(pause)
+        made += spend(budget, limits, clock, 1)
+
+    assert most_in_a_window(made, timedelta(seconds=1.05)) <= per_second
+    assert per_minute is None or most_in_a_window(made, timedelta(seconds=63)) <= per_minute
+
+
+def test_a_vendor_that_counts_arrivals_in_sliding_windows_refuses_no_call(budget: CallBudget) -> None:
+    # Seconds between sending and arrival; sent exactly 1 s apart, these arrive down to 0.97 s apart.
+    latency = [0.20, 0.174, 0.21, 0.186, 0.208, 0.206, 0.21, 0.18]
+    sent = spend(budget, CallLimits(per_second=1), FakeClock(START), len(latency))
+    arrived = [moment + timedelta(seconds=late) for moment, late in zip(sent, latency, strict=True)]
+    assert most_in_a_window(arrived, timedelta(seconds=1)) == 1
 
 
 def test_two_runs_together_keep_the_pace(budget_case: BudgetCase) -> None:
@@ -79,8 +110,8 @@ def test_two_runs_together_keep_the_pace(budget_case: BudgetCase) -> None:
 
     together = sorted(made[0] + made[1])
     assert len(together) == 20
-    assert most_in_a_window(together, timedelta(minutes=1)) == 5
-    assert together[-1] - together[0] == timedelta(minutes=3)
+    assert most_in_a_window(together, MINUTE) == 5
+    assert together[-1] - together[0] == 3 * MINUTE
 
 
 def test_processes_share_the_budget(budget_case: BudgetCase) -> None:
@@ -95,7 +126,7 @@ def test_processes_share_the_budget(budget_case: BudgetCase) -> None:
     assert [process.exitcode for process in processes] == [0, 0, 0]
     moments = budget_case.moments()
     assert len(moments) == 30
-    assert most_in_a_window(moments, timedelta(seconds=1)) <= 10
+    assert most_in_a_window(moments, SECOND) <= 10
     assert timedelta(seconds=2) <= moments[-1] - moments[0] < timedelta(seconds=2 + budget_case.slack)
 
 
@@ -183,11 +214,11 @@ def test_a_clock_set_back_holds_no_call_for_longer_than_its_window(budget: CallB
     earlier = START - timedelta(days=1)
     refused = budget.charge(VENDOR, limits, lambda: earlier)
     assert refused is not None
-    assert refused.until == earlier + timedelta(minutes=1)
+    assert refused.until == earlier + MINUTE
 
 
 def test_a_refused_call_is_not_charged(budget: CallBudget) -> None:
     limits = CallLimits(per_second=1)
     assert budget.charge(VENDOR, limits, lambda: START) is None
-    assert budget.charge(VENDOR, limits, lambda: START) == CallRefused(START + timedelta(seconds=1), day_spent=False)
+    assert budget.charge(VENDOR, limits, lambda: START) == CallRefused(START + SECOND, day_spent=False)
     assert budget.spent(VENDOR, datetime.min.replace(tzinfo=UTC)) == 1

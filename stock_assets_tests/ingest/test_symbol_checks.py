@@ -178,12 +178,12 @@ def test_the_budget_command_reads_what_is_spent_and_left(home: Home, server: Ven
     source = live_source(server, calls_per_second=1, calls_per_day=25)
     now = utc("2024-03-01 22:00")
     clock = FakeClock(now)
-    for pause in (0, 30, 30):
+    for pause in (0, 32, 31):
         clock.sleep(pause)
         assert home.budget.charge(source.vendor, source.terms.limits, clock.now) is None
     home.ledger.record(Fetch("S01", FetchKind.SPLITS, now, Outcome.OK, calls=1))
 
-    state = spending(home, source, symbols(2), now=lambda: now + timedelta(seconds=61))
+    state = spending(home, source, symbols(2), now=lambda: now + timedelta(seconds=64))
 
     assert [(limit.per, limit.spent, limit.left) for limit in state.allowances] == [
         ("second", 1, 0),
