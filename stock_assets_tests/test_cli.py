@@ -119,6 +119,13 @@ def test_a_wrong_query_is_one_readable_line(shell: Shell) -> None:
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize("text", ["", "  ", "-- a comment", ";"])
+def test_an_empty_query_is_a_readable_error(shell: Shell, text: str) -> None:
+    error = shell.run_process("query", text, code=1).stderr
+    assert "it is empty" in error
+    assert "Traceback" not in error
+
+
 def test_tables_lists_names_and_columns(shell: Shell) -> None:
     out = shell.run("tables").stdout
     for name in ("published.daily_prices", "published.quarantined_prices", "published.adjusted_prices"):
