@@ -124,15 +124,15 @@ def parse_query(text: str) -> exp.Query:
     try:
         parsed = sqlglot.parse(text, read=_DIALECT)
     except sqlglot.errors.SqlglotError as error:
-        raise _invalid(f"it cannot be parsed in the Athena dialect: {_syntax(error)}", "Correct it", text) from error
+        raise _invalid(f"it cannot be parsed in the Athena dialect: {_syntax(error)}", "Correct it.", text) from error
     found = [one for one in parsed if one is not None and not isinstance(one, exp.Semicolon)]
     if not found:
         raise _invalid("it is empty", "Write a SELECT, such as: SELECT * FROM published.daily_prices LIMIT 5", text)
     if len(found) > 1:
-        raise _invalid(f"it is not a single SELECT, it has {len(found)} statements", "Run one at a time", text)
+        raise _invalid(f"it is not a single SELECT, it has {len(found)} statements", "Run one at a time.", text)
     query = found[0]
     if not isinstance(query, exp.Query) or query.find(*_CHANGES):
-        raise _invalid("it is not a single SELECT, and a query may only read", "Rewrite it as a SELECT", text)
+        raise _invalid("it is not a single SELECT, and a query may only read", "Rewrite it as a SELECT.", text)
     return query
 
 
@@ -156,7 +156,7 @@ def _syntax(error: sqlglot.errors.SqlglotError) -> str:
 
 
 def _invalid(reason: str, remedy: str, text: str) -> InvalidQuery:
-    return InvalidQuery(f"The query was not run: {reason}. {remedy}.\n{text}".rstrip())
+    return InvalidQuery(f"The query was not run: {reason}. {remedy}\n{text}".rstrip())
 
 
 def statement(path: str) -> Statement:
