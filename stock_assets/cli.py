@@ -29,6 +29,7 @@ from stock_assets.errors import StockAssetsError
 from stock_assets.homes.interfaces import MAINTENANCE
 from stock_assets.ingest.spending import spending
 from stock_assets.ingest.takeover.places import DEFAULT_COLUMNS
+from stock_assets.instance.code_location import write_workspace
 from stock_assets.runs import Missing, RunResult, find_missing, local_instance, run_sessions
 from stock_assets.serve.query import relations, run_query, summary
 from stock_assets.sessions import ranges_said, sessions_between
@@ -260,9 +261,9 @@ def ui(port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000) 
     """Open the Dagster UI and daemon on the same instance that `backfill` uses."""
     settings = Settings.from_env()
     with local_instance(settings):
-        pass
+        workspace = write_workspace(settings.instance_dir)
     environment = {**os.environ, "DAGSTER_HOME": str(settings.instance_dir)}
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "stock_assets.definitions", "-p", str(port)]
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-p", str(port)]
     os.execve(command[0], command, environment)  # noqa: S606 (fixed arguments, no shell wanted)
 
 
