@@ -29,7 +29,8 @@ from stock_assets.errors import StockAssetsError
 from stock_assets.homes.interfaces import MAINTENANCE
 from stock_assets.ingest.spending import spending
 from stock_assets.ingest.takeover.places import DEFAULT_COLUMNS
-from stock_assets.runs import RunResult, find_missing, local_instance, run_sessions
+from stock_assets.instance.code_location import write_workspace
+from stock_assets.runs import Missing, RunResult, find_missing, local_instance, run_sessions
 from stock_assets.serve.query import relations, run_query, summary
 from stock_assets.sessions import ranges_said, sessions_between
 from stock_assets.settings import Settings
@@ -63,11 +64,20 @@ def backfill(
     if not sessions:
         raise typer.BadParameter(f"there is no trading session from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
     _out.print(f"[bold]{build_source(settings).label}[/]: {len(sessions)} sessions, {sessions[0]} to {sessions[-1]}")
-    ranges = _missing_ranges(settings, sessions) if missing else [(sessions[0], sessions[-1])]
+    found = _find_missing(settings, sessions) if missing else None
+    ranges = found.ranges if found else [(sessions[0], sessions[-1])]
     succeeded = [_run(settings, sessions_between(*bounds)) for bounds in ranges]
     if not all(succeeded):
         raise typer.Exit(code=1)
     _print_summary(settings)
+    if found and found.refused:
+        _err.print(
+            f"Rejected and still missing: {', '.join(map(str, found.refused))}. Audits rejected these sessions, and "
+            "their bars have not changed since. Deliver corrected bars as a file, or change the limits.",
+            style="red",
+            soft_wrap=True,
+        )
+        raise typer.Exit(code=1)
 
 
 @app.command()
@@ -251,9 +261,9 @@ def ui(port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000) 
     """Open the Dagster UI and daemon on the same instance that `backfill` uses."""
     settings = Settings.from_env()
     with local_instance(settings):
-        pass
+        workspace = write_workspace(settings.instance_dir)
     environment = {**os.environ, "DAGSTER_HOME": str(settings.instance_dir)}
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "stock_assets.definitions", "-p", str(port)]
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-p", str(port)]
     os.execve(command[0], command, environment)  # noqa: S606 (fixed arguments, no shell wanted)
 
 
@@ -266,8 +276,8 @@ def main() -> None:
         sys.exit(1)
 
 
-def _missing_ranges(settings: Settings, sessions: list[date]) -> list[tuple[date, date]]:
-    """Say what is missing; give the ranges worth a run."""
+def _find_missing(settings: Settings, sessions: list[date]) -> Missing:
+    """Find the missing sessions and print them."""
     found = find_missing(settings, sessions, at=datetime.now(UTC))
     for session, audits in found.refused.items():
         _err.print(
@@ -279,8 +289,9 @@ def _missing_ranges(settings: Settings, sessions: list[date]) -> list[tuple[date
     if found.unreachable:
         why = found.unreachable[0].why
         _err.print(f"{len(found.unreachable)} bars are out of reach: {why}", style="yellow", soft_wrap=True)
-    _out.print(f"Missing: {ranges_said(found.sessions) or 'nothing'}; runs: {len(found.ranges)}.", soft_wrap=True)
-    return list(found.ranges)
+    none = "only rejected sessions" if found.refused else "nothing"
+    _out.print(f"Missing: {ranges_said(found.sessions) or none}; runs: {len(found.ranges)}.", soft_wrap=True)
+    return found
 
 
 def _run(settings: Settings, sessions: list[date], raw: Mapping[str, object] | None = None) -> bool:

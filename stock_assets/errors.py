@@ -188,6 +188,10 @@ class QueryFailed(StockAssetsError):
     """The SQL engine refused a statement; the message carries the engine's reason."""
 
 
+class InvalidQuery(QueryFailed):
+    """The text of a query is not a single SELECT, so it was not sent to the SQL engine."""
+
+
 class QueryCancelled(QueryFailed):
     """Somebody stopped a statement while it ran."""
 

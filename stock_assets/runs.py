@@ -19,6 +19,7 @@ from stock_assets.automation.requests import bridged_ranges
 from stock_assets.build import build_definitions, build_home, build_limits, build_source, build_universe
 from stock_assets.errors import SessionOutOfRange
 from stock_assets.ingest.assets import RAW_PRICES
+from stock_assets.instance.code_location import REPOSITORY_TAGS
 from stock_assets.instance.folder import configure_instance
 from stock_assets.sessions import range_tags, session_partitions, sessions_between
 from stock_assets.settings import Settings
@@ -102,7 +103,7 @@ def run_sessions(
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 "ops": {RAW_PRICES.to_python_identifier(): {"config": dict(raw or {})}},
             },
-            tags=range_tags(first, last),
+            tags={**range_tags(first, last), **REPOSITORY_TAGS},
             raise_on_error=False,
         )
     return RunResult(

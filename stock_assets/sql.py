@@ -1,4 +1,4 @@
-"""Finds, describes, binds and escapes the statements under `sql/`.
+"""Finds, describes, binds and escapes the statements under `sql/`, and checks that a text is a single SELECT.
 
 Belongs here: the one place where values become SQL text. Does not belong here: any statement (they are files
 under `sql/`), or running one (`homes`).
@@ -17,11 +17,18 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from stock_assets.errors import SqlTemplateError
+import sqlglot
+from sqlglot import exp
+from sqlglot.tokenizer_core import TokenType
+
+from stock_assets.errors import InvalidQuery, SqlTemplateError
 
 _PLACEHOLDER = re.compile(r"\$\{([a-z_]+)\}")
 _NAME = re.compile(r'[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*|"[a-z_][a-z0-9_]*"\."[a-z_][a-z0-9_]*"')
 _REMEDY = "remedy:"
+_DIALECT = "athena"
+_CHANGES = (exp.DML, exp.DDL, exp.Command, exp.Into)
+"""Parts of a statement that change something; they can hide inside a SELECT: `SELECT ... INTO`, a CTE that inserts."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,50 @@ def literal(value: SqlValue) -> str:
             return f"{value!r}E0" if "e" not in repr(value) else repr(value).upper()
         case str():
             return "'" + value.replace("'", "''") + "'"
+
+
+def parse_query(text: str) -> exp.Query:
+    """Parse a single SELECT in the Athena dialect; `WITH` and `UNION` are part of one.
+
+    Raises:
+        InvalidQuery: the text is empty, cannot be parsed, holds several statements, or does more than read.
+    """
+    try:
+        parsed = sqlglot.parse(text, read=_DIALECT)
+    except sqlglot.errors.SqlglotError as error:
+        raise _invalid(f"it cannot be parsed in the Athena dialect: {_syntax(error)}", "Correct it.", text) from error
+    found = [one for one in parsed if one is not None and not isinstance(one, exp.Semicolon)]
+    if not found:
+        raise _invalid("it is empty", "Write a SELECT, such as: SELECT * FROM published.daily_prices LIMIT 5", text)
+    if len(found) > 1:
+        raise _invalid(f"it is not a single SELECT, it has {len(found)} statements", "Run one at a time.", text)
+    query = found[0]
+    if not isinstance(query, exp.Query) or query.find(*_CHANGES):
+        raise _invalid("it is not a single SELECT, and a query may only read", "Rewrite it as a SELECT.", text)
+    return query
+
+
+def query_text(text: str) -> str:
+    """Return the text of a single SELECT without the comments and semicolons around it, which Trino does not accept.
+
+    Raises:
+        InvalidQuery: the text is not a single SELECT.
+    """
+    parse_query(text)
+    tokens = [token for token in sqlglot.tokenize(text, read=_DIALECT) if token.token_type is not TokenType.SEMICOLON]
+    return text[tokens[0].start : tokens[-1].end + 1]
+
+
+def _syntax(error: sqlglot.errors.SqlglotError) -> str:
+    """Format a syntax error without the terminal colours of sqlglot's own message."""
+    if isinstance(error, sqlglot.errors.ParseError) and error.errors:
+        first = error.errors[0]
+        return f"{first['description']} at line {first['line']}, column {first['col']}"
+    return str(error)
+
+
+def _invalid(reason: str, remedy: str, text: str) -> InvalidQuery:
+    return InvalidQuery(f"The query was not run: {reason}. {remedy}\n{text}".rstrip())
 
 
 def statement(path: str) -> Statement:

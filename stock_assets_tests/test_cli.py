@@ -120,6 +120,13 @@ def test_a_wrong_query_is_one_readable_line(shell: Shell) -> None:
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize("text", ["", "  ", "/* a comment */", ";"])
+def test_an_empty_query_is_a_readable_error(shell: Shell, text: str) -> None:
+    error = shell.run_process("query", text, code=1).stderr
+    assert "it is empty" in error
+    assert "Traceback" not in error
+
+
 def test_tables_lists_names_and_columns(shell: Shell) -> None:
     out = shell.run("tables").stdout
     for name in ("published.daily_prices", "published.quarantined_prices", "published.adjusted_prices"):
@@ -215,11 +222,18 @@ def test_a_refused_session_is_named_and_does_not_hold_back_the_others(tmp_path: 
     refused = shell.run("backfill", "2013-02-11", "2013-02-14", code=1)
     assert "2 of 5 symbols quarantined" in refused.stderr
 
-    out = shell.run("backfill", "2013-02-11", "2013-02-14", "--missing")
+    out = shell.run("backfill", "2013-02-11", "2013-02-14", "--missing", code=1)
     assert "2013-02-12 is left out: quarantined_share_within_limit refused its bars" in out.stderr
     assert "Missing: 2013-02-11, 2013-02-13 to 2013-02-14; runs: 2." in out.stdout
     days = shell.run("query", "select distinct trade_date as d from published.daily_prices order by 1", "--csv").stdout
     assert days.split()[1:] == ["2013-02-01", "2013-02-11", "2013-02-13", "2013-02-14"]
+
+    again = shell.run("backfill", "2013-02-11", "2013-02-14", "--missing", code=1)
+    assert "Missing: only rejected sessions; runs: 0." in again.stdout
+    assert "Rejected and still missing: 2013-02-12." in again.stderr
+    elsewhere = shell.run("backfill", "2013-02-13", "2013-02-14", "--missing")
+    assert "Missing: nothing; runs: 0." in elsewhere.stdout
+    assert "Rejected" not in elsewhere.stderr
 
 
 def newest_payload(home: Home, symbol: str) -> str:

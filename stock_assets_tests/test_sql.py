@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from stock_assets.errors import SqlTemplateError
 from stock_assets.homes.local.warehouse import transpile
-from stock_assets.sql import Fragment, Name, SqlValue, Statement, bundled, literal, statement, statements
+from stock_assets.sql import Fragment, Name, SqlValue, Statement, bundled, literal, query_text, statement, statements
 
 ROOT = Path(str(bundled("sql")))
 ALL_FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.sql"))
@@ -49,6 +49,11 @@ def any_value(name: str) -> SqlValue:
 
 def bound(file: Statement) -> str:
     return file.bind({name: any_value(name) for name in file.parameters})
+
+
+def test_a_query_is_sent_without_what_surrounds_it() -> None:
+    """Trino accepts no semicolon; what is inside a text stays."""
+    assert query_text("/* a */ ; SELECT ';' AS \"b\" -- c\n FROM d ; -- e") == "SELECT ';' AS \"b\" -- c\n FROM d"
 
 
 def test_the_files_are_found() -> None:

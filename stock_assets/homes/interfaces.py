@@ -262,10 +262,18 @@ class SqlSession(ABC):
         """Make `published.<name>` a view of a SELECT in the Athena dialect."""
 
     @abstractmethod
+    def restrict(self) -> None:
+        """Allow only reads of the published tables and of the views made so far, until the session ends.
+
+        Call this before a SELECT that a user wrote: it must not read files of this machine.
+        """
+
+    @abstractmethod
     def query(self, select: str) -> pa.Table:
         """Run a SELECT in the Athena dialect.
 
         Raises:
+            InvalidQuery: the text is not a single SELECT.
             QueryFailed: the engine refused it.
         """
 

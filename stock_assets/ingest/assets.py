@@ -160,6 +160,8 @@ def _raw_splits(universe: Universe, *, vendor: dg.AssetSpec, owners: list[str]) 
         group_name=GROUP,
         kinds={"python", "json"},
         owners=owners,
+        # Without partitions, and part of every run: a range is one run only if each of its assets says so.
+        backfill_policy=dg.BackfillPolicy.single_run(),
         pool="vendor_api",
         description=(
             "Split events per symbol (ex-date, ratio), as the source knows them now; a changed answer is kept beside "

@@ -25,7 +25,11 @@ GROUP = "served"
 def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
     """Make one asset per view; one step makes them all."""
 
-    @dg.multi_asset(name="views", specs=[_spec(view, owners) for view in VIEWS.values()])
+    @dg.multi_asset(
+        name="views",
+        specs=[_spec(view, owners) for view in VIEWS.values()],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
     def views(home: Home, source: PriceSource) -> Iterator[dg.MaterializeResult[None]]:
         with home.warehouse.open() as sql:
             create_views(sql)

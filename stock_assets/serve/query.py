@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from stock_assets.homes.interfaces import Home, SqlSession
 from stock_assets.serve.views import VIEWS, create_views
-from stock_assets.sql import statement
+from stock_assets.sql import query_text, statement
 from stock_assets.tables import PUBLISHED_TABLES, Column
 
 
@@ -55,11 +55,14 @@ def run_query(home: Home, select: str) -> pa.Table:
     """Run a SELECT over `published.*`, in the Athena dialect.
 
     Raises:
+        InvalidQuery: the text is not a single SELECT.
         QueryFailed: the engine refused it.
     """
+    select = query_text(select)
     # On Athena each view made costs a statement: only those are made that the query could mean.
     words = set(re.findall(r"[a-z_]+", select.lower()))
     with _serving(home, VIEWS.keys() & words) as sql:
+        sql.restrict()
         return sql.query(select)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from stock_assets.build import build_home
 from stock_assets.ingest.recorded import RecordedSource
+from stock_assets.instance.code_location import CODE_LOCATION
 from stock_assets.serve.query import summary
 from stock_assets.sessions import sessions_between
 from stock_assets_tests.support.real_daemon import Station, station, wait_for
@@ -17,7 +18,7 @@ from stock_assets_tests.support.web_server import WebServer
 
 pytestmark = pytest.mark.daemon
 
-LOCATION = {"repositoryLocationName": "stock_assets.definitions", "repositoryName": "__repository__"}
+LOCATION = {"repositoryLocationName": CODE_LOCATION, "repositoryName": "__repository__"}
 PATH = (("raw", "daily_prices"), ("staged", "daily_prices"), ("published", "daily_prices"))
 PARTITIONED = (*PATH, ("published", "quarantined_prices"))
 BACKFILL = """

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from stock_assets.build import build_home
+from stock_assets.instance.code_location import CODE_LOCATION
 from stock_assets.sessions import sessions_between, tagged_sessions
 from stock_assets.tables import DAILY_PRICES
 from stock_assets_tests.support.browser import Browser, browser
@@ -25,7 +26,7 @@ TEN = sessions_between(date(2000, 9, 25), date(2000, 10, 6))
 ELEVEN = sessions_between(date(2000, 9, 25), date(2000, 10, 9))
 RANGE_FIELD = ".dagster-dialog input[placeholder^='ex:']"
 BUTTONS = "[...document.querySelectorAll('button')].filter((button) => !button.disabled)"
-JOB_PAGE = "/locations/stock_assets.definitions/jobs/daily_prices/partitions"
+JOB_PAGE = f"/locations/{CODE_LOCATION}/jobs/daily_prices/partitions"
 
 
 @pytest.fixture(scope="module")

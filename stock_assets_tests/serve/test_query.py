@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from stock_assets.errors import QueryFailed
+from stock_assets.errors import InvalidQuery, QueryFailed
 from stock_assets.homes.interfaces import Home
 from stock_assets.serve.query import SymbolSummary, relations, run_query, summary
 from stock_assets.serve.views import VIEWS
 from stock_assets.sessions import sessions_between
-from stock_assets.tables import PUBLISHED_TABLES
+from stock_assets.tables import PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets.universe import Listing, Universe
 from stock_assets_tests.support.path import LIMITS, local_home
 from stock_assets_tests.support.scenes import BAD_BAR, Scene
@@ -73,6 +74,99 @@ def test_a_query_speaks_athenas_dialect_and_joins_tables_and_views(home: Home) -
 def test_what_is_not_published_cannot_be_queried(home: Home, select: str) -> None:
     with pytest.raises(QueryFailed):
         run_query(home, select)
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [
+        "read_csv('{file}')",
+        "read_text('{file}')",
+        "read_blob('{file}')",
+        "read_blob('{folder}/*.csv')",
+        '"{file}"',
+        "read_csv('{published}/../secret.csv')",
+        "read_text('.tmp/left_by_others.txt')",
+        "duckdb_secrets()",
+    ],
+)
+def test_a_query_reads_nothing_but_what_is_published(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside: str
+) -> None:
+    file = tmp_path / "secret.csv"
+    file.write_text("a\n1\n", encoding="utf-8")
+    (tmp_path / ".tmp").mkdir()
+    (tmp_path / ".tmp" / "left_by_others.txt").write_text("a", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    source = outside.format(file=file, folder=tmp_path, published=home.warehouse.location(PUBLISHED_TABLES[0]))
+
+    with pytest.raises(QueryFailed, match="Permission Error"):
+        run_query(home, f"SELECT * FROM {source}")
+
+
+def test_a_query_reads_published_files_but_not_staged_ones(home: Home) -> None:
+    """The files of the published snapshot stay readable, those of a load do not."""
+    root = Path(home.warehouse.location(PUBLISHED_TABLES[0])).parent.parent
+    [staged, *_] = root.glob("staged/tables/*/*.parquet")
+    with pytest.raises(QueryFailed, match="Permission Error"):
+        run_query(home, f"SELECT * FROM read_parquet('{staged}')")
+
+
+def test_a_restricted_session_writes_nothing_and_stays_restricted(home: Home) -> None:
+    with home.warehouse.open("load_1") as sql:
+        sql.restrict()
+        with pytest.raises(QueryFailed, match="Permission Error"):
+            sql.stage(STAGED_PRICES, "SELECT 1 AS a")
+        with pytest.raises(QueryFailed, match="locked"):
+            sql.restrict()
+
+
+def test_a_query_does_not_read_the_environment(home: Home) -> None:
+    with pytest.raises(QueryFailed):
+        run_query(home, "SELECT GETENV('HOME') AS x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1; SELECT 2",
+        "SELECT 1; DROP VIEW published.daily_prices",
+        "COPY (SELECT 1) TO 'out.csv'",
+        "ATTACH 'out.db'",
+        "SET threads = 1",
+        "PRAGMA database_list",
+        "INSERT INTO published.daily_prices SELECT * FROM published.daily_prices",
+        "CREATE TABLE out AS SELECT 1 AS a",
+        "SELECT 1 AS a INTO out",
+        "WITH a AS (INSERT INTO b VALUES (1)) SELECT * FROM a",
+        "EXPLAIN SELECT 1",
+        "SELECT 'open",
+    ],
+)
+def test_a_query_is_a_single_select(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidQuery, match=r"^The query was not run: it .*\. "):
+        run_query(home, text)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "-- a comment", "/* another */", ";", " ; -- nothing"])
+def test_an_empty_query_says_what_to_write(home: Home, text: str) -> None:
+    with pytest.raises(InvalidQuery, match=r"it is empty\. Write a SELECT, such as: SELECT"):
+        run_query(home, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1 AS a",
+        "-- first\nSELECT 1 AS a; -- last */",
+        "WITH one AS (SELECT 1 AS a) SELECT a FROM one;",
+        "(SELECT 1 AS a)",
+        "SELECT 1 AS a UNION SELECT 1",
+    ],
+)
+def test_every_form_of_a_select_is_a_query(home: Home, text: str) -> None:
+    assert run_query(home, text).to_pylist() == [{"a": 1}]
 
 
 def test_adjusted_prices_are_on_todays_basis_and_published_ones_as_traded(home: Home) -> None:

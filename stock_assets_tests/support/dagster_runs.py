@@ -13,6 +13,7 @@ from dagster._core.utils import make_new_run_id
 from stock_assets.automation.daily import JOB_NAME
 from stock_assets.build import build_definitions
 from stock_assets.errors import StockAssetsError
+from stock_assets.instance.code_location import CODE_LOCATION
 from stock_assets.settings import Settings
 from stock_assets.tables import PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets_tests.support.scenes import Scene
@@ -21,7 +22,7 @@ STAGED = dg.AssetSelection.assets(STAGED_PRICES.asset_key)
 PUBLISHED = dg.AssetSelection.assets(*(table.asset_key for table in PUBLISHED_TABLES))
 CHECKS = dg.AssetSelection.checks_for_assets(STAGED_PRICES.asset_key)
 ORIGIN = RemoteJobOrigin(
-    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("stock_assets.definitions"), "__repository__"), JOB_NAME
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(CODE_LOCATION), "__repository__"), JOB_NAME
 )
 """What a run of the daemon or the UI bears, and one of the command line does not."""
 

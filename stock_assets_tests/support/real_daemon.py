@@ -18,6 +18,7 @@ from typing import TypeVar
 import dagster as dg
 
 from stock_assets.homes.interfaces import Home
+from stock_assets.instance.code_location import write_workspace
 from stock_assets.runs import local_instance
 from stock_assets.settings import Settings, SourceName
 from stock_assets.universe import Universe
@@ -53,18 +54,20 @@ class Station:
         folder: an empty one.
         environment: `STOCK_ASSETS_...` variables beside the folder.
         module: the definitions; by default the product's own.
+        workspace: the file that names the code location.
     """
 
     folder: Path
     environment: dict[str, str]
     module: str = "stock_assets.definitions"
+    workspace: Path = field(init=False)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make the instance, as `stock-assets ui` would."""
         self.gates.mkdir()
         with self.instance():
-            pass
+            self.workspace = write_workspace(self.settings.instance_dir, self.module)
 
     @property
     def gates(self) -> Path:
@@ -127,7 +130,7 @@ class Station:
 
     def start_daemon(self) -> subprocess.Popen[bytes]:
         """Start the daemon; it starts a server of the code, which starts the runs."""
-        return self.start(DAEMON, "run", "-m", self.module)
+        return self.start(DAEMON, "run", "-w", str(self.workspace))
 
     def close_gate(self, name: str) -> None:
         """Hold whatever comes to a gate."""

@@ -14,7 +14,7 @@ class WebServer:
         self.station = made
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        made.start("dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-m", made.module)
+        made.start("dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(made.workspace))
         wait_for(self._is_up, "web server")
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:

@@ -10,8 +10,6 @@ reads a name: not in texts, not in comments.
 from collections.abc import Callable
 
 import sqlglot
-from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokenizer_core import TokenType
 
 from stock_assets.errors import QueryFailed
@@ -44,13 +42,3 @@ def resolved(statement: str, resolve: Resolve) -> str:
             text += [statement[done : schema.start], meaning]
             done = name.end + 1
     return "".join([*text, statement[done:]])
-
-
-def refuse_all_but_queries(statement: str) -> None:
-    """Raise QueryFailed unless the text is one query: what is read must not be able to change anything."""
-    try:
-        parsed = Dialect.get_or_raise("athena").parse(statement)
-    except sqlglot.errors.SqlglotError as error:
-        raise QueryFailed(f"not a statement in the Athena dialect: {error}\n{statement}") from error
-    if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
-        raise QueryFailed(f"not a single SELECT\n{statement}")

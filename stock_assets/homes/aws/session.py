@@ -29,11 +29,11 @@ from stock_assets.homes.aws.engine import SqlEngine
 from stock_assets.homes.aws.glue import Glue
 from stock_assets.homes.aws.inputs import InputStore
 from stock_assets.homes.aws.merging import CHANGED, merge_statement, part_properties, parts
-from stock_assets.homes.aws.names import refuse_all_but_queries, resolved
+from stock_assets.homes.aws.names import resolved
 from stock_assets.homes.aws.objects import S3Objects
 from stock_assets.homes.aws.payloads import Payloads
 from stock_assets.homes.interfaces import SqlSession
-from stock_assets.sql import Name
+from stock_assets.sql import Name, parse_query
 from stock_assets.tables import Table
 
 COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR"
@@ -140,9 +140,12 @@ class GlueSession(SqlSession):
             self._parts.objects.put_if(key, json.dumps({"sha256": digest}).encode(), etag=etag)
         return view
 
+    def restrict(self) -> None:
+        """Change nothing: the engine reads only tables, and only those that its credentials allow."""
+
     def query(self, select: str) -> pa.Table:
         """Replace the names and run; anything but a query is refused here."""
-        refuse_all_but_queries(select)
+        parse_query(select)
         pinned = resolved(select, self._pinned)
         if not self._of_published_versions(select):
             return self._parts.engine.run(pinned)

@@ -10,17 +10,18 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
+from tempfile import gettempdir
+from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
-import sqlglot
 from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.errors import QueryFailed
 from stock_assets.homes.interfaces import Snapshot, SqlSession, Upkeep, Warehouse
 from stock_assets.homes.local import iceberg, upkeep
 from stock_assets.homes.local.durable import make_folder, sync
-from stock_assets.sql import Name, literal
+from stock_assets.sql import Name, literal, parse_query
 from stock_assets.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
 _RAW_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
@@ -81,8 +82,11 @@ class DuckDbSession(SqlSession):
         connection.execute("SET TimeZone='UTC'")
         for schema in ("raw", "staged", "published", "input"):
             connection.execute(f"CREATE SCHEMA {schema}")
+        self._published_files: list[str] = []
         for table in PUBLISHED_TABLES:
-            connection.execute(f"CREATE VIEW {table.full_name} AS {_scan(table, published[table.name])}")
+            files = iceberg.data_files(published[table.name])
+            connection.execute(f"CREATE VIEW {table.full_name} AS {_scan(table, published[table.name], files)}")
+            self._published_files += files
         for table in STAGING_TABLES:
             self._show_staged(table)
 
@@ -123,6 +127,18 @@ class DuckDbSession(SqlSession):
         view = Name(f"published.{name}")
         self._execute(f"CREATE OR REPLACE VIEW {view.value} AS {transpile(select)}")
         return view
+
+    def restrict(self) -> None:
+        """Keep the published Parquet files readable and turn off everything else outside the connection."""
+        # DuckDB leaves the folder it spills to readable. One in the working directory could hold files of others.
+        spill = Path(gettempdir()) / f"stock_assets_{uuid4().hex}"
+        for setting, value in (
+            ("temp_directory", literal(str(spill))),
+            ("allowed_paths", f"[{', '.join(map(literal, self._published_files))}]"),
+            ("enable_external_access", "false"),
+            ("lock_configuration", "true"),
+        ):
+            self._execute(f"SET {setting} = {value}")
 
     def query(self, select: str) -> pa.Table:
         """Transpile and run."""
@@ -182,20 +198,16 @@ class DuckDbSession(SqlSession):
 
 @lru_cache(maxsize=256)
 def transpile(select: str) -> str:
-    """Translate one statement from the Athena dialect to DuckDB's.
+    """Translate a single SELECT from the Athena dialect to DuckDB's.
 
     Raises:
-        QueryFailed: the text does not parse.
+        InvalidQuery: the text is not a single SELECT.
     """
-    try:
-        return sqlglot.transpile(select, read="athena", write="duckdb")[0]
-    except sqlglot.errors.SqlglotError as error:
-        raise QueryFailed(f"not a statement in the Athena dialect: {error}\n{select}") from error
+    return parse_query(select).sql(dialect="duckdb", comments=False)
 
 
-def _scan(table: Table, stored: IcebergTable) -> str:
+def _scan(table: Table, stored: IcebergTable, files: Sequence[str]) -> str:
     """Write the SELECT over the Parquet files of the loaded snapshot."""
-    files = iceberg.data_files(stored)
     if not files:
         columns = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns)
         return f"SELECT {columns} WHERE false"

@@ -26,7 +26,7 @@ def report_asset(universe: Universe, *, owners: list[str]) -> dg.AssetsDefinitio
         description="What is published, drawn into one HTML file that opens in any browser without a network.",
     )
 
-    @dg.multi_asset(name="report", specs=[spec])
+    @dg.multi_asset(name="report", specs=[spec], backfill_policy=dg.BackfillPolicy.single_run())
     def report(home: Home, source: PriceSource) -> dg.MaterializeResult[None]:
         # Altair takes half a second to import; a process that only loads the definitions does without.
         from stock_assets.serve.report.store import store_report  # noqa: PLC0415
