@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := --only-binary :all: --require-hashes --requirement requirements.lock
 GRAMMAR := stock_assets_tests/grammar
 
-.PHONY: help run dev report dashboards test test-slow test-homes test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench clean
+.PHONY: help run dev report dashboards test test-slow test-backends test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench clean
 
 ## help: list the targets (`make` alone is `make run`)
 help:
@@ -39,11 +39,11 @@ test: $(READY)
 
 ## test-slow: kills, races and long random histories
 test-slow: $(READY)
-	$(BIN)/pytest -m "slow and not trino" --ignore stock_assets_tests/contracts --ignore stock_assets_tests/homes
+	$(BIN)/pytest -m "slow and not trino" --ignore stock_assets_tests/contracts --ignore stock_assets_tests/backends
 
-## test-homes: the same of the homes, and the contracts of all homes on the double of AWS
-test-homes: $(READY)
-	$(BIN)/pytest -m "slow and not trino" stock_assets_tests/contracts stock_assets_tests/homes
+## test-backends: the same of the backends, and the contracts of all backends on the double of AWS
+test-backends: $(READY)
+	$(BIN)/pytest -m "slow and not trino" stock_assets_tests/contracts stock_assets_tests/backends
 
 ## test-daemon: Dagster's real daemon, killed in every step, and large backfills and deliveries through it
 test-daemon: $(READY)
@@ -66,11 +66,11 @@ $(MINISTACK)/.ready: $(MINISTACK_LOCK)
 	$(MINISTACK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(MINISTACK_LOCK)
 	@touch $@
 
-## test-ministack: objects, ledger, budget, secret, topic and logs of the aws home on that emulator
+## test-ministack: objects, ledger, budget, secret, topic and logs of the aws backend on that emulator
 test-ministack: $(READY) $(MINISTACK)/.ready
 	$(BIN)/pytest -m ministack
 
-## test-aws: the suite of the aws home on the account that STOCK_ASSETS_TEST_AWS_* name; it removes what it made
+## test-aws: the suite of the aws backend on the account that STOCK_ASSETS_TEST_AWS_* name; it removes what it made
 test-aws: $(READY)
 	@$(BIN)/python -m stock_assets_tests.support.aws_account check
 	$(BIN)/pytest -m aws stock_assets_tests/contracts

@@ -13,15 +13,15 @@ from datetime import date
 from pathlib import Path
 
 from stock_assets.audit.gate import audit_load
-from stock_assets.build import build_limits, build_source, build_universe
-from stock_assets.homes.interfaces import Home
-from stock_assets.homes.local import LocalHome
-from stock_assets.ingest.fetch import fetch_prices, fetch_splits
+from stock_assets.backends.interface import Backend
+from stock_assets.backends.local.backend import LocalBackend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.ingest.price_requests import fetch_prices, fetch_splits
+from stock_assets.orchestration.build import build_limits, build_source, build_universe
 from stock_assets.publish.publishing import publish
-from stock_assets.sessions import sessions_between
 from stock_assets.settings import Settings
 from stock_assets.stage.staging import stage
-from stock_assets.tables import DAILY_PRICES
 
 REPETITIONS = 7
 LAST = date(2013, 3, 1)
@@ -34,12 +34,12 @@ UNIVERSE = build_universe(SETTINGS)
 LIMITS = build_limits(SETTINGS)
 
 
-def load(home: Home, first: date, last: date) -> None:
+def load(backend: Backend, first: date, last: date) -> None:
     """Stage, audit and publish a range."""
     sessions = sessions_between(first, last)
-    staged = stage(home, SOURCE, UNIVERSE, sessions, limits=LIMITS)
-    audit_load(home, UNIVERSE, staged, limits=LIMITS)
-    publish(home, SOURCE, UNIVERSE, sessions, limits=LIMITS)
+    staged = stage(backend, SOURCE, UNIVERSE, sessions, limits=LIMITS)
+    audit_load(backend, UNIVERSE, staged, limits=LIMITS)
+    publish(backend, SOURCE, UNIVERSE, sessions, limits=LIMITS)
 
 
 def seconds(work: Callable[[], None]) -> float:
@@ -51,25 +51,25 @@ def seconds(work: Callable[[], None]) -> float:
 
 def one_session_after(root: Path, first: date) -> float:
     """Time the load of the last session on top of a history that begins at `first`."""
-    home = LocalHome(root=str(root))
-    fetch_splits(home, SOURCE, UNIVERSE)
-    fetch_prices(home, SOURCE, UNIVERSE, [LAST])
-    load(home, first, DAY_BEFORE)
-    before = home.warehouse.history(DAILY_PRICES)[0].snapshot_id
+    backend = LocalBackend(root=str(root))
+    fetch_splits(backend, SOURCE, UNIVERSE)
+    fetch_prices(backend, SOURCE, UNIVERSE, [LAST])
+    load(backend, first, DAY_BEFORE)
+    before = backend.warehouse.history(DAILY_PRICES)[0].snapshot_id
 
     def once() -> float:
-        home.warehouse.rollback(DAILY_PRICES, before)
-        return seconds(lambda: load(home, LAST, LAST))
+        backend.warehouse.rollback(DAILY_PRICES, before)
+        return seconds(lambda: load(backend, LAST, LAST))
 
     return statistics.median(once() for _ in range(REPETITIONS))
 
 
 def whole_recording(root: Path) -> float:
     """Time one load of all 13 years."""
-    home = LocalHome(root=str(root))
-    fetch_splits(home, SOURCE, UNIVERSE)
-    fetch_prices(home, SOURCE, UNIVERSE, [LAST])
-    return seconds(lambda: load(home, date(2000, 3, 1), LAST))
+    backend = LocalBackend(root=str(root))
+    fetch_splits(backend, SOURCE, UNIVERSE)
+    fetch_prices(backend, SOURCE, UNIVERSE, [LAST])
+    return seconds(lambda: load(backend, date(2000, 3, 1), LAST))
 
 
 def main() -> None:

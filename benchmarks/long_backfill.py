@@ -1,6 +1,6 @@
 """What Dagster's event log costs a backfill: its own against ours. Run: `python -m benchmarks.long_backfill`.
 
-The same range is run once on each, on a fresh data folder; the ratio says what `stock_assets.instance` is worth.
+The same range is run once on each, on a fresh data folder; the ratio says what `stock_assets.orchestration.instance` is worth.
 """
 
 import tempfile
@@ -8,9 +8,9 @@ import time
 from datetime import date
 from pathlib import Path
 
-from stock_assets.instance.folder import INSTANCE_FILE
-from stock_assets.runs import run_sessions
-from stock_assets.sessions import sessions_between
+from stock_assets.core.calendar import sessions_between
+from stock_assets.orchestration.instance.folder import INSTANCE_FILE
+from stock_assets.orchestration.runs import run_sessions
 from stock_assets.settings import Settings
 
 FIRST, LAST = date(2012, 9, 4), date(2013, 3, 1)

@@ -15,17 +15,17 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from stock_assets.build import build_limits
-from stock_assets.homes.interfaces import Home
-from stock_assets.homes.local import LocalHome
-from stock_assets.ingest.fetch import fetch_prices, fetch_splits
-from stock_assets.ingest.source import DAILY_HEADER, PriceSource
+from stock_assets.backends.interface import Backend
+from stock_assets.backends.local.backend import LocalBackend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.universe import Listing, Universe
+from stock_assets.ingest.price_requests import fetch_prices, fetch_splits
+from stock_assets.orchestration.build import build_limits
 from stock_assets.publish.publishing import publish
 from stock_assets.serve.report.store import write_report
-from stock_assets.sessions import sessions_between
 from stock_assets.settings import Settings
+from stock_assets.sources.interface import DAILY_HEADER, PriceSource
 from stock_assets.stage.staging import stage
-from stock_assets.universe import Listing, Universe
 from stock_assets_tests.support.browser import browser
 
 REPETITIONS = 5
@@ -63,21 +63,21 @@ class MadeUp(PriceSource):
         """Nothing it says is an error."""
 
 
-def made_up_home(root: Path) -> Home:
+def made_up_home(root: Path) -> Backend:
     """Publish the made-up bars."""
-    home, source, limits = LocalHome(root=str(root)), MadeUp(), build_limits(Settings())
+    backend, source, limits = LocalBackend(root=str(root)), MadeUp(), build_limits(Settings())
     sessions = sessions_between(FIRST, LAST)
-    fetch_splits(home, source, UNIVERSE)
-    fetch_prices(home, source, UNIVERSE, [LAST])
-    stage(home, source, UNIVERSE, sessions, limits=limits)
-    publish(home, source, UNIVERSE, sessions, limits=limits)
-    return home
+    fetch_splits(backend, source, UNIVERSE)
+    fetch_prices(backend, source, UNIVERSE, [LAST])
+    stage(backend, source, UNIVERSE, sessions, limits=limits)
+    publish(backend, source, UNIVERSE, sessions, limits=limits)
+    return backend
 
 
-def draw_seconds(home: Home, file: Path) -> float:
+def draw_seconds(backend: Backend, file: Path) -> float:
     """Draw once."""
     started = time.perf_counter()
-    write_report(home, UNIVERSE, LABEL, file)
+    write_report(backend, UNIVERSE, LABEL, file)
     return time.perf_counter() - started
 
 
@@ -91,9 +91,9 @@ def open_seconds(file: Path) -> float:
 def main() -> None:
     """Print the numbers, and fail if one is above what is promised."""
     with tempfile.TemporaryDirectory() as folder:
-        home, file = made_up_home(Path(folder) / "home"), Path(folder) / "report.html"
-        kept = [tell("first drawing of a process", draw_seconds(home, file), "s", limit=5)]
-        drawn = statistics.median(draw_seconds(home, file) for _ in range(REPETITIONS))
+        backend, file = made_up_home(Path(folder) / "backend"), Path(folder) / "report.html"
+        kept = [tell("first drawing of a process", draw_seconds(backend, file), "s", limit=5)]
+        drawn = statistics.median(draw_seconds(backend, file) for _ in range(REPETITIONS))
         kept.append(tell("each further one", drawn, "s", limit=5))
         kept.append(tell("size", file.stat().st_size / 1e6, "MB", limit=3))
         if shutil.which("chromium") and shutil.which("chromedriver"):

@@ -1,5 +1,5 @@
 """`python -m stock_assets` is the command line."""
 
-from stock_assets.cli import main
+from stock_assets.cli.app import main
 
 main()

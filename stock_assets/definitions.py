@@ -1,6 +1,6 @@
 """What Dagster loads; nothing is decided here."""
 
-from stock_assets.build import build_definitions
+from stock_assets.orchestration.build import build_definitions
 from stock_assets.settings import Settings
 
 defs = build_definitions(Settings.from_env())

@@ -13,9 +13,9 @@ from typing import Self
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stock_assets.errors import SettingsError
-from stock_assets.ingest.plans import Plan
-from stock_assets.sessions import CALENDAR_START
+from stock_assets.core.calendar import CALENDAR_START
+from stock_assets.core.errors import SettingsError
+from stock_assets.sources.plans import Plan
 
 _PREFIX = "STOCK_ASSETS_"
 
@@ -27,7 +27,7 @@ class SourceName(StrEnum):
     ALPHA_VANTAGE = "alpha_vantage"
 
 
-class HomeName(StrEnum):
+class BackendName(StrEnum):
     """Where everything is kept and run."""
 
     LOCAL = "local"
@@ -44,14 +44,14 @@ class Settings(BaseSettings):
         default=SourceName.RECORDED,
         description="`recorded`: a sample of real prices, no key needed. `alpha_vantage`: the live API.",
     )
-    home: HomeName = Field(
-        default=HomeName.LOCAL,
+    backend: BackendName = Field(
+        default=BackendName.LOCAL,
         description="`local`: files of this machine. `aws`: S3, Glue and Athena; see docs/aws.md. `trino`: the same "
         "with a Trino of one's own; see docs/engines.md.",
     )
     data_dir: Path = Field(
         default=Path("data"),
-        description="Folder of everything the local home keeps; each source has its own folder inside.",
+        description="Folder of everything the local backend keeps; each source has its own folder inside.",
     )
     universe: Path | None = Field(
         default=None,
@@ -135,10 +135,12 @@ class Settings(BaseSettings):
     )
 
     aws_bucket: str | None = Field(
-        default=None, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="Bucket of the aws home; needed there."
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="Bucket of the aws backend; needed there.",
     )
     aws_region: str | None = Field(
-        default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="Region of the aws home; needed there."
+        default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="Region of the aws backend; needed there."
     )
     aws_prefix: str = Field(
         default="stock_assets",
@@ -156,10 +158,10 @@ class Settings(BaseSettings):
     aws_results: str | None = Field(
         default=None,
         pattern=r"^(s3://[a-z0-9.-]+/.*|workgroup)$",
-        description="Where Athena puts results; default: `results/` in the home's folder. `workgroup`: where it says.",
+        description="Where Athena puts results; default: `results/` in the backend's folder. `workgroup`: where it says.",
     )
     aws_role_arn: str | None = Field(
-        default=None, pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", description="Role to assume for the aws home."
+        default=None, pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", description="Role to assume for the aws backend."
     )
     aws_kms_key: str | None = Field(
         default=None, description="KMS key for objects and results; default: the keys of S3 (SSE-S3)."
@@ -202,12 +204,14 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _home_is_complete(self) -> Self:
         lacking = [f"{_PREFIX}{name.upper()}" for name in ("aws_bucket", "aws_region") if getattr(self, name) is None]
-        if self.home is HomeName.TRINO and self.trino_url is None:
+        if self.backend is BackendName.TRINO and self.trino_url is None:
             lacking.append(f"{_PREFIX}TRINO_URL")
-        if self.home is not HomeName.LOCAL and lacking:
-            raise ValueError(f"{_PREFIX}HOME={self.home} needs {' and '.join(lacking)}")
-        if self.home is HomeName.LOCAL and self.aws_bucket is not None:
-            raise ValueError(f"{_PREFIX}AWS_BUCKET is set, but the home is local; set {_PREFIX}HOME=aws, or unset it")
+        if self.backend is not BackendName.LOCAL and lacking:
+            raise ValueError(f"{_PREFIX}HOME={self.backend} needs {' and '.join(lacking)}")
+        if self.backend is BackendName.LOCAL and self.aws_bucket is not None:
+            raise ValueError(
+                f"{_PREFIX}AWS_BUCKET is set, but the backend is local; set {_PREFIX}HOME=aws, or unset it"
+            )
         if self.aws_api_key_secret is not None and self.aws_region is None:
             raise ValueError(f"{_PREFIX}AWS_API_KEY_SECRET needs {_PREFIX}AWS_REGION")
         return self
@@ -219,7 +223,7 @@ class Settings(BaseSettings):
 
     @property
     def root(self) -> Path:
-        """Folder of the local home: data of different sources never mix."""
+        """Folder of the local backend: data of different sources never mix."""
         return (self.data_dir / self.source.value).absolute()
 
     @classmethod

@@ -1,1 +1,1 @@
-"""Tests; the folders mirror the package. `contracts` runs one suite on every home, `support` holds the shared edges."""
+"""Tests; the folders mirror the package. `contracts` runs one suite on every backend, `support` holds the shared edges."""

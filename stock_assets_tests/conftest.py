@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.homes.interfaces import Home
+from stock_assets.backends.interface import Backend
+from stock_assets_tests.emulators.athena.server import AwsDouble, running_double
+from stock_assets_tests.fakes.vendor_server import VendorServer, running
+from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
 from stock_assets_tests.support.aws_account import Account, account_home, clean, named_account
-from stock_assets_tests.support.aws_double import AwsDouble, running_double
-from stock_assets_tests.support.aws_homes import double_home, make_bucket
-from stock_assets_tests.support.path import local_home
-from stock_assets_tests.support.recorded_home import recorded_bars, recorded_home
-from stock_assets_tests.support.trino_homes import TrinoOnDouble
+from stock_assets_tests.support.recorded_backend import recorded_backend, recorded_bars
+from stock_assets_tests.support.steps import local_backend
+from stock_assets_tests.support.trino_backends import TrinoOnDouble
 from stock_assets_tests.support.trino_server import NoTrino, running_trino
-from stock_assets_tests.support.vendor_server import VendorServer, running
 
-__all__ = ["recorded_bars", "recorded_home"]  # fixtures, made where their parts are
+__all__ = ["recorded_bars", "recorded_backend"]  # fixtures, made where their parts are
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """A local home in an empty folder."""
-    return local_home(tmp_path / "home")
+def backend(tmp_path: Path) -> Backend:
+    """A local backend in an empty folder."""
+    return local_backend(tmp_path / "backend")
 
 
 @pytest.fixture
@@ -89,8 +89,8 @@ def aws_account() -> Iterator[Account | None]:
 
 
 @pytest.fixture
-def make_aws_home(request: pytest.FixtureRequest, aws_account: Account | None) -> Callable[[Path], Home]:
-    """Makes AWS homes below a folder: in the double, or in the account that the environment names (`make test-aws`)."""
+def make_aws_home(request: pytest.FixtureRequest, aws_account: Account | None) -> Callable[[Path], Backend]:
+    """Makes AWS backends below a folder: in the double, or in the account that the environment names (`make test-aws`)."""
     if aws_account is not None:
         return partial(account_home, aws_account)
-    return partial(double_home, request.getfixturevalue("aws").endpoint)
+    return partial(athena_backend, request.getfixturevalue("aws").endpoint)

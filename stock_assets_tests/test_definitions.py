@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 from pydantic import HttpUrl
 
-from stock_assets.automation.daily import JOB_NAME
-from stock_assets.build import build_definitions
+from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.serve.views import VIEWS
 from stock_assets.settings import Settings, SourceName
 
@@ -79,7 +79,7 @@ def test_names_are_as_they_were() -> None:
 
 
 def test_the_last_step_by_name_has_no_partitions() -> None:
-    """Otherwise Dagster 1.13 plans every check once per session of a run; see `stock_assets.serve.assets`."""
+    """Otherwise Dagster 1.13 plans every check once per session of a run; see `stock_assets.orchestration.assets.views`."""
     job = build_definitions(Settings()).resolve_job_def(JOB_NAME)
     last = max(node.name for node in job.nodes)
     partitioned = {

@@ -9,13 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 import stock_assets
-from stock_assets.build import build_definitions, build_home, build_universe
-from stock_assets.errors import SettingsError
-from stock_assets.homes.aws import AwsHome
-from stock_assets.homes.trino import TrinoHome
-from stock_assets.ingest.plans import Plan
-from stock_assets.ingest.vault import AlphaVantageWithSecret
+from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.backends.trino.backend import TrinoBackend
+from stock_assets.core.errors import SettingsError
+from stock_assets.orchestration.build import build_backend, build_definitions, build_universe
 from stock_assets.settings import Settings, SourceName
+from stock_assets.sources.api_key import AlphaVantageWithSecret
+from stock_assets.sources.plans import Plan
 
 PACKAGE = Path(stock_assets.__file__).parent
 
@@ -34,10 +34,10 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.instance_dir == settings.root / "dagster_home"
 
 
-AWS = {"STOCK_ASSETS_HOME": "aws", "STOCK_ASSETS_AWS_BUCKET": "a-bucket", "STOCK_ASSETS_AWS_REGION": "eu-central-1"}
+AWS = {"STOCK_ASSETS_BACKEND": "aws", "STOCK_ASSETS_AWS_BUCKET": "a-bucket", "STOCK_ASSETS_AWS_REGION": "eu-central-1"}
 
 
-TRINO = {"STOCK_ASSETS_HOME": "trino", "STOCK_ASSETS_TRINO_URL": "https://trino.example:8443/"}
+TRINO = {"STOCK_ASSETS_BACKEND": "trino", "STOCK_ASSETS_TRINO_URL": "https://trino.example:8443/"}
 
 
 def test_the_trino_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,33 +51,33 @@ def test_the_trino_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in {**AWS, **TRINO, **more}.items():
         monkeypatch.setenv(name, value)
 
-    home = build_home(Settings.from_env())
+    backend = build_backend(Settings.from_env())
 
-    assert isinstance(home, TrinoHome)
-    assert (home.url, home.user, home.catalog, home.hive_catalog) == (
+    assert isinstance(backend, TrinoBackend)
+    assert (backend.url, backend.user, backend.catalog, backend.hive_catalog) == (
         "https://trino.example:8443",
         "prices",
         "lake",
         "files",
     )
-    assert (home.bucket, home.prefix) == ("a-bucket", "stock_assets/recorded")
-    assert (home.scan_limit, home.query_timeout_seconds) == (100 * 1024 * 1024, 60)
+    assert (backend.bucket, backend.prefix) == ("a-bucket", "stock_assets/recorded")
+    assert (backend.scan_limit, backend.query_timeout_seconds) == (100 * 1024 * 1024, 60)
 
 
 def test_the_trino_home_says_how_to_get_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**AWS, **TRINO}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setitem(sys.modules, "stock_assets.homes.trino", None)
+    monkeypatch.setitem(sys.modules, "stock_assets.backends.trino.backend", None)
 
     with pytest.raises(SettingsError, match=r"stock-assets\[trino\]"):
-        build_home(Settings.from_env())
+        build_backend(Settings.from_env())
 
 
 def test_the_aws_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     more = {
         "STOCK_ASSETS_AWS_PREFIX": "data/prices",
         "STOCK_ASSETS_AWS_DATABASE": "prices",
-        "STOCK_ASSETS_AWS_WORKGROUP": "desk",
+        "STOCK_ASSETS_AWS_WORKGROUP": "notifier",
         "STOCK_ASSETS_AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/prices",
         "STOCK_ASSETS_AWS_ENDPOINT_URL": "http://localhost:4566",
         "STOCK_ASSETS_AWS_SCAN_LIMIT_MB": "100",
@@ -85,31 +85,35 @@ def test_the_aws_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> No
     }
     for name, text in (AWS | more).items():
         monkeypatch.setenv(name, text)
-    home = build_home(Settings.from_env())
-    assert isinstance(home, AwsHome)
-    assert home.objects.uri("raw/x") == "s3://a-bucket/data/prices/recorded/raw/x"
-    assert home.results == "s3://a-bucket/data/prices/recorded/results/"
-    assert (home.database, home.workgroup, home.scan_limit) == ("prices_recorded", "desk", 100 * 1024 * 1024)
-    assert home.access.role_arn == "arn:aws:iam::123456789012:role/prices"
-    assert home.access.endpoint_url == "http://localhost:4566"
-    assert home.price_per_terabyte == 6.75
+    backend = build_backend(Settings.from_env())
+    assert isinstance(backend, AthenaBackend)
+    assert backend.objects.uri("raw/x") == "s3://a-bucket/data/prices/recorded/raw/x"
+    assert backend.results == "s3://a-bucket/data/prices/recorded/results/"
+    assert (backend.database, backend.workgroup, backend.scan_limit) == (
+        "prices_recorded",
+        "notifier",
+        100 * 1024 * 1024,
+    )
+    assert backend.access.role_arn == "arn:aws:iam::123456789012:role/prices"
+    assert backend.access.endpoint_url == "http://localhost:4566"
+    assert backend.price_per_terabyte == 6.75
 
 
 def test_results_can_be_left_to_the_workgroup(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in (AWS | {"STOCK_ASSETS_AWS_RESULTS": "workgroup"}).items():
         monkeypatch.setenv(name, text)
-    home = build_home(Settings.from_env())
-    assert isinstance(home, AwsHome)
-    assert home.results == ""
+    backend = build_backend(Settings.from_env())
+    assert isinstance(backend, AthenaBackend)
+    assert backend.results == ""
 
 
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"STOCK_ASSETS_HOME": "aws"}, "STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION"),
-        ({"STOCK_ASSETS_HOME": "aws", "STOCK_ASSETS_AWS_REGION": "us-east-1"}, "needs STOCK_ASSETS_AWS_BUCKET"),
-        ({"STOCK_ASSETS_AWS_BUCKET": "a-bucket"}, "set STOCK_ASSETS_HOME=aws, or unset it"),
-        ({**AWS, "STOCK_ASSETS_HOME": "trino"}, "STOCK_ASSETS_HOME=trino needs STOCK_ASSETS_TRINO_URL"),
+        ({"STOCK_ASSETS_BACKEND": "aws"}, "STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION"),
+        ({"STOCK_ASSETS_BACKEND": "aws", "STOCK_ASSETS_AWS_REGION": "us-east-1"}, "needs STOCK_ASSETS_AWS_BUCKET"),
+        ({"STOCK_ASSETS_AWS_BUCKET": "a-bucket"}, "set STOCK_ASSETS_BACKEND=aws, or unset it"),
+        ({**AWS, "STOCK_ASSETS_BACKEND": "trino"}, "STOCK_ASSETS_BACKEND=trino needs STOCK_ASSETS_TRINO_URL"),
         ({**AWS, **TRINO, "STOCK_ASSETS_TRINO_CATALOG": "a-b"}, "STOCK_ASSETS_TRINO_CATALOG"),
         ({"STOCK_ASSETS_AWS_API_KEY_SECRET": "key"}, "needs STOCK_ASSETS_AWS_REGION"),
     ],
@@ -129,7 +133,7 @@ def test_definitions_of_the_aws_home_load_without_credentials(monkeypatch: pytes
         monkeypatch.setenv(name, text)
     resources = build_definitions(Settings.from_env()).resources
     assert resources is not None
-    assert isinstance(resources["home"], AwsHome)
+    assert isinstance(resources["backend"], AthenaBackend)
     assert isinstance(resources["source"], AlphaVantageWithSecret)
 
 

@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parent.parent
 _USE_IT = """
 import stock_assets, pathlib, sys
 assert pathlib.Path(stock_assets.__file__).is_relative_to(sys.argv[1]), stock_assets.__file__
-from stock_assets.sql import statements
+from stock_assets.core.sql import statements
 print(len(statements("audit/row")))
 """
 

@@ -104,7 +104,7 @@ def _dashboard(shown: Dashboard, since: str) -> builders.Dashboard:
 def _symbols() -> builders.QueryVariable:
     query: dict[str, object] = {
         "refId": "symbols",
-        "rawSQL": raw_sql("symbols", by_symbol=False),
+        "rawSQL": raw_sql("symbols", group_by_symbol=False),
         "format": 1,
         "connectionArgs": {"region": "__default", "catalog": "__default", "database": "__default"},
     }

@@ -51,16 +51,16 @@ _Bars = TypeVar("_Bars", timeseries.Panel, barchart.Panel)
 
 def lines(name: str, unit: str, **colours: str) -> timeseries.Panel:
     """Draw one line per measure, of one symbol; a line ends where a value is missing."""
-    panel = _series(name, unit, by_symbol=True).line_width(2).fill_opacity(0)
+    panel = _series(name, unit, group_by_symbol=True).line_width(2).fill_opacity(0)
     for field, colour in colours.items():
         panel = panel.override_by_regexp(f"/^{field}( |$)/", _coloured(colour, field))
     return panel
 
 
-def bars(name: str, unit: str, *, by_symbol: bool, colour: str = BLUE) -> timeseries.Panel:
+def bars(name: str, unit: str, *, group_by_symbol: bool, colour: str = BLUE) -> timeseries.Panel:
     """Draw one bar per session."""
     return (
-        _series(name, unit, by_symbol=by_symbol)
+        _series(name, unit, group_by_symbol=group_by_symbol)
         .draw_style(options.GraphDrawStyle.BARS)
         .line_width(0)
         .fill_opacity(90)
@@ -70,7 +70,7 @@ def bars(name: str, unit: str, *, by_symbol: bool, colour: str = BLUE) -> timese
 
 def returns() -> timeseries.Panel:
     """Draw gains blue and losses orange."""
-    return _gains_and_losses(bars("daily_return", USD, by_symbol=True)).axis_centered_zero(True)
+    return _gains_and_losses(bars("daily_return", USD, group_by_symbol=True)).axis_centered_zero(True)
 
 
 def volume() -> timeseries.Panel:
@@ -83,12 +83,14 @@ def volume() -> timeseries.Panel:
         DynamicConfigValue(id_val="custom.axisPlacement", value="right"),
         DynamicConfigValue(id_val="unit", value="suffix: x usual"),
     ]
-    return bars("volume", NUMBER, by_symbol=True, colour=SKY).override_by_regexp("/^volume_surge_ratio( |$)/", ratio)
+    return bars("volume", NUMBER, group_by_symbol=True, colour=SKY).override_by_regexp(
+        "/^volume_surge_ratio( |$)/", ratio
+    )
 
 
 def candles() -> candlestick.Panel:
     """Draw candlesticks, blue up and orange down."""
-    shown = _common(candlestick.Panel(), "candlesticks", by_symbol=True).unit(USD)
+    shown = _common(candlestick.Panel(), "candlesticks", group_by_symbol=True).unit(USD)
     return (
         shown.mode(candlestick_models.VizDisplayMode.CANDLES)
         .candle_style(candlestick_models.CandleStyle.CANDLES)
@@ -102,7 +104,7 @@ def candles() -> candlestick.Panel:
 def breadth() -> timeseries.Panel:
     """Draw the share of symbols that rose."""
     return (
-        bars("market_breadth", PERCENT, by_symbol=False)
+        bars("market_breadth", PERCENT, group_by_symbol=False)
         .min(0)
         .max(100)
         .override_by_regexp("/^(up_)?symbols$/", _hidden())
@@ -111,7 +113,7 @@ def breadth() -> timeseries.Panel:
 
 def coverage() -> timeseries.Panel:
     """Draw the share of symbols that are published."""
-    panel = _series("coverage", PERCENT, by_symbol=False, link=("Runs and checks", TO_AUDITS))
+    panel = _series("coverage", PERCENT, group_by_symbol=False, link=("Runs and checks", TO_AUDITS))
     return (
         panel.min(0)
         .max(100)
@@ -124,7 +126,7 @@ def coverage() -> timeseries.Panel:
 def audit_failures() -> timeseries.Panel:
     """Draw the quarantined bars of each session, stacked by audit; the legend tells which."""
     stacked = common.StackingConfig().mode(options.StackingMode.NORMAL)
-    panel = _series("audit_failures", NUMBER, by_symbol=False, link=("Audits in Dagster", TO_AUDITS))
+    panel = _series("audit_failures", NUMBER, group_by_symbol=False, link=("Audits in Dagster", TO_AUDITS))
     return (
         panel.draw_style(options.GraphDrawStyle.BARS).fill_opacity(90).stacking(stacked).color_scheme(_fixed(VERMILION))
     )
@@ -133,7 +135,7 @@ def audit_failures() -> timeseries.Panel:
 def movers() -> barchart.Panel:
     """Draw the changes of the latest session."""
     return (
-        _gains_and_losses(_common(barchart.Panel(), "movers", by_symbol=False))
+        _gains_and_losses(_common(barchart.Panel(), "movers", group_by_symbol=False))
         .unit(PERCENT)
         .decimals(2)
         .orientation(options.VizOrientation.HORIZONTAL)
@@ -145,7 +147,7 @@ def movers() -> barchart.Panel:
 
 def rows(name: str, *, link: tuple[str, str], **units: str) -> table.Panel:
     """Show rows as a table; units by column."""
-    panel = _common(table.Panel(), name, by_symbol=False).unit(NUMBER).data_links([_link(*link)])
+    panel = _common(table.Panel(), name, group_by_symbol=False).unit(NUMBER).data_links([_link(*link)])
     for column, unit in units.items():
         panel = panel.override_by_name(
             column, [DynamicConfigValue(id_val="unit", value=unit), DynamicConfigValue(id_val="decimals", value=2)]
@@ -156,7 +158,7 @@ def rows(name: str, *, link: tuple[str, str], **units: str) -> table.Panel:
 def number(name: str, unit: str, *levels: tuple[float | None, str], fields: str) -> stat.Panel:
     """Show one number, coloured by its level."""
     return (
-        _common(stat.Panel(), name, by_symbol=False)
+        _common(stat.Panel(), name, group_by_symbol=False)
         .unit(unit)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields(fields))
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
@@ -202,11 +204,11 @@ def bytes_scanned() -> timeseries.Panel:
 
 
 def _series(
-    name: str, unit: str, *, by_symbol: bool, link: tuple[str, str] = ("This symbol", TO_SYMBOL_OF_SERIES)
+    name: str, unit: str, *, group_by_symbol: bool, link: tuple[str, str] = ("This symbol", TO_SYMBOL_OF_SERIES)
 ) -> timeseries.Panel:
-    shown = link if by_symbol or link[1] != TO_SYMBOL_OF_SERIES else ("Prices", TO_PRICES)
+    shown = link if group_by_symbol or link[1] != TO_SYMBOL_OF_SERIES else ("Prices", TO_PRICES)
     return (
-        _common(timeseries.Panel(), name, by_symbol=by_symbol)
+        _common(timeseries.Panel(), name, group_by_symbol=group_by_symbol)
         .unit(unit)
         # A weekend or holiday is no gap: there is no row for it. A NULL is, and is not bridged.
         .span_nulls(False)
@@ -222,13 +224,13 @@ def _series(
     )
 
 
-def _common(panel: _Panel, name: str, *, by_symbol: bool) -> _Panel:
+def _common(panel: _Panel, name: str, *, group_by_symbol: bool) -> _Panel:
     shown = PANELS[name]
     return (
         panel.title(shown.title)
         .description(shown.description)
         .datasource(ATHENA)
-        .with_target(target(name, by_symbol=by_symbol))
+        .with_target(target(name, group_by_symbol=group_by_symbol))
         .height(HEIGHT)
         .no_value("no rows")
     )

@@ -11,9 +11,9 @@ from grafana_foundation_sdk.builders import athena as athena_builders
 from grafana_foundation_sdk.models import athena
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
+from stock_assets.core.sql import Fragment
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.views import plain_names
-from stock_assets.sql import Fragment
 
 ATHENA = DataSourceRef(type_val="grafana-athena-datasource", uid="stock-assets-athena")
 CLOUDWATCH = DataSourceRef(type_val="cloudwatch", uid="stock-assets-cloudwatch")
@@ -23,20 +23,20 @@ CHOSEN_SYMBOLS = Fragment("symbol IN (${symbol:singlequote})")
 ALL_SYMBOLS = Fragment("1 = 1")
 
 
-def raw_sql(panel: str, *, by_symbol: bool) -> str:
+def raw_sql(panel: str, *, group_by_symbol: bool) -> str:
     """Write a panel's statement with Grafana's macros."""
-    symbols = CHOSEN_SYMBOLS if by_symbol else ALL_SYMBOLS
+    symbols = CHOSEN_SYMBOLS if group_by_symbol else ALL_SYMBOLS
     return PANELS[panel].select(plain_names(), dates=CHOSEN_DATES, symbols=symbols)
 
 
-def target(panel: str, *, by_symbol: bool) -> athena_builders.Dataquery:
+def target(panel: str, *, group_by_symbol: bool) -> athena_builders.Dataquery:
     """Make the query of a panel: a time series if it has a time, else a table. Results are never reused."""
     series = PANELS[panel].columns[0] == "time"
     return (
         athena_builders.Dataquery()
         .format(athena.FormatOptions.TIME_SERIES if series else athena.FormatOptions.TABLE)
         .connection_args(athena_builders.ConnectionArgs().result_reuse_enabled(False))
-        .raw_sql(raw_sql(panel, by_symbol=by_symbol))
+        .raw_sql(raw_sql(panel, group_by_symbol=group_by_symbol))
         .ref_id("A")
         .datasource(ATHENA)
     )

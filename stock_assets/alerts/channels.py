@@ -1,6 +1,6 @@
 """Where messages go: a log file, a webhook, an SNS topic.
 
-Belongs here: delivering one message. Does not belong here: whether it has been delivered before (`desk`), or what is
+Belongs here: delivering one message. Does not belong here: whether it has been delivered before (`notifier`), or what is
 in it (`incident`).
 """
 
@@ -14,8 +14,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from stock_assets.alerts.incident import Message
-from stock_assets.errors import AlertUndelivered
-from stock_assets.homes.aws.access import AwsAccess
+from stock_assets.backends.lakehouse.aws_session import AwsAccess
+from stock_assets.core.errors import AlertUndelivered
 
 _TIMEOUT_SECONDS = (5.0, 10.0)
 _SUBJECT_LENGTH = 100
@@ -86,7 +86,7 @@ class Webhook(Channel):
 
 
 class SnsTopic(Channel):
-    """An SNS topic, reached as the aws home is: with the same role, if there is one."""
+    """An SNS topic, reached as the aws backend is: with the same role, if there is one."""
 
     name = "sns"
 

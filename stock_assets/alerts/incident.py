@@ -1,7 +1,7 @@
 """What went wrong, in a form that people read and that tells one incident from another.
 
 Belongs here: the fields of an incident and how they are written. Does not belong here: recognising one in a run
-(`automation.watch`), or sending (`channels`, `desk`).
+(`automation.watch`), or sending (`channels`, `notifier`).
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from stock_assets.sessions import ranges_said
+from stock_assets.core.calendar import format_ranges
 
 MOST_LINES = 20
 """Lines of one list in a message; the rest is counted."""
@@ -74,5 +74,5 @@ class Incident:
                 lines += [f"  and {len(value) - MOST_LINES} more"] if len(value) > MOST_LINES else []
         lines += [self.link] if self.link else []
         facts = {name: v if isinstance(v, str) else list(v[:MOST_LINES]) for name, v in self.facts.items()}
-        fields = {"kind": self.kind, "sessions": ranges_said(self.sessions), "link": self.link, **facts}
+        fields = {"kind": self.kind, "sessions": format_ranges(self.sessions), "link": self.link, **facts}
         return Message(self.reference, self.title, "\n".join(lines), fields, at)

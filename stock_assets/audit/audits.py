@@ -20,9 +20,9 @@ from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
 
-from stock_assets.errors import QueryFailed
-from stock_assets.homes.interfaces import SqlSession
-from stock_assets.sql import Fragment, SqlValue, Statement, statement, statements
+from stock_assets.backends.interface import SqlSession
+from stock_assets.core.errors import QueryFailed
+from stock_assets.core.sql import Fragment, SqlValue, Statement, statement, statements
 
 SAMPLE_ROWS = 10
 _QUARANTINED = "quarantined "
@@ -117,7 +117,7 @@ def judge(
 ) -> Judgement:
     """Audit one load: the rows that would be committed, and the bars that were quarantined.
 
-    All audits are one statement, since engines that charge do so for each. Where it cannot even be run, the audits of
+    All audits are one statement, since engines that acquire do so for each. Where it cannot even be run, the audits of
     the schema are asked alone, and if they cannot say why, the engine's reason stands.
 
     Args:

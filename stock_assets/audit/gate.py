@@ -7,39 +7,39 @@ Dagster shows a verdict (`checks`), the commit (`publish.publishing`).
 from collections.abc import Sequence
 
 from stock_assets.audit.audits import Verdict, judge
-from stock_assets.audit.refusals import remember_refusal, rules_in_force
-from stock_assets.errors import AuditRefused
-from stock_assets.homes.interfaces import Home
-from stock_assets.sessions import ranges_said
-from stock_assets.stage.inputs import Limits, inputs
-from stock_assets.stage.load import Load
-from stock_assets.universe import Universe
+from stock_assets.audit.rejections import audit_rules_digest, record_rejection
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import format_ranges
+from stock_assets.core.errors import LoadRejected
+from stock_assets.core.universe import Universe
+from stock_assets.loads.inputs import Limits, inputs
+from stock_assets.loads.load import Load
 
 
-def audit_load(home: Home, universe: Universe, load: Load, *, limits: Limits) -> list[Verdict]:
+def audit_load(backend: Backend, universe: Universe, load: Load, *, limits: Limits) -> list[Verdict]:
     """Judge a staged load without publishing it; that it may not be is noted."""
-    with home.warehouse.open(load.load_id) as sql:
-        verdicts = judge(sql, inputs(home, sql, universe, load, limits=limits)).verdicts
+    with backend.warehouse.open(load.load_id) as sql:
+        verdicts = judge(sql, inputs(backend, sql, universe, load, limits=limits)).verdicts
     blocking = [verdict for verdict in verdicts if verdict.blocks]
     if blocking:
-        remember_refusal(home, load, blocking, judged_by=rules_in_force(universe, limits))
+        record_rejection(backend, load, blocking, rules_digest=audit_rules_digest(universe, limits))
     return verdicts
 
 
-def refuse_if_blocked(
-    home: Home, universe: Universe, load: Load, verdicts: Sequence[Verdict], *, limits: Limits
+def reject_if_blocked(
+    backend: Backend, universe: Universe, load: Load, verdicts: Sequence[Verdict], *, limits: Limits
 ) -> None:
-    """Note the refusal and raise AuditRefused, if any verdict blocks the load."""
+    """Note the refusal and raise LoadRejected, if any verdict blocks the load."""
     blocking = [verdict for verdict in verdicts if verdict.blocks]
     if not blocking:
         return
-    remember_refusal(home, load, blocking, judged_by=rules_in_force(universe, limits))
+    record_rejection(backend, load, blocking, rules_digest=audit_rules_digest(universe, limits))
     reasons = "; ".join(
         f"{verdict.audit.name}: {verdict.bad_rows} bad rows, such as {_shown(verdict)}{_where(verdict)} "
         f"(remedy: {verdict.audit.file.remedy})"
         for verdict in blocking
     )
-    raise AuditRefused(
+    raise LoadRejected(
         f"published/daily_prices, sessions {load.start_date} to {load.end_date}: load {load.load_id} "
         f"is not published, and the table is as it was. {reasons}"
     )
@@ -47,7 +47,7 @@ def refuse_if_blocked(
 
 def _where(verdict: Verdict) -> str:
     """Name the sessions that hold back the others."""
-    return f", in {ranges_said(verdict.sessions)}" if verdict.sessions else ""
+    return f", in {format_ranges(verdict.sessions)}" if verdict.sessions else ""
 
 
 def _shown(verdict: Verdict) -> str:

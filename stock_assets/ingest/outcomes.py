@@ -4,7 +4,7 @@ Belongs here: one line of meaning and one of remedy per outcome. Does not belong
 (`alpha_vantage`, `fetch`).
 """
 
-from stock_assets.errors import Outcome
+from stock_assets.core.errors import Outcome
 
 MEANING: dict[Outcome, str] = {
     Outcome.OK: "every session asked for is stored",
@@ -29,7 +29,7 @@ REMEDY: dict[Outcome, str] = {
     Outcome.LATE: "materialize the session again later; only what is missing is asked for",
     Outcome.UNOBTAINABLE: "take a plan with full history, or a later first session",
     Outcome.THROTTLED: "materialize again later; if it stays, lower STOCK_ASSETS_CALLS_PER_SECOND or _PER_MINUTE",
-    Outcome.DAILY_QUOTA: "materialize again on the next quota day (`stock-assets budget` shows when it begins)",
+    Outcome.DAILY_QUOTA: "materialize again on the next quota day (`stock-assets quota` shows when it begins)",
     Outcome.NOT_ENTITLED: "set STOCK_ASSETS_ALPHA_VANTAGE_PLAN to the plan the key has",
     Outcome.BAD_KEY: "set ALPHAVANTAGE_API_KEY to a valid key",
     Outcome.UNKNOWN_SYMBOL: "correct or remove the symbol in the universe file, or give it a last_session",

@@ -10,7 +10,7 @@ from operator import mul
 
 import pyarrow as pa
 
-from stock_assets.ingest.source import Split
+from stock_assets.sources.interface import Split
 
 _SCHEMA = pa.schema(
     [

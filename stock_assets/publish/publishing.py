@@ -1,7 +1,7 @@
 """Publishes a staged load: audit what would be committed, commit it at once, or refuse.
 
 Belongs here: the gate and the commit, in one function, so that no way of launching a run gets past the gate.
-Does not belong here: what the audits are (`audit`), how a home commits (`homes`).
+Does not belong here: what the audits are (`audit`), how a backend commits (`backends`).
 """
 
 import random
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import date
 
 from stock_assets.audit.audits import judge
-from stock_assets.audit.gate import refuse_if_blocked
-from stock_assets.errors import ConcurrentPublish
-from stock_assets.homes.interfaces import Commit, Home, SqlSession
-from stock_assets.ingest.source import PriceSource
-from stock_assets.sql import Fragment, SqlValue, statement
-from stock_assets.stage.inputs import Limits, inputs
-from stock_assets.stage.load import SPLITS_PROPERTY, Load, newest
+from stock_assets.audit.gate import reject_if_blocked
+from stock_assets.backends.interface import Backend, Commit, SqlSession
+from stock_assets.core.errors import ConcurrentPublish
+from stock_assets.core.sql import Fragment, SqlValue, statement
+from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, Table
+from stock_assets.core.universe import Universe
+from stock_assets.loads.inputs import Limits, inputs
+from stock_assets.loads.load import SPLITS_PROPERTY, Load, newest
+from stock_assets.sources.interface import PriceSource
 from stock_assets.stage.staging import stage
-from stock_assets.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, Table
-from stock_assets.universe import Universe
 
 ATTEMPTS = 8
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -38,7 +38,7 @@ class Published:
 
 
 def publish(
-    home: Home,
+    backend: Backend,
     source: PriceSource,
     universe: Universe,
     sessions: Sequence[date],
@@ -53,29 +53,29 @@ def publish(
 
     Raises:
         NothingStaged: no load of exactly these sessions is staged.
-        AuditRefused: a blocking audit found bad rows in what would be committed.
+        LoadRejected: a blocking audit found bad rows in what would be committed.
         ConcurrentPublish: other writers were faster in every attempt.
     """
-    load = newest(home, sessions)
+    load = newest(backend, sessions)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _publish_once(home, universe, load, limits)
+            return _publish_once(backend, universe, load, limits)
         except ConcurrentPublish:
             if attempt == ATTEMPTS:
                 raise
         pause(random.uniform(0, min(0.1 * 2**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
-        load = stage(home, source, universe, [load.start_date, load.end_date], limits=limits)
+        load = stage(backend, source, universe, [load.start_date, load.end_date], limits=limits)
     raise AssertionError("unreachable")
 
 
-def _publish_once(home: Home, universe: Universe, load: Load, limits: Limits) -> Published:
-    with home.warehouse.open(load.load_id) as sql:
+def _publish_once(backend: Backend, universe: Universe, load: Load, limits: Limits) -> Published:
+    with backend.warehouse.open(load.load_id) as sql:
         if sql.base(DAILY_PRICES) != load.base_snapshot:
             raise ConcurrentPublish("published.daily_prices has changed since the load was staged")
-        values = inputs(home, sql, universe, load, limits=limits)
+        values = inputs(backend, sql, universe, load, limits=limits)
         changes = {name: rows for target, source in _TARGETS for name, rows in _changes(sql, target, source, load)}
         judgement = judge(sql, values, changes)
-        refuse_if_blocked(home, universe, load, judgement.verdicts, limits=limits)
+        reject_if_blocked(backend, universe, load, judgement.verdicts, limits=limits)
         # Quarantine first: if the process dies between the two, a bar may be in quarantine too early, never lost.
         quarantine, prices = (_replace(sql, target, source, load, judgement.counts) for target, source in _TARGETS)
     return Published(load, prices, quarantine)

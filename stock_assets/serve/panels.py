@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from stock_assets.core.sql import SqlValue, Statement, statement
 from stock_assets.serve.views import RELATIONS
-from stock_assets.sql import SqlValue, Statement, statement
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from datetime import date
 
 import pyarrow as pa
 
-from stock_assets.homes.interfaces import Home, SqlSession
+from stock_assets.backends.interface import Backend, SqlSession
+from stock_assets.core.sql import query_text, statement
+from stock_assets.core.tables import PUBLISHED_TABLES, Column
 from stock_assets.serve.views import VIEWS, create_views
-from stock_assets.sql import query_text, statement
-from stock_assets.tables import PUBLISHED_TABLES, Column
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Relation:
     description: str
 
 
-def run_query(home: Home, select: str) -> pa.Table:
+def run_query(backend: Backend, select: str) -> pa.Table:
     """Run a SELECT over `published.*`, in the Athena dialect.
 
     Raises:
@@ -61,14 +61,14 @@ def run_query(home: Home, select: str) -> pa.Table:
     select = query_text(select)
     # On Athena each view made costs a statement: only those are made that the query could mean.
     words = set(re.findall(r"[a-z_]+", select.lower()))
-    with _serving(home, VIEWS.keys() & words) as sql:
+    with _serving(backend, VIEWS.keys() & words) as sql:
         sql.restrict()
         return sql.query(select)
 
 
-def relations(home: Home) -> list[Relation]:
+def relations(backend: Backend) -> list[Relation]:
     """List the tables and views a query may use."""
-    with _serving(home, VIEWS) as sql:
+    with _serving(backend, VIEWS) as sql:
         tables = [
             Relation(table.full_name, "table", _count(sql, table.full_name), _shown(table.columns), table.description)
             for table in PUBLISHED_TABLES
@@ -86,16 +86,16 @@ def relations(home: Home) -> list[Relation]:
     return [*tables, *views]
 
 
-def summary(home: Home) -> list[SymbolSummary]:
+def summary(backend: Backend) -> list[SymbolSummary]:
     """Sum up what is published, a row per symbol."""
-    with home.warehouse.open() as sql:
+    with backend.warehouse.open() as sql:
         rows = sql.query(statement("serve/summary.sql").bind(create_views(sql, ()))).to_pylist()
     return [SymbolSummary(**row) for row in rows]
 
 
 @contextmanager
-def _serving(home: Home, views: Collection[str]) -> Iterator[SqlSession]:
-    with home.warehouse.open() as sql:
+def _serving(backend: Backend, views: Collection[str]) -> Iterator[SqlSession]:
+    with backend.warehouse.open() as sql:
         create_views(sql, views)
         yield sql
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from stock_assets.homes.interfaces import SqlSession
-from stock_assets.sql import Fragment, Name, SqlValue, Statement, statement
-from stock_assets.tables import DAILY_PRICES, QUARANTINED_PRICES, Column, ColumnType, Table
+from stock_assets.backends.interface import SqlSession
+from stock_assets.core.sql import Fragment, Name, SqlValue, Statement, statement
+from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, Column, ColumnType, Table
 
 _TABLES = {"published_prices": DAILY_PRICES, "published_quarantine": QUARANTINED_PRICES}
 TODAY = Fragment("CURRENT_DATE")

@@ -11,18 +11,18 @@ from typing import Any
 
 import dagster as dg
 
-from stock_assets.errors import ObjectExists
-from stock_assets.homes.interfaces import Home
-from stock_assets.markdown import markdown_table
-from stock_assets.sql import Fragment, SqlValue, statement
-from stock_assets.stage.load import Load, report_key
-from stock_assets.tables import (
+from stock_assets.backends.interface import Backend
+from stock_assets.core.errors import ObjectExists
+from stock_assets.core.sql import Fragment, SqlValue, statement
+from stock_assets.core.tables import (
     QUARANTINED_PRICES,
     STAGED_PRICES,
     STAGED_QUARANTINE,
     TYPED_PRICES,
     Table,
 )
+from stock_assets.core.text import markdown_table
+from stock_assets.loads.load import Load, report_key
 
 _PRICE_COLUMNS = (
     "symbol",
@@ -54,14 +54,14 @@ class Report:
     quarantine: list[Row]
 
 
-def show_load(context: dg.AssetExecutionContext, home: Home, load: Load, table: Table) -> dict[str, str | int]:
+def show_load(context: dg.AssetExecutionContext, backend: Backend, load: Load, table: Table) -> dict[str, str | int]:
     """Add what a load holds to the materializations of a table: counts to each session's, a preview to the last one's.
 
     Returns:
         what every session's materialization says about the whole load; a run over a year stores it 251 times, so it
         is kept short.
     """
-    report = report_of(home, load)
+    report = report_of(backend, load)
     count = "quarantined" if table is QUARANTINED_PRICES else "published_rows"
     keys = set(context.partition_keys)
     for session in report.sessions:
@@ -78,7 +78,7 @@ def show_load(context: dg.AssetExecutionContext, home: Home, load: Load, table: 
             )
     preview = report.quarantine if table is QUARANTINED_PRICES else report.prices
     context.add_asset_metadata(
-        {"preview": dg.MetadataValue.md(markdown_table(preview)), **home.sql_spending()},
+        {"preview": dg.MetadataValue.md(markdown_table(preview)), **backend.sql_spending()},
         asset_key=table.asset_key,
         partition_key=max(keys),
     )
@@ -91,19 +91,19 @@ def show_load(context: dg.AssetExecutionContext, home: Home, load: Load, table: 
     }
 
 
-def report_of(home: Home, load: Load) -> Report:
-    """Read the report of a load, or make it: once, since an engine may charge for each look."""
+def report_of(backend: Backend, load: Load) -> Report:
+    """Read the report of a load, or make it: once, since an engine may acquire for each look."""
     try:
-        return Report(**json.loads(home.objects.get(report_key(load.load_id))))
+        return Report(**json.loads(backend.objects.get(report_key(load.load_id))))
     except KeyError:
-        report = _make_report(home, load)
+        report = _make_report(backend, load)
     with suppress(ObjectExists):
-        home.objects.put(report_key(load.load_id), json.dumps(asdict(report), default=str).encode())
+        backend.objects.put(report_key(load.load_id), json.dumps(asdict(report), default=str).encode())
     return report
 
 
-def _make_report(home: Home, load: Load) -> Report:
-    with home.warehouse.open(load.load_id) as sql:
+def _make_report(backend: Backend, load: Load) -> Report:
+    with backend.warehouse.open(load.load_id) as sql:
         values: dict[str, SqlValue] = {
             "typed_prices": sql.name(TYPED_PRICES),
             "quarantined_prices": sql.name(STAGED_QUARANTINE),

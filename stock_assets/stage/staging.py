@@ -12,20 +12,22 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 
 from stock_assets.audit.audits import AuditKind, audits
-from stock_assets.errors import NothingStaged
-from stock_assets.homes.interfaces import Home, Snapshot, SqlSession
-from stock_assets.ingest.fetch import known_splits, payloads_for
-from stock_assets.ingest.source import PriceSource
+from stock_assets.backends.interface import Backend, Snapshot, SqlSession
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.errors import NothingStaged
+from stock_assets.core.sql import Fragment, SqlValue, statement
+from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
+from stock_assets.core.universe import Universe
+from stock_assets.ingest.price_requests import known_splits, responses_for
 from stock_assets.ingest.splits import split_table
-from stock_assets.sessions import sessions_between
-from stock_assets.sql import Fragment, SqlValue, statement
-from stock_assets.stage.inputs import LOOKBACK_DAYS, Limits, inputs
-from stock_assets.stage.load import SPLITS_PROPERTY, Load, new_load_id, remember
-from stock_assets.tables import DAILY_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
-from stock_assets.universe import Universe
+from stock_assets.loads.inputs import LOOKBACK_DAYS, Limits, inputs
+from stock_assets.loads.load import SPLITS_PROPERTY, Load, new_load_id, remember
+from stock_assets.sources.interface import PriceSource
 
 
-def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequence[date], *, limits: Limits) -> Load:
+def stage(
+    backend: Backend, source: PriceSource, universe: Universe, sessions: Sequence[date], *, limits: Limits
+) -> Load:
     """Make the staging tables of a load over these sessions.
 
     Raises:
@@ -34,25 +36,25 @@ def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequenc
     staged_at = datetime.now(UTC)
     start, end = min(sessions), max(sessions)
     # Every session between the two, not only those asked for: the range is replaced as a whole.
-    payloads = payloads_for(home, sessions_between(start, end))
+    payloads = responses_for(backend, sessions_between(start, end))
     if not payloads:
         raise NothingStaged(
             f"staged/daily_prices: no stored answer holds a session from {start} to {end}; "
             "materialize raw/daily_prices for them first"
         )
-    reach = source.reach(staged_at)
+    reach = source.available_history(staged_at)
     load_id = new_load_id(staged_at)
-    with home.warehouse.open(load_id) as sql:
-        splits = split_table(known_splits(home, source))
+    with backend.warehouse.open(load_id) as sql:
+        splits = split_table(known_splits(backend, source))
         base: dict[str, SqlValue] = {"splits": sql.register("splits", splits)}
-        first, last = _range_to_replace(start, end, _stale_range(home, sql, base, splits))
+        first, last = _range_to_replace(start, end, _stale_range(backend, sql, base, splits))
         load = Load(
             load_id=load_id,
             start_date=start,
             end_date=end,
             first_date=first,
             last_date=last,
-            reach_date=reach.first if reach else date.min,
+            available_from=reach.first if reach else date.min,
             base_snapshot=sql.base(DAILY_PRICES),
             rows=0,
             quarantined=0,
@@ -60,7 +62,7 @@ def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequenc
             staged_at=staged_at,
             splits=_digest(splits),
         )
-        values = base | inputs(home, sql, universe, load, limits=limits)
+        values = base | inputs(backend, sql, universe, load, limits=limits)
         sql.stage(TYPED_PRICES, statement("stage/typed_prices.sql").bind(values))
         row_failures = {"row_failures": Fragment(_row_failures(values))}
         quarantined = sql.stage(
@@ -68,7 +70,7 @@ def stage(home: Home, source: PriceSource, universe: Universe, sessions: Sequenc
         )
         rows = sql.stage(STAGED_PRICES, statement("stage/daily_prices.sql").bind(values))
     load = replace(load, rows=rows, quarantined=quarantined)
-    remember(home, load)
+    record_load(backend, load)
     return load
 
 
@@ -79,7 +81,7 @@ def _range_to_replace(start: date, end: date, stale: tuple[date | None, date | N
 
 
 def _stale_range(
-    home: Home, sql: SqlSession, base: dict[str, SqlValue], splits: pa.Table
+    backend: Backend, sql: SqlSession, base: dict[str, SqlValue], splits: pa.Table
 ) -> tuple[date | None, date | None]:
     """Find the published rows whose split factor is out of date.
 
@@ -88,7 +90,7 @@ def _stale_range(
     version = sql.base(DAILY_PRICES)
     if version is None:
         return None, None
-    if _splits_followed(home.warehouse.history(DAILY_PRICES), version) == _digest(splits):
+    if _splits_followed(backend.warehouse.history(DAILY_PRICES), version) == _digest(splits):
         return None, None
     values = base | {"published_prices": sql.name(DAILY_PRICES)}
     stale = sql.query(statement("stage/stale_splits.sql").bind(values)).to_pylist()[0]

@@ -9,27 +9,26 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-import stock_assets.sql
+import stock_assets.core.sql
 from stock_assets.audit.audits import AuditKind, BadRow, Verdict, audits
 from stock_assets.audit.gate import audit_load
-from stock_assets.build import build_definitions
-from stock_assets.errors import AuditRefused, QueryFailed, SourceUnreachable
-from stock_assets.homes.interfaces import FetchKind, Home
-from stock_assets.homes.local import LocalHome
-from stock_assets.homes.local.database import connect
-from stock_assets.ingest.fetch import fetch_prices
-from stock_assets.settings import Settings
-from stock_assets.stage.inputs import Limits
-from stock_assets.stage.load import Load
-from stock_assets.tables import (
+from stock_assets.backends.interface import Backend, FetchKind
+from stock_assets.backends.local.backend import LocalBackend
+from stock_assets.backends.local.database import connect
+from stock_assets.core.errors import LoadRejected, QueryFailed, SourceUnreachable
+from stock_assets.core.tables import (
     QUARANTINED_PRICES,
     STAGED_PRICES,
     STAGED_QUARANTINE,
     TYPED_PRICES,
     Table,
 )
-from stock_assets.universe import Listing, Universe
-from stock_assets_tests.support.path import FIVE, published_rows
+from stock_assets.core.universe import Listing, Universe
+from stock_assets.ingest.price_requests import fetch_prices
+from stock_assets.loads.inputs import Limits
+from stock_assets.loads.load import Load
+from stock_assets.orchestration.build import build_definitions
+from stock_assets.settings import Settings
 from stock_assets_tests.support.scenes import (
     BAD_BAR,
     CALM_BAR,
@@ -41,6 +40,7 @@ from stock_assets_tests.support.scenes import (
     state,
     tamper,
 )
+from stock_assets_tests.support.steps import FIVE, published_rows
 
 DAY = date(2012, 3, 13)
 LAST_DAY = SECOND_WEEK[-1]
@@ -110,7 +110,7 @@ def staging_becomes(table: Table, select: str) -> Mutate:
     def mutate(scene: Scene) -> Load:
         scene.fetch(SECOND_WEEK)
         load = scene.stage(SECOND_WEEK)
-        tamper(scene.home, load, table, select)
+        tamper(scene.backend, load, table, select)
         return load
 
     return mutate
@@ -129,11 +129,15 @@ def asked_before_the_bell(scene: Scene) -> Load:
     for symbol in FIVE.symbols:
         if symbol != "IBM":
             scene.source.drop_bar(symbol, LAST_DAY)
-    fetch_prices(scene.home, scene.source, scene.universe, before, now=lambda: datetime(2012, 3, 14, 18, 0, tzinfo=UTC))
+    fetch_prices(
+        scene.backend, scene.source, scene.universe, before, now=lambda: datetime(2012, 3, 14, 18, 0, tzinfo=UTC)
+    )
     for symbol in FIVE.symbols:
         scene.source.set_bar(symbol, LAST_DAY, CALM_BAR)
     scene.source.set_failure("IBM", SourceUnreachable("no answer", symbol="IBM"))
-    fetch_prices(scene.home, scene.source, scene.universe, after, now=lambda: datetime(2012, 3, 14, 22, 0, tzinfo=UTC))
+    fetch_prices(
+        scene.backend, scene.source, scene.universe, after, now=lambda: datetime(2012, 3, 14, 22, 0, tzinfo=UTC)
+    )
     return scene.stage(SECOND_WEEK)
 
 
@@ -141,23 +145,23 @@ def answers_are_lost(scene: Scene) -> Load:
     """ORCL has left the universe, and the ledger no longer knows of its answers."""
     scene.run(SECOND_WEEK)
     scene.universe = Universe(FIVE.listings[:-1])
-    with connect(root_of(scene.home) / "ledger.db") as ledger:
+    with connect(root_of(scene.backend) / "ledger.db") as ledger:
         ledger.execute("DELETE FROM fetches WHERE symbol = 'ORCL'")
     return scene.stage(SECOND_WEEK)
 
 
 def stored_answer_gains_a_line(scene: Scene) -> Load:
     scene.fetch(SECOND_WEEK)
-    [answer] = scene.home.ledger.fetches(FetchKind.PRICES, symbol="IBM")[:1]
-    body = scene.home.objects.get(answer.payload)
-    scene.home.objects.delete(answer.payload)
-    scene.home.objects.put(answer.payload, body + f"2012-02-30,{CALM_BAR}\r\n".encode())
+    [answer] = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[:1]
+    body = scene.backend.objects.get(answer.payload)
+    scene.backend.objects.delete(answer.payload)
+    scene.backend.objects.put(answer.payload, body + f"2012-02-30,{CALM_BAR}\r\n".encode())
     return scene.stage(SECOND_WEEK)
 
 
-def root_of(home: Home) -> Path:
-    assert isinstance(home, LocalHome)
-    return Path(home.root)
+def root_of(backend: Backend) -> Path:
+    assert isinstance(backend, LocalBackend)
+    return Path(backend.root)
 
 
 def bar(detail: str, *, day: date = DAY) -> tuple[BadRow, ...]:
@@ -286,22 +290,22 @@ def one_of_each(*kinds: AuditKind) -> pytest.MarkDecorator:
 
 
 @pytest.fixture
-def empty(home: Home) -> Scene:
+def empty(backend: Backend) -> Scene:
     """Nothing is published; the second week can be asked for."""
-    return Scene(home, calm_source(sessions=SECOND_WEEK))
+    return Scene(backend, calm_source(sessions=SECOND_WEEK))
 
 
 @pytest.fixture
-def scene(home: Home) -> Scene:
+def scene(backend: Backend) -> Scene:
     """A published first week; the second can be asked for."""
-    scene = Scene(home, calm_source(sessions=FIRST_WEEK))
+    scene = Scene(backend, calm_source(sessions=FIRST_WEEK))
     scene.run(FIRST_WEEK)
     scene.source = calm_source()
     return scene
 
 
 def judged(scene: Scene, load: Load) -> dict[str, Verdict]:
-    verdicts = audit_load(scene.home, scene.universe, load, limits=scene.limits)
+    verdicts = audit_load(scene.backend, scene.universe, load, limits=scene.limits)
     return {verdict.audit.name: verdict for verdict in verdicts}
 
 
@@ -343,8 +347,8 @@ def test_a_bad_bar_is_quarantined_alone_and_the_rest_is_published(scene: Scene, 
 
     scene.publish(SECOND_WEEK)
 
-    assert keys(published_rows(scene.home)) == EVERY_BAR - mutation.quarantined
-    [quarantined] = published_rows(scene.home, QUARANTINED_PRICES)
+    assert keys(published_rows(scene.backend)) == EVERY_BAR - mutation.quarantined
+    [quarantined] = published_rows(scene.backend, QUARANTINED_PRICES)
     assert (quarantined["symbol"], quarantined["trade_date"]) in mutation.quarantined
     assert (quarantined["audit"], quarantined["detail"]) == (mutation.audit, mutation.sample[0].detail)
     assert quarantined["load_id"] == load.load_id
@@ -353,9 +357,9 @@ def test_a_bad_bar_is_quarantined_alone_and_the_rest_is_published(scene: Scene, 
 @one_of_each(AuditKind.LOAD, AuditKind.SCHEMA)
 def test_a_bad_load_is_refused_and_the_published_tables_stay_as_they_were(scene: Scene, mutation: Mutation) -> None:
     mutation.mutate(scene)
-    before = state(scene.home)
+    before = state(scene.backend)
 
-    with pytest.raises(AuditRefused) as refusal:
+    with pytest.raises(LoadRejected) as refusal:
         scene.publish(SECOND_WEEK)
 
     message = str(refusal.value)
@@ -365,7 +369,7 @@ def test_a_bad_load_is_refused_and_the_published_tables_stay_as_they_were(scene:
     assert mutation.sample[0].detail in message
     assert remedy
     assert f"(remedy: {remedy})" in message
-    assert state(scene.home) == before
+    assert state(scene.backend) == before
 
 
 @one_of_each(AuditKind.WARNING)
@@ -375,8 +379,8 @@ def test_a_warning_is_published(scene: Scene, mutation: Mutation) -> None:
     scene.publish(SECOND_WEEK)
 
     missing = {("IBM", DAY)} if mutation.audit == "every_listed_symbol_present" else set()
-    assert keys(published_rows(scene.home)) == EVERY_BAR - missing
-    assert published_rows(scene.home, QUARANTINED_PRICES) == []
+    assert keys(published_rows(scene.backend)) == EVERY_BAR - missing
+    assert published_rows(scene.backend, QUARANTINED_PRICES) == []
 
 
 @one_of_each(AuditKind.ROW)
@@ -384,8 +388,8 @@ def test_a_bad_bar_that_staging_let_through_is_refused(empty: Scene, mutation: M
     """The row audits judge what would be committed too: a bar that is not in quarantine blocks."""
     load = mutation.mutate(empty)
     [(symbol, day)] = mutation.quarantined
-    tamper(empty.home, load, STAGED_QUARANTINE, "SELECT * FROM {name} WHERE FALSE")
-    with empty.home.warehouse.open(load.load_id) as sql:
+    tamper(empty.backend, load, STAGED_QUARANTINE, "SELECT * FROM {name} WHERE FALSE")
+    with empty.backend.warehouse.open(load.load_id) as sql:
         typed = (
             f"SELECT open_price, high_price, low_price, close_price, volume, '{symbol}' AS symbol "
             f"FROM {sql.name(TYPED_PRICES).value} WHERE symbol = '{symbol}' AND trade_date = DATE '{day}'"
@@ -397,20 +401,20 @@ def test_a_bad_bar_that_staging_let_through_is_refused(empty: Scene, mutation: M
             "t.high_price AS high_price, t.low_price AS low_price, t.close_price AS close_price, t.volume AS volume) "
             f"FROM {staged} AS s CROSS JOIN ({typed}) AS t WHERE s.symbol = 'CSCO' AND s.trade_date = DATE '{day}'",
         )
-    before = state(empty.home)
+    before = state(empty.backend)
 
     verdicts = judged(empty, load)
 
     assert [name for name, verdict in verdicts.items() if verdict.blocks] == [mutation.audit]
-    with pytest.raises(AuditRefused, match=mutation.audit):
+    with pytest.raises(LoadRejected, match=mutation.audit):
         empty.publish(SECOND_WEEK)
-    assert state(empty.home) == before
+    assert state(empty.backend) == before
 
 
 def test_a_sample_is_short_but_the_count_is_whole(empty: Scene) -> None:
     empty.fetch(SECOND_WEEK)
     load = empty.stage(SECOND_WEEK)
-    tamper(empty.home, load, STAGED_PRICES, "SELECT * FROM {name} UNION ALL SELECT * FROM {name}")
+    tamper(empty.backend, load, STAGED_PRICES, "SELECT * FROM {name} UNION ALL SELECT * FROM {name}")
 
     verdict = judged(empty, load)["one_row_per_symbol_and_session"]
 
@@ -423,12 +427,12 @@ FIFTY = Universe(tuple(Listing(f"S{number:02}", "") for number in range(50)))
 
 
 @pytest.mark.parametrize(("bad", "blocks"), [(29, False), (30, True)])
-def test_quarantine_up_to_the_limit_is_published(home: Home, bad: int, *, blocks: bool) -> None:
+def test_quarantine_up_to_the_limit_is_published(backend: Backend, bad: int, *, blocks: bool) -> None:
     """29 of 50 is 58% exactly, although 0.58 * 50 is less than 29 in binary fractions."""
     source = calm_source(FIFTY.symbols, [DAY])
     for symbol in FIFTY.symbols[:bad]:
         source.set_bar(symbol, DAY, BAD_BAR)
-    scene = Scene(home, source, FIFTY, Limits(min_coverage=0.5, max_quarantined_share=0.58))
+    scene = Scene(backend, source, FIFTY, Limits(min_coverage=0.5, max_quarantined_share=0.58))
     scene.fetch([DAY])
 
     verdict = judged(scene, scene.stage([DAY]))["quarantined_share_within_limit"]
@@ -437,10 +441,13 @@ def test_quarantine_up_to_the_limit_is_published(home: Home, bad: int, *, blocks
 
 
 @pytest.mark.parametrize(("present", "blocks"), [(28, False), (27, True)])
-def test_coverage_down_to_the_limit_is_published(home: Home, present: int, *, blocks: bool) -> None:
+def test_coverage_down_to_the_limit_is_published(backend: Backend, present: int, *, blocks: bool) -> None:
     """28 of 50 is 56% exactly, although 0.56 * 50 is more than 28 in binary fractions."""
     scene = Scene(
-        home, calm_source(FIFTY.symbols[:present], [DAY]), FIFTY, Limits(min_coverage=0.56, max_quarantined_share=0.25)
+        backend,
+        calm_source(FIFTY.symbols[:present], [DAY]),
+        FIFTY,
+        Limits(min_coverage=0.56, max_quarantined_share=0.25),
     )
     scene.fetch([DAY])
 
@@ -464,8 +471,8 @@ def sql_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the folder of statements, in use until the test ends."""
     copy = tmp_path / "sql"
     shutil.copytree(SQL_FOLDER, copy)
-    original = stock_assets.sql.bundled
-    monkeypatch.setattr(stock_assets.sql, "bundled", lambda name: copy if name == "sql" else original(name))
+    original = stock_assets.core.sql.bundled
+    monkeypatch.setattr(stock_assets.core.sql, "bundled", lambda name: copy if name == "sql" else original(name))
     forget_statements()
     yield copy
     monkeypatch.undo()
@@ -474,7 +481,7 @@ def sql_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget_statements() -> None:
     audits.cache_clear()
-    stock_assets.sql._read.cache_clear()  # noqa: SLF001 (no public way: files do not change under a running process)
+    stock_assets.core.sql._read.cache_clear()  # noqa: SLF001 (no public way: files do not change under a running process)
 
 
 NOT_IBM = """-- No bar is IBM's.
@@ -494,22 +501,22 @@ def test_a_file_is_all_it_takes_to_add_a_row_audit(sql_copy: Path, empty: Scene)
 
     empty.run(SECOND_WEEK)
 
-    [quarantined] = published_rows(empty.home, QUARANTINED_PRICES)
+    [quarantined] = published_rows(empty.backend, QUARANTINED_PRICES)
     assert (quarantined["symbol"], quarantined["trade_date"]) == ("IBM", DAY)
     assert (quarantined["audit"], quarantined["detail"]) == ("not_ibm", "IBM again")
-    assert ("IBM", DAY) not in keys(published_rows(empty.home))
+    assert ("IBM", DAY) not in keys(published_rows(empty.backend))
 
 
 def test_a_file_is_all_it_takes_to_add_a_blocking_audit(sql_copy: Path, empty: Scene) -> None:
     add_audit(sql_copy, AuditKind.LOAD, NOT_IBM.format(relation="${staged_prices}"))
-    before = state(empty.home)
+    before = state(empty.backend)
 
     with pytest.raises(
-        AuditRefused, match=r"not_ibm: 1 bad rows, such as IBM 2012-03-13 IBM again, in 2012-03-13 \(remedy: sell.\)"
+        LoadRejected, match=r"not_ibm: 1 bad rows, such as IBM 2012-03-13 IBM again, in 2012-03-13 \(remedy: sell.\)"
     ):
         empty.run(SECOND_WEEK)
 
-    assert state(empty.home) == before
+    assert state(empty.backend) == before
 
 
 def test_a_file_is_all_it_takes_to_add_a_warning(sql_copy: Path, empty: Scene) -> None:
@@ -558,20 +565,20 @@ def test_a_broken_audit_raises(sql_copy: Path, empty: Scene, kind: AuditKind, wh
     with pytest.raises(QueryFailed):
         empty.run(SECOND_WEEK)
 
-    assert published_rows(empty.home) == []
+    assert published_rows(empty.backend) == []
 
 
 def test_an_audit_broken_after_staging_raises_at_the_gate(sql_copy: Path, empty: Scene) -> None:
     empty.fetch(SECOND_WEEK)
     load = empty.stage(SECOND_WEEK)
     add_audit(sql_copy, AuditKind.WARNING, "SELECT nothing FROM ${staged_prices} AS s\n")
-    before = state(empty.home)
+    before = state(empty.backend)
 
     with pytest.raises(QueryFailed):
         judged(empty, load)
     with pytest.raises(QueryFailed):
         empty.publish(SECOND_WEEK)
-    assert state(empty.home) == before
+    assert state(empty.backend) == before
 
 
 def test_replaced_limits_are_used(empty: Scene) -> None:
@@ -583,4 +590,4 @@ def test_replaced_limits_are_used(empty: Scene) -> None:
 
     assert not judged(empty, load)["quarantined_share_within_limit"].blocks
     empty.publish(SECOND_WEEK)
-    assert {("IBM", DAY), ("MSFT", DAY)} == keys(published_rows(empty.home, QUARANTINED_PRICES))
+    assert {("IBM", DAY), ("MSFT", DAY)} == keys(published_rows(empty.backend, QUARANTINED_PRICES))

@@ -5,15 +5,15 @@ from datetime import UTC, date, datetime
 import pytest
 
 from stock_assets.audit.gate import audit_load
-from stock_assets.errors import AuditRefused
-from stock_assets.homes.interfaces import Home
-from stock_assets.ingest.source import Reach
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.errors import LoadRejected
+from stock_assets.loads.load import newest
 from stock_assets.publish.publishing import publish
-from stock_assets.sessions import sessions_between
-from stock_assets.stage.load import newest
+from stock_assets.sources.interface import AvailableHistory
 from stock_assets.stage.staging import stage
-from stock_assets_tests.support.path import FIVE, LIMITS, fetch, published_rows
-from stock_assets_tests.support.sources import ScriptedSource
+from stock_assets_tests.fakes.source import ScriptedSource
+from stock_assets_tests.support.steps import FIVE, LIMITS, fetch, published_rows
 
 FIRST, REACH, LAST = date(2012, 6, 4), date(2012, 6, 11), date(2012, 6, 15)
 ASKED, HAD = sessions_between(FIRST, LAST), sessions_between(REACH, LAST)
@@ -22,9 +22,9 @@ ASKED, HAD = sessions_between(FIRST, LAST), sessions_between(REACH, LAST)
 class ShortSource(ScriptedSource):
     """Answers reach back to one day only."""
 
-    def reach(self, at: datetime) -> Reach:
+    def available_history(self, at: datetime) -> AvailableHistory:
         assert at.tzinfo is UTC
-        return Reach(REACH, "it says so")
+        return AvailableHistory(REACH, "it says so")
 
 
 def source_with_bars(source: ScriptedSource) -> ScriptedSource:
@@ -33,34 +33,36 @@ def source_with_bars(source: ScriptedSource) -> ScriptedSource:
     return source
 
 
-def test_sessions_nobody_can_have_do_not_hold_back_the_others(home: Home) -> None:
+def test_sessions_nobody_can_have_do_not_hold_back_the_others(backend: Backend) -> None:
     source = source_with_bars(ShortSource())
-    fetch(home, source, FIVE, ASKED)
-    stage(home, source, FIVE, ASKED, limits=LIMITS)
+    fetch(backend, source, FIVE, ASKED)
+    stage(backend, source, FIVE, ASKED, limits=LIMITS)
 
-    publish(home, source, FIVE, ASKED, limits=LIMITS)
+    publish(backend, source, FIVE, ASKED, limits=LIMITS)
 
-    assert {row["trade_date"] for row in published_rows(home)} == set(HAD)
-    verdicts = {verdict.audit.name: verdict for verdict in audit_load(home, FIVE, newest(home, ASKED), limits=LIMITS)}
+    assert {row["trade_date"] for row in published_rows(backend)} == set(HAD)
+    verdicts = {
+        verdict.audit.name: verdict for verdict in audit_load(backend, FIVE, newest(backend, ASKED), limits=LIMITS)
+    }
     unobtainable = verdicts["every_listed_symbol_present"]
     assert (unobtainable.bad_rows, unobtainable.blocks) == (5 * len(FIVE.symbols), False)
 
 
-def test_a_session_within_reach_still_needs_its_symbols(home: Home) -> None:
+def test_a_session_within_reach_still_needs_its_symbols(backend: Backend) -> None:
     source = source_with_bars(ShortSource())
     for symbol in FIVE.symbols:
         source.drop_bar(symbol, HAD[1])
-    fetch(home, source, FIVE, ASKED)
-    stage(home, source, FIVE, ASKED, limits=LIMITS)
+    fetch(backend, source, FIVE, ASKED)
+    stage(backend, source, FIVE, ASKED, limits=LIMITS)
 
-    with pytest.raises(AuditRefused, match=f"minimum_coverage: 1 bad rows, such as {HAD[1]} 0 of 5 symbols"):
-        publish(home, source, FIVE, ASKED, limits=LIMITS)
+    with pytest.raises(LoadRejected, match=f"minimum_coverage: 1 bad rows, such as {HAD[1]} 0 of 5 symbols"):
+        publish(backend, source, FIVE, ASKED, limits=LIMITS)
 
 
-def test_without_a_limit_of_reach_every_session_counts(home: Home) -> None:
+def test_without_a_limit_of_reach_every_session_counts(backend: Backend) -> None:
     source = source_with_bars(ScriptedSource())
-    fetch(home, source, FIVE, ASKED)
-    stage(home, source, FIVE, ASKED, limits=LIMITS)
+    fetch(backend, source, FIVE, ASKED)
+    stage(backend, source, FIVE, ASKED, limits=LIMITS)
 
-    with pytest.raises(AuditRefused, match="minimum_coverage: 5 bad rows"):
-        publish(home, source, FIVE, ASKED, limits=LIMITS)
+    with pytest.raises(LoadRejected, match="minimum_coverage: 5 bad rows"):
+        publish(backend, source, FIVE, ASKED, limits=LIMITS)

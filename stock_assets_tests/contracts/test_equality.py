@@ -1,4 +1,4 @@
-"""The same inputs give the same tables and verdicts on both homes, to the last bit, and the same views to ten digits.
+"""The same inputs give the same tables and verdicts on both backends, to the last bit, and the same views to ten digits.
 
 The whole recording goes through the real job. Generated bars hold what a recording does not: splits learned late,
 halts, a late symbol, corrections, text that is no number, prices and volumes at the ends of their types.
@@ -14,25 +14,25 @@ import dagster as dg
 import pytest
 
 from stock_assets.audit.gate import audit_load
-from stock_assets.automation.daily import JOB_NAME
-from stock_assets.build import build_definitions
-from stock_assets.homes.interfaces import Commit, Home
-from stock_assets.ingest.fetch import fetch_splits
-from stock_assets.ingest.recorded import FIRST_SESSION, LAST_SESSION
-from stock_assets.runs import local_instance
+from stock_assets.backends.interface import Backend, Commit
+from stock_assets.core.calendar import closing_time, range_tags, sessions_between
+from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES
+from stock_assets.core.universe import Listing, Universe
+from stock_assets.ingest.price_requests import fetch_splits
+from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.orchestration.runs import local_instance
 from stock_assets.serve.query import run_query, summary
 from stock_assets.serve.views import VIEWS
-from stock_assets.sessions import closing_time, range_tags, sessions_between
-from stock_assets.settings import HomeName, Settings
-from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES
-from stock_assets.universe import Listing, Universe
-from stock_assets_tests.support.alike import assert_alike
-from stock_assets_tests.support.aws_double import REGION, AwsDouble
-from stock_assets_tests.support.aws_homes import BUCKET, double_home
+from stock_assets.settings import BackendName, Settings
+from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION
+from stock_assets_tests.emulators.athena.server import REGION, AwsDouble
+from stock_assets_tests.fakes.source import ScriptedSource
+from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.bars import Row, deliver, exact, walk
-from stock_assets_tests.support.path import LIMITS, local_home, published_rows
+from stock_assets_tests.support.comparison import assert_alike
 from stock_assets_tests.support.scenes import Scene, content
-from stock_assets_tests.support.sources import ScriptedSource
+from stock_assets_tests.support.steps import LIMITS, local_backend, published_rows
 
 pytestmark = pytest.mark.slow
 
@@ -40,15 +40,15 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @pytest.fixture
-def homes(tmp_path: Path, aws: AwsDouble) -> list[Home]:
-    return [local_home(tmp_path / "home"), double_home(aws.endpoint, tmp_path / "home")]
+def backends(tmp_path: Path, aws: AwsDouble) -> list[Backend]:
+    return [local_backend(tmp_path / "backend"), athena_backend(aws.endpoint, tmp_path / "backend")]
 
 
-def compare_served(homes: Sequence[Home]) -> None:
+def compare_served(backends: Sequence[Backend]) -> None:
     """Compare every row of every view, and the summary, but for the order in which windows and means add up."""
     for view in VIEWS.values():
-        assert_alike(*(run_query(home, f"SELECT * FROM {view.full_name}") for home in homes))
-    for of_local, of_aws in zip(*map(summary, homes), strict=True):
+        assert_alike(*(run_query(backend, f"SELECT * FROM {view.full_name}") for backend in backends))
+    for of_local, of_aws in zip(*map(summary, backends), strict=True):
         assert of_aws == replace(of_local, avg_price_90d=of_aws.avg_price_90d)
         assert of_aws.avg_price_90d == pytest.approx(of_local.avg_price_90d, rel=1e-12)
 
@@ -66,15 +66,15 @@ def judged(result: dg.ExecuteInProcessResult) -> dict[str, object]:
     }
 
 
-def test_the_recording_is_published_alike(homes: list[Home], tmp_path: Path) -> None:
+def test_the_recording_is_published_alike(backends: list[Backend], tmp_path: Path) -> None:
     """Thirteen years of five symbols, through the job, in three runs of which the middle one comes last."""
     kinds = (
         Settings(data_dir=tmp_path / "local"),
-        Settings(data_dir=tmp_path / "aws", home=HomeName.AWS, aws_bucket=BUCKET, aws_region=REGION),
+        Settings(data_dir=tmp_path / "aws", backend=BackendName.AWS, aws_bucket=BUCKET, aws_region=REGION),
     )
     jobs = [
-        build_definitions(settings, resource_overrides={"home": home}).resolve_job_def(JOB_NAME)
-        for settings, home in zip(kinds, homes, strict=True)
+        build_definitions(settings, resource_overrides={"backend": backend}).resolve_job_def(JOB_NAME)
+        for settings, backend in zip(kinds, backends, strict=True)
     ]
     ends = (FIRST_SESSION, date(2004, 12, 31), date(2008, 12, 31), LAST_SESSION)
     for number in (0, 2, 1):
@@ -87,11 +87,11 @@ def test_the_recording_is_published_alike(homes: list[Home], tmp_path: Path) -> 
             found.append(judged(result))
         assert found[1] == found[0]
 
-    local, aws = (content(home) for home in homes)
+    local, aws = (content(backend) for backend in backends)
     assert len(local[0]) == 12_154
     assert exact(aws[0]) == exact(local[0])
     assert exact(aws[1]) == exact(local[1])
-    compare_served(homes)
+    compare_served(backends)
 
 
 SYMBOLS = ("CALM", "CENT", "GIANT", "HALT", "LATE", "SPLIT", "TEXT", "WRONG")
@@ -161,14 +161,14 @@ def _scaled(line: str, scale: float, *, volume: int) -> str:
 
 
 class Pair:
-    """One vendor, two homes, steps in both at once."""
+    """One vendor, two backends, steps in both at once."""
 
-    def __init__(self, homes: Sequence[Home]) -> None:
+    def __init__(self, backends: Sequence[Backend]) -> None:
         self.source = ScriptedSource()
         listings = (Listing(name, name, LISTED_LATE) if name == "LATE" else Listing(name, name) for name in SYMBOLS)
         universe = Universe(tuple(listings))
         limits = replace(LIMITS, min_coverage=0.0, max_quarantined_share=1.0)
-        self.scenes = [Scene(home, self.source, universe, limits) for home in homes]
+        self.scenes = [Scene(backend, self.source, universe, limits) for backend in backends]
         self.evening = closing_time(SESSIONS[-1])
 
     def deliver(self, bars: Mapping[str, Mapping[date, str]]) -> None:
@@ -177,25 +177,25 @@ class Pair:
         for symbol, of_symbol in bars.items():
             self.source.set_bars(symbol, of_symbol)
             for scene in self.scenes:
-                deliver(scene.home, symbol, self.source.fetch_prices(symbol, []), self.evening)
+                deliver(scene.backend, symbol, self.source.fetch_prices(symbol, []), self.evening)
 
     def load(self, sessions: Sequence[date]) -> None:
         """Stage, audit and publish in both, and compare the verdicts before and the tables after."""
         for scene in self.scenes:
-            fetch_splits(scene.home, self.source, scene.universe)
+            fetch_splits(scene.backend, self.source, scene.universe)
         local, aws = (list(self._verdicts(scene, sessions)) for scene in self.scenes)
         assert aws == local
         done = [scene.publish(sessions) for scene in self.scenes]
         local_counts, aws_counts = ([_counts(one.prices), _counts(one.quarantine)] for one in done)
         assert aws_counts == local_counts
         for table in PUBLISHED_TABLES:
-            local_rows, aws_rows = (_without_load(published_rows(scene.home, table)) for scene in self.scenes)
+            local_rows, aws_rows = (_without_load(published_rows(scene.backend, table)) for scene in self.scenes)
             assert aws_rows == local_rows
 
     @staticmethod
     def _verdicts(scene: Scene, sessions: Sequence[date]) -> Iterator[object]:
         load = scene.stage(sessions)
-        for verdict in audit_load(scene.home, scene.universe, load, limits=scene.limits):
+        for verdict in audit_load(scene.backend, scene.universe, load, limits=scene.limits):
             yield verdict.audit.name, verdict.bad_rows, verdict.blocks, verdict.sample, verdict.sessions
 
 
@@ -208,8 +208,8 @@ def _without_load(rows: Sequence[Row]) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_generated_bars_are_published_alike(homes: list[Home], seed: int) -> None:
-    pair, bars = Pair(homes), generated(seed)
+def test_generated_bars_are_published_alike(backends: list[Backend], seed: int) -> None:
+    pair, bars = Pair(backends), generated(seed)
     pair.deliver(bars)
     for part in PARTS:
         pair.load(part)
@@ -220,14 +220,14 @@ def test_generated_bars_are_published_alike(homes: list[Home], seed: int) -> Non
     pair.deliver({symbol: {**bars[symbol], **dict(list(corrected[symbol].items())[40:90])} for symbol in SYMBOLS})
     pair.load(SESSIONS[45:75])
 
-    rows = published_rows(homes[1])
+    rows = published_rows(backends[1])
     volumes = {row["volume"] for row in rows}
     assert {0, 2**53 + 1, 2**63 - 1} <= volumes
     closes = [float(str(row["close_price"])) for row in rows]
     assert min(closes) < 0.01
     assert max(closes) > 1e11
-    audits = {row["audit"] for row in published_rows(homes[1], QUARANTINED_PRICES)}
+    audits = {row["audit"] for row in published_rows(backends[1], QUARANTINED_PRICES)}
     assert {"text_is_numeric", "ohlcv_complete", "prices_positive", "volume_not_negative"} <= audits
     assert {row["split_factor"] for row in rows if row["symbol"] == "SPLIT"} == {1.0, 2.0, 0.2, 0.21}
-    assert {row["symbol"] for row in published_rows(homes[1], DAILY_PRICES)} == set(SYMBOLS)
-    compare_served(homes)
+    assert {row["symbol"] for row in published_rows(backends[1], DAILY_PRICES)} == set(SYMBOLS)
+    compare_served(backends)

@@ -1,4 +1,4 @@
-"""The whole path, raw to published, on two homes at once: whatever happens, readers see the same rows in both."""
+"""The whole path, raw to published, on two backends at once: whatever happens, readers see the same rows in both."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.errors import AuditRefused
-from stock_assets.homes.interfaces import Home
+from stock_assets.backends.interface import Backend
+from stock_assets.core.errors import LoadRejected
+from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES
 from stock_assets.publish.publishing import Published
-from stock_assets.tables import DAILY_PRICES, QUARANTINED_PRICES
+from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import exact
-from stock_assets_tests.support.path import local_home
 from stock_assets_tests.support.scenes import (
     BAD_BAR,
     FIRST_WEEK,
@@ -22,20 +22,20 @@ from stock_assets_tests.support.scenes import (
     keys,
     wavy_source,
 )
-from stock_assets_tests.support.sources import ScriptedSource
-from stock_assets_tests.support.trino_homes import TrinoOnDouble
+from stock_assets_tests.support.steps import local_backend
+from stock_assets_tests.support.trino_backends import TrinoOnDouble
 
 
 class Both:
-    """One source, two homes: the local one, and the one of the test's name."""
+    """One source, two backends: the local one, and the one of the test's name."""
 
-    def __init__(self, homes: Sequence[Home], source: ScriptedSource) -> None:
+    def __init__(self, backends: Sequence[Backend], source: ScriptedSource) -> None:
         self.source = source
-        self.scenes = [Scene(home, source) for home in homes]
+        self.scenes = [Scene(backend, source) for backend in backends]
 
     @property
-    def homes(self) -> list[Home]:
-        return [scene.home for scene in self.scenes]
+    def backends(self) -> list[Backend]:
+        return [scene.backend for scene in self.scenes]
 
     def run(self, sessions: Sequence[date]) -> list[Published]:
         """Run both, and compare what they did and what readers see."""
@@ -57,18 +57,18 @@ class Both:
 
     def compare(self) -> None:
         """Compare the published rows to the last bit, and the quarantined ones."""
-        (local, local_bad), (other, other_bad) = (content(home) for home in self.homes)
+        (local, local_bad), (other, other_bad) = (content(backend) for backend in self.backends)
         assert exact(other) == exact(local)
         assert exact(other_bad) == exact(local_bad)
 
 
 @pytest.fixture(params=[pytest.param("aws", marks=pytest.mark.aws), pytest.param("trino", marks=pytest.mark.trino)])
 def both(tmp_path: Path, request: pytest.FixtureRequest) -> Both:
-    folder = tmp_path / "home"
+    folder = tmp_path / "backend"
     if request.param == "aws":
-        return Both([local_home(folder), request.getfixturevalue("make_aws_home")(folder)], wavy_source())
+        return Both([local_backend(folder), request.getfixturevalue("make_aws_home")(folder)], wavy_source())
     trino: TrinoOnDouble = request.getfixturevalue("trino")
-    return Both([local_home(folder), trino.home(folder)], wavy_source())
+    return Both([local_backend(folder), trino.backend(folder)], wavy_source())
 
 
 def test_weeks_in_any_order_and_again(both: Both) -> None:
@@ -77,7 +77,7 @@ def test_weeks_in_any_order_and_again(both: Both) -> None:
     again = both.run(SECOND_WEEK)
 
     assert [one.prices.changed for one in again] == [False, False]
-    assert [len(home.warehouse.history(DAILY_PRICES)) for home in both.homes] == [2, 2]
+    assert [len(backend.warehouse.history(DAILY_PRICES)) for backend in both.backends] == [2, 2]
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_a_late_symbol(both: Both) -> None:
     both.source.set_bar("IBM", TWO_WEEKS[3], line.partition(",")[2])
     both.run_again([TWO_WEEKS[3]])
 
-    assert [len(content(home)[0]) for home in both.homes] == [50, 50]
+    assert [len(content(backend)[0]) for backend in both.backends] == [50, 50]
 
 
 @pytest.mark.slow
@@ -111,7 +111,7 @@ def test_a_split_learned_late(both: Both) -> None:
     [local, _] = both.run([TWO_WEEKS[-1]])
 
     assert local.prices.added == len(TWO_WEEKS) - 4
-    factors = [{row["split_factor"] for row in content(home)[0]} for home in both.homes]
+    factors = [{row["split_factor"] for row in content(backend)[0]} for backend in both.backends]
     assert factors == [{1.0, 2.0}] * 2
 
 
@@ -119,40 +119,40 @@ def test_a_split_learned_late(both: Both) -> None:
 def test_a_bad_bar_is_quarantined_and_comes_back_when_mended(both: Both) -> None:
     both.source.set_bar("IBM", TWO_WEEKS[1], BAD_BAR)
     both.run(FIRST_WEEK)
-    assert [keys(content(home)[1]) for home in both.homes] == [{("IBM", TWO_WEEKS[1])}] * 2
+    assert [keys(content(backend)[1]) for backend in both.backends] == [{("IBM", TWO_WEEKS[1])}] * 2
 
     both.source.set_bar("IBM", TWO_WEEKS[1], "50,55,45,52,777")
     both.run_again(FIRST_WEEK)
 
-    assert [content(home)[1] for home in both.homes] == [[], []]
-    assert [home.warehouse.history(QUARANTINED_PRICES)[0].rows for home in both.homes] == [0, 0]
+    assert [content(backend)[1] for backend in both.backends] == [[], []]
+    assert [backend.warehouse.history(QUARANTINED_PRICES)[0].rows for backend in both.backends] == [0, 0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("break_it", [lambda source, day: source.double_bar("IBM", day)], ids=["a bar stands twice"])
 def test_a_blocked_load_leaves_everything(both: Both, break_it: Callable[[ScriptedSource, date], None]) -> None:
     both.run(FIRST_WEEK)
-    before = [content(home) for home in both.homes]
+    before = [content(backend) for backend in both.backends]
     break_it(both.source, TWO_WEEKS[1])
     for scene in both.scenes:
         scene.deliver_again()
         scene.stage(FIRST_WEEK)
-        with pytest.raises(AuditRefused, match="one_row_per_symbol_and_session"):
+        with pytest.raises(LoadRejected, match="one_row_per_symbol_and_session"):
             scene.publish(FIRST_WEEK)
 
-    assert [content(home) for home in both.homes] == before
-    assert [len(home.warehouse.history(DAILY_PRICES)) for home in both.homes] == [1, 1]
+    assert [content(backend) for backend in both.backends] == before
+    assert [len(backend.warehouse.history(DAILY_PRICES)) for backend in both.backends] == [1, 1]
 
 
 @pytest.mark.slow
 def test_a_rollback_and_the_load_after_it(both: Both) -> None:
     both.run(FIRST_WEEK)
     both.run(SECOND_WEEK)
-    for home in both.homes:
-        home.warehouse.rollback(DAILY_PRICES, home.warehouse.history(DAILY_PRICES)[-1].snapshot_id)
+    for backend in both.backends:
+        backend.warehouse.rollback(DAILY_PRICES, backend.warehouse.history(DAILY_PRICES)[-1].snapshot_id)
     both.compare()
-    assert {row["trade_date"] for row in content(both.homes[1])[0]} == set(FIRST_WEEK)
+    assert {row["trade_date"] for row in content(both.backends[1])[0]} == set(FIRST_WEEK)
 
     both.run(SECOND_WEEK)
 
-    assert {row["trade_date"] for row in content(both.homes[1])[0]} == set(TWO_WEEKS)
+    assert {row["trade_date"] for row in content(both.backends[1])[0]} == set(TWO_WEEKS)

@@ -1,6 +1,6 @@
 """Whatever is killed, in whatever step: the system completes by itself, the table is right, and nobody is told twice.
 
-The catch-up sensor of a live source finds an empty home and asks for the latest sessions; nothing is launched by hand.
+The catch-up sensor of a live source finds an empty backend and asks for the latest sessions; nothing is launched by hand.
 One bar is bad, so that publishing commits to both tables, and a kill can fall between the two commits.
 """
 
@@ -15,14 +15,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.automation.catch_up import Window
-from stock_assets.sessions import tagged_sessions
+from stock_assets.core.calendar import tagged_sessions
+from stock_assets.orchestration.sensors.catch_up import Window
+from stock_assets_tests.fakes.vendor_server import VendorServer, csv_body
 from stock_assets_tests.support.gates import FAILED, GATES, TOLD
-from stock_assets_tests.support.live import live_source, symbols
-from stock_assets_tests.support.path import load_range, local_home
+from stock_assets_tests.support.live_source import live_source, symbols
 from stock_assets_tests.support.real_daemon import DAEMON, Station, live_environment, station, wait_for
 from stock_assets_tests.support.scenes import content
-from stock_assets_tests.support.vendor_server import VendorServer, csv_body
+from stock_assets_tests.support.steps import load_range, local_backend
 
 pytestmark = pytest.mark.daemon
 
@@ -35,7 +35,7 @@ LATE = "stock_assets: published.daily_prices is late"
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A live source, and a home that is empty still."""
+    """A live source, and a backend that is empty still."""
 
     station: Station
     server: VendorServer
@@ -57,12 +57,12 @@ class Pipeline:
         return wait_for(ended, "success")
 
     def expect_the_ideal_table(self, sessions: list[date]) -> None:
-        """Compare both tables with those of a home that nothing disturbed."""
-        ideal = local_home(self.station.folder / "ideal")
+        """Compare both tables with those of a backend that nothing disturbed."""
+        ideal = local_backend(self.station.folder / "ideal")
         load_range(ideal, live_source(self.server), FIVE, sessions[0], sessions[-1])
         prices, quarantine = content(ideal)
         assert (len(prices), len(quarantine)) == (SESSIONS * len(FIVE.symbols) - 1, 1)
-        assert content(self.station.home) == (prices, quarantine)
+        assert content(self.station.backend) == (prices, quarantine)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_a_kill_between_a_message_and_its_note_tells_nobody_twice(pipeline: Pipe
 
     made.start_daemon()
     wait_for(
-        lambda: [key for key in made.home.objects.list("alerts/open/") if "/run-" in key and "/told-" in key],
+        lambda: [key for key in made.backend.objects.list("alerts/open/") if "/run-" in key and "/told-" in key],
         "note of the message",
     )
 

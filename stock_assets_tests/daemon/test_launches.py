@@ -8,13 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.build import build_home
-from stock_assets.ingest.recorded import RecordedSource
-from stock_assets.instance.code_location import CODE_LOCATION
+from stock_assets.core.calendar import sessions_between
+from stock_assets.orchestration.build import build_backend
+from stock_assets.orchestration.instance.code_location import CODE_LOCATION
 from stock_assets.serve.query import summary
-from stock_assets.sessions import sessions_between
+from stock_assets.sources.recorded import RecordedSource
+from stock_assets_tests.fakes.http_server import WebServer
 from stock_assets_tests.support.real_daemon import Station, station, wait_for
-from stock_assets_tests.support.web_server import WebServer
 
 pytestmark = pytest.mark.daemon
 
@@ -65,7 +65,7 @@ def finished(made: Station, tag: str, value: str | None = None) -> list[dg.Dagst
 
 def rows(made: Station) -> dict[str, int]:
     """Published rows by symbol."""
-    return {row.symbol: row.row_count for row in summary(build_home(made.settings))}
+    return {row.symbol: row.row_count for row in summary(build_backend(made.settings))}
 
 
 def test_a_backfill_of_1250_sessions_is_one_run_and_so_is_each_range_of_the_missing_ones(web: WebServer) -> None:
@@ -95,9 +95,9 @@ def test_252_arriving_files_are_one_run(web: WebServer) -> None:
     sessions = sessions_between(date(2001, 1, 2), date(2002, 1, 15))[:252]
     before = rows(web.station)
     deliver(web.station.settings.root / "raw" / "daily_prices" / "firehose", sessions, web.station.folder)
-    web.ask(START_SENSOR, sensor={**LOCATION, "sensorName": "arrivals"})
+    web.ask(START_SENSOR, sensor={**LOCATION, "sensorName": "landing_files"})
 
-    [run] = finished(web.station, "stock_assets/arrivals")
+    [run] = finished(web.station, "stock_assets/landing_files")
 
     assert run.is_success
     after = rows(web.station)

@@ -9,14 +9,14 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from stock_assets.build import build_home
-from stock_assets.instance.code_location import CODE_LOCATION
-from stock_assets.sessions import sessions_between, tagged_sessions
-from stock_assets.tables import DAILY_PRICES
+from stock_assets.core.calendar import sessions_between, tagged_sessions
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.orchestration.build import build_backend
+from stock_assets.orchestration.instance.code_location import CODE_LOCATION
+from stock_assets_tests.fakes.http_server import WebServer
 from stock_assets_tests.support.browser import Browser, browser
-from stock_assets_tests.support.path import published_rows
 from stock_assets_tests.support.real_daemon import Station, station, wait_for
-from stock_assets_tests.support.web_server import WebServer
+from stock_assets_tests.support.steps import published_rows
 
 pytestmark = pytest.mark.browser
 
@@ -95,7 +95,7 @@ def test_ten_sessions_from_the_page_of_the_job_are_one_run_of_the_whole_path(web
     run = new_run(web.station, before)
     assert run.is_success
     assert (run.job_name, tagged_sessions(run.tags)) == ("daily_prices", TEN)
-    rows = published_rows(build_home(web.station.settings), DAILY_PRICES)
+    rows = published_rows(build_backend(web.station.settings), DAILY_PRICES)
     assert {row["trade_date"] for row in rows} == set(TEN)
 
 

@@ -23,7 +23,7 @@ from sqlglot import exp
 from infra.grafana.generate import FOLDER, generated
 from infra.grafana.panels import BLUE, ORANGE, SKY, VERMILION
 from infra.grafana.queries import ATHENA, CLOUDWATCH
-from stock_assets.homes.interfaces import Home
+from stock_assets.backends.interface import Backend
 from stock_assets.serve.dashboards import DASHBOARDS, dashboard_specs
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import run_query
@@ -151,10 +151,10 @@ def test_dashboards_are_assets_with_lineage_and_links() -> None:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_a_query_returns_the_declared_columns(recorded_home: Home, name: str) -> None:
+def test_a_query_returns_the_declared_columns(recorded_backend: Backend, name: str) -> None:
     title, sql = QUERIES[name]
     panel = BY_TITLE[title]
-    rows = run_query(recorded_home, expanded(sql))
+    rows = run_query(recorded_backend, expanded(sql))
     assert rows.column_names == list(panel.columns)
     assert rows.num_rows or panel.name in {"audit_failures", "quarantined_bars", "incomplete_sessions"}
     if "$__dateFilter" in sql:
@@ -174,30 +174,30 @@ def test_no_query_computes_a_window_of_its_own(name: str) -> None:
     assert list(tree.find_all(exp.Window)) == []
 
 
-def one_day(home: Home, title: str, day: date, symbol: str = "AAPL") -> list[tuple[object, ...]]:
+def one_day(backend: Backend, title: str, day: date, symbol: str = "AAPL") -> list[tuple[object, ...]]:
     [sql] = [sql for found, sql in QUERIES.values() if found == title]
-    rows = run_query(home, expanded(sql, (day, day), (symbol,))).to_pylist()
+    rows = run_query(backend, expanded(sql, (day, day), (symbol,))).to_pylist()
     return [tuple(row.values())[1:] for row in rows]
 
 
-def test_values_of_known_days(recorded_home: Home, recorded_bars: pd.DataFrame) -> None:
+def test_values_of_known_days(recorded_backend: Backend, recorded_bars: pd.DataFrame) -> None:
     day, before_split = date(2013, 3, 1), date(2005, 2, 25)
-    assert one_day(recorded_home, "Close and 5-day average", day)[0][:2] == ("AAPL", 430.47)
+    assert one_day(recorded_backend, "Close and 5-day average", day)[0][:2] == ("AAPL", 430.47)
     # The mean of the last five closes, from the vendor's answer.
     closes = recorded_bars.loc["AAPL"]["close"].iloc[-5:]
-    assert one_day(recorded_home, "Close and 5-day average", day)[0][2] == pytest.approx(closes.mean(), rel=1e-12)
-    assert one_day(recorded_home, "Average price, 90 days", day)[0][1] == pytest.approx(495.99, abs=0.005)
-    assert one_day(recorded_home, "Daily return", day)[0][1] == pytest.approx(430.47 - 438.0)
-    assert one_day(recorded_home, "Candlesticks", day)[0] == ("AAPL", 438.0, 438.1799, 429.98, 430.47)
+    assert one_day(recorded_backend, "Close and 5-day average", day)[0][2] == pytest.approx(closes.mean(), rel=1e-12)
+    assert one_day(recorded_backend, "Average price, 90 days", day)[0][1] == pytest.approx(495.99, abs=0.005)
+    assert one_day(recorded_backend, "Daily return", day)[0][1] == pytest.approx(430.47 - 438.0)
+    assert one_day(recorded_backend, "Candlesticks", day)[0] == ("AAPL", 438.0, 438.1799, 429.98, 430.47)
     # 88.99 as traded, on the eve of a 2:1 split; the window of one day has its whole average all the same.
-    [(_, close, five)] = one_day(recorded_home, "Close and 5-day average", before_split)
+    [(_, close, five)] = one_day(recorded_backend, "Close and 5-day average", before_split)
     assert close == pytest.approx(88.99 / 2)
     assert five is not None
-    assert one_day(recorded_home, "Volume and surges", day)[0][1] == 19730300.0
-    assert one_day(recorded_home, "Market breadth", day) == [(80.0, 4, 5)]
-    assert one_day(recorded_home, "Coverage by session", day) == [(100.0, 5, 5)]
+    assert one_day(recorded_backend, "Volume and surges", day)[0][1] == 19730300.0
+    assert one_day(recorded_backend, "Market breadth", day) == [(80.0, 4, 5)]
+    assert one_day(recorded_backend, "Coverage by session", day) == [(100.0, 5, 5)]
     volatility = garman_klass(438.0, 438.1799, 429.98, 430.47)
-    assert one_day(recorded_home, "Volatility", day)[0][1] == pytest.approx(volatility, rel=1e-9)
+    assert one_day(recorded_backend, "Volatility", day)[0][1] == pytest.approx(volatility, rel=1e-9)
 
 
 def garman_klass(open_: float, high: float, low: float, close: float) -> float:
@@ -205,20 +205,20 @@ def garman_klass(open_: float, high: float, low: float, close: float) -> float:
     return 100 * sqrt(0.5 * log(high / low) ** 2 - (2 * log(2) - 1) * log(close / open_) ** 2)
 
 
-def test_a_shorter_time_changes_no_value(recorded_home: Home) -> None:
+def test_a_shorter_time_changes_no_value(recorded_backend: Backend) -> None:
     """What a filtered window would get wrong."""
     for title in ("Average price, 90 days", "Close and 5-day average", "Volatility"):
         [sql] = [sql for found, sql in QUERIES.values() if found == title]
-        wide = run_query(recorded_home, expanded(sql, (date(2012, 1, 1), DECEMBER[1]))).to_pylist()
-        narrow = run_query(recorded_home, expanded(sql)).to_pylist()
+        wide = run_query(recorded_backend, expanded(sql, (date(2012, 1, 1), DECEMBER[1]))).to_pylist()
+        narrow = run_query(recorded_backend, expanded(sql)).to_pylist()
         assert narrow
         assert narrow == [row for row in wide if row["time"].date() >= DECEMBER[0]]
         assert all(value is not None for row in narrow for value in row.values())
 
 
-def test_the_symbols_to_choose_from(recorded_home: Home) -> None:
+def test_the_symbols_to_choose_from(recorded_backend: Backend) -> None:
     [variable] = FILES["stock-assets-prices"]["templating"]["list"]
-    rows = run_query(recorded_home, expanded(variable["query"]["rawSQL"])).to_pylist()
+    rows = run_query(recorded_backend, expanded(variable["query"]["rawSQL"])).to_pylist()
     assert [row["symbol"] for row in rows] == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
 
 
@@ -262,31 +262,31 @@ def test_data_sources_are_those_that_panels_and_rules_name() -> None:
     assert found == {(str(one.uid), str(one.type_val)) for one in (ATHENA, CLOUDWATCH)}
 
 
-def fires(home: Home, title: str) -> bool:
+def fires(backend: Backend, title: str) -> bool:
     """Judge an alert rule as Grafana would: the one number of its query against its threshold."""
     [group] = provisioned("alerting/rules.yaml")["groups"]
     [rule] = [rule for rule in group["rules"] if rule["title"] == title]
     query, threshold = (step["model"] for step in rule["data"])
     assert (rule["condition"], threshold["expression"]) == (threshold["refId"], query["refId"])
     assert "$" not in query["rawSQL"], "Grafana reads it as a variable"
-    [row] = run_query(home, expanded(query["rawSQL"])).to_pylist()
+    [row] = run_query(backend, expanded(query["rawSQL"])).to_pylist()
     [value] = row.values()
     [condition] = threshold["conditions"]
     [level] = condition["evaluator"]["params"]
     return bool(value > level if condition["evaluator"]["type"] == "gt" else value < level)
 
 
-def test_alert_rules_judge(recorded_home: Home) -> None:
+def test_alert_rules_judge(recorded_backend: Backend) -> None:
     # The recording ended years ago, and is complete.
-    assert fires(recorded_home, "Prices are late")
-    assert not fires(recorded_home, "Symbols are missing")
+    assert fires(recorded_backend, "Prices are late")
+    assert not fires(recorded_backend, "Symbols are missing")
 
 
-def test_a_symbol_missing_from_the_latest_session_is_an_alert(home: Home) -> None:
+def test_a_symbol_missing_from_the_latest_session_is_an_alert(backend: Backend) -> None:
     source = wavy_source()
     source.drop_bar("IBM", TWO_WEEKS[-1])
-    Scene(home, source).run(TWO_WEEKS)
-    assert fires(home, "Symbols are missing")
+    Scene(backend, source).run(TWO_WEEKS)
+    assert fires(backend, "Symbols are missing")
 
 
 def test_compose_mounts_what_is_there_and_holds_no_secret() -> None:

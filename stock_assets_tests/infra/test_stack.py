@@ -1,4 +1,4 @@
-"""The CloudFormation template: valid, as the documentation says, as the settings expect, and enough for the home.
+"""The CloudFormation template: valid, as the documentation says, as the settings expect, and enough for the backend.
 
 Deployed on ministack, whose IAM refuses what no policy allows; Athena's and Glue's own checks only AWS can show.
 """
@@ -20,18 +20,18 @@ import yaml
 from pydantic import HttpUrl
 
 from stock_assets.alerts.channels import SnsTopic
-from stock_assets.build import build_home
-from stock_assets.errors import AccessRefused, AlertUndelivered, Outcome
-from stock_assets.homes.aws import AwsHome
-from stock_assets.homes.aws.glue import Glue, external_parquet
-from stock_assets.homes.aws.objects import Place, S3Objects
-from stock_assets.homes.budget import CallLimits
-from stock_assets.homes.interfaces import Fetch, FetchKind
-from stock_assets.ingest.vault import SecretsManagerKey
-from stock_assets.settings import HomeName, Settings, SourceName
-from stock_assets_tests.alerts.test_desk import AT, INCIDENT
-from stock_assets_tests.support.aws_names import CREDENTIALS, REGION
-from stock_assets_tests.support.live import KEY
+from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.backends.lakehouse.glue import Glue, external_parquet
+from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.rate_limiter import CallLimits
+from stock_assets.core.errors import AccessRefused, AlertUndelivered, Outcome
+from stock_assets.orchestration.build import build_backend
+from stock_assets.settings import BackendName, Settings, SourceName
+from stock_assets.sources.api_key import SecretsManagerKey
+from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
+from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
+from stock_assets_tests.support.live_source import KEY
 from stock_assets_tests.support.ministack import HOW_TO_GET_IT, PROGRAM, running_ministack
 
 PROJECT = Path(__file__).parents[2]
@@ -131,20 +131,25 @@ def test_without_a_key_and_for_the_recording_the_rest_is_left_out() -> None:
 
 @pytest.mark.parametrize("source", list(SourceName))
 def test_the_variables_it_tells_make_the_home_that_it_made(source: SourceName, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = variables(Source=source.value, Prefix="data/prices", Database="prices", Workgroup="desk")
+    told = variables(Source=source.value, Prefix="data/prices", Database="prices", Workgroup="notifier")
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     # What a name's reference would be on AWS.
     monkeypatch.setenv("STOCK_ASSETS_ALERT_TOPIC_ARN", f"arn:aws:sns:{REGION}:123456789012:alerts")
-    home = build_home(Settings.from_env())
+    backend = build_backend(Settings.from_env())
 
-    assert isinstance(home, AwsHome)
-    assert (home.bucket, home.workgroup, home.kms_key, home.region) == (GIVEN["BucketName"], "desk", KMS_KEY, REGION)
-    more = {"Source": source.value, "Prefix": "data/prices", "Database": "prices", "Workgroup": "desk"}
+    assert isinstance(backend, AthenaBackend)
+    assert (backend.bucket, backend.workgroup, backend.kms_key, backend.region) == (
+        GIVEN["BucketName"],
+        "notifier",
+        KMS_KEY,
+        REGION,
+    )
+    more = {"Source": source.value, "Prefix": "data/prices", "Database": "prices", "Workgroup": "notifier"}
     made = {properties(f"{step}Database", **more)["DatabaseInput"]["Name"] for step in ("Raw", "Staged", "Published")}
-    assert made == {f"{home.database}_{step}" for step in ("raw", "staged", "published")}
+    assert made == {f"{backend.database}_{step}" for step in ("raw", "staged", "published")}
     group = properties("QueryWorkgroup", **more)["WorkGroupConfiguration"]
-    assert group["ResultConfiguration"]["OutputLocation"] == home.results
+    assert group["ResultConfiguration"]["OutputLocation"] == backend.results
 
 
 def test_what_expires_is_what_may(tmp_path: Path) -> None:
@@ -235,15 +240,15 @@ def finished(stacks: Any) -> dict[str, str]:  # noqa: ANN401 (boto3 makes its cl
 
 
 @pytest.fixture
-def home(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> AwsHome:
-    """The home of the settings, as the pipeline's user; the emulator speaks no TLS, so that rule is lifted."""
+def backend(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> AthenaBackend:
+    """The backend of the settings, as the pipeline's user; the emulator speaks no TLS, so that rule is lifted."""
     for name in CREDENTIALS:
         monkeypatch.delenv(name, raising=False)
     for name, value in deployed.user.items():
         monkeypatch.setenv(name, value)
     deployed.root("s3").delete_bucket_policy(Bucket=GIVEN["BucketName"])
-    made = build_home(deployed.settings)
-    assert isinstance(made, AwsHome)
+    made = build_backend(deployed.settings)
+    assert isinstance(made, AthenaBackend)
     return made
 
 
@@ -256,7 +261,7 @@ class TestDeployed:
     pytestmark = on_ministack
 
     def test_everything_is_there_as_the_template_says(self, deployed: Deployed) -> None:
-        assert deployed.settings.home is HomeName.AWS
+        assert deployed.settings.backend is BackendName.AWS
         s3, bucket = deployed.root("s3"), GIVEN["BucketName"]
         blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
         assert all(blocked.values())
@@ -283,36 +288,36 @@ class TestDeployed:
         monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
         try:
             with pytest.raises(AccessRefused):
-                build_home(deployed.settings).objects.list("")
+                build_backend(deployed.settings).objects.list("")
         finally:
             s3.delete_bucket_policy(Bucket=bucket)
 
-    def test_the_policy_is_enough_for_objects_ledger_and_budget(self, home: AwsHome) -> None:
-        home.objects.put("raw/a", b"body")
-        assert home.objects.get("raw/a") == b"body"
-        assert home.objects.list("raw/") == ["raw/a"]
+    def test_the_policy_is_enough_for_objects_ledger_and_budget(self, backend: AthenaBackend) -> None:
+        backend.objects.put("raw/a", b"body")
+        assert backend.objects.get("raw/a") == b"body"
+        assert backend.objects.list("raw/") == ["raw/a"]
         with pytest.raises(KeyError):
-            home.objects.get("raw/none")
-        home.objects.delete("raw/a")
+            backend.objects.get("raw/none")
+        backend.objects.delete("raw/a")
         now = datetime.now(UTC)
         fetch = Fetch("IBM", FetchKind.PRICES, now, Outcome.OK)
-        home.ledger.record(fetch)
-        assert home.ledger.fetches(FetchKind.PRICES) == [fetch]
-        assert home.budget.charge("a vendor", CallLimits(per_day=1), lambda: now) is None
-        assert home.budget.spent("a vendor", now) == 1
+        backend.ledger.record(fetch)
+        assert backend.ledger.fetches(FetchKind.PRICES) == [fetch]
+        assert backend.rate_limiter.acquire("a vendor", CallLimits(per_day=1), lambda: now) is None
+        assert backend.rate_limiter.spent("a vendor", now) == 1
 
-    def test_the_policy_is_enough_for_the_catalogs_own_calls(self, home: AwsHome) -> None:
-        glue = Glue(home.access)
-        database = f"{home.database}_staged"
+    def test_the_policy_is_enough_for_the_catalogs_own_calls(self, backend: AthenaBackend) -> None:
+        glue = Glue(backend.access)
+        database = f"{backend.database}_staged"
         glue.create_database(database)
-        table = external_parquet("rows", ["symbol"], home.objects.uri("staged/inputs/x/"))
+        table = external_parquet("rows", ["symbol"], backend.objects.uri("staged/inputs/x/"))
         glue.create(database, table)
         assert [found["Name"] for found in glue.tables(database, "ro")] == ["rows"]
-        home.warehouse.drop_staging("load_1")
+        backend.warehouse.drop_staging("load_1")
         glue.delete(database, "rows")
         assert glue.table(database, "rows") is None
 
-    def test_the_policy_is_enough_for_secret_and_topic(self, home: AwsHome, deployed: Deployed) -> None:
+    def test_the_policy_is_enough_for_secret_and_topic(self, backend: AthenaBackend, deployed: Deployed) -> None:
         secret, topic = deployed.settings.aws_api_key_secret, deployed.settings.alert_topic_arn
         assert secret is not None
         assert topic is not None
@@ -320,12 +325,12 @@ class TestDeployed:
         assert SecretsManagerKey(secret_id=secret, region_name=REGION, endpoint_url=deployed.endpoint).read() == KEY
         SnsTopic(topic, endpoint_url=deployed.endpoint).send(INCIDENT.message(AT))
 
-    def test_nothing_else_of_the_account_can_be_reached(self, home: AwsHome, deployed: Deployed) -> None:
-        deployed.root("s3").put_object(Bucket=home.bucket, Key="of-others/a", Body=b"")
+    def test_nothing_else_of_the_account_can_be_reached(self, backend: AthenaBackend, deployed: Deployed) -> None:
+        deployed.root("s3").put_object(Bucket=backend.bucket, Key="of-others/a", Body=b"")
         deployed.root("secretsmanager").create_secret(Name="of-others", SecretString="x")
         topic = deployed.root("sns").create_topic(Name="of-others")["TopicArn"]
         deployed.root("glue").create_database(DatabaseInput={"Name": "of_others"})
-        others = S3Objects(home.access, Place(home.bucket, "of-others"))
+        others = S3Objects(backend.access, Place(backend.bucket, "of-others"))
         secret = SecretsManagerKey(secret_id="of-others", region_name=REGION, endpoint_url=deployed.endpoint)  # noqa: S106 (a name)
 
         for reach in (
@@ -333,7 +338,7 @@ class TestDeployed:
             lambda: others.put("b", b""),
             lambda: others.delete("a"),
             secret.read,
-            lambda: Glue(home.access).tables("of_others", ""),
+            lambda: Glue(backend.access).tables("of_others", ""),
         ):
             with pytest.raises(AccessRefused):
                 reach()
@@ -341,4 +346,4 @@ class TestDeployed:
             SnsTopic(topic, endpoint_url=deployed.endpoint).send(INCIDENT.message(AT))
         deployed.root("s3").create_bucket(Bucket="of-others")
         with pytest.raises(AccessRefused):
-            S3Objects(home.access, Place("of-others", "")).list("")
+            S3Objects(backend.access, Place("of-others", "")).list("")

@@ -9,8 +9,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_assets.ingest.source import Split
 from stock_assets.ingest.splits import split_table
+from stock_assets.sources.interface import Split
 
 DAYS = [date(2012, 3, 1) + timedelta(days=number) for number in range(4)]
 

@@ -6,12 +6,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.errors import AuditRefused, NothingStaged
-from stock_assets.homes.interfaces import Home
-from stock_assets.stage.load import drop_old
-from stock_assets.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets.backends.interface import Backend
+from stock_assets.core.errors import LoadRejected, NothingStaged
+from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets.loads.load import drop_old_loads
 from stock_assets_tests.support.dagster_runs import CHECKS, PUBLISHED, STAGED, Pipeline, checks, failure, pipeline
-from stock_assets_tests.support.path import local_home, published_rows
 from stock_assets_tests.support.scenes import (
     FIRST_WEEK,
     SECOND_WEEK,
@@ -22,14 +21,15 @@ from stock_assets_tests.support.scenes import (
     state,
     tamper,
 )
+from stock_assets_tests.support.steps import local_backend, published_rows
 
 DAY = date(2012, 3, 13)
 
 
 @pytest.fixture
-def scene(home: Home) -> Scene:
+def scene(backend: Backend) -> Scene:
     """A published first week; everything is fetched."""
-    scene = Scene(home, calm_source())
+    scene = Scene(backend, calm_source())
     scene.run(FIRST_WEEK)
     return scene
 
@@ -37,7 +37,7 @@ def scene(home: Home) -> Scene:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """The same, for tests that are refused and so leave everything as it was."""
-    scene = Scene(local_home(tmp_path_factory.mktemp("shared")), calm_source())
+    scene = Scene(local_backend(tmp_path_factory.mktemp("shared")), calm_source())
     scene.run(FIRST_WEEK)
     return scene
 
@@ -59,39 +59,39 @@ def refused(result: dg.ExecuteInProcessResult) -> bool:
 
 def test_publish_alone_refuses_after_a_failed_audit(scene: Scene, dagster: Pipeline) -> None:
     vendor_doubles_a_bar(scene)
-    before = state(scene.home)
+    before = state(scene.backend)
     assert not dagster.run(STAGED | CHECKS | PUBLISHED, SECOND_WEEK).success
 
     result = dagster.run(PUBLISHED, SECOND_WEEK)
 
     assert checks(result) == {}
     assert refused(result)
-    assert state(scene.home) == before
+    assert state(scene.backend) == before
 
 
 def test_a_run_without_checks_refuses(scene: Scene, dagster: Pipeline) -> None:
     vendor_doubles_a_bar(scene)
-    before = state(scene.home)
+    before = state(scene.backend)
 
     result = dagster.run(dg.AssetSelection.all().without_checks(), SECOND_WEEK)
 
     assert checks(result) == {}
     assert refused(result)
-    assert state(scene.home) == before
+    assert state(scene.backend) == before
 
 
 def test_a_run_without_checks_publishes_good_rows(scene: Scene, dagster: Pipeline) -> None:
     """So that it is the audit that refuses above, not the way of launching."""
     assert dagster.run((STAGED | PUBLISHED).without_checks(), SECOND_WEEK).success
 
-    assert {day for _, day in keys(published_rows(scene.home))} == set(FIRST_WEEK + SECOND_WEEK)
+    assert {day for _, day in keys(published_rows(scene.backend))} == set(FIRST_WEEK + SECOND_WEEK)
 
 
 def test_publish_alone_publishes_what_was_staged_before(scene: Scene, dagster: Pipeline) -> None:
     assert dagster.run(STAGED, SECOND_WEEK).success
     assert dagster.run(PUBLISHED, SECOND_WEEK).success
 
-    assert {day for _, day in keys(published_rows(scene.home))} == set(FIRST_WEEK + SECOND_WEEK)
+    assert {day for _, day in keys(published_rows(scene.backend))} == set(FIRST_WEEK + SECOND_WEEK)
 
 
 def replaced(column: str, value: str) -> str:
@@ -117,22 +117,22 @@ def replaced(column: str, value: str) -> str:
 )
 def test_what_changed_between_stage_and_publish_is_audited_again(shared: Scene, select: str, audit: str) -> None:
     load = shared.stage(SECOND_WEEK)
-    tamper(shared.home, load, STAGED_PRICES, select)
-    before = state(shared.home)
+    tamper(shared.backend, load, STAGED_PRICES, select)
+    before = state(shared.backend)
 
     with pytest.raises(
-        AuditRefused, match=f"load {load.load_id} is not published, and the table is as it was. {audit}"
+        LoadRejected, match=f"load {load.load_id} is not published, and the table is as it was. {audit}"
     ):
         shared.publish(SECOND_WEEK)
 
-    assert state(shared.home) == before
+    assert state(shared.backend) == before
 
 
 def test_every_blocking_audit_is_named(shared: Scene) -> None:
     load = shared.stage(SECOND_WEEK)
-    tamper(shared.home, load, STAGED_PRICES, f"{replaced('low_price', '-1.0')} UNION ALL SELECT * FROM {{name}}")
+    tamper(shared.backend, load, STAGED_PRICES, f"{replaced('low_price', '-1.0')} UNION ALL SELECT * FROM {{name}}")
 
-    with pytest.raises(AuditRefused, match="one_row_per_symbol_and_session") as refusal:
+    with pytest.raises(LoadRejected, match="one_row_per_symbol_and_session") as refusal:
         shared.publish(SECOND_WEEK)
 
     assert "prices_positive" in str(refusal.value)
@@ -140,7 +140,7 @@ def test_every_blocking_audit_is_named(shared: Scene) -> None:
 
 def test_publish_with_nothing_staged_says_what_to_do(shared: Scene) -> None:
     load = shared.stage(TWO_WEEKS)
-    drop_old(shared.home, older_than=timedelta(), now=load.staged_at + timedelta(seconds=1))
+    drop_old_loads(shared.backend, older_than=timedelta(), now=load.staged_at + timedelta(seconds=1))
 
     with pytest.raises(NothingStaged) as error:
         shared.publish(TWO_WEEKS)
@@ -155,12 +155,12 @@ def test_publish_with_nothing_staged_says_what_to_do(shared: Scene) -> None:
 def test_publish_of_other_sessions_than_those_staged_refuses(shared: Scene, part: list[date]) -> None:
     """A load is judged as a whole, so it is published as a whole."""
     shared.stage(SECOND_WEEK)
-    before = state(shared.home)
+    before = state(shared.backend)
 
     with pytest.raises(NothingStaged, match=f"{part[0]} to {part[-1]}"):
         shared.publish(part)
 
-    assert state(shared.home) == before
+    assert state(shared.backend) == before
 
 
 def test_publish_alone_with_nothing_staged_fails_in_dagster(scene: Scene, dagster: Pipeline) -> None:
@@ -168,4 +168,4 @@ def test_publish_alone_with_nothing_staged_fails_in_dagster(scene: Scene, dagste
 
     assert step == "publish"
     assert "materialize staged/daily_prices" in message
-    assert len(scene.home.warehouse.history(DAILY_PRICES)) == 1
+    assert len(scene.backend.warehouse.history(DAILY_PRICES)) == 1

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.tables import DAILY_PRICES
-from stock_assets_tests.support.path import FIVE, local_home
+from stock_assets.core.tables import DAILY_PRICES
 from stock_assets_tests.support.processes import fork_server
 from stock_assets_tests.support.publishers import (
     PATIENCE_SECONDS,
@@ -19,6 +18,7 @@ from stock_assets_tests.support.publishers import (
     version,
 )
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
+from stock_assets_tests.support.steps import FIVE, local_backend
 
 NORMAL_KILLS, SLOW_KILLS = 5, 25
 NORMAL_ROUNDS, SLOW_ROUNDS = 3, 8
@@ -30,7 +30,9 @@ Content = tuple[list[dict[str, object]], list[dict[str, object]]]
 def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Content]:
     """What each version looks like when it is published undisturbed."""
     return {
-        name: rebuilt(local_home(tmp_path_factory.mktemp(name)), Scene(local_home(Path()), version(name)), TWO_WEEKS)
+        name: rebuilt(
+            local_backend(tmp_path_factory.mktemp(name)), Scene(local_backend(Path()), version(name)), TWO_WEEKS
+        )
         for name in VERSIONS
     }
 
@@ -56,7 +58,7 @@ def kill_during_publish(root: Path, name: str, after_seconds: float) -> bool:
 
 def timed_publish(root: Path, name: str) -> float:
     """Publish what is staged, as the next run would; give the seconds it took."""
-    scene = Scene(local_home(root), version(name))
+    scene = Scene(local_backend(root), version(name))
     began = time.monotonic()
     scene.publish(TWO_WEEKS)
     return time.monotonic() - began
@@ -65,7 +67,7 @@ def timed_publish(root: Path, name: str) -> float:
 def kill_and_look(root: Path, kills: int, versions: dict[str, Content]) -> None:
     """Kill publishes of B over A and of A over B, at moments spread over a publish, until enough were cut off."""
     old, new = VERSIONS
-    first = Scene(local_home(root), version(old))
+    first = Scene(local_backend(root), version(old))
     first.fetch(TWO_WEEKS)
     first.stage(TWO_WEEKS)
     took = timed_publish(root, old)
@@ -74,7 +76,7 @@ def kill_and_look(root: Path, kills: int, versions: dict[str, Content]) -> None:
         moment = (number % kills + random.random()) / kills * 1.2  # noqa: S311 (any moment will do)
         cut_off += kill_during_publish(root, new, moment * took)
 
-        prices, quarantine = content(local_home(root))
+        prices, quarantine = content(local_backend(root))
 
         assert prices in (versions[old][0], versions[new][0])
         assert quarantine in (versions[old][1], versions[new][1])
@@ -82,7 +84,7 @@ def kill_and_look(root: Path, kills: int, versions: dict[str, Content]) -> None:
             # Quarantine is committed first: no bar is ever in neither of the two tables.
             assert quarantine == versions[new][1]
         took = max(took, timed_publish(root, new))
-        assert content(local_home(root)) == versions[new]
+        assert content(local_backend(root)) == versions[new]
         old, new = new, old
         if cut_off == kills:
             return
@@ -90,24 +92,24 @@ def kill_and_look(root: Path, kills: int, versions: dict[str, Content]) -> None:
 
 
 def test_a_killed_publish_leaves_the_old_or_the_new_version(tmp_path: Path, versions: dict[str, Content]) -> None:
-    kill_and_look(tmp_path / "home", NORMAL_KILLS, versions)
+    kill_and_look(tmp_path / "backend", NORMAL_KILLS, versions)
 
 
 @pytest.mark.slow
 def test_many_killed_publishes_leave_the_old_or_the_new_version(tmp_path: Path, versions: dict[str, Content]) -> None:
-    root = tmp_path / "home"
+    root = tmp_path / "backend"
     kill_and_look(root, SLOW_KILLS, versions)
-    history = local_home(root).warehouse.history(DAILY_PRICES)
+    history = local_backend(root).warehouse.history(DAILY_PRICES)
     assert {snapshot.rows for snapshot in history} == {len(FIVE.symbols) * len(TWO_WEEKS) - 1}
 
 
 def publish_overlapping(tmp_path: Path, ranges: list[tuple[date, date]], rounds: int) -> None:
-    """Let each range be published by a process of its own, all at once, in a new home every round."""
+    """Let each range be published by a process of its own, all at once, in a new backend every round."""
     source = wavy_source()
     source.set_bar("MSFT", TWO_WEEKS[4], "100,102,99,101,-5")
     roots = [tmp_path / f"round {number}" for number in range(rounds)]
     for root in roots:
-        Scene(local_home(root), source).fetch(TWO_WEEKS)
+        Scene(local_backend(root), source).fetch(TWO_WEEKS)
     context = fork_server()
     barrier = context.Barrier(len(ranges))
     processes = [
@@ -120,9 +122,9 @@ def publish_overlapping(tmp_path: Path, ranges: list[tuple[date, date]], rounds:
         process.join(PATIENCE_SECONDS)
 
     assert [process.exitcode for process in processes] == [0] * len(ranges)
-    expected = rebuilt(local_home(tmp_path / "rebuilt"), Scene(local_home(Path()), source), TWO_WEEKS)
+    expected = rebuilt(local_backend(tmp_path / "rebuilt"), Scene(local_backend(Path()), source), TWO_WEEKS)
     for root in roots:
-        assert content(local_home(root)) == expected
+        assert content(local_backend(root)) == expected
 
 
 def test_two_processes_publishing_overlapping_ranges_lose_and_double_nothing(tmp_path: Path) -> None:

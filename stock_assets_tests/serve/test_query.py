@@ -7,16 +7,16 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from stock_assets.errors import InvalidQuery, QueryFailed
-from stock_assets.homes.interfaces import Home
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.errors import InvalidQuery, QueryFailed
+from stock_assets.core.tables import PUBLISHED_TABLES, STAGED_PRICES
+from stock_assets.core.universe import Listing, Universe
 from stock_assets.serve.query import SymbolSummary, relations, run_query, summary
 from stock_assets.serve.views import VIEWS
-from stock_assets.sessions import sessions_between
-from stock_assets.tables import PUBLISHED_TABLES, STAGED_PRICES
-from stock_assets.universe import Listing, Universe
-from stock_assets_tests.support.path import LIMITS, local_home
+from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.scenes import BAD_BAR, Scene
-from stock_assets_tests.support.sources import ScriptedSource
+from stock_assets_tests.support.steps import LIMITS, local_backend
 
 LAST = date(2012, 6, 26)
 # 89 and 90 calendar days before it: the first of the last 90 days, and the session before.
@@ -33,21 +33,21 @@ def flat(price: float, volume: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
     """SPLIT costs 1000 on its first session, then 90, and 30 from its 3:1 split on; DOG has nothing but a bad bar."""
     source = ScriptedSource()
     prices = {day: flat(90, 300) if day < EX_DATE else flat(30, 900) for day in SESSIONS}
     source.set_bars("SPLIT", prices | {OUTSIDE: flat(1000, 300), LAST: "30,36,24,33,900", BEFORE_EX_DATE: BAD_BAR})
     source.set_splits("SPLIT", {EX_DATE: "3.0000"})
     source.set_bars("DOG", {LAST: "100,102,99,-101,-5"})
-    home = local_home(tmp_path_factory.mktemp("home"))
-    Scene(home, source, LISTED, replace(LIMITS, max_quarantined_share=1.0)).run(SESSIONS)
-    return home
+    backend = local_backend(tmp_path_factory.mktemp("backend"))
+    Scene(backend, source, LISTED, replace(LIMITS, max_quarantined_share=1.0)).run(SESSIONS)
+    return backend
 
 
-def test_a_query_names_tables_as_their_assets_and_is_typed(home: Home) -> None:
+def test_a_query_names_tables_as_their_assets_and_is_typed(backend: Backend) -> None:
     rows = run_query(
-        home,
+        backend,
         "SELECT symbol, trade_date, close_price, volume, is_market_up, prev_close FROM published.daily_prices "
         f"WHERE trade_date IN (DATE '{LAST}', DATE '{OUTSIDE}') ORDER BY trade_date",
     )
@@ -59,9 +59,9 @@ def test_a_query_names_tables_as_their_assets_and_is_typed(home: Home) -> None:
     ]
 
 
-def test_a_query_speaks_athenas_dialect_and_joins_tables_and_views(home: Home) -> None:
+def test_a_query_speaks_athenas_dialect_and_joins_tables_and_views(backend: Backend) -> None:
     [row] = run_query(
-        home,
+        backend,
         "SELECT COUNT(*) AS n, MAX(DATE_DIFF('day', p.trade_date, a.trade_date)) AS days "
         "FROM published.daily_prices AS p "
         "JOIN published.adjusted_prices AS a ON a.symbol = p.symbol AND a.trade_date = p.trade_date",
@@ -71,9 +71,9 @@ def test_a_query_speaks_athenas_dialect_and_joins_tables_and_views(home: Home) -
 
 
 @pytest.mark.parametrize("select", ["SELECT nothing FROM published.daily_prices", "SELECT * FROM staged.daily_prices"])
-def test_what_is_not_published_cannot_be_queried(home: Home, select: str) -> None:
+def test_what_is_not_published_cannot_be_queried(backend: Backend, select: str) -> None:
     with pytest.raises(QueryFailed):
-        run_query(home, select)
+        run_query(backend, select)
 
 
 @pytest.mark.parametrize(
@@ -90,29 +90,29 @@ def test_what_is_not_published_cannot_be_queried(home: Home, select: str) -> Non
     ],
 )
 def test_a_query_reads_nothing_but_what_is_published(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside: str
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside: str
 ) -> None:
     file = tmp_path / "secret.csv"
     file.write_text("a\n1\n", encoding="utf-8")
     (tmp_path / ".tmp").mkdir()
     (tmp_path / ".tmp" / "left_by_others.txt").write_text("a", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    source = outside.format(file=file, folder=tmp_path, published=home.warehouse.location(PUBLISHED_TABLES[0]))
+    source = outside.format(file=file, folder=tmp_path, published=backend.warehouse.location(PUBLISHED_TABLES[0]))
 
     with pytest.raises(QueryFailed, match="Permission Error"):
-        run_query(home, f"SELECT * FROM {source}")
+        run_query(backend, f"SELECT * FROM {source}")
 
 
-def test_a_query_reads_published_files_but_not_staged_ones(home: Home) -> None:
+def test_a_query_reads_published_files_but_not_staged_ones(backend: Backend) -> None:
     """The files of the published snapshot stay readable, those of a load do not."""
-    root = Path(home.warehouse.location(PUBLISHED_TABLES[0])).parent.parent
+    root = Path(backend.warehouse.location(PUBLISHED_TABLES[0])).parent.parent
     [staged, *_] = root.glob("staged/tables/*/*.parquet")
     with pytest.raises(QueryFailed, match="Permission Error"):
-        run_query(home, f"SELECT * FROM read_parquet('{staged}')")
+        run_query(backend, f"SELECT * FROM read_parquet('{staged}')")
 
 
-def test_a_restricted_session_writes_nothing_and_stays_restricted(home: Home) -> None:
-    with home.warehouse.open("load_1") as sql:
+def test_a_restricted_session_writes_nothing_and_stays_restricted(backend: Backend) -> None:
+    with backend.warehouse.open("load_1") as sql:
         sql.restrict()
         with pytest.raises(QueryFailed, match="Permission Error"):
             sql.stage(STAGED_PRICES, "SELECT 1 AS a")
@@ -120,9 +120,9 @@ def test_a_restricted_session_writes_nothing_and_stays_restricted(home: Home) ->
             sql.restrict()
 
 
-def test_a_query_does_not_read_the_environment(home: Home) -> None:
+def test_a_query_does_not_read_the_environment(backend: Backend) -> None:
     with pytest.raises(QueryFailed):
-        run_query(home, "SELECT GETENV('HOME') AS x")
+        run_query(backend, "SELECT GETENV('HOME') AS x")
 
 
 @pytest.mark.parametrize(
@@ -142,17 +142,19 @@ def test_a_query_does_not_read_the_environment(home: Home) -> None:
         "SELECT 'open",
     ],
 )
-def test_a_query_is_a_single_select(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_a_query_is_a_single_select(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidQuery, match=r"^The query was not run: it .*\. "):
-        run_query(home, text)
+        run_query(backend, text)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "-- a comment", "/* another */", ";", " ; -- nothing"])
-def test_an_empty_query_says_what_to_write(home: Home, text: str) -> None:
+def test_an_empty_query_says_what_to_write(backend: Backend, text: str) -> None:
     with pytest.raises(InvalidQuery, match=r"it is empty\. Write a SELECT, such as: SELECT"):
-        run_query(home, text)
+        run_query(backend, text)
 
 
 @pytest.mark.parametrize(
@@ -165,18 +167,18 @@ def test_an_empty_query_says_what_to_write(home: Home, text: str) -> None:
         "SELECT 1 AS a UNION SELECT 1",
     ],
 )
-def test_every_form_of_a_select_is_a_query(home: Home, text: str) -> None:
-    assert run_query(home, text).to_pylist() == [{"a": 1}]
+def test_every_form_of_a_select_is_a_query(backend: Backend, text: str) -> None:
+    assert run_query(backend, text).to_pylist() == [{"a": 1}]
 
 
-def test_adjusted_prices_are_on_todays_basis_and_published_ones_as_traded(home: Home) -> None:
+def test_adjusted_prices_are_on_todays_basis_and_published_ones_as_traded(backend: Backend) -> None:
     days = (INSIDE, EX_DATE, LAST)
     listed = ", ".join(f"DATE '{day}'" for day in days)
     columns = "trade_date, open_price, high_price, low_price, close_price, volume"
     select = f"SELECT {columns} FROM {{}} WHERE trade_date IN ({listed}) ORDER BY trade_date"
 
-    adjusted = run_query(home, select.format("published.adjusted_prices")).to_pylist()
-    as_traded = run_query(home, select.format("published.daily_prices")).to_pylist()
+    adjusted = run_query(backend, select.format("published.adjusted_prices")).to_pylist()
+    as_traded = run_query(backend, select.format("published.daily_prices")).to_pylist()
 
     assert [tuple(row.values())[1:] for row in adjusted] == [
         (30.0, 30.0, 30.0, 30.0, 900.0),
@@ -190,8 +192,8 @@ def test_adjusted_prices_are_on_todays_basis_and_published_ones_as_traded(home: 
     ]
 
 
-def test_summary_counts_and_averages_on_the_latest_basis(home: Home) -> None:
-    dog, split = summary(home)
+def test_summary_counts_and_averages_on_the_latest_basis(backend: Backend) -> None:
+    dog, split = summary(backend)
 
     # 1000 lies 90 days back and is left out; 90 before the split counts as 30; the last session's average is 30.75.
     inside = [day for day in SESSIONS if day >= INSIDE and day != BEFORE_EX_DATE]
@@ -209,8 +211,8 @@ def test_summary_counts_and_averages_on_the_latest_basis(home: Home) -> None:
     assert dog == SymbolSummary("DOG", 0, None, None, 1, None, None)
 
 
-def test_relations_are_the_published_tables_and_the_views(home: Home) -> None:
-    found = {relation.name: relation for relation in relations(home)}
+def test_relations_are_the_published_tables_and_the_views(backend: Backend) -> None:
+    found = {relation.name: relation for relation in relations(backend)}
 
     assert list(found) == [*(table.full_name for table in PUBLISHED_TABLES), *(v.full_name for v in VIEWS.values())]
     assert {name: (found[name].kind, found[name].rows) for name in list(found)[:3]} == {

@@ -8,32 +8,32 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stock_assets.homes.interfaces import Home
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.universe import Listing, Universe
 from stock_assets.serve.query import run_query
 from stock_assets.serve.views import VIEWS, create_views, with_sources
-from stock_assets.sessions import sessions_between
-from stock_assets.universe import Listing, Universe
-from stock_assets_tests.support.path import LIMITS, local_home
 from stock_assets_tests.support.scenes import BAD_BAR, CALM_BAR, Scene, calm_source
+from stock_assets_tests.support.steps import LIMITS, local_backend
 
 ARROW_NAMES = {"varchar": "string", "date": "date32[day]", "bigint": "int64", "boolean": "bool"}
 
 
-def frame(home: Home, select: str, *index: str) -> pd.DataFrame:
+def frame(backend: Backend, select: str, *index: str) -> pd.DataFrame:
     """Run a query and give it a sorted index."""
-    rows: pd.DataFrame = run_query(home, select).to_pandas()
+    rows: pd.DataFrame = run_query(backend, select).to_pandas()
     rows["trade_date"] = pd.to_datetime(rows["trade_date"])
     return rows.set_index(list(index)).sort_index()
 
 
 @pytest.fixture(scope="session")
-def trends(recorded_home: Home) -> pd.DataFrame:
-    return frame(recorded_home, "SELECT * FROM published.price_trends", "symbol", "trade_date")
+def trends(recorded_backend: Backend) -> pd.DataFrame:
+    return frame(recorded_backend, "SELECT * FROM published.price_trends", "symbol", "trade_date")
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_columns_are_as_declared(recorded_home: Home, name: str) -> None:
-    schema = run_query(recorded_home, f"SELECT * FROM published.{name} LIMIT 1").schema
+def test_columns_are_as_declared(recorded_backend: Backend, name: str) -> None:
+    schema = run_query(recorded_backend, f"SELECT * FROM published.{name} LIMIT 1").schema
     declared = [(column.name, column.type.value) for column in VIEWS[name].columns]
     assert [(field.name, str(field.type)) for field in schema] == [
         (column, ARROW_NAMES.get(kind, kind)) for column, kind in declared
@@ -41,10 +41,10 @@ def test_columns_are_as_declared(recorded_home: Home, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, view in VIEWS.items() if view.grain])
-def test_the_grain_identifies_a_row(recorded_home: Home, name: str) -> None:
+def test_the_grain_identifies_a_row(recorded_backend: Backend, name: str) -> None:
     grain = ", ".join(VIEWS[name].grain)
     select = f"SELECT {grain} FROM published.{name} GROUP BY {grain} HAVING COUNT(*) > 1"
-    assert run_query(recorded_home, select).num_rows == 0
+    assert run_query(recorded_backend, select).num_rows == 0
 
 
 def test_a_view_brings_those_it_reads_and_no_others() -> None:
@@ -89,8 +89,8 @@ def test_volatility_is_garman_klass_in_percent_and_its_21_sessions(
     np.testing.assert_allclose(trends["volatility_21d_pct"], np.sqrt(rolled) * 100, rtol=1e-7)
 
 
-def test_weeks_hold_what_their_days_hold(recorded_home: Home, trends: pd.DataFrame) -> None:
-    weeks = frame(recorded_home, "SELECT * FROM published.weekly_trends", "symbol", "trade_date")
+def test_weeks_hold_what_their_days_hold(recorded_backend: Backend, trends: pd.DataFrame) -> None:
+    weeks = frame(recorded_backend, "SELECT * FROM published.weekly_trends", "symbol", "trade_date")
     apple = trends.loc["AAPL"]
     week = pd.DatetimeIndex(apple.index).to_period("W-SUN")
     by_week = apple.groupby(week)
@@ -109,8 +109,8 @@ def test_weeks_hold_what_their_days_hold(recorded_home: Home, trends: pd.DataFra
     )
 
 
-def test_the_latest_board_is_the_last_row_of_every_symbol(recorded_home: Home, trends: pd.DataFrame) -> None:
-    board = run_query(recorded_home, "SELECT * FROM published.latest_board ORDER BY symbol").to_pylist()
+def test_the_latest_board_is_the_last_row_of_every_symbol(recorded_backend: Backend, trends: pd.DataFrame) -> None:
+    board = run_query(recorded_backend, "SELECT * FROM published.latest_board ORDER BY symbol").to_pylist()
     assert [row["symbol"] for row in board] == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
     for row in board:
         assert (row["trade_date"], row["is_latest"]) == (date(2013, 3, 1), True)
@@ -121,23 +121,23 @@ def test_the_latest_board_is_the_last_row_of_every_symbol(recorded_home: Home, t
     assert round(board[0]["avg_price_90d"], 2) == 495.99
 
 
-def test_movers_rank_the_changes_of_a_session(recorded_home: Home, recorded_bars: pd.DataFrame) -> None:
+def test_movers_rank_the_changes_of_a_session(recorded_backend: Backend, recorded_bars: pd.DataFrame) -> None:
     changes = recorded_bars["close_now"].groupby("symbol").pct_change() * 100
     changes = changes.xs(pd.Timestamp("2012-05-22"), level="trade_date").sort_values(ascending=False)
     rows = run_query(
-        recorded_home, "SELECT * FROM published.movers WHERE trade_date = DATE '2012-05-22' ORDER BY gain_rank"
+        recorded_backend, "SELECT * FROM published.movers WHERE trade_date = DATE '2012-05-22' ORDER BY gain_rank"
     ).to_pylist()
     assert [row["symbol"] for row in rows] == list(changes.index)
     assert [row["loss_rank"] for row in rows] == [5, 4, 3, 2, 1]
     np.testing.assert_allclose([row["price_change_pct"] for row in rows], changes, rtol=1e-9)
 
 
-def test_volume_surges_are_at_least_twice_the_usual(recorded_home: Home, recorded_bars: pd.DataFrame) -> None:
+def test_volume_surges_are_at_least_twice_the_usual(recorded_backend: Backend, recorded_bars: pd.DataFrame) -> None:
     volumes = recorded_bars["volume_now"].sort_index()
     usual = volumes.groupby("symbol").transform(lambda own: own.rolling(7).mean().shift(1))
     ratio = (volumes / usual).swaplevel()
     expected = ratio[ratio >= 2]
-    found = frame(recorded_home, "SELECT * FROM published.volume_surges", "trade_date", "symbol")
+    found = frame(recorded_backend, "SELECT * FROM published.volume_surges", "trade_date", "symbol")
     assert 50 < len(expected) < 2000
     assert list(found.index) == list(expected.sort_index().index)
     np.testing.assert_allclose(found["volume_surge_ratio"], expected.sort_index(), rtol=1e-9)
@@ -145,10 +145,10 @@ def test_volume_surges_are_at_least_twice_the_usual(recorded_home: Home, recorde
 
 
 def test_breadth_counts_the_symbols_that_closed_above_their_open(
-    recorded_home: Home, recorded_bars: pd.DataFrame
+    recorded_backend: Backend, recorded_bars: pd.DataFrame
 ) -> None:
     up = (recorded_bars["close"] > recorded_bars["open"]).groupby("trade_date")
-    found = frame(recorded_home, "SELECT * FROM published.market_breadth", "trade_date")
+    found = frame(recorded_backend, "SELECT * FROM published.market_breadth", "trade_date")
     np.testing.assert_array_equal(found["up_symbols"], up.sum())
     np.testing.assert_array_equal(found["symbols"], up.size())
     np.testing.assert_allclose(found["up_share_pct"], up.mean() * 100, rtol=1e-12)
@@ -157,8 +157,8 @@ def test_breadth_counts_the_symbols_that_closed_above_their_open(
     np.testing.assert_array_equal(found["decliners"], (change < 0).groupby("trade_date").sum())
 
 
-def test_splits_show_on_their_ex_dates(recorded_home: Home) -> None:
-    rows = run_query(recorded_home, "SELECT * FROM published.split_events ORDER BY trade_date").to_pylist()
+def test_splits_show_on_their_ex_dates(recorded_backend: Backend) -> None:
+    rows = run_query(recorded_backend, "SELECT * FROM published.split_events ORDER BY trade_date").to_pylist()
     assert [tuple(row.values()) for row in rows] == [
         ("AAPL", date(2000, 6, 21), 2.0),
         ("MSFT", date(2003, 2, 18), 2.0),
@@ -172,19 +172,19 @@ MISSING, BAD = SESSIONS[5], SESSIONS[10]
 
 
 @pytest.fixture(scope="module")
-def gappy_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def gappy_home(tmp_path_factory: pytest.TempPathFactory) -> Backend:
     """STOP has no bar after a month, HOLE lacks one session, and has a bad bar on another."""
     source = calm_source(("HOLE", "GOOD", "FULL", "STOP", "MORE"), SESSIONS)
     source.drop_bar("HOLE", MISSING)
     source.set_bar("HOLE", BAD, BAD_BAR)
     source.set_bars("STOP", {day: CALM_BAR for day in SESSIONS if day <= STOPPED})
     universe = Universe(tuple(Listing(symbol, "") for symbol in ("HOLE", "GOOD", "FULL", "STOP", "MORE")))
-    home = local_home(tmp_path_factory.mktemp("gappy"))
-    Scene(home, source, universe, replace(LIMITS, max_quarantined_share=1.0)).run(SESSIONS)
-    return home
+    backend = local_backend(tmp_path_factory.mktemp("gappy"))
+    Scene(backend, source, universe, replace(LIMITS, max_quarantined_share=1.0)).run(SESSIONS)
+    return backend
 
 
-def test_coverage_tells_the_missing_from_the_quarantined_and_the_delisted(gappy_home: Home) -> None:
+def test_coverage_tells_the_missing_from_the_quarantined_and_the_delisted(gappy_home: Backend) -> None:
     rows = run_query(gappy_home, "SELECT * FROM published.coverage ORDER BY trade_date").to_pylist()
     found = {row["trade_date"]: tuple(row.values())[1:6] for row in rows}
     assert found[MISSING] == (5, 4, 0, 1, 80.0)
@@ -199,7 +199,7 @@ def test_coverage_tells_the_missing_from_the_quarantined_and_the_delisted(gappy_
     assert {row["days_since_previous"] for row in rows} == {None, 1, 3, 4}
 
 
-def test_quarantine_counts_each_audit(gappy_home: Home) -> None:
+def test_quarantine_counts_each_audit(gappy_home: Backend) -> None:
     rows = run_query(gappy_home, "SELECT * FROM published.quarantine_by_audit").to_pylist()
     assert rows == [{"trade_date": BAD, "audit": "volume_not_negative", "bars": 1}]
 
@@ -217,7 +217,7 @@ def test_quarantine_counts_each_audit(gappy_home: Home) -> None:
         (date(2012, 7, 17), 21, 14),
     ],
 )
-def test_freshness_counts_weekdays(gappy_home: Home, today: date, days_old: int, weekdays_missed: int) -> None:
+def test_freshness_counts_weekdays(gappy_home: Backend, today: date, days_old: int, weekdays_missed: int) -> None:
     with gappy_home.warehouse.open() as sql:
         select = VIEWS["freshness"].statement.bind({**create_views(sql, ()), "today": today})
         [row] = sql.query(select).to_pylist()
@@ -227,7 +227,7 @@ def test_freshness_counts_weekdays(gappy_home: Home, today: date, days_old: int,
 
 
 def test_an_empty_table_gives_empty_views(tmp_path: Path) -> None:
-    home = local_home(tmp_path)
+    backend = local_backend(tmp_path)
     for name in VIEWS:
-        rows = run_query(home, f"SELECT * FROM published.{name}").to_pylist()
+        rows = run_query(backend, f"SELECT * FROM published.{name}").to_pylist()
         assert rows == ([] if VIEWS[name].grain else [dict.fromkeys(("latest_session", "days_old", "weekdays_missed"))])

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS home_published.daily_prices (
     `split_factor` double COMMENT 'Product of the split ratios with an ex-date up to this session; 1 before the first split (new shares per first share)'
 )
 PARTITIONED BY (year(trade_date))
-LOCATION 's3://stock-assets-tests/tests/home/published/daily_prices/'
+LOCATION 's3://stock-assets-tests/tests/backend/published/daily_prices/'
 TBLPROPERTIES (
     'table_type' = 'ICEBERG',
     'format' = 'parquet',
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS home_published.quarantined_prices (
     `load_id` string COMMENT 'Load that quarantined the bar first'
 )
 PARTITIONED BY (year(trade_date))
-LOCATION 's3://stock-assets-tests/tests/home/published/quarantined_prices/'
+LOCATION 's3://stock-assets-tests/tests/backend/published/quarantined_prices/'
 TBLPROPERTIES (
     'table_type' = 'ICEBERG',
     'format' = 'parquet',
@@ -69,14 +69,14 @@ PARTITIONED BY (ingest_date string)
 ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
 WITH SERDEPROPERTIES ('separatorChar' = ',', 'quoteChar' = '"', 'escapeChar' = '\\')
 STORED AS TEXTFILE
-LOCATION 's3://stock-assets-tests/tests/home/raw/daily_prices/'
+LOCATION 's3://stock-assets-tests/tests/backend/raw/daily_prices/'
 TBLPROPERTIES (
     'skip.header.line.count' = '1',
     'projection.enabled' = 'true',
     'projection.ingest_date.type' = 'date',
     'projection.ingest_date.format' = 'yyyy-MM-dd',
     'projection.ingest_date.range' = '2000-01-01,NOW+1DAYS',
-    'storage.location.template' = 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=${ingest_date}/'
+    'storage.location.template' = 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=${ingest_date}/'
 )
 ;
 
@@ -86,7 +86,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/typed_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/typed_prices/attempt/'
 )
 AS
 WITH fields AS (
@@ -100,8 +100,8 @@ WITH fields AS (
         COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
         COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
         COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
 typed AS (
     SELECT
@@ -154,7 +154,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/quarantined_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/quarantined_prices/attempt/'
 )
 AS
 WITH failures AS (
@@ -263,7 +263,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/daily_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
 )
 AS
 WITH bars AS (
@@ -565,8 +565,8 @@ FROM (WITH raw_rows AS (
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
 SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
 FROM raw_rows AS r
@@ -767,7 +767,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/typed_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/typed_prices/attempt/'
 )
 AS
 WITH fields AS (
@@ -781,8 +781,8 @@ WITH fields AS (
         COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
         COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
         COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
 typed AS (
     SELECT
@@ -835,7 +835,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/quarantined_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/quarantined_prices/attempt/'
 )
 AS
 WITH failures AS (
@@ -944,7 +944,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/daily_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
 )
 AS
 WITH bars AS (
@@ -1293,8 +1293,8 @@ FROM (WITH raw_rows AS (
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
 SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
 FROM raw_rows AS r
@@ -1612,8 +1612,8 @@ FROM (WITH raw_rows AS (
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
 SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
 FROM raw_rows AS r
@@ -2124,7 +2124,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/typed_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/typed_prices/attempt/'
 )
 AS
 WITH fields AS (
@@ -2138,8 +2138,8 @@ WITH fields AS (
         COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
         COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
         COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
 typed AS (
     SELECT
@@ -2192,7 +2192,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/quarantined_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/quarantined_prices/attempt/'
 )
 AS
 WITH failures AS (
@@ -2301,7 +2301,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/daily_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
 )
 AS
 WITH bars AS (
@@ -2650,8 +2650,8 @@ FROM (WITH raw_rows AS (
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
 SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
 FROM raw_rows AS r
@@ -2969,8 +2969,8 @@ FROM (WITH raw_rows AS (
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
 SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
 FROM raw_rows AS r
@@ -3424,7 +3424,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/typed_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/typed_prices/attempt/'
 )
 AS
 WITH fields AS (
@@ -3438,8 +3438,8 @@ WITH fields AS (
         COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
         COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
         COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
 typed AS (
     SELECT
@@ -3492,7 +3492,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/quarantined_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/quarantined_prices/attempt/'
 )
 AS
 WITH failures AS (
@@ -3601,7 +3601,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/daily_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
 )
 AS
 WITH bars AS (
@@ -3717,7 +3717,7 @@ WITH (
     format = 'PARQUET',
     write_compression = 'ZSTD',
     is_external = false,
-    location = 's3://stock-assets-tests/tests/home/staged/tables/load_id/daily_prices/attempt/'
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
 )
 AS
 SELECT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt
@@ -3915,8 +3915,8 @@ FROM (WITH raw_rows AS (
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/home/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
 SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
 FROM raw_rows AS r

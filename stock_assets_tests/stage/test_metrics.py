@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.build import build_universe
-from stock_assets.homes.interfaces import Home
-from stock_assets.ingest.recorded import FIRST_SESSION, LAST_SESSION, RecordedSource
-from stock_assets.sessions import sessions_between
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.core.universe import Listing, Universe
+from stock_assets.orchestration.build import build_universe
 from stock_assets.settings import Settings, SourceName
-from stock_assets.tables import DAILY_PRICES
-from stock_assets.universe import Listing, Universe
+from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION, RecordedSource
+from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import Row, exact, walk
 from stock_assets_tests.support.expected_metrics import bar, expected_rows
-from stock_assets_tests.support.path import load_range, local_home, published_rows
-from stock_assets_tests.support.sources import ScriptedSource
+from stock_assets_tests.support.steps import load_range, local_backend, published_rows
 
 RECORDED = build_universe(Settings(source=SourceName.RECORDED, universe=None))
 RECORDED_SPLITS = {
@@ -39,9 +39,9 @@ def by_key(rows: list[dict[str, object]]) -> Rows:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     """All 13 recorded years of all five symbols, through the whole path."""
-    home = local_home(tmp_path_factory.mktemp("thirteen_years"))
-    load_range(home, RecordedSource(), RECORDED, FIRST_SESSION, LAST_SESSION)
-    return by_key(published_rows(home))
+    backend = local_backend(tmp_path_factory.mktemp("thirteen_years"))
+    load_range(backend, RecordedSource(), RECORDED, FIRST_SESSION, LAST_SESSION)
+    return by_key(published_rows(backend))
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +171,9 @@ def candles(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     source = ScriptedSource()
     days = SESSIONS[: len(CANDLES)]
     source.set_bars("CSCO", {day: ",".join([*bar[:4], "100"]) for day, bar in zip(days, CANDLES, strict=True)})
-    home = local_home(tmp_path_factory.mktemp("candles"))
-    load_range(home, source, Universe((Listing("CSCO", "CSCO"),)), days[0], days[-1])
-    return [*published_rows(home)]
+    backend = local_backend(tmp_path_factory.mktemp("candles"))
+    load_range(backend, source, Universe((Listing("CSCO", "CSCO"),)), days[0], days[-1])
+    return [*published_rows(backend)]
 
 
 @pytest.mark.parametrize("number", range(len(CANDLES)), ids=["-".join(candle) for candle in CANDLES])
@@ -192,9 +192,11 @@ def scripted(bars: dict[date, str], splits: dict[date, str] | None = None) -> Sc
     return source
 
 
-def csco_rows(home: Home, source: ScriptedSource, first: date = SESSIONS[0], last: date = SESSIONS[-1]) -> list[Row]:
-    load_range(home, source, TWO, first, last)
-    rows: list[Row] = [row for row in published_rows(home) if row["symbol"] == "CSCO"]
+def csco_rows(
+    backend: Backend, source: ScriptedSource, first: date = SESSIONS[0], last: date = SESSIONS[-1]
+) -> list[Row]:
+    load_range(backend, source, TWO, first, last)
+    rows: list[Row] = [row for row in published_rows(backend) if row["symbol"] == "CSCO"]
     return rows
 
 
@@ -211,10 +213,10 @@ def assert_as_expected(rows: list[Row], bars: dict[date, str], splits: dict[date
 
 
 @pytest.mark.parametrize(("days_away", "known"), [(21, True), (22, False)])
-def test_a_halt_longer_than_the_guard_has_no_previous_close(home: Home, days_away: int, known: bool) -> None:  # noqa: FBT001 (a table of cases)
+def test_a_halt_longer_than_the_guard_has_no_previous_close(backend: Backend, days_away: int, known: bool) -> None:  # noqa: FBT001 (a table of cases)
     halted_from, resumes = SESSIONS[7], SESSIONS[7] + timedelta(days=days_away)
     bars = {day: line for day, line in walk("CSCO", SESSIONS).items() if day <= halted_from or day >= resumes}
-    rows = csco_rows(home, scripted(bars))
+    rows = csco_rows(backend, scripted(bars))
     first_after = next(row for row in rows if row["trade_date"] == resumes)
     assert (first_after["prev_close"] is not None) == known
     assert (first_after["price_change_pct"] is not None) == known
@@ -222,10 +224,10 @@ def test_a_halt_longer_than_the_guard_has_no_previous_close(home: Home, days_awa
     assert_as_expected(rows, bars)
 
 
-def test_windows_reach_over_a_short_halt_and_not_over_a_long_one(home: Home) -> None:
+def test_windows_reach_over_a_short_halt_and_not_over_a_long_one(backend: Backend) -> None:
     """Each window is guarded by its own oldest session."""
     bars = {day: line for day, line in walk("CSCO", SESSIONS).items() if not SESSIONS[10] < day < SESSIONS[20]}
-    rows = csco_rows(home, scripted(bars))
+    rows = csco_rows(backend, scripted(bars))
     after = [row for row in rows if SESSIONS[20] <= row["trade_date"] <= SESSIONS[28]]  # type: ignore[operator]  # dates
     assert [row["prev_close"] is None for row in after] == [False] * 9
     assert [row["rolling_avg_5d"] is None for row in after] == [False] * 9
@@ -233,45 +235,45 @@ def test_windows_reach_over_a_short_halt_and_not_over_a_long_one(home: Home) -> 
     assert_as_expected(rows, bars)
 
 
-def test_no_volume_to_compare_with_gives_null(home: Home) -> None:
+def test_no_volume_to_compare_with_gives_null(backend: Backend) -> None:
     bars = dict.fromkeys(SESSIONS[:7], "10,11,9,10.5,0") | {SESSIONS[7]: "10,11,9,10.5,500"}
-    rows = csco_rows(home, scripted(bars), last=SESSIONS[7])
+    rows = csco_rows(backend, scripted(bars), last=SESSIONS[7])
     assert rows[7]["volume_surge_ratio"] is None
 
 
-def test_look_back_over_a_split_is_on_the_row_s_own_share_basis(home: Home) -> None:
+def test_look_back_over_a_split_is_on_the_row_s_own_share_basis(backend: Backend) -> None:
     bars = dict.fromkeys(SESSIONS[:8], "100,100,100,100,700") | {SESSIONS[8]: "60,60,60,60,2800"}
-    rows = csco_rows(home, scripted(bars, {SESSIONS[8]: "2.0000"}), last=SESSIONS[8])
+    rows = csco_rows(backend, scripted(bars, {SESSIONS[8]: "2.0000"}), last=SESSIONS[8])
     assert (rows[8]["prev_close"], rows[8]["price_change_pct"]) == (50.0, 20.0)
     assert rows[8]["rolling_avg_5d"] == 52.0
     assert rows[8]["volume_surge_ratio"] == 2.0
     assert (rows[7]["prev_close"], rows[7]["volume_surge_ratio"]) == (100.0, 1.0)
 
 
-def test_reverse_split(home: Home) -> None:
+def test_reverse_split(backend: Backend) -> None:
     bars = dict.fromkeys(SESSIONS[:8], "10,10,10,10,700") | {SESSIONS[8]: "90,90,90,90,35"}
-    rows = csco_rows(home, scripted(bars, {SESSIONS[8]: "0.1000"}), last=SESSIONS[8])
+    rows = csco_rows(backend, scripted(bars, {SESSIONS[8]: "0.1000"}), last=SESSIONS[8])
     assert rows[8]["split_factor"] == 0.1
     assert rows[8]["prev_close"] == pytest.approx(100, rel=1e-12)
     assert rows[8]["price_change_pct"] == pytest.approx(-10, rel=1e-12)
     assert rows[8]["volume_surge_ratio"] == pytest.approx(0.5, rel=1e-12)
 
 
-def test_ratios_without_an_exact_double(home: Home) -> None:
+def test_ratios_without_an_exact_double(backend: Backend) -> None:
     """A spin-off and later splits: factors 1.253, 3.759, 0.9397500; closes stay exact away from an ex-date."""
     bars = walk("CSCO", SESSIONS)
     splits = {SESSIONS[5]: "1.2530", SESSIONS[20]: "3.0000", SESSIONS[30]: "0.2500"}
-    rows = csco_rows(home, scripted(bars, splits))
+    rows = csco_rows(backend, scripted(bars, splits))
     assert_as_expected(rows, bars, splits)
     assert [rows[number]["split_factor"] for number in (4, 5, 20, 30)] == [1.0, 1.253, 3.759, 0.93975]
     differ = [after["trade_date"] for before, after in pairwise(rows) if before["close_price"] != after["prev_close"]]
     assert differ == list(splits)
 
 
-def test_a_split_on_a_day_without_a_bar_holds_from_the_next_bar_on(home: Home) -> None:
+def test_a_split_on_a_day_without_a_bar_holds_from_the_next_bar_on(backend: Backend) -> None:
     halted = SESSIONS[8]
     bars = {day: line for day, line in walk("CSCO", SESSIONS).items() if day != halted}
-    rows = csco_rows(home, scripted(bars, {halted: "2.0000"}))
+    rows = csco_rows(backend, scripted(bars, {halted: "2.0000"}))
     assert [rows[number]["split_factor"] for number in (7, 8)] == [1.0, 2.0]
     assert_as_expected(rows, bars, {halted: "2.0000"})
 
@@ -291,13 +293,13 @@ AT_30 = {SESSIONS[30]: "2.0000"}
     ],
 )
 def test_a_split_learned_after_publishing_is_in_force_everywhere_after_the_next_load(
-    home: Home, tmp_path: Path, known_first: dict[date, str], known_later: dict[date, str], loaded_later: int
+    backend: Backend, tmp_path: Path, known_first: dict[date, str], known_later: dict[date, str], loaded_later: int
 ) -> None:
     """The next load is a single session, more than a look-back away from the split."""
     later = SESSIONS[loaded_later]
     before = [day for day in SESSIONS if day != later]
     bars = walk("CSCO", SESSIONS)
-    csco_rows(home, scripted(bars, known_first), before[0], before[-1])
-    rows = csco_rows(home, scripted(bars, known_later), later, later)
-    assert exact(rows) == exact(csco_rows(local_home(tmp_path / "fresh"), scripted(bars, known_later)))
+    csco_rows(backend, scripted(bars, known_first), before[0], before[-1])
+    rows = csco_rows(backend, scripted(bars, known_later), later, later)
+    assert exact(rows) == exact(csco_rows(local_backend(tmp_path / "fresh"), scripted(bars, known_later)))
     assert_as_expected(rows, bars, known_later)

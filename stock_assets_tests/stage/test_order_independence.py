@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stock_assets.homes.interfaces import Home
-from stock_assets.sessions import sessions_between
-from stock_assets.stage.inputs import LOOKBACK_DAYS
-from stock_assets.universe import Listing, Universe
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.universe import Listing, Universe
+from stock_assets.loads.inputs import LOOKBACK_DAYS
+from stock_assets_tests.fakes.source import ScriptedSource, scripted_from_recording
 from stock_assets_tests.support.bars import deliver, exact, walk
-from stock_assets_tests.support.path import load_range, local_home, published_rows
-from stock_assets_tests.support.sources import ScriptedSource, scripted_from_recording
+from stock_assets_tests.support.steps import load_range, local_backend, published_rows
 
 BOUNDED = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -38,8 +38,8 @@ class Stretch:
     sessions: tuple[date, ...]
     source: Callable[[], ScriptedSource]
 
-    def load(self, home: Home, source: ScriptedSource, span: Span) -> None:
-        load_range(home, source, self.universe, self.sessions[span[0]], self.sessions[span[1]])
+    def load(self, backend: Backend, source: ScriptedSource, span: Span) -> None:
+        load_range(backend, source, self.universe, self.sessions[span[0]], self.sessions[span[1]])
 
     def rebuilt(self) -> list[dict[str, object]]:
         """The table of one load over everything, floats as bits."""
@@ -49,9 +49,9 @@ class Stretch:
 @cache
 def _rebuilt(stretch: Stretch) -> list[dict[str, object]]:
     with TemporaryDirectory() as folder:
-        home = local_home(Path(folder))
-        stretch.load(home, stretch.source(), (0, len(stretch.sessions) - 1))
-        return exact(published_rows(home))
+        backend = local_backend(Path(folder))
+        stretch.load(backend, stretch.source(), (0, len(stretch.sessions) - 1))
+        return exact(published_rows(backend))
 
 
 SEPTEMBER_2001 = tuple(sessions_between(date(2001, 8, 27), date(2001, 10, 12)))
@@ -117,10 +117,10 @@ def stretches_with_loads(draw: st.DrawFn) -> tuple[str, list[Span]]:
 def check_partition(drawn: tuple[str, list[Span]]) -> None:
     stretch = STRETCHES[drawn[0]]
     with TemporaryDirectory() as folder:
-        home, source = local_home(Path(folder)), stretch.source()
+        backend, source = local_backend(Path(folder)), stretch.source()
         for span in drawn[1]:
-            stretch.load(home, source, span)
-        assert exact(published_rows(home)) == stretch.rebuilt()
+            stretch.load(backend, source, span)
+        assert exact(published_rows(backend)) == stretch.rebuilt()
 
 
 @given(stretches_with_loads())
@@ -136,12 +136,12 @@ def test_any_order_of_loads_gives_one_rebuild_in_many_histories(drawn: tuple[str
     check_partition(drawn)
 
 
-def test_newest_session_first(home: Home) -> None:
+def test_newest_session_first(backend: Backend) -> None:
     """The order that needs every forward republish: each load lies before all that is published."""
     source = MADE.source()
     for first in range(len(MADE.sessions) - 6, -6, -6):
-        MADE.load(home, source, (max(first, 0), first + 5))
-    assert exact(published_rows(home)) == MADE.rebuilt()
+        MADE.load(backend, source, (max(first, 0), first + 5))
+    assert exact(published_rows(backend)) == MADE.rebuilt()
 
 
 @dataclass(frozen=True)
@@ -167,14 +167,14 @@ class News:
             case "wrong splits":
                 source.set_splits(self.symbol, {MADE.sessions[13]: "3.0000"})
 
-    def arrive(self, home: Home, source: ScriptedSource) -> None:
+    def arrive(self, backend: Backend, source: ScriptedSource) -> None:
         """Correct the source as the vendor does; it is asked once more, as it is whenever a session is missing."""
         if self.kind.endswith("splits"):
             source.set_splits(self.symbol, SPLITS[self.symbol])
             return
         day = MADE.sessions[self.number]
         source.set_bar(self.symbol, day, BARS[self.symbol][day])
-        deliver(home, self.symbol, source.fetch_prices(self.symbol, [day]))
+        deliver(backend, self.symbol, source.fetch_prices(self.symbol, [day]))
 
 
 BAR_NEWS = st.builds(
@@ -208,13 +208,13 @@ def check_history(steps: list[Span | News]) -> None:
         if isinstance(step, News):
             step.spoil(source)
     with TemporaryDirectory() as folder:
-        home = local_home(Path(folder))
+        backend = local_backend(Path(folder))
         for step in steps:
             if isinstance(step, News):
-                step.arrive(home, source)
+                step.arrive(backend, source)
             else:
-                MADE.load(home, source, step)
-        assert exact(published_rows(home)) == MADE.rebuilt()
+                MADE.load(backend, source, step)
+        assert exact(published_rows(backend)) == MADE.rebuilt()
 
 
 @given(histories())
@@ -230,32 +230,32 @@ def test_late_bars_corrections_and_late_splits_give_one_rebuild_in_many_historie
     check_history(steps)
 
 
-def test_a_load_publishes_only_the_sessions_asked_for(home: Home) -> None:
+def test_a_load_publishes_only_the_sessions_asked_for(backend: Backend) -> None:
     number = 12
     asked = MADE.sessions[number]
-    result = load_range(home, MADE.source(), EIGHT, asked, asked)
-    assert {row["trade_date"] for row in published_rows(home)} == {asked}
+    result = load_range(backend, MADE.source(), EIGHT, asked, asked)
+    assert {row["trade_date"] for row in published_rows(backend)} == {asked}
     assert (result.load.first_date, result.load.last_date) == (asked, asked + timedelta(days=LOOKBACK_DAYS))
 
 
-def test_a_load_between_two_others_leaves_the_sessions_nobody_asked_for_alone(home: Home) -> None:
+def test_a_load_between_two_others_leaves_the_sessions_nobody_asked_for_alone(backend: Backend) -> None:
     source = MADE.source()
     for span in ((0, 5), (20, 25), (12, 12)):
-        MADE.load(home, source, span)
-    numbers = {MADE.sessions.index(row["trade_date"]) for row in published_rows(home)}
+        MADE.load(backend, source, span)
+    numbers = {MADE.sessions.index(row["trade_date"]) for row in published_rows(backend)}
     assert numbers == {*range(6), 12, *range(20, 26)}
 
 
-def test_a_changed_bar_changes_the_sessions_that_look_back_at_it_and_no_others(home: Home) -> None:
+def test_a_changed_bar_changes_the_sessions_that_look_back_at_it_and_no_others(backend: Backend) -> None:
     source = MADE.source()
-    MADE.load(home, source, (0, len(MADE.sessions) - 1))
-    before = exact(published_rows(home))
+    MADE.load(backend, source, (0, len(MADE.sessions) - 1))
+    before = exact(published_rows(backend))
     News("revised", "TXN", 14).spoil(source)
-    deliver(home, "TXN", source.fetch_prices("TXN", [MADE.sessions[14]]))
-    result = load_range(home, source, EIGHT, MADE.sessions[14], MADE.sessions[14])
+    deliver(backend, "TXN", source.fetch_prices("TXN", [MADE.sessions[14]]))
+    result = load_range(backend, source, EIGHT, MADE.sessions[14], MADE.sessions[14])
     changed = [
         (old["symbol"], MADE.sessions.index(old["trade_date"]))
-        for old, new in zip(before, exact(published_rows(home)), strict=True)
+        for old, new in zip(before, exact(published_rows(backend)), strict=True)
         if old != new
     ]
     assert changed == [("TXN", number) for number in range(14, 22)]
@@ -263,9 +263,9 @@ def test_a_changed_bar_changes_the_sessions_that_look_back_at_it_and_no_others(h
     assert result.load.last_date == MADE.sessions[14] + timedelta(days=LOOKBACK_DAYS)
 
 
-def test_a_repeated_load_commits_nothing(home: Home) -> None:
+def test_a_repeated_load_commits_nothing(backend: Backend) -> None:
     source = MADE.source()
-    MADE.load(home, source, (0, 10))
-    result = load_range(home, source, EIGHT, MADE.sessions[3], MADE.sessions[7])
+    MADE.load(backend, source, (0, 10))
+    result = load_range(backend, source, EIGHT, MADE.sessions[3], MADE.sessions[7])
     assert not result.prices.changed
     assert not result.quarantine.changed

@@ -4,18 +4,18 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from stock_assets.homes.interfaces import Home
-from stock_assets.ingest.fetch import payloads_for
-from stock_assets.ingest.recorded import RecordedSource
-from stock_assets.ingest.source import DAILY_HEADER
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.tables import TYPED_PRICES
+from stock_assets.core.universe import Listing, Universe
+from stock_assets.ingest.price_requests import responses_for
+from stock_assets.loads.inputs import Limits
 from stock_assets.publish.publishing import publish
-from stock_assets.sessions import closing_time, sessions_between
-from stock_assets.stage.inputs import Limits
+from stock_assets.sources.interface import DAILY_HEADER
+from stock_assets.sources.recorded import RecordedSource
 from stock_assets.stage.staging import stage
-from stock_assets.tables import TYPED_PRICES
-from stock_assets.universe import Listing, Universe
 from stock_assets_tests.support.bars import Row, deliver
-from stock_assets_tests.support.path import LIMITS, published_rows
+from stock_assets_tests.support.steps import LIMITS, published_rows
 
 ONE = Universe((Listing("CSCO", "CSCO"),))
 SESSIONS = sessions_between(date(2012, 3, 1), date(2012, 3, 16))
@@ -32,10 +32,10 @@ def answer(*lines: tuple[date, str]) -> bytes:
     ).encode()
 
 
-def typed(home: Home, first: date = DAY, last: date = DAY) -> list[Row]:
+def typed(backend: Backend, first: date = DAY, last: date = DAY) -> list[Row]:
     """Stage the stored answers and read the typed rows."""
-    load = stage(home, RecordedSource(), ONE, sessions_between(first, last), limits=LIMITS)
-    with home.warehouse.open(load.load_id) as sql:
+    load = stage(backend, RecordedSource(), ONE, sessions_between(first, last), limits=LIMITS)
+    with backend.warehouse.open(load.load_id) as sql:
         return [*sql.query(f"SELECT * FROM {TYPED_PRICES.full_name} ORDER BY trade_date, close_price").to_pylist()]
 
 
@@ -108,7 +108,7 @@ def columns() -> dict[str, int]:
     return {"open": 0, "high": 1, "low": 2, "close": 3}
 
 
-def test_price_texts(home: Home, columns: dict[str, int]) -> None:
+def test_price_texts(backend: Backend, columns: dict[str, int]) -> None:
     """Each text in each of the four price columns; a session a text, an answer of a symbol a column."""
     days = sessions_between(date(2012, 3, 1), date(2012, 5, 31))[: len(PRICES)]
     for name, position in columns.items():
@@ -117,8 +117,8 @@ def test_price_texts(home: Home, columns: dict[str, int]) -> None:
             fields = GOOD.split(",")
             fields[position] = text
             lines.append((day, ",".join(fields)))
-        deliver(home, name.upper(), answer(*lines), NOON)
-    rows = typed(home, days[0], days[-1])
+        deliver(backend, name.upper(), answer(*lines), NOON)
+    rows = typed(backend, days[0], days[-1])
     found = {(row["symbol"], row["trade_date"]): (row, row["unparsed_text"]) for row in rows}
     assert len(found) == len(PRICES) * len(columns)
     for name in columns:
@@ -130,99 +130,99 @@ def test_price_texts(home: Home, columns: dict[str, int]) -> None:
             assert row["volume"] == 100
 
 
-def test_volume_texts(home: Home) -> None:
+def test_volume_texts(backend: Backend) -> None:
     days = sessions_between(date(2012, 3, 1), date(2012, 5, 31))[: len(VOLUMES)]
     lines = [(day, f"10,11,9,10.5,{text}") for day, (text, _) in zip(days, VOLUMES, strict=True)]
-    deliver(home, "CSCO", answer(*lines), NOON)
-    rows = typed(home, days[0], days[-1])
+    deliver(backend, "CSCO", answer(*lines), NOON)
+    rows = typed(backend, days[0], days[-1])
     assert [row["volume"] for row in rows] == [value for _, value in VOLUMES]
     assert [row["unparsed_text"] for row in rows] == [
         None if value is not None else unparsed("volume", text) for text, value in VOLUMES
     ]
 
 
-def test_every_unparsed_field_is_named(home: Home) -> None:
-    deliver(home, "CSCO", answer((DAY, "a,b,,-,1.5")), NOON)
-    [row] = typed(home)
+def test_every_unparsed_field_is_named(backend: Backend) -> None:
+    deliver(backend, "CSCO", answer((DAY, "a,b,,-,1.5")), NOON)
+    [row] = typed(backend)
     assert row["unparsed_text"] == "open=a, high=b, close=-, volume=1.5"
     assert {row[name] for name in ("open_price", "high_price", "low_price", "close_price", "volume")} == {None}
 
 
-def test_a_row_says_where_it_comes_from(home: Home) -> None:
-    key = deliver(home, "CSCO", answer((DAY, GOOD)), NOON)
-    [row] = typed(home)
+def test_a_row_says_where_it_comes_from(backend: Backend) -> None:
+    key = deliver(backend, "CSCO", answer((DAY, GOOD)), NOON)
+    [row] = typed(backend)
     assert (row["symbol"], row["payload"], row["fetched_at"]) == ("CSCO", key, NOON.replace(tzinfo=None))
 
 
-def test_the_newest_fetch_wins(home: Home) -> None:
+def test_the_newest_fetch_wins(backend: Backend) -> None:
     """Also when it is noted first: the time of the answer decides."""
-    deliver(home, "CSCO", answer((DAY, "10,11,9,10.75,100")), NOON + timedelta(microseconds=1))
-    deliver(home, "CSCO", answer((DAY, "10,11,9,10.25,100")), NOON)
-    assert [row["close_price"] for row in typed(home)] == [10.75]
+    deliver(backend, "CSCO", answer((DAY, "10,11,9,10.75,100")), NOON + timedelta(microseconds=1))
+    deliver(backend, "CSCO", answer((DAY, "10,11,9,10.25,100")), NOON)
+    assert [row["close_price"] for row in typed(backend)] == [10.75]
 
 
-def test_older_answers_fill_the_holes_of_newer_ones(home: Home) -> None:
+def test_older_answers_fill_the_holes_of_newer_ones(backend: Backend) -> None:
     first, second, third = SESSIONS[:3]
-    old = deliver(home, "CSCO", answer((first, GOOD), (second, GOOD), (third, GOOD)), NOON)
-    new = deliver(home, "CSCO", answer((first, GOOD), (third, GOOD)), NOON + timedelta(days=1))
-    rows = typed(home, first, third)
+    old = deliver(backend, "CSCO", answer((first, GOOD), (second, GOOD), (third, GOOD)), NOON)
+    new = deliver(backend, "CSCO", answer((first, GOOD), (third, GOOD)), NOON + timedelta(days=1))
+    rows = typed(backend, first, third)
     assert [(row["trade_date"], row["payload"]) for row in rows] == [(first, new), (second, old), (third, new)]
 
 
-def test_a_newest_bar_that_is_broken_is_not_replaced_by_an_older_one(home: Home) -> None:
+def test_a_newest_bar_that_is_broken_is_not_replaced_by_an_older_one(backend: Backend) -> None:
     """What the vendor says now counts; it goes to quarantine, and nobody reads a value that was taken back."""
-    deliver(home, "CSCO", answer((DAY, GOOD)), NOON)
-    deliver(home, "CSCO", answer((DAY, "10,11,9,,100")), NOON + timedelta(days=1))
-    assert [row["close_price"] for row in typed(home)] == [None]
+    deliver(backend, "CSCO", answer((DAY, GOOD)), NOON)
+    deliver(backend, "CSCO", answer((DAY, "10,11,9,,100")), NOON + timedelta(days=1))
+    assert [row["close_price"] for row in typed(backend)] == [None]
 
 
-def test_a_session_twice_in_one_answer_stays_twice(home: Home) -> None:
-    deliver(home, "CSCO", answer((DAY, "10,11,9,10.25,100"), (DAY, "10,11,9,10.75,100")), NOON)
-    assert [row["close_price"] for row in typed(home)] == [10.25, 10.75]
+def test_a_session_twice_in_one_answer_stays_twice(backend: Backend) -> None:
+    deliver(backend, "CSCO", answer((DAY, "10,11,9,10.25,100"), (DAY, "10,11,9,10.75,100")), NOON)
+    assert [row["close_price"] for row in typed(backend)] == [10.25, 10.75]
 
 
-def test_a_session_twice_in_an_older_answer_is_replaced(home: Home) -> None:
-    deliver(home, "CSCO", answer((DAY, "10,11,9,10.25,100"), (DAY, "10,11,9,10.75,100")), NOON)
-    deliver(home, "CSCO", answer((DAY, GOOD)), NOON + timedelta(days=1))
-    assert [row["close_price"] for row in typed(home)] == [10.5]
+def test_a_session_twice_in_an_older_answer_is_replaced(backend: Backend) -> None:
+    deliver(backend, "CSCO", answer((DAY, "10,11,9,10.25,100"), (DAY, "10,11,9,10.75,100")), NOON)
+    deliver(backend, "CSCO", answer((DAY, GOOD)), NOON + timedelta(days=1))
+    assert [row["close_price"] for row in typed(backend)] == [10.5]
 
 
-def test_only_the_sessions_of_the_load(home: Home) -> None:
-    deliver(home, "CSCO", answer(*((day, GOOD) for day in SESSIONS)), NOON)
-    assert [row["trade_date"] for row in typed(home, SESSIONS[2], SESSIONS[4])] == SESSIONS[2:5]
+def test_only_the_sessions_of_the_load(backend: Backend) -> None:
+    deliver(backend, "CSCO", answer(*((day, GOOD) for day in SESSIONS)), NOON)
+    assert [row["trade_date"] for row in typed(backend, SESSIONS[2], SESSIONS[4])] == SESSIONS[2:5]
 
 
-def test_symbols_do_not_mix(home: Home) -> None:
-    deliver(home, "CSCO", answer((DAY, "10,11,9,10.25,100")), NOON)
-    deliver(home, "ORCL", answer((DAY, "10,11,9,10.75,100")), NOON + timedelta(days=1))
-    assert [(row["symbol"], row["close_price"]) for row in typed(home)] == [("CSCO", 10.25), ("ORCL", 10.75)]
+def test_symbols_do_not_mix(backend: Backend) -> None:
+    deliver(backend, "CSCO", answer((DAY, "10,11,9,10.25,100")), NOON)
+    deliver(backend, "ORCL", answer((DAY, "10,11,9,10.75,100")), NOON + timedelta(days=1))
+    assert [(row["symbol"], row["close_price"]) for row in typed(backend)] == [("CSCO", 10.25), ("ORCL", 10.75)]
 
 
-def chosen(home: Home, *sessions: date) -> list[str]:
-    return [fetch.payload for fetch in payloads_for(home, sessions)]
+def chosen(backend: Backend, *sessions: date) -> list[str]:
+    return [fetch.payload for fetch in responses_for(backend, sessions)]
 
 
-def test_payloads_for_takes_only_what_is_needed(home: Home) -> None:
+def test_payloads_for_takes_only_what_is_needed(backend: Backend) -> None:
     first, second, third, fourth = SESSIONS[:4]
-    whole = deliver(home, "CSCO", answer(*((day, GOOD) for day in SESSIONS[:3])), NOON)
-    hidden = deliver(home, "CSCO", answer((first, GOOD)), NOON + timedelta(days=1))
-    ends = deliver(home, "CSCO", answer((first, GOOD), (third, GOOD), (fourth, GOOD)), NOON + timedelta(days=2))
-    other = deliver(home, "ORCL", answer((second, GOOD)), NOON)
-    assert chosen(home, first, third) == [ends]
-    assert chosen(home, first, second, third) == [ends, whole, other]
-    assert chosen(home, second) == [whole, other]
-    assert chosen(home, fourth) == [ends]
-    assert chosen(home, SESSIONS[5]) == []
-    assert hidden not in chosen(home, *SESSIONS)
+    whole = deliver(backend, "CSCO", answer(*((day, GOOD) for day in SESSIONS[:3])), NOON)
+    hidden = deliver(backend, "CSCO", answer((first, GOOD)), NOON + timedelta(days=1))
+    ends = deliver(backend, "CSCO", answer((first, GOOD), (third, GOOD), (fourth, GOOD)), NOON + timedelta(days=2))
+    other = deliver(backend, "ORCL", answer((second, GOOD)), NOON)
+    assert chosen(backend, first, third) == [ends]
+    assert chosen(backend, first, second, third) == [ends, whole, other]
+    assert chosen(backend, second) == [whole, other]
+    assert chosen(backend, fourth) == [ends]
+    assert chosen(backend, SESSIONS[5]) == []
+    assert hidden not in chosen(backend, *SESSIONS)
 
 
-def test_payloads_for_takes_an_answer_from_before_the_close_and_the_audit_judges_it(home: Home) -> None:
-    key = deliver(home, "CSCO", answer((DAY, GOOD)), closing_time(DAY) - timedelta(minutes=1))
-    assert chosen(home, DAY) == [key]
-    assert stage(home, RecordedSource(), ONE, [DAY], limits=LIMITS).quarantined == 1
+def test_payloads_for_takes_an_answer_from_before_the_close_and_the_audit_judges_it(backend: Backend) -> None:
+    key = deliver(backend, "CSCO", answer((DAY, GOOD)), closing_time(DAY) - timedelta(minutes=1))
+    assert chosen(backend, DAY) == [key]
+    assert stage(backend, RecordedSource(), ONE, [DAY], limits=LIMITS).quarantined == 1
 
 
-def test_the_widest_prices_pass_every_audit_without_an_overflow(home: Home) -> None:
+def test_the_widest_prices_pass_every_audit_without_an_overflow(backend: Backend) -> None:
     """Audits write what they found as decimals; a bar at the limit is judged like any other."""
     widest, smallest = "9" * 12 + "." + "9" * 20, "0." + "0" * 19 + "1"
     first, second, third = SESSIONS[:3]
@@ -231,11 +231,11 @@ def test_the_widest_prices_pass_every_audit_without_an_overflow(home: Home) -> N
         (second, ",".join([widest] * 4 + ["1"])),
         (third, f"{widest},{smallest},{widest},{smallest},-1"),
     ]
-    deliver(home, "CSCO", answer(*lines), NOON)
-    deliver(home, "ORCL", answer((third, GOOD)), NOON)
+    deliver(backend, "CSCO", answer(*lines), NOON)
+    deliver(backend, "ORCL", answer((third, GOOD)), NOON)
     sessions = sessions_between(first, third)
     limits = Limits(min_coverage=0.5, max_quarantined_share=0.5)
-    load = stage(home, RecordedSource(), ONE, sessions, limits=limits)
-    publish(home, RecordedSource(), ONE, sessions, limits=limits)
+    load = stage(backend, RecordedSource(), ONE, sessions, limits=limits)
+    publish(backend, RecordedSource(), ONE, sessions, limits=limits)
     assert load.quarantined > 0
-    assert [row["close_price"] for row in published_rows(home)] == [1e-20, 1e12, 10.5]
+    assert [row["close_price"] for row in published_rows(backend)] == [1e-20, 1e12, 10.5]

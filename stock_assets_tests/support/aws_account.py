@@ -19,9 +19,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from stock_assets.homes.aws import AwsHome
-from stock_assets.homes.aws.access import AwsAccess, typed_errors
-from stock_assets.homes.aws.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
+from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.backends.lakehouse.objects import Place, S3Objects
 
 VARIABLES = "STOCK_ASSETS_TEST_AWS_"
 NEEDED = ("BUCKET", "REGION")
@@ -88,11 +88,11 @@ def named_account() -> Account | None:
     return Account(**{"run": f"r{datetime.now(UTC):%Y%m%dt%H%M%S}_{secrets.token_hex(3)}", **fields})
 
 
-def account_home(account: Account, folder: Path) -> AwsHome:
-    """Give the home of a test's folder in the account; the same folder gives the same home, in every process."""
+def account_home(account: Account, folder: Path) -> AthenaBackend:
+    """Give the backend of a test's folder in the account; the same folder gives the same backend, in every process."""
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     prefix = f"{account.prefix}/{account.run}/{place}"
-    return AwsHome(
+    return AthenaBackend(
         bucket=account.bucket,
         prefix=prefix,
         region=account.region,

@@ -1,6 +1,6 @@
 """The daily job as it runs for a live vendor on the double of AWS, and what it sends.
 
-Belongs here: running it, and reading its statements. Does not belong here: what they should be (`homes.aws`).
+Belongs here: running it, and reading its statements. Does not belong here: what they should be (`backends.aws`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ import sqlglot
 from pydantic import PrivateAttr
 from sqlglot import exp
 
-from stock_assets.automation.daily import JOB_NAME
-from stock_assets.automation.freshness import expected_session
-from stock_assets.build import build_definitions
-from stock_assets.homes.aws import AwsHome
-from stock_assets.ingest.fetch import fetch_splits
-from stock_assets.ingest.source import Terms
-from stock_assets.sessions import closing_time
-from stock_assets.settings import HomeName, Settings, SourceName
-from stock_assets_tests.support.aws_double import REGION, AwsDouble
-from stock_assets_tests.support.aws_homes import BUCKET, double_home
+from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.core.calendar import closing_time
+from stock_assets.ingest.price_requests import fetch_splits
+from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.checks.freshness import expected_session
+from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.settings import BackendName, Settings, SourceName
+from stock_assets.sources.interface import Terms
+from stock_assets_tests.emulators.athena.predicates import bounds
+from stock_assets_tests.emulators.athena.server import REGION, AwsDouble
+from stock_assets_tests.fakes.source import ScriptedSource
+from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.bars import deliver
-from stock_assets_tests.support.predicates import bounds
 from stock_assets_tests.support.scenes import Scene
-from stock_assets_tests.support.sources import ScriptedSource
 
 LATEST = expected_session(datetime.now(UTC))
 """The session that readers may expect now: with it, the freshness check finds the table up to date."""
@@ -55,7 +55,7 @@ class LiveRuns:
     """A scene on the double, its parts by their own types, and the daily job of its definitions."""
 
     scene: Scene
-    home: AwsHome
+    backend: AthenaBackend
     source: GrowingSource
     job: dg.JobDefinition
 
@@ -64,8 +64,8 @@ class LiveRuns:
         for symbol, of_symbol in bars.items():
             self.source.set_bars(symbol, {day: of_symbol[day] for day in sessions})
             body = self.source.fetch_prices(symbol, [])
-            deliver(self.home, symbol, body, closing_time(sessions[-1]) + timedelta(hours=1))
-        fetch_splits(self.home, self.source, self.scene.universe)
+            deliver(self.backend, symbol, body, closing_time(sessions[-1]) + timedelta(hours=1))
+        fetch_splits(self.backend, self.source, self.scene.universe)
         self.scene.stage(sessions)
         self.scene.publish(sessions)
 
@@ -84,10 +84,10 @@ class LiveRuns:
 
 
 def live_runs(double: AwsDouble, folder: Path) -> LiveRuns:
-    """Wire the definitions for a live vendor on AWS, with a vendor and a home of the test in their places."""
+    """Wire the definitions for a live vendor on AWS, with a vendor and a backend of the test in their places."""
     folder.mkdir(parents=True, exist_ok=True)
-    home, source = double_home(double.endpoint, folder), GrowingSource()
-    scene = Scene(home, source)
+    backend, source = athena_backend(double.endpoint, folder), GrowingSource()
+    scene = Scene(backend, source)
     universe = folder / "universe.csv"
     lines = ("symbol,name,first_session,last_session", *(f"{symbol},,," for symbol in scene.universe.symbols))
     universe.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -95,14 +95,14 @@ def live_runs(double: AwsDouble, folder: Path) -> LiveRuns:
         data_dir=folder / "data",
         source=SourceName.ALPHA_VANTAGE,
         universe=universe,
-        home=HomeName.AWS,
+        backend=BackendName.AWS,
         aws_bucket=BUCKET,
         aws_region=REGION,
     )
     # Dagster makes a configurable resource anew for every run; this one must keep what the test has written into it.
     kept = dg.ResourceDefinition.hardcoded_resource(source)
-    definitions = build_definitions(settings, resource_overrides={"home": home, "source": kept})
-    return LiveRuns(scene, home, source, definitions.resolve_job_def(JOB_NAME))
+    definitions = build_definitions(settings, resource_overrides={"backend": backend, "source": kept})
+    return LiveRuns(scene, backend, source, definitions.resolve_job_def(JOB_NAME))
 
 
 def kinds(double: AwsDouble) -> list[str]:

@@ -4,9 +4,9 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
-from stock_assets.errors import Outcome
-from stock_assets.homes.interfaces import Fetch, FetchKind, Home
-from stock_assets.sessions import sessions_between
+from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.errors import Outcome
 
 Row = Mapping[str, object]
 
@@ -24,7 +24,7 @@ def walk(symbol: str, sessions: Iterable[date]) -> dict[date, str]:
     return bars
 
 
-def deliver(home: Home, symbol: str, body: bytes, fetched_at: datetime | None = None) -> str:
+def deliver(backend: Backend, symbol: str, body: bytes, fetched_at: datetime | None = None) -> str:
     """Store an answer as if the vendor had been asked for it, also where nothing is missing; give its key.
 
     It is stored as it is, whatever the reader of answers would say: staging has to stand on its own.
@@ -33,8 +33,8 @@ def deliver(home: Home, symbol: str, body: bytes, fetched_at: datetime | None = 
     held = {date.fromisoformat(line[:10]) for line in body.decode().splitlines()[1:]}
     first, last = min(held), max(held)
     key = f"raw/daily_prices/ingest_date={moment:%Y-%m-%d}/{moment:%Y%m%dT%H%M%S%fZ}/{symbol}.csv"
-    home.objects.put(key, body)
-    home.ledger.record(
+    backend.objects.put(key, body)
+    backend.ledger.record(
         Fetch(
             symbol,
             FetchKind.PRICES,

@@ -1,4 +1,4 @@
-"""Runs of the real definitions in this process, on a scripted source and a home of the test; and runs left unrun."""
+"""Runs of the real definitions in this process, on a scripted source and a backend of the test; and runs left unrun."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from dagster._core.storage.tags import WILL_RETRY_TAG
 from dagster._core.utils import make_new_run_id
 
-from stock_assets.automation.daily import JOB_NAME
-from stock_assets.build import build_definitions
-from stock_assets.errors import StockAssetsError
-from stock_assets.instance.code_location import CODE_LOCATION
+from stock_assets.core.errors import StockAssetsError
+from stock_assets.core.tables import PUBLISHED_TABLES, STAGED_PRICES
+from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.instance.code_location import CODE_LOCATION
+from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.settings import Settings
-from stock_assets.tables import PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets_tests.support.scenes import Scene
 
 STAGED = dg.AssetSelection.assets(STAGED_PRICES.asset_key)
@@ -61,7 +61,7 @@ def pipeline(scene: Scene, folder: Path) -> Pipeline:
     settings = Settings(data_dir=folder / "data", universe=universe)
     # Dagster makes a configurable resource anew for every run; this one must keep what the test has written into it.
     source = dg.ResourceDefinition.hardcoded_resource(scene.source)
-    definitions = build_definitions(settings, resource_overrides={"home": scene.home, "source": source})
+    definitions = build_definitions(settings, resource_overrides={"backend": scene.backend, "source": source})
     return Pipeline(definitions, dg.DagsterInstance.ephemeral())
 
 

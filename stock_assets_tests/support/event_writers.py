@@ -9,7 +9,7 @@ from itertools import count
 import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 
-from stock_assets.instance.event_log import LocalEventLogStorage
+from stock_assets.orchestration.instance.event_log import LocalEventLogStorage
 
 BATCH = 20
 ASSET = dg.AssetKey(["written"])

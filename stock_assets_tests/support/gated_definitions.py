@@ -6,15 +6,15 @@ from functools import wraps
 import pytest
 from dagster._core.storage.runs import SqlRunStorage
 
-from stock_assets.alerts.desk import Desk
+from stock_assets.alerts.notifier import Notifier
 from stock_assets.audit import checks
-from stock_assets.build import build_definitions
-from stock_assets.homes.interfaces import FetchKind
-from stock_assets.homes.local.ledger import SqliteLedger
+from stock_assets.backends.interface import FetchKind
+from stock_assets.backends.local.ledger import SqliteLedger
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.orchestration.build import build_definitions
 from stock_assets.publish import publishing
 from stock_assets.settings import Settings
 from stock_assets.stage import staging
-from stock_assets.tables import DAILY_PRICES
 from stock_assets_tests.support.gates import FAILED, TOLD, pass_gate
 
 
@@ -40,7 +40,9 @@ def put_gates() -> None:
     # What commits one of the two tables, the quarantine first.
     _put(publishing, "_replace", lambda *args: "between_commits" if args[1] is DAILY_PRICES else "publish")
     # A message about a run has gone out; that it has is noted next.
-    _put(Desk, "_put", lambda *args: TOLD if args[1].startswith("alerts/open/run-") and "/told-" in args[1] else None)
+    _put(
+        Notifier, "_put", lambda *args: TOLD if args[1].startswith("alerts/open/run-") and "/told-" in args[1] else None
+    )
     # Dagster has stored the event of a run's end, and stores the run's status next.
     _put(SqlRunStorage, "handle_run_event", lambda _, __, event, *___: FAILED if event.is_run_failure else None)
 

@@ -1,6 +1,6 @@
 """Another emulator of AWS, ministack: made by other people than moto, so that what both say is likely to be S3's way.
 
-Belongs here: starting and stopping it. Does not belong here: what is tested on it (`homes/aws/test_ministack`).
+Belongs here: starting and stopping it. Does not belong here: what is tested on it (`backends/aws/test_ministack`).
 
 It pins botocore to one version, so it lives in an environment of its own (`make ministack`), and is a process. It
 answers on this machine only, and what it would open besides HTTP is switched off.

@@ -8,10 +8,10 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 
 _PRELOAD = [
-    "stock_assets_tests.support.budgets",
-    "stock_assets_tests.support.home_writers",
+    "stock_assets_tests.support.rate_limiters",
+    "stock_assets_tests.support.backend_writers",
     "stock_assets_tests.support.publishers",
-    "stock_assets_tests.support.scattered",
+    "stock_assets_tests.support.small_files",
 ]
 
 

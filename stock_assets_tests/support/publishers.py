@@ -1,4 +1,4 @@
-"""What processes of kill and race tests do; they share nothing with the test but the home's folder.
+"""What processes of kill and race tests do; they share nothing with the test but the backend's folder.
 
 Version A and version B of the bars differ in every row, and in the bar that is bad.
 """
@@ -11,10 +11,10 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from stock_assets.audit.gate import audit_load
+from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import walk
-from stock_assets_tests.support.path import FIVE, local_home
 from stock_assets_tests.support.scenes import BAD_BAR, TWO_WEEKS, Scene
-from stock_assets_tests.support.sources import ScriptedSource
+from stock_assets_tests.support.steps import FIVE, local_backend
 
 VERSIONS = ("A", "B")
 _BAD_DAY = {"A": TWO_WEEKS[2], "B": TWO_WEEKS[5]}
@@ -32,11 +32,11 @@ def version(name: str) -> ScriptedSource:
 
 def publish_version(root: Path, name: str, events: Connection) -> None:
     """Fetch, stage and publish one version; say when the publish begins and ends, then wait to be killed."""
-    scene = Scene(local_home(root), version(name))
+    scene = Scene(local_backend(root), version(name))
     scene.deliver_again()
     load = scene.stage(TWO_WEEKS)
     # What only the first audit of a process takes must not use up the moments at which it is killed.
-    audit_load(scene.home, scene.universe, load, limits=scene.limits)
+    audit_load(scene.backend, scene.universe, load, limits=scene.limits)
     events.send("begin")
     scene.publish(TWO_WEEKS)
     events.send("end")
@@ -44,11 +44,11 @@ def publish_version(root: Path, name: str, events: Connection) -> None:
 
 
 def publish_at_once(roots: Sequence[Path], first: date, last: date, barrier: Barrier) -> None:
-    """Stage and publish one range in each home, at the same moments as the other processes."""
+    """Stage and publish one range in each backend, at the same moments as the other processes."""
     sessions = [day for day in TWO_WEEKS if first <= day <= last]
     try:
         for root in roots:
-            scene = Scene(local_home(root), ScriptedSource())
+            scene = Scene(local_backend(root), ScriptedSource())
             barrier.wait(PATIENCE_SECONDS)
             scene.stage(sessions)
             barrier.wait(PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""Dagster's daemon and web server as processes of their own, on an instance of the local home.
+"""Dagster's daemon and web server as processes of their own, on an instance of the local backend.
 
 Belongs here: starting, killing and waiting. Does not belong here: what a test expects of them.
 """
@@ -17,15 +17,15 @@ from typing import TypeVar
 
 import dagster as dg
 
-from stock_assets.homes.interfaces import Home
-from stock_assets.instance.code_location import write_workspace
-from stock_assets.runs import local_instance
+from stock_assets.backends.interface import Backend
+from stock_assets.core.universe import Universe
+from stock_assets.orchestration.instance.code_location import write_workspace
+from stock_assets.orchestration.runs import local_instance
 from stock_assets.settings import Settings, SourceName
-from stock_assets.universe import Universe
+from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.support.gates import FOLDER_VARIABLE
-from stock_assets_tests.support.live import KEY
-from stock_assets_tests.support.path import local_home
-from stock_assets_tests.support.vendor_server import VendorServer
+from stock_assets_tests.support.live_source import KEY
+from stock_assets_tests.support.steps import local_backend
 
 PROJECT = Path(__file__).parent.parent.parent
 DAEMON = "dagster._daemon"
@@ -81,9 +81,9 @@ class Station:
         return Settings(source=source, data_dir=self.folder / "data")
 
     @property
-    def home(self) -> Home:
-        """The home, opened anew."""
-        return local_home(self.settings.root)
+    def backend(self) -> Backend:
+        """The backend, opened anew."""
+        return local_backend(self.settings.root)
 
     @property
     def alerts(self) -> list[str]:

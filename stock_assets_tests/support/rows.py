@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import date
 
-from stock_assets.homes.interfaces import SqlSession
-from stock_assets.tables import STAGED_PRICES
+from stock_assets.backends.interface import SqlSession
+from stock_assets.core.tables import STAGED_PRICES
 
 
 def price_row(symbol: str, day: date, close: float = 101.0) -> str:

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from stock_assets.homes.interfaces import Home
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, Table
+from stock_assets.core.universe import Universe
+from stock_assets.loads.inputs import Limits
+from stock_assets.loads.load import Load
 from stock_assets.publish.publishing import Published, publish
-from stock_assets.sessions import sessions_between
-from stock_assets.stage.inputs import Limits
-from stock_assets.stage.load import Load
 from stock_assets.stage.staging import stage
-from stock_assets.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, Table
-from stock_assets.universe import Universe
+from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import deliver, walk
-from stock_assets_tests.support.path import FIVE, LIMITS, fetch, published_rows
-from stock_assets_tests.support.sources import ScriptedSource
+from stock_assets_tests.support.steps import FIVE, LIMITS, fetch, published_rows
 
 FIRST_WEEK = sessions_between(date(2012, 3, 1), date(2012, 3, 7))
 SECOND_WEEK = sessions_between(date(2012, 3, 8), date(2012, 3, 14))
@@ -26,35 +26,35 @@ TWO_WEEKS = FIRST_WEEK + SECOND_WEEK
 CALM_BAR = "100,102,99,101,1000"
 BAD_BAR = "100,102,99,101,-5"
 
-# What differs between two homes that hold the same bars: when they were fetched and staged.
+# What differs between two backends that hold the same bars: when they were fetched and staged.
 _OF_THE_FETCH = ("fetched_at", "payload", "load_id")
 
 
 @dataclass
 class Scene:
-    """A home, a source and a universe, with the steps of the path as short calls."""
+    """A backend, a source and a universe, with the steps of the path as short calls."""
 
-    home: Home
+    backend: Backend
     source: ScriptedSource
     universe: Universe = FIVE
     limits: Limits = field(default=LIMITS)
 
     def fetch(self, sessions: Sequence[date]) -> None:
         """Store the answers for some sessions."""
-        fetch(self.home, self.source, self.universe, sessions)
+        fetch(self.backend, self.source, self.universe, sessions)
 
     def deliver_again(self) -> None:
         """Store a new answer of every symbol, with all the bars the vendor has now."""
         for symbol in self.universe.symbols:
-            deliver(self.home, symbol, self.source.fetch_prices(symbol, []))
+            deliver(self.backend, symbol, self.source.fetch_prices(symbol, []))
 
     def stage(self, sessions: Sequence[date]) -> Load:
         """Stage the sessions as one load."""
-        return stage(self.home, self.source, self.universe, sessions, limits=self.limits)
+        return stage(self.backend, self.source, self.universe, sessions, limits=self.limits)
 
     def publish(self, sessions: Sequence[date]) -> Published:
         """Publish the newest load of the sessions."""
-        return publish(self.home, self.source, self.universe, sessions, limits=self.limits, pause=lambda _: None)
+        return publish(self.backend, self.source, self.universe, sessions, limits=self.limits, pause=lambda _: None)
 
     def run(self, sessions: Sequence[date]) -> Published:
         """Fetch what is missing, stage and publish."""
@@ -79,24 +79,27 @@ def wavy_source(symbols: Sequence[str] = FIVE.symbols, sessions: Sequence[date] 
     return source
 
 
-def tamper(home: Home, load: Load, table: Table, select: str) -> None:
+def tamper(backend: Backend, load: Load, table: Table, select: str) -> None:
     """Overwrite a staging table of a load; `{name}` in the SELECT is its own name."""
-    with home.warehouse.open(load.load_id) as sql:
+    with backend.warehouse.open(load.load_id) as sql:
         sql.stage(table, select.format(name=sql.name(table).value))
 
 
-def state(home: Home) -> dict[str, object]:
+def state(backend: Backend) -> dict[str, object]:
     """Everything a reader can see of the published tables: versions, and the rows of the current one."""
-    return {table.full_name: (home.warehouse.history(table), published_rows(home, table)) for table in PUBLISHED_TABLES}
+    return {
+        table.full_name: (backend.warehouse.history(table), published_rows(backend, table))
+        for table in PUBLISHED_TABLES
+    }
 
 
-def content(home: Home) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+def content(backend: Backend) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """The published and the quarantined rows, without what says when they were fetched and staged."""
     quarantine = [
         {name: value for name, value in row.items() if name not in _OF_THE_FETCH}
-        for row in published_rows(home, QUARANTINED_PRICES)
+        for row in published_rows(backend, QUARANTINED_PRICES)
     ]
-    return published_rows(home, DAILY_PRICES), quarantine
+    return published_rows(backend, DAILY_PRICES), quarantine
 
 
 def keys(rows: Sequence[dict[str, object]]) -> set[tuple[object, object]]:
@@ -105,8 +108,8 @@ def keys(rows: Sequence[dict[str, object]]) -> set[tuple[object, object]]:
 
 
 def rebuilt(
-    home: Home, scene: Scene, sessions: Sequence[date]
+    backend: Backend, scene: Scene, sessions: Sequence[date]
 ) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-    """What `content` is in an empty home that gets the source's present bars as one load."""
-    Scene(home, scene.source, scene.universe, scene.limits).run(sessions)
-    return content(home)
+    """What `content` is in an empty backend that gets the source's present bars as one load."""
+    Scene(backend, scene.source, scene.universe, scene.limits).run(sessions)
+    return content(backend)

@@ -1,6 +1,6 @@
 """A real Trino server for tests: got once from Maven's registry, kept outside the repository, started on a free port.
 
-Belongs here: getting it, starting it over an emulator of AWS, stopping it. Does not belong here: homes on it
+Belongs here: getting it, starting it over an emulator of AWS, stopping it. Does not belong here: backends on it
 (`trino_homes`).
 
 `python -m stock_assets_tests.support.trino_server` gets it without starting it. It needs `mvn` (once, 0.8 GB) and
@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 import requests
 
-from stock_assets_tests.support.aws_double import CREDENTIALS, REGION
+from stock_assets_tests.emulators.athena.server import CREDENTIALS, REGION
 
 VERSION = "476"
 """The last one whose archive is in the registry; later ones are published elsewhere only."""
@@ -47,7 +47,7 @@ def server_folder() -> Path:
     Raises:
         NoTrino: it can not be had.
     """
-    cache = Path(os.environ.get("STOCK_ASSETS_TEST_CACHE") or Path.home() / ".cache" / "stock_assets")
+    cache = Path(os.environ.get("STOCK_ASSETS_TEST_CACHE") or Path.backend() / ".cache" / "stock_assets")
     folder = cache / f"trino-{VERSION}"
     if not (folder / _WHOLE).exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -87,9 +87,9 @@ def running_trino(aws_endpoint: str) -> Iterator[str]:
         NoTrino: it can not be had, or does not start.
     """
     program, server = java(), server_folder()
-    with tempfile.TemporaryDirectory(prefix="trino-") as home:
+    with tempfile.TemporaryDirectory(prefix="trino-") as backend:
         port = _free_port()
-        folder = Path(home)
+        folder = Path(backend)
         _configure(folder, server, port, aws_endpoint)
         log = folder / "server.log"
         with log.open("wb") as output:

@@ -13,5 +13,5 @@ LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${typed_prices}) AS t
     ON t.symbol = l.symbol AND t.trade_date = c.session
 WHERE c.session BETWEEN ${start_date} AND ${end_date}
 GROUP BY c.session
-HAVING (c.session >= ${reach_date} OR COUNT(t.symbol) > 0)
+HAVING (c.session >= ${available_from} OR COUNT(t.symbol) > 0)
    AND CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < ${min_coverage}

@@ -1,5 +1,5 @@
 -- The staged tables have exactly the declared columns and types.
--- remedy: make the statements under sql/stage agree with stock_assets/tables.py, then stage again.
+-- remedy: make the statements under sql/stage agree with stock_assets/core/tables.py, then stage again.
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     CAST(NULL AS DATE) AS trade_date,

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from stock_assets.homes.interfaces import Home, SqlSession
+from stock_assets.backends.interface import Backend, SqlSession
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.sql import Fragment, SqlValue, literal
+from stock_assets.core.universe import Universe
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.views import create_views
-from stock_assets.sessions import sessions_between
-from stock_assets.sql import Fragment, SqlValue, literal
-from stock_assets.universe import Universe
 
 Row = Mapping[str, Any]
 
@@ -66,9 +66,9 @@ class ReportData:
         return sorted(self.names)
 
 
-def gather(home: Home, universe: Universe, label: str) -> ReportData:
+def gather(backend: Backend, universe: Universe, label: str) -> ReportData:
     """Read what is published."""
-    with home.warehouse.open() as sql:
+    with backend.warehouse.open() as sql:
         names = create_views(sql)
         board = _rows(sql, "latest_board", names)
         known = {listing.symbol: listing.name for listing in universe.listings}

@@ -1,4 +1,4 @@
-"""Where a drawn report is put: a file for whoever asks on the command line, an object of the home for the asset.
+"""Where a drawn report is put: a file for whoever asks on the command line, an object of the backend for the asset.
 
 Belongs here: drawing now and keeping the result. Does not belong here: how it looks (`page`), Dagster (`assets`).
 """
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stock_assets.homes.interfaces import Home
+from stock_assets.backends.interface import Backend
+from stock_assets.core.universe import Universe
 from stock_assets.serve.report.data import gather
 from stock_assets.serve.report.page import draw, previews
-from stock_assets.universe import Universe
 
 FOLDER = "served/report/"
 KEPT = 5
@@ -22,7 +22,7 @@ class Stored:
     """A report as it was stored.
 
     Attributes:
-        uri: address in the home.
+        uri: address in the backend.
         size: bytes.
         symbols: on it.
         latest: session it shows as the latest, or empty.
@@ -36,9 +36,9 @@ class Stored:
     previews: dict[str, str]
 
 
-def write_report(home: Home, universe: Universe, label: str, file: Path) -> int:
+def write_report(backend: Backend, universe: Universe, label: str, file: Path) -> int:
     """Draw the report into a file, whole or not at all; give its size in bytes."""
-    page = draw(gather(home, universe, label), datetime.now(UTC)).encode()
+    page = draw(gather(backend, universe, label), datetime.now(UTC)).encode()
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
     partial.write_bytes(page)
@@ -46,12 +46,12 @@ def write_report(home: Home, universe: Universe, label: str, file: Path) -> int:
     return len(page)
 
 
-def store_report(home: Home, universe: Universe, label: str) -> Stored:
-    """Draw the report and keep it in the home, named by the moment; forget those before the last few."""
-    data, now = gather(home, universe, label), datetime.now(UTC)
+def store_report(backend: Backend, universe: Universe, label: str) -> Stored:
+    """Draw the report and keep it in the backend, named by the moment; forget those before the last few."""
+    data, now = gather(backend, universe, label), datetime.now(UTC)
     page = draw(data, now).encode()
     key = f"{FOLDER}{now:%Y%m%dT%H%M%S%fZ}.html"
-    home.objects.put(key, page)
-    for old in home.objects.list(FOLDER)[:-KEPT]:
-        home.objects.delete(old)
-    return Stored(home.objects.uri(key), len(page), len(data.names), str(data.latest or ""), previews(data))
+    backend.objects.put(key, page)
+    for old in backend.objects.list(FOLDER)[:-KEPT]:
+        backend.objects.delete(old)
+    return Stored(backend.objects.uri(key), len(page), len(data.names), str(data.latest or ""), previews(data))

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.build import build_universe
-from stock_assets.homes.interfaces import Home
-from stock_assets.ingest.recorded import RecordedSource
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.universe import Listing, Universe
+from stock_assets.orchestration.build import build_universe
 from stock_assets.serve.report.data import ReportData, gather
 from stock_assets.serve.report.page import draw
-from stock_assets.sessions import sessions_between
 from stock_assets.settings import Settings
-from stock_assets.universe import Listing, Universe
+from stock_assets.sources.recorded import RecordedSource
+from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import walk
-from stock_assets_tests.support.path import LIMITS, local_home
 from stock_assets_tests.support.scenes import BAD_BAR, Scene
-from stock_assets_tests.support.sources import ScriptedSource
+from stock_assets_tests.support.steps import LIMITS, local_backend
 
 DRAWN_AT = datetime(2013, 3, 2, 1, 2, tzinfo=UTC)
 SESSIONS = sessions_between(date(2012, 1, 3), date(2012, 6, 29))
@@ -26,8 +26,8 @@ SCRIPT = "<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="session")
-def recorded_data(recorded_home: Home) -> ReportData:
-    return gather(recorded_home, build_universe(Settings()), RecordedSource().label)
+def recorded_data(recorded_backend: Backend) -> ReportData:
+    return gather(recorded_backend, build_universe(Settings()), RecordedSource().label)
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +47,9 @@ def gappy_data(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
     source.set_bar("HOLE", BAD, BAD_BAR)
     source.set_splits("HOLE", {EX_DATE: "3.0000"})
     universe = Universe(tuple(Listing(symbol, SCRIPT) for symbol in ("GOOD", "FULL", "HOLE", "MORE")))
-    home = local_home(tmp_path_factory.mktemp("gappy_report"))
-    Scene(home, source, universe, replace(LIMITS, max_quarantined_share=1.0)).run(SESSIONS)
-    return gather(home, universe, "bars written by a test")
+    backend = local_backend(tmp_path_factory.mktemp("gappy_report"))
+    Scene(backend, source, universe, replace(LIMITS, max_quarantined_share=1.0)).run(SESSIONS)
+    return gather(backend, universe, "bars written by a test")
 
 
 @pytest.fixture(scope="session")

@@ -13,17 +13,17 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from stock_assets.homes.interfaces import Home
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.universe import Universe
+from stock_assets.orchestration.assets.report import report_asset
 from stock_assets.serve.panels import PANELS
-from stock_assets.serve.report.assets import report_asset
 from stock_assets.serve.report.charts import charts
 from stock_assets.serve.report.data import OTHERS, SERIES, ReportData, gather
 from stock_assets.serve.report.page import draw, previews
 from stock_assets.serve.report.store import FOLDER, KEPT, store_report, write_report
-from stock_assets.sessions import sessions_between
-from stock_assets.universe import Universe
+from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.serve.report.conftest import BAD, DRAWN_AT, EX_DATE, MISSING, SCRIPT
-from stock_assets_tests.support.sources import ScriptedSource
 
 NOBODY = Universe(())
 ADDRESS = re.compile(r"""(?:src|href|action)=["']?([^"'\s>]+)|url\(([^)]+)\)|@import""")
@@ -127,8 +127,8 @@ def test_texts_from_elsewhere_are_only_texts(gappy_page: Path) -> None:
     assert SCRIPT not in data
 
 
-def test_an_empty_table_gives_a_page_that_says_so(home: Home) -> None:
-    data = gather(home, NOBODY, "a label")
+def test_an_empty_table_gives_a_page_that_says_so(backend: Backend) -> None:
+    data = gather(backend, NOBODY, "a label")
     page = draw(data, DRAWN_AT)
     assert "Nothing is published yet. Drawn 2013-03-02 01:02 UTC." in page
     assert len(page) < 30_000
@@ -168,35 +168,35 @@ def test_pictures_are_small_pngs(recorded_data: ReportData) -> None:
     assert min(map(len, pictures.values())) > 5_000
 
 
-def test_the_asset_keeps_the_last_reports_and_shows_pictures(recorded_home: Home, tmp_path: Path) -> None:
+def test_the_asset_keeps_the_last_reports_and_shows_pictures(recorded_backend: Backend, tmp_path: Path) -> None:
     for number in range(KEPT):
-        recorded_home.objects.put(f"{FOLDER}2013030{number}T000000000000Z.html", b"an older one")
+        recorded_backend.objects.put(f"{FOLDER}2013030{number}T000000000000Z.html", b"an older one")
     source = dg.ResourceDefinition.hardcoded_resource(ScriptedSource())
     done = dg.materialize(
         [report_asset(NOBODY, owners=["team:a"])],
-        resources={"home": recorded_home, "source": source},
+        resources={"backend": recorded_backend, "source": source},
         instance=dg.DagsterInstance.ephemeral(),
     )
     [event] = done.asset_materializations_for_node("report")
     shown = {key: value.value for key, value in event.metadata.items()}
     assert (shown["symbols"], shown["latest session"], shown["source"]) == (5, "2013-03-01", "bars written by a test")
     assert "data:image/png;base64," in str(shown["AAPL: Volatility"])
-    kept = recorded_home.objects.list(FOLDER)
+    kept = recorded_backend.objects.list(FOLDER)
     assert len(kept) == KEPT
     assert f"{FOLDER}20130300T000000000000Z.html" not in kept
-    assert shown["dagster/uri"] == recorded_home.objects.uri(kept[-1])
-    assert recorded_home.objects.get(kept[-1]).startswith(b"<!doctype html>")
+    assert shown["dagster/uri"] == recorded_backend.objects.uri(kept[-1])
+    assert recorded_backend.objects.get(kept[-1]).startswith(b"<!doctype html>")
 
 
-def test_a_report_is_written_whole(recorded_home: Home, tmp_path: Path) -> None:
+def test_a_report_is_written_whole(recorded_backend: Backend, tmp_path: Path) -> None:
     file = tmp_path / "deep" / "report.html"
-    size = write_report(recorded_home, NOBODY, "a label", file)
+    size = write_report(recorded_backend, NOBODY, "a label", file)
     assert file.stat().st_size == size
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_report_of_nothing_is_stored_too(home: Home) -> None:
-    stored = store_report(home, NOBODY, "a label")
+def test_a_report_of_nothing_is_stored_too(backend: Backend) -> None:
+    stored = store_report(backend, NOBODY, "a label")
     assert (stored.symbols, stored.latest, stored.previews) == (0, "", {})
 
 

@@ -1,0 +1,178 @@
+"""How this package reaches AWS: one session, boto3's own search for credentials, a role on top if one is set.
+
+Belongs here: credentials, endpoints and what a refused call means. Does not belong here: any bucket, table or
+statement.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+from botocore.exceptions import (
+    ConnectionError as NotConnected,
+)
+from botocore.session import Session, get_session
+from pydantic import BaseModel, ConfigDict
+
+from stock_assets.core.errors import AccessRefused, ServiceRefused, ServiceUnavailable
+
+_NO_ACCESS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_BUSY = frozenset(
+    {
+        "InternalError",
+        "InternalServerException",
+        "InternalServiceException",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_SECONDS_TO_CONNECT = 10
+_SECONDS_TO_ANSWER = 60
+_ROLE_SESSION = "stock-assets"
+
+
+class AwsAccess(BaseModel):
+    """Where and as whom AWS is asked; holds no credentials.
+
+    Attributes:
+        region: region of bucket, catalog and workgroup.
+        role_arn: role to assume, renewed by itself; empty for none.
+        endpoint_url: address of an emulator that answers for every service; empty for AWS.
+        attempts: tries of one call that is throttled or not answered.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    region: str
+    role_arn: str = ""
+    endpoint_url: str = ""
+    attempts: int = 5
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
+        """Give a client of a service, such as `s3`; one for each process."""
+        return _client(self, service)
+
+    def session(self) -> boto3.Session:
+        """Give the session all clients come from; one for each process."""
+        return _session(self)
+
+    def config(self, **more: Any) -> Config:  # noqa: ANN401 (botocore's own options)
+        """Give the pace of retries and the patience of a client."""
+        return Config(
+            retries={"mode": "standard", "total_max_attempts": self.attempts},
+            connect_timeout=_SECONDS_TO_CONNECT,
+            read_timeout=_SECONDS_TO_ANSWER,
+            **more,
+        )
+
+
+@contextmanager
+def typed_errors(doing: str) -> Iterator[None]:
+    """Turn what the clients raise into errors that say what was being done and whether trying again helps.
+
+    Raises:
+        AccessRefused: the credentials are missing, have expired, or do not allow it.
+        ServiceUnavailable: throttled or not answered, after all tries.
+        ServiceRefused: anything else that the service refuses.
+    """
+    try:
+        yield
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise AccessRefused(f"{doing}: {error}; set credentials where boto3 looks for them") from error
+    except ClientError as error:
+        raise typed(error, doing) from error
+    except (NotConnected, HTTPClientError) as error:
+        raise ServiceUnavailable(f"{doing}: {error}") from error
+    except BotoCoreError as error:
+        raise ServiceRefused(f"{doing}: {error}") from error
+
+
+def typed(error: ClientError, doing: str) -> AccessRefused | ServiceUnavailable | ServiceRefused:
+    """Make the typed error of a refused call."""
+    code = code_of(error)
+    if code in _NO_ACCESS:
+        return AccessRefused(f"{doing}: {error}; renew the credentials, or allow it (docs/aws.md lists what is needed)")
+    if code in _BUSY:
+        return ServiceUnavailable(f"{doing}: {error}")
+    return ServiceRefused(f"{doing}: {error}")
+
+
+def role_credentials(access: AwsAccess) -> dict[str, str]:
+    """Give the credentials of the role as they are now, for libraries that cannot take it themselves; else nothing."""
+    if not access.role_arn:
+        return {}
+    with typed_errors(f"assuming {access.role_arn}"):
+        now = access.session().get_credentials().get_frozen_credentials()
+    return {"access-key-id": now.access_key, "secret-access-key": now.secret_key, "session-token": now.token}
+
+
+def code_of(error: ClientError) -> str:
+    """Give the service's code of an error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@cache
+def _client(access: AwsAccess, service: str) -> Any:  # noqa: ANN401
+    # An emulator has one address for all buckets.
+    s3 = {"addressing_style": "path"} if access.endpoint_url else None
+    return access.session().client(
+        service, region_name=access.region, endpoint_url=access.endpoint_url or None, config=access.config(s3=s3)
+    )
+
+
+@cache
+def _session(access: AwsAccess) -> boto3.Session:
+    core = get_session()
+    if access.role_arn:
+        _assume(core, access)
+    return boto3.Session(botocore_session=core, region_name=access.region)
+
+
+def _assume(core: Session, access: AwsAccess) -> None:
+    """Make a session take the role, and take it again before it expires."""
+
+    def sts(service: str, **options: Any) -> Any:  # noqa: ANN401 (botocore's signature)
+        return core.create_client(service, endpoint_url=access.endpoint_url or None, **options)
+
+    core.set_config_variable("region", access.region)
+    found = core.get_credentials()
+    if found is None:
+        # Without them the fetcher would fail on the None, with no word on what is missing.
+        raise NoCredentialsError
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=sts,
+        source_credentials=found,
+        role_arn=access.role_arn,
+        extra_args={"RoleSessionName": _ROLE_SESSION},
+    )
+    # The client that assumes the role is made with the credentials found first, which the fetcher holds.
+    core._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 (boto3 has no public way to do this)
+        method="assume-role", refresh_using=fetcher.fetch_credentials
+    )

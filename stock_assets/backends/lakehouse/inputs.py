@@ -1,0 +1,123 @@
+"""Small tables of a session, as SQL: written out as VALUES, or put into the bucket where they are large.
+
+Belongs here: making Arrow rows readable to Athena without a statement. Does not belong here: which rows they
+are (`stage.inputs`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from stock_assets.backends.lakehouse.glue import Glue, external_parquet
+from stock_assets.backends.lakehouse.objects import S3Objects
+from stock_assets.core.sql import literal
+from stock_assets.core.tables import ColumnType
+
+LARGEST_VALUES = 6_000
+"""Characters up to which a table is written out; it may stand several times in one statement."""
+_TYPES: dict[pa.DataType, ColumnType] = {
+    pa.string(): ColumnType.TEXT,
+    pa.large_string(): ColumnType.TEXT,
+    pa.date32(): ColumnType.DATE,
+    pa.float64(): ColumnType.DOUBLE,
+    pa.int64(): ColumnType.INTEGER,
+    pa.bool_(): ColumnType.BOOLEAN,
+    pa.timestamp("us"): ColumnType.TIMESTAMP,
+}
+
+
+@dataclass(frozen=True)
+class InputStore:
+    """Where large inputs of one session go.
+
+    Attributes:
+        objects: the bucket.
+        glue: the catalog.
+        database: of the staging tables.
+        folder: prefix of its own, ends with `/`.
+        stem: beginning of the names of its tables.
+        external: gives the name under which a query finds such a table.
+    """
+
+    objects: S3Objects
+    glue: Glue
+    database: str
+    folder: str
+    stem: str
+    external: Callable[[str], str]
+
+    def relation(self, name: str, rows: pa.Table) -> str:
+        """Write a table as something that can stand after FROM."""
+        inline = as_values(rows)
+        if len(inline) <= LARGEST_VALUES:
+            return inline
+        return self._upload(name, rows)
+
+    def _upload(self, name: str, rows: pa.Table) -> str:
+        """Store the rows as text, and cast them back: a timestamp of a Parquet file loses its microseconds."""
+        texts = pa.table(
+            {
+                column: pa.array([_text(value) for value in rows[column].to_pylist()], pa.string())
+                for column in rows.column_names
+            }
+        )
+        body = BytesIO()
+        pa.parquet.write_table(texts, body)
+        self.objects.put(f"{self.folder}{name}/rows.parquet", body.getvalue())
+        table = f"{self.stem}{name}"
+        location = self.objects.uri(f"{self.folder}{name}/")
+        self.glue.create(self.database, external_parquet(table, rows.column_names, location))
+        columns = ", ".join(
+            f'CAST("{field.name}" AS {cast_type(column_type(field.type))}) AS "{field.name}"' for field in rows.schema
+        )
+        return f"(SELECT {columns} FROM {self.external(f'{self.database}.{table}')})"  # noqa: S608 (plain names)
+
+
+def as_values(rows: pa.Table) -> str:
+    """Write a table as a subquery over VALUES; the first row says the types."""
+    names = ", ".join(f'"{name}"' for name in rows.column_names)
+    types = [cast_type(column_type(field.type)) for field in rows.schema]
+    if not rows.num_rows:
+        columns = ", ".join(
+            f'CAST(NULL AS {of}) AS "{name}"' for name, of in zip(rows.column_names, types, strict=True)
+        )
+        return f"(SELECT {columns} WHERE FALSE)"
+    lines = []
+    for number, row in enumerate(rows.to_pylist()):
+        values = [_sql(value) for value in row.values()]
+        if not number:
+            values = [f"CAST({value} AS {of})" for value, of in zip(values, types, strict=True)]
+        lines.append(f"({', '.join(values)})")
+    return f"(SELECT * FROM (VALUES {', '.join(lines)}) AS v ({names}))"  # noqa: S608 (escaped by literal)
+
+
+def column_type(of: pa.DataType) -> ColumnType:
+    """Give the contract type of an Arrow type."""
+    return _TYPES[of]
+
+
+def cast_type(of: ColumnType) -> str:
+    """Write a type as Athena casts to it; Iceberg keeps microseconds, and takes nothing coarser."""
+    return "timestamp(6)" if of is ColumnType.TIMESTAMP else of.value
+
+
+def _sql(value: object) -> str:
+    return "NULL" if value is None else literal(value)  # type: ignore[arg-type]  # of one of the types above
+
+
+def _text(value: object) -> str | None:
+    match value:
+        case None:
+            return None
+        case datetime():
+            return value.isoformat(" ", "microseconds")
+        case date():
+            return value.isoformat()
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)

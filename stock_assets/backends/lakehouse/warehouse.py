@@ -1,0 +1,86 @@
+"""The tables of the AWS backend.
+
+Belongs here: opening sessions, and what concerns a whole table. Does not belong here: statements of a load (`session`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+
+from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlSession, StatementRun, Warehouse
+from stock_assets.backends.lakehouse import maintenance
+from stock_assets.backends.lakehouse.aws_session import AwsAccess
+from stock_assets.backends.lakehouse.glue import Glue
+from stock_assets.backends.lakehouse.iceberg_catalog import Databases, IcebergCatalog
+from stock_assets.backends.lakehouse.objects import S3Objects
+from stock_assets.backends.lakehouse.sql_engine import SqlEngine
+from stock_assets.backends.lakehouse.sql_session import GlueSession, Parts, staging_folder, staging_stem
+from stock_assets.core.sql import Name
+from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
+
+
+class GlueWarehouse(Warehouse):
+    """Iceberg tables in the Glue Data Catalog, files in the bucket, statements in Athena or a Trino of one's own."""
+
+    def __init__(self, access: AwsAccess, engine: SqlEngine, objects: S3Objects, databases: Databases) -> None:
+        self._access = access
+        self._engine = engine
+        self._objects = objects
+        self._databases = databases
+
+    @contextmanager
+    def open(self, load_id: str = "") -> Iterator[SqlSession]:
+        """Read which version of every published table is the current one; what the session made goes with it."""
+        published = {table.name: self._catalog.published(table) for table in PUBLISHED_TABLES}
+        session = GlueSession(self._parts, load_id, published, {table.name: table for table in STAGING_TABLES})
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def history(self, table: Table) -> list[Snapshot]:
+        """Read the metadata and the notes."""
+        return self._catalog.history(table)
+
+    def rollback(self, table: Table, snapshot_id: int) -> None:
+        """Write the metadata."""
+        self._catalog.rollback(table, snapshot_id)
+
+    def location(self, table: Table) -> str:
+        """Give the folder in the bucket."""
+        return self._objects.uri(f"{table.schema}/{table.name}")
+
+    def drop_staging(self, load_id: str) -> None:
+        """Take the tables out of the catalog, then remove their files; no statement is needed."""
+        for table in self._parts.glue.tables(self._databases.staged, staging_stem(load_id)):
+            self._parts.glue.delete(self._databases.staged, table["Name"])
+        self._objects.delete_all(staging_folder(load_id))
+
+    def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
+        """Send OPTIMIZE and VACUUM where the metadata says that there is something to do."""
+        return maintenance.maintain(self._parts, table, keep_since=keep_since, at=at)
+
+    def staged_loads(self) -> list[str]:
+        """List the folders of the staging tables."""
+        return sorted({key.split("/")[2] for key in self._objects.list("staged/tables/")} - {"none"})
+
+    def take_runs(self) -> tuple[list[StatementRun], list[StatementRun]]:
+        """Give the statements sent since this was last asked, and all so far."""
+        return self._engine.take_runs()
+
+    @cached_property
+    def _catalog(self) -> IcebergCatalog:
+        return IcebergCatalog(self._access, self._objects, self._databases, self._engine)
+
+    @cached_property
+    def _parts(self) -> Parts:
+        glue = Glue(self._access)
+        return Parts(self._engine, self._catalog, glue, self._objects, self._databases, self._ensure_raw)
+
+    def _ensure_raw(self) -> None:
+        if self._parts.glue.table(self._databases.raw, "daily_prices") is not None:
+            return
+        self._parts.glue.create_database(self._databases.raw)
+        name = Name(f"{self._databases.raw}.daily_prices")
+        self._engine.run(self._engine.ddl.raw_table(name, self._objects.uri("raw/daily_prices/")))

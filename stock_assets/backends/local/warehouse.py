@@ -1,0 +1,223 @@
+"""Tables on one machine: DuckDB runs the SQL, Parquet files hold staging, pyiceberg holds what is published.
+
+A DuckDB connection lives in memory for one step. Published tables are views over the Parquet files of one
+Iceberg snapshot, read by field id, so that a column added later is NULL in older files.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+from tempfile import gettempdir
+from uuid import uuid4
+
+import duckdb
+import pyarrow as pa
+from pyiceberg.table import Table as IcebergTable
+
+from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlSession, Warehouse
+from stock_assets.backends.local import iceberg, maintenance
+from stock_assets.backends.local.durable import make_folder, sync
+from stock_assets.core.errors import QueryFailed
+from stock_assets.core.sql import Name, literal, parse_query
+from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
+
+_RAW_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+
+
+class DuckDbWarehouse(Warehouse):
+    """Everything below one folder: `staged/<load>/<table>.parquet`, `published/`, `catalog.db`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    @contextmanager
+    def open(self, load_id: str = "") -> Iterator[SqlSession]:
+        """Connect, and pin the current snapshot of every published table."""
+        published = {table.name: iceberg.load(self._root, table) for table in PUBLISHED_TABLES}
+        with duckdb.connect(":memory:") as connection:
+            yield DuckDbSession(connection, self._staging(load_id), published)
+
+    def history(self, table: Table) -> list[Snapshot]:
+        """Read the snapshots from the table's metadata."""
+        return iceberg.history(iceberg.load(self._root, table))
+
+    def rollback(self, table: Table, snapshot_id: int) -> None:
+        """Point the main branch at the snapshot."""
+        iceberg.rollback(self._root, table, snapshot_id)
+
+    def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
+        """Compact, let versions expire, and sweep up through pyiceberg."""
+        return maintenance.maintain(self._root, table, keep_since=keep_since, at=at)
+
+    def location(self, table: Table) -> str:
+        """Give the folder of the table."""
+        return str(self._root / table.schema / table.name)
+
+    def drop_staging(self, load_id: str) -> None:
+        """Remove the folder of the load."""
+        shutil.rmtree(self._staging(load_id), ignore_errors=True)
+
+    def staged_loads(self) -> list[str]:
+        """List the folders."""
+        return sorted(folder.name for folder in self._staging("").parent.glob("load_*"))
+
+    def _staging(self, load_id: str) -> Path:
+        return self._root / "staged" / "tables" / (load_id or "none")
+
+
+class DuckDbSession(SqlSession):
+    """One in-memory connection."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, staging: Path, published: Mapping[str, IcebergTable]
+    ) -> None:
+        self._connection = connection
+        self._staging = staging
+        self._published = published
+        # On DuckDB 2.0 the default optimizer pushes TRY_CAST into read_csv, which then raises instead of giving NULL.
+        connection.execute("SET disabled_optimizers='type_pushdown'")
+        connection.execute("SET TimeZone='UTC'")
+        for schema in ("raw", "staged", "published", "input"):
+            connection.execute(f"CREATE SCHEMA {schema}")
+        self._published_files: list[str] = []
+        for table in PUBLISHED_TABLES:
+            files = iceberg.data_files(published[table.name])
+            connection.execute(f"CREATE VIEW {table.full_name} AS {_scan(table, published[table.name], files)}")
+            self._published_files += files
+        for table in STAGING_TABLES:
+            self._show_staged(table)
+
+    def name(self, table: Table) -> Name:
+        """Give `schema.table`; a session has one load only."""
+        return Name(table.full_name)
+
+    def actual_columns(self) -> Name:
+        """Read DuckDB's own catalog, staging tables only."""
+        self._connection.execute(
+            "CREATE OR REPLACE VIEW input.actual_columns AS SELECT table_name, column_name, data_type "
+            "FROM information_schema.columns WHERE table_schema = 'staged'"
+        )
+        return Name("input.actual_columns")
+
+    def register(self, relation: str, rows: pa.Table) -> Name:
+        """Show an Arrow table to DuckDB without copying it."""
+        name = Name(f"input.{relation}")
+        self._connection.register(f"arrow_{relation}", rows)
+        self._connection.execute(f"CREATE OR REPLACE VIEW {name.value} AS FROM arrow_{relation}")
+        return name
+
+    def register_responses(self, uris: Sequence[str]) -> Name:
+        """Read the CSV files as text, every field as the vendor wrote it."""
+        types = ", ".join(f"'{column}': 'VARCHAR'" for column in _RAW_COLUMNS)
+        empty = ", ".join(f'CAST(NULL AS VARCHAR) AS "{column}"' for column in (*_RAW_COLUMNS, "$path"))
+        source = (
+            f"SELECT * FROM read_csv([{', '.join(map(literal, uris))}], columns = {{{types}}}, header = true, "  # noqa: S608 (escaped by literal)
+            "auto_detect = false, delim = ',', quote = '\"', filename = '$path')"
+            if uris
+            else f"SELECT {empty} WHERE false"
+        )
+        self._connection.execute(f"CREATE OR REPLACE VIEW raw.daily_prices AS {source}")
+        return Name("raw.daily_prices")
+
+    def create_view(self, name: str, select: str) -> Name:
+        """Make a view that lives as long as the connection."""
+        view = Name(f"published.{name}")
+        self._execute(f"CREATE OR REPLACE VIEW {view.value} AS {transpile(select)}")
+        return view
+
+    def restrict(self) -> None:
+        """Keep the published Parquet files readable and turn off everything else outside the connection."""
+        # DuckDB leaves the folder it spills to readable. One in the working directory could hold files of others.
+        spill = Path(gettempdir()) / f"stock_assets_{uuid4().hex}"
+        for setting, value in (
+            ("temp_directory", literal(str(spill))),
+            ("allowed_paths", f"[{', '.join(map(literal, self._published_files))}]"),
+            ("enable_external_access", "false"),
+            ("lock_configuration", "true"),
+        ):
+            self._execute(f"SET {setting} = {value}")
+
+    def query(self, select: str) -> pa.Table:
+        """Transpile and run."""
+        statement = transpile(select)
+        try:
+            rows: pa.Table = self._connection.sql(statement).to_arrow_table()
+        except duckdb.Error as error:
+            raise QueryFailed(f"DuckDB refused a statement: {error}\n{statement}") from error
+        return rows
+
+    def stage(self, table: Table, select: str) -> int:
+        """Copy the result into a Parquet file, beside it first: a kill or a power failure leaves no half file."""
+        make_folder(self._staging)
+        target = self._staging / f"{table.name}.parquet"
+        partial = target.with_suffix(".partial")
+        self._execute(f"COPY ({transpile(select)}) TO {literal(str(partial))} (FORMAT parquet)")
+        sync(partial)
+        partial.replace(target)
+        sync(self._staging)
+        self._show_staged(table)
+        # Fetched to the end: DuckDB refuses a query on a connection that still holds an unfinished result.
+        [(count,)] = self._execute(f"SELECT COUNT(*) FROM {table.full_name}").fetchall()  # noqa: S608 (contract's name)
+        return int(count)
+
+    def base(self, table: Table) -> int | None:
+        """Give the snapshot loaded with the session."""
+        snapshot = self._published[table.name].current_snapshot()
+        return snapshot.snapshot_id if snapshot else None
+
+    def replace_range(
+        self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
+    ) -> int:
+        """Commit through pyiceberg, on top of the snapshot this session reads."""
+        columns = ", ".join(target.column_names)
+        rows = self.query(f"SELECT {columns} FROM {source.full_name}")  # noqa: S608 (contract's names)
+        return iceberg.replace_range(
+            self._published[target.name],
+            rows.cast(target.arrow_schema()),
+            first=first,
+            last=last,
+            properties=properties,
+        )
+
+    def _show_staged(self, table: Table) -> None:
+        file = self._staging / f"{table.name}.parquet"
+        if file.exists():
+            self._connection.execute(
+                f"CREATE OR REPLACE VIEW {table.full_name} AS SELECT * FROM read_parquet({literal(str(file))})"  # noqa: S608 (contract's name, escaped path)
+            )
+
+    def _execute(self, statement: str) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(statement)
+        except duckdb.Error as error:
+            raise QueryFailed(f"DuckDB refused a statement: {error}\n{statement}") from error
+
+
+@lru_cache(maxsize=256)
+def transpile(select: str) -> str:
+    """Translate a single SELECT from the Athena dialect to DuckDB's.
+
+    Raises:
+        InvalidQuery: the text is not a single SELECT.
+    """
+    return parse_query(select).sql(dialect="duckdb", comments=False)
+
+
+def _scan(table: Table, stored: IcebergTable, files: Sequence[str]) -> str:
+    """Write the SELECT over the Parquet files of the loaded snapshot."""
+    if not files:
+        columns = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns)
+        return f"SELECT {columns} WHERE false"
+    fields = ", ".join(
+        f"{field.field_id}: {{name: '{field.name}', type: '{_type_of(table, field.name)}', default_value: NULL}}"
+        for field in stored.schema().fields
+    )
+    paths = ", ".join(literal(path) for path in files)
+    return f"SELECT {', '.join(table.column_names)} FROM read_parquet([{paths}], schema = MAP {{{fields}}})"  # noqa: S608 (escaped by literal)
+
+
+def _type_of(table: Table, name: str) -> str:
+    return next((column.type.value for column in table.columns if column.name == name), "varchar")

@@ -1,0 +1,192 @@
+"""Finds, describes, binds and escapes the statements under `sql/`, and checks that a text is a single SELECT.
+
+Belongs here: the one place where values become SQL text. Does not belong here: any statement (they are files
+under `sql/`), or running one (`backends`).
+
+Statements are written once, in the Athena (Trino) dialect, one a file. A file opens with `--` lines that say what
+it is for; a line `-- remedy: ...` says what to do about the rows it finds. `${name}` marks what is bound.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.tokenizer_core import TokenType
+
+from stock_assets.core.errors import InvalidQuery, SqlTemplateError
+
+_PLACEHOLDER = re.compile(r"\$\{([a-z_]+)\}")
+_NAME = re.compile(r'[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*|"[a-z_][a-z0-9_]*"\."[a-z_][a-z0-9_]*"')
+_REMEDY = "remedy:"
+_DIALECT = "athena"
+_CHANGES = (exp.DML, exp.DDL, exp.Command, exp.Into)
+"""Parts of a statement that change something; they can hide inside a SELECT: `SELECT ... INTO`, a CTE that inserts."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """A table or column name; only plain lower-case names pass."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        """Refuse anything else."""
+        if not _NAME.fullmatch(self.value):
+            raise SqlTemplateError(f"not a plain SQL name: {self.value!r}")
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """SQL that was itself bound from a file, to be placed inside another statement."""
+
+    text: str
+
+
+SqlValue = str | int | float | date | datetime | Name | Fragment
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One SQL file.
+
+    Attributes:
+        name: file name without ending.
+        path: path below `sql/`, for links and messages.
+        description: the opening comment.
+        remedy: what to do about rows found, for audits; else empty.
+        text: the statement without its opening comment, with `${name}` marks.
+    """
+
+    name: str
+    path: str
+    description: str
+    remedy: str
+    text: str
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """Names this statement needs bound."""
+        return frozenset(_PLACEHOLDER.findall(self.text))
+
+    def bind(self, values: Mapping[str, SqlValue]) -> str:
+        """Write the values into the statement; values it does not name are left aside.
+
+        Raises:
+            SqlTemplateError: a mark of the statement has no value.
+        """
+        missing = self.parameters - values.keys()
+        if missing:
+            raise SqlTemplateError(f"sql/{self.path} needs {sorted(missing)}; known here: {sorted(values)}")
+        return _PLACEHOLDER.sub(lambda mark: literal(values[mark[1]]), self.text)
+
+
+def literal(value: SqlValue) -> str:
+    """Write one value as SQL.
+
+    Text is safe because a single quote is the only character with a meaning inside a SQL string literal, and it
+    is doubled; neither Trino nor DuckDB knows backslash escapes in plain literals. Moments are written in UTC.
+
+    Raises:
+        SqlTemplateError: the value has no literal that both engines read alike.
+    """
+    match value:
+        case Name(value=text) | Fragment(text=text):
+            return text
+        case datetime():
+            utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+            return f"TIMESTAMP '{utc.isoformat(' ', 'microseconds')}'"
+        case date():
+            return f"DATE '{value.isoformat()}'"
+        case bool() | int():
+            return str(value).upper()
+        case float():
+            if not math.isfinite(value):
+                raise SqlTemplateError(f"{value!r} has no SQL literal; look for the division or the cast it came from")
+            return f"{value!r}E0" if "e" not in repr(value) else repr(value).upper()
+        case str():
+            return "'" + value.replace("'", "''") + "'"
+
+
+def parse_query(text: str) -> exp.Query:
+    """Parse a single SELECT in the Athena dialect; `WITH` and `UNION` are part of one.
+
+    Raises:
+        InvalidQuery: the text is empty, cannot be parsed, holds several statements, or does more than read.
+    """
+    try:
+        parsed = sqlglot.parse(text, read=_DIALECT)
+    except sqlglot.errors.SqlglotError as error:
+        raise _invalid(f"it cannot be parsed in the Athena dialect: {_syntax(error)}", "Correct it.", text) from error
+    found = [one for one in parsed if one is not None and not isinstance(one, exp.Semicolon)]
+    if not found:
+        raise _invalid("it is empty", "Write a SELECT, such as: SELECT * FROM published.daily_prices LIMIT 5", text)
+    if len(found) > 1:
+        raise _invalid(f"it is not a single SELECT, it has {len(found)} statements", "Run one at a time.", text)
+    query = found[0]
+    if not isinstance(query, exp.Query) or query.find(*_CHANGES):
+        raise _invalid("it is not a single SELECT, and a query may only read", "Rewrite it as a SELECT.", text)
+    return query
+
+
+def query_text(text: str) -> str:
+    """Return the text of a single SELECT without the comments and semicolons around it, which Trino does not accept.
+
+    Raises:
+        InvalidQuery: the text is not a single SELECT.
+    """
+    parse_query(text)
+    tokens = [token for token in sqlglot.tokenize(text, read=_DIALECT) if token.token_type is not TokenType.SEMICOLON]
+    return text[tokens[0].start : tokens[-1].end + 1]
+
+
+def _syntax(error: sqlglot.errors.SqlglotError) -> str:
+    """Format a syntax error without the terminal colours of sqlglot's own message."""
+    if isinstance(error, sqlglot.errors.ParseError) and error.errors:
+        first = error.errors[0]
+        return f"{first['description']} at line {first['line']}, column {first['col']}"
+    return str(error)
+
+
+def _invalid(reason: str, remedy: str, text: str) -> InvalidQuery:
+    return InvalidQuery(f"The query was not run: {reason}. {remedy}\n{text}".rstrip())
+
+
+def statement(path: str) -> Statement:
+    """Read one file by its path below `sql/`, such as `stage/daily_prices.sql`."""
+    return _read(path)
+
+
+def statements(folder: str) -> list[Statement]:
+    """Read every file of a folder below `sql/`, sorted by name."""
+    entries = bundled("sql").joinpath(folder).iterdir()
+    return [_read(f"{folder}/{name}") for name in sorted(entry.name for entry in entries) if name.endswith(".sql")]
+
+
+def bundled(name: str) -> Traversable:
+    """Find a top-level folder of the project: inside an installed wheel, else beside the package in a checkout."""
+    installed = files("stock_assets").joinpath("_bundled", *name.split("/"))
+    return installed if installed.is_dir() else Path(__file__).parents[2] / name
+
+
+@cache
+def _read(path: str) -> Statement:
+    lines = bundled("sql").joinpath(*path.split("/")).read_text(encoding="utf-8").splitlines()
+    body = next(number for number, line in enumerate(lines) if not line.startswith("--"))
+    comment = [line.removeprefix("--").strip() for line in lines[:body]]
+    remedies = [number for number, line in enumerate(comment) if line.startswith(_REMEDY)]
+    split = remedies[0] if remedies else len(comment)
+    return Statement(
+        name=path.rpartition("/")[2].removesuffix(".sql"),
+        path=path,
+        description=" ".join(comment[:split]),
+        remedy=" ".join(comment[split:]).removeprefix(_REMEDY).strip(),
+        text="\n".join(lines[body:]).strip(),
+    )

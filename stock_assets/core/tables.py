@@ -1,0 +1,243 @@
+"""The contracts of the tables: columns with type, unit and meaning, grain, and how rows are laid out.
+
+Belongs here: what every backend must create and every audit may rely on. Does not belong here: how a backend creates
+it (`backends`), or how a value is computed (`sql/`).
+
+Contracts only ever grow: a column may be added at the end, never renamed or retyped.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import dagster as dg
+import pyarrow as pa
+
+
+class ColumnType(StrEnum):
+    """Types both backends have, by the name they share in SQL."""
+
+    TEXT = "varchar"
+    DATE = "date"
+    DOUBLE = "double"
+    INTEGER = "bigint"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+
+
+_ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    ColumnType.TEXT: pa.string(),
+    ColumnType.DATE: pa.date32(),
+    ColumnType.DOUBLE: pa.float64(),
+    ColumnType.INTEGER: pa.int64(),
+    ColumnType.BOOLEAN: pa.bool_(),
+    ColumnType.TIMESTAMP: pa.timestamp("us"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `unit` is shown beside the description; `required` columns never hold NULL."""
+
+    name: str
+    type: ColumnType
+    description: str
+    unit: str = ""
+    required: bool = False
+
+    @property
+    def meaning(self) -> str:
+        """Description and unit as one text."""
+        return f"{self.description} ({self.unit})" if self.unit else self.description
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table, named as its asset: `published.daily_prices` is the asset `published/daily_prices`.
+
+    Attributes:
+        schema: the step of the path that writes it.
+        name: the noun.
+        grain: columns that identify a row.
+        columns: in the order in which they are stored.
+        description: one sentence for the catalog and the UI.
+    """
+
+    schema: str
+    name: str
+    grain: tuple[str, ...]
+    columns: tuple[Column, ...]
+    description: str
+
+    @property
+    def full_name(self) -> str:
+        """Name in SQL."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def asset_key(self) -> dg.AssetKey:
+        """Key in Dagster."""
+        return dg.AssetKey([self.schema, self.name])
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns in stored order."""
+        return [column.name for column in self.columns]
+
+    def arrow_schema(self) -> pa.Schema:
+        """Give the Arrow schema of the stored rows."""
+        return pa.schema(
+            pa.field(column.name, _ARROW_TYPES[column.type], nullable=not column.required) for column in self.columns
+        )
+
+    def dagster_schema(self) -> dg.TableSchema:
+        """Give the column schema the UI shows."""
+        return dagster_schema(self.columns)
+
+
+def dagster_schema(columns: Iterable[Column]) -> dg.TableSchema:
+    """Give the column schema the UI shows of a table or view."""
+    return dg.TableSchema(columns=[_dagster_column(column) for column in columns])
+
+
+def _dagster_column(column: Column) -> dg.TableColumn:
+    return dg.TableColumn(
+        name=column.name,
+        type=column.type.value,
+        description=column.meaning,
+        constraints=dg.TableColumnConstraints(nullable=not column.required),
+    )
+
+
+def declared_columns(tables: Iterator[tuple[str, Table]]) -> pa.Table:
+    """Make the relation `declared_columns` that the schema audit reads.
+
+    Args:
+        tables: pairs of the name under which a table is stored for this load, and its contract.
+    """
+    rows = [(name, column.name, column.type.value) for name, table in tables for column in table.columns]
+    names = ("table_name", "column_name", "data_type")
+    return pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)})
+
+
+_KEY = (
+    Column("symbol", ColumnType.TEXT, "Ticker symbol, as the exchange lists it", required=True),
+    Column("trade_date", ColumnType.DATE, "Trading session, by its New York date", required=True),
+)
+
+_SHARE_BASIS = "on this row's own share basis"
+
+DAILY_PRICES = Table(
+    schema="published",
+    name="daily_prices",
+    grain=("symbol", "trade_date"),
+    description="One audited row per symbol and session: prices as traded, and the metrics of the day.",
+    columns=(
+        *_KEY,
+        Column(
+            "open_price",
+            ColumnType.DOUBLE,
+            "First trade of the regular session, as traded",
+            "USD",
+            required=True,
+        ),
+        Column("high_price", ColumnType.DOUBLE, "Highest trade of the session, as traded", "USD", required=True),
+        Column("low_price", ColumnType.DOUBLE, "Lowest trade of the session, as traded", "USD", required=True),
+        Column("close_price", ColumnType.DOUBLE, "Official close, as traded (not adjusted)", "USD", required=True),
+        Column("volume", ColumnType.INTEGER, "Shares that changed hands, as traded", "shares", required=True),
+        Column("daily_return", ColumnType.DOUBLE, "close - open", "USD", required=True),
+        Column("avg_price", ColumnType.DOUBLE, "(open + high + low + close) / 4", "USD", required=True),
+        Column(
+            "volatility",
+            ColumnType.DOUBLE,
+            "Garman-Klass variance of the day: 0.5 ln(high/low)^2 - (2 ln 2 - 1) ln(close/open)^2",
+            "variance of log prices, no square root",
+            required=True,
+        ),
+        Column("prev_close", ColumnType.DOUBLE, f"Close of the previous session, {_SHARE_BASIS}", "USD"),
+        Column("price_change_pct", ColumnType.DOUBLE, "(close - prev_close) / prev_close * 100", "%"),
+        Column(
+            "rolling_avg_5d",
+            ColumnType.DOUBLE,
+            f"Mean close of this and the 4 previous sessions, {_SHARE_BASIS}; NULL with fewer than 5",
+            "USD",
+        ),
+        Column(
+            "volume_surge_ratio",
+            ColumnType.DOUBLE,
+            f"Volume / mean volume of the 7 previous sessions, {_SHARE_BASIS}; NULL with fewer than 7",
+            "ratio",
+        ),
+        Column(
+            "candle_type",
+            ColumnType.TEXT,
+            "Shape of the bar, the first that fits: flat (high = low), doji (body at most 1/10 of the range), hammer "
+            "(lower wick at least 2 bodies, upper at most 1/2), shooting_star (the reverse), marubozu (body at least "
+            "9/10 of the range), bullish (close > open), bearish",
+            required=True,
+        ),
+        Column("is_market_up", ColumnType.BOOLEAN, "close > open", required=True),
+        Column(
+            "split_factor",
+            ColumnType.DOUBLE,
+            "Product of the split ratios with an ex-date up to this session; 1 before the first split",
+            "new shares per first share",
+            required=True,
+        ),
+    ),
+)
+
+TYPED_PRICES = Table(
+    schema="staged",
+    name="typed_prices",
+    grain=DAILY_PRICES.grain,
+    description="The newest fetch of every bar of a load, typed, before the row audits.",
+    columns=(
+        *_KEY,
+        Column("open_price", ColumnType.DOUBLE, "Open", "USD"),
+        Column("high_price", ColumnType.DOUBLE, "High", "USD"),
+        Column("low_price", ColumnType.DOUBLE, "Low", "USD"),
+        Column("close_price", ColumnType.DOUBLE, "Close", "USD"),
+        Column("volume", ColumnType.INTEGER, "Volume", "shares"),
+        Column(
+            "unparsed_text",
+            ColumnType.TEXT,
+            "Fields whose text is not a plain number, as the vendor wrote them",
+        ),
+        Column("fetched_at", ColumnType.TIMESTAMP, "When the vendor was asked", "UTC", required=True),
+        Column("payload", ColumnType.TEXT, "Key of the stored answer the bar comes from", required=True),
+    ),
+)
+
+QUARANTINED_PRICES = Table(
+    schema="published",
+    name="quarantined_prices",
+    grain=("symbol", "trade_date", "audit"),
+    description="Bars that failed a row audit, with the audit's name; kept here so that nothing is lost.",
+    columns=(
+        *_KEY,
+        Column("audit", ColumnType.TEXT, "Audit that the bar failed", required=True),
+        Column("detail", ColumnType.TEXT, "What the audit found", required=True),
+        *TYPED_PRICES.columns[2:],
+        Column("load_id", ColumnType.TEXT, "Load that quarantined the bar first", required=True),
+    ),
+)
+
+STAGED_PRICES = Table(
+    schema="staged",
+    name="daily_prices",
+    grain=DAILY_PRICES.grain,
+    description="The rows of one load, typed, unique and with metrics, before they are published.",
+    columns=DAILY_PRICES.columns,
+)
+
+STAGED_QUARANTINE = Table(
+    schema="staged",
+    name="quarantined_prices",
+    grain=QUARANTINED_PRICES.grain,
+    description="The bars of one load that failed a row audit.",
+    columns=QUARANTINED_PRICES.columns,
+)
+
+STAGING_TABLES = (TYPED_PRICES, STAGED_QUARANTINE, STAGED_PRICES)
+PUBLISHED_TABLES = (DAILY_PRICES, QUARANTINED_PRICES)

@@ -1,0 +1,78 @@
+"""What of the vendor's calls is spent, and how the last request of each symbol ended.
+
+Belongs here: reading the budget and the ledger for people. Does not belong here: printing (`cli`), taking calls
+(`calls`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.rate_limiter import MINUTE, SECOND, CallLimits
+from stock_assets.core.clock import Clock, utc_now
+from stock_assets.core.universe import Universe
+from stock_assets.ingest.ledger_queries import group_by_symbol
+from stock_assets.sources.interface import PriceSource
+
+_ASKED = (FetchKind.PRICES, FetchKind.SPLITS)
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """One limit of the plan.
+
+    Attributes:
+        per: `second`, `minute` or `day`.
+        spent: calls in the current window.
+        allowed: calls the plan allows in it, None for any number.
+    """
+
+    per: str
+    spent: int
+    allowed: int | None
+
+    @property
+    def left(self) -> int | None:
+        """Calls that may still be made; None for any number."""
+        return None if self.allowed is None else max(0, self.allowed - self.spent)
+
+
+@dataclass(frozen=True)
+class Spending:
+    """The state of the budget, and the newest request of each symbol.
+
+    Attributes:
+        allowances: one per limit.
+        next_reset: when the next quota day begins, aware, UTC.
+        blocked_until: until when nothing is asked since the vendor said so, or None.
+        newest: the newest request, or note of one not made, by symbol and kind; None if there was none.
+    """
+
+    allowances: tuple[Allowance, ...]
+    next_reset: datetime
+    blocked_until: datetime | None
+    newest: dict[str, dict[FetchKind, Fetch | None]]
+
+
+def spending(backend: Backend, source: PriceSource, universe: Universe, *, now: Clock = utc_now) -> Spending:
+    """Read the state."""
+    at, vendor, limits = now(), source.vendor, source.terms.limits
+    newest = {kind: group_by_symbol(backend.ledger.fetches(kind)) for kind in _ASKED}
+    return Spending(
+        allowances=_allowances(backend, vendor, limits, at),
+        next_reset=limits.next_reset(at),
+        blocked_until=backend.rate_limiter.blocked_until(vendor, at),
+        newest={
+            symbol: {kind: next(iter(newest[kind].get(symbol, [])), None) for kind in _ASKED}
+            for symbol in universe.symbols
+        },
+    )
+
+
+def _allowances(backend: Backend, vendor: str, limits: CallLimits, at: datetime) -> tuple[Allowance, ...]:
+    windows = (
+        ("second", at - SECOND, limits.per_second),
+        ("minute", at - MINUTE, limits.per_minute),
+        ("day", limits.day_start(at), limits.per_day),
+    )
+    return tuple(Allowance(per, backend.rate_limiter.spent(vendor, since), allowed) for per, since, allowed in windows)

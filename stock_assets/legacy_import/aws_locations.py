@@ -1,0 +1,126 @@
+"""An earlier pipeline's files on AWS: a folder of a bucket, or what a table of the Glue catalog is made of.
+
+Belongs here: which objects belong to it, and what the catalog says of them. Does not belong here: what is in them
+(`ingest.takeover`).
+"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, BinaryIO, cast
+
+from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
+from stock_assets.backends.lakehouse.glue import Glue
+from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.core.errors import LegacyDataUnusable
+from stock_assets.legacy_import.locations import Form, LegacyFile, LegacyLocation, is_data, legacy_file, some_of
+
+_ADDRESS = re.compile(r"s3[an]?://([^/]+)/*(.*?)/*")
+_TABLE = re.compile(r"glue:([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_DELIMITERS = ("separatorChar", "field.delim")
+_IN_MEMORY = 16 * 1024 * 1024
+
+
+class LegacyBucket(LegacyLocation):
+    """Objects below `s3://bucket/folder`, or one object."""
+
+    def __init__(self, access: AwsAccess, address: str, form: Form) -> None:
+        self._access = access
+        self._address = address
+        self._form = form
+
+    @property
+    def label(self) -> str:
+        """Give the address as it was named."""
+        return self._address
+
+    @property
+    def form(self) -> Form:
+        """Give what was said."""
+        return self._form
+
+    def files(self) -> Sequence[LegacyFile]:
+        """List page by page; the time of an object is when it was put there."""
+        return some_of(_listed(self._access, self._address), self.label)
+
+    def open(self, file: LegacyFile) -> BinaryIO:
+        """Copy the object to this machine, a larger one to a file without a name."""
+        bucket, key = _parts(file.name)
+        copy = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (whoever asked closes it)
+        with typed_errors(f"reading {file.name}"):
+            shutil.copyfileobj(self._access.client("s3").get_object(Bucket=bucket, Key=key)["Body"], copy)
+        copy.seek(0)
+        return cast("BinaryIO", copy)
+
+
+class LegacyTable(LegacyBucket):
+    """The objects of `glue:database.table`, with the columns and the delimiter that the catalog knows."""
+
+    @cached_property
+    def _table(self) -> Mapping[str, Any]:
+        match = _TABLE.fullmatch(self._address)
+        if match is None:
+            raise LegacyDataUnusable(f"{self._address}: write it as glue:database.table")
+        database, name = match.groups()
+        table = Glue(self._access).table(database, name)
+        if table is None:
+            raise LegacyDataUnusable(f"{self._address}: the Glue catalog of {self._access.region} has no such table")
+        kind = str(table.get("Parameters", {}).get("table_type", "")).lower()
+        if kind == "iceberg" or not table.get("StorageDescriptor", {}).get("Location"):
+            raise LegacyDataUnusable(
+                f"{self._address}: {kind or 'a view'}, whose files are not its rows; write them to a Hive table by "
+                "CREATE TABLE AS in Athena, and name that"
+            )
+        return table
+
+    @property
+    def form(self) -> Form:
+        """Read the columns and the delimiter from the catalog, unless columns were named."""
+        storage = self._table["StorageDescriptor"]
+        serde = storage.get("SerdeInfo", {}).get("Parameters", {})
+        delimiter = next((serde[name] for name in _DELIMITERS if len(serde.get(name, "")) == 1), self._form.delimiter)
+        columns = tuple(column["Name"].lower() for column in storage["Columns"])
+        return replace(
+            self._form, columns=self._form.columns if self._form.named else columns, delimiter=delimiter, named=True
+        )
+
+    def files(self) -> Sequence[LegacyFile]:
+        """List the objects of each partition, or of the whole table where the catalog holds none."""
+        keys = [key["Name"].lower() for key in self._table.get("PartitionKeys", [])]
+        partitions = Glue(self._access).partitions(self._table["DatabaseName"], self._table["Name"]) if keys else []
+        if not partitions:
+            return some_of(_listed(self._access, self._table["StorageDescriptor"]["Location"]), self.label)
+        found = []
+        for partition in partitions:
+            values = dict(zip(keys, partition["Values"], strict=True))
+            found += [
+                replace(file, values={**file.values, **values})
+                for file in _listed(self._access, partition["StorageDescriptor"]["Location"])
+            ]
+        return some_of(sorted(found, key=lambda file: file.name), self.label)
+
+
+def _listed(access: AwsAccess, address: str) -> list[LegacyFile]:
+    bucket, folder = _parts(address)
+    found = []
+    for entry in S3Objects(access, Place(bucket, "")).entries(folder):
+        # What is listed may begin with the same letters only: `prices` and `prices_old/`.
+        relative = (
+            entry.key.rpartition("/")[2]
+            if entry.key == folder
+            else entry.key.removeprefix(f"{folder}/" if folder else "")
+        )
+        inside = not folder or entry.key == folder or entry.key.startswith(f"{folder}/")
+        if inside and is_data(relative):
+            found.append(legacy_file(f"s3://{bucket}/{entry.key}", relative, entry.size, entry.modified_at))
+    return found
+
+
+def _parts(address: str) -> tuple[str, str]:
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise LegacyDataUnusable(f"{address}: write it as s3://bucket/folder")
+    return match[1], match[2]

@@ -1,0 +1,81 @@
+"""What the statements under `sql/stage` and `sql/audit` may name: the inputs and parameters of one load.
+
+Belongs here: the vocabulary of `${name}` marks, in one place for staging, audits and the gate. Does not belong here:
+running a statement.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pyarrow as pa
+
+from stock_assets.backends.interface import Backend, Fetch, SqlSession
+from stock_assets.core.calendar import session_table, sessions_between
+from stock_assets.core.sql import SqlValue
+from stock_assets.core.tables import (
+    DAILY_PRICES,
+    QUARANTINED_PRICES,
+    STAGED_PRICES,
+    STAGED_QUARANTINE,
+    STAGING_TABLES,
+    TYPED_PRICES,
+    declared_columns,
+)
+from stock_assets.core.universe import Universe
+from stock_assets.ingest.price_requests import fetches_for_responses
+from stock_assets.loads.load import Load
+
+LOOKBACK_DAYS = 21
+"""Calendar days a metric may look back. Seven sessions never took more than 18 (September 2001)."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much may be wrong with a load before nothing of it is published; both are shares from 0 to 1."""
+
+    min_coverage: float
+    max_quarantined_share: float
+
+
+def inputs(backend: Backend, sql: SqlSession, universe: Universe, load: Load, *, limits: Limits) -> dict[str, SqlValue]:
+    """Bind everything that the statements under `sql/stage` and `sql/audit` may name, for one load."""
+    payloads = fetches_for_responses(backend, load.payloads)
+    return {
+        "raw_prices": sql.register_responses([backend.objects.uri(fetch.payload) for fetch in payloads]),
+        "payloads": sql.register("payloads", _payload_table(backend, payloads)),
+        "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
+        "listings": sql.register("listings", universe.table()),
+        "declared_columns": sql.register(
+            "declared_columns",
+            declared_columns((sql.name(table).value.rpartition(".")[2], table) for table in STAGING_TABLES),
+        ),
+        "actual_columns": sql.actual_columns(),
+        "typed_prices": sql.name(TYPED_PRICES),
+        "quarantined_prices": sql.name(STAGED_QUARANTINE),
+        "staged_prices": sql.name(STAGED_PRICES),
+        "published_prices": sql.name(DAILY_PRICES),
+        "published_quarantine": sql.name(QUARANTINED_PRICES),
+        "bars": sql.name(TYPED_PRICES),
+        "load_id": load.load_id,
+        "start_date": load.start_date,
+        "end_date": load.end_date,
+        "first_date": load.first_date,
+        "last_date": load.last_date,
+        "available_from": load.available_from,
+        "lookback_date": load.first_date - timedelta(days=LOOKBACK_DAYS),
+        "lookback_days": LOOKBACK_DAYS,
+        "min_coverage": limits.min_coverage,
+        "max_quarantined_share": limits.max_quarantined_share,
+    }
+
+
+def _payload_table(backend: Backend, payloads: Sequence[Fetch]) -> pa.Table:
+    return pa.table(
+        {
+            "path": pa.array([backend.objects.uri(fetch.payload) for fetch in payloads], pa.string()),
+            "payload": pa.array([fetch.payload for fetch in payloads], pa.string()),
+            "symbol": pa.array([fetch.symbol for fetch in payloads], pa.string()),
+            "fetched_at": pa.array([fetch.fetched_at.replace(tzinfo=None) for fetch in payloads], pa.timestamp("us")),
+        }
+    )

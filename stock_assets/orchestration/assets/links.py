@@ -1,0 +1,84 @@
+"""Tags of the assets, and links from each to the code that makes it, as the UI shows them.
+
+Belongs here: which statements and function belong to an asset, and how both are addressed. Does not belong here: what
+an asset itself says of itself (`ingest`, `stage`, `publish`, `serve`).
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+# What the public asset decorators keep the function in; it has no public name.
+from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
+
+from stock_assets.core.sql import bundled
+from stock_assets.serve.dashboards import DASHBOARDS
+from stock_assets.serve.views import VIEWS
+from stock_assets.sources.interface import PriceSource
+
+_STATEMENTS = {
+    "staged/daily_prices": "stage/*.sql",
+    "published/daily_prices": "publish/*.sql",
+    "published/quarantined_prices": "publish/*.sql",
+    **{view.asset_key.to_user_string(): f"serve/{name}.sql" for name, view in VIEWS.items()},
+    **{dashboard.asset_key.to_user_string(): "serve/panels/*.sql" for dashboard in DASHBOARDS},
+}
+"""By asset; the audits are linked from their checks, which name their files."""
+_PACKAGE = Path(__file__).parents[2]
+
+Reference = dg.LocalFileCodeReference | dg.UrlCodeReference
+
+
+@dataclass(frozen=True)
+class Links:
+    """How code is linked.
+
+    Attributes:
+        source: of the prices; its name is a tag of every asset.
+        code_url: address of the repository's folder at a host of code; local files if empty.
+    """
+
+    source: PriceSource
+    code_url: str = ""
+
+    def on(self, asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
+        """Add tags and links to what a step makes."""
+        function = asset.op.compute_fn
+        made_by = function.decorated_fn if isinstance(function, DecoratedOpFunction) else function
+        return asset.map_asset_specs(lambda spec: self.on_spec(spec, made_by))
+
+    def on_spec(self, spec: dg.AssetSpec, made_by: Callable[..., object]) -> dg.AssetSpec:
+        """Add tags and links to one asset."""
+        found: list[Reference] = [self._python(made_by), *self._sql(_STATEMENTS.get(spec.key.to_user_string(), ""))]
+        return spec.merge_attributes(
+            tags={
+                "source": self.source.vendor,
+                "cadence": "each_session" if spec.partitions_def else "when_asked",
+                "sensitivity": "public_market_data",
+            },
+            metadata={"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=found)},
+        )
+
+    def _python(self, function: Callable[..., object]) -> Reference:
+        plain = inspect.unwrap(function)
+        file = Path(inspect.getfile(plain))
+        line = plain.__code__.co_firstlineno if inspect.isfunction(plain) else 1
+        label = f"{file.name}, {plain.__name__}"
+        if self.code_url:
+            relative = file.relative_to(_PACKAGE.parent).as_posix()
+            return dg.UrlCodeReference(url=f"{self.code_url}/{relative}#L{line}", label=label)
+        return dg.LocalFileCodeReference(file_path=str(file), line_number=line, label=label)
+
+    def _sql(self, pattern: str) -> Sequence[Reference]:
+        root = Path(str(bundled("sql")))
+        files = sorted(root.glob(pattern)) if pattern else []
+        labels = [f"sql/{file.relative_to(root).as_posix()}" for file in files]
+        if self.code_url:
+            return [dg.UrlCodeReference(url=f"{self.code_url}/{label}", label=label) for label in labels]
+        return [
+            dg.LocalFileCodeReference(file_path=str(file), line_number=1, label=label)
+            for file, label in zip(files, labels, strict=True)
+        ]

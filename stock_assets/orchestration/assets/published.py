@@ -1,0 +1,89 @@
+"""The assets `published/daily_prices` and `published/quarantined_prices`, which one step commits together.
+
+Belongs here: what Dagster knows of them. Does not belong here: the gate and the commit (`publishing`).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from stock_assets.backends.interface import Backend, Commit
+from stock_assets.core.calendar import partition_sessions
+from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, STAGED_PRICES, Table
+from stock_assets.core.universe import Universe
+from stock_assets.loads.inputs import Limits
+from stock_assets.publish.publishing import publish
+from stock_assets.sources.interface import PriceSource
+from stock_assets.stage.report import show_load
+
+GROUP = "published"
+
+_DESCRIPTIONS = {
+    DAILY_PRICES: (
+        f"{DAILY_PRICES.description} An Iceberg table, partitioned by year; each load is one atomic commit of "
+        "audited rows, and a load that changes nothing commits nothing."
+    ),
+    QUARANTINED_PRICES: f"{QUARANTINED_PRICES.description} Empty on a good day.",
+}
+
+
+def published_assets(
+    universe: Universe,
+    partitions: dg.PartitionsDefinition[str],
+    *,
+    limits: Limits,
+    owners: list[str],
+    freshness: dg.FreshnessPolicy | None,
+) -> dg.AssetsDefinition:
+    """Make both assets for a universe; the policy is the one of the prices."""
+
+    @dg.multi_asset(
+        name="publish",
+        specs=[
+            _spec(table, partitions, owners).replace_attributes(
+                freshness_policy=freshness if table is DAILY_PRICES else None
+            )
+            for table in PUBLISHED_TABLES
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool="publish",
+    )
+    def publish_load(
+        context: dg.AssetExecutionContext, backend: Backend, source: PriceSource
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        done = publish(backend, source, universe, partition_sessions(context.partition_keys), limits=limits)
+        for table, commit in ((QUARANTINED_PRICES, done.quarantine), (DAILY_PRICES, done.prices)):
+            context.log.info(f"{table.full_name}: {_said(commit)}")
+            yield dg.MaterializeResult(
+                asset_key=table.asset_key,
+                metadata={
+                    **show_load(context, backend, done.load, table),
+                    "source": source.label,
+                    "changed": commit.changed,
+                    "rows added": commit.added,
+                    "rows removed": commit.removed,
+                    "snapshot": str(commit.snapshot_id or "none"),
+                    "dagster/uri": backend.warehouse.location(table),
+                },
+            )
+
+    return publish_load
+
+
+def _spec(table: Table, partitions: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        table.asset_key,
+        deps=[STAGED_PRICES.asset_key],
+        group_name=GROUP,
+        kinds={"iceberg", "parquet"},
+        owners=owners,
+        partitions_def=partitions,
+        description=_DESCRIPTIONS[table],
+        metadata={"dagster/column_schema": table.dagster_schema(), "dagster/table_name": table.full_name},
+    )
+
+
+def _said(commit: Commit) -> str:
+    if not commit.changed:
+        return "nothing changed, no new snapshot"
+    return f"{commit.added} rows added, {commit.removed} removed, snapshot {commit.snapshot_id}"

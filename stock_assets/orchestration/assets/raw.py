@@ -1,0 +1,239 @@
+"""The assets `raw/daily_prices` and `raw/splits`.
+
+Belongs here: what Dagster knows of them. Does not belong here: asking and keeping (`fetch`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+
+import dagster as dg
+from pydantic import Field
+
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import closing_time, partition_sessions
+from stock_assets.core.clock import utc_now
+from stock_assets.core.errors import NothingFetched, Outcome
+from stock_assets.core.text import markdown_table
+from stock_assets.core.universe import Universe
+from stock_assets.ingest.landing_files import Wanted, register_files
+from stock_assets.ingest.price_requests import (
+    RequestRules,
+    SymbolResult,
+    fetch_prices,
+    fetch_splits,
+    known_splits,
+    splits_by_symbol,
+)
+from stock_assets.legacy_import import report
+from stock_assets.legacy_import.importer import ImportResult, import_from
+from stock_assets.legacy_import.locations import LegacyLocation
+from stock_assets.legacy_import.row_selection import Bounds
+from stock_assets.sources.interface import DAILY_HEADER, PriceSource
+
+RAW_PRICES = dg.AssetKey(["raw", "daily_prices"])
+RAW_SPLITS = dg.AssetKey(["raw", "splits"])
+VENDOR_GROUP = "vendor"
+GROUP = "raw"
+_FILES_SHOWN = 10
+
+_RAW_COLUMNS = dg.TableSchema(
+    columns=[dg.TableColumn(name, "varchar", description=f"{name}, as the vendor wrote it") for name in DAILY_HEADER]
+)
+
+
+class RawConfig(dg.Config):
+    """Where a run of `raw/daily_prices` may get bars from; left as it is, from the vendor, all that are missing."""
+
+    ask: list[str] | None = Field(
+        default=None,
+        description="Symbols that may be asked for; by default all that miss something. None of them: an empty list, "
+        "and only what is stored is loaded.",
+    )
+    reserve_calls: int = Field(
+        default=0, ge=0, description="Calls of the quota day to leave untaken, for the scheduled run to come."
+    )
+
+    load_landing_files: bool = Field(
+        default=False, description="Take in the files that others brought for sessions of this run, before asking."
+    )
+    import_from: str = Field(
+        default="",
+        description="Where an earlier pipeline left its data: a folder, `s3://bucket/folder` or "
+        "`glue:database.table`. Bars of sessions of this run that are stored nowhere are taken over, before asking.",
+    )
+
+    @property
+    def rules(self) -> RequestRules:
+        """The same, as `fetch` takes it."""
+        return RequestRules(None if self.ask is None else frozenset(self.ask), self.reserve_calls)
+
+
+def vendor_asset(source: PriceSource, url: str, *, owners: list[str]) -> dg.AssetSpec:
+    """Make the external asset at the head of the lineage: whoever the prices come from."""
+    return dg.AssetSpec(
+        ["vendor", source.vendor],
+        group_name=VENDOR_GROUP,
+        owners=owners,
+        kinds={"api"} if source.last_session is None else {"file"},
+        description=f"{source.label}. Outside of this pipeline: it is asked, never materialized.",
+        metadata={"source": source.label, "link": dg.MetadataValue.url(url)},
+    )
+
+
+def raw_assets(
+    universe: Universe,
+    partitions: dg.PartitionsDefinition[str],
+    *,
+    vendor: dg.AssetSpec,
+    owners: list[str],
+    legacy_location: Callable[[str], LegacyLocation],
+) -> list[dg.AssetsDefinition]:
+    """Make both assets for a universe, downstream of the vendor; `legacy_location` reaches what earlier pipelines left."""
+    return [
+        _raw_prices(universe, partitions, vendor=vendor, owners=owners, legacy_location=legacy_location),
+        _raw_splits(universe, vendor=vendor, owners=owners),
+    ]
+
+
+def _raw_prices(
+    universe: Universe,
+    partitions: dg.PartitionsDefinition[str],
+    *,
+    vendor: dg.AssetSpec,
+    owners: list[str],
+    legacy_location: Callable[[str], LegacyLocation],
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=RAW_PRICES,
+        deps=[vendor],
+        group_name=GROUP,
+        kinds={"python", "csv"},
+        owners=owners,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool="vendor_api",
+        metadata={"dagster/column_schema": _RAW_COLUMNS},
+        description=(
+            "The source's answers, byte for byte, one file per symbol and fetch under "
+            "`raw/daily_prices/ingest_date=.../<fetch time>/<SYMBOL>.csv`. At most one request per symbol and run; "
+            "none for sessions that a stored answer already holds. What could not be had is shown by the checks."
+        ),
+    )
+    def raw_daily_prices(
+        context: dg.AssetExecutionContext, config: RawConfig, backend: Backend, source: PriceSource
+    ) -> dg.MaterializeResult[None]:
+        sessions = partition_sessions(context.partition_keys)
+        brought = _take_in(backend, source, universe, partitions, sessions) if config.load_landing_files else []
+        for name in brought:
+            context.log.info(f"took in {name}")
+        bounds = Bounds(universe, sessions[0], sessions[-1], utc_now())
+        old = import_from(backend, source, legacy_location(config.import_from), bounds) if config.import_from else None
+        for line in [*report.unreadable(old), *report.left_out(old)] if old else []:
+            context.log.warning(line)
+        results = fetch_prices(backend, source, universe, sessions, asking=config.rules)
+        for result in results:
+            log = context.log.info if result.outcome is Outcome.OK else context.log.warning
+            log(f"{result.symbol}: {result.outcome}, {result.detail}")
+        _refuse_if_nothing(results)
+        missing = [result for result in results if result.missing]
+        return dg.MaterializeResult(
+            metadata={
+                "source": source.label,
+                "symbols": sum(bool(result.wanted) for result in results),
+                "sessions": len(sessions),
+                "symbols missing": ", ".join(result.symbol for result in missing) or "none",
+                "calls": sum(result.calls for result in results),
+                **({"files taken in": _listed(brought)} if config.load_landing_files else {}),
+                "dagster/uri": backend.objects.uri("raw/daily_prices"),
+                **(_shown_takeover(old) if old else {}),
+                "outcomes": _table([_shown(result) for result in results]),
+            }
+        )
+
+    return raw_daily_prices
+
+
+def _raw_splits(universe: Universe, *, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=RAW_SPLITS,
+        deps=[vendor],
+        group_name=GROUP,
+        kinds={"python", "json"},
+        owners=owners,
+        # Without partitions, and part of every run: a range is one run only if each of its assets says so.
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool="vendor_api",
+        description=(
+            "Split events per symbol (ex-date, ratio), as the source knows them now; a changed answer is kept beside "
+            "the earlier ones under `raw/splits/`. Prices are as traded, so staging needs them to compare sessions. "
+            "A live vendor is asked on a slow schedule, and sooner after a jump without a known split."
+        ),
+    )
+    def raw_splits(
+        context: dg.AssetExecutionContext, backend: Backend, source: PriceSource
+    ) -> dg.MaterializeResult[None]:
+        failures = fetch_splits(backend, source, universe)
+        for reason in failures.values():
+            context.log.warning(reason)
+        rows = splits_by_symbol(known_splits(backend, source))
+        return dg.MaterializeResult(
+            metadata={
+                "source": source.label,
+                "dagster/row_count": len(rows),
+                "symbols missing": ", ".join(failures) or "none",
+                "dagster/uri": backend.objects.uri("raw/splits"),
+                "splits": _table(rows),
+            }
+        )
+
+    return raw_splits
+
+
+def _take_in(
+    backend: Backend,
+    source: PriceSource,
+    universe: Universe,
+    partitions: dg.PartitionsDefinition[str],
+    sessions: list[date],
+) -> list[str]:
+    at = utc_now()
+    # On the eve of a holiday Dagster knows the key of a session that has not closed.
+    closed = [day for day in partition_sessions(partitions.get_partition_keys()) if closing_time(day) <= at]
+    window = Wanted(source, universe, closed[0], closed[-1])
+    return [arrival.entry.key for arrival in register_files(backend, window, sessions, at=at)]
+
+
+def _shown_takeover(found: ImportResult) -> dict[str, dg.MetadataValue]:
+    return {
+        "taken over": dg.MetadataValue.text(report.sums(found)),
+        "bars taken over": _table(report.symbols(found)),
+    }
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
+    return dg.MetadataValue.md(markdown_table(rows))
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _FILES_SHOWN} more" if len(names) > _FILES_SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:_FILES_SHOWN])}{more}" if names else "none"
+
+
+def _refuse_if_nothing(results: list[SymbolResult]) -> None:
+    wanted = [result for result in results if result.wanted]
+    if wanted and all(len(result.missing) == len(result.wanted) for result in wanted):
+        reasons = "; ".join(f"{result.symbol}: {result.outcome}, {result.detail}" for result in wanted[:5])
+        raise NothingFetched(
+            f"raw/daily_prices: no symbol could be had for {wanted[0].wanted[0]} to {wanted[0].wanted[-1]}. {reasons}"
+        )
+
+
+def _shown(result: SymbolResult) -> dict[str, object]:
+    return {
+        "symbol": result.symbol,
+        "outcome": result.outcome,
+        "sessions wanted": len(result.wanted),
+        "missing": len(result.missing),
+        "calls": result.calls,
+        "detail": result.detail,
+    }

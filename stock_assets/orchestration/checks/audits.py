@@ -1,0 +1,93 @@
+"""Every audit as an asset check on `staged/daily_prices`.
+
+Belongs here: how a verdict is shown. Does not belong here: reaching it (`audits`), or acting on it when
+publishing (`publish.publishing`, which audits again).
+"""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from stock_assets.audit.audits import Audit, AuditKind, Verdict, audits
+from stock_assets.audit.gate import audit_load
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import format_ranges, tagged_sessions
+from stock_assets.core.tables import STAGED_PRICES
+from stock_assets.core.universe import Universe
+from stock_assets.loads.inputs import Limits
+from stock_assets.loads.load import Load, newest, newest_load_of_all
+
+_LEADS_TO = {
+    AuditKind.SCHEMA: "A bad row keeps the whole load from being published.",
+    AuditKind.ROW: "A bad bar is quarantined; the rest of the load is published.",
+    AuditKind.LOAD: "A bad row keeps the whole load from being published.",
+    AuditKind.WARNING: "Shown only; the load is published.",
+}
+
+_SAMPLE_SCHEMA = dg.TableSchema(
+    columns=[
+        dg.TableColumn("symbol", "string"),
+        dg.TableColumn("trade_date", "string"),
+        dg.TableColumn("detail", "string"),
+    ]
+)
+
+
+def audit_checks(universe: Universe, *, limits: Limits) -> dg.AssetChecksDefinition:
+    """Make one step that runs all audits, and one check per audit."""
+
+    @dg.multi_asset_check(
+        name="audits",
+        specs=[_spec(audit) for audit in audits()],
+        can_subset=True,
+        description="Runs the statements under sql/audit on the staged load.",
+    )
+    def audits_of_load(context: dg.AssetCheckExecutionContext, backend: Backend) -> Iterator[dg.AssetCheckResult]:
+        load = _load_of(backend, context.run.tags)
+        chosen = {key.name for key in context.selected_asset_check_keys}
+        for verdict in audit_load(backend, universe, load, limits=limits):
+            if verdict.audit.name in chosen:
+                yield _result(verdict, load)
+
+    return audits_of_load
+
+
+def _spec(audit: Audit) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        audit.name,
+        asset=STAGED_PRICES.asset_key,
+        description=f"{audit.file.description} {_LEADS_TO[audit.kind]}",
+        blocking=audit.can_block,
+        metadata={"kind": audit.kind.value, "sql": f"sql/{audit.file.path}", "remedy": audit.file.remedy},
+    )
+
+
+def _load_of(backend: Backend, tags: Mapping[str, str]) -> Load:
+    """Find the load of the run's sessions; a check launched by itself has none and judges the newest load."""
+    sessions = tagged_sessions(tags)
+    return newest(backend, sessions) if sessions else newest_load_of_all(backend)
+
+
+def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
+    sample = [
+        dg.TableRecord({"symbol": row.symbol or "", "trade_date": str(row.trade_date or ""), "detail": row.detail})
+        for row in verdict.sample
+    ]
+    shown = {"sample": dg.MetadataValue.table(sample, schema=_SAMPLE_SCHEMA)} if sample else {}
+    where = {"sessions": format_ranges(verdict.sessions)} if verdict.sessions else {}
+    remedy = {} if verdict.passed else {"remedy": verdict.audit.file.remedy}
+    return dg.AssetCheckResult(
+        asset_key=STAGED_PRICES.asset_key,
+        check_name=verdict.audit.name,
+        passed=verdict.passed,
+        severity=dg.AssetCheckSeverity.ERROR if verdict.blocks else dg.AssetCheckSeverity.WARN,
+        description=None if verdict.passed else f"{verdict.bad_rows} bad rows, first: {verdict.sample[0].detail}",
+        metadata={
+            "bad rows": verdict.bad_rows,
+            "load": load.load_id,
+            "statement": f"sql/{verdict.audit.file.path}",
+            **where,
+            **remedy,
+            **shown,
+        },
+    )

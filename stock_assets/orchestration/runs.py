@@ -1,0 +1,173 @@
+"""Runs of the job, started from the command line in this process, with every event on the Dagster instance.
+
+Belongs here: the instance of the local backend, which runs are worth having, and following one. Does not belong here:
+printing (`cli`), what a run does.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import uuid4
+
+import dagster as dg
+
+from stock_assets.core.calendar import range_tags, session_partitions, sessions_between
+from stock_assets.core.errors import SessionOutOfRange
+from stock_assets.coverage.gaps import Gap, coverage
+from stock_assets.orchestration.assets.raw import RAW_PRICES
+from stock_assets.orchestration.build import (
+    build_backend,
+    build_definitions,
+    build_limits,
+    build_source,
+    build_universe,
+)
+from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS
+from stock_assets.orchestration.instance.folder import configure_instance
+from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.orchestration.root_cause import root_cause
+from stock_assets.orchestration.run_requests import bridged_ranges
+from stock_assets.settings import Settings
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        run_id: Dagster's id.
+        success: every step succeeded.
+        failures: messages of the failed steps.
+        findings: checks that found bad rows, blocking or not.
+        changed_tables: published tables that got a new snapshot.
+    """
+
+    run_id: str
+    success: bool
+    failures: tuple[str, ...]
+    findings: tuple[dg.AssetCheckEvaluation, ...]
+    changed_tables: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What readers should have and do not.
+
+    Attributes:
+        sessions: those worth a run, in order.
+        ranges: the same as few ranges, over small stretches of others.
+        refused: those whose bars an audit has refused and are the same still, with the audits; another run would
+            refuse them again.
+        unreachable: bars that no answer of the source reaches.
+    """
+
+    sessions: tuple[date, ...]
+    ranges: tuple[tuple[date, date], ...]
+    refused: Mapping[date, tuple[str, ...]]
+    unreachable: tuple[Gap, ...]
+
+
+@contextmanager
+def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Open the Dagster instance, with this version's configuration unless somebody edited it."""
+    folder = settings.instance_dir
+    configure_instance(folder)
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        yield instance
+
+
+def run_sessions(
+    settings: Settings,
+    first: date,
+    last: date,
+    *,
+    on_event: Callable[[dg.DagsterEvent], None],
+    raw: Mapping[str, object] | None = None,
+) -> RunResult:
+    """Run the whole path for the sessions from `first` to `last` and wait for it.
+
+    Args:
+        settings: what the environment says.
+        first: first session, itself one.
+        last: last session, itself one.
+        on_event: called with every event of the run, from this thread.
+        raw: configuration of `raw/daily_prices` (`ingest.assets.RawConfig`); by default it asks for what is missing.
+
+    Raises:
+        SessionOutOfRange: the source, or the settings, have no partition for one of the sessions.
+    """
+    _refuse_missing_partitions(settings, first, last)
+    run_id = str(uuid4())
+    job = build_definitions(settings).resolve_job_def(JOB_NAME)
+    with local_instance(settings) as instance:
+        instance.add_event_listener(run_id, lambda entry: _pass_on(entry, on_event))
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                "ops": {RAW_PRICES.to_python_identifier(): {"config": dict(raw or {})}},
+            },
+            tags={**range_tags(first, last), **REPOSITORY_TAGS},
+            raise_on_error=False,
+        )
+    return RunResult(
+        run_id=run_id,
+        success=result.success,
+        failures=tuple(_failure(event) for event in result.all_events if event.is_step_failure),
+        findings=tuple(check for check in result.get_asset_check_evaluations() if not check.passed),
+        changed_tables=tuple(sorted({table for event in result.all_events for table in _changed_table(event)})),
+    )
+
+
+def find_missing(settings: Settings, sessions: Sequence[date], *, at: datetime) -> Missing:
+    """Compare what is published of some sessions with what should be.
+
+    Args:
+        settings: what the environment says.
+        sessions: those of interest, in order.
+        at: now, aware, UTC.
+    """
+    source = build_source(settings)
+    found = coverage(
+        build_backend(settings), source, build_universe(settings), sessions, limits=build_limits(settings), at=at
+    )
+    unreachable = tuple(gap for gap in found.gaps if gap.given_up and not gap.asked)
+    lacking = {gap.session for gap in found.gaps if gap not in unreachable} - found.refused.keys()
+    return Missing(
+        sessions=tuple(sorted(lacking)),
+        ranges=tuple(bridged_ranges(lacking, apart=found.refused.keys())),
+        refused={session: found.refused[session].audits for session in sorted(found.refused)},
+        unreachable=unreachable,
+    )
+
+
+def _refuse_missing_partitions(settings: Settings, first: date, last: date) -> None:
+    source = build_source(settings)
+    known = set(session_partitions(settings.first_session, source.last_session).get_partition_keys())
+    missing = [session for session in sessions_between(first, last) if session.isoformat() not in known]
+    if missing:
+        raise SessionOutOfRange(
+            f"{missing[0]} has no partition; there are {min(known)} to {max(known)} ({source.label}). "
+            "The first one is set by STOCK_ASSETS_FIRST_SESSION, the last one by the source"
+        )
+
+
+def _failure(event: dg.DagsterEvent) -> str:
+    """Give the message of the error that tells why a step failed."""
+    error = root_cause(event)
+    return error.message.strip() if error else f"{event.step_key} failed"
+
+
+def _changed_table(event: dg.DagsterEvent) -> list[str]:
+    if not event.is_step_materialization:
+        return []
+    materialization = event.step_materialization_data.materialization
+    changed = materialization.metadata.get("changed")
+    return [".".join(materialization.asset_key.path)] if changed is not None and changed.value is True else []
+
+
+def _pass_on(entry: dg.EventLogEntry, on_event: Callable[[dg.DagsterEvent], None]) -> None:
+    if entry.dagster_event is not None:
+        on_event(entry.dagster_event)

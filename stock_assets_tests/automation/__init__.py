@@ -1,1 +1,0 @@
-"""Tests of `stock_assets.automation`."""

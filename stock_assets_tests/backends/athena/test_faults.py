@@ -1,0 +1,426 @@
+"""What goes wrong on AWS, through the real clients: the right error, no half-published table, nothing left behind."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._utils.interrupts import raise_interrupts_as
+
+from stock_assets.backends.athena.engine import Athena, Engine
+from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.core.errors import (
+    AccessRefused,
+    ConcurrentPublish,
+    EngineBusy,
+    ObjectExists,
+    QueryCancelled,
+    QueryFailed,
+    QueryTimedOut,
+    ScanLimitExceeded,
+    ServiceUnavailable,
+    SettingsError,
+    TableDrift,
+)
+from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets_tests.contracts.test_backends import FIRST, PROPERTIES, SECOND, publish, published
+from stock_assets_tests.emulators.athena.server import WORKGROUP, AwsDouble, CallFault, QueryFault
+from stock_assets_tests.support.athena_backends import athena_backend
+from stock_assets_tests.support.rows import price_row, stage_rows
+
+pytestmark = pytest.mark.slow
+
+COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR: Failed to commit Iceberg update to table: daily_prices"
+OLD, NEW = [("IBM", FIRST, 101.0)], [("IBM", FIRST, 55.0)]
+
+
+@pytest.fixture
+def backend(tmp_path: Path, aws: AwsDouble) -> AthenaBackend:
+    """A backend in which one row is published."""
+    made = athena_backend(aws.endpoint, tmp_path / "backend")
+    publish(made, [price_row("IBM", FIRST)], FIRST, FIRST)
+    made.warehouse.drop_staging("load_1")
+    aws.forget()
+    return made
+
+
+@pytest.fixture
+def engine(backend: AthenaBackend) -> Engine:
+    return Engine(backend.access, WORKGROUP, backend.results, poll_seconds=0.02)
+
+
+def run(engine: Engine, statement: str = "SELECT 1 AS one") -> None:
+    Athena(engine, pause=lambda _: None).run(statement)
+
+
+def other_home(backend: AthenaBackend, fields: Mapping[str, object]) -> AthenaBackend:
+    """Make the backend anew with other settings; a copy would keep the parts that are made already."""
+    return AthenaBackend(**{**{name: getattr(backend, name) for name in AthenaBackend.model_fields}, **fields})
+
+
+def publish_new(backend: AthenaBackend) -> int:
+    return publish(backend, [price_row("IBM", FIRST, 55.0)], FIRST, FIRST)
+
+
+def staged_tables(backend: AthenaBackend, aws: AwsDouble) -> list[str]:
+    tables = aws.engine.glue.get_tables(DatabaseName=f"{backend.database}_staged")["TableList"]
+    return [table["Name"] for table in tables]
+
+
+def staged(backend: AthenaBackend, aws: AwsDouble) -> list[str]:
+    """Everything that staging has left in the catalog and in the bucket."""
+    return [
+        *staged_tables(backend, aws),
+        *backend.objects.list("staged/tables/"),
+        *backend.objects.list("staged/inputs/"),
+    ]
+
+
+def test_a_throttled_start_is_repeated(aws: AwsDouble, engine: Engine) -> None:
+    fault = CallFault("StartQueryExecution", 400, "ThrottlingException", times=2)
+    aws.call_faults.append(fault)
+
+    run(engine)
+
+    assert fault.times == 0
+
+
+def test_throttling_without_an_end_is_a_transient_error(aws: AwsDouble, engine: Engine) -> None:
+    aws.call_faults.append(CallFault("StartQueryExecution", 400, "TooManyRequestsException", times=1000))
+
+    with pytest.raises(EngineBusy, match="TooManyRequestsException") as raised:
+        run(replace(engine, access=engine.access.model_copy(update={"attempts": 1})))
+
+    assert raised.value.transient
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_a_failure_that_may_pass_is_repeated_and_any_other_is_not(
+    aws: AwsDouble, engine: Engine, *, retryable: bool
+) -> None:
+    fault = QueryFault("SELECT 1", "SOMETHING: broke", times=2, retryable=retryable)
+    aws.query_faults.append(fault)
+    if retryable:
+        run(engine)
+    else:
+        with pytest.raises(QueryFailed, match="SOMETHING: broke"):
+            run(engine)
+
+    assert fault.times == (0 if retryable else 1)
+
+
+def test_an_error_bears_the_id_the_reason_and_a_link(aws: AwsDouble, engine: Engine) -> None:
+    with pytest.raises(QueryFailed) as raised:
+        run(engine, "SELECT * FROM nowhere.nothing")
+
+    [query_id] = aws.queries
+    assert f"Athena query {query_id}: TABLE_NOT_FOUND" in str(raised.value)
+    assert f"#/query-editor/history/{query_id}" in str(raised.value)
+    assert "SELECT * FROM nowhere.nothing" in str(raised.value)
+
+
+def test_a_query_that_takes_too_long_is_stopped(aws: AwsDouble, engine: Engine) -> None:
+    aws.query_faults.append(QueryFault("SELECT 1", hangs=True))
+
+    with pytest.raises(QueryTimedOut, match="STOCK_ASSETS_AWS_QUERY_TIMEOUT_SECONDS"):
+        run(replace(engine, timeout_seconds=0.1))
+
+    assert aws.running == []
+
+
+def test_a_query_that_reads_too_much_is_stopped(aws: AwsDouble, engine: Engine) -> None:
+    aws.query_faults.append(QueryFault("SELECT 1", hangs=True, scanned_bytes=2_000_000))
+
+    with pytest.raises(ScanLimitExceeded, match="it may read 1,000,000 bytes"):
+        run(replace(engine, scan_limit=1_000_000))
+
+    assert aws.running == []
+
+
+def test_the_workgroups_own_limit_is_told_apart(aws: AwsDouble, engine: Engine) -> None:
+    aws.query_faults.append(QueryFault("SELECT 1", "Query cancelled! : Bytes scanned limit was exceeded"))
+
+    with pytest.raises(ScanLimitExceeded, match="the workgroup sets the limit"):
+        run(engine)
+
+
+def test_a_query_stopped_by_somebody_else_is_told_apart(aws: AwsDouble, engine: Engine) -> None:
+    aws.query_faults.append(QueryFault("SELECT 1", first=lambda: aws.stop(next(iter(aws.queries)))))
+
+    with pytest.raises(QueryCancelled):
+        run(engine)
+
+
+def test_a_wrong_workgroup_says_what_to_set(engine: Engine) -> None:
+    with pytest.raises(SettingsError, match="STOCK_ASSETS_AWS_WORKGROUP"):
+        run(replace(engine, workgroup="nobodys"))
+
+
+@pytest.mark.parametrize("code", ["ExpiredTokenException", "UnrecognizedClientException", "AccessDeniedException"])
+def test_credentials_that_do_not_do_are_told_apart(aws: AwsDouble, engine: Engine, code: str) -> None:
+    aws.call_faults.append(CallFault("StartQueryExecution", 400, code))
+
+    with pytest.raises(AccessRefused, match=code):
+        run(engine)
+
+
+def test_expired_credentials_of_s3_and_glue(aws: AwsDouble, backend: AthenaBackend) -> None:
+    aws.call_faults.append(CallFault("GET /stock-assets-tests", 400, "ExpiredToken"))
+    with pytest.raises(AccessRefused, match="ExpiredToken"):
+        backend.objects.list("raw/")
+    aws.call_faults.append(CallFault("AWSGlue.GetTable", 400, "ExpiredTokenException"))
+    with pytest.raises(AccessRefused, match="ExpiredTokenException"):
+        backend.warehouse.history(DAILY_PRICES)
+
+
+def test_s3_that_asks_to_slow_down_is_asked_again(aws: AwsDouble, backend: AthenaBackend) -> None:
+    fault = CallFault("PUT /stock-assets-tests", 503, "SlowDown", times=2)
+    aws.call_faults.append(fault)
+
+    backend.objects.put("raw/a", b"body")
+
+    assert (fault.times, backend.objects.get("raw/a")) == (0, b"body")
+
+
+@pytest.mark.slow
+def test_s3_that_never_recovers_is_a_transient_error(aws: AwsDouble, backend: AthenaBackend) -> None:
+    aws.call_faults.append(CallFault("PUT /stock-assets-tests", 503, "SlowDown", times=1000))
+
+    with pytest.raises(ServiceUnavailable, match="SlowDown"):
+        backend.objects.put("raw/a", b"body")
+
+
+def test_a_put_whose_answer_was_lost_is_ones_own(
+    aws: AwsDouble, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client sends it again by itself, and S3 says that there is one: it is the first try's."""
+    client = backend.access.client("s3")
+    send = client.put_object
+
+    def twice(**request: object) -> object:
+        send(**request)
+        return send(**request)
+
+    monkeypatch.setattr(client, "put_object", twice)
+    backend.objects.put("raw/a", b"body")
+    monkeypatch.undo()
+
+    with pytest.raises(ObjectExists):
+        backend.objects.put("raw/a", b"body")
+
+
+def _query(reason: str = "", **how: Any) -> Callable[[AwsDouble, str], None]:  # noqa: ANN401 (of QueryFault)
+    """Let every query that matches end badly."""
+    return lambda aws, statement: aws.query_faults.append(QueryFault(statement, reason, times=100, **how))
+
+
+def _call(target: str, status: int, code: str, times: int = 1) -> Callable[[AwsDouble, str], None]:
+    """Let calls fail from the moment a query that matches has begun."""
+
+    def order(aws: AwsDouble, statement: str) -> None:
+        fault = CallFault(target, status, code, times=times)
+        begun = lambda: aws.call_faults.extend([] if aws.call_faults else [fault])  # noqa: E731 (nothing to name)
+        aws.query_faults.append(QueryFault(statement, times=100, hangs=True, first=begun))
+
+    return order
+
+
+def _stopped_by_somebody(aws: AwsDouble, statement: str) -> None:
+    aws.query_faults.append(QueryFault(statement, first=lambda: aws.stop(list(aws.queries)[-1])))
+
+
+FAULTS: dict[str, tuple[type[Exception], Callable[[AwsDouble, str], None], dict[str, object]]] = {
+    "the query fails": (QueryFailed, _query("GENERIC_INTERNAL: no"), {}),
+    "a table is missing": (QueryFailed, _query("TABLE_NOT_FOUND: line 1:15: Table 'x.y' does not exist"), {}),
+    "S3 asks to slow down": (EngineBusy, _query("HIVE_CANNOT_OPEN_SPLIT: SlowDown (Status Code: 503)"), {}),
+    "Athena is exhausted": (EngineBusy, _query("Query exhausted resources at this scale factor"), {}),
+    "it takes too long": (QueryTimedOut, _query(hangs=True), {"query_timeout_seconds": 0.3}),
+    "it reads too much": (ScanLimitExceeded, _query(hangs=True, scanned_bytes=10**9), {"scan_limit": 10**7}),
+    "the workgroup says too much": (
+        ScanLimitExceeded,
+        _query("Query cancelled! : Bytes scanned limit was exceeded"),
+        {},
+    ),
+    "somebody stops it": (QueryCancelled, _stopped_by_somebody, {}),
+    "looks at it are throttled": (EngineBusy, _call("GetQueryExecution", 400, "ThrottlingException", 1000), {}),
+    "credentials expire meanwhile": (AccessRefused, _call("GetQueryExecution", 400, "ExpiredTokenException"), {}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("statement", ["^CREATE TABLE", "^MERGE"])
+def test_whatever_happens_nothing_is_half_done_or_left_running(
+    aws: AwsDouble, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch, statement: str, fault: str
+) -> None:
+    monkeypatch.setattr("stock_assets.backends.lakehouse.sql_engine._LONGEST_PAUSE_SECONDS", 0.01)
+    kind, order, limits = FAULTS[fault]
+    order(aws, statement)
+    with pytest.raises(kind) as raised:
+        publish_new(other_home(backend, limits))
+    assert type(raised.value) is kind
+    assert aws.running == []
+
+    aws.query_faults.clear()
+    aws.call_faults.clear()
+    assert published(backend) == OLD
+    if statement == "^CREATE TABLE":
+        assert staged(backend, aws) == []
+    backend.warehouse.drop_staging("load_1")
+    assert staged(backend, aws) == []
+    publish_new(backend)
+    assert published(backend) == NEW
+
+
+def test_a_wrong_workgroup_stages_nothing(aws: AwsDouble, backend: AthenaBackend) -> None:
+    with pytest.raises(SettingsError, match="STOCK_ASSETS_AWS_WORKGROUP"):
+        publish_new(other_home(backend, {"workgroup": "nobodys"}))
+
+    assert (published(backend), staged(backend, aws)) == (OLD, [])
+
+
+def test_credentials_that_expired_before_a_statement_stage_nothing(aws: AwsDouble, backend: AthenaBackend) -> None:
+    aws.call_faults.append(CallFault("StartQueryExecution", 400, "ExpiredTokenException"))
+    with pytest.raises(AccessRefused, match="ExpiredTokenException"):
+        publish_new(backend)
+
+    assert (published(backend), staged(backend, aws)) == (OLD, [])
+
+
+def test_a_staging_table_that_is_gone_is_a_failed_query(aws: AwsDouble, backend: AthenaBackend) -> None:
+    def remove() -> None:
+        [name] = [key for key in staged_tables(backend, aws) if "__daily_prices__" in key]
+        aws.engine.glue.delete_table(DatabaseName=f"{backend.database}_staged", Name=name)
+
+    aws.query_faults.append(QueryFault("^MERGE", first=remove))
+    with pytest.raises(QueryFailed, match="TABLE_NOT_FOUND"):
+        publish_new(backend)
+
+    assert published(backend) == OLD
+    backend.warehouse.drop_staging("load_1")
+    assert staged(backend, aws) == []
+
+
+def test_two_commit_conflicts_and_then_success(aws: AwsDouble, backend: AthenaBackend) -> None:
+    fault = QueryFault("^MERGE", COMMIT_CONFLICT, times=2)
+    aws.query_faults.append(fault)
+
+    publish_new(backend)
+
+    assert fault.times == 0
+    assert published(backend) == NEW
+    assert len(backend.warehouse.history(DAILY_PRICES)) == 2
+
+
+def test_commit_conflicts_without_an_end(aws: AwsDouble, backend: AthenaBackend) -> None:
+    aws.query_faults.append(QueryFault("^MERGE", COMMIT_CONFLICT, times=100))
+
+    with pytest.raises(ConcurrentPublish):
+        publish_new(backend)
+
+    aws.query_faults.clear()
+    assert published(backend) == OLD
+
+
+def test_a_commit_between_the_last_look_and_the_merge(aws: AwsDouble, backend: AthenaBackend, tmp_path: Path) -> None:
+    """Nothing but the statement itself can see it."""
+    other = athena_backend(aws.endpoint, tmp_path / "backend")
+
+    def intrude() -> None:
+        with other.warehouse.open("load_2") as sql:
+            stage_rows(sql, [price_row("MSFT", SECOND)])
+            sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=SECOND, last=SECOND, properties=PROPERTIES)
+
+    aws.query_faults.append(QueryFault("^MERGE", first=intrude))
+
+    with pytest.raises(ConcurrentPublish):
+        publish_new(backend)
+
+    assert published(backend) == [*OLD, ("MSFT", SECOND, 101.0)]
+
+
+@pytest.mark.parametrize("statement", ["^CREATE TABLE", "^MERGE"])
+def test_a_failed_statement_publishes_nothing_and_leaves_no_orphan(
+    aws: AwsDouble, backend: AthenaBackend, statement: str
+) -> None:
+    aws.query_faults.append(QueryFault(statement, "GENERIC_INTERNAL: no"))
+    with pytest.raises(QueryFailed, match="GENERIC_INTERNAL: no"):
+        publish_new(backend)
+
+    assert published(backend) == OLD
+    if statement == "^CREATE TABLE":
+        assert staged(backend, aws) == []
+    backend.warehouse.drop_staging("load_1")
+    assert staged(backend, aws) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, DagsterExecutionInterruptedError])
+@pytest.mark.parametrize("statement", ["^CREATE TABLE", "^MERGE"])
+def test_an_interruption_stops_the_query(
+    aws: AwsDouble, backend: AthenaBackend, statement: str, error: type[BaseException]
+) -> None:
+    aws.query_faults.append(
+        QueryFault(
+            statement, hangs=True, first=lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        )
+    )
+
+    with raise_interrupts_as(error), pytest.raises(error):
+        publish_new(backend)
+
+    assert aws.running == []
+    assert published(backend) == OLD
+    if statement == "^CREATE TABLE":
+        assert staged(backend, aws) == []
+
+
+def test_an_interruption_while_the_query_is_being_started(
+    aws: AwsDouble, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start: Callable[[str, str], str] = aws.start
+
+    def interrupt_then_start(text: str, location: str) -> str:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.2)
+        return start(text, location)
+
+    monkeypatch.setattr(aws, "start", interrupt_then_start)
+    aws.query_faults.append(QueryFault("SELECT 1", hangs=True))
+
+    with raise_interrupts_as(DagsterExecutionInterruptedError), pytest.raises(DagsterExecutionInterruptedError):
+        run(engine)
+
+    assert len(aws.queries) == 1
+    assert aws.running == []
+
+
+def test_a_published_table_that_is_gone_is_made_again(aws: AwsDouble, backend: AthenaBackend) -> None:
+    aws.engine.glue.delete_table(DatabaseName=f"{backend.database}_published", Name="daily_prices")
+    assert published(backend) == []
+
+
+def test_drift_is_a_clear_error(aws: AwsDouble, backend: AthenaBackend) -> None:
+    table = aws.engine.catalog.load_table((f"{backend.database}_published", "daily_prices"))
+    with table.update_schema(allow_incompatible_changes=True) as update:
+        update.delete_column("volatility")
+        update.rename_column("volume", "shares")
+    with table.update_schema() as update:
+        update.add_column("volatility", table.schema().find_field("is_market_up").field_type)
+
+    with pytest.raises(TableDrift, match="volatility: declared double, found boolean") as raised:
+        backend.warehouse.history(DAILY_PRICES)
+
+    assert "shares: not declared, found long" in str(raised.value)
+
+
+def test_a_query_that_changes_something_is_refused_before_it_is_sent(aws: AwsDouble, backend: AthenaBackend) -> None:
+    before = len(aws.queries)
+    with backend.warehouse.open() as sql:
+        for select in ("DROP TABLE published.daily_prices", "DELETE FROM published.daily_prices", "SELECT 1; SELECT 2"):
+            with pytest.raises(QueryFailed, match="not a single SELECT"):
+                sql.query(select)
+    assert len(aws.queries) == before

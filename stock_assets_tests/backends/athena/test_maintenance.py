@@ -1,0 +1,498 @@
+"""Maintenance on Athena: which statements are sent, what VACUUM may take, and what goes wrong.
+
+What every backend must keep and remove is tested in `contracts`.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stock_assets.backends.athena.engine import Athena
+from stock_assets.backends.interface import MaintenanceResult, Snapshot
+from stock_assets.backends.lakehouse.backend import AthenaBackend, ddl, upkeep
+from stock_assets.cli.app import app
+from stock_assets.core.errors import ConcurrentPublish, QueryFailed
+from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES
+from stock_assets.loads.load import SPLITS_PROPERTY
+from stock_assets.orchestration.build import build_backend
+from stock_assets.orchestration.jobs.maintenance import JOB_NAME
+from stock_assets.settings import Settings
+from stock_assets.stage.staging import _splits_followed
+from stock_assets_tests.contracts.test_backends import publish, published
+from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, QueryFault
+from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
+from stock_assets_tests.support.bars import exact
+from stock_assets_tests.support.dagster_runs import pipeline
+from stock_assets_tests.support.rows import price_row
+from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, Scene, calm_source
+from stock_assets_tests.support.small_files import iceberg_on_aws, late_for, mark_deleted, scatter_on_aws
+from stock_assets_tests.support.steps import published_rows, read
+
+DAYS = [date(2012, 3, day) for day in (1, 2, 5, 6)] + [date(2013, 1, 2), date(2013, 1, 3)]
+MONTH = timedelta(days=30)
+LONG_AGO = datetime(2012, 1, 1, tzinfo=UTC)
+COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR: Failed to commit Iceberg update to table: daily_prices"
+COMPACTION = ["ALTER", "OPTIMIZE"]
+EXPIRY = ["ALTER", "VACUUM"]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "backend"
+
+
+@pytest.fixture
+def backend(root: Path, aws: AwsDouble) -> AthenaBackend:
+    return athena_backend(aws.endpoint, root)
+
+
+@pytest.fixture
+def scatter(root: Path, backend: AthenaBackend, aws: AwsDouble) -> Callable[..., None]:
+    """Add rows of some days, each in a file of its own."""
+
+    def scatter(*days: date, symbol: str = "OTHER", close: float = 2.5) -> None:
+        rows = read(backend, " UNION ALL ".join(price_row(symbol, day, close) for day in days))
+        scatter_on_aws(partial(athena_backend, aws.endpoint), root, rows.cast(DAILY_PRICES.arrow_schema()))
+
+    return scatter
+
+
+@pytest.fixture
+def late(aws: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the engine's clock be a month ahead, and no day of grace be given."""
+    aws.set_clock(MONTH)
+    monkeypatch.setattr(upkeep, "SAFE_AGE", timedelta())
+
+
+def maintain(backend: AthenaBackend, keep_since: datetime = LONG_AGO, *, later: timedelta = MONTH) -> MaintenanceResult:
+    return backend.warehouse.maintain(DAILY_PRICES, keep_since=keep_since, at=late_for(keep_since, later))
+
+
+def put(backend: AthenaBackend, day: date, close: float = 1.5) -> int:
+    return publish(backend, [price_row("IBM", day, close)], day, day)
+
+
+def sent(aws: AwsDouble) -> list[str]:
+    """List the first words of what was sent to change a table, and forget them."""
+    words = [text.split(maxsplit=1)[0] for text in aws.statements]
+    aws.queries.clear()
+    return [word for word in words if word in {"ALTER", "OPTIMIZE", "VACUUM"}]
+
+
+def rows(backend: AthenaBackend) -> list[dict[str, object]]:
+    return sorted(exact(published_rows(backend)), key=repr)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_statements_are_sent_where_there_is_something_to_do_and_only_then(
+    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+) -> None:
+    put(backend, DAYS[0])
+    sent(aws)
+    moment = datetime.now(UTC)
+    maintain(backend, moment)
+    assert aws.statements == [], "one version, one file"
+
+    scatter(DAYS[0])
+    sent(aws)
+    maintain(backend)
+    assert sent(aws) == COMPACTION
+
+    maintain(backend)
+    assert aws.statements == []
+
+    maintain(backend, datetime.now(UTC))
+    assert sent(aws) == EXPIRY
+
+    maintain(backend, datetime.now(UTC))
+    assert aws.statements == []
+
+
+@pytest.mark.slow
+def test_a_home_without_tables_is_left_without_them(aws: AwsDouble, backend: AthenaBackend) -> None:
+    for table in PUBLISHED_TABLES:
+        assert backend.warehouse.maintain(table, keep_since=LONG_AGO, at=datetime.now(UTC)) == MaintenanceResult()
+    assert aws.statements == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_rows_that_are_marked_as_deleted_go_for_good(aws: AwsDouble, backend: AthenaBackend) -> None:
+    """Athena's MERGE marks the rows it changes or removes; each later read applies the marks."""
+    publish(backend, [price_row(symbol, DAYS[0]) for symbol in ("IBM", "MSFT")], DAYS[0], DAYS[0])
+    mark_deleted(iceberg_on_aws(backend), "MSFT")
+    assert published(backend) == [("IBM", DAYS[0], 101.0)]
+    assert backend.warehouse.history(DAILY_PRICES)[0].rows == 1
+    sent(aws)
+
+    done = maintain(backend)
+
+    assert sent(aws) == COMPACTION
+    assert (done.files_before, done.files_after, done.changed) == (2, 1, True)
+    assert published(backend) == [("IBM", DAYS[0], 101.0)]
+    newest = backend.warehouse.history(DAILY_PRICES)[0]
+    assert (newest.rows, newest.is_maintenance) == (1, True)
+    assert not maintain(backend).changed
+    assert sent(aws) == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_statements_are_repeated_until_athena_wants_no_more_runs(
+    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+) -> None:
+    for day in DAYS:
+        put(backend, day)
+    scatter(*DAYS)
+    before = rows(backend)
+    aws.engine.most_partitions, aws.engine.most_files = 1, 10
+    sent(aws)
+
+    moment = datetime.now(UTC)
+    done = maintain(backend, moment)
+
+    words = sent(aws)
+    assert words[:3] == ["ALTER", "OPTIMIZE", "OPTIMIZE"]
+    assert words[3:5] == EXPIRY
+    assert words.count("VACUUM") > 2
+    assert done.files_removed > 20
+    assert (done.files_before, done.files_after) == (8, 2)
+    assert rows(backend) == before
+    assert not maintain(backend, moment).changed
+
+
+@pytest.mark.slow
+def test_a_statement_that_never_ends_its_runs_is_given_up(
+    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(backend, DAYS[0])
+    scatter(DAYS[0])
+    monkeypatch.setattr(upkeep, "_RUNS", 3)
+    aws.query_faults.append(QueryFault("^OPTIMIZE", "ICEBERG_OPTIMIZE_MORE_RUNS_NEEDED: Processed 100", times=100))
+    sent(aws)
+
+    with pytest.raises(QueryFailed, match="MORE_RUNS_NEEDED"):
+        maintain(backend)
+
+    assert sent(aws).count("OPTIMIZE") == 3
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+@pytest.mark.parametrize("statement", ["OPTIMIZE", "VACUUM"])
+def test_commit_conflicts_are_tried_again(
+    aws: AwsDouble,
+    backend: AthenaBackend,
+    scatter: Callable[..., None],
+    statement: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    put(backend, DAYS[0])
+    scatter(DAYS[0])
+    aws.query_faults.append(QueryFault(f"^{statement}", COMMIT_CONFLICT, times=100))
+    with pytest.raises(ConcurrentPublish, match="maintain it later"):
+        maintain(backend, datetime.now(UTC))
+
+    aws.query_faults[:] = [QueryFault(f"^{statement}", COMMIT_CONFLICT, times=2)]
+    done = maintain(backend, datetime.now(UTC))
+
+    assert done.snapshots_expired > 0
+    assert len(rows(backend)) == 2
+    assert done.files_after == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_who_goes_back_while_it_is_tried_again_is_left_alone(
+    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+) -> None:
+    put(backend, DAYS[0])
+    scatter(DAYS[0], DAYS[1])
+    newest, crowded, _ = backend.warehouse.history(DAILY_PRICES)
+    aws.query_faults.append(
+        QueryFault(
+            "^OPTIMIZE", COMMIT_CONFLICT, first=lambda: backend.warehouse.rollback(DAILY_PRICES, crowded.snapshot_id)
+        )
+    )
+    sent(aws)
+
+    maintain(backend, datetime.now(UTC))
+
+    assert sent(aws) == COMPACTION
+    assert len(published(backend)) == 2
+    assert [version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)][:2] == [
+        newest.snapshot_id,
+        crowded.snapshot_id,
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_what_may_not_be_deleted_is_not_counted(
+    aws: AwsDouble, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the permission to delete, VACUUM reports success."""
+    for close in (1.5, 2.5):
+        put(backend, DAYS[0], close)
+    monkeypatch.setattr(aws.engine.__class__, "remove", lambda *_: None)
+
+    done = maintain(backend, datetime.now(UTC))
+
+    assert (done.snapshots_expired, done.files_removed, done.bytes_freed) == (1, 0, 0)
+
+
+@pytest.mark.slow
+def test_a_file_that_a_killed_publish_left_goes_when_the_versions_of_its_day_do(
+    aws: AwsDouble, backend: AthenaBackend
+) -> None:
+    put(backend, DAYS[0])
+    backend.objects.put("published/daily_prices/data/lost.parquet", b"half of it")
+    backend.objects.put("published/daily_prices/data/README.txt", b"of somebody else")
+    sent(aws)
+    now = datetime.now(UTC)
+    aws.set_clock(MONTH)
+
+    maintain(backend, now + timedelta(hours=23))
+    assert aws.statements == [], "a publish under way may be about to commit it"
+    done = maintain(backend, now + timedelta(hours=25))
+
+    assert sent(aws) == EXPIRY
+    assert "published/daily_prices/data/lost.parquet" not in backend.objects.list("published/daily_prices/")
+    assert done.files_removed >= 1
+    assert published(backend) == [("IBM", DAYS[0], 1.5)]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_a_compaction_that_was_not_noted_says_so_itself(
+    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+) -> None:
+    """As after a kill, or where somebody has sent OPTIMIZE by hand."""
+    put(backend, DAYS[0])
+    for _ in range(4):
+        scatter(DAYS[0])
+    aws.engine.run(f"OPTIMIZE {backend.database}_published.daily_prices REWRITE DATA USING BIN_PACK")
+    sent(aws)
+
+    assert backend.warehouse.history(DAILY_PRICES)[0].is_maintenance
+    assert not maintain(backend).changed
+    assert aws.statements == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_what_a_compaction_left_is_not_asked_for_again(
+    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(backend, DAYS[0])
+    scatter(DAYS[0])
+    monkeypatch.setattr(upkeep, "is_crowded", lambda _: True)
+    sent(aws)
+    maintain(backend)
+    assert sent(aws) == COMPACTION
+
+    maintain(backend)
+    assert sent(aws) == []
+
+    put(backend, DAYS[1])
+    maintain(backend)
+    assert sent(aws) == COMPACTION
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_a_publish_that_a_compaction_has_overtaken_is_whole(
+    backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Athena commits a MERGE on top of an OPTIMIZE that came after it began, if it touches none of the files."""
+    put(backend, DAYS[0])
+    scatter(DAYS[0])
+    run = Athena.run
+
+    def overtaken(self: Athena, text: str) -> object:
+        if text.startswith("MERGE") and base(backend) in text:
+            old = base(backend)
+            maintain(backend)
+            text = text.replace(old, base(backend))
+        return run(self, text)
+
+    monkeypatch.setattr(Athena, "run", overtaken)
+    newest = put(backend, DAYS[1], 7.5)
+
+    history = backend.warehouse.history(DAILY_PRICES)
+    assert [version.is_maintenance for version in history] == [False, True, False, False]
+    assert (history[0].snapshot_id, history[0].properties["load_id"]) == (newest, "load_1")
+    assert ("IBM", DAYS[1], 7.5) in published(backend)
+
+
+def base(backend: AthenaBackend) -> str:
+    current = iceberg_on_aws(backend).current_snapshot()
+    assert current is not None
+    return str(current.snapshot_id)
+
+
+@pytest.mark.slow
+def test_vacuum_is_told_to_keep_what_readers_have_seen_and_a_day_more(backend: AthenaBackend) -> None:
+    versions = [put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5, 4.5)]
+    now = datetime.now(UTC)
+
+    def told(keep_since: datetime) -> maintenance.Retention:
+        return maintenance.retention(iceberg_on_aws(backend), keep_since=keep_since, at=now)
+
+    assert (told(now - MONTH).seconds, told(now - MONTH).versions) == (31 * 86_400, 4)
+    assert told(now).seconds == 2 * 86_400, "a reader may have begun a day ago, and a statement may wait for one"
+    later = maintenance.retention(iceberg_on_aws(backend), keep_since=now + timedelta(days=2), at=now + MONTH)
+    assert (later.seconds, later.versions) == (29 * 86_400, 1)
+    assert later.expiring == set(versions[:3])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_a_version_that_somebody_came_back_from_stays_by_its_age(aws: AwsDouble, backend: AthenaBackend) -> None:
+    first, second, aside = (put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5))
+    committed_at = backend.warehouse.history(DAILY_PRICES)[0].committed_at
+    backend.warehouse.rollback(DAILY_PRICES, second)
+    time.sleep(0.01)
+    moment = datetime.now(UTC)
+    backend.warehouse.rollback(DAILY_PRICES, aside)
+    backend.warehouse.rollback(DAILY_PRICES, second)
+    newest = put(backend, DAYS[0], 4.5)
+
+    told = maintenance.retention(iceberg_on_aws(backend), keep_since=moment, at=moment + MONTH)
+    assert (told.before, told.versions, set(told.expiring)) == (committed_at, 2, {first})
+
+    aws.engine.clock = lambda: moment + MONTH
+    backend.warehouse.maintain(DAILY_PRICES, keep_since=moment, at=moment + MONTH)
+    assert {version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)} == {second, aside, newest}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+@pytest.mark.parametrize("seed", range(3))
+def test_after_any_history_every_version_that_was_seen_is_whole(
+    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], seed: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311 (repeatable)
+    content: dict[int, list[dict[str, object]]] = {}
+    put(backend, DAYS[0])
+    for _ in range(12):
+        step = dice.choice(["publish", "publish", "scatter", "rollback", "maintain"])
+        if step == "publish":
+            put(backend, dice.choice(DAYS), round(dice.uniform(1, 9), 3))
+        elif step == "scatter":
+            scatter(dice.choice(DAYS), close=round(dice.uniform(1, 9), 3))
+        elif step == "rollback":
+            backend.warehouse.rollback(DAILY_PRICES, dice.choice(backend.warehouse.history(DAILY_PRICES)).snapshot_id)
+        else:
+            maintain_and_look(aws, backend, dice, content)
+        content[int(base(backend))] = rows(backend)
+    maintain_and_look(aws, backend, dice, content)
+
+
+def maintain_and_look(
+    aws: AwsDouble, backend: AthenaBackend, dice: random.Random, content: dict[int, list[dict[str, object]]]
+) -> None:
+    """Maintain, with a reader pinned before, and read every version that has to be there."""
+    before = backend.warehouse.history(DAILY_PRICES)
+    moment = dice.choice(before).committed_at
+    visible = rows(backend)
+    at = datetime.now(UTC) + MONTH
+    # Without the day of grace, a version at the edge is lost to the time that a statement takes.
+    aws.engine.clock = lambda: at
+    with backend.warehouse.open() as reader:
+        backend.warehouse.maintain(DAILY_PRICES, keep_since=moment, at=at)
+        pinned = reader.query(f"SELECT * FROM {DAILY_PRICES.full_name}").to_pylist()
+    assert sorted(exact(pinned), key=repr) == visible == rows(backend)
+    after = backend.warehouse.history(DAILY_PRICES)
+    assert {version.snapshot_id for version in before if version.committed_at >= moment} <= {
+        version.snapshot_id for version in after
+    }
+    current = int(base(backend))
+    for version in after:
+        backend.warehouse.rollback(DAILY_PRICES, version.snapshot_id)
+        assert rows(backend) == content.get(version.snapshot_id, visible)
+    backend.warehouse.rollback(DAILY_PRICES, current)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("late")
+def test_the_load_after_a_compaction_does_not_read_the_whole_table(
+    aws: AwsDouble, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would, for the splits that the table follows, if it took the compaction for a version that follows none."""
+    scene = Scene(backend, calm_source())
+    scene.run(FIRST_WEEK)
+    for module in (upkeep, ddl):
+        monkeypatch.setattr(module, "FEWEST_DATA_FILES", 1)
+    maintain(backend)
+    assert backend.warehouse.history(DAILY_PRICES)[0].is_maintenance
+    aws.queries.clear()
+
+    scene.run(SECOND_WEEK)
+
+    assert [text for text in aws.statements if "first_stale" in text] == []
+    assert any(text.startswith("MERGE") for text in aws.statements)
+
+
+@pytest.mark.slow
+def test_the_weekly_job_shows_what_it_did_and_what_it_cost(
+    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], tmp_path: Path
+) -> None:
+    scene = Scene(backend, calm_source())
+    scene.run(FIRST_WEEK)
+    scatter(*FIRST_WEEK)
+    wired = pipeline(scene, tmp_path)
+    sent(aws)
+
+    result = wired.definitions.resolve_job_def(JOB_NAME).execute_in_process(instance=wired.instance)
+
+    [output] = [event.step_output_data for event in result.all_events if event.is_successful_output]
+    assert f"| {DAILY_PRICES.full_name} | 6 to 1 |" in str(output.metadata["published tables"].value)
+    assert "OPTIMIZE" in str(output.metadata["athena statements"].value)
+    assert sent(aws) == COMPACTION
+
+
+@pytest.mark.slow
+def test_the_command_does_what_the_job_does(
+    aws: AwsDouble, backend: AthenaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {"BUCKET": BUCKET, "REGION": REGION, "ENDPOINT_URL": aws.endpoint, "DATABASE": backend.database}
+    for name, value in {"PREFIX": backend.prefix, **places}.items():
+        monkeypatch.setenv(f"STOCK_ASSETS_AWS_{name}", value)
+    monkeypatch.setenv("STOCK_ASSETS_BACKEND", "aws")
+    monkeypatch.setenv("STOCK_ASSETS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    typed = build_backend(Settings.from_env())
+    assert isinstance(typed, AthenaBackend)
+    put(typed, DAYS[0])
+    table = iceberg_on_aws(typed)
+    table.append(table.scan().to_arrow())
+    sent(aws)
+
+    maintained = CliRunner().invoke(app, ["maintain"])
+
+    assert maintained.exit_code == 0, f"{maintained.output}{maintained.exception!r}"
+    assert sent(aws) == COMPACTION
+    assert "2 to 1" in maintained.stdout
+    assert "maintenance: compaction" in CliRunner().invoke(app, ["history"]).stdout
+
+
+def version(snapshot_id: int, properties: dict[str, str]) -> Snapshot:
+    return Snapshot(snapshot_id, LONG_AGO, 1, properties, is_current=snapshot_id == 3)
+
+
+def test_a_version_of_maintenance_follows_the_splits_that_the_one_before_does() -> None:
+    history = [version(3, {"maintenance": "compaction"}), version(2, {SPLITS_PROPERTY: "a"}), version(1, {})]
+
+    assert _splits_followed(history, 3) == _splits_followed(history, 2) == "a"
+    assert _splits_followed(history, 1) is None
+    assert _splits_followed(history[:1], 3) is None
+    assert _splits_followed(history, 9) is None

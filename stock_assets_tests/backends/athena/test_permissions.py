@@ -1,0 +1,124 @@
+"""What the backend calls is what the policy allows: recorded call by call on the double, while everything is used once."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from stock_assets.backends.lakehouse.backend import AthenaBackend, access
+from stock_assets.backends.rate_limiter import CallLimits
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.legacy_import.importer import import_from
+from stock_assets_tests.backends.lakehouse.test_aws_session import ROLE
+from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS
+from stock_assets_tests.emulators.athena.server import AwsDouble, Call
+from stock_assets_tests.legacy_import.test_importer import BOUNDS
+from stock_assets_tests.support.athena_backends import athena_backend
+from stock_assets_tests.support.legacy_account import LegacyAccount
+from stock_assets_tests.support.legacy_files import hive_table
+from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, wavy_source
+from stock_assets_tests.support.steps import FIVE
+
+TEMPLATE = Path(__file__).parents[3] / "infra" / "aws" / "stack.yaml"
+ATHENAS_OWN = {
+    "athena:GetWorkGroup",
+    "athena:StopQueryExecution",  # of an interruption, see test_faults
+    "glue:BatchGetPartition",
+    "glue:GetDatabase",
+    "glue:GetPartition",
+    "glue:GetPartitions",
+    "s3:AbortMultipartUpload",
+    "s3:GetBucketLocation",
+    "s3:ListBucketMultipartUploads",
+    "s3:ListMultipartUploadParts",
+}
+"""What Athena does with the caller's permissions by AWS's documentation; this package does not call it itself."""
+OLD_CATALOG = {"glue:GetTable", "glue:GetPartitions"}
+"""What docs/import.md asks for on the old database."""
+_ELSEWHERE = ("kms:", "sns:", "secretsmanager:")
+"""Tried with a policy in force in infra/test_stack."""
+
+
+@pytest.fixture
+def backend(tmp_path: Path, aws: AwsDouble) -> Iterator[AthenaBackend]:
+    """A backend with a role, so that its calls can be told from those of the double's own engine."""
+    for kept in (access._session, access._client):  # noqa: SLF001 (the caches have no other handle)
+        kept.cache_clear()
+    yield AthenaBackend(**{**athena_backend(aws.endpoint, tmp_path / "backend").model_dump(), "role_arn": ROLE})
+    for kept in (access._session, access._client):  # noqa: SLF001
+        kept.cache_clear()
+
+
+def action(call: Call) -> str:
+    """Name the permission that a call needs."""
+    if call.service != "s3":
+        return f"{call.service}:{call.asked.rpartition('.')[2]}"
+    method, path = call.asked.split(" ", 1)
+    key, _, query = path.partition("?")
+    if key.rstrip("/") == f"/{BUCKET}":
+        return "s3:DeleteObject" if query == "delete" else "s3:ListBucket"
+    return {"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "POST": "s3:PutObject"}.get(
+        method, "s3:DeleteObject"
+    )
+
+
+def allowed() -> set[str]:
+    """The actions of the template's policy."""
+    stack: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
+    statements = stack["Resources"]["PipelinePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    return {name for one in statements for name in one.get("Action") or one["Fn::If"][1]["Action"]}
+
+
+def used_by_the_role(aws: AwsDouble) -> set[str]:
+    """The permissions that calls needed so far; those of the double's own engine came with other credentials."""
+    own = [call for call in aws.calls if call.access_key not in ("", CREDENTIALS["AWS_ACCESS_KEY_ID"])]
+    return {action(call) for call in own}
+
+
+@pytest.mark.slow
+def test_everything_the_home_does_is_allowed_and_nothing_else(backend: AthenaBackend, aws: AwsDouble) -> None:
+    scene = Scene(backend, wavy_source())
+    scene.source.set_bar("IBM", FIRST_WEEK[1], BAD_BAR)
+    scene.run(FIRST_WEEK)
+    scene.run(SECOND_WEEK)
+    backend.rate_limiter.acquire("a vendor", CallLimits(per_day=1), lambda: datetime.now(UTC))
+    with backend.warehouse.open("load_large") as sql:
+        many = sql.register("many", pa.table({"symbol": [f"S{number:06d}" for number in range(2000)]}))
+        assert sql.query(f"SELECT COUNT(*) AS n FROM {many.value}").to_pylist() == [{"n": 2000}]
+        backend.objects.put("raw/brought/IBM.csv", b"timestamp,open,high,low,close,volume\n2012-03-01,1,1,1,1,1\n")
+        brought = sql.register_responses([backend.objects.uri("raw/brought/IBM.csv")])
+        assert sql.query(f"SELECT COUNT(*) AS n FROM {brought.value}").to_pylist() == [{"n": 1}]
+    backend.warehouse.rollback(DAILY_PRICES, backend.warehouse.history(DAILY_PRICES)[-1].snapshot_id)
+    for load_id in backend.warehouse.staged_loads():
+        backend.warehouse.drop_staging(load_id)
+    scene.run(SECOND_WEEK)  # ends the rollback, which maintenance would leave alone
+    done = backend.warehouse.maintain(
+        DAILY_PRICES, keep_since=datetime.now(UTC), at=datetime.now(UTC) + timedelta(days=30)
+    )
+    assert done.skipped_because == ""
+
+    used = used_by_the_role(aws)
+    assert {"s3:GetObject", "s3:ListBucket", "glue:UpdateTable", "athena:StartQueryExecution"} <= used
+    assert used - allowed() == set()
+    assert {name for name in allowed() - used if not name.startswith(_ELSEWHERE)} <= ATHENAS_OWN
+
+
+@pytest.mark.slow
+def test_a_takeover_reads_what_is_old_and_no_more(backend: AthenaBackend, aws: AwsDouble, tmp_path: Path) -> None:
+    scene = Scene(backend, wavy_source())
+    account = LegacyAccount(aws.endpoint, tmp_path, role_arn=ROLE)
+    table = account.table_by_symbol(hive_table(tmp_path / "old", scene.source, FIVE.symbols, FIRST_WEEK, BOUNDS.at))
+    aws.calls.clear()
+
+    assert import_from(backend, scene.source, account.at(table), BOUNDS).files == 5
+
+    used = used_by_the_role(aws)
+    assert used - allowed() == set()
+    old = [call for call in aws.calls if call.access_key and f"old/{account.name}" in call.asked]
+    assert {action(call) for call in old} == {"s3:GetObject"}
+    assert {name for name in used if name.startswith("glue:")} >= OLD_CATALOG
+    assert "s3:ListBucket" in used

@@ -1,0 +1,157 @@
+"""As whom AWS is asked: boto3's own search, a role on top, taken again before it expires; refusals are typed."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import time_machine
+from pydantic import HttpUrl
+
+from stock_assets.backends.lakehouse.backend import AthenaBackend, access
+from stock_assets.core.errors import AccessRefused, AlertUndelivered, ServiceUnavailable, SettingsError
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.orchestration.build import build_channels, build_source
+from stock_assets.settings import Settings, SourceName
+from stock_assets.sources.api_key import AlphaVantageWithSecret
+from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
+from stock_assets_tests.emulators.athena.server import CREDENTIALS, REGION, AwsDouble, CallFault
+from stock_assets_tests.support.athena_backends import athena_backend
+
+FOUND = CREDENTIALS["AWS_ACCESS_KEY_ID"]
+ROLE = "arn:aws:iam::123456789012:role/prices"
+
+
+@pytest.fixture(autouse=True)
+def new_sessions() -> Iterator[None]:
+    """Sessions and clients are kept for the life of a process; each test here begins without any."""
+    for kept in (access._session, access._client):  # noqa: SLF001 (the caches have no other handle)
+        kept.cache_clear()
+    yield
+    for kept in (access._session, access._client):  # noqa: SLF001
+        kept.cache_clear()
+
+
+@pytest.fixture
+def backend(tmp_path: Path, aws: AwsDouble) -> AthenaBackend:
+    made = athena_backend(aws.endpoint, tmp_path / "backend")
+    return AthenaBackend(**{**made.model_dump(), "role_arn": ROLE})
+
+
+def askers(aws: AwsDouble, service: str) -> set[str]:
+    """Whose credentials signed the calls of a service."""
+    return {call.access_key for call in aws.calls if call.service == service}
+
+
+def taken(aws: AwsDouble) -> int:
+    """How often a role was assumed."""
+    return sum(call.service == "sts" for call in aws.calls)
+
+
+def test_without_a_role_the_credentials_found_sign_everything(aws: AwsDouble, tmp_path: Path) -> None:
+    athena_backend(aws.endpoint, tmp_path / "backend").objects.put("raw/a", b"body")
+
+    assert (taken(aws), askers(aws, "s3")) == (0, {FOUND})
+
+
+def test_the_role_is_assumed_once_and_signs_everything_else(aws: AwsDouble, backend: AthenaBackend) -> None:
+    backend.objects.put("raw/a", b"body")
+    assert backend.objects.get("raw/a") == b"body"
+    assert backend.warehouse.staged_loads() == []
+    backend.warehouse.drop_staging("load_1")
+
+    assert (taken(aws), askers(aws, "sts")) == (1, {FOUND})
+    for service in ("s3", "glue"):
+        [key] = askers(aws, service)
+        assert key not in ("", FOUND)
+
+
+def test_secret_and_topic_are_reached_with_the_role_too(aws: AwsDouble, backend: AthenaBackend) -> None:
+    """Through the settings, as a run makes them."""
+    settings = Settings(
+        source=SourceName.ALPHA_VANTAGE,
+        aws_region=REGION,
+        aws_role_arn=ROLE,
+        aws_endpoint_url=HttpUrl(aws.endpoint),
+        aws_api_key_secret="prices/role",  # noqa: S106 (a name)
+        alert_topic_arn=f"arn:aws:sns:{REGION}:123456789012:none",
+    )
+    source = build_source(settings)
+    assert isinstance(source, AlphaVantageWithSecret)
+    with pytest.raises(SettingsError, match="no secret prices/role"):
+        source.vault.read()
+    with pytest.raises(AlertUndelivered, match="NotFound"):
+        build_channels(settings)[-1].send(INCIDENT.message(AT))
+
+    for service in ("secretsmanager", "sns"):
+        [key] = askers(aws, service)
+        assert key not in ("", FOUND)
+
+
+@pytest.mark.slow
+def test_statements_and_the_files_of_tables_are_reached_with_the_role_too(
+    aws: AwsDouble, backend: AthenaBackend
+) -> None:
+    """PyAthena gets the session; pyiceberg cannot take one, and is given the credentials of the moment."""
+    with backend.warehouse.open("load_1") as sql:
+        sql.query("SELECT 1 AS one")
+    [role] = askers(aws, "athena")
+    assert role not in ("", FOUND)
+
+    aws.calls.clear()
+    assert backend.warehouse.history(DAILY_PRICES) == []
+
+    read = [call for call in aws.calls if call.service == "s3" and ".metadata.json" in call.asked]
+    assert {call.access_key for call in read} == {role}
+
+
+def test_the_role_is_taken_again_before_it_expires(aws: AwsDouble, backend: AthenaBackend) -> None:
+    backend.objects.put("raw/a", b"body")
+    first = askers(aws, "s3")
+
+    # An hour is what a role lasts; ten minutes before its end, botocore insists on a new one.
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=51)):
+        backend.objects.get("raw/a")
+        backend.objects.get("raw/a")
+
+    assert taken(aws) == 2
+    assert len(askers(aws, "s3") - first) == 1
+
+
+def test_a_role_that_may_not_be_assumed_is_refused_access(aws: AwsDouble, backend: AthenaBackend) -> None:
+    aws.call_faults.append(
+        CallFault("sts", 403, "AccessDenied", f"not authorized to perform: sts:AssumeRole on {ROLE}")
+    )
+
+    with pytest.raises(AccessRefused, match=rf"raw/a.*AssumeRole operation.*{ROLE}.*docs/aws.md") as raised:
+        backend.objects.put("raw/a", b"body")
+
+    assert not raised.value.transient
+    assert askers(aws, "s3") == set()
+
+
+def test_expired_credentials_of_whoever_assumes_it_are_refused_access(aws: AwsDouble, backend: AthenaBackend) -> None:
+    aws.call_faults.append(CallFault("sts", 403, "ExpiredToken"))
+    with pytest.raises(AccessRefused, match=r"ExpiredToken.*renew the credentials"):
+        backend.objects.list("raw/")
+
+
+def test_a_token_service_that_is_busy_is_transient(aws: AwsDouble, backend: AthenaBackend) -> None:
+    aws.call_faults.append(CallFault("sts", 503, "ServiceUnavailable", times=1000))
+    with pytest.raises(ServiceUnavailable, match="AssumeRole"):
+        backend.objects.list("raw/")
+
+
+@pytest.mark.parametrize("role_arn", ["", ROLE], ids=["no role", "a role"])
+def test_no_credentials_at_all_say_so(
+    aws: AwsDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role_arn: str
+) -> None:
+    made = athena_backend(aws.endpoint, tmp_path / "backend")
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+
+    with pytest.raises(AccessRefused, match="set credentials where boto3 looks for them"):
+        AthenaBackend(**{**made.model_dump(), "role_arn": role_arn}).objects.list("raw/")

@@ -1,0 +1,159 @@
+"""The ledger in the bucket: packed once it is long, by several at once, and no request is lost or counted twice."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.lakehouse.backend import ledger as module
+from stock_assets.backends.lakehouse.ledger import S3Ledger
+from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.core.errors import Outcome
+from stock_assets_tests.emulators.athena.server import AwsDouble
+from stock_assets_tests.support.athena_backends import athena_backend
+
+START = datetime(2012, 3, 1, 22, tzinfo=UTC)
+
+
+@pytest.fixture
+def objects(tmp_path: Path, aws: AwsDouble) -> S3Objects:
+    backend = athena_backend(aws.endpoint, tmp_path / "backend")
+    return S3Objects(backend.access, Place(backend.bucket, backend.prefix))
+
+
+@pytest.fixture
+def opened(objects: S3Objects) -> Callable[[], S3Ledger]:
+    """Open the ledger as another process would, with nothing read yet; it packs after four."""
+    return lambda: S3Ledger(objects, pack_after=4)
+
+
+def requests(count: int, first: int = 0) -> list[Fetch]:
+    return [
+        Fetch(f"S{number:03d}", FetchKind.PRICES, START + timedelta(seconds=number), Outcome.OK)
+        for number in range(first, first + count)
+    ]
+
+
+def symbols(ledger: S3Ledger) -> list[str]:
+    return sorted(fetch.symbol for fetch in ledger.fetches(FetchKind.PRICES))
+
+
+def keys(objects: S3Objects, part: str) -> list[str]:
+    return objects.list(f"ledger/{FetchKind.PRICES}/{part}/")
+
+
+def record(ledger: S3Ledger, fetches: list[Fetch]) -> None:
+    for fetch in fetches:
+        ledger.record(fetch)
+
+
+def test_few_requests_stay_as_they_are(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
+    record(opened(), requests(4))
+    assert len(opened().fetches(FetchKind.PRICES)) == 4
+    assert (len(keys(objects, "new")), keys(objects, "packed")) == (4, [])
+
+
+def test_many_are_packed_by_a_reader_and_come_back_the_same(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
+    record(opened(), requests(9))
+    before = opened().fetches(FetchKind.PRICES)
+
+    assert (keys(objects, "new"), len(keys(objects, "packed"))) == ([], 1)
+    assert opened().fetches(FetchKind.PRICES) == before
+    assert [fetch.symbol for fetch in before] == [f"S{number:03d}" for number in reversed(range(9))]
+
+
+def test_packs_are_joined_until_they_are_full(
+    objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FULL_PACK", 12)
+    for start in range(0, 30, 6):
+        record(opened(), requests(6, start))
+        assert len(symbols(opened())) == start + 6
+
+    # 6, then 12 which is full; 6, then 12 which is full; 6.
+    assert (keys(objects, "new"), len(keys(objects, "packed"))) == ([], 3)
+    assert symbols(opened()) == [fetch.symbol for fetch in requests(30)]
+
+
+def test_other_kinds_are_packed_apart(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
+    record(opened(), requests(5))
+    opened().record(Fetch("S000", FetchKind.SPLITS, START, Outcome.EMPTY))
+    assert len(symbols(opened())) == 5
+    assert [fetch.outcome for fetch in opened().fetches(FetchKind.SPLITS)] == [Outcome.EMPTY]
+    assert len(objects.list(f"ledger/{FetchKind.SPLITS}/new/")) == 1
+
+
+@pytest.mark.parametrize("survivors", [0, 1, 4], ids=["before the first", "after the first", "before the last"])
+def test_a_kill_while_packing_loses_and_doubles_nothing(
+    objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch, survivors: int
+) -> None:
+    """The pack is written before what it holds is removed; a request in both places counts once."""
+
+    class Killed(BaseException):
+        """Nothing handles it, as nothing handles a kill."""
+
+    record(opened(), requests(5))
+    remove, removed = objects.delete, 0
+
+    def removing(key: str) -> None:
+        nonlocal removed
+        if removed == survivors:
+            raise Killed
+        removed += 1
+        remove(key)
+
+    monkeypatch.setattr(objects, "delete", removing)
+    with pytest.raises(Killed):
+        opened().fetches(FetchKind.PRICES)
+    monkeypatch.undo()
+
+    assert len(keys(objects, "new")) == 5 - survivors
+    assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
+    record(opened(), requests(6, 5))
+    assert symbols(opened()) == [fetch.symbol for fetch in requests(11)]
+    assert (keys(objects, "new"), len(keys(objects, "packed"))) == ([], 1)
+    assert symbols(opened()) == [fetch.symbol for fetch in requests(11)]
+
+
+def test_a_reader_whose_list_is_packed_away_looks_again(
+    objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(opened(), requests(5))
+    read, packed = objects.get, threading.Event()
+
+    def reading(key: str) -> bytes:
+        if not packed.is_set():
+            packed.set()
+            with monkeypatch.context() as inside:
+                inside.setattr(objects, "get", read)
+                opened().fetches(FetchKind.PRICES)
+        return read(key)
+
+    monkeypatch.setattr(module, "_READERS", 1)
+    monkeypatch.setattr(objects, "get", reading)
+
+    assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
+    assert len(keys(objects, "packed")) == 1
+
+
+def test_readers_and_writers_at_once_lose_nothing(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
+    """Each packs what it finds; packs of the same requests overlap, and are joined later."""
+    seen: list[int] = []
+
+    def work(number: int) -> None:
+        mine = opened()
+        for fetch in requests(10, number * 10):
+            mine.record(fetch)
+            seen.append(len(mine.fetches(FetchKind.PRICES)))
+
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+
+    assert len(seen) == 40
+    assert symbols(opened()) == [fetch.symbol for fetch in requests(40)]

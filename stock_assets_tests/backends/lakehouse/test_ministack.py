@@ -1,0 +1,204 @@
+"""Objects, ledger, budget, secret, topic and Dagster's logs against ministack, a second emulator of AWS.
+
+The suites are those of every backend; only whom they ask is another. Run by `make test-ministack`.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import boto3
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.storage.compute_log_manager import ComputeIOType
+from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
+
+from stock_assets.alerts.channels import SnsTopic
+from stock_assets.alerts.notifier import Notifier
+from stock_assets.backends.interface import Backend
+from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.rate_limiter import RateLimiter
+from stock_assets.core.errors import AlertUndelivered, SettingsError
+from stock_assets.core.sql import bundled
+from stock_assets.sources.api_key import SecretsManagerKey
+from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
+from stock_assets_tests.backends.lakehouse.test_ledger import (
+    opened,
+    test_a_kill_while_packing_loses_and_doubles_nothing,
+    test_a_reader_whose_list_is_packed_away_looks_again,
+    test_many_are_packed_by_a_reader_and_come_back_the_same,
+    test_readers_and_writers_at_once_lose_nothing,
+)
+from stock_assets_tests.backends.test_rate_limiter import (
+    test_processes_share_the_budget,
+    test_processes_that_spend_the_day_take_what_it_has_and_no_call_more,
+    test_the_last_call_of_the_day_goes_to_one_of_many,
+    test_the_pace_is_the_limit_and_no_slower,
+    test_what_the_vendor_closes_stays_closed_until_then,
+)
+from stock_assets_tests.contracts.test_backends import BackendCase, TestFetchLedger, TestObjects, reopened
+from stock_assets_tests.emulators.athena.names import BUCKET, REGION
+from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
+from stock_assets_tests.support.live_source import KEY
+from stock_assets_tests.support.ministack import HOW_TO_GET_IT, PROGRAM, running_ministack
+from stock_assets_tests.support.rate_limiters import BudgetCase, s3_case
+from stock_assets_tests.support.small_files import scatter_on_aws
+
+__all__ = [
+    "TestFetchLedger",
+    "TestObjects",
+    "opened",
+    "reopened",
+    "test_a_kill_while_packing_loses_and_doubles_nothing",
+    "test_a_reader_whose_list_is_packed_away_looks_again",
+    "test_many_are_packed_by_a_reader_and_come_back_the_same",
+    "test_processes_share_the_budget",
+    "test_processes_that_spend_the_day_take_what_it_has_and_no_call_more",
+    "test_readers_and_writers_at_once_lose_nothing",
+    "test_the_last_call_of_the_day_goes_to_one_of_many",
+    "test_the_pace_is_the_limit_and_no_slower",
+    "test_what_the_vendor_closes_stays_closed_until_then",
+]
+
+pytestmark = [
+    pytest.mark.ministack,
+    pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_GET_IT),
+]
+
+
+@pytest.fixture(scope="module")
+def ministack() -> Iterator[str]:
+    with running_ministack() as endpoint:
+        make_bucket(endpoint)
+        yield endpoint
+
+
+@pytest.fixture
+def case(ministack: str) -> BackendCase:
+    return BackendCase(
+        "ministack",
+        partial(athena_backend, ministack),
+        "stock_assets.backends.lakehouse.warehouse",
+        partial(scatter_on_aws, partial(athena_backend, ministack)),
+    )
+
+
+@pytest.fixture
+def backend(case: BackendCase, tmp_path: Path) -> Backend:
+    """In place of the local one that other tests get under this name."""
+    return case.make(tmp_path / "backend")
+
+
+@pytest.fixture
+def budget_case(ministack: str, tmp_path: Path) -> BudgetCase:
+    return s3_case(ministack, tmp_path)
+
+
+@pytest.fixture
+def budget(budget_case: BudgetCase) -> RateLimiter:
+    return budget_case.open()
+
+
+@pytest.fixture
+def objects(backend: AthenaBackend) -> S3Objects:
+    return S3Objects(backend.access, Place(backend.bucket, backend.prefix))
+
+
+def test_a_put_on_a_version_is_made_only_on_that_version(objects: S3Objects) -> None:
+    assert objects.put_if("a", b"1", etag=None)
+    _, first = objects.get_version("a")
+    assert objects.put_if("a", b"2", etag=first)
+    assert not objects.put_if("a", b"3", etag=first)
+    assert not objects.put_if("never there", b"1", etag=first)
+    assert objects.get("a") == b"2"
+
+
+def test_more_objects_than_a_page_are_listed_and_removed(objects: S3Objects) -> None:
+    for number in range(1005):
+        objects.put(f"many/{number:04d}", b"")
+    assert objects.list("many/") == [f"many/{number:04d}" for number in range(1005)]
+    objects.delete_all("many/")
+    assert objects.list("many/") == []
+
+
+def test_objects_are_encrypted_as_asked(backend: AthenaBackend) -> None:
+    s3 = backend.access.client("s3")
+    key = s3_key(backend)
+    backend.objects.put("raw/a", b"body")
+    assert s3.head_object(Bucket=BUCKET, Key=f"{backend.prefix}/raw/a")["ServerSideEncryption"] == "AES256"
+
+    AthenaBackend(**{**backend.model_dump(), "kms_key": key}).objects.put("raw/b", b"body")
+
+    found = s3.head_object(Bucket=BUCKET, Key=f"{backend.prefix}/raw/b")
+    assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", key)
+
+
+def s3_key(backend: AthenaBackend) -> str:
+    """Make a KMS key; ministack, as S3, refuses one that is not there."""
+    return str(backend.access.client("kms").create_key()["KeyMetadata"]["Arn"])
+
+
+def test_the_key_comes_from_a_secret(ministack: str) -> None:
+    secrets = boto3.client("secretsmanager", region_name=REGION, endpoint_url=ministack)
+    secrets.create_secret(Name="prices/key", SecretString=json.dumps({"ALPHAVANTAGE_API_KEY": KEY}))
+    assert SecretsManagerKey(secret_id="prices/key", region_name=REGION, endpoint_url=ministack).read() == KEY  # noqa: S106 (a name)
+
+    with pytest.raises(SettingsError, match="there is no secret prices/none"):
+        SecretsManagerKey(secret_id="prices/none", region_name=REGION, endpoint_url=ministack).read()  # noqa: S106
+
+
+def test_a_message_goes_through_the_topic_into_a_queue(ministack: str, backend: AthenaBackend) -> None:
+    sns, sqs = (boto3.client(name, region_name=REGION, endpoint_url=ministack) for name in ("sns", "sqs"))
+    arn = sns.create_topic(Name="alerts")["TopicArn"]
+    queue = sqs.create_queue(QueueName="ears")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
+    notifier = Notifier(backend, [SnsTopic(arn, endpoint_url=ministack)])
+
+    for _ in range(2):
+        assert notifier.report(INCIDENT, AT) == []
+    assert notifier.resolve(INCIDENT.reference, AT, "run 2 has succeeded") == []
+
+    received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=2)["Messages"]
+    bodies = [json.loads(message["Body"]) for message in received]
+    assert sorted(body["Subject"] for body in bodies) == [f"Resolved: {INCIDENT.title}", INCIDENT.title]
+    assert all(body["TopicArn"] == arn and INCIDENT.title in body["Message"] for body in bodies)
+    with pytest.raises(AlertUndelivered, match="STOCK_ASSETS_ALERT_TOPIC_ARN"):
+        SnsTopic(f"{arn}2", endpoint_url=ministack).send(INCIDENT.message(AT))
+
+
+def test_dagster_writes_the_output_of_a_run_into_the_bucket(
+    ministack: str, backend: AthenaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `infra/aws/dagster.yaml` has it; only its address is of the emulator."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", ministack)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("STOCK_ASSETS_DAGSTER_LOG_BUCKET", BUCKET)
+    production = yaml.safe_load(bundled("infra/aws").joinpath("dagster.yaml").read_text())
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({"compute_logs": production["compute_logs"]}))
+
+    @dg.asset
+    def loud() -> None:
+        print("a line of the run")  # noqa: T201 (what is to be found)
+
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        result = dg.materialize([loud], instance=instance)
+        manager = instance.compute_log_manager
+        assert isinstance(manager, S3ComputeLogManager)
+        [key] = {
+            tuple(log_key)
+            for log_key in manager.get_log_keys_for_log_key_prefix(
+                [result.run_id, "compute_logs"], io_type=ComputeIOType.STDOUT
+            )
+        }
+        captured = manager.get_log_data(list(key))
+
+    assert captured.stdout is not None
+    assert b"a line of the run" in captured.stdout
+    s3 = backend.access.client("s3")
+    found = [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET, Prefix="dagster/")["Contents"]]
+    [written] = [name for name in found if result.run_id in name and name.endswith(".out")]
+    assert b"a line of the run" in s3.get_object(Bucket=BUCKET, Key=written)["Body"].read()

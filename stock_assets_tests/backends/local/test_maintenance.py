@@ -1,0 +1,241 @@
+"""Maintenance of local Iceberg tables, down to the files: what goes, what stays, and when."""
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pyiceberg.table import Table as IcebergTable
+
+from stock_assets.backends.interface import Backend, MaintenanceResult
+from stock_assets.backends.local import iceberg, maintenance
+from stock_assets.backends.snapshots import seen_since
+from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets_tests.support.bars import exact
+from stock_assets_tests.support.processes import fork_server
+from stock_assets_tests.support.rows import price_row, stage_rows
+from stock_assets_tests.support.small_files import maintain_for_ever, scatter_locally
+from stock_assets_tests.support.steps import local_backend, published_rows, read
+
+DAYS = [date(2012, 3, day) for day in (1, 2, 5, 6)] + [date(2013, 1, 2), date(2013, 1, 3)]
+MONTH = timedelta(days=30)
+LONG_AGO = datetime(2012, 1, 1, tzinfo=UTC)
+
+
+def publish(backend: Backend, day: date, close: float, symbol: str = "IBM") -> int:
+    with backend.warehouse.open("load_1") as sql:
+        stage_rows(sql, [price_row(symbol, day, close)])
+        return sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=day, last=day, properties={"load_id": "load_1"})
+
+
+def scatter(backend: Backend, root: Path, day: date, close: float) -> None:
+    rows = read(backend, price_row("OTHER", day, close)).cast(DAILY_PRICES.arrow_schema())
+    scatter_locally(root, rows)
+
+
+def maintain(backend: Backend, *, keep_since: datetime, later: timedelta = MONTH) -> MaintenanceResult:
+    return backend.warehouse.maintain(DAILY_PRICES, keep_since=keep_since, at=datetime.now(UTC) + later)
+
+
+def rows(backend: Backend) -> list[dict[str, object]]:
+    """Read all of them, in an order of their own: those of another writer may share their keys."""
+    return sorted(exact(published_rows(backend)), key=repr)
+
+
+def files(backend: Backend) -> set[Path]:
+    return {path for path in Path(backend.warehouse.location(DAILY_PRICES)).rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of the fixture `backend`."""
+    return tmp_path / "backend"
+
+
+def test_a_publish_reads_no_more_lists_of_files_the_more_there_were_before(backend: Backend, root: Path) -> None:
+    counts = []
+    for close in range(6):
+        publish(backend, DAYS[0], close + 0.5)
+        stored = iceberg.load(root, DAILY_PRICES)
+        current = stored.current_snapshot()
+        assert current is not None
+        counts.append(len(current.manifests(stored.io)))
+
+    assert counts == [1, 2, 2, 2, 2, 2]
+
+
+def test_the_version_that_readers_saw_at_the_moment_stays_however_old(backend: Backend) -> None:
+    publish(backend, DAYS[0], 1.5)
+    seen = publish(backend, DAYS[0], 2.5)
+    moment = datetime.now(UTC)
+    current = publish(backend, DAYS[0], 3.5)
+
+    assert maintain(backend, keep_since=moment).snapshots_expired == 1
+    assert [version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)] == [current, seen]
+
+
+def test_a_version_that_was_gone_back_to_since_stays(backend: Backend) -> None:
+    first = publish(backend, DAYS[0], 1.5)
+    second = publish(backend, DAYS[0], 2.5)
+    moment = datetime.now(UTC)
+    backend.warehouse.rollback(DAILY_PRICES, first)
+    backend.warehouse.rollback(DAILY_PRICES, second)
+    time.sleep(0.002)
+    publish(backend, DAYS[0], 3.5)
+
+    assert maintain(backend, keep_since=moment).snapshots_expired == 0
+
+
+def test_who_goes_back_at_the_last_moment_finds_the_version(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = publish(backend, DAYS[0], 1.5)
+    publish(backend, DAYS[0], 2.5)
+    looked: list[int] = []
+
+    def look_and_go_back(stored: IcebergTable, since: datetime) -> set[int]:
+        # The moment between looking and committing.
+        found = seen_since(stored, since)
+        if not looked:
+            backend.warehouse.rollback(DAILY_PRICES, first)
+        looked.append(len(found))
+        return found
+
+    monkeypatch.setattr(upkeep, "seen_since", look_and_go_back)
+
+    assert maintain(backend, keep_since=datetime.now(UTC)).snapshots_expired == 0
+    assert looked == [1]
+    assert len(backend.warehouse.history(DAILY_PRICES)) == 2
+    assert [row["close_price"] for row in published_rows(backend)] == [1.5]
+
+
+def test_two_that_maintain_at_once_take_versions_out_once(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    for close in (1.5, 2.5, 3.5):
+        publish(backend, DAYS[0], close)
+    now, others = datetime.now(UTC), list[MaintenanceResult]()
+
+    def look_when_somebody_else_was_there(stored: IcebergTable, since: datetime) -> set[int]:
+        found = seen_since(stored, since)
+        if not others:
+            monkeypatch.undo()
+            others.append(maintain(backend, keep_since=now))
+        return found
+
+    monkeypatch.setattr(upkeep, "seen_since", look_when_somebody_else_was_there)
+
+    done = maintain(backend, keep_since=now)
+
+    assert [other.snapshots_expired for other in others] == [2]
+    assert done.snapshots_expired == 0
+    assert [row["close_price"] for row in published_rows(backend)] == [3.5]
+
+
+@pytest.mark.parametrize(
+    "name", ["data/trade_year=2012/lost.parquet", "metadata/lost-m0.avro", "metadata/9.metadata.json"]
+)
+def test_a_file_that_a_killed_publish_left_goes_after_a_day_and_not_before(backend: Backend, name: str) -> None:
+    publish(backend, DAYS[0], 1.5)
+    orphan = Path(backend.warehouse.location(DAILY_PRICES)) / name
+    orphan.write_bytes(b"half of it")
+
+    young = maintain(backend, keep_since=LONG_AGO, later=timedelta(hours=23))
+    assert (young.files_removed, orphan.exists()) == (0, True)
+    old = maintain(backend, keep_since=LONG_AGO, later=timedelta(hours=25))
+    assert (old.files_removed, old.bytes_freed, orphan.exists()) == (1, 10, False)
+
+
+def test_a_file_of_somebody_else_stays(backend: Backend) -> None:
+    publish(backend, DAYS[0], 1.5)
+    note = Path(backend.warehouse.location(DAILY_PRICES)) / "data" / "README.txt"
+    note.write_text("kept by hand", encoding="utf-8")
+
+    assert not maintain(backend, keep_since=LONG_AGO).changed
+    assert note.exists()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_any_history_every_version_in_the_window_is_whole(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311 (repeatable)
+    root = tmp_path / "backend"
+    backend = local_backend(root)
+    content: dict[int, list[dict[str, object]]] = {}
+
+    def note() -> None:
+        current = next(version for version in backend.warehouse.history(DAILY_PRICES) if version.is_current)
+        content[current.snapshot_id] = rows(backend)
+
+    publish(backend, DAYS[0], 1.5)
+    note()
+    for _ in range(14):
+        step = dice.choice(["publish", "publish", "scatter", "rollback", "maintain"])
+        if step == "publish":
+            publish(backend, dice.choice(DAYS), round(dice.uniform(1, 9), 3))
+        elif step == "scatter":
+            scatter(backend, root, dice.choice(DAYS), round(dice.uniform(1, 9), 3))
+        elif step == "rollback":
+            backend.warehouse.rollback(DAILY_PRICES, dice.choice(backend.warehouse.history(DAILY_PRICES)).snapshot_id)
+        else:
+            _maintain_and_look(backend, dice, content)
+        note()
+
+
+def _maintain_and_look(backend: Backend, dice: random.Random, content: dict[int, list[dict[str, object]]]) -> None:
+    """Maintain, with a reader pinned before, and read every version that has to be there."""
+    before = backend.warehouse.history(DAILY_PRICES)
+    moment = dice.choice(before).committed_at
+    visible = rows(backend)
+    with backend.warehouse.open() as reader:
+        maintain(backend, keep_since=moment)
+        pinned = reader.query(f"SELECT * FROM {DAILY_PRICES.full_name}").to_pylist()
+    assert sorted(exact(pinned), key=repr) == visible == rows(backend)
+    after = backend.warehouse.history(DAILY_PRICES)
+    assert {version.snapshot_id for version in before if version.committed_at >= moment} <= {
+        version.snapshot_id for version in after
+    }
+    current = next(version.snapshot_id for version in after if version.is_current)
+    for version in after:
+        backend.warehouse.rollback(DAILY_PRICES, version.snapshot_id)
+        assert rows(backend) == content.get(version.snapshot_id, visible)
+    backend.warehouse.rollback(DAILY_PRICES, current)
+
+
+def kill_while_maintaining(root: Path, kills: int, again: Callable[[], None]) -> None:
+    """Kill a process that maintains and scatters in turn, again and again, and look after each time."""
+    backend = local_backend(root)
+    context = fork_server()
+    for number in range(kills):
+        again()
+        expected = rows(backend)
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=maintain_for_ever, args=(root, sender), daemon=True)
+        process.start()
+        sender.close()
+        assert receiver.recv() == "begin"
+        time.sleep(random.random() * 0.3)  # noqa: S311 (any moment will do)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, number
+        assert rows(backend) == expected
+        for version in backend.warehouse.history(DAILY_PRICES)[:3]:
+            backend.warehouse.rollback(DAILY_PRICES, version.snapshot_id)
+            rows(backend)
+        backend.warehouse.rollback(DAILY_PRICES, backend.warehouse.history(DAILY_PRICES)[0].snapshot_id)
+        assert rows(backend) == expected
+    maintain(backend, keep_since=datetime.now(UTC))
+    maintain(backend, keep_since=datetime.now(UTC))
+    assert not maintain(backend, keep_since=datetime.now(UTC)).changed
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_leaves_every_version_whole_and_the_next_time_does_the_rest(
+    backend: Backend, root: Path
+) -> None:
+    dice = random.Random(7)  # noqa: S311 (repeatable)
+
+    def again() -> None:
+        publish(backend, dice.choice(DAYS), round(dice.uniform(1, 9), 3))
+        for day in DAYS:
+            scatter(backend, root, day, 2.5)
+
+    kill_while_maintaining(root, 25, again)

@@ -1,0 +1,867 @@
+"""What every backend must do, whatever it is made of. A backend is added to the fixture `case`, and to nothing else here."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from stock_assets.backends.interface import MAINTENANCE, Backend, Fetch, FetchKind, MaintenanceResult, SqlSession
+from stock_assets.backends.lakehouse import maintenance as lakehouse_maintenance
+from stock_assets.backends.lakehouse.backend import LakehouseBackend
+from stock_assets.core.errors import (
+    ConcurrentPublish,
+    ObjectExists,
+    Outcome,
+    QueryFailed,
+    SettingsError,
+    UnknownSnapshot,
+)
+from stock_assets.core.tables import (
+    DAILY_PRICES,
+    PUBLISHED_TABLES,
+    QUARANTINED_PRICES,
+    STAGED_PRICES,
+    STAGED_QUARANTINE,
+    STAGING_TABLES,
+    TYPED_PRICES,
+    Column,
+    ColumnType,
+    Table,
+)
+from stock_assets_tests.emulators.athena.server import AwsDouble
+from stock_assets_tests.support.backend_writers import (
+    WRITERS,
+    Job,
+    at_once,
+    open_the_warehouse,
+    publish_or_maintain,
+    put_the_same_key,
+    record_twenty,
+)
+from stock_assets_tests.support.bars import exact
+from stock_assets_tests.support.processes import fork_server
+from stock_assets_tests.support.rows import price_row, stage_rows
+from stock_assets_tests.support.small_files import late_for, scatter_locally, scatter_on_aws
+from stock_assets_tests.support.steps import local_backend
+from stock_assets_tests.support.trino_backends import TrinoOnDouble, trino_backend
+
+FIRST, SECOND, THIRD = date(2012, 3, 1), date(2012, 3, 2), date(2012, 3, 5)
+NEXT_YEAR = date(2013, 1, 2)
+PROPERTIES = {"load_id": "load_1", "start_date": "2012-03-01"}
+
+
+@dataclass(frozen=True)
+class BackendCase:
+    """One backend the suite runs on.
+
+    Attributes:
+        name: shown in the test's name.
+        make: makes a backend below a folder; called again with the same folder, it gives the same backend. Processes of
+            the suite call it too, so it must be importable.
+        contracts_in: module that reads the contracts of the tables, for tests in which a contract grows.
+        scatter: adds rows to published.daily_prices, each in a file and a version of its own, as another writer may.
+        set_clock: puts the clock by which the engine tells what is old ahead of this machine's; None for an engine
+            that has one of its own, on which nothing that a test makes is old enough to go.
+    """
+
+    name: str
+    make: Callable[[Path], Backend]
+    contracts_in: str
+    scatter: Callable[[Path, pa.Table], None]
+    set_clock: Callable[[timedelta], None] | None = None
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("aws", marks=[pytest.mark.slow, pytest.mark.aws]),
+        pytest.param("trino", marks=pytest.mark.trino),
+    ]
+)
+def case(request: pytest.FixtureRequest) -> BackendCase:
+    if request.param == "local":
+        contracts_in = "stock_assets.backends.local.warehouse"
+        return BackendCase("local", local_backend, contracts_in, scatter_locally, lambda _: None)
+    set_clock = None
+    if request.param == "trino":
+        trino: TrinoOnDouble = request.getfixturevalue("trino")
+        make: Callable[[Path], LakehouseBackend] = partial(trino_backend, trino.url, trino.double.endpoint)
+    else:
+        make = request.getfixturevalue("make_aws_home")
+        if request.getfixturevalue("aws_account") is None:
+            double: AwsDouble = request.getfixturevalue("aws")
+            set_clock = double.set_clock
+    return BackendCase(
+        request.param, make, "stock_assets.backends.lakehouse.warehouse", partial(scatter_on_aws, make), set_clock
+    )
+
+
+@pytest.fixture
+def backend(case: BackendCase, tmp_path: Path) -> Backend:
+    return case.make(tmp_path / "backend")
+
+
+@pytest.fixture
+def reopened(case: BackendCase, tmp_path: Path) -> Callable[[], Backend]:
+    """Make the same backend again, as another process would."""
+    return lambda: case.make(tmp_path / "backend")
+
+
+def in_processes(case: BackendCase, folder: Path, job: Job, count: int = 4) -> list[str]:
+    context = fork_server()
+    barrier = context.Barrier(count)
+    pipes = [context.Pipe(duplex=False) for _ in range(count)]
+    processes = [
+        context.Process(target=at_once, args=(case.make, folder, number, job, barrier, sender), daemon=True)
+        for number, (_, sender) in enumerate(pipes)
+    ]
+    for process in processes:
+        process.start()
+    for _, sender in pipes:
+        sender.close()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * count
+    return [str(receiver.recv()) for receiver, _ in pipes]
+
+
+class TestObjects:
+    """`Objects`."""
+
+    def test_what_was_put_is_got_byte_for_byte(self, backend: Backend, reopened: Callable[[], Backend]) -> None:
+        body = bytes(range(256)) + b"\r\n\x00"
+        backend.objects.put("raw/a/b.csv", body)
+
+        assert backend.objects.get("raw/a/b.csv") == body
+        assert reopened().objects.get("raw/a/b.csv") == body
+
+    def test_an_object_is_never_replaced(self, backend: Backend) -> None:
+        backend.objects.put("raw/a", b"first")
+
+        with pytest.raises(ObjectExists, match="raw/a"):
+            backend.objects.put("raw/a", b"second")
+
+        assert backend.objects.get("raw/a") == b"first"
+
+    def test_a_missing_object_is_a_key_error(self, backend: Backend) -> None:
+        with pytest.raises(KeyError, match="raw/none"):
+            backend.objects.get("raw/none")
+
+    def test_a_list_has_all_keys_below_the_prefix_sorted_and_no_others(self, backend: Backend) -> None:
+        for key in ("raw/b/2", "raw/b/10", "raw/a/x/y", "rawer/c", "staged/d"):
+            backend.objects.put(key, b"")
+
+        assert backend.objects.list("raw/") == ["raw/a/x/y", "raw/b/10", "raw/b/2"]
+        assert backend.objects.list("raw/b/") == ["raw/b/10", "raw/b/2"]
+        assert backend.objects.list("none/") == []
+
+    def test_a_listing_tells_size_and_time(self, backend: Backend) -> None:
+        before = datetime.now(UTC) - timedelta(seconds=2)
+        backend.objects.put("raw/b/2.csv", b"four")
+        backend.objects.put("raw/a/1.csv", b"1")
+        backend.objects.put("other/1.csv", b"1")
+        entries = backend.objects.entries("raw/")
+        assert [(entry.key, entry.size) for entry in entries] == [("raw/a/1.csv", 1), ("raw/b/2.csv", 4)]
+        assert all(before <= entry.modified_at <= datetime.now(UTC) + timedelta(seconds=2) for entry in entries)
+        assert list(backend.objects.entries("nothing/")) == []
+
+    def test_a_deleted_object_is_gone_and_may_be_put_again(self, backend: Backend) -> None:
+        backend.objects.put("raw/a", b"first")
+        backend.objects.delete("raw/a")
+        backend.objects.delete("raw/a")
+
+        assert backend.objects.list("raw/") == []
+        backend.objects.put("raw/a", b"second")
+        assert backend.objects.get("raw/a") == b"second"
+
+    @pytest.mark.parametrize("key", ["../outside", "raw/../../outside"])
+    def test_a_key_cannot_lead_out_of_the_home(self, backend: Backend, key: str) -> None:
+        with pytest.raises(ValueError, match="outside"):
+            backend.objects.put(key, b"")
+
+    def test_of_many_that_put_one_key_at_once_exactly_one_wins(
+        self, case: BackendCase, tmp_path: Path, backend: Backend
+    ) -> None:
+        results = in_processes(case, tmp_path / "backend", put_the_same_key)
+
+        [winner] = [result for result in results if result != "lost"]
+        assert backend.objects.get("raw/contested") == winner.removeprefix("won ").encode() * 100_000
+        assert backend.objects.list("raw/") == ["raw/contested"]
+
+    def test_a_reader_sees_a_whole_object_or_none(self, backend: Backend) -> None:
+        body = b"x" * 5_000_000
+        seen: set[int] = set()
+        done = threading.Event()
+
+        def read() -> None:
+            while not done.is_set():
+                for key in backend.objects.list("raw/"):
+                    seen.add(len(backend.objects.get(key)))
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for number in range(5):
+            backend.objects.put(f"raw/{number}", body)
+        done.set()
+        reader.join()
+
+        assert seen <= {len(body)}
+
+
+FETCH = Fetch(
+    symbol="IBM",
+    kind=FetchKind.PRICES,
+    fetched_at=datetime(2012, 3, 5, 22, 0, 0, 123456, tzinfo=UTC),
+    outcome=Outcome.OK,
+    payload="raw/daily_prices/x/IBM.csv",
+    first_session=FIRST,
+    last_session=THIRD,
+    holes=(SECOND,),
+    content_hash="ab" * 32,
+    calls=1,
+    detail='it\'s 100% "fine", naïvely',
+)
+
+
+class TestFetchLedger:
+    """`FetchLedger`."""
+
+    def test_every_field_comes_back_also_after_reopening(
+        self, backend: Backend, reopened: Callable[[], Backend]
+    ) -> None:
+        failed = Fetch("BRK.B", FetchKind.SPLITS, FETCH.fetched_at, Outcome.THROTTLED)
+        backend.ledger.record(FETCH)
+        backend.ledger.record(failed)
+
+        for ledger in (backend.ledger, reopened().ledger):
+            assert ledger.fetches(FetchKind.PRICES) == [FETCH]
+            assert ledger.fetches(FetchKind.SPLITS) == [failed]
+
+    def test_a_moment_of_another_zone_comes_back_as_utc(self, backend: Backend) -> None:
+        local = replace(FETCH, fetched_at=FETCH.fetched_at.astimezone(timezone(timedelta(hours=-5))))
+        backend.ledger.record(local)
+
+        [found] = backend.ledger.fetches(FetchKind.PRICES)
+
+        assert found == FETCH
+        assert found.fetched_at.utcoffset() == timedelta()
+
+    def test_newest_first_and_of_one_moment_the_last_recorded_first(self, backend: Backend) -> None:
+        moments = [5, 1, 9, 5]
+        for number, second in enumerate(moments):
+            at = datetime(2012, 3, 5, 22, 0, second, tzinfo=UTC)
+            backend.ledger.record(replace(FETCH, fetched_at=at, detail=str(number)))
+
+        assert [fetch.detail for fetch in backend.ledger.fetches(FetchKind.PRICES)] == ["2", "3", "0", "1"]
+
+    @pytest.mark.parametrize(
+        ("symbol", "outcome", "expected"),
+        [
+            (None, None, ["IBM ok", "MSFT late", "MSFT ok"]),
+            ("MSFT", None, ["MSFT late", "MSFT ok"]),
+            (None, Outcome.OK, ["IBM ok", "MSFT ok"]),
+            ("MSFT", Outcome.OK, ["MSFT ok"]),
+            ("MSFT", Outcome.THROTTLED, []),
+            ("msft' OR 1=1", None, []),
+        ],
+    )
+    def test_filters(self, backend: Backend, symbol: str | None, outcome: Outcome | None, expected: list[str]) -> None:
+        for number, (of, ended) in enumerate((("MSFT", Outcome.OK), ("MSFT", Outcome.LATE), ("IBM", Outcome.OK))):
+            at = FETCH.fetched_at + timedelta(seconds=number)
+            backend.ledger.record(replace(FETCH, symbol=of, outcome=ended, fetched_at=at))
+
+        found = backend.ledger.fetches(FetchKind.PRICES, symbol=symbol, outcome=outcome)
+
+        assert [f"{fetch.symbol} {fetch.outcome}" for fetch in found] == expected
+
+    def test_writers_in_threads_and_processes_lose_nothing(
+        self, case: BackendCase, tmp_path: Path, backend: Backend
+    ) -> None:
+        threads = [threading.Thread(target=record_twenty, args=(backend, number)) for number in range(10, 14)]
+        for thread in threads:
+            thread.start()
+        in_processes(case, tmp_path / "backend", record_twenty)
+        for thread in threads:
+            thread.join()
+
+        found = backend.ledger.fetches(FetchKind.PRICES)
+
+        assert len(found) == len(set(found)) == 160
+        assert {fetch.symbol for fetch in found} == {f"P{number}" for number in (0, 1, 2, 3, 10, 11, 12, 13)}
+
+
+def publish(backend: Backend, rows: Sequence[str], first: date, last: date) -> int:
+    """Replace a range by some rows, as one load."""
+    with backend.warehouse.open("load_1") as sql:
+        stage_rows(sql, rows)
+        return sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=first, last=last, properties=PROPERTIES)
+
+
+def published(backend: Backend) -> list[tuple[str, date, float]]:
+    with backend.warehouse.open() as sql:
+        rows = sql.query(
+            f"SELECT symbol, trade_date, close_price FROM {sql.name(DAILY_PRICES).value} ORDER BY symbol, trade_date"
+        ).to_pylist()
+    return [(row["symbol"], row["trade_date"], row["close_price"]) for row in rows]
+
+
+class TestSqlSession:
+    """`SqlSession`: reading and staging."""
+
+    def test_a_new_home_has_empty_tables_of_the_declared_types(self, backend: Backend) -> None:
+        with backend.warehouse.open() as sql:
+            for table in PUBLISHED_TABLES:
+                rows = sql.query(f"SELECT * FROM {sql.name(table).value}")
+                assert rows.num_rows == 0
+                assert rows.schema.types == table.arrow_schema().types
+                assert rows.schema.names == table.column_names
+                assert sql.base(table) is None
+
+    def test_results_are_typed(self, backend: Backend) -> None:
+        with backend.warehouse.open() as sql:
+            rows = sql.query(
+                "SELECT DATE '2012-03-01' AS d, 1.5E0 AS x, CAST(3000000000 AS BIGINT) AS n, TRUE AS b, "
+                "CAST('it''s' AS VARCHAR) AS t, CAST(NULL AS DOUBLE) AS nothing, "
+                "TIMESTAMP '2012-03-01 22:00:00.123456' AS at"
+            )
+
+        assert rows.schema.types[:6] == [
+            pa.date32(),
+            pa.float64(),
+            pa.int64(),
+            pa.bool_(),
+            pa.string(),
+            pa.float64(),
+        ]
+        assert pa.types.is_timestamp(rows.schema.types[6])
+        [row] = rows.to_pylist()
+        assert row == {
+            "d": FIRST,
+            "x": 1.5,
+            "n": 3_000_000_000,
+            "b": True,
+            "t": "it's",
+            "nothing": None,
+            "at": datetime(2012, 3, 1, 22, 0, 0, 123456),  # noqa: DTZ001 (a SQL timestamp without a zone)
+        }
+
+    def test_the_dialect_is_athenas(self, backend: Backend) -> None:
+        with backend.warehouse.open() as sql:
+            [row] = sql.query(
+                "SELECT DATE_DIFF('day', DATE '2012-03-01', DATE '2012-03-05') AS days, "
+                "DAY_OF_WEEK(DATE '2012-03-04') AS sunday, TRY_CAST('x' AS DOUBLE) AS nothing, "
+                "REGEXP_LIKE('IBM', '^[A-Z]+$') AS matches"
+            ).to_pylist()
+
+        assert row == {"days": 4, "sunday": 7, "nothing": None, "matches": True}
+
+    @pytest.mark.parametrize("select", ["SELECT no_such_column", "SELECT * FROM nowhere", "SELECT (", "SELEC 1 x y"])
+    def test_a_refused_statement_is_a_typed_error_that_shows_it(self, backend: Backend, select: str) -> None:
+        with backend.warehouse.open() as sql, pytest.raises(QueryFailed, match=r"(?s)SELEC"):
+            sql.query(select)
+
+    def test_a_refused_staging_is_a_typed_error_and_leaves_the_table(self, backend: Backend) -> None:
+        with backend.warehouse.open("load_1") as sql:
+            stage_rows(sql, [price_row("IBM", FIRST)])
+            with pytest.raises(QueryFailed):
+                sql.stage(STAGED_PRICES, f"SELECT no_such_column FROM {sql.name(STAGED_PRICES).value}")
+            assert count(sql, STAGED_PRICES) == 1
+
+    def test_staging_replaces_and_counts_and_may_read_itself(self, backend: Backend) -> None:
+        with backend.warehouse.open("load_1") as sql:
+            assert stage_rows(sql, [price_row("IBM", FIRST), price_row("IBM", SECOND)]) == 2
+            name = sql.name(STAGED_PRICES).value
+            assert sql.stage(STAGED_PRICES, f"SELECT * FROM {name} WHERE trade_date > DATE '{FIRST}'") == 1
+            assert count(sql, STAGED_PRICES) == 1
+
+    def test_staging_outlives_the_session_and_belongs_to_its_load(
+        self, backend: Backend, reopened: Callable[[], Backend]
+    ) -> None:
+        with backend.warehouse.open("load_1") as sql:
+            stage_rows(sql, [price_row("IBM", FIRST)])
+        with backend.warehouse.open("load_2") as sql:
+            stage_rows(sql, [price_row("IBM", FIRST), price_row("IBM", SECOND)])
+
+        for load_id, rows in (("load_1", 1), ("load_2", 2)):
+            with reopened().warehouse.open(load_id) as sql:
+                assert count(sql, STAGED_PRICES) == rows
+
+    def test_dropped_staging_is_gone_and_other_loads_stay(self, backend: Backend) -> None:
+        for load_id in ("load_1", "load_2"):
+            with backend.warehouse.open(load_id) as sql:
+                stage_rows(sql, [price_row("IBM", FIRST)])
+
+        backend.warehouse.drop_staging("load_1")
+        backend.warehouse.drop_staging("load_1")
+
+        with backend.warehouse.open("load_1") as sql, pytest.raises(QueryFailed):
+            count(sql, STAGED_PRICES)
+        with backend.warehouse.open("load_2") as sql:
+            assert count(sql, STAGED_PRICES) == 1
+
+    def test_a_registered_table_can_be_joined_and_replaced(self, backend: Backend) -> None:
+        with backend.warehouse.open() as sql:
+            for days in ([FIRST], [FIRST, None, THIRD]):
+                name = sql.register("days", pa.table({"day": pa.array(days, pa.date32())}))
+                found = sql.query(f"SELECT day FROM {name.value} ORDER BY day").to_pylist()
+                assert {row["day"] for row in found} == set(days)
+                assert len(found) == len(days)
+
+    def test_payloads_are_text_exactly_as_stored(self, backend: Backend) -> None:
+        backend.objects.put("raw/x/IBM.csv", b"timestamp,open,high,low,close,volume\r\n2012-03-01,1e2, 3,007,NaN,\r\n")
+        backend.objects.put("raw/x/it's 100%/MSFT.csv", b"timestamp,open,high,low,close,volume\n2012-03-02,1,2,3,4,5\n")
+        uris = [backend.objects.uri(key) for key in backend.objects.list("raw/")]
+        with backend.warehouse.open() as sql:
+            name = sql.register_responses(uris).value
+            rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
+
+        assert [row.pop("$path") for row in rows] == uris
+        assert [row["timestamp"] for row in rows] == ["2012-03-01", "2012-03-02"]
+        first = rows[0]
+        assert [first["open"], first["high"], first["low"], first["close"]] == ["1e2", " 3", "007", "NaN"]
+        assert first["volume"] in (None, "")
+
+    def test_no_payloads_are_an_empty_relation(self, backend: Backend) -> None:
+        with backend.warehouse.open() as sql:
+            rows = sql.query(f'SELECT "timestamp", volume, "$path" FROM {sql.register_responses([]).value}')
+
+        assert rows.num_rows == 0
+
+    def test_a_view_reads_published_tables(self, backend: Backend) -> None:
+        publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        with backend.warehouse.open() as sql:
+            name = sql.create_view("closes", f"SELECT symbol, close_price FROM {sql.name(DAILY_PRICES).value}")
+            assert name.value == "published.closes"
+            assert sql.query("SELECT * FROM published.closes").to_pylist() == [{"symbol": "IBM", "close_price": 101.0}]
+
+    def test_actual_columns_are_those_of_the_loads_staging_tables(self, backend: Backend) -> None:
+        with backend.warehouse.open("load_1") as sql:
+            stage_rows(sql, [price_row("IBM", FIRST)])
+            sql.stage(TYPED_PRICES, "SELECT CAST('IBM' AS VARCHAR) AS symbol")
+            sql.stage(STAGED_QUARANTINE, "SELECT CAST(1 AS BIGINT) AS volume")
+            found = sql.query(f"SELECT table_name, column_name, LOWER(data_type) AS data_type FROM {actual(sql)}")
+
+        declared = {("daily_prices", column.name, column.type.value) for column in STAGED_PRICES.columns}
+        assert {tuple(row.values()) for row in found.to_pylist()} == {
+            *declared,
+            ("typed_prices", "symbol", "varchar"),
+            ("quarantined_prices", "volume", "bigint"),
+        }
+
+
+def actual(sql: SqlSession) -> str:
+    return sql.actual_columns().value
+
+
+def count(sql: SqlSession, table: Table) -> int:
+    return int(sql.query(f"SELECT COUNT(*) AS n FROM {sql.name(table).value}").to_pylist()[0]["n"])
+
+
+class TestPublishing:
+    """`SqlSession.replace_range` and the `Warehouse`."""
+
+    def test_the_range_becomes_the_staged_rows_and_the_rest_stays(self, backend: Backend) -> None:
+        everything = [price_row(symbol, day) for symbol in ("IBM", "MSFT") for day in (FIRST, SECOND, THIRD, NEXT_YEAR)]
+        publish(backend, everything, FIRST, NEXT_YEAR)
+
+        publish(backend, [price_row("IBM", SECOND, 55.25)], SECOND, THIRD)
+
+        assert published(backend) == [
+            ("IBM", FIRST, 101.0),
+            ("IBM", SECOND, 55.25),
+            ("IBM", NEXT_YEAR, 101.0),
+            ("MSFT", FIRST, 101.0),
+            ("MSFT", NEXT_YEAR, 101.0),
+        ]
+
+    def test_a_range_over_several_years_is_one_snapshot(self, backend: Backend) -> None:
+        days = [date(year, 6, 1) for year in range(2000, 2013)]
+        publish(backend, [price_row("IBM", day) for day in days], days[0], days[-1])
+
+        publish(backend, [price_row("IBM", days[6], 7.5)], days[3], days[9])
+
+        assert [day for _, day, _ in published(backend)] == [*days[:3], days[6], *days[10:]]
+        assert [version.rows for version in backend.warehouse.history(DAILY_PRICES)] == [7, 13]
+
+    def test_values_come_back_exactly(self, backend: Backend) -> None:
+        publish(backend, [price_row("IBM", FIRST, 0.1 + 0.2)], FIRST, FIRST)
+
+        with backend.warehouse.open() as sql:
+            rows = sql.query(f"SELECT * FROM {sql.name(DAILY_PRICES).value}")
+
+        assert rows.schema.types == DAILY_PRICES.arrow_schema().types
+        [row] = rows.to_pylist()
+        assert row["close_price"] == 0.1 + 0.2
+        assert (row["prev_close"], row["is_market_up"], row["candle_type"]) == (None, True, "doji")
+
+    def test_history_says_who_committed_what_newest_first(self, backend: Backend) -> None:
+        before = datetime.now(UTC) - timedelta(seconds=1)
+        first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        second = publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
+
+        versions = backend.warehouse.history(DAILY_PRICES)
+
+        assert [version.snapshot_id for version in versions] == [second, first]
+        assert [version.rows for version in versions] == [2, 1]
+        assert [version.is_current for version in versions] == [True, False]
+        assert {tuple(version.properties.items()) for version in versions} == {tuple(PROPERTIES.items())}
+        assert before < versions[1].committed_at <= versions[0].committed_at <= datetime.now(UTC)
+        assert backend.warehouse.history(QUARANTINED_PRICES) == []
+
+    def test_rollback_goes_back_and_forth_and_loses_no_version(
+        self, backend: Backend, reopened: Callable[[], Backend]
+    ) -> None:
+        first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        second = publish(backend, [price_row("IBM", FIRST, 77.0)], FIRST, FIRST)
+
+        backend.warehouse.rollback(DAILY_PRICES, first)
+        assert published(reopened()) == [("IBM", FIRST, 101.0)]
+        assert [version.is_current for version in backend.warehouse.history(DAILY_PRICES)] == [False, True]
+        backend.warehouse.rollback(DAILY_PRICES, second)
+        assert published(reopened()) == [("IBM", FIRST, 77.0)]
+
+    def test_a_publish_after_a_rollback_builds_on_the_version_rolled_back_to(self, backend: Backend) -> None:
+        first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        publish(backend, [price_row("MSFT", FIRST)], FIRST, FIRST)
+        backend.warehouse.rollback(DAILY_PRICES, first)
+
+        publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
+
+        assert published(backend) == [("IBM", FIRST, 101.0), ("IBM", SECOND, 101.0)]
+
+    def test_rollback_to_a_version_that_never_was_names_those_that_are(self, backend: Backend) -> None:
+        with pytest.raises(UnknownSnapshot, match="no snapshot 42; it has: none"):
+            backend.warehouse.rollback(DAILY_PRICES, 42)
+        known = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+
+        with pytest.raises(UnknownSnapshot, match=f"published.daily_prices has no snapshot 42; it has: {known}"):
+            backend.warehouse.rollback(DAILY_PRICES, 42)
+
+        assert published(backend) == [("IBM", FIRST, 101.0)]
+
+    @pytest.mark.parametrize("other_day", [FIRST, NEXT_YEAR])
+    def test_of_two_sessions_the_second_to_commit_is_refused(self, backend: Backend, other_day: date) -> None:
+        """Also where their files do not overlap: the metrics of a load depend on rows outside its range."""
+        publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
+        with backend.warehouse.open("load_1") as slow:
+            stage_rows(slow, [price_row("IBM", FIRST, 1.5)])
+            base = slow.base(DAILY_PRICES)
+            publish_as(backend, "load_2", [price_row("IBM", other_day, 2.5)], other_day)
+
+            with pytest.raises(ConcurrentPublish, match=r"published\.daily_prices"):
+                slow.replace_range(DAILY_PRICES, STAGED_PRICES, first=FIRST, last=FIRST, properties=PROPERTIES)
+
+            assert slow.base(DAILY_PRICES) == base
+        assert sorted(published(backend), key=lambda row: row[1]) == sorted(
+            [("IBM", other_day, 2.5), ("IBM", SECOND, 101.0)], key=lambda row: row[1]
+        )
+        assert len(backend.warehouse.history(DAILY_PRICES)) == 2
+
+    def test_a_session_reads_the_version_it_was_opened_on(self, backend: Backend) -> None:
+        base = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        with backend.warehouse.open() as early:
+            publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
+
+            assert early.base(DAILY_PRICES) == base
+            assert count(early, DAILY_PRICES) == 1
+        assert len(published(backend)) == 2
+
+    def test_the_location_is_where_a_person_would_look(self, backend: Backend) -> None:
+        assert backend.warehouse.location(DAILY_PRICES).endswith("published/daily_prices")
+
+    def test_processes_that_meet_in_a_new_home_all_get_in(self, case: BackendCase, tmp_path: Path) -> None:
+        for number in range(3):
+            assert in_processes(case, tmp_path / str(number), open_the_warehouse) == ["0 rows"] * 4
+
+    @pytest.mark.parametrize("case", ["local"], indirect=True)
+    @pytest.mark.parametrize(
+        "folder", ["with a space", "100% real", "50%20off", "it's", 'say "prices"', "naïve [x]@1:2"]
+    )
+    def test_any_folder_will_do(self, case: BackendCase, tmp_path: Path, folder: str) -> None:
+        backend = case.make(tmp_path / folder / "backend")
+        backend.objects.put("raw/x/IBM.csv", b"timestamp,open,high,low,close,volume\r\n2012-03-01,1,2,3,4,5\r\n")
+        publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
+
+        assert published(case.make(tmp_path / folder / "backend")) == [("IBM", FIRST, 101.0), ("IBM", SECOND, 101.0)]
+        with backend.warehouse.open("load_1") as sql:
+            uri = backend.objects.uri("raw/x/IBM.csv")
+            assert sql.query(f'SELECT "$path" AS p FROM {sql.register_responses([uri]).value}').to_pylist() == [
+                {"p": uri}
+            ]
+            assert count(sql, STAGED_PRICES) == 1
+        # And in no folder beside it, which a misread address would have made.
+        assert [entry.name for entry in tmp_path.iterdir()] == [folder]
+        assert [entry.name for entry in (tmp_path / folder).iterdir()] == ["backend"]
+
+    @pytest.mark.parametrize("case", ["local"], indirect=True)
+    @pytest.mark.parametrize("folder", ["what?", "C#"])
+    def test_a_folder_that_no_address_can_name_is_refused(self, case: BackendCase, tmp_path: Path, folder: str) -> None:
+        with pytest.raises(SettingsError, match="use another folder"):
+            published(case.make(tmp_path / folder / "backend"))
+
+        assert list(tmp_path.iterdir()) == []
+
+
+MOOD = Column("mood", ColumnType.TEXT, "What the notifier felt")
+SPREAD = Column("spread", ColumnType.DOUBLE, "high - low", "USD")
+
+
+def with_columns(table: Table, *added: Column) -> Table:
+    return replace(table, columns=(*table.columns, *added))
+
+
+class TestGrowingContracts:
+    """A contract that gains columns."""
+
+    @pytest.fixture
+    def grow(self, case: BackendCase, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[Table, Table]]:
+        """Give published.daily_prices and its staged twin two more columns."""
+        module = import_module(case.contracts_in)
+
+        def grow() -> tuple[Table, Table]:
+            target, source = with_columns(DAILY_PRICES, MOOD, SPREAD), with_columns(STAGED_PRICES, MOOD, SPREAD)
+            monkeypatch.setattr(module, "PUBLISHED_TABLES", (target, QUARANTINED_PRICES))
+            staging = [source if table is STAGED_PRICES else table for table in STAGING_TABLES]
+            monkeypatch.setattr(module, "STAGING_TABLES", tuple(staging))
+            return target, source
+
+        return grow
+
+    def test_old_rows_have_null_in_new_columns_and_later_loads_fill_them(
+        self, backend: Backend, grow: Callable[[], tuple[Table, Table]]
+    ) -> None:
+        publish(backend, [price_row("IBM", FIRST), price_row("IBM", NEXT_YEAR)], FIRST, NEXT_YEAR)
+        target, source = grow()
+        assert self.grown(backend, target) == [(FIRST, None, None), (NEXT_YEAR, None, None)]
+
+        with backend.warehouse.open("load_2") as sql:
+            row = f"{price_row('IBM', SECOND)}, CAST('calm' AS VARCHAR) AS mood, 3E0 AS spread"
+            sql.stage(source, row)
+            sql.replace_range(target, source, first=SECOND, last=SECOND, properties=PROPERTIES)
+
+        assert self.grown(backend, target) == [(FIRST, None, None), (SECOND, "calm", 3.0), (NEXT_YEAR, None, None)]
+
+    def test_growing_makes_no_new_version_of_the_rows(
+        self, backend: Backend, grow: Callable[[], tuple[Table, Table]]
+    ) -> None:
+        publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        before = backend.warehouse.history(DAILY_PRICES)
+        target, _ = grow()
+
+        assert self.grown(backend, target) == [(FIRST, None, None)]
+        assert backend.warehouse.history(target) == before
+
+    def test_a_version_from_before_can_still_be_read(
+        self, backend: Backend, grow: Callable[[], tuple[Table, Table]]
+    ) -> None:
+        old = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        target, source = grow()
+        with backend.warehouse.open("load_2") as sql:
+            sql.stage(source, f"{price_row('IBM', FIRST)}, CAST('calm' AS VARCHAR) AS mood, 3E0 AS spread")
+            sql.replace_range(target, source, first=FIRST, last=FIRST, properties=PROPERTIES)
+        assert self.grown(backend, target) == [(FIRST, "calm", 3.0)]
+
+        backend.warehouse.rollback(target, old)
+
+        assert self.grown(backend, target) == [(FIRST, None, None)]
+
+    @staticmethod
+    def grown(backend: Backend, table: Table) -> list[tuple[date, str | None, float | None]]:
+        with backend.warehouse.open() as sql:
+            rows = sql.query(
+                f"SELECT trade_date, mood, spread FROM {sql.name(table).value} ORDER BY trade_date"
+            ).to_pylist()
+        return [(row["trade_date"], row["mood"], row["spread"]) for row in rows]
+
+
+def publish_as(backend: Backend, load_id: str, rows: Sequence[str], day: date) -> None:
+    with backend.warehouse.open(load_id) as sql:
+        stage_rows(sql, rows)
+        sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=day, last=day, properties=PROPERTIES)
+
+
+LONG_AGO = datetime(2012, 1, 1, tzinfo=UTC)
+OLD_ENOUGH = timedelta(days=30)
+"""Age at which no backend keeps a file that nothing needs."""
+
+
+def maintain(backend: Backend, *, keep_since: datetime) -> MaintenanceResult:
+    """Maintain the prices, as if it were so late that every file is old enough to go."""
+    return backend.warehouse.maintain(DAILY_PRICES, keep_since=keep_since, at=late_for(keep_since, OLD_ENOUGH))
+
+
+def all_rows(backend: Backend) -> list[dict[str, object]]:
+    """Read the prices, every double as its bits."""
+    with backend.warehouse.open() as sql:
+        return exact(sql.query(f"SELECT * FROM {sql.name(DAILY_PRICES).value} ORDER BY symbol, trade_date").to_pylist())
+
+
+class TestMaintenance:
+    """`Warehouse.maintain`."""
+
+    @pytest.fixture(autouse=True)
+    def _late(self, case: BackendCase, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let what was just made be old, for the backend and for the engine."""
+        if case.set_clock is None:
+            pytest.skip(f"nothing is old enough to go by the clock of {case.name}")
+        case.set_clock(OLD_ENOUGH)
+        monkeypatch.setattr(aws_upkeep, "SAFE_AGE", timedelta())
+
+    @pytest.fixture
+    def scatter(self, case: BackendCase, backend: Backend, tmp_path: Path) -> Callable[[Sequence[str]], None]:
+        """Add rows, each in a file of its own."""
+
+        def scatter(rows: Sequence[str]) -> None:
+            with backend.warehouse.open() as sql:
+                found = sql.query(" UNION ALL ".join(rows))
+            case.scatter(tmp_path / "backend", found.cast(DAILY_PRICES.arrow_schema()))
+
+        return scatter
+
+    @pytest.mark.parametrize("table", PUBLISHED_TABLES, ids=lambda table: table.name)
+    def test_an_empty_table_needs_nothing(self, backend: Backend, table: Table) -> None:
+        done = backend.warehouse.maintain(table, keep_since=datetime.now(UTC), at=datetime.now(UTC) + OLD_ENOUGH)
+
+        assert done == MaintenanceResult()
+        assert backend.warehouse.history(table) == []
+
+    def test_where_nothing_is_old_or_small_nothing_is_done(self, backend: Backend) -> None:
+        for close in (1.5, 2.5):
+            publish(backend, [price_row("IBM", FIRST, close), price_row("IBM", NEXT_YEAR, close)], FIRST, NEXT_YEAR)
+        before = backend.warehouse.history(DAILY_PRICES)
+
+        done = maintain(backend, keep_since=LONG_AGO)
+
+        assert not done.changed
+        assert (done.files_before, done.files_after) == (2, 2)
+        assert backend.warehouse.history(DAILY_PRICES) == before
+
+    def test_versions_that_nobody_has_seen_since_expire_and_their_files_go(self, backend: Backend) -> None:
+        old = [publish(backend, [price_row("IBM", FIRST, close)], FIRST, FIRST) for close in (1.5, 2.5)]
+        current = publish(backend, [price_row("IBM", FIRST, 3.5)], FIRST, FIRST)
+
+        done = maintain(backend, keep_since=datetime.now(UTC))
+
+        assert done.snapshots_expired == 2
+        assert done.files_removed >= 2
+        assert done.bytes_freed > 0
+        assert [version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)] == [current]
+        assert published(backend) == [("IBM", FIRST, 3.5)]
+        with pytest.raises(UnknownSnapshot, match=f"no snapshot {old[1]} .*expired.*it has: {current}"):
+            backend.warehouse.rollback(DAILY_PRICES, old[1])
+
+    def test_versions_committed_since_can_be_read_and_gone_back_to(self, backend: Backend) -> None:
+        publish(backend, [price_row("IBM", FIRST, 1.5)], FIRST, FIRST)
+        moment = datetime.now(UTC)
+        kept = {close: publish(backend, [price_row("IBM", FIRST, close)], FIRST, FIRST) for close in (2.5, 3.5, 4.5)}
+
+        maintain(backend, keep_since=moment)
+
+        for close, snapshot in kept.items():
+            backend.warehouse.rollback(DAILY_PRICES, snapshot)
+            assert published(backend) == [("IBM", FIRST, close)]
+
+    def test_small_files_become_one_a_partition_and_every_row_stays_to_the_bit(
+        self, backend: Backend, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        publish(backend, [price_row("IBM", FIRST, 0.1 + 0.2)], FIRST, FIRST)
+        scatter([price_row(symbol, day, 1 / 3) for symbol in ("MSFT", "AAPL") for day in (SECOND, THIRD)])
+        scatter([price_row("IBM", NEXT_YEAR)])
+        before = all_rows(backend)
+
+        done = maintain(backend, keep_since=LONG_AGO)
+
+        assert (done.files_before, done.files_after) == (6, 2)
+        assert all_rows(backend) == before
+
+    def test_a_compaction_is_a_version_that_says_so_and_can_be_undone(
+        self, backend: Backend, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        scatter([price_row("IBM", SECOND)])
+        before = backend.warehouse.history(DAILY_PRICES)
+
+        maintain(backend, keep_since=LONG_AGO)
+
+        newest, *others = backend.warehouse.history(DAILY_PRICES)
+        assert (newest.is_maintenance, newest.is_current, newest.rows) == (True, True, 2)
+        assert newest.properties[MAINTENANCE] == "compaction"
+        assert [version.snapshot_id for version in others] == [version.snapshot_id for version in before]
+        assert not any(version.is_maintenance for version in others)
+        backend.warehouse.rollback(DAILY_PRICES, first)
+        assert published(backend) == [("IBM", FIRST, 101.0)]
+
+    def test_a_second_time_changes_nothing(self, backend: Backend, scatter: Callable[[Sequence[str]], None]) -> None:
+        publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        scatter([price_row("IBM", SECOND), price_row("IBM", THIRD)])
+        moment = datetime.now(UTC)
+        assert maintain(backend, keep_since=moment).changed
+        before = backend.warehouse.history(DAILY_PRICES)
+
+        assert not maintain(backend, keep_since=moment).changed
+        assert backend.warehouse.history(DAILY_PRICES) == before
+
+    def test_a_session_opened_before_reads_what_it_was_opened_on(
+        self, backend: Backend, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        moment = datetime.now(UTC)
+        scatter([price_row("IBM", SECOND)])
+        with backend.warehouse.open() as early:
+            maintain(backend, keep_since=moment)
+            publish(backend, [price_row("IBM", day, 9.5) for day in (FIRST, SECOND)], FIRST, SECOND)
+            maintain(backend, keep_since=moment)
+
+            rows = early.query(f"SELECT close_price FROM {early.name(DAILY_PRICES).value}").to_pylist()
+        assert rows == [{"close_price": 101.0}] * 2
+
+    def test_a_load_from_before_a_compaction_has_to_be_staged_again(
+        self, backend: Backend, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        scatter([price_row("IBM", SECOND)])
+        with backend.warehouse.open("load_1") as slow:
+            stage_rows(slow, [price_row("IBM", THIRD)])
+            maintain(backend, keep_since=LONG_AGO)
+
+            with pytest.raises(ConcurrentPublish, match=r"published\.daily_prices"):
+                slow.replace_range(DAILY_PRICES, STAGED_PRICES, first=THIRD, last=THIRD, properties=PROPERTIES)
+
+        assert [day for _, day, _ in published(backend)] == [FIRST, SECOND]
+
+    def test_a_table_that_was_rolled_back_is_left_alone(
+        self, backend: Backend, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        scatter([price_row("IBM", SECOND), price_row("IBM", THIRD)])
+        _, wanted, _ = backend.warehouse.history(DAILY_PRICES)
+        backend.warehouse.rollback(DAILY_PRICES, wanted.snapshot_id)
+        before = backend.warehouse.history(DAILY_PRICES)
+
+        done = maintain(backend, keep_since=datetime.now(UTC))
+
+        assert not done.changed
+        assert "rollback" in done.skipped_because
+        assert backend.warehouse.history(DAILY_PRICES) == before
+        backend.warehouse.rollback(DAILY_PRICES, before[0].snapshot_id)
+        assert len(published(backend)) == 3
+
+    def test_publishes_at_the_same_moment_lose_nothing(
+        self, case: BackendCase, tmp_path: Path, backend: Backend, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
+        scatter([price_row("OLD", day) for day in (FIRST, SECOND, THIRD)])
+        assert case.set_clock is not None
+        case.set_clock(timedelta())
+
+        in_processes(case, tmp_path / "backend", publish_or_maintain)
+
+        expected = [("OLD", day, 101.0) for day in (FIRST, SECOND, THIRD)]
+        expected += [(symbol, day, 101.0) for symbol, days in WRITERS.items() for day in days]
+        assert published(backend) == sorted(expected)

@@ -1,0 +1,100 @@
+"""A price source whose bars a test writes by hand, in the vendor's CSV."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from pydantic import PrivateAttr
+
+from stock_assets.core.errors import SourceError
+from stock_assets.sources.interface import DAILY_HEADER, PriceSource
+from stock_assets.sources.recorded import RecordedSource
+
+HEADER = ",".join(DAILY_HEADER)
+
+
+class ScriptedSource(PriceSource):
+    """Answers with the lines a test has put in; counts what was asked.
+
+    A line is the text after the date: `open,high,low,close,volume`. `bodies` replaces a whole answer, `failures`
+    raises instead of answering.
+    """
+
+    _bars: dict[str, list[tuple[date, str]]] = PrivateAttr(default_factory=dict)
+    _splits: dict[str, list[tuple[date, str]]] = PrivateAttr(default_factory=dict)
+    _bodies: dict[str, bytes] = PrivateAttr(default_factory=dict)
+    _failures: dict[str, SourceError] = PrivateAttr(default_factory=dict)
+    _asked: list[tuple[str, str]] = PrivateAttr(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        return "bars written by a test"
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """Requests so far: (function, symbol)."""
+        return self._asked
+
+    def set_bars(self, symbol: str, bars: Mapping[date, str]) -> None:
+        """Replace all bars of a symbol."""
+        self._bars[symbol] = list(bars.items())
+
+    def set_bar(self, symbol: str, session: date, line: str) -> None:
+        """Replace or add one bar."""
+        self._bars[symbol] = [(day, old) for day, old in self._bars.get(symbol, []) if day != session]
+        self._bars[symbol].append((session, line))
+
+    def double_bar(self, symbol: str, session: date) -> None:
+        """Write a bar twice."""
+        self._bars[symbol].append(next(bar for bar in self._bars[symbol] if bar[0] == session))
+
+    def drop_bar(self, symbol: str, session: date) -> None:
+        """Take one bar away."""
+        self._bars[symbol] = [bar for bar in self._bars[symbol] if bar[0] != session]
+
+    def set_splits(self, symbol: str, splits: Mapping[date, str]) -> None:
+        """Replace the splits of a symbol: ex-date and ratio."""
+        self._splits[symbol] = list(splits.items())
+
+    def set_body(self, symbol: str, body: bytes) -> None:
+        """Answer with exactly these bytes when asked for prices."""
+        self._bodies[symbol] = body
+
+    def set_failure(self, symbol: str, failure: SourceError | None) -> None:
+        """Raise instead of answering, or answer again."""
+        if failure is None:
+            self._failures.pop(symbol, None)
+        else:
+            self._failures[symbol] = failure
+
+    def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:
+        self._asked.append(("daily_prices", symbol))
+        if symbol in self._failures:
+            raise self._failures[symbol]
+        if symbol in self._bodies:
+            return self._bodies[symbol]
+        bars = sorted(self._bars.get(symbol, []), key=lambda bar: bar[0], reverse=True)
+        return "".join(f"{line}\r\n" for line in [HEADER, *(f"{day},{line}" for day, line in bars)]).encode()
+
+    def fetch_splits(self, symbol: str) -> bytes:
+        self._asked.append(("splits", symbol))
+        data = [{"effective_date": str(day), "split_factor": ratio} for day, ratio in self._splits.get(symbol, [])]
+        return json.dumps({"symbol": symbol, "data": data}).encode()
+
+    def refuse_error_body(self, body: bytes, symbol: str) -> None:
+        """Scripted bodies are read as they are."""
+
+
+def scripted_from_recording(symbols: Sequence[str], sessions: Sequence[date]) -> ScriptedSource:
+    """Copy the recorded bars of some symbols and sessions into a scripted source, with all recorded splits."""
+    recording, scripted = RecordedSource(), ScriptedSource()
+    wanted = set(sessions)
+    for symbol in symbols:
+        lines = recording.fetch_prices(symbol, [max(sessions)]).decode().splitlines()[1:]
+        bars = {date.fromisoformat(day): rest for day, _, rest in (line.partition(",") for line in lines)}
+        scripted.set_bars(symbol, {day: bar for day, bar in bars.items() if day in wanted})
+        splits = json.loads(recording.fetch_splits(symbol))["data"]
+        scripted.set_splits(
+            symbol, {date.fromisoformat(split["effective_date"]): split["split_factor"] for split in splits}
+        )
+    return scripted

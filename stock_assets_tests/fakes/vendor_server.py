@@ -1,0 +1,365 @@
+"""A server on this machine that speaks the vendor's protocol, with real HTTP and made-up prices.
+
+By hand, to try the live client without a key:
+
+    python -m stock_assets_tests.fakes.vendor_server --port 8910 --mischief NVDA=late --mischief AMD=burst
+
+Prices are a random walk that depends on the symbol alone, so that they never change between two starts. What a symbol
+is answered can be replaced by any `Mischief`, for some requests or for all.
+"""
+
+import argparse
+import gzip
+import json
+import random
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.sources.interface import DAILY_HEADER
+
+HISTORY_BEGINS = date(1999, 11, 1)
+HEADER = ",".join(DAILY_HEADER)
+_DROPS = 60
+"""Bytes that come one by one from a dripping server, before the rest at once."""
+PREMIUM = "https://www.alphavantage.co/premium/"
+
+
+class Mischief(StrEnum):
+    """What the server can do instead of answering well."""
+
+    LATE = "late"
+    BURST = "burst"
+    DAILY_QUOTA = "daily_quota"
+    FULL_IS_PREMIUM = "full_is_premium"
+    ENDPOINT_IS_PREMIUM = "endpoint_is_premium"
+    LEGACY_NOTE = "legacy_note"
+    INVALID_CALL = "invalid_call"
+    MISSING_KEY = "missing_key"
+    EMPTY_OBJECT = "empty_object"
+    NEW_TEXT = "new_text"
+    JSON_LIST = "json_list"
+    HTML = "html"
+    ZERO_BYTES = "zero_bytes"
+    HEADER_ONLY = "header_only"
+    INFORMATION_ROW = "information_row"
+    WRONG_SYMBOL = "wrong_symbol"
+    GZIP = "gzip"
+    GZIP_CUT = "gzip_cut"
+    GZIP_BROKEN = "gzip_broken"
+    CUT = "cut"
+    CHUNKS_CUT = "chunks_cut"
+    CHUNKED = "chunked"
+    RESET = "reset"
+    SLOW = "slow"
+    DRIP = "drip"
+    REDIRECT = "redirect"
+    HTTP_403 = "http_403"
+    HTTP_429 = "http_429"
+    HTTP_500 = "http_500"
+    HTTP_502 = "http_502"
+    HTTP_503 = "http_503"
+
+
+# The vendor's own texts. The one of the daily quota quotes the key.
+TEXTS: dict[Mischief, dict[str, str]] = {
+    Mischief.BURST: {
+        "Information": "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more "
+        f"sparingly (1 request per second). You may subscribe to any of the premium plans at {PREMIUM} to lift the "
+        "free key rate limit (25 requests per day), raise the per-second burst limit, and instantly unlock all "
+        "premium endpoints"
+    },
+    Mischief.DAILY_QUOTA: {
+        "Information": "We have detected your API key as {key} and our standard API rate limit is 25 requests per "
+        f"day. Please subscribe to any of the premium plans at {PREMIUM} to instantly remove all daily rate limits."
+    },
+    Mischief.FULL_IS_PREMIUM: {
+        "Information": "Thank you for using Alpha Vantage! The outputsize=full parameter value is a premium feature "
+        f"for the TIME_SERIES_DAILY endpoint. You may subscribe to any of the premium plans at {PREMIUM} to "
+        "instantly unlock all premium features"
+    },
+    Mischief.ENDPOINT_IS_PREMIUM: {
+        "Information": "Thank you for using Alpha Vantage! This is a premium endpoint. You may subscribe to any of "
+        f"the premium plans at {PREMIUM} to instantly unlock all premium endpoints"
+    },
+    Mischief.LEGACY_NOTE: {
+        "Note": "Thank you for using Alpha Vantage! Our standard API call frequency is 5 calls per minute and 500 "
+        f"calls per day. Please visit {PREMIUM} if you would like to target a higher API call frequency."
+    },
+    Mischief.INVALID_CALL: {
+        "Error Message": "Invalid API call. Please retry or visit the documentation "
+        "(https://www.alphavantage.co/documentation/) for TIME_SERIES_DAILY."
+    },
+    Mischief.MISSING_KEY: {
+        "Error Message": "the parameter apikey is invalid or missing. Please claim your free API key on "
+        "(https://www.alphavantage.co/support/#api-key). It should take less than 20 seconds."
+    },
+    Mischief.EMPTY_OBJECT: {},
+    Mischief.NEW_TEXT: {"Information": "The premium moon is in the seventh house, {key}."},
+}
+
+_BODIES: dict[Mischief, bytes] = {
+    Mischief.JSON_LIST: b'[{"timestamp": "2024-03-01"}]',
+    Mischief.HTML: b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>{}</body></html>",
+    Mischief.ZERO_BYTES: b"",
+    Mischief.HEADER_ONLY: f"{HEADER}\r\n".encode(),
+    Mischief.INFORMATION_ROW: f"{HEADER}\r\nI,n,f,o,r,m,a\r\n".encode(),
+}
+_STATUS = {
+    Mischief.HTTP_403: 403,
+    Mischief.HTTP_429: 429,
+    Mischief.HTTP_500: 500,
+    Mischief.HTTP_502: 502,
+    Mischief.HTTP_503: 503,
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as the server saw it."""
+
+    function: str
+    symbol: str
+    outputsize: str
+    key: str
+    accepts: str
+
+
+@cache
+def walk(symbol: str) -> list[tuple[date, str]]:
+    """Make up the bars of a symbol, oldest first, up to the end of 2030."""
+    chance = random.Random(symbol)  # noqa: S311 (made-up prices)
+    close, bars = chance.uniform(20, 400), []
+    for session in sessions_between(HISTORY_BEGINS, date(2030, 12, 31)):
+        opened = close * chance.uniform(0.99, 1.01)
+        close = min(max(opened * chance.uniform(0.98, 1.0204), 2), 5000)
+        high, low = max(opened, close) * chance.uniform(1, 1.01), min(opened, close) * chance.uniform(0.99, 1)
+        line = f"{opened:.4f},{high:.4f},{low:.4f},{close:.4f},{chance.randrange(100_000, 90_000_000)}"
+        bars.append((session, line))
+    return bars
+
+
+def csv_body(symbol: str, last: date, size: str = "full") -> bytes:
+    """Write the bars up to a session as the vendor does: newest first, lines ending in CRLF."""
+    bars = [bar for bar in walk(symbol) if bar[0] <= last][::-1]
+    chosen = bars[:100] if size == "compact" else bars
+    return "".join(f"{line}\r\n" for line in (HEADER, *(f"{day},{rest}" for day, rest in chosen))).encode()
+
+
+class VendorServer(ThreadingHTTPServer):
+    """The server, and what it was asked.
+
+    Attributes:
+        last_session: newest session it has bars of.
+        full_history: whether the key's plan has `outputsize=full`.
+        splits: split events by symbol: ex-date and ratio.
+        requests: everything asked so far, in order.
+        slowness: seconds of a slow answer, and between two drops of a dripping one.
+        retry_after: header sent with 429 and 503, if any.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, port: int = 0, *, last_session: date | None = None, full_history: bool = True) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.last_session = last_session or newest_closed_session()
+        self.full_history = full_history
+        self.splits: dict[str, dict[str, str]] = {}
+        self.requests: list[Request] = []
+        self.slowness = 1.0
+        self.retry_after: str | None = None
+        self._mischief: dict[tuple[str, str], list[Mischief | bytes | None]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Address of the server."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def answer(self, symbol: str, *answers: Mischief | bytes | None, function: str = "TIME_SERIES_DAILY") -> None:
+        """Answer the next requests for a symbol like this, the last one for good; None is a good answer."""
+        with self._lock:
+            self._mischief[function, symbol] = list(answers) or [None]
+
+    def asked(self, function: str = "TIME_SERIES_DAILY") -> list[str]:
+        """Symbols asked for so far, in order."""
+        return [request.symbol for request in self.requests if request.function == function]
+
+    def next_answer(self, request: Request) -> Mischief | bytes | None:
+        """Note a request and say how it is to be answered."""
+        with self._lock:
+            self.requests.append(request)
+            planned = self._mischief.get((request.function, request.symbol), [None])
+            return planned.pop(0) if len(planned) > 1 else planned[0]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stay silent when a client hangs up, which slow answers provoke."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: VendorServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer `/query`."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        request = Request(
+            asked.get("function", ""),
+            asked.get("symbol", ""),
+            asked.get("outputsize", "compact"),
+            asked.get("apikey", ""),
+            self.headers.get("Accept-Encoding", ""),
+        )
+        answer = self.server.next_answer(request)
+        if isinstance(answer, bytes):
+            self._send(answer)
+        elif not request.key:
+            self._send(_text(Mischief.MISSING_KEY, request.key))
+        elif answer is None:
+            self._send(self._good(request))
+        else:
+            self._misbehave(answer, request)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
+        """Print nothing: the line holds the key."""
+
+    def _good(self, request: Request, last: date | None = None) -> bytes:
+        if request.function == "SPLITS":
+            events = self.server.splits.get(request.symbol, {})
+            data = [{"effective_date": day, "split_factor": ratio} for day, ratio in sorted(events.items())[::-1]]
+            return json.dumps({"symbol": request.symbol, "data": data}).encode()
+        if request.outputsize == "full" and not self.server.full_history:
+            return _text(Mischief.FULL_IS_PREMIUM, request.key)
+        return csv_body(request.symbol, last or self.server.last_session, request.outputsize)
+
+    def _misbehave(self, mischief: Mischief, request: Request) -> None:
+        good = self._good(request)
+        if mischief in TEXTS:
+            self._send(_text(mischief, request.key))
+        elif mischief in _BODIES:
+            self._send(_BODIES[mischief])
+        elif mischief in _STATUS:
+            self._send(f"<h1>{_STATUS[mischief]}</h1> key {request.key}".encode(), status=_STATUS[mischief])
+        elif mischief is Mischief.LATE:
+            self._send(self._good(request, self.server.last_session - timedelta(days=1)))
+        elif mischief is Mischief.WRONG_SYMBOL:
+            self._send(csv_body("WRONG", self.server.last_session, request.outputsize))
+        elif mischief is Mischief.REDIRECT:
+            self._send(b"", status=302, headers={"Location": f"{self.server.url}/query?moved"})
+        elif mischief in {Mischief.GZIP, Mischief.GZIP_CUT, Mischief.GZIP_BROKEN}:
+            self._send(_gzipped(mischief, good), headers={"Content-Encoding": "gzip"})
+        else:
+            self._break(mischief, good)
+
+    def _break(self, mischief: Mischief, good: bytes) -> None:
+        """Do what a library of HTTP servers would not."""
+        self.close_connection = True
+        if mischief is Mischief.RESET:
+            # A linger of zero seconds closes with a reset instead of an end.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        elif mischief is Mischief.SLOW:
+            time.sleep(self.server.slowness)
+            self._send(good)
+        elif mischief in {Mischief.CUT, Mischief.DRIP}:
+            self._head(length=len(good))
+            if mischief is Mischief.CUT:
+                # At the end of a line: the rest looks whole.
+                self.wfile.write(good[: good.rfind(b"\r\n", 0, len(good) // 2) + 2])
+                return
+            for byte in range(_DROPS):
+                self.wfile.write(good[byte : byte + 1])
+                self.wfile.flush()
+                time.sleep(self.server.slowness)
+            self.wfile.write(good[_DROPS:])
+        else:
+            self._head(length=None)
+            half = good.rfind(b"\r\n", 0, len(good) // 2) + 2
+            parts = [good[:half]] if mischief is Mischief.CHUNKS_CUT else [good[:half], good[half:], b""]
+            for part in parts:
+                self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+
+    def _head(self, *, length: int | None) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-download")
+        if length is None:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+    def _send(self, body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if self.server.retry_after is not None and status in {429, 503}:
+            self.send_header("Retry-After", self.server.retry_after)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def newest_closed_session() -> date:
+    """Give the newest session whose closing bell has rung, by the machine's clock."""
+    now = datetime.now(UTC)
+    days = sessions_between((now - timedelta(days=10)).date(), now.date())
+    return [day for day in days if closing_time(day) <= now][-1]
+
+
+@contextmanager
+def running(server: VendorServer) -> Iterator[VendorServer]:
+    """Serve from a thread of its own."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _text(mischief: Mischief, key: str) -> bytes:
+    return json.dumps({name: text.replace("{key}", key) for name, text in TEXTS[mischief].items()}).encode()
+
+
+def _gzipped(mischief: Mischief, body: bytes) -> bytes:
+    packed = gzip.compress(body)
+    if mischief is Mischief.GZIP_CUT:
+        return packed[: len(packed) // 2]
+    if mischief is Mischief.GZIP_BROKEN:
+        return packed[:40] + bytes([packed[40] ^ 0xFF]) + packed[41:]
+    return packed
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--port", type=int, default=8910)
+    parser.add_argument("--free", action="store_true", help="refuse outputsize=full, as for a free key")
+    parser.add_argument("--mischief", action="append", default=[], metavar="SYMBOL=KIND", help=", ".join(Mischief))
+    options = parser.parse_args(arguments)
+    server = VendorServer(options.port, full_history=not options.free)
+    for entry in options.mischief:
+        symbol, _, kind = entry.partition("=")
+        server.answer(symbol, Mischief(kind))
+    print(f"serving bars up to {server.last_session} on {server.url}; stop with Ctrl-C")  # noqa: T201 (started by hand)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        server.server_close()
+
+
+if __name__ == "__main__":
+    main()

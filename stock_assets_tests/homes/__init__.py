@@ -1,1 +1,0 @@
-"""What one home does beyond the contract of all."""

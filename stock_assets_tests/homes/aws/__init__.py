@@ -1,1 +1,0 @@
-"""The AWS home, against the double of the services."""

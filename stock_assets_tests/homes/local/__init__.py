@@ -1,1 +1,0 @@
-"""The home of one machine: what it does beyond the contract of all."""

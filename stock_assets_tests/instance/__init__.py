@@ -1,1 +1,0 @@
-"""Mirrors `stock_assets.instance`."""

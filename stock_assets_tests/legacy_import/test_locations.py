@@ -1,0 +1,52 @@
+"""What the names of files and folders say, and when a file counts as written."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stock_assets.legacy_import.locations import Form, LegacyFolder, folder_hour, folder_values, is_data, legacy_file
+from stock_assets_tests.support.legacy_files import LONG_AGO, write_old
+
+
+def test_a_folder_is_walked_and_a_file_is_one(tmp_path: Path) -> None:
+    for name in ("b/2.csv", "a/1.csv", "_SUCCESS", ".crc", "_temporary/x.csv", "empty.csv"):
+        write_old(tmp_path / name, "" if name == "empty.csv" else "x", LONG_AGO)
+    files = LegacyFolder(tmp_path, Form()).files()
+    assert [(file.name, file.size, file.written_at) for file in files] == [
+        (str(tmp_path / "a/1.csv"), 1, LONG_AGO),
+        (str(tmp_path / "b/2.csv"), 1, LONG_AGO),
+    ]
+    assert LegacyFolder(tmp_path / "a/1.csv", Form()).files() == files[:1]
+
+
+@pytest.mark.parametrize(
+    ("path", "hour"),
+    [
+        ("2012/03/01/21/part-0", datetime(2012, 3, 1, 21, 59, 59, 999999, tzinfo=UTC)),
+        ("stocks/2012/03/01/00/part-0", datetime(2012, 3, 1, 0, 59, 59, 999999, tzinfo=UTC)),
+        ("2012/03/01/part-0", None),
+        ("2012/13/01/21/part-0", None),
+        ("12012/03/01/21/part-0", None),
+        ("2012/03/01/21/more/part-0", None),
+    ],
+)
+def test_the_hour_of_a_folder(path: str, hour: datetime | None) -> None:
+    assert folder_hour(path) == hour
+
+
+def test_the_earlier_of_both_times_counts() -> None:
+    noon, night = datetime(2012, 3, 1, 12, tzinfo=UTC), datetime(2012, 3, 2, 4, tzinfo=UTC)
+    assert legacy_file("x", "2012/03/01/21/x", 1, night).written_at.hour == 21
+    assert legacy_file("x", "2012/03/01/21/x", 1, noon).written_at == noon
+    assert legacy_file("x", "x", 1, night).written_at == night
+
+
+def test_columns_in_the_names_of_folders() -> None:
+    assert folder_values("Symbol=BRK%2EB/year=2012/part=0") == {"symbol": "BRK.B", "year": "2012"}
+    assert folder_values("symbol=__HIVE_DEFAULT_PARTITION__/x") == {}
+
+
+def test_marks_are_no_data() -> None:
+    assert is_data("a/b.csv")
+    assert not any(map(is_data, ("_SUCCESS", "a/.b.crc", "_temporary/0/x", ".hive-staging/x")))

@@ -1,0 +1,188 @@
+"""Every audit is a check of its own on the staged asset, and Dagster stops the run where the audits say so."""
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.audit.audits import AuditKind, audits
+from stock_assets.backends.interface import Backend
+from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets.loads.load import newest
+from stock_assets_tests.support.dagster_runs import (
+    CHECKS,
+    PUBLISHED,
+    Pipeline,
+    checks,
+    failure,
+    pipeline,
+    succeeded,
+)
+from stock_assets_tests.support.scenes import (
+    BAD_BAR,
+    FIRST_WEEK,
+    SECOND_WEEK,
+    Scene,
+    calm_source,
+    keys,
+    state,
+    tamper,
+)
+from stock_assets_tests.support.steps import FIVE, published_rows
+
+DAY = date(2012, 3, 13)
+ALL = {audit.name for audit in audits()}
+
+
+@pytest.fixture
+def scene(backend: Backend) -> Scene:
+    return Scene(backend, calm_source())
+
+
+@pytest.fixture
+def dagster(scene: Scene, tmp_path: Path) -> Pipeline:
+    return pipeline(scene, tmp_path)
+
+
+def failed(found: Iterable[dg.AssetCheckEvaluation]) -> set[str]:
+    return {evaluation.check_name for evaluation in found if not evaluation.passed}
+
+
+def test_every_audit_is_its_own_check_and_passes_on_good_rows(scene: Scene, dagster: Pipeline) -> None:
+    result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
+
+    assert result.success
+    found = checks(result)
+    assert set(found) == ALL
+    assert failed(found.values()) == set()
+    load = newest(scene.backend, SECOND_WEEK).load_id
+    assert {(check.metadata["bad rows"].value, check.metadata["load"].value) for check in found.values()} == {(0, load)}
+    assert len(published_rows(scene.backend)) == len(FIVE.symbols) * len(SECOND_WEEK)
+
+
+def test_blocking_is_what_the_kind_of_the_audit_says(dagster: Pipeline) -> None:
+    specs = [
+        spec
+        for checks in dagster.definitions.asset_checks or []
+        if isinstance(checks, dg.AssetChecksDefinition)
+        for spec in checks.check_specs
+        if spec.asset_key == STAGED_PRICES.asset_key
+    ]
+
+    assert {spec.name: spec.blocking for spec in specs} == {
+        audit.name: audit.kind is not AuditKind.WARNING for audit in audits()
+    }
+    assert all(spec.metadata["remedy"] and spec.description for spec in specs)
+
+
+def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_goes_on(scene: Scene, dagster: Pipeline) -> None:
+    scene.source.set_bar("IBM", DAY, BAD_BAR)
+
+    result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
+
+    assert result.success
+    found = checks(result)
+    assert failed(found.values()) == {"volume_not_negative"}
+    check = found["volume_not_negative"]
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    assert check.description == "1 bad rows, first: volume -5"
+    assert check.metadata["bad rows"].value == 1
+    [audit] = [audit for audit in audits() if audit.name == "volume_not_negative"]
+    assert check.metadata["remedy"].value == audit.file.remedy
+    sample = check.metadata["sample"]
+    assert isinstance(sample, dg.TableMetadataValue)
+    assert [record.data for record in sample.records] == [
+        {"symbol": "IBM", "trade_date": "2012-03-13", "detail": "volume -5"}
+    ]
+    assert ("IBM", DAY) not in keys(published_rows(scene.backend))
+
+
+def test_a_blocking_audit_stops_publish_in_the_same_run(scene: Scene, dagster: Pipeline) -> None:
+    assert dagster.run(dg.AssetSelection.all(), FIRST_WEEK).success
+    before = state(scene.backend)
+    scene.source.double_bar("IBM", DAY)
+    scene.deliver_again()
+
+    result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
+
+    assert not result.success
+    check = checks(result)["one_row_per_symbol_and_session"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "publish" not in succeeded(result)
+    # Dagster did not even start the step: the check stopped it, before the gate had to.
+    assert "publish" not in [event.step_key for event in result.all_events if event.is_step_start]
+    assert state(scene.backend) == before
+
+
+def test_a_warning_never_stops_the_run(scene: Scene, dagster: Pipeline) -> None:
+    scene.source.drop_bar("IBM", DAY)
+
+    result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
+
+    assert result.success
+    check = checks(result)["every_listed_symbol_present"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert len(published_rows(scene.backend)) == len(FIVE.symbols) * len(SECOND_WEEK) - 1
+
+
+def test_checks_launched_alone_judge_the_newest_load(scene: Scene, dagster: Pipeline) -> None:
+    scene.fetch(SECOND_WEEK + FIRST_WEEK)
+    scene.stage(SECOND_WEEK)
+    newest_load = scene.stage(FIRST_WEEK)
+    tamper(scene.backend, newest_load, STAGED_PRICES, "SELECT * FROM {name} UNION ALL SELECT * FROM {name}")
+
+    result = dagster.run(CHECKS)
+
+    found = checks(result)
+    assert set(found) == ALL
+    assert failed(found.values()) == {"one_row_per_symbol_and_session"}
+    assert {check.metadata["load"].value for check in found.values()} == {newest_load.load_id}
+
+
+def test_checks_of_a_range_judge_the_newest_load_of_that_range(scene: Scene, dagster: Pipeline) -> None:
+    scene.fetch(SECOND_WEEK + FIRST_WEEK)
+    scene.stage(SECOND_WEEK)
+    load = scene.stage(SECOND_WEEK)
+    scene.stage(FIRST_WEEK)
+
+    result = dagster.run(CHECKS, SECOND_WEEK)
+
+    assert {check.metadata["load"].value for check in checks(result).values()} == {load.load_id}
+
+
+def test_one_check_can_be_launched_by_itself(scene: Scene, dagster: Pipeline) -> None:
+    scene.fetch(FIRST_WEEK)
+    scene.stage(FIRST_WEEK)
+    key = dg.AssetCheckKey(STAGED_PRICES.asset_key, "prices_positive")
+
+    result = dagster.run(dg.AssetSelection.checks(key))
+
+    assert result.success
+    assert set(checks(result)) == {"prices_positive"}
+
+
+def test_with_columns_missing_only_the_schema_is_judged_and_nothing_is_published(
+    scene: Scene, dagster: Pipeline
+) -> None:
+    scene.fetch(FIRST_WEEK)
+    load = scene.stage(FIRST_WEEK)
+    tamper(scene.backend, load, STAGED_PRICES, "SELECT * EXCLUDE (volume) FROM {name}")
+
+    result = dagster.run(CHECKS | PUBLISHED, FIRST_WEEK)
+
+    assert not result.success
+    found = checks(result)
+    assert set(found) == {"columns_as_declared"}
+    assert found["columns_as_declared"].severity is dg.AssetCheckSeverity.ERROR
+    assert scene.backend.warehouse.history(DAILY_PRICES) == []
+
+
+def test_checks_with_nothing_staged_say_so(dagster: Pipeline) -> None:
+    result = dagster.run(CHECKS)
+
+    assert not result.success
+    step, message = failure(result)
+    assert step == "audits"
+    assert "nothing is staged; materialize staged/daily_prices first" in message

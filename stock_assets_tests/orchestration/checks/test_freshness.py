@@ -1,0 +1,129 @@
+"""Whether the table is called fresh, through weekends, holidays and outages."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.checks.freshness import (
+    CHECK_NAME,
+    GRACE,
+    LONGEST_CLOSING,
+    expected_session,
+    freshness,
+    freshness_check,
+    freshness_sensor,
+)
+from stock_assets.settings import Settings, SourceName
+from stock_assets_tests.fakes.channel import RecordingChannel
+from stock_assets_tests.support.live_source import utc
+from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, calm_source
+
+LAST = TWO_WEEKS[-1]
+FRESH_UNTIL = utc("2012-03-16 00:00")
+"""Midnight after the next session, the 15th."""
+
+
+@pytest.fixture
+def published(backend: Backend) -> Backend:
+    Scene(backend, calm_source()).run(TWO_WEEKS)
+    return backend
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("2025-11-26 23:59", date(2025, 11, 25)),
+        ("2025-11-27 00:00", date(2025, 11, 26)),
+        ("2025-11-28 23:59", date(2025, 11, 26)),  # Thanksgiving was yesterday
+        ("2025-11-29 00:00", date(2025, 11, 28)),
+        ("2025-12-01 23:59", date(2025, 11, 28)),  # the weekend
+        ("2024-04-01 23:59", date(2024, 3, 28)),  # Good Friday and the weekend
+        ("2001-09-17 23:59", date(2001, 9, 10)),
+    ],
+)
+def test_the_calendar_says_what_may_be_expected(moment: str, expected: date) -> None:
+    assert expected_session(utc(moment)) == expected
+
+
+def test_no_regular_closing_fails_the_policy() -> None:
+    spec = live_definitions().resolve_asset_graph().get(DAILY_PRICES.asset_key)
+    policy = spec.freshness_policy
+    assert isinstance(policy, dg._core.definitions.freshness.TimeWindowFreshnessPolicy)  # noqa: SLF001 (not public)
+    sessions = sessions_between(date(2013, 1, 2), date(2030, 12, 31))
+    longest = max(after - before for before, after in pairwise(sessions))
+    assert longest == LONGEST_CLOSING
+    assert longest + GRACE < policy.fail_window.to_timedelta() < longest + timedelta(hours=12)
+
+
+def live_definitions() -> dg.Definitions:
+    """The definitions of a source that grows."""
+    return build_definitions(Settings(source=SourceName.ALPHA_VANTAGE))
+
+
+def test_a_recording_cannot_get_stale() -> None:
+    recorded = build_definitions(Settings())
+    graph = recorded.resolve_asset_graph()
+    assert graph.get(DAILY_PRICES.asset_key).freshness_policy is None
+    assert CHECK_NAME not in {key.name for key in graph.asset_check_keys}
+    assert CHECK_NAME in {key.name for key in live_definitions().resolve_asset_graph().asset_check_keys}
+
+
+def test_a_table_is_fresh_until_the_next_session_is_due(published: Backend) -> None:
+    assert freshness(published, FRESH_UNTIL - timedelta(seconds=1)).is_fresh
+    late = freshness(published, FRESH_UNTIL)
+    assert not late.is_fresh
+    assert late.said == "session 2012-03-15 should be published and is not; the latest is 2012-03-14"
+
+
+def test_an_empty_table_is_not_fresh(backend: Backend) -> None:
+    assert freshness(backend, FRESH_UNTIL).said.endswith("the latest is none")
+
+
+def test_the_check_warns_with_a_remedy(published: Backend) -> None:
+    result = freshness_check(now=lambda: FRESH_UNTIL)(published)
+    assert isinstance(result, dg.AssetCheckResult)
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "catch_up" in str(result.metadata["remedy"])
+
+
+def test_the_sensor_speaks_when_the_answer_changes_and_the_instance_remembers(
+    published: Backend, tmp_path: Path
+) -> None:
+    clock = [FRESH_UNTIL - timedelta(minutes=1)]
+    sensor = freshness_sensor(now=lambda: clock[0])
+    cursor, said = None, []
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        for minutes in (0, 15, 30, 45):
+            clock[0] = FRESH_UNTIL + timedelta(minutes=minutes - 20)
+            with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"backend": published}) as context:
+                result = sensor(context)
+            assert isinstance(result, dg.SensorResult)
+            cursor = result.cursor or cursor
+            said += [event.passed for event in result.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+    assert said == [True, False]
+    assert datetime.now(UTC) > FRESH_UNTIL
+
+
+def test_a_late_table_is_told_once_and_so_is_its_end(published: Backend) -> None:
+    ear = RecordingChannel()
+    clock = [FRESH_UNTIL]
+    sensor = freshness_sensor(channels=[ear], now=lambda: clock[0])
+    for hours in (-1, 0, 1, 30):
+        clock[0] = FRESH_UNTIL + timedelta(hours=hours)
+        with dg.build_sensor_context(resources={"backend": published}) as context:
+            sensor(context)
+    [message] = ear.heard
+    assert message.title == "stock_assets: published.daily_prices is late"
+    assert "session 2012-03-15 should be published and is not" in message.text
+    assert "remedy: see the last runs, and what the sensor catch_up says" in message.text
+    clock[0] = FRESH_UNTIL - timedelta(hours=1)
+    with dg.build_sensor_context(resources={"backend": published}) as context:
+        sensor(context)
+    assert [told.title for told in ear.heard[1:]] == [f"Resolved: {message.title}"]

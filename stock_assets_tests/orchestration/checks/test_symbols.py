@@ -1,0 +1,203 @@
+"""A run of the real definitions over 20 symbols of which three fail: what is published, and what an operator sees."""
+
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from pydantic import HttpUrl
+
+from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.core.errors import Outcome, SettingsError
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.core.universe import Listing, Universe
+from stock_assets.ingest.outcomes import MEANING, REMEDY
+from stock_assets.ingest.quota import spending
+from stock_assets.ingest.symbol_status import symbol_statuses
+from stock_assets.orchestration.assets.raw import RAW_PRICES
+from stock_assets.orchestration.build import build_backend, build_definitions, build_universe
+from stock_assets.orchestration.checks.symbols import SUMMARY, SYMBOLS_SHOWN, check_names
+from stock_assets.settings import Settings, SourceName
+from stock_assets.sources.plans import Plan
+from stock_assets_tests.fakes.clock import FakeClock
+from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer
+from stock_assets_tests.support.dagster_runs import Pipeline, checks
+from stock_assets_tests.support.live_source import live_source, symbols, utc
+from stock_assets_tests.support.steps import published_rows
+
+DOCS = Path(__file__).parents[3] / "docs" / "ingestion.md"
+DAY = date(2024, 3, 1)
+
+
+def live_settings(server: VendorServer, folder: Path, **options: object) -> Settings:
+    """Settings of the live source, as from the environment."""
+    values: dict[str, object] = {
+        "source": SourceName.ALPHA_VANTAGE,
+        "data_dir": folder / "data",
+        "alpha_vantage_base_url": HttpUrl(server.url),
+        "alpha_vantage_plan": Plan.PREMIUM_1200,
+        **options,
+    }
+    return Settings(**values)  # type: ignore[arg-type]  # fields by name
+
+
+def live_pipeline(server: VendorServer, settings: Settings) -> Pipeline:
+    """The real definitions; only the pauses are short."""
+    definitions = build_definitions(settings, resource_overrides={"source": live_source(server)})
+    return Pipeline(definitions, dg.DagsterInstance.ephemeral())
+
+
+def published_symbols(backend: Backend) -> set[object]:
+    return {row["symbol"] for row in published_rows(backend, DAILY_PRICES)}
+
+
+def test_three_of_twenty_fail_and_seventeen_are_published(server: VendorServer, tmp_path: Path) -> None:
+    settings = live_settings(server, tmp_path)
+    backend, pipeline = build_backend(settings), live_pipeline(server, settings)
+    session = server.last_session
+    everyone = set(build_universe(settings).symbols)
+    assert len(everyone) == 20
+    server.answer("QCOM", Mischief.INVALID_CALL)
+    server.answer("MU", Mischief.LATE, None)
+    server.answer("ARM", Mischief.BURST)
+
+    first = pipeline.run(dg.AssetSelection.all(), [session])
+
+    assert first.success
+    assert published_symbols(backend) == everyone - {"QCOM", "MU", "ARM"}
+    shown = checks(first, RAW_PRICES)
+    failing = {name for name, check in shown.items() if name.endswith("_complete") and not check.passed}
+    assert failing == {"qcom_complete", "mu_complete", "arm_complete"}
+    for name, outcome, remedy in (
+        ("qcom_complete", "unknown_symbol", "universe file"),
+        ("mu_complete", "late", "later"),
+        ("arm_complete", "throttled", "later"),
+    ):
+        check = shown[name]
+        assert check.severity is dg.AssetCheckSeverity.WARN
+        assert check.metadata["outcome"].value == outcome
+        assert check.metadata["missing"].value == str(session)
+        assert isinstance(check.metadata["since"], dg.TimestampMetadataValue)
+        assert remedy in str(check.metadata["remedy"].value)
+        assert check.description is not None
+        assert outcome in check.description
+    assert "Invalid API call" in str(shown["qcom_complete"].description)
+    assert not shown[SUMMARY].passed
+    assert shown[SUMMARY].description == "QCOM: unknown_symbol; MU: late; ARM: throttled"
+
+    asked_before = len(server.requests)
+    server.answer("ARM", None)
+    second = pipeline.run(dg.AssetSelection.all(), [session])
+
+    assert second.success
+    assert published_symbols(backend) == everyone - {"QCOM"}
+    # First the one of which nothing was ever had, last the one refused for good; nothing that was had is asked again.
+    assert server.asked()[-3:] == ["ARM", "MU", "QCOM"]
+    assert len(server.requests) == asked_before + 3
+    assert {name for name, check in checks(second, RAW_PRICES).items() if not check.passed} >= {
+        "qcom_complete",
+        SUMMARY,
+    }
+    assert checks(second, RAW_PRICES)["mu_complete"].passed
+
+
+def test_a_run_without_a_key_fails_and_names_the_variable(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ALPHAVANTAGE_API_KEY", raising=False)
+    definitions = build_definitions(live_settings(server, tmp_path))
+    result = Pipeline(definitions, dg.DagsterInstance.ephemeral()).run(dg.AssetSelection.all(), [server.last_session])
+
+    assert not result.success
+    messages = [str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure]
+    assert any("bad_key" in message and "set ALPHAVANTAGE_API_KEY" in message for message in messages)
+    assert server.requests == []
+
+
+def test_the_vendor_heads_the_lineage_and_is_never_run(server: VendorServer, tmp_path: Path) -> None:
+    definitions = build_definitions(live_settings(server, tmp_path))
+    graph = definitions.resolve_asset_graph()
+    vendor = dg.AssetKey(["vendor", "alpha_vantage"])
+    assert graph.get(vendor).child_keys == {dg.AssetKey(["raw", "daily_prices"]), dg.AssetKey(["raw", "splits"])}
+    assert not graph.get(vendor).is_executable
+    assert graph.get(vendor).parent_keys == set()
+
+
+def test_each_symbol_has_a_check_up_to_fifty() -> None:
+    assert check_names(symbols(SYMBOLS_SHOWN))["S07"] == "s07_complete"
+    assert check_names(symbols(SYMBOLS_SHOWN + 1)) == {}
+    dotted = Universe((Listing("BRK.B", "B"), Listing("BRK-B", "B")))
+    assert list(check_names(dotted).values()) == ["brk_b_complete", "brk_b_complete_2"]
+
+
+def test_more_symbols_than_calls_a_day_are_refused_with_a_way_out(server: VendorServer, tmp_path: Path) -> None:
+    universe = tmp_path / "many.csv"
+    lines = ["symbol,name,first_session,last_session", *(f"S{number:02d},Stock,," for number in range(26))]
+    universe.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    with pytest.raises(SettingsError, match=r"26 symbols.*25 calls a day.*remove 1 .*STOCK_ASSETS_ALPHA_VANTAGE_PLAN"):
+        build_definitions(live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=Plan.FREE))
+
+    build_definitions(live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=Plan.PREMIUM_75))
+    build_definitions(
+        live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=Plan.FREE, calls_per_day=26)
+    )
+
+
+def test_a_standing_says_since_when_and_why(backend: Backend, server: VendorServer) -> None:
+    source, universe = live_source(server, full_history=False), symbols(4)
+    failed = [utc("2024-03-01 22:00"), utc("2024-03-01 23:00")]
+    backend.ledger.record(Fetch("S01", FetchKind.PRICES, utc("2024-02-29 22:00"), Outcome.OK, calls=1))
+    for moment in failed:
+        backend.ledger.record(Fetch("S01", FetchKind.PRICES, moment, Outcome.EMPTY, calls=1, detail="nothing came"))
+    february = Fetch(
+        "S02",
+        FetchKind.PRICES,
+        failed[0],
+        Outcome.OK,
+        first_session=date(2024, 2, 1),
+        last_session=date(2024, 2, 29),
+        calls=1,
+    )
+    backend.ledger.record(february)
+
+    now = utc("2024-03-02 00:00")
+    one, two, three, _ = symbol_statuses(backend, source, universe, [DAY], now=lambda: now)
+    assert (one.outcome, one.since, one.last_asked, one.why) == (Outcome.EMPTY, failed[0], failed[1], "nothing came")
+    assert (two.outcome, two.since, two.missing) == (Outcome.LATE, utc("2024-03-01 21:00"), (DAY,))
+    assert (three.outcome, three.last_asked) == (Outcome.LATE, None)
+
+    old = date(2020, 1, 2)
+    [four] = symbol_statuses(backend, source, Universe(universe.listings[3:]), [old], now=lambda: now)
+    assert four.outcome is Outcome.UNOBTAINABLE
+    assert "2020-01-02" in four.why
+
+
+def test_the_budget_command_reads_what_is_spent_and_left(backend: Backend, server: VendorServer) -> None:
+    source = live_source(server, calls_per_second=1, calls_per_day=25)
+    now = utc("2024-03-01 22:00")
+    clock = FakeClock(now)
+    for pause in (0, 32, 31):
+        clock.sleep(pause)
+        assert backend.rate_limiter.acquire(source.vendor, source.terms.limits, clock.now) is None
+    backend.ledger.record(Fetch("S01", FetchKind.SPLITS, now, Outcome.OK, calls=1))
+
+    state = spending(backend, source, symbols(2), now=lambda: now + timedelta(seconds=64))
+
+    assert [(limit.per, limit.spent, limit.left) for limit in state.allowances] == [
+        ("second", 1, 0),
+        ("minute", 2, None),
+        ("day", 3, 22),
+    ]
+    assert state.next_reset == utc("2024-03-02 05:00")
+    assert state.newest["S01"][FetchKind.PRICES] is None
+    assert state.newest["S01"][FetchKind.SPLITS] is not None
+
+
+def test_every_outcome_is_explained_in_the_code_and_in_the_docs() -> None:
+    assert set(MEANING) == set(REMEDY) == set(Outcome)
+    documented = re.findall(r"^\| `([a-z_]+)` \| .* \| .* \| .* \|$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for name in documented if not name.startswith("premium") and name != "free"] == [
+        outcome.value for outcome in Outcome
+    ]

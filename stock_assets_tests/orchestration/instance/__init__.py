@@ -1,0 +1,1 @@
+"""Mirrors `stock_assets.orchestration.instance`."""

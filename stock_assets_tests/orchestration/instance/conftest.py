@@ -1,0 +1,55 @@
+"""The production instance, on a PostgreSQL server of the test's own."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stock_assets.core.sql import bundled
+from stock_assets.orchestration.instance.folder import INSTANCE_FILE
+
+
+def _postgres_programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
+    return found[-1].parent
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[str]:
+    """Start a server of the test's own, as an ordinary user: PostgreSQL refuses to run as root."""
+    pytest.importorskip("dagster_postgres", reason="pip install 'stock-assets[aws]'")
+    programs, folder = _postgres_programs(), Path(f"/tmp/stock_assets_pg_{os.getpid()}")  # noqa: S108 (short socket path)
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder.mkdir()
+    if as_user:
+        shutil.chown(folder, "postgres")
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+    control = [*as_user, str(programs / "pg_ctl"), "-D", str(folder / "data")]
+    try:
+        subprocess.run([*control, "initdb", "-s", "-o", "-U stock -A trust"], check=True, cwd=folder)
+        subprocess.run(
+            [*control, "start", "-w", "-s", "-l", str(folder / "log"), "-o", options], check=True, cwd=folder
+        )
+        yield f"postgresql+psycopg2://stock@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*control, "stop", "-m", "immediate", "-s"], check=False, cwd=folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def production_folder(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lay out a folder from which Dagster makes the production instance."""
+    monkeypatch.setenv("STOCK_ASSETS_DAGSTER_POSTGRES_URL", postgres)
+    monkeypatch.setenv("STOCK_ASSETS_DAGSTER_LOG_BUCKET", "logs")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    (tmp_path / INSTANCE_FILE).write_bytes(bundled("infra/aws").joinpath(INSTANCE_FILE).read_bytes())
+    return tmp_path

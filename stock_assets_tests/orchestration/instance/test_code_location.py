@@ -1,0 +1,66 @@
+"""Every way to start Dagster gives the code location one name, and runs of the command line bear it."""
+
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load import location_origins_from_yaml_paths
+from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
+from typer.testing import CliRunner
+
+from stock_assets.cli.app import app
+from stock_assets.orchestration.instance.code_location import CODE_LOCATION
+from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.orchestration.runs import local_instance, run_sessions
+from stock_assets.settings import Settings
+
+PROJECT = Path(__file__).parent.parent.parent
+WORKSPACE = PROJECT / "workspace.yaml"
+SESSION = date(2013, 3, 1)
+
+
+def names(workspace: Path) -> list[str]:
+    """Names of the code locations that Dagster reads from a workspace file."""
+    return [origin.location_name for origin in location_origins_from_yaml_paths([str(workspace)])]
+
+
+def test_the_command_line_and_the_workspace_have_the_same_label(tmp_path: Path) -> None:
+    """By this label the UI finds the runs of a job and of the timeline."""
+    settings = Settings(data_dir=tmp_path)
+    run = run_sessions(settings, SESSION, SESSION, on_event=lambda _: None)
+    assert run.success
+    with local_instance(settings) as instance:
+        with WorkspaceProcessContext(instance, WorkspaceFileTarget([str(WORKSPACE)])) as process:
+            [location] = process.create_request_context().code_locations
+            [repository] = location.get_repositories().values()
+            assert repository.has_job(JOB_NAME)
+            label = repository.get_remote_origin().get_label()
+        [found] = instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, tags={REPOSITORY_LABEL_TAG: label}))
+    assert found.run_id == run.run_id
+
+
+def test_the_files_that_name_the_code_location_agree() -> None:
+    assert names(WORKSPACE) == [CODE_LOCATION]
+    [by_pyproject] = PyProjectFileTarget(str(PROJECT / "pyproject.toml")).create_origins()
+    assert by_pyproject.location_name == CODE_LOCATION
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["dg"]["project"]
+    assert project["code_location_name"] == CODE_LOCATION
+
+
+def test_the_ui_is_started_with_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Sequence[str]] = []
+    monkeypatch.setattr(os, "execve", lambda _, command, __: started.append(command))
+
+    done = CliRunner().invoke(app, ["ui", "--port", "3001"], env={"STOCK_ASSETS_DATA_DIR": str(tmp_path)})
+
+    assert done.exit_code == 0, done.output
+    [command] = started
+    assert command[:4] == [sys.executable, "-m", "dagster", "dev"]
+    assert names(Path(command[command.index("-w") + 1])) == [CODE_LOCATION]

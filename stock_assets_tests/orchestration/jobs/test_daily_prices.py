@@ -1,0 +1,89 @@
+"""The schedule, evaluated at chosen moments."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.jobs.daily_prices import SCHEDULE_NAME
+from stock_assets.settings import Settings, SourceName
+
+SNAPSHOT = Path(__file__).parents[2] / "snapshots" / "schedule.json"
+LIVE = Settings(source=SourceName.ALPHA_VANTAGE)
+
+
+@pytest.fixture(scope="module")
+def live() -> dg.RepositoryDefinition:
+    return build_definitions(LIVE).get_repository_def()
+
+
+def tick(repository: dg.RepositoryDefinition, day: date) -> str:
+    """Evaluate the schedule at 22:00 UTC: the session requested, or why there is none."""
+    moment = datetime(day.year, day.month, day.day, 22, tzinfo=UTC)
+    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=repository)
+    result = repository.get_schedule_def(SCHEDULE_NAME).evaluate_tick(context)
+    if result.run_requests:
+        (request,) = result.run_requests
+        assert request.run_key == request.partition_key
+        return str(request.partition_key)
+    return result.skip_message or ""
+
+
+@pytest.mark.parametrize(
+    ("day", "why"),
+    [
+        (date(2025, 11, 24), "Monday of Thanksgiving week"),
+        (date(2025, 11, 26), "eve of a holiday"),
+        (date(2025, 11, 28), "early close at 13:00 in New York"),
+        (date(2025, 12, 24), "early close on the eve of Christmas"),
+        (date(2025, 3, 7), "Friday before summer time: the bell is at 21:00 UTC"),
+        (date(2025, 3, 10), "Monday in summer time: the bell is at 20:00 UTC"),
+        (date(2025, 10, 31), "Friday before winter time"),
+        (date(2025, 11, 3), "Monday in winter time"),
+        (date(2024, 2, 29), "leap day"),
+    ],
+)
+def test_a_session_is_requested_on_its_day(live: dg.RepositoryDefinition, day: date, why: str) -> None:
+    assert tick(live, day) == day.isoformat(), why
+
+
+@pytest.mark.parametrize("day", [date(2025, 11, 27), date(2025, 12, 25), date(2025, 1, 9), date(2024, 3, 29)])
+def test_a_closed_day_is_skipped_with_the_reason(live: dg.RepositoryDefinition, day: date) -> None:
+    assert tick(live, day) == f"the exchange was closed on {day}"
+
+
+def test_a_month_is_requested_day_by_day_and_never_twice(live: dg.RepositoryDefinition) -> None:
+    weekdays = [day for day in (date(2025, 11, 1) + timedelta(days=n) for n in range(30)) if day.isoweekday() <= 5]
+    requested = [tick(live, day) for day in weekdays]
+    assert requested == [
+        f"the exchange was closed on {day}" if day == date(2025, 11, 27) else day.isoformat() for day in weekdays
+    ]
+
+
+def test_it_ticks_on_weekdays_at_22_utc_and_is_on_for_a_live_source(live: dg.RepositoryDefinition) -> None:
+    schedule = live.get_schedule_def(SCHEDULE_NAME)
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 22 * * 1-5", "UTC")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_a_recording_has_nothing_to_ask_for() -> None:
+    recorded = build_definitions(Settings()).get_repository_def()
+    assert recorded.get_schedule_def(SCHEDULE_NAME).default_status is dg.DefaultScheduleStatus.STOPPED
+    assert tick(recorded, date(2025, 11, 24)) == "recorded sample, ends 2013-03-01: there is nothing on 2025-11-24"
+
+
+def test_the_evaluations_of_two_years_are_as_they_were(live: dg.RepositoryDefinition) -> None:
+    """Delete the snapshot and run this test twice to accept a wanted change. Weekdays of 2025 and 2026."""
+    days = [date(2025, 1, 1) + timedelta(days=number) for number in range(730)]
+    seen = {day.isoformat(): tick(live, day) for day in days if day.isoweekday() <= 5}
+    requested = [answer for day, answer in seen.items() if answer == day]
+    assert len(set(requested)) == len(requested) > 495
+    # What is left to say: the days without a request, and why.
+    skipped = {day: answer for day, answer in seen.items() if answer != day}
+    if not SNAPSHOT.exists():
+        SNAPSHOT.write_text(json.dumps(skipped, indent=1) + "\n", encoding="utf-8")
+        pytest.fail("written anew")
+    assert skipped == json.loads(SNAPSHOT.read_text(encoding="utf-8"))

@@ -1,0 +1,106 @@
+"""The weekly maintenance: what it drops and deletes, what it must not, and what the UI shows of it."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.backends.interface import Backend
+from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets.loads.load import drop_leftovers, drop_old_loads
+from stock_assets.orchestration.jobs.maintenance import JOB_NAME, delete_old_runs
+from stock_assets_tests.support.dagster_runs import STAGED, Pipeline, checks, pipeline
+from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_source
+
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture
+def scene(backend: Backend) -> Scene:
+    """Two calm weeks, fetched."""
+    scene = Scene(backend, calm_source())
+    scene.fetch(TWO_WEEKS)
+    return scene
+
+
+@pytest.fixture
+def running(scene: Scene, tmp_path: Path) -> Iterator[Pipeline]:
+    """The definitions on an instance that keeps its runs in SQLite, as the local backend does."""
+    wired = pipeline(scene, tmp_path)
+    (tmp_path / "instance").mkdir()
+    with dg.DagsterInstance.from_config(str(tmp_path / "instance")) as instance:
+        yield Pipeline(wired.definitions, instance)
+
+
+def delete_all_old(running: Pipeline, before: datetime | None = None) -> int:
+    keys = running.definitions.resolve_asset_graph().asset_check_keys
+    return delete_old_runs(running.instance, keys, before=before or datetime.now(UTC) + timedelta(minutes=1))
+
+
+def test_a_run_goes_when_later_ones_have_all_its_partitions_and_checks(running: Pipeline) -> None:
+    selection = STAGED | dg.AssetSelection.checks_for_assets(STAGED_PRICES.asset_key)
+    superseded = running.run(selection, FIRST_WEEK)
+    needed = [running.run(selection, FIRST_WEEK), running.run(selection, SECOND_WEEK)]
+    key = STAGED_PRICES.asset_key
+    before = running.instance.get_materialized_partitions(key)
+
+    assert delete_all_old(running) == 1
+
+    assert {run.run_id for run in running.instance.get_runs()} == {result.run_id for result in needed}
+    assert superseded.run_id not in {run.run_id for run in needed}
+    assert running.instance.get_materialized_partitions(key) == before == {str(day) for day in TWO_WEEKS}
+    results = running.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [dg.AssetCheckKey(key, name) for name in checks(needed[1])]
+    )
+    assert len(results) == len(checks(needed[1])) > 10
+    assert delete_all_old(running) == 0
+
+
+def test_young_and_unfinished_runs_stay(running: Pipeline) -> None:
+    for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.FAILURE):
+        running.instance.add_run(dg.DagsterRun(job_name="some", status=status))
+
+    assert delete_all_old(running, before=datetime.now(UTC) - timedelta(days=1)) == 0
+    assert delete_all_old(running) == 1
+    assert {run.status for run in running.instance.get_runs()} == {
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.CANCELING,
+    }
+
+
+def test_what_killed_runs_left_in_staging_goes_when_it_is_old(scene: Scene, tmp_path: Path) -> None:
+    noted = scene.stage(FIRST_WEEK)
+    lost = scene.stage(SECOND_WEEK)
+    for key in scene.backend.objects.list(f"staged/loads/{lost.start_date}_{lost.end_date}/"):
+        scene.backend.objects.delete(key)
+    now = datetime.now(UTC)
+    partial = tmp_path / "backend" / "raw" / ".partial-killed"
+    partial.write_bytes(b"half")
+
+    assert drop_leftovers(scene.backend, older_than=WEEK, now=now) == 0
+    assert scene.backend.warehouse.staged_loads() == sorted([noted.load_id, lost.load_id])
+    os.utime(partial, (0, 0))
+    assert drop_leftovers(scene.backend, older_than=WEEK, now=now) == 1
+    assert not partial.exists()
+
+    assert drop_leftovers(scene.backend, older_than=WEEK, now=now + 2 * WEEK) == 1
+    assert scene.backend.warehouse.staged_loads() == [noted.load_id]
+    assert drop_old_loads(scene.backend, older_than=WEEK, now=now + 2 * WEEK) == 1
+    assert scene.backend.warehouse.staged_loads() == []
+
+
+def test_the_job_shows_what_it_did_and_holds_the_pool_of_publishing(scene: Scene, tmp_path: Path) -> None:
+    scene.run(TWO_WEEKS)
+    wired = pipeline(scene, tmp_path)
+    job = wired.definitions.resolve_job_def(JOB_NAME)
+    assert {node.definition.pool for node in job.nodes if isinstance(node.definition, dg.OpDefinition)} == {"publish"}
+
+    result = job.execute_in_process(instance=wired.instance)
+
+    [output] = [event.step_output_data for event in result.all_events if event.is_successful_output]
+    assert output.metadata["runs deleted"].value == 0
+    assert output.metadata["loads dropped"].value == 0
+    assert f"| {DAILY_PRICES.full_name} | 1 to 1 |" in str(output.metadata["published tables"].value)

@@ -1,0 +1,428 @@
+"""Which gaps are found, what is asked for and when, and in which runs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.alerts.notifier import Notifier
+from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.errors import LoadRejected, Outcome
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.coverage.gaps import RETRY_DELAYS, Coverage, Gap, coverage
+from stock_assets.loads.inputs import Limits
+from stock_assets.orchestration.jobs.daily_prices import daily_job
+from stock_assets.orchestration.run_requests import BRIDGED_SESSIONS, RUN_PAUSES, TAG
+from stock_assets.orchestration.sensors.catch_up import (
+    SENSOR_NAME,
+    Plan,
+    Window,
+    calls_left,
+    catch_up_sensor,
+    notify_missing,
+    plan,
+)
+from stock_assets_tests.fakes.channel import RecordingChannel
+from stock_assets_tests.fakes.vendor_server import VendorServer
+from stock_assets_tests.support.bars import deliver
+from stock_assets_tests.support.dagster_runs import leave_run
+from stock_assets_tests.support.live_source import live_source, symbols, utc
+from stock_assets_tests.support.scenes import BAD_BAR, CALM_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_source
+from stock_assets_tests.support.steps import FIVE, LIMITS
+
+SNAPSHOT = Path(__file__).parents[2] / "snapshots" / "catch_up.json"
+NOW = datetime.now(UTC) + timedelta(minutes=1)
+MONDAY = date(2012, 3, 5)
+
+
+@pytest.fixture
+def scene(backend: Backend) -> Scene:
+    return Scene(backend, calm_source())
+
+
+def look(scene: Scene, sessions: Sequence[date] = TWO_WEEKS, *, at: datetime = NOW) -> Coverage:
+    """Find the gaps of a scene."""
+    return coverage(scene.backend, scene.source, scene.universe, sessions, limits=scene.limits, at=at)
+
+
+def planned(found: Coverage, *, room: int | None = None, at: datetime = NOW) -> Plan:
+    """Plan with any number of calls, or some."""
+    return plan(found, room=room, reserve_calls=0, at=at)
+
+
+def ranges(chosen: Plan) -> list[tuple[date, date, tuple[str, ...]]]:
+    """First and last session of each run, and whom it asks."""
+    return [(run.first, run.last, run.ask) for run in chosen.runs]
+
+
+def gap(session: date, symbol: str = "IBM", *, stored: bool = True) -> Gap:
+    """A gap that is due."""
+    return Gap(symbol, session, stored=stored, due=None if stored else NOW, why="a test")
+
+
+def vain(symbol: str, fetched_at: datetime, outcome: Outcome = Outcome.UNREACHABLE) -> Fetch:
+    """A request without an answer."""
+    return Fetch(symbol, FetchKind.PRICES, fetched_at, outcome, calls=1, detail="no answer")
+
+
+def refuse(scene: Scene, sessions: Sequence[date]) -> None:
+    """Try to load sessions that an audit blocks."""
+    with pytest.raises(LoadRejected):
+        scene.run(sessions)
+
+
+def test_what_is_published_is_no_gap(scene: Scene) -> None:
+    scene.run(TWO_WEEKS)
+    assert look(scene).gaps == ()
+    assert ranges(planned(look(scene))) == []
+
+
+def test_days_the_machine_was_off_become_one_run_without_a_call_if_the_answers_are_stored(scene: Scene) -> None:
+    scene.run(FIRST_WEEK)  # the answers held the second week too
+    assert ranges(planned(look(scene))) == [(SECOND_WEEK[0], SECOND_WEEK[-1], ())]
+
+
+def test_whoever_lacks_something_is_asked_in_the_same_run(scene: Scene) -> None:
+    scene.run(FIRST_WEEK)
+    scene.universe = replace(FIVE, listings=(*FIVE.listings, *symbols(1).listings))
+    assert ranges(planned(look(scene))) == [(TWO_WEEKS[0], TWO_WEEKS[-1], ("S01",))]
+
+
+def test_a_symbol_that_left_or_joined_is_wanted_only_while_listed(scene: Scene) -> None:
+    scene.run(TWO_WEEKS)
+    joined = replace(symbols(1).listings[0], first_session=TWO_WEEKS[7])
+    scene.universe = replace(FIVE, listings=(*FIVE.listings, joined))
+    assert [found.session for found in look(scene).gaps] == TWO_WEEKS[7:]
+
+
+def test_pauses_grow_and_end(scene: Scene) -> None:
+    scene.source.drop_bar("IBM", MONDAY)
+    scene.run(FIRST_WEEK)
+    [asked_once] = look(scene, FIRST_WEEK).gaps
+    assert (asked_once.symbol, asked_once.session, asked_once.stored) == ("IBM", MONDAY, False)
+    last = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
+
+    for number, pause in enumerate(RETRY_DELAYS, start=1):
+        [found] = look(scene, FIRST_WEEK, at=last).gaps
+        assert found.due == last + pause, number
+        assert ranges(planned(look(scene, FIRST_WEEK), at=last + pause - timedelta(seconds=1))) == []
+        assert ranges(planned(look(scene, FIRST_WEEK), at=last + pause)) == [(MONDAY, MONDAY, ("IBM",))]
+        last += pause
+        scene.backend.ledger.record(vain("IBM", last))
+        # Repetitions in the same run count once.
+        scene.backend.ledger.record(vain("IBM", last + timedelta(minutes=1)))
+        last += timedelta(minutes=1)
+
+    chosen = planned(look(scene, FIRST_WEEK), at=last + timedelta(days=365))
+    assert ranges(chosen) == []
+    assert chosen.lasting == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)"
+
+
+def test_a_bar_that_turns_up_after_the_end_is_loaded_without_a_call(scene: Scene) -> None:
+    scene.source.drop_bar("IBM", MONDAY)
+    scene.run(FIRST_WEEK)
+    scene.source.set_bar("IBM", MONDAY, CALM_BAR)
+    deliver(scene.backend, "IBM", scene.source.fetch_prices("IBM", []))
+    assert ranges(planned(look(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+
+
+def test_what_no_plan_reaches_is_given_up_at_once(server: VendorServer, backend: Backend) -> None:
+    source = live_source(server, full_history=False)
+    sessions = [date(2012, 3, 1)]
+    found = coverage(backend, source, symbols(1), sessions, limits=LIMITS, at=utc("2024-03-01 23:30"))
+    assert [gap.given_up for gap in found.gaps] == [True]
+    assert "premium plan" in found.gaps[0].why
+    assert ranges(planned(found)) == []
+
+
+def test_a_spent_day_counts_for_nothing(scene: Scene) -> None:
+    note = vain("IBM", NOW, Outcome.DAILY_QUOTA)
+    for _ in range(20):
+        scene.backend.ledger.record(replace(note, calls=0))
+    assert all(found.due is not None and found.due <= NOW for found in look(scene).gaps)
+
+
+def test_calls_of_the_schedule_are_left(server: VendorServer, backend: Backend) -> None:
+    twenty = symbols(20)
+    source = live_source(server, calls_per_day=25)
+    friday, saturday = utc("2024-03-01 15:00"), utc("2024-03-02 15:00")
+    assert calls_left(backend, source, twenty, friday) == (5, 20)
+    assert calls_left(backend, source, twenty, saturday) == (25, 0)
+    for _ in range(7):
+        backend.rate_limiter.acquire(source.vendor, source.terms.limits, lambda: friday)
+    assert calls_left(backend, source, twenty, friday) == (0, 20)
+    backend.rate_limiter.close(source.vendor, saturday + timedelta(hours=1))
+    assert calls_left(backend, source, twenty, saturday) == (0, 0)
+
+
+def test_no_more_symbols_are_asked_than_there_are_calls_the_longest_missing_first() -> None:
+    found = Coverage(
+        tuple(gap(day, symbol, stored=False) for day, symbol in zip(FIRST_WEEK, FIVE.symbols, strict=True)), {}
+    )
+    assert ranges(planned(found, room=2)) == [(FIRST_WEEK[0], FIRST_WEEK[1], ("AAPL", "CSCO"))]
+    assert ranges(planned(found, room=0)) == []
+
+
+def test_gaps_are_joined_over_small_stretches() -> None:
+    year = sessions_between(date(2012, 1, 3), date(2012, 12, 31))
+    near = Coverage((gap(year[0]), gap(year[BRIDGED_SESSIONS + 1])), {})
+    assert ranges(planned(near)) == [(year[0], year[BRIDGED_SESSIONS + 1], ())]
+    far = Coverage((gap(year[0]), gap(year[BRIDGED_SESSIONS + 2])), {})
+    assert len(planned(far).runs) == 2
+
+
+def test_a_refused_session_waits_and_its_neighbours_do_not(scene: Scene) -> None:
+    for symbol in ("AAPL", "CSCO"):
+        scene.source.set_bar(symbol, MONDAY, BAD_BAR)
+    refuse(scene, FIRST_WEEK)
+
+    before, after = (FIRST_WEEK[0], FIRST_WEEK[1], ()), (FIRST_WEEK[3], FIRST_WEEK[4], ())
+    chosen = planned(look(scene, FIRST_WEEK))
+    assert ranges(chosen) == [before, after]
+    assert "quarantined_share_within_limit" in chosen.lasting
+    for first, last, _ in ranges(chosen):
+        scene.run(sessions_between(first, last))
+
+    # A newer answer with the same bars changes nothing, one with a mended bar does.
+    scene.deliver_again()
+    assert ranges(planned(look(scene, FIRST_WEEK))) == []
+    scene.source.set_bar("AAPL", MONDAY, CALM_BAR)
+    scene.deliver_again()
+    assert ranges(planned(look(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+    scene.run([MONDAY])
+    # One bad bar of five is set aside and stays so.
+    assert look(scene, FIRST_WEEK).gaps == ()
+
+
+def test_a_refused_session_is_tried_again_under_other_rules(scene: Scene) -> None:
+    for symbol in ("AAPL", "CSCO"):
+        scene.source.set_bar(symbol, MONDAY, BAD_BAR)
+    refuse(scene, [MONDAY])
+    assert ranges(planned(look(scene, [MONDAY]))) == []
+    scene.limits = Limits(min_coverage=0.5, max_quarantined_share=0.5)
+    assert ranges(planned(look(scene, [MONDAY]))) == [(MONDAY, MONDAY, ())]
+
+
+def test_a_quarantined_bar_is_loaded_again_when_it_was_mended(scene: Scene) -> None:
+    scene.source.set_bar("IBM", MONDAY, BAD_BAR)
+    scene.run(FIRST_WEEK)
+    assert look(scene, FIRST_WEEK).gaps == ()
+    scene.deliver_again()
+    assert look(scene, FIRST_WEEK).gaps == ()
+    scene.source.set_bar("IBM", MONDAY, CALM_BAR)
+    scene.deliver_again()
+    assert ranges(planned(look(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+
+
+def test_a_bar_set_aside_since_it_came_before_the_bell_is_asked_for(scene: Scene) -> None:
+    for symbol in FIVE.symbols:
+        early = symbol == "IBM"
+        body = scene.source.fetch_prices(symbol, [])
+        deliver(scene.backend, symbol, body, utc("2012-03-05 15:00") if early else None)
+    scene.stage([MONDAY])
+    scene.publish([MONDAY])
+    [found] = look(scene, [MONDAY]).gaps
+    assert (found.symbol, found.stored, found.why) == ("IBM", False, "not asked for since the bell")
+
+
+class Sensor:
+    """The sensor on a scene and an instance of its own."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.at = NOW
+        self.ear = RecordingChannel()
+
+    def tick(self) -> dg.SensorResult:
+        """Evaluate."""
+        sensor = catch_up_sensor(
+            daily_job(),
+            self.scene.universe,
+            Window(TWO_WEEKS[0], TWO_WEEKS[-1], 100),
+            limits=self.scene.limits,
+            channels=[self.ear],
+            now=lambda: self.at,
+        )
+        resources = {"backend": self.scene.backend, "source": self.scene.source}
+        with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
+            result = sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        return result
+
+    def requests(self) -> list[dg.RunRequest]:
+        """What is requested."""
+        return list(self.tick().run_requests or [])
+
+    def reason(self) -> str:
+        """Why nothing is."""
+        reason = self.tick().skip_reason
+        assert isinstance(reason, dg.SkipReason)
+        return str(reason.skip_message)
+
+    def run(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
+        """Leave a run of a request on the instance, without running it."""
+        leave_run(self.instance, status, request.tags)
+
+
+def test_a_request_names_its_range_whom_to_ask_and_a_key_of_its_own(scene: Scene) -> None:
+    [request] = Sensor(scene).requests()
+    assert request.tags["dagster/asset_partition_range_start"] == TWO_WEEKS[0].isoformat()
+    assert request.tags["dagster/asset_partition_range_end"] == TWO_WEEKS[-1].isoformat()
+    assert request.run_config == {
+        "ops": {"raw__daily_prices": {"config": {"ask": list(FIVE.symbols), "reserve_calls": 0}}}
+    }
+    assert request.run_key == f"catch_up 2012-03-01..2012-03-14 {request.tags[TAG + SENSOR_NAME]} 1"
+
+
+def test_nothing_is_asked_while_a_run_is_under_way(scene: Scene) -> None:
+    sensor = Sensor(scene)
+    [request] = sensor.requests()
+    sensor.run(request, dg.DagsterRunStatus.STARTED)
+    assert "is under way" in sensor.reason()
+
+
+def test_runs_that_change_nothing_get_rare_and_end(scene: Scene) -> None:
+    sensor, keys = Sensor(scene), set()
+    for pause in (*RUN_PAUSES, None):
+        [request] = sensor.requests()
+        keys.add(request.run_key)
+        sensor.run(request, dg.DagsterRunStatus.FAILURE)
+        sensor.at = datetime.now(UTC)
+        assert "changed nothing" in sensor.reason()
+        sensor.at += (pause or timedelta(days=365)) + timedelta(seconds=1)
+    assert "4 runs have changed nothing; see the last of them" in sensor.reason()
+    assert len(keys) == 4
+
+
+def test_a_rollback_is_respected(scene: Scene) -> None:
+    scene.run(FIRST_WEEK[:2])
+    earlier = scene.backend.warehouse.history(DAILY_PRICES)[0].snapshot_id
+    scene.run(TWO_WEEKS)
+    scene.backend.warehouse.rollback(DAILY_PRICES, earlier)
+    assert "since a rollback" in Sensor(scene).reason()
+
+
+def test_a_complete_table_is_said_to_be_so(scene: Scene) -> None:
+    scene.run(TWO_WEEKS)
+    assert Sensor(scene).reason() == "the latest 10 sessions are complete"
+
+
+def shown(requests: Sequence[dg.RunRequest]) -> list[dict[str, object]]:
+    """What is asked for, without the digest of the state, which hangs on the clock."""
+    return [
+        {
+            "key": " ".join(word for word in str(request.run_key).split() if word != request.tags[TAG + SENSOR_NAME]),
+            "config": request.run_config,
+            "tags": sorted(request.tags),
+        }
+        for request in requests
+    ]
+
+
+def test_the_evaluations_are_as_they_were(scene: Scene) -> None:
+    """Delete the snapshot and run this test twice to accept a wanted change."""
+    sensor = Sensor(scene)
+    seen: list[object] = [{"empty": shown(sensor.requests())}]
+    scene.source.drop_bar("IBM", MONDAY)
+    scene.run(FIRST_WEEK)
+    seen.append({"one week is loaded, one bar is late": shown(sensor.requests())})
+    scene.run(SECOND_WEEK)
+    sensor.at = datetime.now(UTC) + RETRY_DELAYS[0] * 2
+    seen.append({"the bar is due": shown(sensor.requests())})
+    for _ in RETRY_DELAYS:
+        sensor.at += timedelta(days=2)
+        scene.backend.ledger.record(vain("IBM", sensor.at))
+    seen.append({"it was asked for long enough": sensor.reason()})
+    scene.source.set_bar("IBM", MONDAY, CALM_BAR)
+    scene.deliver_again()
+    seen.append({"it turned up": shown(sensor.requests())})
+    scene.run([MONDAY])
+    seen.append({"it is loaded": sensor.reason()})
+    if not SNAPSHOT.exists():
+        SNAPSHOT.write_text(json.dumps(seen, indent=1) + "\n", encoding="utf-8")
+        pytest.fail("written anew")
+    assert seen == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_a_window_holds_the_latest_sessions_an_hour_after_the_schedule(tmp_path: Path) -> None:
+    assert list(tmp_path.iterdir()) == []
+    window = Window(date(2024, 2, 1), None, 3)
+    assert window.sessions(utc("2024-03-01 22:59"))[-1] == date(2024, 2, 29)
+    assert window.sessions(utc("2024-03-01 23:00")) == [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)]
+    assert Window(date(2012, 3, 1), date(2012, 3, 5), 9).sessions(utc("2024-03-01 22:59"))[-1] == date(2012, 3, 5)
+
+
+def test_a_line_of_no_session_is_refused_until_it_goes_away(scene: Scene) -> None:
+    saturday = date(2012, 3, 3)
+    scene.source.set_bar("IBM", saturday, CALM_BAR)
+    refuse(scene, FIRST_WEEK)
+    assert look(scene, FIRST_WEEK).refused.keys() == set(FIRST_WEEK)
+    scene.deliver_again()
+    assert ranges(planned(look(scene, FIRST_WEEK))) == []
+
+    scene.source.drop_bar("IBM", saturday)
+    scene.deliver_again()
+    assert look(scene, FIRST_WEEK).refused == {}
+    assert ranges(planned(look(scene, FIRST_WEEK))) == [(FIRST_WEEK[0], FIRST_WEEK[-1], ())]
+
+
+def test_every_refused_session_of_a_long_load_is_known(scene: Scene) -> None:
+    bad = [session for session in sessions_between(date(2012, 3, 1), date(2012, 4, 30)) if session.isoweekday() < 5]
+    whole = sessions_between(date(2012, 3, 1), date(2012, 4, 30))
+    for symbol in FIVE.symbols:
+        bars = dict.fromkeys(whole, CALM_BAR)
+        scene.source.set_bars(symbol, bars | (dict.fromkeys(bad, BAD_BAR) if symbol in {"AAPL", "CSCO"} else {}))
+    refuse(scene, whole)
+    found = look(scene, whole)
+    assert found.refused.keys() == set(bad)
+    assert [(first, last) for first, last, _ in ranges(planned(found))] == [
+        (friday, friday) for friday in whole if friday not in bad
+    ]
+
+
+def test_what_stays_missing_is_told_once_and_so_is_its_end(scene: Scene) -> None:
+    sensor = Sensor(scene)
+    scene.source.drop_bar("IBM", MONDAY)
+    scene.run(TWO_WEEKS)
+    sensor.tick()
+    assert sensor.ear.heard == []
+
+    last = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
+    for pause in RETRY_DELAYS:
+        last += pause
+        scene.backend.ledger.record(vain("IBM", last))
+    sensor.at = last + timedelta(days=30)
+    for _ in range(3):
+        sensor.tick()
+    [message] = sensor.ear.heard
+    assert message.title == "stock_assets: bars that stay missing and are asked for no more: 1"
+    assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)" in message.text.splitlines()
+    assert "remedy: " in message.text
+
+    scene.source.set_bar("IBM", MONDAY, CALM_BAR)
+    scene.deliver_again()
+    scene.run([MONDAY])
+    for _ in range(3):
+        sensor.tick()
+    assert [told.title for told in sensor.ear.heard[1:]] == [f"Resolved: {message.title}"]
+
+
+def test_less_missing_than_was_told_is_no_news_and_more_is(scene: Scene) -> None:
+    ear = RecordingChannel()
+    notifier = Notifier(scene.backend, [ear])
+    lost = [replace(gap(session, stored=False), due=None, asked=8) for session in FIRST_WEEK]
+    beyond_reach = replace(lost[0], session=SECOND_WEEK[0], asked=0)
+    for missing in (lost[:2], lost[:1], [*lost[:2], beyond_reach]):
+        notify_missing(notifier, missing, NOW)
+    assert len(ear.heard) == 1
+    notify_missing(notifier, lost[:3], NOW)
+    assert len(ear.heard) == 2
+    assert len(notifier.open_incidents()) == 1
+    notify_missing(notifier, [beyond_reach], NOW)
+    assert [message.title.partition(":")[0] for message in ear.heard] == ["stock_assets", "stock_assets", "Resolved"]

@@ -1,0 +1,131 @@
+"""Runs of the whole job on a real instance, as the command line starts them."""
+
+import sqlite3
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from stock_assets.audit.audits import audits
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.orchestration.build import build_backend
+from stock_assets.orchestration.runs import RunResult, local_instance, run_sessions
+from stock_assets.serve.query import summary
+from stock_assets.settings import Settings
+
+FIRST, LAST = date(2012, 5, 14), date(2012, 5, 25)
+SESSIONS = 10
+
+
+def ignore(_: dg.DagsterEvent) -> None:
+    """Follow nothing."""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(data_dir=tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def first_run(settings: Settings) -> tuple[RunResult, list[dg.DagsterEvent]]:
+    events: list[dg.DagsterEvent] = []
+    return run_sessions(settings, FIRST, LAST, on_event=events.append), events
+
+
+def test_a_run_publishes_every_symbol_and_session(
+    settings: Settings, first_run: tuple[RunResult, list[dg.DagsterEvent]]
+) -> None:
+    result, _ = first_run
+    assert result.success
+    assert result.failures == ()
+    assert result.changed_tables == (DAILY_PRICES.full_name,)
+    rows = {row.symbol: row.row_count for row in summary(build_backend(settings))}
+    # Facebook's first session was 2012-05-18.
+    assert rows == {"AAPL": SESSIONS, "FB": 6, "GOOG": SESSIONS, "IBM": SESSIONS, "MSFT": SESSIONS}
+
+
+def test_progress_sees_every_materialization_of_every_session(
+    first_run: tuple[RunResult, list[dg.DagsterEvent]],
+) -> None:
+    _, events = first_run
+    seen = [
+        (event.asset_key.to_user_string(), event.partition)
+        for event in events
+        if event.is_step_materialization and event.asset_key and event.partition
+    ]
+    assert len(seen) == len(set(seen)) == 4 * SESSIONS
+
+
+def test_materializations_tell_an_operator_what_happened(
+    settings: Settings, first_run: tuple[RunResult, list[dg.DagsterEvent]]
+) -> None:
+    with local_instance(settings) as instance:
+        shown = {}
+        for path in ("raw/daily_prices", "raw/splits", "staged/daily_prices", "published/daily_prices"):
+            event = instance.get_latest_materialization_event(dg.AssetKey.from_user_string(path))
+            assert event is not None
+            assert event.asset_materialization is not None
+            shown[path] = {key: value.value for key, value in event.asset_materialization.metadata.items()}
+    assert shown["raw/daily_prices"]["symbols"] == 5
+    assert shown["raw/daily_prices"]["sessions"] == SESSIONS
+    assert "| AAPL | ok |" in str(shown["raw/daily_prices"]["outcomes"])
+    assert shown["raw/splits"]["dagster/row_count"] == 3
+    assert shown["staged/daily_prices"]["load rows"] == 46
+    assert shown["staged/daily_prices"]["load quarantined"] == 0
+    assert shown["staged/daily_prices"]["dagster/partition_row_count"] == 5
+    assert "| MSFT | 2012-05-25 |" in str(shown["staged/daily_prices"]["preview"])
+    published = shown["published/daily_prices"]
+    assert published["rows added"] == 46
+    assert published["symbols"] == 5
+    assert "10 sessions" in str(published["load asked for"])
+    assert "| MSFT | 2012-05-25 |" in str(published["preview"])
+    current = build_backend(settings).warehouse.history(DAILY_PRICES)[0]
+    assert published["snapshot"] == str(current.snapshot_id)
+    assert published["load"] == current.properties["load_id"]
+    assert published["source"] == "recorded sample, ends 2013-03-01"
+
+
+def test_every_check_is_planned_once_not_once_per_session(
+    settings: Settings, first_run: tuple[RunResult, list[dg.DagsterEvent]]
+) -> None:
+    """Dagster 1.13 would write one planned row per check and session; see `stock_assets.orchestration.assets.views`."""
+    result, _ = first_run
+    index = settings.instance_dir / "history" / "runs" / "index.db"
+    with sqlite3.connect(index) as connection:
+        count = connection.execute(
+            "SELECT COUNT(*) FROM asset_check_executions WHERE run_id = ? AND asset_key = ?",
+            (result.run_id, '["staged", "daily_prices"]'),
+        ).fetchone()[0]
+    assert count == len(audits())
+
+
+def test_a_second_run_changes_nothing(settings: Settings, first_run: tuple[RunResult, list[dg.DagsterEvent]]) -> None:
+    warehouse = build_backend(settings).warehouse
+    before = warehouse.history(DAILY_PRICES)
+    again = run_sessions(settings, FIRST, LAST, on_event=ignore)
+    assert again.success
+    assert again.changed_tables == ()
+    assert warehouse.history(DAILY_PRICES) == before
+
+
+def test_the_instance_keeps_its_own_configuration(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with local_instance(settings) as instance:
+        assert not instance.telemetry_enabled
+        assert instance.run_retries_max_retries == 2
+    file = settings.instance_dir / "dagster.yaml"
+    file.write_text("telemetry:\n  enabled: true\n", encoding="utf-8")
+    with local_instance(settings) as instance:
+        assert instance.telemetry_enabled
+
+
+def test_a_failing_run_says_why(tmp_path: Path) -> None:
+    """A universe of symbols that the recording does not have: nothing can be had."""
+    universe = tmp_path / "universe.csv"
+    universe.write_text("symbol,name,first_session,last_session\nNVDA,NVIDIA,,\n", encoding="utf-8")
+    settings = Settings(data_dir=tmp_path / "data", universe=universe)
+    result = run_sessions(settings, date(2012, 5, 14), date(2012, 5, 15), on_event=ignore)
+    assert not result.success
+    assert any("NVDA: unknown_symbol" in failure for failure in result.failures)
+    assert build_backend(settings).warehouse.history(DAILY_PRICES) == []

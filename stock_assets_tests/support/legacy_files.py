@@ -1,0 +1,85 @@
+"""What the earlier pipeline left, made from a scripted source: Firehose's CSV by the hour, and the Hive Parquet table.
+
+Both hold every bar of some sessions, with what years of operation bring: a day delivered twice, a bar that differs
+between two deliveries, lines that are no rows.
+"""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stock_assets.core.calendar import closing_time
+from stock_assets_tests.fakes.source import ScriptedSource
+
+HEADER = "date,symbol,open,high,low,close,volume"
+
+
+def old_bars(source: ScriptedSource, symbols: Sequence[str], sessions: Sequence[date]) -> list[list[str]]:
+    """The source's bars of these sessions, as the columns of the earlier pipeline, in the order of sessions."""
+    wanted = set(sessions)
+    rows = []
+    for symbol in symbols:
+        for line in source.fetch_prices(symbol, []).decode().splitlines()[1:]:
+            day, *rest = line.split(",")
+            if date.fromisoformat(day) in wanted:
+                rows.append([day, symbol, *rest])
+    return sorted(rows)
+
+
+def write_old(path: Path, text: str | bytes, written_at: datetime | None = None) -> Path:
+    """Write a file, as of a moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return dated(path, written_at)
+
+
+def dated(path: Path, written_at: datetime | None) -> Path:
+    """Give a file another time of change."""
+    if written_at is not None:
+        os.utime(path, (written_at.timestamp(), written_at.timestamp()))
+    return path
+
+
+def firehose(
+    folder: Path, source: ScriptedSource, symbols: Sequence[str], sessions: Sequence[date], *, header: bool = True
+) -> Path:
+    """A CSV for each session, in the folder of the hour after its bell; delivered twice, an hour apart."""
+    for session in sessions:
+        lines = [",".join(row) for row in old_bars(source, symbols, [session])]
+        text = "".join(f"{line}\n" for line in ([HEADER, *lines] if header else lines))
+        for hours in (1, 2):
+            moment = closing_time(session) + timedelta(hours=hours)
+            write_old(folder / f"{moment:%Y/%m/%d/%H}" / f"stocks-1-{moment:%Y-%m-%d-%H}-05-00", text)
+    return folder
+
+
+def hive_table(
+    folder: Path, source: ScriptedSource, symbols: Sequence[str], sessions: Sequence[date], written_at: datetime
+) -> Path:
+    """A Parquet file for each symbol in a folder of its name, as Athena's CTAS writes it: doubles, texts for dates."""
+    for symbol in symbols:
+        rows = [row for row in old_bars(source, [symbol], sessions) for _ in range(2)]
+        columns = list(zip(*rows, strict=True))
+        table = pa.table(
+            {
+                "date": pa.array(columns[0], pa.string()),
+                **{
+                    name: pa.array([float(text) for text in columns[number]], pa.float64())
+                    for number, name in enumerate(("open", "high", "low", "close", "volume"), start=2)
+                },
+            }
+        )
+        path = folder / f"symbol={symbol}" / "20120401_000000_00001_abcde"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path)
+        dated(path, written_at)
+    write_old(folder / "_SUCCESS", "")
+    return folder
+
+
+LONG_AGO = datetime(2012, 4, 1, tzinfo=UTC)
+"""When the Hive table was written: after all sessions of the scenes."""
