@@ -9,37 +9,29 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from stock_assets.audit.gate import audit_load
-from stock_assets.backends.interface import Backend
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.ingest.price_requests import fetch_prices, fetch_splits
-from stock_assets.orchestration.build import build_limits, build_source, build_universe
-from stock_assets.publish.publishing import publish
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
-from stock_assets.stage.staging import stage
 
 REPETITIONS = 7
 LAST = date(2013, 3, 1)
 DAY_BEFORE = date(2013, 2, 28)
 HISTORIES = {"1 month": date(2013, 2, 1), "1 year": date(2012, 3, 1), "13 years": date(2000, 3, 1)}
 
-SETTINGS = Settings()
-SOURCE = build_source(SETTINGS)
-UNIVERSE = build_universe(SETTINGS)
-LIMITS = build_limits(SETTINGS)
+PIPELINE = Pipeline.from_settings(Settings())
 
 
-def load(backend: Backend, first: date, last: date) -> None:
+def load(pipeline: Pipeline, first: date, last: date) -> None:
     """Stage, audit and publish a range."""
     sessions = sessions_between(first, last)
-    staged = stage(backend, SOURCE, UNIVERSE, sessions, limits=LIMITS)
-    audit_load(backend, UNIVERSE, staged, limits=LIMITS)
-    publish(backend, SOURCE, UNIVERSE, sessions, limits=LIMITS)
+    pipeline.audit(pipeline.stage(sessions))
+    pipeline.publish(sessions)
 
 
 def seconds(work: Callable[[], None]) -> float:
@@ -49,27 +41,31 @@ def seconds(work: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
+def fetched(root: Path) -> Pipeline:
+    """Store all responses in an empty folder."""
+    pipeline = replace(PIPELINE, backend=LocalBackend(root))
+    pipeline.fetch([LAST])
+    return pipeline
+
+
 def one_session_after(root: Path, first: date) -> float:
     """Time the load of the last session on top of a history that begins at `first`."""
-    backend = LocalBackend(root=str(root))
-    fetch_splits(backend, SOURCE, UNIVERSE)
-    fetch_prices(backend, SOURCE, UNIVERSE, [LAST])
-    load(backend, first, DAY_BEFORE)
-    before = backend.warehouse.history(DAILY_PRICES)[0].snapshot_id
+    pipeline = fetched(root)
+    load(pipeline, first, DAY_BEFORE)
+    warehouse = pipeline.backend.warehouse
+    before = warehouse.history(DAILY_PRICES)[0].snapshot_id
 
     def once() -> float:
-        backend.warehouse.rollback(DAILY_PRICES, before)
-        return seconds(lambda: load(backend, LAST, LAST))
+        warehouse.rollback(DAILY_PRICES, before)
+        return seconds(lambda: load(pipeline, LAST, LAST))
 
     return statistics.median(once() for _ in range(REPETITIONS))
 
 
 def whole_recording(root: Path) -> float:
     """Time one load of all 13 years."""
-    backend = LocalBackend(root=str(root))
-    fetch_splits(backend, SOURCE, UNIVERSE)
-    fetch_prices(backend, SOURCE, UNIVERSE, [LAST])
-    return seconds(lambda: load(backend, date(2000, 3, 1), LAST))
+    pipeline = fetched(root)
+    return seconds(lambda: load(pipeline, date(2000, 3, 1), LAST))
 
 
 def main() -> None:

@@ -15,16 +15,18 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from stock_assets.backends.interface import Backend
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.core.calendar import sessions_between
+from stock_assets.core.limits import Limits
+from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.ingest.price_requests import fetch_prices, fetch_splits
-from stock_assets.orchestration.build import build_limits
+from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.price_requests import fetch_prices
+from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.publish.publishing import publish
 from stock_assets.serve.report.store import write_report
-from stock_assets.settings import Settings
-from stock_assets.sources.interface import DAILY_HEADER, PriceSource
+from stock_assets.sources.alpha_vantage import parse_splits
+from stock_assets.sources.interface import PriceSource, Split
 from stock_assets.stage.staging import stage
 from stock_assets_tests.support.browser import browser
 
@@ -52,32 +54,36 @@ class MadeUp(PriceSource):
             high = round(max(open_, close) * dice.uniform(1.0, 1.01), 2)
             low = round(min(open_, close) * dice.uniform(0.99, 1.0), 2)
             lines.append(f"{day},{open_},{high},{low},{close},{dice.randrange(10**6, 10**8)}")
-        return "".join(f"{line}\r\n" for line in [",".join(DAILY_HEADER), *reversed(lines)]).encode()
+        return "".join(f"{line}\r\n" for line in [",".join(RAW_COLUMNS), *reversed(lines)]).encode()
 
     def fetch_splits(self, symbol: str) -> bytes:
         """Give one split."""
         split = {"effective_date": "2008-06-02", "split_factor": "2.0000"}
         return json.dumps({"symbol": symbol, "data": [split]}).encode()
 
+    def read_splits(self, body: bytes, symbol: str) -> list[Split]:
+        """Read the splits."""
+        return parse_splits(body, symbol)
+
     def refuse_error_body(self, body: bytes, symbol: str) -> None:
         """Nothing it says is an error."""
 
 
-def made_up_home(root: Path) -> Backend:
-    """Publish the made-up bars."""
-    backend, source, limits = LocalBackend(root=str(root)), MadeUp(), build_limits(Settings())
+def made_up_pipeline(root: Path) -> PipelineParts:
+    """Publish all bars in an empty folder."""
+    parts = PipelineParts(LocalBackend(root), MadeUp(), UNIVERSE, Limits(min_coverage=0.5, max_quarantined_share=0.25))
     sessions = sessions_between(FIRST, LAST)
-    fetch_splits(backend, source, UNIVERSE)
-    fetch_prices(backend, source, UNIVERSE, [LAST])
-    stage(backend, source, UNIVERSE, sessions, limits=limits)
-    publish(backend, source, UNIVERSE, sessions, limits=limits)
-    return backend
+    fetch_splits(parts)
+    fetch_prices(parts, [LAST])
+    stage(parts, sessions)
+    publish(parts, sessions)
+    return parts
 
 
-def draw_seconds(backend: Backend, file: Path) -> float:
+def draw_seconds(parts: PipelineParts, file: Path) -> float:
     """Draw once."""
     started = time.perf_counter()
-    write_report(backend, UNIVERSE, LABEL, file)
+    write_report(parts, file)
     return time.perf_counter() - started
 
 
@@ -91,9 +97,9 @@ def open_seconds(file: Path) -> float:
 def main() -> None:
     """Print the numbers, and fail if one is above what is promised."""
     with tempfile.TemporaryDirectory() as folder:
-        backend, file = made_up_home(Path(folder) / "backend"), Path(folder) / "report.html"
-        kept = [tell("first drawing of a process", draw_seconds(backend, file), "s", limit=5)]
-        drawn = statistics.median(draw_seconds(backend, file) for _ in range(REPETITIONS))
+        parts, file = made_up_pipeline(Path(folder) / "backend"), Path(folder) / "report.html"
+        kept = [tell("first drawing of a process", draw_seconds(parts, file), "s", limit=5)]
+        drawn = statistics.median(draw_seconds(parts, file) for _ in range(REPETITIONS))
         kept.append(tell("each further one", drawn, "s", limit=5))
         kept.append(tell("size", file.stat().st_size / 1e6, "MB", limit=3))
         if shutil.which("chromium") and shutil.which("chromedriver"):

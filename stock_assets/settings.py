@@ -5,6 +5,7 @@ building anything of them (`build`). The API key is not a setting: the live clie
 when a run asks for prices, so that it is never part of a definition.
 """
 
+import os
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -15,9 +16,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stock_assets.core.calendar import CALENDAR_START
 from stock_assets.core.errors import SettingsError
-from stock_assets.sources.plans import Plan
 
 _PREFIX = "STOCK_ASSETS_"
+API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
+"""Environment variable of the API key; its name, never its value, is part of definitions."""
 
 
 class SourceName(StrEnum):
@@ -25,6 +27,17 @@ class SourceName(StrEnum):
 
     RECORDED = "recorded"
     ALPHA_VANTAGE = "alpha_vantage"
+
+
+class AlphaVantagePlan(StrEnum):
+    """Plan of the API key, named by its price class: the calls a minute it allows."""
+
+    FREE = "free"
+    PREMIUM_75 = "premium_75"
+    PREMIUM_150 = "premium_150"
+    PREMIUM_300 = "premium_300"
+    PREMIUM_600 = "premium_600"
+    PREMIUM_1200 = "premium_1200"
 
 
 class BackendName(StrEnum):
@@ -102,8 +115,8 @@ class Settings(BaseSettings):
         default=HttpUrl("https://www.alphavantage.co"),
         description="Where the live client asks; point it at a look-alike server to try it without a key.",
     )
-    alpha_vantage_plan: Plan = Field(
-        default=Plan.FREE,
+    alpha_vantage_plan: AlphaVantagePlan = Field(
+        default=AlphaVantagePlan.FREE,
         description="Plan of the key: `free` (25 calls a day, latest 100 bars) or `premium_75` to `premium_1200`.",
     )
     calls_per_second: int | None = Field(
@@ -242,3 +255,13 @@ class Settings(BaseSettings):
                 for problem in error.errors()
             )
             raise SettingsError(f"unusable settings: {problems}") from error
+
+
+def read_api_key() -> str:
+    """Return the API key of Alpha Vantage from the environment, or nothing; called when a request is sent."""
+    return os.environ.get(API_KEY_VARIABLE, "")
+
+
+def read_trino_password() -> str:
+    """Return the password of the Trino user from the environment, or nothing; called when a statement is sent."""
+    return os.environ.get("STOCK_ASSETS_TRINO_PASSWORD", "")

@@ -18,7 +18,7 @@ from stock_assets_tests.support.steps import local_backend
 from stock_assets_tests.support.trino_backends import TrinoOnDouble
 from stock_assets_tests.support.trino_server import NoTrino, running_trino
 
-__all__ = ["recorded_bars", "recorded_backend"]  # fixtures, made where their parts are
+__all__ = ["recorded_backend", "recorded_bars"]  # fixtures, made where their parts are
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.core.calendar import sessions_between, tagged_sessions
-from stock_assets.orchestration.build import build_backend, build_definitions
+from stock_assets.core.calendar import sessions_between
+from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.orchestration.runs import local_instance
+from stock_assets.pipeline import Pipeline
 from stock_assets.serve.query import summary
 from stock_assets.settings import Settings
 
@@ -66,6 +68,6 @@ def test_dg_launches_a_range_as_one_run(tmp_path: Path) -> None:
         [run] = instance.get_runs()
     assert run.is_success
     assert tagged_sessions(run.tags) == sessions_between(FIRST, LAST)
-    assert {row.symbol: row.row_count for row in summary(build_backend(settings))} == dict.fromkeys(
+    assert {row.symbol: row.row_count for row in summary(Pipeline.from_settings(settings).backend)} == dict.fromkeys(
         ("AAPL", "FB", "GOOG", "IBM", "MSFT"), 3
     )

@@ -9,13 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 import stock_assets
-from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.trino.backend import TrinoBackend
 from stock_assets.core.errors import SettingsError
-from stock_assets.orchestration.build import build_backend, build_definitions, build_universe
-from stock_assets.settings import Settings, SourceName
-from stock_assets.sources.api_key import AlphaVantageWithSecret
-from stock_assets.sources.plans import Plan
+from stock_assets.orchestration.build import build_definitions
+from stock_assets.pipeline import Pipeline
+from stock_assets.settings import AlphaVantagePlan, Settings, SourceName
 
 PACKAGE = Path(stock_assets.__file__).parent
 
@@ -51,7 +50,7 @@ def test_the_trino_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in {**AWS, **TRINO, **more}.items():
         monkeypatch.setenv(name, value)
 
-    backend = build_backend(Settings.from_env())
+    backend = Pipeline.from_settings(Settings.from_env()).backend
 
     assert isinstance(backend, TrinoBackend)
     assert (backend.url, backend.user, backend.catalog, backend.hive_catalog) == (
@@ -70,7 +69,7 @@ def test_the_trino_home_says_how_to_get_its_client(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "stock_assets.backends.trino.backend", None)
 
     with pytest.raises(SettingsError, match=r"stock-assets\[trino\]"):
-        build_backend(Settings.from_env())
+        Pipeline.from_settings(Settings.from_env())
 
 
 def test_the_aws_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +84,7 @@ def test_the_aws_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> No
     }
     for name, text in (AWS | more).items():
         monkeypatch.setenv(name, text)
-    backend = build_backend(Settings.from_env())
+    backend = Pipeline.from_settings(Settings.from_env()).backend
     assert isinstance(backend, AthenaBackend)
     assert backend.objects.uri("raw/x") == "s3://a-bucket/data/prices/recorded/raw/x"
     assert backend.results == "s3://a-bucket/data/prices/recorded/results/"
@@ -102,7 +101,7 @@ def test_the_aws_home_is_made_of_settings(monkeypatch: pytest.MonkeyPatch) -> No
 def test_results_can_be_left_to_the_workgroup(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in (AWS | {"STOCK_ASSETS_AWS_RESULTS": "workgroup"}).items():
         monkeypatch.setenv(name, text)
-    backend = build_backend(Settings.from_env())
+    backend = Pipeline.from_settings(Settings.from_env()).backend
     assert isinstance(backend, AthenaBackend)
     assert backend.results == ""
 
@@ -131,10 +130,10 @@ def test_definitions_of_the_aws_home_load_without_credentials(monkeypatch: pytes
     more = {"STOCK_ASSETS_SOURCE": "alpha_vantage", "STOCK_ASSETS_AWS_API_KEY_SECRET": "key"}
     for name, text in (AWS | more).items():
         monkeypatch.setenv(name, text)
-    resources = build_definitions(Settings.from_env()).resources
-    assert resources is not None
-    assert isinstance(resources["backend"], AthenaBackend)
-    assert isinstance(resources["source"], AlphaVantageWithSecret)
+    settings = Settings.from_env()
+    pipeline = Pipeline.from_settings(settings)
+    assert isinstance(pipeline.backend, AthenaBackend)
+    assert build_definitions(settings, pipeline=pipeline).resources
 
 
 @pytest.mark.parametrize(
@@ -148,7 +147,7 @@ def test_definitions_of_the_aws_home_load_without_credentials(monkeypatch: pytes
         ("STOCK_ASSETS_MIN_COVERAGE", "1", "min_coverage", 1.0),
         ("STOCK_ASSETS_MAX_QUARANTINED_SHARE", "0", "max_quarantined_share", 0.0),
         ("STOCK_ASSETS_STAGING_RETENTION_DAYS", "30", "staging_retention_days", 30),
-        ("STOCK_ASSETS_ALPHA_VANTAGE_PLAN", "premium_75", "alpha_vantage_plan", Plan("premium_75")),
+        ("STOCK_ASSETS_ALPHA_VANTAGE_PLAN", "premium_75", "alpha_vantage_plan", AlphaVantagePlan("premium_75")),
         ("STOCK_ASSETS_CALLS_PER_SECOND", "2", "calls_per_second", 2),
         ("STOCK_ASSETS_CALLS_PER_MINUTE", "5", "calls_per_minute", 5),
         ("STOCK_ASSETS_CALLS_PER_DAY", "500", "calls_per_day", 500),
@@ -226,12 +225,12 @@ def test_dagster_s_own_variable_moves_its_folder_only(monkeypatch: pytest.Monkey
 
 
 def test_the_source_picks_the_universe_unless_one_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert len(build_universe(Settings.from_env()).symbols) == 5
+    assert len(Pipeline.from_settings(Settings.from_env()).universe.symbols) == 5
     monkeypatch.setenv("STOCK_ASSETS_SOURCE", "alpha_vantage")
-    assert len(build_universe(Settings.from_env()).symbols) == 20
+    assert len(Pipeline.from_settings(Settings.from_env()).universe.symbols) == 20
     monkeypatch.setenv("STOCK_ASSETS_UNIVERSE", str(tmp_path / "none.csv"))
     with pytest.raises(SettingsError, match=r"none\.csv cannot be read"):
-        build_universe(Settings.from_env())
+        Pipeline.from_settings(Settings.from_env())
 
 
 def test_a_first_session_after_the_end_of_the_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,48 +16,15 @@ Adding an audit is adding a file.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
-from functools import cache
 from types import MappingProxyType
 
 from stock_assets.backends.interface import SqlSession
 from stock_assets.core.errors import QueryFailed
-from stock_assets.core.sql import Fragment, SqlValue, Statement, statement, statements
+from stock_assets.core.sql import Fragment, SqlValue, statement
+from stock_assets.loads.audit_files import Audit, AuditKind, audits
 
 SAMPLE_ROWS = 10
 _QUARANTINED = "quarantined "
-
-
-class AuditKind(StrEnum):
-    """What bad rows lead to; the value is the folder below `sql/audit`."""
-
-    SCHEMA = "schema"
-    ROW = "row"
-    LOAD = "load"
-    WARNING = "warning"
-
-
-@dataclass(frozen=True)
-class Audit:
-    """One audit; its name is the truth it asserts."""
-
-    kind: AuditKind
-    file: Statement
-
-    @property
-    def name(self) -> str:
-        """Name of the file."""
-        return self.file.name
-
-    @property
-    def can_block(self) -> bool:
-        """Whether a bad row of this audit can keep a load from being published."""
-        return self.kind is not AuditKind.WARNING
-
-    def named(self, values: Mapping[str, SqlValue]) -> str:
-        """Bind the audit, with its name as the first column of each bad row."""
-        bad_rows = Fragment(self.file.bind(values))
-        return statement("audit/named.sql").bind({"audit": self.name, "bad_rows": bad_rows})
 
 
 @dataclass(frozen=True)
@@ -91,12 +58,6 @@ class Verdict:
     def passed(self) -> bool:
         """No bad row at all."""
         return self.bad_rows == 0
-
-
-@cache
-def audits() -> tuple[Audit, ...]:
-    """List all audits, in the order in which they are judged."""
-    return tuple(Audit(kind, file) for kind in AuditKind for file in statements(f"audit/{kind}"))
 
 
 @dataclass(frozen=True)

@@ -7,33 +7,30 @@ Dagster shows a verdict (`checks`), the commit (`publish.publishing`).
 from collections.abc import Sequence
 
 from stock_assets.audit.audits import Verdict, judge
-from stock_assets.audit.rejections import audit_rules_digest, record_rejection
-from stock_assets.backends.interface import Backend
+from stock_assets.audit.rejections import record_rejection
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.errors import LoadRejected
-from stock_assets.core.universe import Universe
-from stock_assets.loads.inputs import Limits, inputs
+from stock_assets.ingest.parts import PipelineParts
+from stock_assets.loads.inputs import inputs
 from stock_assets.loads.load import Load
 
 
-def audit_load(backend: Backend, universe: Universe, load: Load, *, limits: Limits) -> list[Verdict]:
+def audit_load(parts: PipelineParts, load: Load) -> list[Verdict]:
     """Judge a staged load without publishing it; that it may not be is noted."""
-    with backend.warehouse.open(load.load_id) as sql:
-        verdicts = judge(sql, inputs(backend, sql, universe, load, limits=limits)).verdicts
+    with parts.backend.warehouse.open(load.load_id) as sql:
+        verdicts = judge(sql, inputs(parts, sql, load)).verdicts
     blocking = [verdict for verdict in verdicts if verdict.blocks]
     if blocking:
-        record_rejection(backend, load, blocking, rules_digest=audit_rules_digest(universe, limits))
+        record_rejection(parts, load, blocking)
     return verdicts
 
 
-def reject_if_blocked(
-    backend: Backend, universe: Universe, load: Load, verdicts: Sequence[Verdict], *, limits: Limits
-) -> None:
+def reject_if_blocked(parts: PipelineParts, load: Load, verdicts: Sequence[Verdict]) -> None:
     """Note the refusal and raise LoadRejected, if any verdict blocks the load."""
     blocking = [verdict for verdict in verdicts if verdict.blocks]
     if not blocking:
         return
-    record_rejection(backend, load, blocking, rules_digest=audit_rules_digest(universe, limits))
+    record_rejection(parts, load, blocking)
     reasons = "; ".join(
         f"{verdict.audit.name}: {verdict.bad_rows} bad rows, such as {_shown(verdict)}{_where(verdict)} "
         f"(remedy: {verdict.audit.file.remedy})"

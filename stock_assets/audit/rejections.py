@@ -19,9 +19,8 @@ from stock_assets.audit.audits import Verdict
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import is_session, sessions_between
 from stock_assets.core.sql import statements
-from stock_assets.core.universe import Universe
-from stock_assets.ingest.ledger_queries import answers, group_by_symbol
-from stock_assets.loads.inputs import Limits
+from stock_assets.ingest.ledger_queries import answers, bar_lines, group_by_symbol
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.load import Load
 
 KEPT_FOR = timedelta(days=400)
@@ -48,9 +47,9 @@ class Rejection:
     rejected_at: datetime
 
 
-def record_rejection(backend: Backend, load: Load, blocking: Sequence[Verdict], *, rules_digest: str) -> None:
+def record_rejection(parts: PipelineParts, load: Load, blocking: Sequence[Verdict]) -> None:
     """Note that a load was refused; once for each load."""
-    rejected_at = datetime.now(UTC)
+    backend, rejected_at = parts.backend, datetime.now(UTC)
     key = f"{_FOLDER}/{load.load_id}.json"
     if key in backend.objects.list(f"{_FOLDER}/"):
         return
@@ -62,7 +61,7 @@ def record_rejection(backend: Backend, load: Load, blocking: Sequence[Verdict], 
         load_id=load.load_id,
         audits=tuple(verdict.audit.name for verdict in blocking),
         bars={session.isoformat(): digest for session, digest in digests.items()},
-        rules_digest=rules_digest,
+        rules_digest=audit_rules_digest(parts),
         rejected_at=rejected_at,
     )
     backend.objects.put(key, json.dumps(asdict(refusal), default=str, indent=1).encode())
@@ -72,16 +71,16 @@ def record_rejection(backend: Backend, load: Load, blocking: Sequence[Verdict], 
 
 
 def current_rejections(
-    backend: Backend, stored: Mapping[str, Sequence[Fetch]], sessions: Iterable[date], *, rules_digest: str
+    parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]], sessions: Iterable[date]
 ) -> dict[date, Rejection]:
     """Find the sessions whose bars were refused and are the same still, under the same rules.
 
     Args:
-        backend: where the notes are.
+        parts: the pipeline.
         stored: every request for prices by symbol, newest first.
         sessions: those of interest.
-        rules_digest: digest of the rules in force.
     """
+    backend, rules_digest = parts.backend, audit_rules_digest(parts)
     wanted = set(sessions)
     newest: dict[date, Rejection] = {}
     for key in backend.objects.list(f"{_FOLDER}/") if wanted else []:
@@ -92,11 +91,11 @@ def current_rejections(
     return {day: newest[day] for day in asked_about if newest[day].bars[day.isoformat()] == now[day]}
 
 
-def audit_rules_digest(universe: Universe, limits: Limits) -> str:
+def audit_rules_digest(parts: PipelineParts) -> str:
     """Digest what a load is judged by: the audits, the staging that feeds them, the limits and the universe."""
     folders = ("stage", "audit", "audit/schema", "audit/row", "audit/load")
     texts = [file.text for folder in folders for file in statements(folder)]
-    return _digest([*texts, repr(limits), repr(universe)])
+    return _digest([*texts, repr(parts.limits), repr(parts.universe)])
 
 
 def bar_digests(backend: Backend, stored: Mapping[str, Sequence[Fetch]], sessions: Sequence[date]) -> dict[date, str]:
@@ -110,22 +109,6 @@ def bar_digests(backend: Backend, stored: Mapping[str, Sequence[Fetch]], session
             found = texts[fetch.payload]
             lines[session].append(f"{symbol} {found.get(session, [])} {found.get(None, [])}")
     return {session: _digest(found) for session, found in lines.items()}
-
-
-def bar_lines(backend: Backend, payload: str) -> dict[date | None, list[str]]:
-    """Read the lines of a stored answer by session, as the vendor wrote them; under None those of no session."""
-    found: dict[date | None, list[str]] = {}
-    for line in backend.objects.get(payload).decode().splitlines()[1:]:
-        found.setdefault(_session_of(line), []).append(line)
-    return found
-
-
-def _session_of(line: str) -> date | None:
-    try:
-        day = date.fromisoformat(line[:10])
-    except ValueError:
-        return None
-    return day if is_session(day) else None
 
 
 def _digest(parts: Iterable[str]) -> str:

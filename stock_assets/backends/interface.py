@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-import dagster as dg
 import pyarrow as pa
 
 from stock_assets.backends.rate_limiter import RateLimiter
@@ -352,29 +351,44 @@ class Warehouse(ABC):
         """List the ids of the loads that have staging tables, sorted."""
 
 
-class Backend(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]  # the base resolves its own type argument
-    """One place to run in: the things above, made from settings."""
+class Backend(ABC):
+    """Where data live and SQL runs."""
 
     @property
     @abstractmethod
     def objects(self) -> Objects:
-        """Raw answers and load manifests."""
+        """Raw responses and notes of loads."""
 
     @property
     @abstractmethod
     def ledger(self) -> FetchLedger:
-        """What was asked of the source."""
+        """Every request that was sent to the source."""
 
     @property
     @abstractmethod
     def rate_limiter(self) -> RateLimiter:
-        """The calls made to vendors."""
+        """Counts the calls to each vendor."""
 
     @property
     @abstractmethod
     def warehouse(self) -> Warehouse:
         """Staged and published tables."""
 
-    def sql_spending(self) -> dict[str, dg.MetadataValue]:
-        """Show, as metadata, the statements sent since this was last asked; nothing where SQL costs nothing."""
-        return {}
+    def take_statement_log(self) -> "StatementLog | None":
+        """Return the statements that were sent since the last call, or None where SQL runs in this process."""
+        return None
+
+
+@dataclass(frozen=True)
+class StatementLog:
+    """Statements that were sent to an engine.
+
+    Attributes:
+        engine: name of the engine.
+        new: statements since the last look.
+        total: all statements of this process.
+    """
+
+    engine: str
+    new: tuple[StatementRun, ...]
+    total: tuple[StatementRun, ...]

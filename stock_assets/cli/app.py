@@ -26,20 +26,16 @@ from stock_assets.cli.legacy_import import find_and_store, print_found
 from stock_assets.core.calendar import format_ranges, sessions_between
 from stock_assets.core.errors import StockAssetsError
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, Table
-from stock_assets.ingest.quota import spending
+from stock_assets.coverage.missing import Missing, find_missing
+from stock_assets.coverage.run_specs import bridged_ranges
+from stock_assets.ingest.quota import read_quota
 from stock_assets.legacy_import.locations import DEFAULT_COLUMNS
-from stock_assets.orchestration.build import (
-    build_backend,
-    build_definitions,
-    build_retention,
-    build_source,
-    build_universe,
-)
+from stock_assets.maintenance.maintenance import maintain as maintain_all
+from stock_assets.orchestration.build import build_definitions, retention_policy
 from stock_assets.orchestration.instance.code_location import write_workspace
-from stock_assets.orchestration.jobs.maintenance import maintain as maintain_all
-from stock_assets.orchestration.run_requests import bridged_ranges
-from stock_assets.orchestration.runs import Missing, RunResult, find_missing, local_instance, run_sessions
-from stock_assets.serve.query import relations, run_query, summary
+from stock_assets.orchestration.jobs.maintenance import delete_old_runs
+from stock_assets.orchestration.runs import RunResult, local_instance, run_sessions
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 
 app = typer.Typer(
@@ -66,19 +62,20 @@ def backfill(
 ) -> None:
     """Fetch, stage, audit and publish all sessions between two days, as one run."""
     settings = Settings.from_env()
+    pipeline = Pipeline.from_settings(settings)
     sessions = sessions_between(first.date(), last.date())
     if not sessions:
         raise typer.BadParameter(f"there is no trading session from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
-    _out.print(f"[bold]{build_source(settings).label}[/]: {len(sessions)} sessions, {sessions[0]} to {sessions[-1]}")
-    found = _find_missing(settings, sessions) if missing else None
+    _out.print(f"[bold]{pipeline.source.label}[/]: {len(sessions)} sessions, {sessions[0]} to {sessions[-1]}")
+    found = _find_missing(pipeline, sessions) if missing else None
     ranges = found.ranges if found else [(sessions[0], sessions[-1])]
-    succeeded = [_run(settings, sessions_between(*bounds)) for bounds in ranges]
+    succeeded = [_run(settings, pipeline, sessions_between(*bounds)) for bounds in ranges]
     if not all(succeeded):
         raise typer.Exit(code=1)
-    _print_summary(settings)
-    if found and found.refused:
+    _print_summary(pipeline)
+    if found and found.rejected:
         _err.print(
-            f"Rejected and still missing: {', '.join(map(str, found.refused))}. Audits rejected these sessions, and "
+            f"Rejected and still missing: {', '.join(map(str, found.rejected))}. Audits rejected these sessions, and "
             "their bars have not changed since. Deliver corrected bars as a file, or change the limits.",
             style="red",
             soft_wrap=True,
@@ -86,8 +83,8 @@ def backfill(
         raise typer.Exit(code=1)
 
 
-@app.command()
-def takeover(
+@app.command("import")
+def import_(
     source: Annotated[str, typer.Argument(help="A folder or file, s3://bucket/folder, or glue:database.table.")],
     *,
     columns: Annotated[
@@ -105,7 +102,8 @@ def takeover(
 ) -> None:
     """Take over the CSV, JSON or Parquet files of an earlier pipeline."""
     settings = Settings.from_env()
-    found = find_and_store(settings, source, columns, fetched_at, store=not dry_run)
+    pipeline = Pipeline.from_settings(settings)
+    found = find_and_store(settings, pipeline, source, columns, fetched_at, store=not dry_run)
     print_found(found, _out, _err)
     if dry_run or not found.sessions:
         return
@@ -115,17 +113,17 @@ def takeover(
         return
     # The vendor is not asked: what was taken over is all that this run is about.
     ranges = bridged_ranges(found.sessions, apart=found.gaps)
-    succeeded = [_run(settings, sessions_between(*bounds), {"ask": []}) for bounds in ranges]
+    succeeded = [_run(settings, pipeline, sessions_between(*bounds), {"request_symbols": []}) for bounds in ranges]
     if not all(succeeded):
         _err.print(f"The bars are stored. To load the sessions that no audit refuses: {later}", soft_wrap=True)
         raise typer.Exit(code=1)
-    _print_summary(settings)
+    _print_summary(pipeline)
 
 
 @app.command("summary")
 def summary_command() -> None:
     """Show what is published, a row per symbol, and where it lies."""
-    _print_summary(Settings.from_env())
+    _print_summary(Pipeline.from_settings(Settings.from_env()))
 
 
 @app.command()
@@ -136,7 +134,7 @@ def query(
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file instead.")] = None,
 ) -> None:
     """Run a SELECT over the published tables."""
-    rows = run_query(build_backend(Settings.from_env()), select)
+    rows = Pipeline.from_settings(Settings.from_env()).query(select)
     if parquet is not None:
         pa.parquet.write_table(rows, parquet)
         _err.print(f"{rows.num_rows} rows written to {parquet}")
@@ -149,7 +147,7 @@ def query(
 @app.command()
 def tables(name: Annotated[str, typer.Argument(help="One of them, for its columns.")] = "") -> None:
     """List the published tables and views, or the columns of one."""
-    found = relations(build_backend(Settings.from_env()))
+    found = Pipeline.from_settings(Settings.from_env()).relations()
     if not name:
         grid = Grid("Name", "Kind", "Rows", "What it is")
         for relation in found:
@@ -175,7 +173,7 @@ def report(
 
     settings = Settings.from_env()
     file = output or settings.root / "served" / "report.html"
-    size = write_report(build_backend(settings), build_universe(settings), build_source(settings).label, file)
+    size = write_report(Pipeline.from_settings(settings), file)
     _err.print(f"{size / 1e6:.1f} MB; open it in any browser, no network needed:")
     sys.stdout.write(f"{file.absolute()}\n")
 
@@ -194,7 +192,7 @@ def history(
         "Sessions asked for",
         "",
     )
-    for version in build_backend(Settings.from_env()).warehouse.history(_published(table)):
+    for version in Pipeline.from_settings(Settings.from_env()).backend.warehouse.history(_published(table)):
         own = version.properties
         grid.add_row(
             str(version.snapshot_id),
@@ -216,7 +214,7 @@ def rollback(
     table: Annotated[str, typer.Argument(help="A published table.")] = DAILY_PRICES.full_name,
 ) -> None:
     """Make an earlier version of a published table the one that readers see."""
-    build_backend(Settings.from_env()).warehouse.rollback(_published(table), snapshot)
+    Pipeline.from_settings(Settings.from_env()).backend.warehouse.rollback(_published(table), snapshot)
     _out.print(f"{table} is now at snapshot {snapshot}; `stock-assets history` shows the way back.")
 
 
@@ -224,24 +222,25 @@ def rollback(
 def maintain() -> None:
     """Compact, let old versions expire and sweep up now, as the weekly job does."""
     settings = Settings.from_env()
-    checks = build_definitions(settings).resolve_asset_graph().asset_check_keys
+    pipeline = Pipeline.from_settings(settings)
+    checks = build_definitions(settings, pipeline=pipeline).resolve_asset_graph().asset_check_keys
     with local_instance(settings) as instance:
-        done = maintain_all(build_backend(settings), instance, checks, build_retention(settings), datetime.now(UTC))
+        at, retention = datetime.now(UTC), retention_policy(settings)
+        done = maintain_all(pipeline.backend, retention, at)
+        deleted = delete_old_runs(instance, checks, before=at - retention.runs)
     grid = Grid(*done.rows[0])
     for row in done.rows:
         grid.add_row(*map(str, row.values()))
     _out.print(grid)
-    _out.print(
-        f"{done.loads_dropped} old loads dropped, {done.leftovers} leftovers removed, {done.runs_deleted} runs deleted."
-    )
+    _out.print(f"{done.loads_dropped} old loads dropped, {done.leftovers} leftovers removed, {deleted} runs deleted.")
 
 
 @app.command()
-def budget() -> None:
+def quota() -> None:
     """Show the vendor's calls spent and left, and how the last requests of each symbol ended."""
     settings = Settings.from_env()
-    source = build_source(settings)
-    state = spending(build_backend(settings), source, build_universe(settings))
+    pipeline = Pipeline.from_settings(settings)
+    source, state = pipeline.source, read_quota(pipeline)
     if source.terms.limits.unlimited:
         _out.print(f"{source.label}: its answers cost no calls.")
     else:
@@ -282,10 +281,10 @@ def main() -> None:
         sys.exit(1)
 
 
-def _find_missing(settings: Settings, sessions: list[date]) -> Missing:
+def _find_missing(pipeline: Pipeline, sessions: list[date]) -> Missing:
     """Find the missing sessions and print them."""
-    found = find_missing(settings, sessions, at=datetime.now(UTC))
-    for session, audits in found.refused.items():
+    found = find_missing(pipeline, sessions, at=datetime.now(UTC))
+    for session, audits in found.rejected.items():
         _err.print(
             f"{session} is left out: {', '.join(audits)} refused its bars, and they are the same still. Bring "
             "corrected ones as a file, change the limits, or run it by itself to see why",
@@ -295,14 +294,14 @@ def _find_missing(settings: Settings, sessions: list[date]) -> Missing:
     if found.unreachable:
         why = found.unreachable[0].why
         _err.print(f"{len(found.unreachable)} bars are out of reach: {why}", style="yellow", soft_wrap=True)
-    none = "only rejected sessions" if found.refused else "nothing"
+    none = "only rejected sessions" if found.rejected else "nothing"
     _out.print(f"Missing: {format_ranges(found.sessions) or none}; runs: {len(found.ranges)}.", soft_wrap=True)
     return found
 
 
-def _run(settings: Settings, sessions: list[date], raw: Mapping[str, object] | None = None) -> bool:
+def _run(settings: Settings, pipeline: Pipeline, sessions: list[date], raw: Mapping[str, object] | None = None) -> bool:
     """Run some sessions and print how it ended; tell whether it succeeded."""
-    result = _follow(settings, sessions, raw)
+    result = _follow(settings, pipeline, sessions, raw)
     _print_findings(result)
     for failure in result.failures:
         _err.print(failure, style="red", markup=False, soft_wrap=True)
@@ -313,7 +312,9 @@ def _run(settings: Settings, sessions: list[date], raw: Mapping[str, object] | N
     return result.success
 
 
-def _follow(settings: Settings, sessions: list[date], raw: Mapping[str, object] | None) -> RunResult:
+def _follow(
+    settings: Settings, pipeline: Pipeline, sessions: list[date], raw: Mapping[str, object] | None
+) -> RunResult:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -329,7 +330,7 @@ def _follow(settings: Settings, sessions: list[date], raw: Mapping[str, object] 
             elif event.is_step_materialization and event.partition is not None:
                 progress.advance(task)
 
-        return run_sessions(settings, sessions[0], sessions[-1], on_event=show, raw=raw)
+        return run_sessions(settings, pipeline, sessions[0], sessions[-1], on_event=show, raw=raw)
 
 
 def _print_findings(result: RunResult) -> None:
@@ -338,12 +339,11 @@ def _print_findings(result: RunResult) -> None:
         _err.print(f"{check.check_name}: {check.description}", style=style, markup=False, soft_wrap=True)
 
 
-def _print_summary(settings: Settings) -> None:
-    backend = build_backend(settings)
+def _print_summary(pipeline: Pipeline) -> None:
     grid = Grid("Symbol", "Rows", "First session", "Last session", "Quarantined", "Last close", "Avg price 90 d")
     for column in grid.columns[1:]:
         column.justify = "right"
-    for row in summary(backend):
+    for row in pipeline.summary():
         grid.add_row(
             row.symbol,
             f"{row.row_count:,}",
@@ -354,8 +354,8 @@ def _print_summary(settings: Settings) -> None:
             f"{row.avg_price_90d:,.2f}" if row.avg_price_90d is not None else "",
         )
     _out.print(grid)
-    _out.print(f"published.daily_prices: {backend.warehouse.location(DAILY_PRICES)}", soft_wrap=True)
-    _out.print(f"Source: {build_source(settings).label}. Prices in USD.")
+    _out.print(f"published.daily_prices: {pipeline.backend.warehouse.location(DAILY_PRICES)}", soft_wrap=True)
+    _out.print(f"Source: {pipeline.source.label}. Prices in USD.")
 
 
 def _print_rows(rows: pa.Table) -> None:

@@ -11,36 +11,43 @@ from rich.table import Table as Grid
 
 from stock_assets.core.clock import utc_now
 from stock_assets.legacy_import import report
-from stock_assets.legacy_import.importer import ImportResult, import_from
+from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.locations import Form
 from stock_assets.legacy_import.row_selection import Bounds
-from stock_assets.orchestration.build import build_backend, build_legacy_location, build_source, build_universe
+from stock_assets.pipeline import Pipeline, legacy_location
 from stock_assets.settings import Settings
 
 
 def find_and_store(
-    settings: Settings, address: str, columns: str | None, written_at: datetime | None, *, store: bool
+    settings: Settings,
+    pipeline: Pipeline,
+    address: str,
+    columns: str | None,
+    written_at: datetime | None,
+    *,
+    store: bool,
 ) -> ImportResult:
     """Read what lies at an address, and store what is new of it.
 
     Args:
-        settings: what the environment says.
+        settings: the settings.
+        pipeline: the pipeline constructed from them.
         address: a folder or file, `s3://bucket/folder`, or `glue:database.table`.
         columns: of CSV files without a header line, with commas; None for those of the catalog, or the usual ones.
         written_at: when the files were written, in UTC; None to believe their own times.
         store: False to look only.
     """
-    source, at = build_source(settings), utc_now()
+    source, at = pipeline.source, utc_now()
     form = Form(tuple(name.strip().lower() for name in columns.split(",")), named=True) if columns else Form()
     bounds = Bounds(
-        build_universe(settings),
+        pipeline.universe,
         settings.first_session,
         min(source.last_session or at.date(), at.date()),
         at,
         written_at.replace(tzinfo=UTC) if written_at else None,
     )
-    place = build_legacy_location(settings, address, form)
-    return import_from(build_backend(settings), source, place, bounds, store=store)
+    place = legacy_location(settings, address, form)
+    return import_bars(pipeline, place, bounds, store=store)
 
 
 def print_found(found: ImportResult, out: Console, err: Console) -> None:

@@ -8,13 +8,12 @@ that it depends on no clock. Closures announced on short notice (a day of mourni
 versions of that library.
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-import dagster as dg
 import exchange_calendars
 import pandas as pd
 import pyarrow as pa
@@ -24,13 +23,8 @@ NEW_YORK = ZoneInfo("America/New_York")
 CALENDAR_START = date(1999, 1, 1)
 CALENDAR_END = date(2050, 12, 31)
 
-_PARTITION_TIME = time(16, 0)
-"""A session's partition begins at the regular closing bell in New York, so that its key exists from then on."""
-
 
 _MOST_RANGES = 20
-_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-"""By which Dagster knows the first and last partition of a run over many."""
 _ONE_DAY = timedelta(days=1)
 
 
@@ -75,48 +69,6 @@ def session_table(sessions: Iterable[date]) -> pa.Table:
     return pa.table({"session": pa.array(days, pa.date32()), "closes_at": pa.array(closes, pa.timestamp("us"))})
 
 
-def session_partitions(first: date, last: date | None) -> dg.TimeWindowPartitionsDefinition:
-    """Make one partition per trading session, named by its date.
-
-    Args:
-        first: first session of the range.
-        last: last session that can ever be had (a recorded source), or None for a range that grows every day.
-    """
-    # A window lasts until the next bell; with an end, the last window must have ended (and no offset is needed).
-    end = next_session(last) if last else None
-    exclusions = [_partition_start(day) for day in _weekdays_without_session(first, end or CALENDAR_END)]
-    return dg.TimeWindowPartitionsDefinition(
-        start=_partition_start(first),
-        end=_partition_start(end) if end else None,
-        fmt="%Y-%m-%d",
-        cron_schedule=f"{_PARTITION_TIME.minute} {_PARTITION_TIME.hour} * * 1-5",
-        timezone=NEW_YORK.key,
-        end_offset=0 if last else 1,
-        # An exclusion counts only if it equals the cron tick to the second.
-        exclusions=exclusions,
-    )
-
-
-def partition_sessions(keys: Iterable[str]) -> list[date]:
-    """Turn partition keys into sessions, in order."""
-    return sorted(date.fromisoformat(key) for key in keys)
-
-
-def range_tags(first: date, last: date) -> dict[str, str]:
-    """Give the tags that make a run one of all sessions from `first` to `last`; `tagged_sessions` reads them."""
-    return dict(zip(_RANGE_TAGS, (first.isoformat(), last.isoformat()), strict=True))
-
-
-def tagged_sessions(tags: Mapping[str, str]) -> list[date]:
-    """Read the sessions of a run from its tags, in order: one, a range, or none for a run without partitions."""
-    if "dagster/partition" in tags:
-        return partition_sessions([tags["dagster/partition"]])
-    bounds = [tags.get(tag) for tag in _RANGE_TAGS]
-    if None in bounds:
-        return []
-    return sessions_between(*(date.fromisoformat(str(bound)) for bound in bounds))
-
-
 def contiguous_ranges(sessions: Iterable[date]) -> list[tuple[date, date]]:
     """Group days into ranges without a trading day missing inside: `[(first, last), ...]`."""
     ordered = sorted(sessions)
@@ -135,13 +87,3 @@ def format_ranges(sessions: Iterable[date]) -> str:
     ranges = contiguous_ranges(sessions)
     said = [f"{first}" if first == last else f"{first} to {last}" for first, last in ranges[:_MOST_RANGES]]
     return ", ".join(said) + (f" and {len(ranges) - _MOST_RANGES} more ranges" if len(ranges) > _MOST_RANGES else "")
-
-
-def _partition_start(session: date) -> datetime:
-    return datetime.combine(session, _PARTITION_TIME, NEW_YORK)
-
-
-def _weekdays_without_session(first: date, last: date) -> list[date]:
-    open_days = set(sessions_between(first, last))
-    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
-    return [day for day in days if day.isoweekday() <= 5 and day not in open_days]  # noqa: PLR2004 (Friday)

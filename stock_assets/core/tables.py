@@ -6,11 +6,10 @@ it (`backends`), or how a value is computed (`sql/`).
 Contracts only ever grow: a column may be added at the end, never renamed or retyped.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-import dagster as dg
 import pyarrow as pa
 
 
@@ -75,11 +74,6 @@ class Table:
         return f"{self.schema}.{self.name}"
 
     @property
-    def asset_key(self) -> dg.AssetKey:
-        """Key in Dagster."""
-        return dg.AssetKey([self.schema, self.name])
-
-    @property
     def column_names(self) -> list[str]:
         """Names of the columns in stored order."""
         return [column.name for column in self.columns]
@@ -89,24 +83,6 @@ class Table:
         return pa.schema(
             pa.field(column.name, _ARROW_TYPES[column.type], nullable=not column.required) for column in self.columns
         )
-
-    def dagster_schema(self) -> dg.TableSchema:
-        """Give the column schema the UI shows."""
-        return dagster_schema(self.columns)
-
-
-def dagster_schema(columns: Iterable[Column]) -> dg.TableSchema:
-    """Give the column schema the UI shows of a table or view."""
-    return dg.TableSchema(columns=[_dagster_column(column) for column in columns])
-
-
-def _dagster_column(column: Column) -> dg.TableColumn:
-    return dg.TableColumn(
-        name=column.name,
-        type=column.type.value,
-        description=column.meaning,
-        constraints=dg.TableColumnConstraints(nullable=not column.required),
-    )
 
 
 def declared_columns(tables: Iterator[tuple[str, Table]]) -> pa.Table:
@@ -119,6 +95,9 @@ def declared_columns(tables: Iterator[tuple[str, Table]]) -> pa.Table:
     names = ("table_name", "column_name", "data_type")
     return pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)})
 
+
+RAW_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+"""Columns of a raw price response, in order: a CSV file per symbol, newest session first."""
 
 _KEY = (
     Column("symbol", ColumnType.TEXT, "Ticker symbol, as the exchange lists it", required=True),

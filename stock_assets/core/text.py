@@ -1,6 +1,16 @@
-"""Rows as a Markdown table, for metadata that people read in the UI."""
+"""Text for people: Markdown tables for the Dagster UI, and short extracts.
+
+Belongs here: formatting that several packages share. Does not belong here: the words of a message.
+"""
 
 from collections.abc import Mapping, Sequence
+
+_EXTRACT = 120
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text, at most 120 characters, for a message."""
+    return text.strip().splitlines()[0][:_EXTRACT] if text.strip() else ""
 
 
 def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:

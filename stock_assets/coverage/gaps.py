@@ -12,17 +12,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from stock_assets.audit.rejections import Rejection, audit_rules_digest, bar_lines, current_rejections
+from stock_assets.audit.rejections import Rejection, current_rejections
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES
-from stock_assets.core.universe import Universe
-from stock_assets.ingest.ledger_queries import answers, beyond, group_by_symbol
+from stock_assets.ingest.ledger_queries import answers, bar_lines, beyond, group_by_symbol
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import judge_missing, why_unobtainable
-from stock_assets.loads.inputs import Limits
-from stock_assets.sources.interface import AvailableHistory, PriceSource
+from stock_assets.sources.interface import AvailableHistory
 
 SCHEDULED_AT = time(22, tzinfo=UTC)
 """When the schedule asks for the session of the day."""
@@ -64,11 +63,11 @@ class Coverage:
 
     Attributes:
         gaps: in the order of sessions and symbols.
-        refused: sessions whose stored bars were refused by an audit and have not changed since.
+        rejected: sessions whose stored bars an audit rejected and which have not changed since.
     """
 
     gaps: tuple[Gap, ...]
-    refused: Mapping[date, Rejection]
+    rejected: Mapping[date, Rejection]
 
 
 def catch_up_starts(session: date) -> datetime:
@@ -76,26 +75,22 @@ def catch_up_starts(session: date) -> datetime:
     return datetime.combine(session, SCHEDULED_AT) + RETRY_DELAYS[0]
 
 
-def coverage(
-    backend: Backend, source: PriceSource, universe: Universe, sessions: Sequence[date], *, limits: Limits, at: datetime
-) -> Coverage:
+def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) -> Coverage:
     """Find what is not had of the sessions.
 
     Args:
-        backend: where everything is.
-        source: tells how far back it answers.
-        universe: the symbols and when they were listed.
+        parts: the pipeline.
         sessions: those of interest, in order.
-        limits: of the audits, as far as a refusal depends on them.
         at: now, aware, UTC.
     """
     if not sessions:
         return Coverage((), {})
+    backend = parts.backend
     fetches = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
     held = _held(backend, sessions[0])
-    reach = source.available_history(at)
+    reach = parts.source.available_history(at)
     gaps: list[Gap] = []
-    for listing in universe.listings:
+    for listing in parts.universe.listings:
         asked = fetches.get(listing.symbol, [])
         wanted = [session for session in sessions if listing.covers(session)]
         lacking = _lacking(backend, wanted, asked, held.get(listing.symbol, {}))
@@ -106,9 +101,7 @@ def coverage(
             else _missing(listing.symbol, session, asked, reach)
             for session in lacking
         )
-    refused = current_rejections(
-        backend, fetches, {gap.session for gap in gaps}, rules_digest=audit_rules_digest(universe, limits)
-    )
+    refused = current_rejections(parts, fetches, {gap.session for gap in gaps})
     return Coverage(tuple(sorted(gaps, key=lambda gap: (gap.session, gap.symbol))), refused)
 
 

@@ -18,10 +18,10 @@ from pathlib import PurePosixPath
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind, ObjectEntry
 from stock_assets.core.errors import MalformedResponse, ObjectExists, Outcome, SourceError
-from stock_assets.core.universe import Universe
+from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.ingest.ledger_queries import group_by_symbol
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.response_reader import price_reader
-from stock_assets.sources.interface import DAILY_HEADER, PriceSource
 
 FOLDER = "raw/daily_prices/"
 SETTLES_AFTER = timedelta(minutes=1)
@@ -33,7 +33,7 @@ MOST_FILES = 2000
 REMEDY = "mend the file and deliver it again under a new name; stored files are never replaced"
 _READERS = 8
 _DATES = ("timestamp", "date")
-_FIELDS = DAILY_HEADER[1:]
+_FIELDS = RAW_COLUMNS[1:]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class LandingFile:
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class UnreadableFile:
     """One file that could not be read, and why."""
 
     entry: ObjectEntry
@@ -64,7 +64,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Found:
+class LandingScan:
     """What lies in the raw area and is not known.
 
     Attributes:
@@ -75,37 +75,34 @@ class Found:
     """
 
     landing_files: tuple[LandingFile, ...]
-    broken: tuple[Unreadable, ...]
+    broken: tuple[UnreadableFile, ...]
     waiting: tuple[ObjectEntry, ...]
     more: tuple[ObjectEntry, ...]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What files are read for.
+class LandingScope:
+    """Which landing files are read.
 
     Attributes:
-        source: knows the form of an answer.
-        universe: symbols whose files are wanted.
         first: first session that has a partition.
-        last: last one.
+        last: last session that has a partition.
     """
 
-    source: PriceSource
-    universe: Universe
     first: date
     last: date
 
 
-def look(backend: Backend, wanted: Wanted, *, at: datetime, since: datetime | None = None) -> Found:
+def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: datetime | None = None) -> LandingScan:
     """Find the files that the ledger does not know, and read them; nothing is changed.
 
     Args:
-        backend: where they are.
-        wanted: what they may hold.
+        parts: the pipeline.
+        scope: sessions that may be loaded.
         at: now, aware, UTC.
         since: files that came before are known to be known; None to compare all.
     """
+    backend = parts.backend
     fetches = backend.ledger.fetches(FetchKind.PRICES)
     known = {fetch.payload for fetch in [*fetches, *backend.ledger.fetches(FetchKind.LANDING_FILES)]}
     unknown = [
@@ -116,16 +113,16 @@ def look(backend: Backend, wanted: Wanted, *, at: datetime, since: datetime | No
     settled = [entry for entry in unknown if at - entry.modified_at >= SETTLES_AFTER]
     stored = group_by_symbol(fetches)
 
-    def read(entry: ObjectEntry) -> LandingFile | Unreadable:
+    def read(entry: ObjectEntry) -> LandingFile | UnreadableFile:
         try:
-            return _read(backend, wanted, stored, entry)
+            return _read(parts, scope, stored, entry)
         except (SourceError, ValueError, csv.Error) as error:
-            return Unreadable(entry, str(error))
+            return UnreadableFile(entry, str(error))
 
     with ThreadPoolExecutor(_READERS) as readers:
         results = list(readers.map(read, settled[:MOST_FILES]))
-    broken = [result for result in results if isinstance(result, Unreadable)]
-    return Found(
+    broken = [result for result in results if isinstance(result, UnreadableFile)]
+    return LandingScan(
         landing_files=tuple(result for result in results if isinstance(result, LandingFile)),
         broken=tuple(file for file in broken if at - file.entry.modified_at >= PATIENCE),
         waiting=tuple(
@@ -136,18 +133,21 @@ def look(backend: Backend, wanted: Wanted, *, at: datetime, since: datetime | No
     )
 
 
-def register_files(backend: Backend, wanted: Wanted, sessions: Sequence[date], *, at: datetime) -> list[LandingFile]:
+def register_files(
+    parts: PipelineParts, scope: LandingScope, sessions: Sequence[date], *, at: datetime
+) -> list[LandingFile]:
     """Note in the ledger the files whose sessions all lie between the first and the last of these.
 
     Taking in the same file twice, also after a kill half way, changes nothing.
     """
-    found = look(backend, wanted, at=at).landing_files
+    backend = parts.backend
+    found = scan(parts, scope, at=at).landing_files
     taken = [arrival for arrival in found if sessions[0] <= arrival.first and arrival.last <= sessions[-1]]
     known = {fetch.payload for fetch in backend.ledger.fetches(FetchKind.PRICES)}
     for arrival in taken:
         for fetch, body in arrival.answers:
             if fetch.payload != arrival.entry.key:
-                keep(backend, fetch.payload, body)
+                store_response(backend, fetch.payload, body)
             # An earlier attempt may have been killed after writing this out: then it was found as a file of its own.
             if fetch.payload not in known:
                 backend.ledger.record(fetch)
@@ -158,13 +158,13 @@ def register_files(backend: Backend, wanted: Wanted, sessions: Sequence[date], *
     return taken
 
 
-def reject_files(backend: Backend, broken: Iterable[Unreadable], *, at: datetime) -> None:
+def reject_files(backend: Backend, broken: Iterable[UnreadableFile], *, at: datetime) -> None:
     """Note files that cannot be read, so that they are shown and not looked at again."""
     for file in broken:
         _note(backend, file.entry, Outcome.MALFORMED, file.why, at)
 
 
-def aside(backend: Backend, *, since: datetime) -> list[Fetch]:
+def rejected_files(backend: Backend, *, since: datetime) -> list[Fetch]:
     """List the files that were set aside, newest first: their key is the payload, the reason the detail."""
     notes = backend.ledger.fetches(FetchKind.LANDING_FILES, outcome=Outcome.MALFORMED)
     return [note for note in notes if note.fetched_at >= since]
@@ -177,7 +177,7 @@ def _note(backend: Backend, entry: ObjectEntry, outcome: Outcome, detail: str, a
     )
 
 
-def keep(backend: Backend, key: str, body: bytes) -> None:
+def store_response(backend: Backend, key: str, body: bytes) -> None:
     """Store an answer that was read from a file of others, or find it stored by an earlier attempt."""
     try:
         backend.objects.put(key, body)
@@ -187,17 +187,19 @@ def keep(backend: Backend, key: str, body: bytes) -> None:
             raise
 
 
-def _read(backend: Backend, wanted: Wanted, stored: Mapping[str, Sequence[Fetch]], entry: ObjectEntry) -> LandingFile:
+def _read(
+    parts: PipelineParts, scope: LandingScope, stored: Mapping[str, Sequence[Fetch]], entry: ObjectEntry
+) -> LandingFile:
     name = PurePosixPath(entry.key).name
-    body = backend.objects.get(entry.key)
+    body = parts.backend.objects.get(entry.key)
     if not name.endswith(".csv"):
         raise MalformedResponse("not a .csv file", symbol=name)
     if not body.endswith(b"\n"):
         raise MalformedResponse("empty, or the last line is cut off", symbol=name)
-    reader = price_reader(wanted.source, stored)
+    reader = price_reader(parts.source, stored)
     header = [column.strip().lower() for column in body.partition(b"\n")[0].decode().split(",")]
     bodies = _split(body.decode("utf-8-sig"), name) if "symbol" in header else {name.removesuffix(".csv"): body}
-    ours = {symbol: text for symbol, text in bodies.items() if symbol in wanted.universe.symbols}
+    ours = {symbol: text for symbol, text in bodies.items() if symbol in parts.universe.symbols}
     if not ours:
         raise MalformedResponse(f"no symbol of the universe: {', '.join(sorted(bodies))}", symbol=name)
     folder = f"{FOLDER}ingest_date={entry.modified_at:%Y-%m-%d}/{entry.modified_at:%Y%m%dT%H%M%S%fZ}"
@@ -208,13 +210,13 @@ def _read(backend: Backend, wanted: Wanted, stored: Mapping[str, Sequence[Fetch]
         answers.append((replace(fetch, calls=0, detail=f"{fetch.detail}, arrived as {entry.key}"), text))
     first = min(fetch.first_session for fetch, _ in answers if fetch.first_session is not None)
     last = max(fetch.last_session for fetch, _ in answers if fetch.last_session is not None)
-    if first > wanted.last or last < wanted.first:
-        raise MalformedResponse(f"no session from {wanted.first} to {wanted.last}, which have partitions", symbol=name)
+    if first > scope.last or last < scope.first:
+        raise MalformedResponse(f"no session from {scope.first} to {scope.last}, which have partitions", symbol=name)
     return LandingFile(
         entry,
         tuple(answers),
-        first=max(first, wanted.first),
-        last=min(last, wanted.last),
+        first=max(first, scope.first),
+        last=min(last, scope.last),
         left_out=tuple(sorted(bodies.keys() - ours.keys())),
     )
 
@@ -234,7 +236,7 @@ def _split(text: str, name: str) -> dict[str, bytes]:
         trade_date = _trade_date(row[day].strip(), rows.line_num, name)
         line = ",".join([trade_date.isoformat(), *(row[columns[field]].strip() for field in _FIELDS)])
         lines.setdefault(row[columns["symbol"]].strip(), {})[_whole(line)] = trade_date
-    header = ",".join(DAILY_HEADER)
+    header = ",".join(RAW_COLUMNS)
     return {
         symbol: "".join(
             f"{line}\r\n" for line in (header, *sorted(found, key=found.__getitem__, reverse=True))

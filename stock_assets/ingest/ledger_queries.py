@@ -8,18 +8,19 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.core.calendar import closing_time
+from stock_assets.core.calendar import closing_time, is_session
 from stock_assets.core.errors import Outcome
-from stock_assets.sources.interface import AvailableHistory, PriceSource, Split
+from stock_assets.ingest.parts import PipelineParts
+from stock_assets.sources.interface import AvailableHistory, Split
 
 
-def known_splits(backend: Backend, source: PriceSource) -> dict[str, list[Split]]:
+def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
     """Read the splits of every symbol from its newest good answer."""
     newest: dict[str, Fetch] = {}
-    for fetch in backend.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK):
+    for fetch in parts.backend.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK):
         newest.setdefault(fetch.symbol, fetch)
     return {
-        symbol: source.read_splits(backend.objects.get(fetch.payload), symbol)
+        symbol: parts.source.read_splits(parts.backend.objects.get(fetch.payload), symbol)
         for symbol, fetch in sorted(newest.items())
     }
 
@@ -102,3 +103,19 @@ def answers(
         found |= dict.fromkeys(held, fetch)
         uncovered -= held
     return found
+
+
+def bar_lines(backend: Backend, payload: str) -> dict[date | None, list[str]]:
+    """Read the lines of a stored answer by session, as the vendor wrote them; under None those of no session."""
+    found: dict[date | None, list[str]] = {}
+    for line in backend.objects.get(payload).decode().splitlines()[1:]:
+        found.setdefault(_session_of(line), []).append(line)
+    return found
+
+
+def _session_of(line: str) -> date | None:
+    try:
+        day = date.fromisoformat(line[:10])
+    except ValueError:
+        return None
+    return day if is_session(day) else None

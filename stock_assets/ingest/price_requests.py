@@ -9,36 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.core.calendar import closing_time, next_session
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome, SessionNotClosed
-from stock_assets.core.universe import Listing, Universe
-from stock_assets.ingest.ledger_queries import (
-    beyond,
-    fetches_for_responses,
-    group_by_symbol,
-    known_splits,
-    missing_sessions,
-    responses_for,
-    splits_by_symbol,
-)
+from stock_assets.core.universe import Listing
+from stock_assets.ingest.ledger_queries import beyond, group_by_symbol, missing_sessions
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, RequestResult, Sleep
 from stock_assets.ingest.response_reader import PriceReader, price_reader
-from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.sources.interface import AvailableHistory, PriceSource
-
-# The neighbours' functions that belong to the same door: staging and publishing need to know this module only.
-__all__ = [
-    "RequestRules",
-    "SymbolResult",
-    "fetch_prices",
-    "fetch_splits",
-    "fetches_for_responses",
-    "known_splits",
-    "responses_for",
-    "splits_by_symbol",
-]
 
 _SHOWN_SESSIONS = 5
 
@@ -99,32 +79,29 @@ class _Need:
     askable: tuple[date, ...]
 
 
-def fetch_prices(  # noqa: PLR0913 (clock and pause are there for tests)
-    backend: Backend,
-    source: PriceSource,
-    universe: Universe,
+def fetch_prices(
+    parts: PipelineParts,
     sessions: Sequence[date],
     *,
-    asking: RequestRules = ALL_MISSING,
+    rules: RequestRules = ALL_MISSING,
     now: Clock = utc_now,
     sleep: Sleep = time.sleep,
 ) -> list[SymbolResult]:
-    """Bring the stored answers up to the sessions asked for, with at most one answer per symbol.
+    """Request the missing bars of some sessions, with at most one response per symbol.
 
-    Symbols missing longest are asked first, so that a day's budget that does not suffice goes where it is worth most.
+    Symbols missing longest are requested first, so that a quota that does not suffice goes where it is worth most.
 
     Args:
-        backend: where answers, ledger and budget are.
-        source: who is asked.
-        universe: the symbols.
-        sessions: what is wanted of them.
-        asking: which of the symbols that miss something may be asked, and how many calls are left untaken.
+        parts: the pipeline.
+        sessions: sessions to store.
+        rules: symbols that may be requested, and calls to reserve.
         now: the clock.
         sleep: waits between requests.
 
     Raises:
-        SessionNotClosed: a session asked for has not ended yet.
+        SessionNotClosed: a session has not closed yet.
     """
+    backend, source = parts.backend, parts.source
     started = now()
     early = [session for session in sessions if closing_time(session) > started]
     if early:
@@ -134,17 +111,17 @@ def fetch_prices(  # noqa: PLR0913 (clock and pause are there for tests)
         )
     reach = source.available_history(started)
     stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
-    needs = [_need(listing, sessions, stored.get(listing.symbol, []), reach) for listing in universe.listings]
+    needs = [_need(listing, sessions, stored.get(listing.symbol, []), reach) for listing in parts.universe.listings]
     reader = price_reader(source, stored)
     line = sorted(
-        (need for need in needs if need.askable and asking.allows(need.symbol)),
+        (need for need in needs if need.askable and rules.allows(need.symbol)),
         key=lambda need: _value(need, stored.get(need.symbol, [])),
     )
-    vendor = Requester(backend, source, now=now, sleep=sleep, keep=asking.reserve_calls)
+    vendor = Requester(backend, source, now=now, sleep=sleep, reserve=rules.reserve_calls)
     asked = vendor.request_all(_question(source, need, reader) for need in line)
     return [
         _result(need, asked.get(need.symbol), reach)
-        if asking.allows(need.symbol)
+        if rules.allows(need.symbol)
         else _left_alone(need, stored.get(need.symbol, []))
         for need in needs
     ]

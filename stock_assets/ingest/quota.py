@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.backends.rate_limiter import MINUTE, SECOND, CallLimits
+from stock_assets.core.call_limits import MINUTE, SECOND, CallLimits
 from stock_assets.core.clock import Clock, utc_now
-from stock_assets.core.universe import Universe
 from stock_assets.ingest.ledger_queries import group_by_symbol
-from stock_assets.sources.interface import PriceSource
+from stock_assets.ingest.parts import PipelineParts
 
 _ASKED = (FetchKind.PRICES, FetchKind.SPLITS)
 
@@ -38,7 +37,7 @@ class Allowance:
 
 
 @dataclass(frozen=True)
-class Spending:
+class Quota:
     """The state of the budget, and the newest request of each symbol.
 
     Attributes:
@@ -54,17 +53,18 @@ class Spending:
     newest: dict[str, dict[FetchKind, Fetch | None]]
 
 
-def spending(backend: Backend, source: PriceSource, universe: Universe, *, now: Clock = utc_now) -> Spending:
+def read_quota(parts: PipelineParts, *, now: Clock = utc_now) -> Quota:
     """Read the state."""
-    at, vendor, limits = now(), source.vendor, source.terms.limits
+    backend, at = parts.backend, now()
+    vendor, limits = parts.source.vendor, parts.source.terms.limits
     newest = {kind: group_by_symbol(backend.ledger.fetches(kind)) for kind in _ASKED}
-    return Spending(
+    return Quota(
         allowances=_allowances(backend, vendor, limits, at),
         next_reset=limits.next_reset(at),
         blocked_until=backend.rate_limiter.blocked_until(vendor, at),
         newest={
             symbol: {kind: next(iter(newest[kind].get(symbol, [])), None) for kind in _ASKED}
-            for symbol in universe.symbols
+            for symbol in parts.universe.symbols
         },
     )
 

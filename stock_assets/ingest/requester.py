@@ -64,12 +64,12 @@ class RequestResult:
 class Requester:
     """One run's requests to one vendor."""
 
-    def __init__(self, backend: Backend, source: PriceSource, *, now: Clock, sleep: Sleep, keep: int = 0) -> None:
+    def __init__(self, backend: Backend, source: PriceSource, *, now: Clock, sleep: Sleep, reserve: int = 0) -> None:
         self._home = backend
         self._source = source
         self._now = now
         self._sleep = sleep
-        self._keep = keep
+        self._reserve = reserve
         self._failures_in_row = 0
         self._stopped: tuple[Outcome, str] | None = None
 
@@ -100,7 +100,7 @@ class Requester:
         """Take a call, waiting for it if the pace asks for that."""
         limits = self._source.terms.limits
         while self._stopped is None and not limits.unlimited:
-            refused = self._home.rate_limiter.acquire(self._source.vendor, limits, self._now, keep=self._keep)
+            refused = self._home.rate_limiter.acquire(self._source.vendor, limits, self._now, reserve=self._reserve)
             if refused is None:
                 return True
             if refused.quota_used_up:
@@ -110,7 +110,7 @@ class Requester:
         return self._stopped is None
 
     def _why_none_left(self, refused: CallDenied) -> str:
-        kept = f", {self._keep} kept for prices" if self._keep else ""
+        kept = f", {self._reserve} kept for prices" if self._reserve else ""
         return (
             f"left for the next day: the day's {self._source.terms.limits.per_day or ''} calls are spent{kept}; "
             f"there are new ones at {refused.until:%Y-%m-%d %H:%M} UTC"

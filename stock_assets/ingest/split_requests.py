@@ -19,8 +19,8 @@ from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.core.universe import Universe
 from stock_assets.ingest.ledger_queries import missing_sessions
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, Sleep, content_hash
 from stock_assets.sources.interface import PriceSource
 
@@ -32,23 +32,20 @@ _TEN_DAYS = timedelta(days=10)
 _PASSING = frozenset({Outcome.THROTTLED, Outcome.UNREACHABLE, Outcome.DAILY_QUOTA, Outcome.BAD_KEY})
 
 
-def fetch_splits(
-    backend: Backend, source: PriceSource, universe: Universe, *, now: Clock = utc_now, sleep: Sleep = time.sleep
-) -> dict[str, str]:
+def fetch_splits(parts: PipelineParts, *, now: Clock = utc_now, sleep: Sleep = time.sleep) -> dict[str, str]:
     """Ask for the splits of the symbols that are due; an answer that says the same as the stored one is not kept twice.
 
     Returns:
         the symbols whose due answer could not be had, with the reason; the splits known before stay in force for them.
     """
+    backend, source, universe = parts.backend, parts.source, parts.universe
     started = now()
     asked_before: dict[str, list[Fetch]] = {}
     for fetch in backend.ledger.fetches(FetchKind.SPLITS):
         asked_before.setdefault(fetch.symbol, []).append(fetch)
-    due = _due(backend, source, universe, asked_before, started)
+    due = _due(parts, asked_before, started)
     questions = [_question(source, symbol, _newest_good(asked_before.get(symbol, []))) for symbol in due]
-    asking = Requester(
-        backend, source, now=now, sleep=sleep, keep=_calls_for_prices(backend, source, universe, started)
-    )
+    asking = Requester(backend, source, now=now, sleep=sleep, reserve=_calls_for_prices(parts, started))
     ends = asking.request_all(questions)
     failures = {symbol: end.fetch.detail for symbol, end in ends.items() if end.fetch.outcome is not Outcome.OK}
     # In the order of the universe, those refused earlier today among them.
@@ -56,24 +53,23 @@ def fetch_splits(
     return {symbol: (refused | failures)[symbol] for symbol in universe.symbols if symbol in refused | failures}
 
 
-def never_received(backend: Backend, universe: Universe) -> list[str]:
+def never_received(parts: PipelineParts) -> list[str]:
     """List the symbols for which no answer about splits is stored: their prices are staged as if they had none."""
-    known = {fetch.symbol for fetch in backend.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK)}
-    return [symbol for symbol in universe.symbols if symbol not in known]
+    known = {fetch.symbol for fetch in parts.backend.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK)}
+    return [symbol for symbol in parts.universe.symbols if symbol not in known]
 
 
 def _due(
-    backend: Backend,
-    source: PriceSource,
-    universe: Universe,
+    parts: PipelineParts,
     asked_before: dict[str, list[Fetch]],
     at: datetime,
 ) -> list[str]:
     """List the symbols to ask about, the most valuable first."""
+    source, universe = parts.source, parts.universe
     refresh = source.terms.splits_refresh
     if refresh is None:
         return list(universe.symbols)
-    jumps = _jumps(backend, at.date() - _JUMPS_SINCE)
+    jumps = _jumps(parts.backend, at.date() - _JUMPS_SINCE)
     ranked = []
     for symbol in universe.symbols:
         fetches = asked_before.get(symbol, [])
@@ -106,19 +102,20 @@ def _refused_today(source: PriceSource, fetches: Sequence[Fetch], at: datetime) 
     return not passing and limits.quota_day(newest.fetched_at) == limits.quota_day(at)
 
 
-def _calls_for_prices(backend: Backend, source: PriceSource, universe: Universe, at: datetime) -> int:
+def _calls_for_prices(parts: PipelineParts, at: datetime) -> int:
     """Count the symbols that still need a price call for the latest session that begins today or began before."""
-    if source.terms.limits.per_day is None:
+    limits = parts.source.terms.limits
+    if limits.per_day is None:
         return 0
-    today = source.terms.limits.quota_day(at)
+    today = limits.quota_day(at)
     latest = sessions_between(today - _TEN_DAYS, today)[-1:]
     return sum(
         bool(
             missing_sessions(
-                latest, backend.ledger.fetches(FetchKind.PRICES, symbol=listing.symbol, outcome=Outcome.OK)
+                latest, parts.backend.ledger.fetches(FetchKind.PRICES, symbol=listing.symbol, outcome=Outcome.OK)
             )
         )
-        for listing in universe.listings
+        for listing in parts.universe.listings
         if listing.covers(latest[0])
     )
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import takewhile
 
-from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
-from stock_assets.core.universe import Listing, Universe
+from stock_assets.core.universe import Listing
 from stock_assets.ingest.ledger_queries import beyond, group_by_symbol, missing_sessions
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import judge_missing, why_unobtainable
-from stock_assets.sources.interface import AvailableHistory, PriceSource
+from stock_assets.sources.interface import AvailableHistory
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,11 @@ class SymbolStatus:
     why: str
 
 
-def symbol_statuses(
-    backend: Backend, source: PriceSource, universe: Universe, sessions: Sequence[date], *, now: Clock = utc_now
-) -> list[SymbolStatus]:
+def symbol_statuses(parts: PipelineParts, sessions: Sequence[date], *, now: Clock = utc_now) -> list[SymbolStatus]:
     """Say how every symbol stands for the sessions, in the order of the universe."""
-    stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
-    reach = source.available_history(now())
-    return [_standing(listing, sessions, stored.get(listing.symbol, []), reach) for listing in universe.listings]
+    stored = group_by_symbol(parts.backend.ledger.fetches(FetchKind.PRICES))
+    reach = parts.source.available_history(now())
+    return [_standing(listing, sessions, stored.get(listing.symbol, []), reach) for listing in parts.universe.listings]
 
 
 def _standing(

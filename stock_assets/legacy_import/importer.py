@@ -17,8 +17,10 @@ from itertools import groupby
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import Outcome, SourceError
-from stock_assets.ingest.landing_files import FOLDER, keep
+from stock_assets.core.tables import RAW_COLUMNS
+from stock_assets.ingest.landing_files import FOLDER, store_response
 from stock_assets.ingest.ledger_queries import group_by_symbol, missing_sessions
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_reader import PriceReader, price_reader
 from stock_assets.legacy_import.locations import LegacyLocation
@@ -32,7 +34,6 @@ from stock_assets.legacy_import.row_selection import (
     Tally,
     sorting,
 )
-from stock_assets.sources.interface import DAILY_HEADER, PriceSource
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,13 @@ class _Answer:
     sessions: tuple[date, ...]
 
 
-def import_from(
-    backend: Backend, source: PriceSource, place: LegacyLocation, bounds: Bounds, *, store: bool = True
-) -> ImportResult:
+def import_bars(parts: PipelineParts, place: LegacyLocation, bounds: Bounds, *, store: bool = True) -> ImportResult:
     """Store the bars of an earlier pipeline that are not stored yet; publishing is left to the usual run.
 
     Killed at any moment, the next time does the rest.
 
     Args:
-        backend: where answers are stored.
-        source: knows the form of an answer.
+        parts: the pipeline.
         place: where the old files lie.
         bounds: what is wanted of them.
         store: False to find out only what would be stored.
@@ -111,10 +109,11 @@ def import_from(
     Raises:
         LegacyDataUnusable: there is no such place, or nothing in it.
     """
+    backend = parts.backend
     fetches = backend.ledger.fetches(FetchKind.PRICES)
     stored = group_by_symbol(fetches)
     noted = {note.payload for note in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
-    reader = price_reader(source, stored)
+    reader = price_reader(parts.source, stored)
     done: list[SymbolImport] = []
     refused: list[Example] = []
     sessions: set[date] = set()
@@ -154,7 +153,7 @@ def _answers(reader: PriceReader, symbol: str, newest_first: Sequence[LegacyBar]
 
 
 def _answer(reader: PriceReader, symbol: str, bars: Sequence[LegacyBar], moment: datetime, label: str) -> _Answer:
-    body = "".join(f"{line}\r\n" for line in (",".join(DAILY_HEADER), *(bar.line for bar in bars))).encode()
+    body = "".join(f"{line}\r\n" for line in (",".join(RAW_COLUMNS), *(bar.line for bar in bars))).encode()
     # The same moment may have other bars another time, when more of the old data can be read.
     folder = f"{FOLDER}ingest_date={moment:%Y-%m-%d}/{moment:%Y%m%dT%H%M%S%fZ}-{content_hash(body)[:8]}"
     fetch = reader(symbol, body, f"{folder}/{symbol}.csv", moment)
@@ -177,7 +176,7 @@ def _store(backend: Backend, answer: _Answer, noted: set[str], at: datetime) -> 
             Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, payload=fetch.payload, detail=fetch.detail)
         )
         noted.add(fetch.payload)
-    keep(backend, fetch.payload, answer.body)
+    store_response(backend, fetch.payload, answer.body)
     backend.ledger.record(fetch)
 
 

@@ -5,7 +5,6 @@ running a statement.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 import pyarrow as pa
@@ -22,30 +21,23 @@ from stock_assets.core.tables import (
     TYPED_PRICES,
     declared_columns,
 )
-from stock_assets.core.universe import Universe
-from stock_assets.ingest.price_requests import fetches_for_responses
+from stock_assets.ingest.ledger_queries import fetches_for_responses
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.load import Load
 
 LOOKBACK_DAYS = 21
 """Calendar days a metric may look back. Seven sessions never took more than 18 (September 2001)."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much may be wrong with a load before nothing of it is published; both are shares from 0 to 1."""
-
-    min_coverage: float
-    max_quarantined_share: float
-
-
-def inputs(backend: Backend, sql: SqlSession, universe: Universe, load: Load, *, limits: Limits) -> dict[str, SqlValue]:
+def inputs(parts: PipelineParts, sql: SqlSession, load: Load) -> dict[str, SqlValue]:
     """Bind everything that the statements under `sql/stage` and `sql/audit` may name, for one load."""
+    backend = parts.backend
     payloads = fetches_for_responses(backend, load.payloads)
     return {
         "raw_prices": sql.register_responses([backend.objects.uri(fetch.payload) for fetch in payloads]),
         "payloads": sql.register("payloads", _payload_table(backend, payloads)),
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
-        "listings": sql.register("listings", universe.table()),
+        "listings": sql.register("listings", parts.universe.table()),
         "declared_columns": sql.register(
             "declared_columns",
             declared_columns((sql.name(table).value.rpartition(".")[2], table) for table in STAGING_TABLES),
@@ -65,8 +57,8 @@ def inputs(backend: Backend, sql: SqlSession, universe: Universe, load: Load, *,
         "available_from": load.available_from,
         "lookback_date": load.first_date - timedelta(days=LOOKBACK_DAYS),
         "lookback_days": LOOKBACK_DAYS,
-        "min_coverage": limits.min_coverage,
-        "max_quarantined_share": limits.max_quarantined_share,
+        "min_coverage": parts.limits.min_coverage,
+        "max_quarantined_share": parts.limits.max_quarantined_share,
     }
 
 

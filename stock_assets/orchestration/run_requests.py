@@ -8,22 +8,20 @@ runs of the instance that bear the same tag, so that a new one is made exactly w
 somebody has deleted some of them, the count falls back; a number that a remaining run bears is passed over.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, WILL_RETRY_TAG
 
-from stock_assets.core.calendar import next_session, range_tags, sessions_between
-from stock_assets.orchestration.assets.raw import RAW_PRICES
+from stock_assets.coverage.run_specs import RunSpec
+from stock_assets.orchestration.keys import RAW_PRICES
+from stock_assets.orchestration.partitions import range_tags
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry
 
 TAG = "stock_assets/"
 """The tag of a sensor's runs is this and the sensor's name; its value says what the run is about."""
-BRIDGED_SESSIONS = 20
-"""Sessions with nothing to do that a run may load again: they cost less than a run of their own."""
 RUN_PAUSES = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
 """Time after a run that changed nothing until the same is tried again; after the last, no more."""
 
@@ -35,23 +33,6 @@ _UNFINISHED = [
     dg.DagsterRunStatus.MANAGED,
     dg.DagsterRunStatus.CANCELING,
 ]
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """One run worth having.
-
-    Attributes:
-        first: first session.
-        last: last session.
-        config: of the step that makes `raw/daily_prices`.
-        state: digest of what it is about: the same as long as nothing has changed.
-    """
-
-    first: date
-    last: date
-    config: Mapping[str, object]
-    state: str
 
 
 def run_in_progress(instance: dg.DagsterInstance, at: datetime) -> str | None:
@@ -71,23 +52,8 @@ def _to_be_repeated(instance: dg.DagsterInstance, at: datetime) -> list[dg.Dagst
     return [run for run in failed if awaits_retry(run)]
 
 
-def bridged_ranges(sessions: Iterable[date], *, apart: Collection[date] = ()) -> list[tuple[date, date]]:
-    """Group sessions into ranges, over small stretches of others but never over one that is to be kept apart."""
-    ranges: list[tuple[date, date]] = []
-    walls = set(apart)
-    for session in sorted(sessions):
-        if ranges:
-            first, last = ranges[-1]
-            between = sessions_between(next_session(last), session)[:-1]
-            if len(between) <= BRIDGED_SESSIONS and not walls.intersection(between):
-                ranges[-1] = (first, session)
-                continue
-        ranges.append((session, session))
-    return ranges
-
-
 def build_run_requests(
-    instance: dg.DagsterInstance, sensor: str, wishes: Sequence[RunSpec], at: datetime
+    instance: dg.DagsterInstance, sensor: str, specs: Sequence[RunSpec], at: datetime
 ) -> tuple[list[dg.RunRequest], list[str]]:
     """Write the run requests; one that was made before, in vain, only after its pause, and not for ever.
 
@@ -95,9 +61,9 @@ def build_run_requests(
         the requests, and a line about each wish that has to wait or is given up.
     """
     requests, notes = [], []
-    for wish in wishes:
-        earlier = instance.get_run_records(filters=dg.RunsFilter(tags={TAG + sensor: wish.state}))
-        label = f"{wish.first} to {wish.last}"
+    for spec in specs:
+        earlier = instance.get_run_records(filters=dg.RunsFilter(tags={TAG + sensor: spec.state}))
+        label = f"{spec.first} to {spec.last}"
         if len(earlier) > len(RUN_PAUSES):
             notes.append(f"{label}: {len(earlier)} runs have changed nothing; see the last of them")
             continue
@@ -109,11 +75,11 @@ def build_run_requests(
                 continue
         requests.append(
             dg.RunRequest(
-                run_key=_unused_key(f"{sensor} {wish.first}..{wish.last} {wish.state}", earlier),
-                run_config={"ops": {RAW_PRICES.to_python_identifier(): {"config": dict(wish.config)}}},
+                run_key=_unused_key(f"{sensor} {spec.first}..{spec.last} {spec.state}", earlier),
+                run_config={"ops": {RAW_PRICES.to_python_identifier(): {"config": dict(spec.config)}}},
                 tags={
-                    **range_tags(wish.first, wish.last),
-                    TAG + sensor: wish.state,
+                    **range_tags(spec.first, spec.last),
+                    TAG + sensor: spec.state,
                 },
             )
         )

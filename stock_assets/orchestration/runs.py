@@ -4,30 +4,24 @@ Belongs here: the instance of the local backend, which runs are worth having, an
 printing (`cli`), what a run does.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from uuid import uuid4
 
 import dagster as dg
 
-from stock_assets.core.calendar import range_tags, session_partitions, sessions_between
+from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import SessionOutOfRange
-from stock_assets.coverage.gaps import Gap, coverage
-from stock_assets.orchestration.assets.raw import RAW_PRICES
-from stock_assets.orchestration.build import (
-    build_backend,
-    build_definitions,
-    build_limits,
-    build_source,
-    build_universe,
-)
+from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS
 from stock_assets.orchestration.instance.folder import configure_instance
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.orchestration.keys import RAW_PRICES
+from stock_assets.orchestration.partitions import range_tags, session_partitions
 from stock_assets.orchestration.root_cause import root_cause
-from stock_assets.orchestration.run_requests import bridged_ranges
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 
 
@@ -50,24 +44,6 @@ class RunResult:
     changed_tables: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Missing:
-    """What readers should have and do not.
-
-    Attributes:
-        sessions: those worth a run, in order.
-        ranges: the same as few ranges, over small stretches of others.
-        refused: those whose bars an audit has refused and are the same still, with the audits; another run would
-            refuse them again.
-        unreachable: bars that no answer of the source reaches.
-    """
-
-    sessions: tuple[date, ...]
-    ranges: tuple[tuple[date, date], ...]
-    refused: Mapping[date, tuple[str, ...]]
-    unreachable: tuple[Gap, ...]
-
-
 @contextmanager
 def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the Dagster instance, with this version's configuration unless somebody edited it."""
@@ -79,6 +55,7 @@ def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 def run_sessions(
     settings: Settings,
+    pipeline: Pipeline,
     first: date,
     last: date,
     *,
@@ -88,7 +65,8 @@ def run_sessions(
     """Run the whole path for the sessions from `first` to `last` and wait for it.
 
     Args:
-        settings: what the environment says.
+        settings: the settings.
+        pipeline: the pipeline constructed from them.
         first: first session, itself one.
         last: last session, itself one.
         on_event: called with every event of the run, from this thread.
@@ -97,9 +75,9 @@ def run_sessions(
     Raises:
         SessionOutOfRange: the source, or the settings, have no partition for one of the sessions.
     """
-    _refuse_missing_partitions(settings, first, last)
+    _refuse_missing_partitions(settings, pipeline, first, last)
     run_id = str(uuid4())
-    job = build_definitions(settings).resolve_job_def(JOB_NAME)
+    job = build_definitions(settings, pipeline=pipeline).resolve_job_def(JOB_NAME)
     with local_instance(settings) as instance:
         instance.add_event_listener(run_id, lambda entry: _pass_on(entry, on_event))
         result = job.execute_in_process(
@@ -121,30 +99,8 @@ def run_sessions(
     )
 
 
-def find_missing(settings: Settings, sessions: Sequence[date], *, at: datetime) -> Missing:
-    """Compare what is published of some sessions with what should be.
-
-    Args:
-        settings: what the environment says.
-        sessions: those of interest, in order.
-        at: now, aware, UTC.
-    """
-    source = build_source(settings)
-    found = coverage(
-        build_backend(settings), source, build_universe(settings), sessions, limits=build_limits(settings), at=at
-    )
-    unreachable = tuple(gap for gap in found.gaps if gap.given_up and not gap.asked)
-    lacking = {gap.session for gap in found.gaps if gap not in unreachable} - found.refused.keys()
-    return Missing(
-        sessions=tuple(sorted(lacking)),
-        ranges=tuple(bridged_ranges(lacking, apart=found.refused.keys())),
-        refused={session: found.refused[session].audits for session in sorted(found.refused)},
-        unreachable=unreachable,
-    )
-
-
-def _refuse_missing_partitions(settings: Settings, first: date, last: date) -> None:
-    source = build_source(settings)
+def _refuse_missing_partitions(settings: Settings, pipeline: Pipeline, first: date, last: date) -> None:
+    source = pipeline.source
     known = set(session_partitions(settings.first_session, source.last_session).get_partition_keys())
     missing = [session for session in sessions_between(first, last) if session.isoformat() not in known]
     if missing:

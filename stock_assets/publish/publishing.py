@@ -12,14 +12,13 @@ from datetime import date
 
 from stock_assets.audit.audits import judge
 from stock_assets.audit.gate import reject_if_blocked
-from stock_assets.backends.interface import Backend, Commit, SqlSession
+from stock_assets.backends.interface import Commit, SqlSession
 from stock_assets.core.errors import ConcurrentPublish
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, Table
-from stock_assets.core.universe import Universe
-from stock_assets.loads.inputs import Limits, inputs
+from stock_assets.ingest.parts import PipelineParts
+from stock_assets.loads.inputs import inputs
 from stock_assets.loads.load import SPLITS_PROPERTY, Load, newest
-from stock_assets.sources.interface import PriceSource
 from stock_assets.stage.staging import stage
 
 ATTEMPTS = 8
@@ -38,13 +37,7 @@ class Published:
 
 
 def publish(
-    backend: Backend,
-    source: PriceSource,
-    universe: Universe,
-    sessions: Sequence[date],
-    *,
-    limits: Limits,
-    pause: Callable[[float], None] = time.sleep,
+    parts: PipelineParts, sessions: Sequence[date], *, pause: Callable[[float], None] = time.sleep
 ) -> Published:
     """Publish the newest staged load of these sessions.
 
@@ -56,26 +49,26 @@ def publish(
         LoadRejected: a blocking audit found bad rows in what would be committed.
         ConcurrentPublish: other writers were faster in every attempt.
     """
-    load = newest(backend, sessions)
+    load = newest(parts.backend, sessions)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _publish_once(backend, universe, load, limits)
+            return _publish_once(parts, load)
         except ConcurrentPublish:
             if attempt == ATTEMPTS:
                 raise
         pause(random.uniform(0, min(0.1 * 2**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
-        load = stage(backend, source, universe, [load.start_date, load.end_date], limits=limits)
+        load = stage(parts, [load.start_date, load.end_date])
     raise AssertionError("unreachable")
 
 
-def _publish_once(backend: Backend, universe: Universe, load: Load, limits: Limits) -> Published:
-    with backend.warehouse.open(load.load_id) as sql:
+def _publish_once(parts: PipelineParts, load: Load) -> Published:
+    with parts.backend.warehouse.open(load.load_id) as sql:
         if sql.base(DAILY_PRICES) != load.base_snapshot:
             raise ConcurrentPublish("published.daily_prices has changed since the load was staged")
-        values = inputs(backend, sql, universe, load, limits=limits)
+        values = inputs(parts, sql, load)
         changes = {name: rows for target, source in _TARGETS for name, rows in _changes(sql, target, source, load)}
         judgement = judge(sql, values, changes)
-        reject_if_blocked(backend, universe, load, judgement.verdicts, limits=limits)
+        reject_if_blocked(parts, load, judgement.verdicts)
         # Quarantine first: if the process dies between the two, a bar may be in quarantine too early, never lost.
         quarantine, prices = (_replace(sql, target, source, load, judgement.counts) for target, source in _TARGETS)
     return Published(load, prices, quarantine)

@@ -6,11 +6,6 @@ dashboard is made.
 
 from dataclasses import dataclass
 
-import dagster as dg
-from pydantic import HttpUrl
-
-from stock_assets.serve.panels import read_by
-
 
 @dataclass(frozen=True)
 class Dashboard:
@@ -29,11 +24,6 @@ class Dashboard:
     title: str
     description: str
     panels: tuple[str, ...]
-
-    @property
-    def asset_key(self) -> dg.AssetKey:
-        """Key in Dagster."""
-        return dg.AssetKey(["grafana", self.name])
 
 
 PRICES = Dashboard(
@@ -69,26 +59,3 @@ OPERATIONS = Dashboard(
     ),
 )
 DASHBOARDS = (PRICES, OPERATIONS)
-
-
-def dashboard_specs(grafana: HttpUrl | None, *, owners: list[str]) -> list[dg.AssetSpec]:
-    """Make an external asset per dashboard, with a link to it if Grafana's address is set."""
-    return [
-        dg.AssetSpec(
-            dashboard.asset_key,
-            deps=read_by(dashboard.panels),
-            group_name="served",
-            kinds={"grafana", "dashboard"},
-            owners=owners,
-            description=f"{dashboard.description} A Grafana dashboard on Athena, generated from code.",
-            metadata={
-                "json": f"infra/grafana/dashboards/{dashboard.uid}.json",
-                **(
-                    {"dashboard": dg.MetadataValue.url(f"{str(grafana).rstrip('/')}/d/{dashboard.uid}")}
-                    if grafana
-                    else {}
-                ),
-            },
-        )
-        for dashboard in DASHBOARDS
-    ]

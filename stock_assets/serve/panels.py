@@ -9,10 +9,9 @@ its own there, a report what it shows. No window is computed in a panel: a date 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import dagster as dg
-
 from stock_assets.core.sql import SqlValue, Statement, statement
-from stock_assets.serve.views import RELATIONS
+from stock_assets.core.tables import Table
+from stock_assets.serve.views import RELATIONS, View
 
 
 @dataclass(frozen=True)
@@ -196,7 +195,7 @@ _PANELS = (
 PANELS: dict[str, Panel] = {panel.name: panel for panel in _PANELS}
 
 
-def read_by(panels: Iterable[str]) -> list[dg.AssetKey]:
-    """List the tables and views that panels read, for the lineage of what draws them."""
+def relations_read(panels: Iterable[str]) -> list[View | Table]:
+    """Return the tables and views that panels read, sorted by name."""
     marks = {mark for name in panels for mark in PANELS[name].statement.parameters}
-    return sorted(RELATIONS[mark].asset_key for mark in marks & RELATIONS.keys())
+    return sorted((RELATIONS[mark] for mark in marks & RELATIONS.keys()), key=lambda relation: relation.full_name)

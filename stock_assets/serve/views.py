@@ -7,8 +7,6 @@ how a value is computed (`sql/serve`), or queries over views (`panels`).
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-import dagster as dg
-
 from stock_assets.backends.interface import SqlSession
 from stock_assets.core.sql import Fragment, Name, SqlValue, Statement, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, Column, ColumnType, Table
@@ -33,14 +31,14 @@ class View:
     columns: tuple[Column, ...]
 
     @property
-    def full_name(self) -> str:
-        """Name in SQL."""
-        return f"{DAILY_PRICES.schema}.{self.name}"
+    def schema(self) -> str:
+        """Schema of the view, that of the tables it reads."""
+        return DAILY_PRICES.schema
 
     @property
-    def asset_key(self) -> dg.AssetKey:
-        """Key in Dagster."""
-        return dg.AssetKey([DAILY_PRICES.schema, self.name])
+    def full_name(self) -> str:
+        """Name in SQL."""
+        return f"{self.schema}.{self.name}"
 
     @property
     def statement(self) -> Statement:

@@ -10,30 +10,33 @@ contain the word "premium", so nothing is decided by it. A text this module does
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 
-import dagster as dg
 import requests
-from pydantic import Field, PrivateAttr
 
-from stock_assets.backends.rate_limiter import CallLimits
 from stock_assets.core.calendar import NEW_YORK, sessions_between
+from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import (
     BadKey,
     DailyQuotaSpent,
     EmptyResponse,
+    MalformedResponse,
     NotEntitled,
     SourceError,
     Throttled,
     UnknownSymbol,
     UnrecognisedResponse,
 )
+from stock_assets.core.text import first_line
 from stock_assets.sources import transport
-from stock_assets.sources.interface import AvailableHistory, PriceSource, Terms
+from stock_assets.sources.interface import AvailableHistory, PriceSource, Split, Terms
 from stock_assets.sources.plans import API_KEY_VARIABLE, QUOTA_DAY_ZONE
+from stock_assets.sources.raw_format import iso_date
 from stock_assets.sources.redaction import PLACEHOLDER, KeyOnWireAdapter, redact, redact_text
 
 COMPACT_SESSIONS = 100
@@ -62,14 +65,13 @@ _TITLE = re.compile(r"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTAL
 _SHOWN = 400
 
 
+@dataclass(frozen=True, kw_only=True)
 class AlphaVantageSource(PriceSource):
     """`TIME_SERIES_DAILY` and `SPLITS`; prices as traded, not adjusted.
 
     Attributes:
         base_url: scheme and host to ask.
-        api_key: the key, where whoever makes the source has it (from a secrets manager, say); else empty.
-        api_key_variable: environment variable that holds the key if `api_key` is empty; read when a run asks, so
-            that a definition or a run's record never holds it, and definitions load without one.
+        read_key: returns the API key; called when a request is sent, so that no definition or record of a run holds it.
         calls_per_second: limit of the plan, None for none.
         calls_per_minute: the same.
         calls_per_day: the same.
@@ -77,11 +79,12 @@ class AlphaVantageSource(PriceSource):
         splits_refresh_days: age at which splits are asked for again.
         attempts: requests for one symbol in one run at most, as long as the failures are transient.
         first_pause_seconds: pause after a transient failure; it doubles with each further one in a row.
+        now: the clock.
+        timeouts: of one request.
     """
 
     base_url: str
-    api_key: str = Field(default="", repr=False)
-    api_key_variable: str = API_KEY_VARIABLE
+    read_key: Callable[[], str] = field(repr=False)
     calls_per_second: int | None = None
     calls_per_minute: int | None = None
     calls_per_day: int | None = None
@@ -89,9 +92,8 @@ class AlphaVantageSource(PriceSource):
     splits_refresh_days: int = 7
     attempts: int = 4
     first_pause_seconds: float = 2.0
-
-    _now: Clock = PrivateAttr(default_factory=lambda: utc_now)
-    _timeouts: transport.Timeouts = PrivateAttr(default_factory=transport.Timeouts)
+    now: Clock = field(default=utc_now, repr=False)
+    timeouts: transport.Timeouts = field(default_factory=transport.Timeouts, repr=False)
 
     @property
     def label(self) -> str:
@@ -131,7 +133,7 @@ class AlphaVantageSource(PriceSource):
 
     def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:
         """Ask for the latest 100 bars where they reach back far enough, or are all that can be had; else for all."""
-        enough = sessions[0] >= _latest_sessions(self._now())[0]
+        enough = sessions[0] >= _latest_sessions(self.now())[0]
         size = "compact" if enough or not self.full_history else "full"
         return self._ask(symbol, function="TIME_SERIES_DAILY", outputsize=size, datatype="csv")
 
@@ -157,10 +159,15 @@ class AlphaVantageSource(PriceSource):
         if "data" not in answer or _REFUSAL_FIELDS & answer.keys():
             raise _refusal(answer, symbol)
 
+    def read_splits(self, body: bytes, symbol: str) -> list[Split]:
+        """Read a response of the `SPLITS` function."""
+        self.refuse_error_body(body, symbol)
+        return parse_splits(body, symbol)
+
     def _ask(self, symbol: str, **parameters: str) -> bytes:
         key = self._key()
         if not key:
-            raise BadKey(f"there is no key; set {self.api_key_variable}", symbol=symbol)
+            raise BadKey(f"there is no key; set {API_KEY_VARIABLE}", symbol=symbol)
         failure: SourceError
         try:
             body = transport.get(
@@ -168,7 +175,7 @@ class AlphaVantageSource(PriceSource):
                 f"{self.base_url.rstrip('/')}/query",
                 {**parameters, "symbol": symbol, "apikey": PLACEHOLDER},
                 symbol=symbol,
-                timeouts=self._timeouts,
+                timeouts=self.timeouts,
             )
         except SourceError as error:
             failure = type(error)(
@@ -183,7 +190,7 @@ class AlphaVantageSource(PriceSource):
         raise failure
 
     def _key(self) -> str:
-        return (self.api_key or dg.EnvVar(self.api_key_variable).get_value() or "").strip()
+        return self.read_key().strip()
 
     @cached_property
     def _session(self) -> requests.Session:
@@ -191,6 +198,29 @@ class AlphaVantageSource(PriceSource):
         for scheme in ("https://", "http://"):
             session.mount(scheme, KeyOnWireAdapter(self._key))
         return session
+
+
+def parse_splits(body: bytes, symbol: str) -> list[Split]:
+    """Read the body of the `SPLITS` function: `{"symbol": ..., "data": [{"effective_date", "split_factor"}]}`.
+
+    Raises:
+        MalformedResponse: the body is anything else, or of another symbol.
+    """
+    try:
+        answer = json.loads(body)
+        about = answer["symbol"]
+        splits = [Split(iso_date(entry["effective_date"]), Decimal(entry["split_factor"])) for entry in answer["data"]]
+    except (ValueError, KeyError, TypeError, InvalidOperation) as error:
+        raise MalformedResponse(
+            f"not a list of splits: {first_line(body.decode(errors='replace'))!r}", symbol=symbol
+        ) from error
+    if about != symbol:
+        raise MalformedResponse(f"the answer is about {first_line(str(about))!r}", symbol=symbol)
+    if any(not split.ratio.is_finite() or split.ratio <= 0 for split in splits):
+        raise MalformedResponse("a split ratio is not above zero", symbol=symbol)
+    if len({split.ex_date for split in splits}) != len(splits):
+        raise MalformedResponse("two splits on one day", symbol=symbol)
+    return sorted(splits, key=lambda split: split.ex_date)
 
 
 def _latest_sessions(at: datetime) -> list[date]:

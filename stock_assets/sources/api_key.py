@@ -8,33 +8,26 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
-from dagster_aws.secretsmanager import SecretsManagerResource
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, code_of, typed_errors
 from stock_assets.core.errors import SettingsError
-from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets.sources.plans import API_KEY_VARIABLE
 
 
-class SecretsManagerKey(SecretsManagerResource):
+@dataclass(frozen=True)
+class SecretsManagerKey:
     """One secret: the key itself, or a JSON object with the key under the name of the environment variable.
 
     Attributes:
+        access: where and as whom AWS is called.
         secret_id: name or ARN.
-        role_arn: role to assume; empty for none.
     """
 
+    access: AwsAccess
     secret_id: str
-    role_arn: str = ""
-
-    def get_client(self) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
-        """Give the client that every other service gets too, the role included."""
-        access = AwsAccess(region=self.region_name or "", role_arn=self.role_arn, endpoint_url=self.endpoint_url or "")
-        return access.client("secretsmanager")
 
     def read(self) -> str:
         """Ask for the secret; nothing of it is in an error, or in a log.
@@ -45,12 +38,12 @@ class SecretsManagerKey(SecretsManagerResource):
         """
         with typed_errors(f"reading the secret {self.secret_id}"), _unlogged():
             try:
-                answer = self.get_client().get_secret_value(SecretId=self.secret_id)
+                answer = self.access.client("secretsmanager").get_secret_value(SecretId=self.secret_id)
             except ClientError as error:
                 if code_of(error) != "ResourceNotFoundException":
                     raise
                 raise SettingsError(
-                    f"there is no secret {self.secret_id} in {self.region_name}; "
+                    f"there is no secret {self.secret_id} in {self.access.region}; "
                     "create it, or mend STOCK_ASSETS_AWS_API_KEY_SECRET"
                 ) from error
         key = _key_in(str(answer.get("SecretString", "")).strip())
@@ -86,20 +79,3 @@ def _unlogged() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(is_of_others)
-
-
-class AlphaVantageWithSecret(AlphaVantageSource):
-    """The live source, with its key from a secret.
-
-    Attributes:
-        vault: where the key is.
-    """
-
-    vault: SecretsManagerKey
-
-    def _key(self) -> str:
-        return self._from_vault
-
-    @cached_property
-    def _from_vault(self) -> str:
-        return self.vault.read()

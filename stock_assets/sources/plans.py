@@ -5,7 +5,6 @@ overrides it (`settings`).
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
 """Environment variable of the key; its name, never its value, is part of definitions."""
@@ -15,17 +14,6 @@ QUOTA_DAY_ZONE = "America/New_York"
 
 If it is wrong, nothing is lost: a quota text of the vendor closes the budget for an hour, not for our day.
 """
-
-
-class Plan(StrEnum):
-    """A plan, named by its price class: the calls a minute it allows."""
-
-    FREE = "free"
-    PREMIUM_75 = "premium_75"
-    PREMIUM_150 = "premium_150"
-    PREMIUM_300 = "premium_300"
-    PREMIUM_600 = "premium_600"
-    PREMIUM_1200 = "premium_1200"
 
 
 @dataclass(frozen=True)
@@ -45,12 +33,12 @@ class PlanTerms:
     full_history: bool
 
 
-PLANS: dict[Plan, PlanTerms] = {
+PLANS: dict[str, PlanTerms] = {
     # The free plan once had 5 calls a minute; STOCK_ASSETS_CALLS_PER_MINUTE=5 brings that back.
-    Plan.FREE: PlanTerms(per_second=1, per_minute=None, per_day=25, full_history=False),
-    Plan.PREMIUM_75: PlanTerms(per_second=2, per_minute=75, per_day=None, full_history=True),
-    Plan.PREMIUM_150: PlanTerms(per_second=3, per_minute=150, per_day=None, full_history=True),
-    Plan.PREMIUM_300: PlanTerms(per_second=5, per_minute=300, per_day=None, full_history=True),
-    Plan.PREMIUM_600: PlanTerms(per_second=10, per_minute=600, per_day=None, full_history=True),
-    Plan.PREMIUM_1200: PlanTerms(per_second=20, per_minute=1200, per_day=None, full_history=True),
+    "free": PlanTerms(per_second=1, per_minute=None, per_day=25, full_history=False),
+    "premium_75": PlanTerms(per_second=2, per_minute=75, per_day=None, full_history=True),
+    "premium_150": PlanTerms(per_second=3, per_minute=150, per_day=None, full_history=True),
+    "premium_300": PlanTerms(per_second=5, per_minute=300, per_day=None, full_history=True),
+    "premium_600": PlanTerms(per_second=10, per_minute=600, per_day=None, full_history=True),
+    "premium_1200": PlanTerms(per_second=20, per_minute=1200, per_day=None, full_history=True),
 }

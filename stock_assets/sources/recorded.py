@@ -14,7 +14,9 @@ from typing import TypedDict
 
 from stock_assets.core.calendar import is_session
 from stock_assets.core.errors import NotATradingSession, NotListed, NotRecorded, SettingsError, UnknownSymbol
-from stock_assets.sources.interface import DAILY_HEADER, PriceSource
+from stock_assets.core.tables import RAW_COLUMNS
+from stock_assets.sources.alpha_vantage import parse_splits
+from stock_assets.sources.interface import PriceSource, Split
 
 FIRST_SESSION = date(2000, 3, 1)
 LAST_SESSION = date(2013, 3, 1)
@@ -74,8 +76,8 @@ class RecordedSource(PriceSource):
         for session in sessions:
             _refuse_unavailable(symbol, session, date.fromisoformat(series["date"][0]))
         out = StringIO(newline="")
-        out.write(",".join(DAILY_HEADER) + "\r\n")
-        bars = zip(*(series[name] for name in ("date", *DAILY_HEADER[1:])), strict=True)  # type: ignore[literal-required]
+        out.write(",".join(RAW_COLUMNS) + "\r\n")
+        bars = zip(*(series[name] for name in ("date", *RAW_COLUMNS[1:])), strict=True)  # type: ignore[literal-required]
         for day, open_, high, low, close, volume in reversed(list(bars)):
             out.write(f"{day},{open_:.4f},{high:.4f},{low:.4f},{close:.4f},{volume}\r\n")
         return out.getvalue().encode()
@@ -88,6 +90,10 @@ class RecordedSource(PriceSource):
 
     def refuse_error_body(self, body: bytes, symbol: str) -> None:
         """Accept everything: this source raises instead of answering with an error."""
+
+    def read_splits(self, body: bytes, symbol: str) -> list[Split]:
+        """Read the splits, which are written in Alpha Vantage's format."""
+        return parse_splits(body, symbol)
 
 
 def _refuse_unavailable(symbol: str, session: date, first: date) -> None:

@@ -9,19 +9,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import dagster as dg
-
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import ObjectExists
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import (
-    QUARANTINED_PRICES,
     STAGED_PRICES,
     STAGED_QUARANTINE,
     TYPED_PRICES,
-    Table,
 )
-from stock_assets.core.text import markdown_table
 from stock_assets.loads.load import Load, report_key
 
 _PRICE_COLUMNS = (
@@ -40,7 +35,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Report:
+class LoadReport:
     """What a load holds.
 
     Attributes:
@@ -54,47 +49,10 @@ class Report:
     quarantine: list[Row]
 
 
-def show_load(context: dg.AssetExecutionContext, backend: Backend, load: Load, table: Table) -> dict[str, str | int]:
-    """Add what a load holds to the materializations of a table: counts to each session's, a preview to the last one's.
-
-    Returns:
-        what every session's materialization says about the whole load; a run over a year stores it 251 times, so it
-        is kept short.
-    """
-    report = report_of(backend, load)
-    count = "quarantined" if table is QUARANTINED_PRICES else "published_rows"
-    keys = set(context.partition_keys)
-    for session in report.sessions:
-        # A bar may claim a day that is no session; the audit of trading sessions will say so.
-        if session["trade_date"] in keys:
-            context.add_asset_metadata(
-                {
-                    "dagster/partition_row_count": session[count],
-                    "symbols": session["symbols"],
-                    "quarantined": session["quarantined"],
-                },
-                asset_key=table.asset_key,
-                partition_key=session["trade_date"],
-            )
-    preview = report.quarantine if table is QUARANTINED_PRICES else report.prices
-    context.add_asset_metadata(
-        {"preview": dg.MetadataValue.md(markdown_table(preview)), **backend.sql_spending()},
-        asset_key=table.asset_key,
-        partition_key=max(keys),
-    )
-    return {
-        "load": load.load_id,
-        "load asked for": f"{load.start_date} to {load.end_date}, {len(report.sessions)} sessions",
-        "load replaces": f"{load.first_date} to {load.last_date}",
-        "load rows": load.rows,
-        "load quarantined": load.quarantined,
-    }
-
-
-def report_of(backend: Backend, load: Load) -> Report:
+def load_report(backend: Backend, load: Load) -> LoadReport:
     """Read the report of a load, or make it: once, since an engine may acquire for each look."""
     try:
-        return Report(**json.loads(backend.objects.get(report_key(load.load_id))))
+        return LoadReport(**json.loads(backend.objects.get(report_key(load.load_id))))
     except KeyError:
         report = _make_report(backend, load)
     with suppress(ObjectExists):
@@ -102,7 +60,7 @@ def report_of(backend: Backend, load: Load) -> Report:
     return report
 
 
-def _make_report(backend: Backend, load: Load) -> Report:
+def _make_report(backend: Backend, load: Load) -> LoadReport:
     with backend.warehouse.open(load.load_id) as sql:
         values: dict[str, SqlValue] = {
             "typed_prices": sql.name(TYPED_PRICES),
@@ -116,7 +74,7 @@ def _make_report(backend: Backend, load: Load) -> Report:
             "quarantine": Fragment(statement("stage/preview_quarantine.sql").bind(values)),
         }
         rows = sql.query(statement("stage/report.sql").bind(parts)).to_pylist()
-    return Report(
+    return LoadReport(
         sessions=_part(rows, "session", ("trade_date", "symbols", "published_rows", "quarantined")),
         prices=_part(rows, "price", _PRICE_COLUMNS),
         quarantine=_part(rows, "quarantine", _QUARANTINE_COLUMNS),

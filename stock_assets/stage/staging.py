@@ -11,28 +11,26 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 
-from stock_assets.audit.audits import AuditKind, audits
 from stock_assets.backends.interface import Backend, Snapshot, SqlSession
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import NothingStaged
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
-from stock_assets.core.universe import Universe
-from stock_assets.ingest.price_requests import known_splits, responses_for
+from stock_assets.ingest.ledger_queries import known_splits, responses_for
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.splits import split_table
-from stock_assets.loads.inputs import LOOKBACK_DAYS, Limits, inputs
-from stock_assets.loads.load import SPLITS_PROPERTY, Load, new_load_id, remember
-from stock_assets.sources.interface import PriceSource
+from stock_assets.loads.audit_files import AuditKind, audits
+from stock_assets.loads.inputs import LOOKBACK_DAYS, inputs
+from stock_assets.loads.load import SPLITS_PROPERTY, Load, new_load_id, record_load
 
 
-def stage(
-    backend: Backend, source: PriceSource, universe: Universe, sessions: Sequence[date], *, limits: Limits
-) -> Load:
+def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
     """Make the staging tables of a load over these sessions.
 
     Raises:
         NothingStaged: no stored answer holds any of the sessions.
     """
+    backend = parts.backend
     staged_at = datetime.now(UTC)
     start, end = min(sessions), max(sessions)
     # Every session between the two, not only those asked for: the range is replaced as a whole.
@@ -42,10 +40,10 @@ def stage(
             f"staged/daily_prices: no stored answer holds a session from {start} to {end}; "
             "materialize raw/daily_prices for them first"
         )
-    reach = source.available_history(staged_at)
+    reach = parts.source.available_history(staged_at)
     load_id = new_load_id(staged_at)
     with backend.warehouse.open(load_id) as sql:
-        splits = split_table(known_splits(backend, source))
+        splits = split_table(known_splits(parts))
         base: dict[str, SqlValue] = {"splits": sql.register("splits", splits)}
         first, last = _range_to_replace(start, end, _stale_range(backend, sql, base, splits))
         load = Load(
@@ -62,7 +60,7 @@ def stage(
             staged_at=staged_at,
             splits=_digest(splits),
         )
-        values = base | inputs(backend, sql, universe, load, limits=limits)
+        values = base | inputs(parts, sql, load)
         sql.stage(TYPED_PRICES, statement("stage/typed_prices.sql").bind(values))
         row_failures = {"row_failures": Fragment(_row_failures(values))}
         quarantined = sql.stage(

@@ -10,24 +10,20 @@ import dagster as dg
 import pytest
 
 import stock_assets.core.sql
-from stock_assets.audit.audits import AuditKind, BadRow, Verdict, audits
+from stock_assets.audit.audits import BadRow, Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.backends.local.database import connect
 from stock_assets.core.errors import LoadRejected, QueryFailed, SourceUnreachable
-from stock_assets.core.tables import (
-    QUARANTINED_PRICES,
-    STAGED_PRICES,
-    STAGED_QUARANTINE,
-    TYPED_PRICES,
-    Table,
-)
+from stock_assets.core.limits import Limits
+from stock_assets.core.tables import QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.price_requests import fetch_prices
-from stock_assets.loads.inputs import Limits
+from stock_assets.loads.audit_files import AuditKind, audits
 from stock_assets.loads.load import Load
 from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.keys import asset_key
 from stock_assets.settings import Settings
 from stock_assets_tests.support.scenes import (
     BAD_BAR,
@@ -117,7 +113,7 @@ def staging_becomes(table: Table, select: str) -> Mutate:
 
 
 def universe_names_a_file(scene: Scene) -> Load:
-    scene.universe = Universe((*FIVE.listings, Listing("aapl", "", DAY, DAY)))
+    scene.change(universe=Universe((*FIVE.listings, Listing("aapl", "", DAY, DAY))))
     scene.source.set_bars("aapl", {DAY: CALM_BAR})
     scene.fetch(SECOND_WEEK)
     return scene.stage(SECOND_WEEK)
@@ -129,22 +125,18 @@ def asked_before_the_bell(scene: Scene) -> Load:
     for symbol in FIVE.symbols:
         if symbol != "IBM":
             scene.source.drop_bar(symbol, LAST_DAY)
-    fetch_prices(
-        scene.backend, scene.source, scene.universe, before, now=lambda: datetime(2012, 3, 14, 18, 0, tzinfo=UTC)
-    )
+    fetch_prices(scene, before, now=lambda: datetime(2012, 3, 14, 18, 0, tzinfo=UTC))
     for symbol in FIVE.symbols:
         scene.source.set_bar(symbol, LAST_DAY, CALM_BAR)
     scene.source.set_failure("IBM", SourceUnreachable("no answer", symbol="IBM"))
-    fetch_prices(
-        scene.backend, scene.source, scene.universe, after, now=lambda: datetime(2012, 3, 14, 22, 0, tzinfo=UTC)
-    )
+    fetch_prices(scene, after, now=lambda: datetime(2012, 3, 14, 22, 0, tzinfo=UTC))
     return scene.stage(SECOND_WEEK)
 
 
 def answers_are_lost(scene: Scene) -> Load:
     """ORCL has left the universe, and the ledger no longer knows of its answers."""
     scene.run(SECOND_WEEK)
-    scene.universe = Universe(FIVE.listings[:-1])
+    scene.change(universe=Universe(FIVE.listings[:-1]))
     with connect(root_of(scene.backend) / "ledger.db") as ledger:
         ledger.execute("DELETE FROM fetches WHERE symbol = 'ORCL'")
     return scene.stage(SECOND_WEEK)
@@ -300,12 +292,12 @@ def scene(backend: Backend) -> Scene:
     """A published first week; the second can be asked for."""
     scene = Scene(backend, calm_source(sessions=FIRST_WEEK))
     scene.run(FIRST_WEEK)
-    scene.source = calm_source()
+    scene.change(source=calm_source())
     return scene
 
 
 def judged(scene: Scene, load: Load) -> dict[str, Verdict]:
-    verdicts = audit_load(scene.backend, scene.universe, load, limits=scene.limits)
+    verdicts = audit_load(scene, load)
     return {verdict.audit.name: verdict for verdict in verdicts}
 
 
@@ -458,8 +450,14 @@ def test_coverage_down_to_the_limit_is_published(backend: Backend, present: int,
 
 def test_a_symbol_is_covered_only_while_it_is_listed(empty: Scene) -> None:
     """What is not listed on a session is not missing there."""
-    empty.universe = Universe(
-        (*FIVE.listings, Listing("FB", "", first_session=date(2012, 5, 18)), Listing("PALM", "", None, FIRST_WEEK[0]))
+    empty.change(
+        universe=Universe(
+            (
+                *FIVE.listings,
+                Listing("FB", "", first_session=date(2012, 5, 18)),
+                Listing("PALM", "", None, FIRST_WEEK[0]),
+            )
+        )
     )
     empty.fetch(SECOND_WEEK)
 
@@ -543,7 +541,7 @@ def test_an_added_audit_is_a_check(sql_copy: Path, tmp_path: Path, kind: AuditKi
         if isinstance(checks, dg.AssetChecksDefinition)
         for spec in checks.check_specs
     }
-    assert specs["not_ibm"].asset_key == STAGED_PRICES.asset_key
+    assert specs["not_ibm"].asset_key == asset_key(STAGED_PRICES)
     assert specs["not_ibm"].blocking is blocking
     assert specs["not_ibm"].metadata["remedy"] == "sell."
     assert str(specs["not_ibm"].description).startswith("No bar is IBM's. ")
@@ -586,7 +584,7 @@ def test_replaced_limits_are_used(empty: Scene) -> None:
     load = vendor_writes(BAD_BAR, symbols=("IBM", "MSFT"))(empty)
     assert judged(empty, load)["quarantined_share_within_limit"].blocks
 
-    empty.limits = replace(empty.limits, max_quarantined_share=0.4)
+    empty.change(limits=replace(empty.limits, max_quarantined_share=0.4))
 
     assert not judged(empty, load)["quarantined_share_within_limit"].blocks
     empty.publish(SECOND_WEEK)

@@ -13,7 +13,7 @@ from stock_assets.publish.publishing import publish
 from stock_assets.sources.interface import AvailableHistory
 from stock_assets.stage.staging import stage
 from stock_assets_tests.fakes.source import ScriptedSource
-from stock_assets_tests.support.steps import FIVE, LIMITS, fetch, published_rows
+from stock_assets_tests.support.steps import FIVE, fetch, parts, published_rows
 
 FIRST, REACH, LAST = date(2012, 6, 4), date(2012, 6, 11), date(2012, 6, 15)
 ASKED, HAD = sessions_between(FIRST, LAST), sessions_between(REACH, LAST)
@@ -36,13 +36,13 @@ def source_with_bars(source: ScriptedSource) -> ScriptedSource:
 def test_sessions_nobody_can_have_do_not_hold_back_the_others(backend: Backend) -> None:
     source = source_with_bars(ShortSource())
     fetch(backend, source, FIVE, ASKED)
-    stage(backend, source, FIVE, ASKED, limits=LIMITS)
+    stage(parts(backend, source, FIVE), ASKED)
 
-    publish(backend, source, FIVE, ASKED, limits=LIMITS)
+    publish(parts(backend, source, FIVE), ASKED)
 
     assert {row["trade_date"] for row in published_rows(backend)} == set(HAD)
     verdicts = {
-        verdict.audit.name: verdict for verdict in audit_load(backend, FIVE, newest(backend, ASKED), limits=LIMITS)
+        verdict.audit.name: verdict for verdict in audit_load(parts(backend, universe=FIVE), newest(backend, ASKED))
     }
     unobtainable = verdicts["every_listed_symbol_present"]
     assert (unobtainable.bad_rows, unobtainable.blocks) == (5 * len(FIVE.symbols), False)
@@ -53,16 +53,16 @@ def test_a_session_within_reach_still_needs_its_symbols(backend: Backend) -> Non
     for symbol in FIVE.symbols:
         source.drop_bar(symbol, HAD[1])
     fetch(backend, source, FIVE, ASKED)
-    stage(backend, source, FIVE, ASKED, limits=LIMITS)
+    stage(parts(backend, source, FIVE), ASKED)
 
     with pytest.raises(LoadRejected, match=f"minimum_coverage: 1 bad rows, such as {HAD[1]} 0 of 5 symbols"):
-        publish(backend, source, FIVE, ASKED, limits=LIMITS)
+        publish(parts(backend, source, FIVE), ASKED)
 
 
 def test_without_a_limit_of_reach_every_session_counts(backend: Backend) -> None:
     source = source_with_bars(ScriptedSource())
     fetch(backend, source, FIVE, ASKED)
-    stage(backend, source, FIVE, ASKED, limits=LIMITS)
+    stage(parts(backend, source, FIVE), ASKED)
 
     with pytest.raises(LoadRejected, match="minimum_coverage: 5 bad rows"):
-        publish(backend, source, FIVE, ASKED, limits=LIMITS)
+        publish(parts(backend, source, FIVE), ASKED)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
-from stock_assets.backends.rate_limiter import MINUTE, SECOND, CallDenied, CallLimits, RateLimiter
+from stock_assets.backends.rate_limiter import CallDenied, RateLimiter
+from stock_assets.core.call_limits import MINUTE, SECOND, CallLimits
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.support.live_source import utc
 from stock_assets_tests.support.processes import fork_server
@@ -184,7 +185,7 @@ def test_a_quota_day_may_have_23_or_25_hours(day: str, hours: int) -> None:
 
 def test_calls_can_be_kept_for_something_else(budget: RateLimiter) -> None:
     limits = CallLimits(per_day=5)
-    taken = [budget.acquire(VENDOR, limits, lambda: START, keep=3) for _ in range(3)]
+    taken = [budget.acquire(VENDOR, limits, lambda: START, reserve=3) for _ in range(3)]
     assert [refused is None for refused in taken] == [True, True, False]
     assert budget.acquire(VENDOR, limits, lambda: START) is None
 

@@ -17,7 +17,7 @@ from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.cli.app import app
 from stock_assets.core.errors import StockAssetsError, UnknownSnapshot
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.orchestration.build import build_backend
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets_tests.support.bars import deliver
 
@@ -144,7 +144,7 @@ def test_budget_shows_the_last_request_of_every_symbol(shell: Shell) -> None:
 
 
 def test_history_and_rollback_and_back(shell: Shell) -> None:
-    history = build_backend(shell.settings).warehouse.history(DAILY_PRICES)
+    history = Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES)
     assert [version.rows for version in history] == [45, 20]
     newest, oldest = history
     assert str(newest.snapshot_id) in shell.run("history").stdout
@@ -196,12 +196,12 @@ def test_only_what_is_missing_is_run(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.run("backfill", "2013-02-05", "2013-02-07")
     shell.run("backfill", "2013-02-25", "2013-02-25")
-    before = len(build_backend(shell.settings).warehouse.history(DAILY_PRICES))
+    before = len(Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES))
 
     out = shell.run("backfill", "2013-02-04", "2013-02-27", "--missing").stdout
 
     assert "Missing: 2013-02-04, 2013-02-08 to 2013-02-22, 2013-02-26 to 2013-02-27; runs: 1." in out
-    assert len(build_backend(shell.settings).warehouse.history(DAILY_PRICES)) == before + 1
+    assert len(Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES)) == before + 1
     count = "select count(*) as n from published.daily_prices"
     assert shell.run("query", count, "--csv").stdout.split() == ['"n"', "85"]
 
@@ -212,7 +212,7 @@ def test_only_what_is_missing_is_run(tmp_path: Path) -> None:
 
 def test_a_refused_session_is_named_and_does_not_hold_back_the_others(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    backend = build_backend(shell.settings)
+    backend = Pipeline.from_settings(shell.settings).backend
     shell.run("backfill", "2013-02-01", "2013-02-01")
     for symbol in ("AAPL", "IBM"):
         lines = backend.objects.get(newest_payload(backend, symbol)).decode().splitlines()

@@ -9,7 +9,7 @@ from stock_assets.backends.interface import FetchKind
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import LegacyDataUnusable, SettingsError
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.orchestration.build import build_backend, build_universe
+from stock_assets.pipeline import Pipeline
 from stock_assets.sources.recorded import SYMBOLS, RecordedSource
 from stock_assets_tests.cli.test_app import Shell
 from stock_assets_tests.fakes.source import ScriptedSource, scripted_from_recording
@@ -35,7 +35,7 @@ def shell(tmp_path: Path) -> Shell:
 def test_old_data_is_shown_then_stored_then_published(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
     folder = firehose(tmp_path / "old", source, SYMBOLS, LEFT)
     write_old(folder / "2013/02/04/23/more", f"{HEADER}\n2013-02-04,ZZZ,1,2,1,2,5\n2013-02-04,AAPL\n")
-    backend = build_backend(shell.settings)
+    backend = Pipeline.from_settings(shell.settings).backend
 
     looked = shell.run("import", str(folder), "--dry-run")
     assert "19 files, 92 rows; 45 repeat another" in looked.stdout
@@ -61,12 +61,12 @@ def test_what_is_taken_over_is_loaded_in_few_runs_without_asking(
     out = shell.run("import", str(folder)).stdout
     assert out.count("Published: published.daily_prices.") == 2, "the missed day parts them"
     assert any("AAPL" in line and " 9 " in line and "2013-02-15" in line for line in out.splitlines())
-    backend = build_backend(shell.settings)
+    backend = Pipeline.from_settings(shell.settings).backend
     assert all(fetch.is_landing_file for fetch in backend.ledger.fetches(FetchKind.PRICES))
 
     usual = local_backend(tmp_path / "usual")
     for first, last in ((SESSIONS[0], SESSIONS[1]), (SESSIONS[3], SESSIONS[-1])):
-        load_range(usual, RecordedSource(), build_universe(shell.settings), first, last)
+        load_range(usual, RecordedSource(), Pipeline.from_settings(shell.settings).universe, first, last)
     assert published_rows(backend) == published_rows(usual)
 
 
@@ -77,7 +77,7 @@ def test_a_load_that_an_audit_refuses_says_how_to_go_on(shell: Shell, tmp_path: 
     assert "1 of 5 symbols" in ran.stderr
     assert "The bars are stored." in ran.stderr
     assert "stock-assets backfill 2013-02-04 2013-02-07 --missing" in ran.stderr
-    assert build_backend(shell.settings).warehouse.history(DAILY_PRICES) == []
+    assert Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES) == []
 
 
 def test_columns_and_the_time_can_be_named(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
@@ -91,7 +91,7 @@ def test_columns_and_the_time_can_be_named(shell: Shell, tmp_path: Path, source:
         "import", str(tmp_path / "old.csv"), "--columns", columns, "--fetched-at", "2013-03-01", "--no-publish"
     )
     assert "Stored, not published" in out.stdout
-    [fetch, *_] = build_backend(shell.settings).ledger.fetches(FetchKind.PRICES)
+    [fetch, *_] = Pipeline.from_settings(shell.settings).backend.ledger.fetches(FetchKind.PRICES)
     assert fetch.fetched_at == datetime(2013, 3, 1, tzinfo=UTC)
 
 

@@ -712,7 +712,7 @@ class TestMaintenance:
         if case.set_clock is None:
             pytest.skip(f"nothing is old enough to go by the clock of {case.name}")
         case.set_clock(OLD_ENOUGH)
-        monkeypatch.setattr(aws_upkeep, "SAFE_AGE", timedelta())
+        monkeypatch.setattr(lakehouse_maintenance, "SAFE_AGE", timedelta())
 
     @pytest.fixture
     def scatter(self, case: BackendCase, backend: Backend, tmp_path: Path) -> Callable[[Sequence[str]], None]:

@@ -15,13 +15,15 @@ import pytest
 
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend, Commit
-from stock_assets.core.calendar import closing_time, range_tags, sessions_between
+from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.ingest.price_requests import fetch_splits
+from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.orchestration.partitions import range_tags
 from stock_assets.orchestration.runs import local_instance
+from stock_assets.pipeline import Pipeline
 from stock_assets.serve.query import run_query, summary
 from stock_assets.serve.views import VIEWS
 from stock_assets.settings import BackendName, Settings
@@ -32,7 +34,7 @@ from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.bars import Row, deliver, exact, walk
 from stock_assets_tests.support.comparison import assert_alike
 from stock_assets_tests.support.scenes import Scene, content
-from stock_assets_tests.support.steps import LIMITS, local_backend, published_rows
+from stock_assets_tests.support.steps import LIMITS, local_backend, parts, published_rows
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +75,9 @@ def test_the_recording_is_published_alike(backends: list[Backend], tmp_path: Pat
         Settings(data_dir=tmp_path / "aws", backend=BackendName.AWS, aws_bucket=BUCKET, aws_region=REGION),
     )
     jobs = [
-        build_definitions(settings, resource_overrides={"backend": backend}).resolve_job_def(JOB_NAME)
+        build_definitions(
+            settings, pipeline=replace(Pipeline.from_settings(settings), backend=backend)
+        ).resolve_job_def(JOB_NAME)
         for settings, backend in zip(kinds, backends, strict=True)
     ]
     ends = (FIRST_SESSION, date(2004, 12, 31), date(2008, 12, 31), LAST_SESSION)
@@ -182,7 +186,7 @@ class Pair:
     def load(self, sessions: Sequence[date]) -> None:
         """Stage, audit and publish in both, and compare the verdicts before and the tables after."""
         for scene in self.scenes:
-            fetch_splits(scene.backend, self.source, scene.universe)
+            fetch_splits(parts(scene.backend, self.source, scene.universe))
         local, aws = (list(self._verdicts(scene, sessions)) for scene in self.scenes)
         assert aws == local
         done = [scene.publish(sessions) for scene in self.scenes]
@@ -195,7 +199,7 @@ class Pair:
     @staticmethod
     def _verdicts(scene: Scene, sessions: Sequence[date]) -> Iterator[object]:
         load = scene.stage(sessions)
-        for verdict in audit_load(scene.backend, scene.universe, load, limits=scene.limits):
+        for verdict in audit_load(scene, load):
             yield verdict.audit.name, verdict.bad_rows, verdict.blocks, verdict.sample, verdict.sessions
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_assets import sessions
+from stock_assets.core import calendar as sessions
 from stock_assets.core.calendar import (
     CALENDAR_END,
     CALENDAR_START,
@@ -19,11 +19,10 @@ from stock_assets.core.calendar import (
     contiguous_ranges,
     is_session,
     next_session,
-    partition_sessions,
-    session_partitions,
     session_table,
     sessions_between,
 )
+from stock_assets.orchestration.partitions import partition_sessions, session_partitions
 from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION
 
 RECORDED_DAYS = [date.fromisoformat(day) for day in import_module("bokeh_sampledata.stocks").IBM["date"]]
@@ -216,5 +215,5 @@ def test_the_calendar_has_fixed_ends() -> None:
 def test_the_module_reads_no_clock() -> None:
     tree = ast.parse(Path(sessions.__file__).read_text(encoding="utf-8"))
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    assert "combine" in names
+    assert "session_close" in names
     assert names.isdisjoint({"now", "utcnow", "today", "time_ns", "localtime", "gmtime"})

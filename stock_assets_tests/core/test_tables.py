@@ -21,6 +21,7 @@ from stock_assets.core.tables import (
     Table,
     declared_columns,
 )
+from stock_assets.orchestration.keys import asset_key, column_schema
 from stock_assets_tests.support.steps import read
 
 TABLES = [pytest.param(table, id=table.full_name) for table in (*PUBLISHED_TABLES, *STAGING_TABLES)]
@@ -28,7 +29,7 @@ TABLES = [pytest.param(table, id=table.full_name) for table in (*PUBLISHED_TABLE
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_column_is_described_in_the_catalog(table: Table) -> None:
-    shown = table.dagster_schema().columns
+    shown = column_schema(table.columns).columns
     assert [column.name for column in shown] == table.column_names
     assert all(column.description for column in shown)
     assert [column.type for column in shown] == [column.type.value for column in table.columns]
@@ -41,7 +42,7 @@ def test_names_are_plain_and_unique(table: Table) -> None:
     for name in (table.full_name, *table.column_names):
         assert Name(name).value == name
     assert len(set(table.column_names)) == len(table.columns)
-    assert table.asset_key == dg.AssetKey(table.full_name.split("."))
+    assert asset_key(table) == dg.AssetKey(table.full_name.split("."))
 
 
 @pytest.mark.parametrize("table", TABLES)

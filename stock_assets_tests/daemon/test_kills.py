@@ -15,8 +15,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.core.calendar import tagged_sessions
-from stock_assets.orchestration.sensors.catch_up import Window
+from stock_assets.coverage.catch_up import CatchUpWindow
+from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets_tests.fakes.vendor_server import VendorServer, csv_body
 from stock_assets_tests.support.gates import FAILED, GATES, TOLD
 from stock_assets_tests.support.live_source import live_source, symbols
@@ -68,7 +68,7 @@ class Pipeline:
 @pytest.fixture
 def pipeline(server: VendorServer, tmp_path: Path) -> Iterator[Pipeline]:
     # The newest session that catch-up looks after by now; before that, the newest closed one is the schedule's.
-    [server.last_session] = Window(date(2026, 1, 2), None, 1).sessions(datetime.now(UTC))
+    [server.last_session] = CatchUpWindow(date(2026, 1, 2), None, 1).sessions(datetime.now(UTC))
     environment = live_environment(tmp_path, server, FIVE, CATCH_UP_SESSIONS=str(SESSIONS))
     with station(tmp_path, environment, "stock_assets_tests.support.gated_definitions") as made:
         for gate in GATES:

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from stock_assets.core.calendar import sessions_between
-from stock_assets.orchestration.build import build_backend
 from stock_assets.orchestration.instance.code_location import CODE_LOCATION
+from stock_assets.pipeline import Pipeline
 from stock_assets.serve.query import summary
 from stock_assets.sources.recorded import RecordedSource
 from stock_assets_tests.fakes.http_server import WebServer
@@ -65,7 +65,7 @@ def finished(made: Station, tag: str, value: str | None = None) -> list[dg.Dagst
 
 def rows(made: Station) -> dict[str, int]:
     """Published rows by symbol."""
-    return {row.symbol: row.row_count for row in summary(build_backend(made.settings))}
+    return {row.symbol: row.row_count for row in summary(Pipeline.from_settings(made.settings).backend)}
 
 
 def test_a_backfill_of_1250_sessions_is_one_run_and_so_is_each_range_of_the_missing_ones(web: WebServer) -> None:

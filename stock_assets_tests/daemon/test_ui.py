@@ -9,10 +9,11 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from stock_assets.core.calendar import sessions_between, tagged_sessions
+from stock_assets.core.calendar import sessions_between
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.orchestration.build import build_backend
 from stock_assets.orchestration.instance.code_location import CODE_LOCATION
+from stock_assets.orchestration.partitions import tagged_sessions
+from stock_assets.pipeline import Pipeline
 from stock_assets_tests.fakes.http_server import WebServer
 from stock_assets_tests.support.browser import Browser, browser
 from stock_assets_tests.support.real_daemon import Station, station, wait_for
@@ -95,7 +96,7 @@ def test_ten_sessions_from_the_page_of_the_job_are_one_run_of_the_whole_path(web
     run = new_run(web.station, before)
     assert run.is_success
     assert (run.job_name, tagged_sessions(run.tags)) == ("daily_prices", TEN)
-    rows = published_rows(build_backend(web.station.settings), DAILY_PRICES)
+    rows = published_rows(Pipeline.from_settings(web.station.settings).backend, DAILY_PRICES)
     assert {row["trade_date"] for row in rows} == set(TEN)
 
 

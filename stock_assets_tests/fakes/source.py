@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from pydantic import PrivateAttr
-
 from stock_assets.core.errors import SourceError
-from stock_assets.sources.interface import DAILY_HEADER, PriceSource
+from stock_assets.core.tables import RAW_COLUMNS
+from stock_assets.sources.alpha_vantage import parse_splits
+from stock_assets.sources.interface import PriceSource, Split
 from stock_assets.sources.recorded import RecordedSource
 
-HEADER = ",".join(DAILY_HEADER)
+HEADER = ",".join(RAW_COLUMNS)
 
 
 class ScriptedSource(PriceSource):
@@ -20,11 +20,12 @@ class ScriptedSource(PriceSource):
     raises instead of answering.
     """
 
-    _bars: dict[str, list[tuple[date, str]]] = PrivateAttr(default_factory=dict)
-    _splits: dict[str, list[tuple[date, str]]] = PrivateAttr(default_factory=dict)
-    _bodies: dict[str, bytes] = PrivateAttr(default_factory=dict)
-    _failures: dict[str, SourceError] = PrivateAttr(default_factory=dict)
-    _asked: list[tuple[str, str]] = PrivateAttr(default_factory=list)
+    def __init__(self) -> None:
+        self._bars: dict[str, list[tuple[date, str]]] = {}
+        self._splits: dict[str, list[tuple[date, str]]] = {}
+        self._bodies: dict[str, bytes] = {}
+        self._failures: dict[str, SourceError] = {}
+        self._asked: list[tuple[str, str]] = []
 
     @property
     def label(self) -> str:
@@ -83,6 +84,9 @@ class ScriptedSource(PriceSource):
 
     def refuse_error_body(self, body: bytes, symbol: str) -> None:
         """Scripted bodies are read as they are."""
+
+    def read_splits(self, body: bytes, symbol: str) -> list[Split]:
+        return parse_splits(body, symbol)
 
 
 def scripted_from_recording(symbols: Sequence[str], sessions: Sequence[date]) -> ScriptedSource:

@@ -26,10 +26,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from stock_assets.core.calendar import closing_time, sessions_between
-from stock_assets.sources.interface import DAILY_HEADER
+from stock_assets.core.tables import RAW_COLUMNS
 
 HISTORY_BEGINS = date(1999, 11, 1)
-HEADER = ",".join(DAILY_HEADER)
+HEADER = ",".join(RAW_COLUMNS)
 _DROPS = 60
 """Bytes that come one by one from a dripping server, before the rest at once."""
 PREMIUM = "https://www.alphavantage.co/premium/"

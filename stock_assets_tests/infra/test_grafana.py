@@ -24,7 +24,8 @@ from infra.grafana.generate import FOLDER, generated
 from infra.grafana.panels import BLUE, ORANGE, SKY, VERMILION
 from infra.grafana.queries import ATHENA, CLOUDWATCH
 from stock_assets.backends.interface import Backend
-from stock_assets.serve.dashboards import DASHBOARDS, dashboard_specs
+from stock_assets.orchestration.assets.dashboards import dashboard_specs
+from stock_assets.serve.dashboards import DASHBOARDS
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import run_query
 from stock_assets.settings import Settings

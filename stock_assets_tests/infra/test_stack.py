@@ -20,13 +20,14 @@ import yaml
 from pydantic import HttpUrl
 
 from stock_assets.alerts.channels import SnsTopic
+from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.glue import Glue, external_parquet
 from stock_assets.backends.lakehouse.objects import Place, S3Objects
-from stock_assets.backends.rate_limiter import CallLimits
+from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import AccessRefused, AlertUndelivered, Outcome
-from stock_assets.orchestration.build import build_backend
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets.sources.api_key import SecretsManagerKey
 from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
@@ -136,7 +137,7 @@ def test_the_variables_it_tells_make_the_home_that_it_made(source: SourceName, m
         monkeypatch.setenv(name, value)
     # What a name's reference would be on AWS.
     monkeypatch.setenv("STOCK_ASSETS_ALERT_TOPIC_ARN", f"arn:aws:sns:{REGION}:123456789012:alerts")
-    backend = build_backend(Settings.from_env())
+    backend = Pipeline.from_settings(Settings.from_env()).backend
 
     assert isinstance(backend, AthenaBackend)
     assert (backend.bucket, backend.workgroup, backend.kms_key, backend.region) == (
@@ -247,7 +248,7 @@ def backend(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> AthenaBacken
     for name, value in deployed.user.items():
         monkeypatch.setenv(name, value)
     deployed.root("s3").delete_bucket_policy(Bucket=GIVEN["BucketName"])
-    made = build_backend(deployed.settings)
+    made = Pipeline.from_settings(deployed.settings).backend
     assert isinstance(made, AthenaBackend)
     return made
 
@@ -288,7 +289,7 @@ class TestDeployed:
         monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
         try:
             with pytest.raises(AccessRefused):
-                build_backend(deployed.settings).objects.list("")
+                Pipeline.from_settings(deployed.settings).backend.objects.list("")
         finally:
             s3.delete_bucket_policy(Bucket=bucket)
 
@@ -322,7 +323,7 @@ class TestDeployed:
         assert secret is not None
         assert topic is not None
         deployed.root("secretsmanager").put_secret_value(SecretId=secret, SecretString=KEY)
-        assert SecretsManagerKey(secret_id=secret, region_name=REGION, endpoint_url=deployed.endpoint).read() == KEY
+        assert SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=deployed.endpoint), secret).read() == KEY
         SnsTopic(topic, endpoint_url=deployed.endpoint).send(INCIDENT.message(AT))
 
     def test_nothing_else_of_the_account_can_be_reached(self, backend: AthenaBackend, deployed: Deployed) -> None:
@@ -331,7 +332,7 @@ class TestDeployed:
         topic = deployed.root("sns").create_topic(Name="of-others")["TopicArn"]
         deployed.root("glue").create_database(DatabaseInput={"Name": "of_others"})
         others = S3Objects(backend.access, Place(backend.bucket, "of-others"))
-        secret = SecretsManagerKey(secret_id="of-others", region_name=REGION, endpoint_url=deployed.endpoint)  # noqa: S106 (a name)
+        secret = SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=deployed.endpoint), "of-others")
 
         for reach in (
             lambda: others.get("a"),

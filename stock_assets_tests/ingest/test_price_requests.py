@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 
 from stock_assets.backends.interface import Backend, FetchKind
-from stock_assets.backends.rate_limiter import MINUTE
 from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.call_limits import MINUTE
 from stock_assets.core.errors import Outcome, SessionNotClosed
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fetch_prices, responses_for
+from stock_assets.ingest.ledger_queries import responses_for
+from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fetch_prices
 from stock_assets.ingest.requester import GIVE_UP_AFTER, LONGEST_PAUSE_SECONDS
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer
 from stock_assets_tests.support.live_source import live_source, symbols, utc
-from stock_assets_tests.support.steps import local_backend
+from stock_assets_tests.support.steps import local_backend, parts
 
 TODAY = date(2024, 3, 1)
 EVENING = utc("2024-03-01 22:00")
@@ -41,7 +42,7 @@ class Notifier:
     def fetch(self, universe: Universe, *sessions: date, **options: object) -> dict[str, SymbolResult]:
         """Fetch prices; give the results by symbol."""
         results = fetch_prices(
-            self.backend, self.source(**options), universe, sessions, now=self.clock.now, sleep=self.clock.sleep
+            parts(self.backend, self.source(**options), universe), sessions, now=self.clock.now, sleep=self.clock.sleep
         )
         return {result.symbol: result for result in results}
 
@@ -79,11 +80,9 @@ def test_a_five_year_range_takes_one_call_per_symbol_and_then_none(notifier: Not
 def test_a_run_asks_only_whom_it_may_and_says_how_the_others_stand(notifier: Notifier) -> None:
     rules = RequestRules(frozenset({"S02"}))
     results = fetch_prices(
-        notifier.backend,
-        notifier.source(),
-        symbols(3),
+        parts(notifier.backend, notifier.source(), symbols(3)),
         [TODAY],
-        asking=rules,
+        rules=rules,
         now=notifier.clock.now,
         sleep=notifier.clock.sleep,
     )
@@ -100,11 +99,9 @@ def test_a_run_asks_only_whom_it_may_and_says_how_the_others_stand(notifier: Not
 def test_a_run_leaves_calls_to_the_next_one(notifier: Notifier) -> None:
     rules = RequestRules(reserve_calls=2)
     fetch_prices(
-        notifier.backend,
-        notifier.source(calls_per_day=5),
-        symbols(5),
+        parts(notifier.backend, notifier.source(calls_per_day=5), symbols(5)),
         [TODAY],
-        asking=rules,
+        rules=rules,
         now=notifier.clock.now,
         sleep=notifier.clock.sleep,
     )

@@ -7,14 +7,15 @@ import pytest
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.universe import Universe
-from stock_assets.ingest.price_requests import fetch_prices, fetch_splits, known_splits
-from stock_assets.ingest.split_requests import never_received
+from stock_assets.ingest.ledger_queries import known_splits
+from stock_assets.ingest.price_requests import fetch_prices
+from stock_assets.ingest.split_requests import fetch_splits, never_received
 from stock_assets.publish.publishing import publish
 from stock_assets.stage.staging import stage
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import HEADER, Mischief, VendorServer
 from stock_assets_tests.support.live_source import live_source, symbols, utc
-from stock_assets_tests.support.steps import LIMITS
+from stock_assets_tests.support.steps import parts
 
 TODAY = date(2024, 3, 1)
 
@@ -29,12 +30,12 @@ class Notifier:
     def splits(self, universe: Universe, **options: object) -> dict[str, str]:
         """Ask for splits."""
         source = live_source(self.server, now=self.clock.now, **options)
-        return fetch_splits(self.backend, source, universe, now=self.clock.now, sleep=self.clock.sleep)
+        return fetch_splits(parts(self.backend, source, universe), now=self.clock.now, sleep=self.clock.sleep)
 
     def prices(self, universe: Universe, *sessions: date, **options: object) -> None:
         """Ask for prices."""
         source = live_source(self.server, now=self.clock.now, **options)
-        fetch_prices(self.backend, source, universe, sessions, now=self.clock.now, sleep=self.clock.sleep)
+        fetch_prices(parts(self.backend, source, universe), sessions, now=self.clock.now, sleep=self.clock.sleep)
 
     def asked(self) -> list[str]:
         """Symbols whose splits were asked for since the last look."""
@@ -61,7 +62,7 @@ def test_an_answer_holds_for_a_week_and_is_kept_once(notifier: Notifier) -> None
     notifier.splits(symbols(2))
     assert notifier.asked() == ["S01", "S02"]
     assert len({fetch.payload for fetch in notifier.backend.ledger.fetches(FetchKind.SPLITS, symbol="S01")}) == 1
-    assert [split.ex_date for split in known_splits(notifier.backend, live_source(notifier.server))["S01"]] == [
+    assert [split.ex_date for split in known_splits(parts(notifier.backend, live_source(notifier.server)))["S01"]] == [
         date(2021, 7, 20)
     ]
 
@@ -77,7 +78,7 @@ def test_prices_keep_their_calls(notifier: Notifier) -> None:
     assert notifier.asked() == ["S01", "S02"]
     assert list(failures) == ["S03", "S04"]
     assert "kept for prices" in failures["S03"]
-    assert never_received(notifier.backend, symbols(4)) == ["S03", "S04"]
+    assert never_received(parts(notifier.backend, universe=symbols(4))) == ["S03", "S04"]
 
     notifier.prices(symbols(4), TODAY, **plan)
     assert len(notifier.server.asked()) == 4
@@ -122,8 +123,8 @@ def test_a_jump_nobody_explained_makes_splits_due_until_it_is_explained(notifier
 
     def load() -> dict[object, object]:
         notifier.prices(universe, *sessions)
-        stage(notifier.backend, source, universe, sessions, limits=LIMITS)
-        publish(notifier.backend, source, universe, sessions, limits=LIMITS)
+        stage(parts(notifier.backend, source, universe), sessions)
+        publish(parts(notifier.backend, source, universe), sessions)
         with notifier.backend.warehouse.open() as sql:
             rows = sql.query(
                 f"SELECT symbol, price_change_pct FROM published.daily_prices WHERE trade_date = DATE '{last}'"

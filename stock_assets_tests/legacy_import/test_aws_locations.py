@@ -10,9 +10,9 @@ from stock_assets.backends.interface import Backend
 from stock_assets.cli.app import app
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import AccessRefused, LegacyDataUnusable
-from stock_assets.legacy_import.importer import ImportResult, import_from
+from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.locations import LegacyLocation
-from stock_assets.orchestration.build import build_backend, build_universe
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets.sources.recorded import SYMBOLS, RecordedSource
 from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, CallFault
@@ -41,7 +41,7 @@ def scene(request: pytest.FixtureRequest, aws: AwsDouble, tmp_path: Path) -> Sce
 
 
 def take(scene: Scene, place: LegacyLocation) -> ImportResult:
-    return import_from(scene.backend, scene.source, place, BOUNDS)
+    return import_bars(scene, place, BOUNDS)
 
 
 def published_as_usual(scene: Scene, place: LegacyLocation, tmp_path: Path) -> ImportResult:
@@ -96,8 +96,8 @@ def test_the_command_takes_a_table_over(account: LegacyAccount, tmp_path: Path, 
             patch.setenv(name, value)
         settings = Settings.from_env()
     usual = local_backend(tmp_path / "usual")
-    load_range(usual, RecordedSource(), build_universe(settings), sessions[0], sessions[-1])
-    assert published_rows(build_backend(settings)) == published_rows(usual)
+    load_range(usual, RecordedSource(), Pipeline.from_settings(settings).universe, sessions[0], sessions[-1])
+    assert published_rows(Pipeline.from_settings(settings).backend) == published_rows(usual)
 
 
 def test_partitions_may_lie_anywhere_and_others_are_no_part_of_the_table(account: LegacyAccount) -> None:

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from stock_assets.backends.interface import Backend, FetchKind
-from stock_assets.core.calendar import closing_time, range_tags
+from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import LegacyDataUnusable, LoadRejected
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.ingest.landing_files import Wanted, look
-from stock_assets.legacy_import.importer import ImportResult, import_from
+from stock_assets.ingest.landing_files import LandingScope, scan
+from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.locations import Form, LegacyFolder
 from stock_assets.legacy_import.report import unreadable
 from stock_assets.legacy_import.row_selection import Bounds
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.orchestration.partitions import range_tags
 from stock_assets.sources.interface import Terms
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import deliver
@@ -32,7 +33,7 @@ from stock_assets_tests.support.scenes import (
     rebuilt,
     wavy_source,
 )
-from stock_assets_tests.support.steps import FIVE, local_backend
+from stock_assets_tests.support.steps import FIVE, local_backend, parts
 
 BOUNDS = Bounds(FIVE, date(2000, 3, 1), date(2013, 3, 1), datetime(2026, 1, 5, tzinfo=UTC))
 
@@ -43,7 +44,7 @@ def scene(backend: Backend) -> Scene:
 
 
 def take(scene: Scene, folder: Path, *, store: bool = True) -> ImportResult:
-    return import_from(scene.backend, scene.source, LegacyFolder(folder, Form()), BOUNDS, store=store)
+    return import_bars(scene, LegacyFolder(folder, Form()), BOUNDS, store=store)
 
 
 def load(scene: Scene, sessions: Sequence[date] = TWO_WEEKS) -> None:
@@ -96,7 +97,7 @@ def test_of_data_that_has_grown_only_the_new_is_added(scene: Scene, tmp_path: Pa
     said = replace(BOUNDS, written_at=LONG_AGO)
     for sessions in (FIRST_WEEK, SECOND_WEEK):
         place = LegacyFolder(firehose(tmp_path / "old", scene.source, FIVE.symbols, sessions), Form())
-        assert import_from(scene.backend, scene.source, place, said).sessions == tuple(sessions)
+        assert import_bars(scene, place, said).sessions == tuple(sessions)
     load(scene)
     assert content(scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), scene, TWO_WEEKS)
 
@@ -111,8 +112,8 @@ def test_a_look_stores_nothing(scene: Scene, tmp_path: Path) -> None:
 
 def test_the_arrivals_sensor_does_not_take_them_for_files_of_others(scene: Scene, tmp_path: Path) -> None:
     take(scene, firehose_left(tmp_path / "old", scene))
-    wanted = Wanted(scene.source, FIVE, BOUNDS.first, BOUNDS.last)
-    found = look(scene.backend, wanted, at=datetime.now(UTC) + timedelta(hours=1))
+    wanted = LandingScope(BOUNDS.first, BOUNDS.last)
+    found = scan(scene, wanted, at=datetime.now(UTC) + timedelta(hours=1))
     assert (found.landing_files, found.broken, found.waiting) == ((), (), ())
 
 
@@ -202,7 +203,7 @@ def test_a_bad_bar_is_quarantined(scene: Scene, tmp_path: Path) -> None:
     take(scene, firehose_left(tmp_path / "old", scene))
     with pytest.raises(LoadRejected, match="2 of 5 symbols quarantined"):
         load(scene)
-    scene.limits = type(scene.limits)(min_coverage=0.5, max_quarantined_share=0.5)
+    scene.change(limits=type(scene.limits)(min_coverage=0.5, max_quarantined_share=0.5))
     load(scene)
     assert {(row["symbol"], row["audit"]) for row in content(scene.backend)[1]} == {
         ("IBM", "text_is_numeric"),
@@ -244,7 +245,7 @@ def test_bars_that_make_no_answer_are_told_and_the_others_taken(scene: Scene, tm
     scene.source.set_bars("IBM", dict.fromkeys(TWO_WEEKS, "10,12,9,11,777"))
     scene.source.set_bars("ORCL", dict.fromkeys(TWO_WEEKS, "10,12,9,11,777"))
     place = LegacyFolder(firehose_left(tmp_path / "old", scene), Form())
-    found = import_from(scene.backend, Distinct(), place, BOUNDS)
+    found = import_bars(parts(scene.backend, Distinct()), place, BOUNDS)
     [one] = found.refused
     assert one.text == "ORCL: these are the very bytes of IBM's answer"
     assert unreadable(found) == [f"{one.text}; no bar of it is taken over"]
@@ -277,8 +278,8 @@ def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
         patch.setattr(type(scene.backend.ledger), "record", dying(type(scene.backend.ledger).record))
         with pytest.raises(Killed):
             take(scene, folder)
-    wanted = Wanted(scene.source, FIVE, BOUNDS.first, BOUNDS.last)
-    assert look(scene.backend, wanted, at=datetime.now(UTC) + timedelta(hours=1)).landing_files == ()
+    wanted = LandingScope(BOUNDS.first, BOUNDS.last)
+    assert scan(scene, wanted, at=datetime.now(UTC) + timedelta(hours=1)).landing_files == ()
 
     take(scene, folder)
     payloads = [fetch.payload for fetch in scene.backend.ledger.fetches(FetchKind.PRICES)]

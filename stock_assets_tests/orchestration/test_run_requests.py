@@ -7,12 +7,13 @@ from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stock_assets.coverage.run_specs import RunSpec
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN
-from stock_assets.orchestration.run_requests import RUN_PAUSES, RunSpec, build_run_requests, run_in_progress
+from stock_assets.orchestration.run_requests import RUN_PAUSES, build_run_requests, run_in_progress
 from stock_assets_tests.support.dagster_runs import leave_killed_run, leave_run
 
 SENSOR = "catch_up"
-WISH = RunSpec(date(2024, 3, 1), date(2024, 3, 4), {"ask": []}, "state")
+WISH = RunSpec(date(2024, 3, 1), date(2024, 3, 4), {"request_symbols": []}, "state")
 LONG_AFTER = datetime.now(UTC) + timedelta(days=365)
 
 

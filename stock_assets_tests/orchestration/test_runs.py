@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.audit.audits import audits
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.orchestration.build import build_backend
+from stock_assets.loads.audit_files import audits
 from stock_assets.orchestration.runs import RunResult, local_instance, run_sessions
+from stock_assets.pipeline import Pipeline
 from stock_assets.serve.query import summary
 from stock_assets.settings import Settings
 
@@ -30,7 +30,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def first_run(settings: Settings) -> tuple[RunResult, list[dg.DagsterEvent]]:
     events: list[dg.DagsterEvent] = []
-    return run_sessions(settings, FIRST, LAST, on_event=events.append), events
+    return run_sessions(settings, Pipeline.from_settings(settings), FIRST, LAST, on_event=events.append), events
 
 
 def test_a_run_publishes_every_symbol_and_session(
@@ -40,7 +40,7 @@ def test_a_run_publishes_every_symbol_and_session(
     assert result.success
     assert result.failures == ()
     assert result.changed_tables == (DAILY_PRICES.full_name,)
-    rows = {row.symbol: row.row_count for row in summary(build_backend(settings))}
+    rows = {row.symbol: row.row_count for row in summary(Pipeline.from_settings(settings).backend)}
     # Facebook's first session was 2012-05-18.
     assert rows == {"AAPL": SESSIONS, "FB": 6, "GOOG": SESSIONS, "IBM": SESSIONS, "MSFT": SESSIONS}
 
@@ -80,7 +80,7 @@ def test_materializations_tell_an_operator_what_happened(
     assert published["symbols"] == 5
     assert "10 sessions" in str(published["load asked for"])
     assert "| MSFT | 2012-05-25 |" in str(published["preview"])
-    current = build_backend(settings).warehouse.history(DAILY_PRICES)[0]
+    current = Pipeline.from_settings(settings).backend.warehouse.history(DAILY_PRICES)[0]
     assert published["snapshot"] == str(current.snapshot_id)
     assert published["load"] == current.properties["load_id"]
     assert published["source"] == "recorded sample, ends 2013-03-01"
@@ -101,9 +101,9 @@ def test_every_check_is_planned_once_not_once_per_session(
 
 
 def test_a_second_run_changes_nothing(settings: Settings, first_run: tuple[RunResult, list[dg.DagsterEvent]]) -> None:
-    warehouse = build_backend(settings).warehouse
+    warehouse = Pipeline.from_settings(settings).backend.warehouse
     before = warehouse.history(DAILY_PRICES)
-    again = run_sessions(settings, FIRST, LAST, on_event=ignore)
+    again = run_sessions(settings, Pipeline.from_settings(settings), FIRST, LAST, on_event=ignore)
     assert again.success
     assert again.changed_tables == ()
     assert warehouse.history(DAILY_PRICES) == before
@@ -125,7 +125,9 @@ def test_a_failing_run_says_why(tmp_path: Path) -> None:
     universe = tmp_path / "universe.csv"
     universe.write_text("symbol,name,first_session,last_session\nNVDA,NVIDIA,,\n", encoding="utf-8")
     settings = Settings(data_dir=tmp_path / "data", universe=universe)
-    result = run_sessions(settings, date(2012, 5, 14), date(2012, 5, 15), on_event=ignore)
+    result = run_sessions(
+        settings, Pipeline.from_settings(settings), date(2012, 5, 14), date(2012, 5, 15), on_event=ignore
+    )
     assert not result.success
     assert any("NVDA: unknown_symbol" in failure for failure in result.failures)
-    assert build_backend(settings).warehouse.history(DAILY_PRICES) == []
+    assert Pipeline.from_settings(settings).backend.warehouse.history(DAILY_PRICES) == []

@@ -10,7 +10,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import LoadRejected, NothingStaged
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets.loads.load import drop_old_loads
-from stock_assets_tests.support.dagster_runs import CHECKS, PUBLISHED, STAGED, Pipeline, checks, failure, pipeline
+from stock_assets_tests.support.dagster_runs import CHECKS, PUBLISHED, STAGED, WiredScene, checks, failure, pipeline
 from stock_assets_tests.support.scenes import (
     FIRST_WEEK,
     SECOND_WEEK,
@@ -43,7 +43,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 @pytest.fixture
-def dagster(scene: Scene, tmp_path: Path) -> Pipeline:
+def dagster(scene: Scene, tmp_path: Path) -> WiredScene:
     return pipeline(scene, tmp_path)
 
 
@@ -57,7 +57,7 @@ def refused(result: dg.ExecuteInProcessResult) -> bool:
     return step == "publish" and "one_row_per_symbol_and_session" in message and "is not published" in message
 
 
-def test_publish_alone_refuses_after_a_failed_audit(scene: Scene, dagster: Pipeline) -> None:
+def test_publish_alone_refuses_after_a_failed_audit(scene: Scene, dagster: WiredScene) -> None:
     vendor_doubles_a_bar(scene)
     before = state(scene.backend)
     assert not dagster.run(STAGED | CHECKS | PUBLISHED, SECOND_WEEK).success
@@ -69,7 +69,7 @@ def test_publish_alone_refuses_after_a_failed_audit(scene: Scene, dagster: Pipel
     assert state(scene.backend) == before
 
 
-def test_a_run_without_checks_refuses(scene: Scene, dagster: Pipeline) -> None:
+def test_a_run_without_checks_refuses(scene: Scene, dagster: WiredScene) -> None:
     vendor_doubles_a_bar(scene)
     before = state(scene.backend)
 
@@ -80,14 +80,14 @@ def test_a_run_without_checks_refuses(scene: Scene, dagster: Pipeline) -> None:
     assert state(scene.backend) == before
 
 
-def test_a_run_without_checks_publishes_good_rows(scene: Scene, dagster: Pipeline) -> None:
+def test_a_run_without_checks_publishes_good_rows(scene: Scene, dagster: WiredScene) -> None:
     """So that it is the audit that refuses above, not the way of launching."""
     assert dagster.run((STAGED | PUBLISHED).without_checks(), SECOND_WEEK).success
 
     assert {day for _, day in keys(published_rows(scene.backend))} == set(FIRST_WEEK + SECOND_WEEK)
 
 
-def test_publish_alone_publishes_what_was_staged_before(scene: Scene, dagster: Pipeline) -> None:
+def test_publish_alone_publishes_what_was_staged_before(scene: Scene, dagster: WiredScene) -> None:
     assert dagster.run(STAGED, SECOND_WEEK).success
     assert dagster.run(PUBLISHED, SECOND_WEEK).success
 
@@ -163,7 +163,7 @@ def test_publish_of_other_sessions_than_those_staged_refuses(shared: Scene, part
     assert state(shared.backend) == before
 
 
-def test_publish_alone_with_nothing_staged_fails_in_dagster(scene: Scene, dagster: Pipeline) -> None:
+def test_publish_alone_with_nothing_staged_fails_in_dagster(scene: Scene, dagster: WiredScene) -> None:
     step, message = failure(dagster.run(PUBLISHED, SECOND_WEEK))
 
     assert step == "publish"

@@ -10,13 +10,7 @@ import pytest
 
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets_tests.support.processes import fork_server
-from stock_assets_tests.support.publishers import (
-    PATIENCE_SECONDS,
-    VERSIONS,
-    publish_at_once,
-    publish_version,
-    version,
-)
+from stock_assets_tests.support.publishers import PATIENCE_SECONDS, VERSIONS, publish_at_once, publish_version, version
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.steps import FIVE, local_backend
 

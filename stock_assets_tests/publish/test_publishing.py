@@ -56,7 +56,7 @@ def revise(scene: Scene, line: str, *, symbol: str = "IBM", day: date = DAY) -> 
 
 def failing_warnings(scene: Scene, sessions: list[date]) -> set[str]:
     load = scene.stage(sessions)
-    verdicts = gate.audit_load(scene.backend, scene.universe, load, limits=scene.limits)
+    verdicts = gate.audit_load(scene, load)
     return {verdict.audit.name for verdict in verdicts if not verdict.passed}
 
 
@@ -217,7 +217,7 @@ def test_a_change_is_carried_into_the_sessions_that_look_back_at_it(scene: Scene
 def test_a_symbol_that_left_the_universe_keeps_its_history(scene: Scene, other_home: Backend) -> None:
     scene.run(TWO_WEEKS)
     before = published_rows(scene.backend)
-    scene.universe = Universe(FIVE.listings[1:])
+    scene.change(universe=Universe(FIVE.listings[1:]))
 
     again = scene.run(TWO_WEEKS)
     part = scene.run(SECOND_WEEK)
@@ -307,7 +307,7 @@ def test_publish_gives_up_when_others_are_always_faster(
     pauses: list[float] = []
 
     with pytest.raises(ConcurrentPublish) as error:
-        publish(scene.backend, scene.source, scene.universe, SECOND_WEEK, limits=scene.limits, pause=pauses.append)
+        publish(scene, SECOND_WEEK, pause=pauses.append)
 
     assert error.value.transient
     assert rival.done == 3

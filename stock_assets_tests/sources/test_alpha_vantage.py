@@ -22,7 +22,7 @@ from stock_assets.core.errors import (
     UnknownSymbol,
     UnrecognisedResponse,
 )
-from stock_assets.sources.interface import parse_prices
+from stock_assets.sources.raw_format import parse_prices
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer, csv_body, walk
 from stock_assets_tests.support.live_source import KEY, live_source, utc
 

@@ -9,9 +9,11 @@ import boto3
 import pytest
 from pydantic import HttpUrl
 
+from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.core.errors import AccessRefused, ServiceUnavailable, SettingsError, StockAssetsError
-from stock_assets.orchestration.build import build_definitions, build_source
-from stock_assets.sources.api_key import AlphaVantageWithSecret, SecretsManagerKey
+from stock_assets.orchestration.build import build_definitions
+from stock_assets.pipeline import Pipeline
+from stock_assets.sources.api_key import SecretsManagerKey
 from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, CallFault
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.orchestration.checks.test_symbols import live_settings
@@ -27,11 +29,11 @@ NAME = "ALPHAVANTAGE_API_KEY"
 def vault(aws: AwsDouble, request: pytest.FixtureRequest) -> SecretsManagerKey:
     """Names a secret of the test's own that is not there yet."""
     name = re.sub(r"\W", "-", request.node.name)
-    return SecretsManagerKey(secret_id=name, region_name=REGION, endpoint_url=aws.endpoint)
+    return SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=aws.endpoint), name)
 
 
 def keep(vault: SecretsManagerKey, text: str) -> None:
-    secrets = boto3.client("secretsmanager", region_name=REGION, endpoint_url=vault.endpoint_url)
+    secrets = boto3.client("secretsmanager", region_name=REGION, endpoint_url=vault.access.endpoint_url)
     secrets.create_secret(Name=vault.secret_id, SecretString=text)
 
 
@@ -114,17 +116,15 @@ def test_a_run_takes_the_key_from_the_secret_and_leaves_it_nowhere(
         universe=universe,
         aws_region=REGION,
         aws_api_key_secret=vault.secret_id,
-        aws_endpoint_url=HttpUrl(str(vault.endpoint_url)),
+        aws_endpoint_url=HttpUrl(str(vault.access.endpoint_url)),
     )
-    source = build_source(settings)
-    assert isinstance(source, AlphaVantageWithSecret)
-    assert source.vault == vault
+    source = Pipeline.from_settings(settings).source
 
     done = run(settings, server)
 
     assert done.success, done.failures
     assert {request.key for request in server.requests} == {KEY}
-    shown = [repr(source), str(source.model_dump()), repr(build_definitions(settings)), repr(done)]
+    shown = [repr(source), str(source), repr(build_definitions(settings)), repr(done)]
     (tmp_path / "shown.txt").write_text("\n".join([*shown, *capfd.readouterr()]), encoding="utf-8")
     assert leaks(tmp_path) == []
     assert "GetSecretValue" in everything_logged.read_text()
@@ -138,7 +138,7 @@ def test_a_run_whose_secret_is_not_there_fails_and_says_what_to_do(
         tmp_path,
         aws_region=REGION,
         aws_api_key_secret=vault.secret_id,
-        aws_endpoint_url=HttpUrl(str(vault.endpoint_url)),
+        aws_endpoint_url=HttpUrl(str(vault.access.endpoint_url)),
     )
     failed = run(settings, server)
     assert not failed.success

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import EmptyResponse, MalformedResponse, SourceError
-from stock_assets.sources.interface import DAILY_HEADER, parse_prices
+from stock_assets.core.tables import RAW_COLUMNS
+from stock_assets.sources.raw_format import parse_prices
 from stock_assets_tests.fakes.vendor_server import csv_body, walk
 from stock_assets_tests.support.steps import local_backend
 
@@ -52,11 +53,11 @@ def test_a_mangled_body_gives_its_exact_rows_or_a_typed_error(body: bytes) -> No
         return
     # What was accepted is the text between plain line ends, row for row: nothing skipped, nothing joined.
     lines = body.decode().replace("\r\n", "\n").split("\n")
-    assert lines[0] == ",".join(DAILY_HEADER)
+    assert lines[0] == ",".join(RAW_COLUMNS)
     assert lines[-1] == ""
     rows = [line.split(",") for line in lines[1:-1]]
     assert [date.fromisoformat(row[0]) for row in rows] == sessions
-    assert {len(row) for row in rows} == {len(DAILY_HEADER)}
+    assert {len(row) for row in rows} == {len(RAW_COLUMNS)}
     assert sessions == sorted(sessions, reverse=True)
 
 
@@ -79,7 +80,7 @@ def test_the_sql_engine_sees_the_rows_that_were_accepted(body: bytes, tmp_path_f
 
     wanted = [line.split(",") for line in body.decode().replace("\r\n", "\n").split("\n")[1:-1]]
     # An empty field is NULL there; order is not promised.
-    seen = [[str(row[name] or "") for name in DAILY_HEADER] for row in read]
+    seen = [[str(row[name] or "") for name in RAW_COLUMNS] for row in read]
     assert sorted(seen) == sorted(wanted)
     assert len(seen) == len(sessions)
 

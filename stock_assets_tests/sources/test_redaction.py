@@ -18,6 +18,7 @@ from stock_assets.backends.local.database import connect
 from stock_assets.core.errors import SourceError
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.runs import RunResult, run_sessions
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets.sources.redaction import PLACEHOLDER, REDACTED, redact, redact_text
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer
@@ -78,7 +79,9 @@ def everything_logged(tmp_path: Path) -> Iterator[Path]:
 
 def run(settings: Settings, server: VendorServer) -> RunResult:
     """Run the whole job on an instance in the folder of the settings."""
-    return run_sessions(settings, server.last_session, server.last_session, on_event=lambda _: None)
+    return run_sessions(
+        settings, Pipeline.from_settings(settings), server.last_session, server.last_session, on_event=lambda _: None
+    )
 
 
 def test_a_failing_and_a_succeeding_run_leave_the_key_nowhere(

@@ -12,7 +12,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.orchestration.build import build_universe
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings, SourceName
 from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION, RecordedSource
 from stock_assets_tests.fakes.source import ScriptedSource
@@ -20,7 +20,7 @@ from stock_assets_tests.support.bars import Row, exact, walk
 from stock_assets_tests.support.expected_metrics import bar, expected_rows
 from stock_assets_tests.support.steps import load_range, local_backend, published_rows
 
-RECORDED = build_universe(Settings(source=SourceName.RECORDED, universe=None))
+RECORDED = Pipeline.from_settings(Settings(source=SourceName.RECORDED, universe=None)).universe
 RECORDED_SPLITS = {
     "AAPL": {date(2000, 6, 21): "2", date(2005, 2, 28): "2"},
     "MSFT": {date(2003, 2, 18): "2"},

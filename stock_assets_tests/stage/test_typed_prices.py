@@ -6,16 +6,15 @@ import pytest
 
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import closing_time, sessions_between
-from stock_assets.core.tables import TYPED_PRICES
+from stock_assets.core.limits import Limits
+from stock_assets.core.tables import RAW_COLUMNS, TYPED_PRICES
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.ingest.price_requests import responses_for
-from stock_assets.loads.inputs import Limits
+from stock_assets.ingest.ledger_queries import responses_for
 from stock_assets.publish.publishing import publish
-from stock_assets.sources.interface import DAILY_HEADER
 from stock_assets.sources.recorded import RecordedSource
 from stock_assets.stage.staging import stage
 from stock_assets_tests.support.bars import Row, deliver
-from stock_assets_tests.support.steps import LIMITS, published_rows
+from stock_assets_tests.support.steps import parts, published_rows
 
 ONE = Universe((Listing("CSCO", "CSCO"),))
 SESSIONS = sessions_between(date(2012, 3, 1), date(2012, 3, 16))
@@ -28,13 +27,13 @@ def answer(*lines: tuple[date, str]) -> bytes:
     """Write an answer in the vendor's form, newest first."""
     ordered = sorted(lines, key=lambda line: line[0], reverse=True)
     return "".join(
-        f"{line}\r\n" for line in [",".join(DAILY_HEADER), *(f"{day},{bar}" for day, bar in ordered)]
+        f"{line}\r\n" for line in [",".join(RAW_COLUMNS), *(f"{day},{bar}" for day, bar in ordered)]
     ).encode()
 
 
 def typed(backend: Backend, first: date = DAY, last: date = DAY) -> list[Row]:
     """Stage the stored answers and read the typed rows."""
-    load = stage(backend, RecordedSource(), ONE, sessions_between(first, last), limits=LIMITS)
+    load = stage(parts(backend, RecordedSource(), ONE), sessions_between(first, last))
     with backend.warehouse.open(load.load_id) as sql:
         return [*sql.query(f"SELECT * FROM {TYPED_PRICES.full_name} ORDER BY trade_date, close_price").to_pylist()]
 
@@ -219,7 +218,7 @@ def test_payloads_for_takes_only_what_is_needed(backend: Backend) -> None:
 def test_payloads_for_takes_an_answer_from_before_the_close_and_the_audit_judges_it(backend: Backend) -> None:
     key = deliver(backend, "CSCO", answer((DAY, GOOD)), closing_time(DAY) - timedelta(minutes=1))
     assert chosen(backend, DAY) == [key]
-    assert stage(backend, RecordedSource(), ONE, [DAY], limits=LIMITS).quarantined == 1
+    assert stage(parts(backend, RecordedSource(), ONE), [DAY]).quarantined == 1
 
 
 def test_the_widest_prices_pass_every_audit_without_an_overflow(backend: Backend) -> None:
@@ -235,7 +234,7 @@ def test_the_widest_prices_pass_every_audit_without_an_overflow(backend: Backend
     deliver(backend, "ORCL", answer((third, GOOD)), NOON)
     sessions = sessions_between(first, third)
     limits = Limits(min_coverage=0.5, max_quarantined_share=0.5)
-    load = stage(backend, RecordedSource(), ONE, sessions, limits=limits)
-    publish(backend, RecordedSource(), ONE, sessions, limits=limits)
+    load = stage(parts(backend, RecordedSource(), ONE, limits=limits), sessions)
+    publish(parts(backend, RecordedSource(), ONE, limits=limits), sessions)
     assert load.quarantined > 0
     assert [row["close_price"] for row in published_rows(backend)] == [1e-20, 1e12, 10.5]

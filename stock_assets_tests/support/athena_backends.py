@@ -6,7 +6,7 @@ from pathlib import Path
 
 import boto3
 
-from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS, REGION, WORKGROUP
 
 __all__ = ["BUCKET"]

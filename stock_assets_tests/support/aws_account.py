@@ -19,8 +19,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
-from stock_assets.backends.lakehouse.backend import AthenaBackend
 from stock_assets.backends.lakehouse.objects import Place, S3Objects
 
 VARIABLES = "STOCK_ASSETS_TEST_AWS_"

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import dagster as dg
 import sqlglot
-from pydantic import PrivateAttr
 from sqlglot import exp
 
-from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.core.calendar import closing_time
-from stock_assets.ingest.price_requests import fetch_splits
+from stock_assets.coverage.freshness import expected_session
+from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.checks.freshness import expected_session
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets.sources.interface import Terms
@@ -27,6 +26,7 @@ from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.scenes import Scene
+from stock_assets_tests.support.steps import as_pipeline, parts
 
 LATEST = expected_session(datetime.now(UTC))
 """The session that readers may expect now: with it, the freshness check finds the table up to date."""
@@ -39,7 +39,9 @@ Bars = Mapping[str, Mapping[date, str]]
 class GrowingSource(ScriptedSource):
     """Asks for splits as a live vendor's source does: when they are due, or after a jump that nobody explained."""
 
-    _refresh: timedelta = PrivateAttr(default=timedelta(days=7))
+    def __init__(self) -> None:
+        super().__init__()
+        self._refresh = timedelta(days=7)
 
     @property
     def terms(self) -> Terms:
@@ -65,7 +67,7 @@ class LiveRuns:
             self.source.set_bars(symbol, {day: of_symbol[day] for day in sessions})
             body = self.source.fetch_prices(symbol, [])
             deliver(self.backend, symbol, body, closing_time(sessions[-1]) + timedelta(hours=1))
-        fetch_splits(self.backend, self.source, self.scene.universe)
+        fetch_splits(parts(self.backend, self.source, self.scene.universe))
         self.scene.stage(sessions)
         self.scene.publish(sessions)
 
@@ -99,9 +101,7 @@ def live_runs(double: AwsDouble, folder: Path) -> LiveRuns:
         aws_bucket=BUCKET,
         aws_region=REGION,
     )
-    # Dagster makes a configurable resource anew for every run; this one must keep what the test has written into it.
-    kept = dg.ResourceDefinition.hardcoded_resource(source)
-    definitions = build_definitions(settings, resource_overrides={"backend": backend, "source": kept})
+    definitions = build_definitions(settings, resource_overrides={"pipeline": as_pipeline(scene)})
     return LiveRuns(scene, backend, source, definitions.resolve_job_def(JOB_NAME))
 
 

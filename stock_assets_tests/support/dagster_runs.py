@@ -15,12 +15,15 @@ from stock_assets.core.tables import PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import CODE_LOCATION
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.orchestration.keys import asset_key
 from stock_assets.settings import Settings
 from stock_assets_tests.support.scenes import Scene
+from stock_assets_tests.support.steps import as_pipeline
 
-STAGED = dg.AssetSelection.assets(STAGED_PRICES.asset_key)
-PUBLISHED = dg.AssetSelection.assets(*(table.asset_key for table in PUBLISHED_TABLES))
-CHECKS = dg.AssetSelection.checks_for_assets(STAGED_PRICES.asset_key)
+STAGED_KEY = asset_key(STAGED_PRICES)
+STAGED = dg.AssetSelection.assets(STAGED_KEY)
+PUBLISHED = dg.AssetSelection.assets(*(asset_key(table) for table in PUBLISHED_TABLES))
+CHECKS = dg.AssetSelection.checks_for_assets(asset_key(STAGED_PRICES))
 ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(CODE_LOCATION), "__repository__"), JOB_NAME
 )
@@ -28,7 +31,7 @@ ORIGIN = RemoteJobOrigin(
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class WiredScene:
     """The definitions, wired to a scene, and an instance that forgets."""
 
     definitions: dg.Definitions
@@ -53,16 +56,14 @@ class Pipeline:
         )
 
 
-def pipeline(scene: Scene, folder: Path) -> Pipeline:
+def pipeline(scene: Scene, folder: Path) -> WiredScene:
     """Wire the definitions to a scene; its universe is written to a file, as a user would."""
     universe = folder / "universe.csv"
     lines = ("symbol,name,first_session,last_session", *(f"{symbol},,," for symbol in scene.universe.symbols))
     universe.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     settings = Settings(data_dir=folder / "data", universe=universe)
-    # Dagster makes a configurable resource anew for every run; this one must keep what the test has written into it.
-    source = dg.ResourceDefinition.hardcoded_resource(scene.source)
-    definitions = build_definitions(settings, resource_overrides={"backend": scene.backend, "source": source})
-    return Pipeline(definitions, dg.DagsterInstance.ephemeral())
+    definitions = build_definitions(settings, resource_overrides={"pipeline": as_pipeline(scene)})
+    return WiredScene(definitions, dg.DagsterInstance.ephemeral())
 
 
 def succeeded(result: dg.ExecuteInProcessResult) -> list[str]:
@@ -81,9 +82,7 @@ def failure(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
     return str(event.step_key), error.message
 
 
-def checks(
-    result: dg.ExecuteInProcessResult, asset: dg.AssetKey = STAGED_PRICES.asset_key
-) -> dict[str, dg.AssetCheckEvaluation]:
+def checks(result: dg.ExecuteInProcessResult, asset: dg.AssetKey = STAGED_KEY) -> dict[str, dg.AssetCheckEvaluation]:
     """Results of a run's checks on an asset, by name."""
     return {
         evaluation.check_name: evaluation

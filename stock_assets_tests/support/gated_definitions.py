@@ -7,11 +7,11 @@ import pytest
 from dagster._core.storage.runs import SqlRunStorage
 
 from stock_assets.alerts.notifier import Notifier
-from stock_assets.audit import checks
 from stock_assets.backends.interface import FetchKind
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.checks import audits as checks
 from stock_assets.publish import publishing
 from stock_assets.settings import Settings
 from stock_assets.stage import staging

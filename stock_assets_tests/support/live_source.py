@@ -22,12 +22,16 @@ def live_source(server: VendorServer, *, now: Clock | None = None, **options: ob
             default where each call counts and the machine may be busy.
     """
     patience = float(str(options.pop("patience", 1.0)))
-    fields: dict[str, object] = {"base_url": server.url, "api_key": KEY, "first_pause_seconds": 0.01, **options}
-    source = AlphaVantageSource(**fields)  # type: ignore[arg-type]  # fields by name
-    source._timeouts = Timeouts(connect=patience, read=patience / 2, whole=patience)  # noqa: SLF001 (the seam for tests)
-    if now is not None:
-        source._now = now  # noqa: SLF001 (the seam for tests)
-    return source
+    key = str(options.pop("api_key", KEY))
+    fields: dict[str, object] = {
+        "base_url": server.url,
+        "read_key": lambda: key,
+        "first_pause_seconds": 0.01,
+        "timeouts": Timeouts(connect=patience, read=patience / 2, whole=patience),
+        **({"now": now} if now is not None else {}),
+        **options,
+    }
+    return AlphaVantageSource(**fields)  # type: ignore[arg-type]  # fields by name
 
 
 def symbols(count: int) -> Universe:

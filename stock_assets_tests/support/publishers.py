@@ -36,7 +36,7 @@ def publish_version(root: Path, name: str, events: Connection) -> None:
     scene.deliver_again()
     load = scene.stage(TWO_WEEKS)
     # What only the first audit of a process takes must not use up the moments at which it is killed.
-    audit_load(scene.backend, scene.universe, load, limits=scene.limits)
+    audit_load(scene, load)
     events.send("begin")
     scene.publish(TWO_WEEKS)
     events.send("end")

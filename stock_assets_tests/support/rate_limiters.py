@@ -11,7 +11,8 @@ from pathlib import Path
 
 from stock_assets.backends.local.database import connect
 from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
-from stock_assets.backends.rate_limiter import CallLimits, RateLimiter
+from stock_assets.backends.rate_limiter import RateLimiter
+from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.clock import utc_now
 from stock_assets_tests.support.athena_backends import athena_backend
 

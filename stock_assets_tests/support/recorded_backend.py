@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from stock_assets.backends.interface import Backend
-from stock_assets.orchestration.build import build_universe
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION, RecordedSource
 from stock_assets_tests.support.athena_backends import athena_backend
@@ -33,7 +33,7 @@ def _make(kind: str, folder: Path, request: pytest.FixtureRequest) -> Backend:
 def recorded_backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
     """All 13 recorded years, published as one load; to be read only."""
     backend = _make(request.param, tmp_path_factory.mktemp("recorded") / "backend", request)
-    load_range(backend, RecordedSource(), build_universe(Settings()), FIRST_SESSION, LAST_SESSION)
+    load_range(backend, RecordedSource(), Pipeline.from_settings(Settings()).universe, FIRST_SESSION, LAST_SESSION)
     return backend
 
 
@@ -42,7 +42,7 @@ def recorded_bars() -> pd.DataFrame:
     """The vendor's answers on today's share basis, by symbol and date, computed with pandas alone."""
     source = RecordedSource()
     frames = []
-    for listing in build_universe(Settings()).listings:
+    for listing in Pipeline.from_settings(Settings()).universe.listings:
         lines = source.fetch_prices(listing.symbol, [LAST_SESSION]).decode().splitlines()
         rows = pd.DataFrame([line.split(",") for line in lines[1:]], columns=lines[0].split(","))
         rows = rows.assign(symbol=listing.symbol, trade_date=pd.to_datetime(rows["timestamp"]))

@@ -5,14 +5,15 @@ The bars of `calm_source` are all alike, so that one changed bar is the only thi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
+from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, Table
 from stock_assets.core.universe import Universe
-from stock_assets.loads.inputs import Limits
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.load import Load
 from stock_assets.publish.publishing import Published, publish
 from stock_assets.stage.staging import stage
@@ -30,14 +31,19 @@ BAD_BAR = "100,102,99,101,-5"
 _OF_THE_FETCH = ("fetched_at", "payload", "load_id")
 
 
-@dataclass
-class Scene:
+@dataclass(frozen=True)
+class Scene(PipelineParts):
     """A backend, a source and a universe, with the steps of the path as short calls."""
 
     backend: Backend
     source: ScriptedSource
     universe: Universe = FIVE
-    limits: Limits = field(default=LIMITS)
+    limits: Limits = LIMITS
+
+    def change(self, **parts: object) -> None:
+        """Replace some parts, such as the universe; a pipeline itself never changes."""
+        for name, value in parts.items():
+            object.__setattr__(self, name, value)
 
     def fetch(self, sessions: Sequence[date]) -> None:
         """Store the answers for some sessions."""
@@ -50,11 +56,11 @@ class Scene:
 
     def stage(self, sessions: Sequence[date]) -> Load:
         """Stage the sessions as one load."""
-        return stage(self.backend, self.source, self.universe, sessions, limits=self.limits)
+        return stage(self, sessions)
 
     def publish(self, sessions: Sequence[date]) -> Published:
         """Publish the newest load of the sessions."""
-        return publish(self.backend, self.source, self.universe, sessions, limits=self.limits, pause=lambda _: None)
+        return publish(self, sessions, pause=lambda _: None)
 
     def run(self, sessions: Sequence[date]) -> Published:
         """Fetch what is missing, stage and publish."""

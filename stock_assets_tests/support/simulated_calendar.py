@@ -3,7 +3,7 @@
 The daemon itself is left out: what it adds (processes, queues, ticks missed while it was off) is tested on real ones.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import time_machine
 
 from stock_assets.backends.interface import Backend
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, SCHEDULE_NAME
+from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.orchestration.schedules.weekdays import SCHEDULE_NAME
 from stock_assets.orchestration.sensors.catch_up import SENSOR_NAME
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets_tests.fakes.vendor_server import VendorServer, newest_closed_session
 from stock_assets_tests.support.live_source import live_source
@@ -40,10 +42,9 @@ class Almanac:
 
     def __post_init__(self) -> None:
         """Wire the definitions, with an instance that forgets."""
-        self.resources = {
-            "backend": self.backend,
-            "source": live_source(self.server, patience=10.0, calls_per_day=25, splits_refresh_days=6),
-        }
+        given = Pipeline.from_settings(self.settings)
+        source = live_source(self.server, patience=10.0, calls_per_day=25, splits_refresh_days=6)
+        self.resources = {"pipeline": replace(given, backend=self.backend, source=source)}
         self.repository = build_definitions(self.settings, resource_overrides=self.resources).get_repository_def()
         self.instance = dg.DagsterInstance.ephemeral()
         self.run_keys: set[str] = set()

@@ -9,13 +9,17 @@ import pyarrow as pa
 from stock_assets.backends.interface import Backend
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.core.calendar import sessions_between
+from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES, Table
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.ingest.price_requests import fetch_prices, fetch_splits
-from stock_assets.loads.inputs import Limits
+from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.price_requests import fetch_prices
+from stock_assets.ingest.split_requests import fetch_splits
+from stock_assets.pipeline import Pipeline
 from stock_assets.publish.publishing import Published, publish
 from stock_assets.sources.interface import PriceSource
 from stock_assets.stage.staging import stage
+from stock_assets_tests.fakes.source import ScriptedSource
 
 LIMITS = Limits(min_coverage=0.5, max_quarantined_share=0.25)
 
@@ -25,21 +29,33 @@ FIVE = Universe(tuple(Listing(symbol, symbol) for symbol in ("AAPL", "CSCO", "IB
 
 def local_backend(root: Path) -> Backend:
     """A local backend in an empty folder."""
-    return LocalBackend(root=str(root))
+    return LocalBackend(root)
+
+
+def parts(
+    backend: Backend, source: PriceSource | None = None, universe: Universe = FIVE, limits: Limits = LIMITS
+) -> PipelineParts:
+    """Put together what the steps take; without a source, one that has no bars."""
+    return PipelineParts(backend, source or ScriptedSource(), universe, limits)
+
+
+def as_pipeline(given: PipelineParts) -> Pipeline:
+    """Make a pipeline of the same parts, for the definitions."""
+    return Pipeline(given.backend, given.source, given.universe, given.limits)
 
 
 def fetch(backend: Backend, source: PriceSource, universe: Universe, sessions: Sequence[date]) -> None:
     """Store the answers for some sessions."""
-    fetch_splits(backend, source, universe)
-    fetch_prices(backend, source, universe, sessions)
+    fetch_splits(parts(backend, source, universe))
+    fetch_prices(parts(backend, source, universe), sessions)
 
 
 def load_range(backend: Backend, source: PriceSource, universe: Universe, first: date, last: date) -> Published:
     """Fetch, stage, audit and publish the sessions from `first` to `last`."""
     sessions = sessions_between(first, last)
     fetch(backend, source, universe, sessions)
-    stage(backend, source, universe, sessions, limits=LIMITS)
-    return publish(backend, source, universe, sessions, limits=LIMITS)
+    stage(parts(backend, source, universe), sessions)
+    return publish(parts(backend, source, universe), sessions)
 
 
 def published_rows(backend: Backend, table: Table = DAILY_PRICES) -> list[dict[str, object]]:

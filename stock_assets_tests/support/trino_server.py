@@ -47,7 +47,7 @@ def server_folder() -> Path:
     Raises:
         NoTrino: it can not be had.
     """
-    cache = Path(os.environ.get("STOCK_ASSETS_TEST_CACHE") or Path.backend() / ".cache" / "stock_assets")
+    cache = Path(os.environ.get("STOCK_ASSETS_TEST_CACHE") or Path.home() / ".cache" / "stock_assets")
     folder = cache / f"trino-{VERSION}"
     if not (folder / _WHOLE).exists():
         cache.mkdir(parents=True, exist_ok=True)

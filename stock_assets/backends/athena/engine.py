@@ -20,9 +20,9 @@ from pyathena.error import Error
 from pyathena.model import AthenaQueryExecution
 from pyathena.util import RetryConfig
 
+from stock_assets.backends.athena.ddl import AthenaDdl
 from stock_assets.backends.interface import StatementRun
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, code_of, typed, typed_errors
-from stock_assets.backends.lakehouse.ddl import AthenaDdl
 from stock_assets.backends.lakehouse.results import to_arrow
 from stock_assets.backends.lakehouse.sql_engine import SHOWN, SqlEngine, interruptible
 from stock_assets.core.errors import (

@@ -1,12 +1,14 @@
-"""An AWS account: objects in S3, tables in the Glue Data Catalog, SQL in Athena."""
+"""What Athena and Trino backends share: objects in S3 and tables in the Glue Data Catalog.
+
+Belongs here: which parts such a backend consists of. Does not belong here: the engines (`backends.athena`,
+`backends.trino`).
+"""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from functools import cached_property
 
-import dagster as dg
-
-from stock_assets.backends.athena.engine import Athena, Engine
-from stock_assets.backends.interface import Backend, FetchLedger, Objects, Warehouse
+from stock_assets.backends.interface import Backend, FetchLedger, Objects, StatementLog, Warehouse
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.iceberg_catalog import Databases
 from stock_assets.backends.lakehouse.ledger import S3Ledger
@@ -15,21 +17,21 @@ from stock_assets.backends.lakehouse.rate_limiter import S3RateLimiter
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.lakehouse.warehouse import GlueWarehouse
 from stock_assets.backends.rate_limiter import RateLimiter
-from stock_assets.orchestration.assets.statement_runs import shown_runs
 
 
+@dataclass(frozen=True, kw_only=True)
 class LakehouseBackend(Backend):
-    """Everything below one folder of a bucket, and three databases of the Glue Data Catalog; any engine over them.
+    """Everything below one folder of a bucket, and three databases of the Glue Data Catalog.
 
     Attributes:
         bucket: name of the bucket.
-        prefix: folder in it, without slashes at its ends; empty for the whole bucket.
+        prefix: folder in the bucket, without slashes at its ends; empty for the whole bucket.
         region: region of bucket, catalog and workgroup.
-        database: what the names of the Glue databases begin with.
+        database: prefix of the names of the Glue databases.
         role_arn: role to assume; empty for none.
-        endpoint_url: address of an emulator; empty for AWS.
+        endpoint_url: address of an AWS emulator; empty for AWS.
         kms_key: KMS key that encrypts objects and results; empty for the keys of S3.
-        scan_limit: bytes one statement may read; None for as many as the engine allows.
+        scan_limit: bytes one statement may read; None for the engine's own limit.
         query_timeout_seconds: how long one statement may take.
     """
 
@@ -55,7 +57,7 @@ class LakehouseBackend(Backend):
 
     @cached_property
     def rate_limiter(self) -> RateLimiter:
-        """Objects under `budget/`."""
+        """Objects under `rate_limiter/`."""
         return S3RateLimiter(self._objects)
 
     @cached_property
@@ -63,19 +65,20 @@ class LakehouseBackend(Backend):
         """Tables under `staged/tables/` and `published/`."""
         return self._warehouse
 
-    def sql_spending(self) -> dict[str, dg.MetadataValue]:
-        """Show the statements sent since this was last asked, and what the run has taken so far."""
-        return shown_runs(self.engine.name, *self._warehouse.take_runs())
+    def take_statement_log(self) -> StatementLog:
+        """Return the statements that were sent since the last call, and all statements of this process."""
+        new, total = self._warehouse.take_runs()
+        return StatementLog(self.engine.name, tuple(new), tuple(total))
 
     @property
     def access(self) -> AwsAccess:
-        """How AWS is reached."""
+        """Where and as whom AWS is called."""
         return AwsAccess(region=self.region, role_arn=self.role_arn, endpoint_url=self.endpoint_url)
 
     @cached_property
     @abstractmethod
     def engine(self) -> SqlEngine:
-        """What runs the statements."""
+        """The engine that runs statements."""
 
     @cached_property
     def _objects(self) -> S3Objects:
@@ -84,35 +87,3 @@ class LakehouseBackend(Backend):
     @cached_property
     def _warehouse(self) -> GlueWarehouse:
         return GlueWarehouse(self.access, self.engine, self._objects, Databases.of(self.database))
-
-
-class AthenaBackend(LakehouseBackend):
-    """Statements are run by Athena.
-
-    Attributes:
-        workgroup: of Athena.
-        results: `s3://` address for results; empty if the workgroup has its own.
-        price_per_terabyte: of reading, in USD.
-        poll_seconds: pause between looks at a running statement.
-    """
-
-    workgroup: str
-    results: str = ""
-    price_per_terabyte: float = 5.0
-    poll_seconds: float = 0.5
-
-    @cached_property
-    def engine(self) -> Athena:
-        """Athena, in the workgroup."""
-        return Athena(
-            Engine(
-                self.access,
-                self.workgroup,
-                self.results,
-                kms_key=self.kms_key,
-                scan_limit=self.scan_limit,
-                timeout_seconds=self.query_timeout_seconds,
-                price_per_terabyte=self.price_per_terabyte,
-                poll_seconds=self.poll_seconds,
-            )
-        )

@@ -1,10 +1,12 @@
-"""The MERGE that publishes a load, or one part after the other of a load that is too long for one.
+"""The MERGE statement that publishes a load.
 
-Belongs here: writing it for any table. Does not belong here: sending it (`session`).
+Belongs here: its text for any published table. Does not belong here: running it (`sql_session`).
+
+One statement is always enough: Athena writes at most 100 partitions per statement, tables are partitioned by year, and
+the calendar has 52 years.
 """
 
-from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 
 from stock_assets.backends.lakehouse.inputs import cast_type
 from stock_assets.core.sql import Fragment, Name, statement
@@ -12,9 +14,6 @@ from stock_assets.core.tables import Table
 
 CHANGED = "stock_assets: published since, version "
 """Begins what Athena says when the table is not the one that was audited any more."""
-MOST_PARTITIONS = 100
-"""Partitions that one statement of Athena may write: years, by sql/ddl/athena/published_table.sql."""
-_OF_EACH_PART = frozenset({"load_id", "start_date", "end_date"})
 
 
 def merge_statement(target: Table, source: Table, *, name: Name, base: int | None, first: date, last: date) -> str:
@@ -53,27 +52,6 @@ def merge_statement(target: Table, source: Table, *, name: Name, base: int | Non
             "values": Fragment(", ".join(f"s.{column}" for column in columns)),
         }
     )
-
-
-def parts(first: date, last: date) -> list[tuple[date, date]]:
-    """Split a range, at the ends of years, into ranges of no more partitions than one statement may write."""
-    starts = [
-        first,
-        *(date(year, 1, 1) for year in range(first.year + MOST_PARTITIONS, last.year + 1, MOST_PARTITIONS)),
-    ]
-    ends = [*(start - timedelta(days=1) for start in starts[1:]), last]
-    return list(zip(starts, ends, strict=True))
-
-
-def part_properties(properties: Mapping[str, str], number: int, count: int) -> dict[str, str]:
-    """Say of which part of a load a version is.
-
-    Only the last part says all that the load does: that what is published follows the splits, say, is not true before.
-    """
-    if count == 1:
-        return dict(properties)
-    said = properties if number == count else {name: properties[name] for name in _OF_EACH_PART & properties.keys()}
-    return {**said, "part": f"{number} of {count}"}
 
 
 def _equal(one: str, other: str, key: tuple[str, ...]) -> str:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from stock_assets.backends.lakehouse.objects import S3Objects
-from stock_assets.backends.rate_limiter import CallDenied, CallLimits, RateLimiter
+from stock_assets.backends.rate_limiter import CallDenied, RateLimiter
+from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.clock import Clock
 from stock_assets.core.errors import ServiceUnavailable
 
@@ -34,12 +35,12 @@ class _Account:
     def closed(self, at: datetime) -> datetime | None:
         return self.blocked_until if self.blocked_until is not None and self.blocked_until > at else None
 
-    def refusal(self, limits: CallLimits, at: datetime, keep: int) -> CallDenied | None:
+    def refusal(self, limits: CallLimits, at: datetime, reserve: int) -> CallDenied | None:
         closed = self.closed(at)
         if closed is not None:
             return CallDenied(closed, quota_used_up=True)
         today = sum(call >= limits.day_start(at) for call in self.calls)
-        if limits.per_day is not None and today >= limits.per_day - keep:
+        if limits.per_day is not None and today >= limits.per_day - reserve:
             return CallDenied(limits.next_reset(at), quota_used_up=True)
         free_at = max((_token_back(self.calls, *rate, at) for rate in limits.rates), default=at)
         return CallDenied(free_at, quota_used_up=False) if free_at > at else None
@@ -51,14 +52,14 @@ class S3RateLimiter(RateLimiter):
     def __init__(self, objects: S3Objects) -> None:
         self._objects = objects
 
-    def acquire(self, vendor: str, limits: CallLimits, now: Clock, *, keep: int = 0) -> CallDenied | None:
+    def acquire(self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0) -> CallDenied | None:
         """Count and write, if nobody has written in between."""
         refused: CallDenied | None = None
 
         def take(account: _Account) -> _Account:
             nonlocal refused
             at = now()
-            refused = account.refusal(limits, at, keep)
+            refused = account.refusal(limits, at, reserve)
             if refused is not None:
                 return account
             recent = [call for call in account.calls if call >= at - _KEPT_FOR]

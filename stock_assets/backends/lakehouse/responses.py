@@ -10,10 +10,10 @@ from typing import Any
 
 from stock_assets.backends.lakehouse.glue import external_csv
 from stock_assets.core.sql import literal
-from stock_assets.sources.interface import DAILY_HEADER
+from stock_assets.core.tables import RAW_COLUMNS
 
 _INGEST_DATE = re.compile(r"ingest_date=([0-9]{4}-[0-9]{2}-[0-9]{2})/.+")
-_COLUMNS = ", ".join(f'"{name}"' for name in (*DAILY_HEADER, "$path"))
+_COLUMNS = ", ".join(f'"{name}"' for name in (*RAW_COLUMNS, "$path"))
 MOST_LISTED = 100
 """Partitions, and files, that are named one by one; of more partitions the range is named, and the files are not."""
 
@@ -50,7 +50,7 @@ class Payloads:
 
     def outside_table(self, name: str) -> dict[str, Any]:
         """Describe a table over the folders of those outside."""
-        return external_csv(name, DAILY_HEADER, self.root, partition_key="folder")
+        return external_csv(name, RAW_COLUMNS, self.root, partition_key="folder")
 
     def relation(self, inside_table: str, outside_table: str) -> str:
         """Write the relation, with predicates that let Athena read these partitions and files only."""
@@ -64,7 +64,7 @@ class Payloads:
             files = ", ".join(map(literal, self.outside))
             parts.append(f'SELECT {_COLUMNS} FROM {outside_table} WHERE "$path" IN ({files})')  # noqa: S608 (escaped)
         if not parts:
-            empty = ", ".join(f'CAST(NULL AS varchar) AS "{name}"' for name in (*DAILY_HEADER, "$path"))
+            empty = ", ".join(f'CAST(NULL AS varchar) AS "{name}"' for name in (*RAW_COLUMNS, "$path"))
             parts.append(f"SELECT {empty} WHERE FALSE")
         return f"({' UNION ALL '.join(parts)})"
 

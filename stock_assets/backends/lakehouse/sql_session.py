@@ -27,7 +27,7 @@ from stock_assets.backends.lakehouse.iceberg_catalog import (
     row_count,
 )
 from stock_assets.backends.lakehouse.inputs import InputStore
-from stock_assets.backends.lakehouse.merge import CHANGED, merge_statement, part_properties, parts
+from stock_assets.backends.lakehouse.merge import CHANGED, merge_statement
 from stock_assets.backends.lakehouse.names import resolved
 from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.lakehouse.responses import Payloads
@@ -194,26 +194,19 @@ class GlueSession(SqlSession):
     def replace_range(
         self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
     ) -> int:
-        """Send the MERGE, which fails if the table is another one by then; find its snapshot, and note the load.
-
-        A range of more partitions than one statement may write takes several, in the order of days, each on top of the
-        one before. If this ends between two of them, readers see the new rows up to there and the old ones after, and
-        the next publish of the load stages it again and does the rest.
-        """
-        ranges = parts(first, last)
+        """Run the MERGE, which fails if another writer has committed since; find its snapshot and note the load."""
         base = self._stored(target)
         known = {snapshot.snapshot_id for snapshot in self._published[target.name].snapshots()}
-        for number, (start, end) in enumerate(ranges, start=1):
-            merge = merge_statement(
-                target, source, name=self._parts.catalog.name(target), base=base, first=start, last=end
-            )
-            self._send(target, base, resolved(merge, self._pinned))
-            base = self._committed(target, base, known, part_properties(properties, number, len(ranges)))
-        if base is None:
+        merge = merge_statement(
+            target, source, name=self._parts.catalog.name(target), base=base, first=first, last=last
+        )
+        self._send(target, base, resolved(merge, self._pinned))
+        committed = self._committed(target, base, known, properties)
+        if committed is None:
             raise QueryFailed(
-                f"{target.full_name}: {self._parts.engine.name} reports success, and there is no version yet"
+                f"{target.full_name}: {self._parts.engine.name} reports success, but the table has no snapshot"
             )
-        return base
+        return committed
 
     def _send(self, target: Table, base: int | None, merge: str) -> None:
         for attempt in range(1, _COMMIT_TRIES + 1):
@@ -232,7 +225,7 @@ class GlueSession(SqlSession):
             time.sleep(random.uniform(0, min(0.1 * 2**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
 
     def _committed(self, target: Table, base: int | None, known: set[int], properties: Mapping[str, str]) -> int | None:
-        """Find the snapshot of a MERGE that succeeded, and add it to those that are known.
+        """Return the snapshot of a MERGE that succeeded.
 
         Raises:
             ConcurrentPublish: another commit came between the version that was read and this one. What is published
@@ -255,7 +248,6 @@ class GlueSession(SqlSession):
             raise self._concurrent(target)
         kept = [snapshot.snapshot_id for snapshot in now.snapshots()]
         self._parts.catalog.note(target, new[0].snapshot_id, properties, kept=kept)
-        known.add(new[0].snapshot_id)
         return new[0].snapshot_id
 
     def _refuse_if_changed(self, target: Table, base: int | None) -> None:

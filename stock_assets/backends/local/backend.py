@@ -1,5 +1,9 @@
-"""One machine, no account: a folder of files, SQLite, DuckDB in memory, and Iceberg tables by pyiceberg."""
+"""The local backend: one folder on this machine.
 
+Belongs here: which parts a local backend consists of. Does not belong here: the parts (the modules beside this one).
+"""
+
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,32 +15,33 @@ from stock_assets.backends.local.warehouse import DuckDbWarehouse
 from stock_assets.backends.rate_limiter import RateLimiter
 
 
+@dataclass(frozen=True)
 class LocalBackend(Backend):
-    """Everything below one folder.
+    """Files, SQLite, DuckDB and Iceberg (pyiceberg) below one folder.
 
     Attributes:
         root: the folder; made when first written to. Iceberg stores absolute paths, so the tables of a copied or moved
             folder are refused (`TableOutsideDataFolder`).
     """
 
-    root: str
+    root: Path
 
     @cached_property
     def objects(self) -> Objects:
-        """Files under the folder."""
-        return FolderObjects(Path(self.root))
+        """Files below the folder."""
+        return FolderObjects(self.root)
 
     @cached_property
     def ledger(self) -> FetchLedger:
-        """One SQLite file."""
-        return SqliteLedger(Path(self.root) / "ledger.db")
+        """`ledger.db`."""
+        return SqliteLedger(self.root / "ledger.db")
 
     @cached_property
     def rate_limiter(self) -> RateLimiter:
-        """Two tables in the ledger's file."""
-        return SqliteRateLimiter(Path(self.root) / "ledger.db")
+        """Tables of `ledger.db`."""
+        return SqliteRateLimiter(self.root / "ledger.db")
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        """Parquet files: `staged/` for loads, `published/` for Iceberg tables."""
-        return DuckDbWarehouse(Path(self.root))
+        """`staged/`, `published/` and `catalog.db`."""
+        return DuckDbWarehouse(self.root)

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from stock_assets.backends.local.database import connect
-from stock_assets.backends.rate_limiter import CallDenied, CallLimits, RateLimiter
+from stock_assets.backends.rate_limiter import CallDenied, RateLimiter
+from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.clock import Clock
 
 _CREATE = (
@@ -32,11 +33,11 @@ class SqliteRateLimiter(RateLimiter):
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def acquire(self, vendor: str, limits: CallLimits, now: Clock, *, keep: int = 0) -> CallDenied | None:
+    def acquire(self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0) -> CallDenied | None:
         """Count and insert in one transaction, on disk before the call is made."""
         with self._transaction() as connection:
             at = now()
-            refused = _refusal(connection, vendor, limits, at, keep)
+            refused = _refusal(connection, vendor, limits, at, reserve)
             if refused is None:
                 connection.execute(_TAKE, (vendor, _text(at)))
             return refused
@@ -68,12 +69,12 @@ class SqliteRateLimiter(RateLimiter):
 
 
 def _refusal(
-    connection: sqlite3.Connection, vendor: str, limits: CallLimits, at: datetime, keep: int
+    connection: sqlite3.Connection, vendor: str, limits: CallLimits, at: datetime, reserve: int
 ) -> CallDenied | None:
     closed = _closed(connection, vendor, at)
     if closed is not None:
         return CallDenied(closed, quota_used_up=True)
-    if limits.per_day is not None and _count(connection, vendor, limits.day_start(at)) >= limits.per_day - keep:
+    if limits.per_day is not None and _count(connection, vendor, limits.day_start(at)) >= limits.per_day - reserve:
         return CallDenied(limits.next_reset(at), quota_used_up=True)
     free_at = max((_token_back(connection, vendor, *rate, at) for rate in limits.rates), default=at)
     return CallDenied(free_at, quota_used_up=False) if free_at > at else None

@@ -22,9 +22,7 @@ from stock_assets.backends.local import iceberg, maintenance
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.sql import Name, literal, parse_query
-from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
-
-_RAW_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+from stock_assets.core.tables import PUBLISHED_TABLES, RAW_COLUMNS, STAGING_TABLES, Table
 
 
 class DuckDbWarehouse(Warehouse):
@@ -111,8 +109,8 @@ class DuckDbSession(SqlSession):
 
     def register_responses(self, uris: Sequence[str]) -> Name:
         """Read the CSV files as text, every field as the vendor wrote it."""
-        types = ", ".join(f"'{column}': 'VARCHAR'" for column in _RAW_COLUMNS)
-        empty = ", ".join(f'CAST(NULL AS VARCHAR) AS "{column}"' for column in (*_RAW_COLUMNS, "$path"))
+        types = ", ".join(f"'{column}': 'VARCHAR'" for column in RAW_COLUMNS)
+        empty = ", ".join(f'CAST(NULL AS VARCHAR) AS "{column}"' for column in (*RAW_COLUMNS, "$path"))
         source = (
             f"SELECT * FROM read_csv([{', '.join(map(literal, uris))}], columns = {{{types}}}, header = true, "  # noqa: S608 (escaped by literal)
             "auto_detect = false, delim = ',', quote = '\"', filename = '$path')"

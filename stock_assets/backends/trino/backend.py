@@ -1,26 +1,32 @@
-"""A Trino cluster of one's own over S3 and the Glue Data Catalog; all but the engine is as in `backends.aws`.
+"""The Trino backend: your own Trino cluster over S3 and the Glue Data Catalog.
 
-Importing this needs the client, which the extra `trino` installs.
+Belongs here: Trino's own settings. Does not belong here: what Athena shares with it (`backends.lakehouse`). Importing
+this module needs Trino's client, which the extra `trino` installs.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
 from stock_assets.backends.trino.engine import Trino, TrinoServer
 
 
+@dataclass(frozen=True, kw_only=True)
 class TrinoBackend(LakehouseBackend):
-    """Statements are run by a Trino server.
+    """A lakehouse backend whose statements run on a Trino server.
 
     Attributes:
         url: address of the coordinator.
-        user: whom it is told the statements are from.
-        catalog: its catalog of the Iceberg connector, over the Glue Data Catalog.
-        hive_catalog: its catalog of the Hive connector, over the same.
+        user: user name sent to Trino.
+        password: returns the password, or nothing where the server needs none; called when a statement is sent.
+        catalog: Trino catalog of the Iceberg connector, over the Glue Data Catalog.
+        hive_catalog: Trino catalog of the Hive connector, over the same Glue Data Catalog.
     """
 
     url: str
     user: str
+    password: Callable[[], str] = field(default=str, repr=False)
     catalog: str = "iceberg"
     hive_catalog: str = "hive"
 
@@ -31,6 +37,7 @@ class TrinoBackend(LakehouseBackend):
             TrinoServer(
                 self.url,
                 self.user,
+                password=self.password,
                 catalog=self.catalog,
                 hive_catalog=self.hive_catalog,
                 scan_limit=self.scan_limit,

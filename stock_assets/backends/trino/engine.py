@@ -9,10 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 from requests import RequestException
 from trino.auth import BasicAuthentication
@@ -68,8 +67,8 @@ class TrinoServer:
 
     Attributes:
         url: address of the coordinator, `http://host:port` or `https://...`.
-        user: whom it is told the statements are from.
-        password_variable: environment variable that holds the password, read when a statement is sent; it may be unset.
+        user: user name sent to Trino.
+        password: returns the password, or nothing where the server needs none; called when a statement is sent.
         catalog: the one of the Iceberg connector.
         hive_catalog: the one of the Hive connector, over the same Glue Data Catalog.
         scan_limit: bytes one statement may read; None for as many as the server allows.
@@ -78,7 +77,7 @@ class TrinoServer:
 
     url: str
     user: str
-    password_variable: str = "STOCK_ASSETS_TRINO_PASSWORD"  # noqa: S105 (its name)
+    password: Callable[[], str] = field(default=str, repr=False, compare=False)
     catalog: str = "iceberg"
     hive_catalog: str = "hive"
     scan_limit: int | None = None
@@ -156,7 +155,7 @@ class Trino(SqlEngine):
         properties = {"query_max_run_time": f"{server.timeout_seconds:g}s"}
         if server.scan_limit is not None:
             properties["query_max_scan_physical_bytes"] = f"{server.scan_limit}B"
-        password = dg.EnvVar(server.password_variable).get_value()
+        password = server.password()
         try:
             connection: Connection = connect(  # type: ignore[no-untyped-call]  # the client has no types here
                 host=server.url,

@@ -15,6 +15,7 @@ import dagster as dg
 from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
 
 from stock_assets.core.sql import bundled
+from stock_assets.orchestration.keys import asset_key, dashboard_key
 from stock_assets.serve.dashboards import DASHBOARDS
 from stock_assets.serve.views import VIEWS
 from stock_assets.sources.interface import PriceSource
@@ -23,8 +24,8 @@ _STATEMENTS = {
     "staged/daily_prices": "stage/*.sql",
     "published/daily_prices": "publish/*.sql",
     "published/quarantined_prices": "publish/*.sql",
-    **{view.asset_key.to_user_string(): f"serve/{name}.sql" for name, view in VIEWS.items()},
-    **{dashboard.asset_key.to_user_string(): "serve/panels/*.sql" for dashboard in DASHBOARDS},
+    **{asset_key(view).to_user_string(): f"serve/{name}.sql" for name, view in VIEWS.items()},
+    **{dashboard_key(dashboard).to_user_string(): "serve/panels/*.sql" for dashboard in DASHBOARDS},
 }
 """By asset; the audits are linked from their checks, which name their files."""
 _PACKAGE = Path(__file__).parents[2]

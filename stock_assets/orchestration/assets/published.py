@@ -7,14 +7,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from stock_assets.backends.interface import Backend, Commit
-from stock_assets.core.calendar import partition_sessions
+from stock_assets.backends.interface import Commit
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, STAGED_PRICES, Table
-from stock_assets.core.universe import Universe
-from stock_assets.loads.inputs import Limits
-from stock_assets.publish.publishing import publish
-from stock_assets.sources.interface import PriceSource
-from stock_assets.stage.report import show_load
+from stock_assets.orchestration.assets.load_metadata import load_metadata
+from stock_assets.orchestration.keys import asset_key, column_schema
+from stock_assets.orchestration.partitions import partition_sessions
+from stock_assets.pipeline import Pipeline
 
 GROUP = "published"
 
@@ -28,10 +26,8 @@ _DESCRIPTIONS = {
 
 
 def published_assets(
-    universe: Universe,
     partitions: dg.PartitionsDefinition[str],
     *,
-    limits: Limits,
     owners: list[str],
     freshness: dg.FreshnessPolicy | None,
 ) -> dg.AssetsDefinition:
@@ -49,21 +45,21 @@ def published_assets(
         pool="publish",
     )
     def publish_load(
-        context: dg.AssetExecutionContext, backend: Backend, source: PriceSource
+        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        done = publish(backend, source, universe, partition_sessions(context.partition_keys), limits=limits)
+        done = pipeline.publish(partition_sessions(context.partition_keys))
         for table, commit in ((QUARANTINED_PRICES, done.quarantine), (DAILY_PRICES, done.prices)):
             context.log.info(f"{table.full_name}: {_said(commit)}")
             yield dg.MaterializeResult(
-                asset_key=table.asset_key,
+                asset_key=asset_key(table),
                 metadata={
-                    **show_load(context, backend, done.load, table),
-                    "source": source.label,
+                    **load_metadata(context, pipeline.backend, done.load, table),
+                    "source": pipeline.source.label,
                     "changed": commit.changed,
                     "rows added": commit.added,
                     "rows removed": commit.removed,
                     "snapshot": str(commit.snapshot_id or "none"),
-                    "dagster/uri": backend.warehouse.location(table),
+                    "dagster/uri": pipeline.backend.warehouse.location(table),
                 },
             )
 
@@ -72,14 +68,14 @@ def published_assets(
 
 def _spec(table: Table, partitions: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetSpec:
     return dg.AssetSpec(
-        table.asset_key,
-        deps=[STAGED_PRICES.asset_key],
+        asset_key(table),
+        deps=[asset_key(STAGED_PRICES)],
         group_name=GROUP,
         kinds={"iceberg", "parquet"},
         owners=owners,
         partitions_def=partitions,
         description=_DESCRIPTIONS[table],
-        metadata={"dagster/column_schema": table.dagster_schema(), "dagster/table_name": table.full_name},
+        metadata={"dagster/column_schema": column_schema(table.columns), "dagster/table_name": table.full_name},
     )
 
 

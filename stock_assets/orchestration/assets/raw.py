@@ -9,42 +9,37 @@ from datetime import date
 import dagster as dg
 from pydantic import Field
 
-from stock_assets.backends.interface import Backend
-from stock_assets.core.calendar import closing_time, partition_sessions
+from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import NothingFetched, Outcome
+from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.text import markdown_table
-from stock_assets.core.universe import Universe
-from stock_assets.ingest.landing_files import Wanted, register_files
-from stock_assets.ingest.price_requests import (
-    RequestRules,
-    SymbolResult,
-    fetch_prices,
-    fetch_splits,
-    known_splits,
-    splits_by_symbol,
-)
+from stock_assets.ingest.landing_files import LandingScope, register_files
+from stock_assets.ingest.ledger_queries import known_splits, splits_by_symbol
+from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fetch_prices
+from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.legacy_import import report
-from stock_assets.legacy_import.importer import ImportResult, import_from
+from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.locations import LegacyLocation
 from stock_assets.legacy_import.row_selection import Bounds
-from stock_assets.sources.interface import DAILY_HEADER, PriceSource
+from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS
+from stock_assets.orchestration.partitions import partition_sessions
+from stock_assets.pipeline import Pipeline
+from stock_assets.sources.interface import PriceSource
 
-RAW_PRICES = dg.AssetKey(["raw", "daily_prices"])
-RAW_SPLITS = dg.AssetKey(["raw", "splits"])
 VENDOR_GROUP = "vendor"
 GROUP = "raw"
 _FILES_SHOWN = 10
 
 _RAW_COLUMNS = dg.TableSchema(
-    columns=[dg.TableColumn(name, "varchar", description=f"{name}, as the vendor wrote it") for name in DAILY_HEADER]
+    columns=[dg.TableColumn(name, "varchar", description=f"{name}, as the vendor wrote it") for name in RAW_COLUMNS]
 )
 
 
 class RawConfig(dg.Config):
     """Where a run of `raw/daily_prices` may get bars from; left as it is, from the vendor, all that are missing."""
 
-    ask: list[str] | None = Field(
+    request_symbols: list[str] | None = Field(
         default=None,
         description="Symbols that may be asked for; by default all that miss something. None of them: an empty list, "
         "and only what is stored is loaded.",
@@ -65,7 +60,9 @@ class RawConfig(dg.Config):
     @property
     def rules(self) -> RequestRules:
         """The same, as `fetch` takes it."""
-        return RequestRules(None if self.ask is None else frozenset(self.ask), self.reserve_calls)
+        return RequestRules(
+            None if self.request_symbols is None else frozenset(self.request_symbols), self.reserve_calls
+        )
 
 
 def vendor_asset(source: PriceSource, url: str, *, owners: list[str]) -> dg.AssetSpec:
@@ -81,7 +78,6 @@ def vendor_asset(source: PriceSource, url: str, *, owners: list[str]) -> dg.Asse
 
 
 def raw_assets(
-    universe: Universe,
     partitions: dg.PartitionsDefinition[str],
     *,
     vendor: dg.AssetSpec,
@@ -90,13 +86,12 @@ def raw_assets(
 ) -> list[dg.AssetsDefinition]:
     """Make both assets for a universe, downstream of the vendor; `legacy_location` reaches what earlier pipelines left."""
     return [
-        _raw_prices(universe, partitions, vendor=vendor, owners=owners, legacy_location=legacy_location),
-        _raw_splits(universe, vendor=vendor, owners=owners),
+        _raw_prices(partitions, vendor=vendor, owners=owners, legacy_location=legacy_location),
+        _raw_splits(vendor=vendor, owners=owners),
     ]
 
 
 def _raw_prices(
-    universe: Universe,
     partitions: dg.PartitionsDefinition[str],
     *,
     vendor: dg.AssetSpec,
@@ -120,17 +115,17 @@ def _raw_prices(
         ),
     )
     def raw_daily_prices(
-        context: dg.AssetExecutionContext, config: RawConfig, backend: Backend, source: PriceSource
+        context: dg.AssetExecutionContext, config: RawConfig, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
         sessions = partition_sessions(context.partition_keys)
-        brought = _take_in(backend, source, universe, partitions, sessions) if config.load_landing_files else []
+        brought = _register_files(pipeline, partitions, sessions) if config.load_landing_files else []
         for name in brought:
             context.log.info(f"took in {name}")
-        bounds = Bounds(universe, sessions[0], sessions[-1], utc_now())
-        old = import_from(backend, source, legacy_location(config.import_from), bounds) if config.import_from else None
+        bounds = Bounds(pipeline.universe, sessions[0], sessions[-1], utc_now())
+        old = import_bars(pipeline, legacy_location(config.import_from), bounds) if config.import_from else None
         for line in [*report.unreadable(old), *report.left_out(old)] if old else []:
             context.log.warning(line)
-        results = fetch_prices(backend, source, universe, sessions, asking=config.rules)
+        results = fetch_prices(pipeline, sessions, rules=config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
             log(f"{result.symbol}: {result.outcome}, {result.detail}")
@@ -138,13 +133,13 @@ def _raw_prices(
         missing = [result for result in results if result.missing]
         return dg.MaterializeResult(
             metadata={
-                "source": source.label,
+                "source": pipeline.source.label,
                 "symbols": sum(bool(result.wanted) for result in results),
                 "sessions": len(sessions),
                 "symbols missing": ", ".join(result.symbol for result in missing) or "none",
                 "calls": sum(result.calls for result in results),
                 **({"files taken in": _listed(brought)} if config.load_landing_files else {}),
-                "dagster/uri": backend.objects.uri("raw/daily_prices"),
+                "dagster/uri": pipeline.backend.objects.uri("raw/daily_prices"),
                 **(_shown_takeover(old) if old else {}),
                 "outcomes": _table([_shown(result) for result in results]),
             }
@@ -153,7 +148,7 @@ def _raw_prices(
     return raw_daily_prices
 
 
-def _raw_splits(universe: Universe, *, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefinition:
+def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefinition:
     @dg.asset(
         key=RAW_SPLITS,
         deps=[vendor],
@@ -170,18 +165,18 @@ def _raw_splits(universe: Universe, *, vendor: dg.AssetSpec, owners: list[str]) 
         ),
     )
     def raw_splits(
-        context: dg.AssetExecutionContext, backend: Backend, source: PriceSource
+        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
-        failures = fetch_splits(backend, source, universe)
+        failures = fetch_splits(pipeline)
         for reason in failures.values():
             context.log.warning(reason)
-        rows = splits_by_symbol(known_splits(backend, source))
+        rows = splits_by_symbol(known_splits(pipeline))
         return dg.MaterializeResult(
             metadata={
-                "source": source.label,
+                "source": pipeline.source.label,
                 "dagster/row_count": len(rows),
                 "symbols missing": ", ".join(failures) or "none",
-                "dagster/uri": backend.objects.uri("raw/splits"),
+                "dagster/uri": pipeline.backend.objects.uri("raw/splits"),
                 "splits": _table(rows),
             }
         )
@@ -189,18 +184,12 @@ def _raw_splits(universe: Universe, *, vendor: dg.AssetSpec, owners: list[str]) 
     return raw_splits
 
 
-def _take_in(
-    backend: Backend,
-    source: PriceSource,
-    universe: Universe,
-    partitions: dg.PartitionsDefinition[str],
-    sessions: list[date],
-) -> list[str]:
+def _register_files(pipeline: Pipeline, partitions: dg.PartitionsDefinition[str], sessions: list[date]) -> list[str]:
     at = utc_now()
     # On the eve of a holiday Dagster knows the key of a session that has not closed.
     closed = [day for day in partition_sessions(partitions.get_partition_keys()) if closing_time(day) <= at]
-    window = Wanted(source, universe, closed[0], closed[-1])
-    return [arrival.entry.key for arrival in register_files(backend, window, sessions, at=at)]
+    scope = LandingScope(closed[0], closed[-1])
+    return [file.entry.key for file in register_files(pipeline, scope, sessions, at=at)]
 
 
 def _shown_takeover(found: ImportResult) -> dict[str, dg.MetadataValue]:

@@ -7,39 +7,30 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from stock_assets.backends.interface import Backend
-from stock_assets.core.calendar import partition_sessions
 from stock_assets.core.tables import STAGED_PRICES
-from stock_assets.core.universe import Universe
-from stock_assets.loads.inputs import Limits
 from stock_assets.loads.load import drop_old_loads
-from stock_assets.orchestration.assets.raw import RAW_PRICES, RAW_SPLITS
-from stock_assets.sources.interface import PriceSource
-from stock_assets.stage.report import show_load
-from stock_assets.stage.staging import stage
+from stock_assets.orchestration.assets.load_metadata import load_metadata
+from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, asset_key, column_schema
+from stock_assets.orchestration.partitions import partition_sessions
+from stock_assets.pipeline import Pipeline
 
 GROUP = "staged"
 
 
 def staged_asset(
-    universe: Universe,
-    partitions: dg.PartitionsDefinition[str],
-    *,
-    limits: Limits,
-    retention: timedelta,
-    owners: list[str],
+    partitions: dg.PartitionsDefinition[str], *, retention: timedelta, owners: list[str]
 ) -> dg.AssetsDefinition:
     """Make the asset for a universe."""
 
     @dg.asset(
-        key=STAGED_PRICES.asset_key,
+        key=asset_key(STAGED_PRICES),
         deps=[RAW_PRICES, RAW_SPLITS],
         group_name=GROUP,
         kinds={"sql", "duckdb", "parquet"},
         owners=owners,
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        metadata={"dagster/column_schema": STAGED_PRICES.dagster_schema()},
+        metadata={"dagster/column_schema": column_schema(STAGED_PRICES.columns)},
         description=(
             f"{STAGED_PRICES.description} A new set of tables for each load: the newest fetch of every bar, bars that "
             "fail a row audit set aside, and the metrics of the rest and of the published sessions whose look-back "
@@ -47,11 +38,11 @@ def staged_asset(
         ),
     )
     def staged_daily_prices(
-        context: dg.AssetExecutionContext, backend: Backend, source: PriceSource
+        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
-        drop_old_loads(backend, older_than=retention, now=datetime.now(UTC))
-        load = stage(backend, source, universe, partition_sessions(context.partition_keys), limits=limits)
+        drop_old_loads(pipeline.backend, older_than=retention, now=datetime.now(UTC))
+        load = pipeline.stage(partition_sessions(context.partition_keys))
         context.log.info(f"{load.load_id}: {load.rows} rows, {load.quarantined} bars quarantined")
-        return dg.MaterializeResult(metadata=show_load(context, backend, load, STAGED_PRICES))
+        return dg.MaterializeResult(metadata=load_metadata(context, pipeline.backend, load, STAGED_PRICES))
 
     return staged_daily_prices

@@ -1,31 +1,30 @@
-"""What statements took, as metadata that an operator reads in the UI.
+"""Metadata about the SQL statements that a step sent: duration, bytes scanned and cost.
 
-Belongs here: showing. Does not belong here: counting (`engine`).
+Belongs here: formatting. Does not belong here: counting (`backends.lakehouse.sql_engine`).
 """
-
-from collections.abc import Sequence
 
 import dagster as dg
 
-from stock_assets.backends.interface import StatementRun
+from stock_assets.backends.interface import Backend, StatementRun
 from stock_assets.core.text import markdown_table
 
 
-def shown_runs(engine: str, new: Sequence[StatementRun], total: Sequence[StatementRun]) -> dict[str, dg.MetadataValue]:
-    """Show each new statement, and the sum of all; nothing where there was none, no cost where nobody charges."""
-    if not new:
+def statement_metadata(backend: Backend) -> dict[str, dg.MetadataValue]:
+    """Return metadata of the statements that were sent since the last call; empty on the local backend."""
+    log = backend.take_statement_log()
+    if log is None or not log.new:
         return {}
-    name = engine.lower()
-    shown: dict[str, dg.MetadataValue] = {
-        f"{name} statements": dg.MetadataValue.md(markdown_table([_row(run) for run in new])),
-        f"{name} bytes scanned": dg.MetadataValue.int(sum(run.scanned_bytes for run in new)),
-        f"{name} statements so far": dg.MetadataValue.int(len(total)),
-        f"{name} bytes scanned so far": dg.MetadataValue.int(sum(run.scanned_bytes for run in total)),
+    name = log.engine.lower()
+    metadata: dict[str, dg.MetadataValue] = {
+        f"{name} statements": dg.MetadataValue.md(markdown_table([_row(run) for run in log.new])),
+        f"{name} bytes scanned": dg.MetadataValue.int(sum(run.scanned_bytes for run in log.new)),
+        f"{name} statements so far": dg.MetadataValue.int(len(log.total)),
+        f"{name} bytes scanned so far": dg.MetadataValue.int(sum(run.scanned_bytes for run in log.total)),
     }
-    if all(run.cost is None for run in total):
-        return shown
-    cost = round(sum(run.cost or 0.0 for run in total), 6)
-    return {**shown, f"{name} cost so far, estimated (USD)": dg.MetadataValue.float(cost)}
+    if all(run.cost is None for run in log.total):
+        return metadata
+    cost = round(sum(run.cost or 0.0 for run in log.total), 6)
+    return {**metadata, f"{name} cost so far, estimated (USD)": dg.MetadataValue.float(cost)}
 
 
 def _row(run: StatementRun) -> dict[str, object]:

@@ -11,15 +11,16 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from stock_assets.backends.interface import Backend
-from stock_assets.core.tables import DAILY_PRICES, dagster_schema
+from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import markdown_table
 from stock_assets.loads.load import newest_load_of_all
+from stock_assets.orchestration.assets.statement_runs import statement_metadata
+from stock_assets.orchestration.keys import asset_key, column_schema
+from stock_assets.pipeline import Pipeline
 from stock_assets.serve.views import VIEWS, View, create_views
-from stock_assets.sources.interface import PriceSource
-from stock_assets.stage.report import report_of
+from stock_assets.stage.report import load_report
 
-GROUP = "served"
+GROUP = "published"
 
 
 def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
@@ -30,23 +31,24 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
         specs=[_spec(view, owners) for view in VIEWS.values()],
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def views(backend: Backend, source: PriceSource) -> Iterator[dg.MaterializeResult[None]]:
+    def views(pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult[None]]:
+        backend, source = pipeline.backend, pipeline.source
         with backend.warehouse.open() as sql:
             create_views(sql)
         # On its own day a price is adjusted by nothing, so the newest load shows what the view ends with.
-        latest = report_of(backend, newest_load_of_all(backend)).prices
+        latest = load_report(backend, newest_load_of_all(backend)).prices
         rows = next((version.rows for version in backend.warehouse.history(DAILY_PRICES) if version.is_current), 0)
         shown = {
             "adjusted_prices": {
                 "symbols": dg.MetadataValue.int(len(latest)),
                 "dagster/row_count": dg.MetadataValue.int(rows),
                 "preview": dg.MetadataValue.md(markdown_table(latest)),
-                **backend.sql_spending(),
+                **statement_metadata(backend),
             }
         }
         for view in VIEWS.values():
             yield dg.MaterializeResult(
-                asset_key=view.asset_key, metadata={"source": source.label, **shown.get(view.name, {})}
+                asset_key=asset_key(view), metadata={"source": source.label, **shown.get(view.name, {})}
             )
 
     return views
@@ -54,8 +56,8 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
 
 def _spec(view: View, owners: list[str]) -> dg.AssetSpec:
     return dg.AssetSpec(
-        view.asset_key,
-        deps=[source.asset_key for source in view.sources],
+        asset_key(view),
+        deps=[asset_key(relation) for relation in view.sources],
         group_name=GROUP,
         kinds={"sql", "view"},
         owners=owners,
@@ -63,6 +65,6 @@ def _spec(view: View, owners: list[str]) -> dg.AssetSpec:
         metadata={
             "sql": f"sql/{view.statement.path}",
             "dagster/table_name": view.full_name,
-            "dagster/column_schema": dagster_schema(view.columns),
+            "dagster/column_schema": column_schema(view.columns),
         },
     )

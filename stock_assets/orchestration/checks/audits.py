@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from stock_assets.audit.audits import Audit, AuditKind, Verdict, audits
+from stock_assets.audit.audits import Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
-from stock_assets.core.calendar import format_ranges, tagged_sessions
+from stock_assets.core.calendar import format_ranges
 from stock_assets.core.tables import STAGED_PRICES
-from stock_assets.core.universe import Universe
-from stock_assets.loads.inputs import Limits
+from stock_assets.loads.audit_files import Audit, AuditKind, audits
 from stock_assets.loads.load import Load, newest, newest_load_of_all
+from stock_assets.orchestration.keys import asset_key
+from stock_assets.orchestration.partitions import tagged_sessions
+from stock_assets.pipeline import Pipeline
 
 _LEADS_TO = {
     AuditKind.SCHEMA: "A bad row keeps the whole load from being published.",
@@ -33,7 +35,7 @@ _SAMPLE_SCHEMA = dg.TableSchema(
 )
 
 
-def audit_checks(universe: Universe, *, limits: Limits) -> dg.AssetChecksDefinition:
+def audit_checks() -> dg.AssetChecksDefinition:
     """Make one step that runs all audits, and one check per audit."""
 
     @dg.multi_asset_check(
@@ -42,10 +44,12 @@ def audit_checks(universe: Universe, *, limits: Limits) -> dg.AssetChecksDefinit
         can_subset=True,
         description="Runs the statements under sql/audit on the staged load.",
     )
-    def audits_of_load(context: dg.AssetCheckExecutionContext, backend: Backend) -> Iterator[dg.AssetCheckResult]:
-        load = _load_of(backend, context.run.tags)
+    def audits_of_load(
+        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> Iterator[dg.AssetCheckResult]:
+        load = _load_of(pipeline.backend, context.run.tags)
         chosen = {key.name for key in context.selected_asset_check_keys}
-        for verdict in audit_load(backend, universe, load, limits=limits):
+        for verdict in audit_load(pipeline, load):
             if verdict.audit.name in chosen:
                 yield _result(verdict, load)
 
@@ -55,7 +59,7 @@ def audit_checks(universe: Universe, *, limits: Limits) -> dg.AssetChecksDefinit
 def _spec(audit: Audit) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         audit.name,
-        asset=STAGED_PRICES.asset_key,
+        asset=asset_key(STAGED_PRICES),
         description=f"{audit.file.description} {_LEADS_TO[audit.kind]}",
         blocking=audit.can_block,
         metadata={"kind": audit.kind.value, "sql": f"sql/{audit.file.path}", "remedy": audit.file.remedy},
@@ -77,7 +81,7 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
     where = {"sessions": format_ranges(verdict.sessions)} if verdict.sessions else {}
     remedy = {} if verdict.passed else {"remedy": verdict.audit.file.remedy}
     return dg.AssetCheckResult(
-        asset_key=STAGED_PRICES.asset_key,
+        asset_key=asset_key(STAGED_PRICES),
         check_name=verdict.audit.name,
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.ERROR if verdict.blocks else dg.AssetCheckSeverity.WARN,

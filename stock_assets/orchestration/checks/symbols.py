@@ -10,16 +10,16 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from stock_assets.backends.interface import Backend
-from stock_assets.core.calendar import closing_time, sessions_between, tagged_sessions
+from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.landing_files import REMEDY as FILES_REMEDY
-from stock_assets.ingest.landing_files import aside
+from stock_assets.ingest.landing_files import rejected_files
 from stock_assets.ingest.outcomes import MEANING, REMEDY
 from stock_assets.ingest.split_requests import never_received
 from stock_assets.ingest.symbol_status import SymbolStatus, symbol_statuses
-from stock_assets.orchestration.assets.raw import RAW_PRICES, RAW_SPLITS
-from stock_assets.sources.interface import PriceSource
+from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS
+from stock_assets.orchestration.partitions import tagged_sessions
+from stock_assets.pipeline import Pipeline
 
 SYMBOLS_SHOWN = 50
 """Up to here each symbol has its own check; a larger universe has the summary only."""
@@ -35,7 +35,7 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
     names = check_names(universe)
 
     @dg.multi_asset_check(
-        name="landing_files",
+        name="symbols",
         specs=[
             dg.AssetCheckSpec(
                 SUMMARY,
@@ -47,11 +47,11 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
         can_subset=True,
         description="Reads the fetch ledger for the sessions of the run.",
     )
-    def landing_files(
-        context: dg.AssetCheckExecutionContext, backend: Backend, source: PriceSource
+    def symbols(
+        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.AssetCheckResult]:
         sessions = tagged_sessions(context.run.tags) or _latest_session()
-        found = symbol_statuses(backend, source, universe, sessions)
+        found = symbol_statuses(pipeline, sessions)
         chosen = {key.name for key in context.selected_asset_check_keys}
         for standing in found:
             if names.get(standing.symbol) in chosen:
@@ -67,8 +67,8 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
             "never split; once they are, every row they change is published again."
         ),
     )
-    def every_symbol_has_splits(backend: Backend) -> dg.AssetCheckResult:
-        missing = never_received(backend, universe)
+    def every_symbol_has_splits(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+        missing = never_received(pipeline)
         return dg.AssetCheckResult(
             passed=not missing,
             severity=dg.AssetCheckSeverity.WARN,
@@ -79,7 +79,7 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
             },
         )
 
-    return [landing_files, every_symbol_has_splits, _files_check()]
+    return [symbols, every_symbol_has_splits, _files_check()]
 
 
 def _files_check() -> dg.AssetChecksDefinition:
@@ -88,8 +88,8 @@ def _files_check() -> dg.AssetChecksDefinition:
         name=FILES,
         description="Every file that others brought into the raw area could be read; one that could not is set aside.",
     )
-    def every_file_is_readable(backend: Backend) -> dg.AssetCheckResult:
-        notes = aside(backend, since=datetime.now(UTC) - FILES_SHOWN_FOR)
+    def every_file_is_readable(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+        notes = rejected_files(pipeline.backend, since=datetime.now(UTC) - FILES_SHOWN_FOR)
         schema = dg.TableSchema(columns=[dg.TableColumn("file", "string"), dg.TableColumn("why", "string")])
         rows = [dg.TableRecord({"file": note.payload, "why": note.detail}) for note in notes[:SYMBOLS_SHOWN]]
         return dg.AssetCheckResult(

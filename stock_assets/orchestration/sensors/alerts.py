@@ -21,14 +21,14 @@ from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.incident import MOST_LINES, Incident
 from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
-from stock_assets.core.calendar import format_ranges, tagged_sessions
+from stock_assets.core.calendar import format_ranges
 from stock_assets.core.clock import Clock, utc_now
-from stock_assets.core.universe import Universe
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.symbol_status import symbol_statuses
+from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry, is_retried
 from stock_assets.orchestration.root_cause import root_cause
-from stock_assets.sources.interface import PriceSource
+from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "alerts"
 LOOKS_BACK = timedelta(days=1)
@@ -54,12 +54,10 @@ class AlertContext:
     """What the sensor needs beside a run.
 
     Attributes:
-        universe: the symbols.
         channels: where messages go.
         ui_url: address of the Dagster UI, for links.
     """
 
-    universe: Universe
     channels: Sequence[Channel]
     ui_url: str
 
@@ -76,8 +74,8 @@ def alert_sensor(watch: AlertContext, *, now: Clock = utc_now) -> dg.SensorDefin
             "what to do; so is its end, when the same sessions have succeeded. Repetitions are not told again."
         ),
     )
-    def alerts(context: dg.SensorEvaluationContext, backend: Backend, source: PriceSource) -> dg.SensorResult:
-        at = now()
+    def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+        at, backend = now(), pipeline.backend
         notifier = Notifier(backend, watch.channels)
         after = datetime.fromisoformat(context.cursor) if context.cursor else at - LOOKS_BACK
         records = context.instance.get_run_records(
@@ -94,7 +92,7 @@ def alert_sensor(watch: AlertContext, *, now: Clock = utc_now) -> dg.SensorDefin
             fresh = list(takewhile(lambda record: _is_decided(record, at), fresh))
         undelivered = notifier.catch_up(at)
         for record in fresh:
-            undelivered += _look_at(context.instance, notifier, watch, source, record.dagster_run, at=at)
+            undelivered += _look_at(context.instance, notifier, watch, pipeline, record.dagster_run, at=at)
             backend.objects.put(_mark(record), b"")
             after = max(after, record.update_timestamp.replace(tzinfo=UTC))
         if fresh:
@@ -132,7 +130,7 @@ def _look_at(
     instance: dg.DagsterInstance,
     notifier: Notifier,
     watch: AlertContext,
-    source: PriceSource,
+    pipeline: Pipeline,
     run: dg.DagsterRun,
     *,
     at: datetime,
@@ -144,7 +142,7 @@ def _look_at(
     events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=_TELLING) if entry.dagster_event]
     sessions = tagged_sessions(run.tags)
     undelivered = []
-    incident = _incident(notifier.backend, watch, source, run, events)
+    incident = _incident(watch, pipeline, run, events)
     if incident is not None:
         undelivered += notifier.report(incident, at)
     failed = incident.steps if incident is not None else ()
@@ -154,7 +152,7 @@ def _look_at(
 
 
 def _incident(
-    backend: Backend, watch: AlertContext, source: PriceSource, run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]
+    watch: AlertContext, pipeline: Pipeline, run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]
 ) -> Incident | None:
     """Recognise what is wrong with an ended run; None if nothing is."""
     sessions = tuple(tagged_sessions(run.tags))
@@ -183,12 +181,12 @@ def _incident(
         facts={
             "job": run.job_name,
             "run": run.run_id,
-            "source": source.label,
+            "source": pipeline.source.label,
             "sessions": format_ranges(sessions) or "none in particular",
             "failed step": ", ".join(steps) or "none; the run ended before or between its steps",
             "error": error or "the run's process ended without a word (killed, out of memory, machine off)",
             "failed audits": [line for check in checks for line in _shown(check)],
-            "symbols missing": _missing(backend, watch.universe, source, sessions),
+            "symbols missing": _missing(pipeline, sessions),
         },
         link=_link(watch, run),
     )
@@ -215,11 +213,11 @@ def _shown(check: dg.AssetCheckEvaluation) -> Iterator[str]:
             yield "  " + " ".join(str(value) for value in values if value)
 
 
-def _missing(backend: Backend, universe: Universe, source: PriceSource, sessions: Sequence[date]) -> list[str]:
+def _missing(pipeline: Pipeline, sessions: Sequence[date]) -> list[str]:
     """Name the symbols without a stored bar, why, and what to do."""
     if not sessions:
         return []
-    lacking = [standing for standing in symbol_statuses(backend, source, universe, sessions) if standing.missing]
+    lacking = [standing for standing in symbol_statuses(pipeline, sessions) if standing.missing]
     lines = [f"{found.symbol}: {found.outcome}, {found.why}. {REMEDY[found.outcome]}" for found in lacking]
     return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], f"{len(lines) - MOST_LINES + 1} more"]
 

@@ -14,14 +14,13 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.clock import Clock, utc_now
-from stock_assets.core.universe import Universe
-from stock_assets.ingest.landing_files import Found, LandingFile, Wanted, look, reject_files
+from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
+from stock_assets.ingest.landing_files import LandingFile, LandingScan, LandingScope, reject_files, scan
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
-from stock_assets.orchestration.run_requests import RunSpec, bridged_ranges, build_run_requests, run_in_progress
-from stock_assets.sources.interface import PriceSource
+from stock_assets.orchestration.run_requests import build_run_requests, run_in_progress
+from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "landing_files"
 _OVERLAP = timedelta(minutes=10)
@@ -29,14 +28,11 @@ _OVERLAP = timedelta(minutes=10)
 _SHOWN = 5
 
 
-def landing_files_sensor(
-    job: AssetJob, universe: Universe, first: date, last: date | None, *, now: Clock = utc_now
-) -> dg.SensorDefinition:
+def landing_files_sensor(job: AssetJob, first: date, last: date | None, *, now: Clock = utc_now) -> dg.SensorDefinition:
     """Make the sensor; like the schedule, it is on from the start where the source grows every day.
 
     Args:
         job: the whole path.
-        universe: symbols whose files are wanted.
         first: first session with a partition.
         last: last one the source can ever have, or None.
         now: the clock.
@@ -53,17 +49,17 @@ def landing_files_sensor(
             "cannot be read waits a quarter of an hour, then it is set aside with its name and the reason."
         ),
     )
-    def landing_files(context: dg.SensorEvaluationContext, backend: Backend, source: PriceSource) -> dg.SensorResult:
+    def landing_files(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
         at = now()
         busy = run_in_progress(context.instance, at)
         if busy:
             return dg.SensorResult(skip_reason=busy)
         since = datetime.fromisoformat(context.cursor) if context.cursor else None
-        found = look(backend, Wanted(source, universe, first, last or at.date()), at=at, since=since)
-        reject_files(backend, found.broken, at=at)
+        found = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=since)
+        reject_files(pipeline.backend, found.broken, at=at)
         for file in found.broken:
             context.log.warning(f"set aside {file.entry.key}: {file.why}")
-        requests, notes = build_run_requests(context.instance, SENSOR_NAME, _wishes(found.landing_files, at), at)
+        requests, notes = build_run_requests(context.instance, SENSOR_NAME, _run_specs(found.landing_files, at), at)
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else "; ".join([*notes, _said(found)]),
@@ -73,7 +69,7 @@ def landing_files_sensor(
     return landing_files
 
 
-def _wishes(landing_files: Sequence[LandingFile], at: datetime) -> list[RunSpec]:
+def _run_specs(landing_files: Sequence[LandingFile], at: datetime) -> list[RunSpec]:
     """Ask for the sessions of the files, each file's within one range."""
     # One that has not closed has no partition yet; its bar waits for a run of that day.
     sessions = {
@@ -82,23 +78,23 @@ def _wishes(landing_files: Sequence[LandingFile], at: datetime) -> list[RunSpec]
         for session in sessions_between(arrival.first, arrival.last)
         if closing_time(session) <= at
     }
-    return [_wish(first, last, landing_files) for first, last in bridged_ranges(sessions)]
+    return [_run_spec(first, last, landing_files) for first, last in bridged_ranges(sessions)]
 
 
-def _wish(first: date, last: date, landing_files: Sequence[LandingFile]) -> RunSpec:
+def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile]) -> RunSpec:
     inside = [arrival.entry for arrival in landing_files if first <= arrival.last and arrival.first <= last]
     state = "\n".join(f"{entry.key} {entry.modified_at.isoformat()}" for entry in inside)
     digest = hashlib.sha256(state.encode()).hexdigest()[:16]
-    return RunSpec(first, last, {"ask": [], "load_landing_files": True}, digest)
+    return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest)
 
 
-def _known_before(found: Found, at: datetime) -> datetime:
+def _known_before(found: LandingScan, at: datetime) -> datetime:
     """Give the moment before which every file is known."""
     unknown = [*(arrival.entry for arrival in found.landing_files), *found.waiting, *found.more]
     return min([entry.modified_at for entry in unknown] + [at]) - _OVERLAP
 
 
-def _said(found: Found) -> str:
+def _said(found: LandingScan) -> str:
     parts = [f"waiting for {len(found.waiting)} young or unfinished files"] if found.waiting else []
     names = [file.entry.key for file in found.broken]
     parts += [f"set aside {', '.join(names[:_SHOWN])}{' and more' if len(names) > _SHOWN else ''}"] if names else []

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from stock_assets.backends.interface import Backend, SqlSession
+from stock_assets.backends.interface import SqlSession
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.sql import Fragment, SqlValue, literal
-from stock_assets.core.universe import Universe
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.views import create_views
 
@@ -66,12 +66,13 @@ class ReportData:
         return sorted(self.names)
 
 
-def gather(backend: Backend, universe: Universe, label: str) -> ReportData:
+def gather(parts: PipelineParts) -> ReportData:
     """Read what is published."""
-    with backend.warehouse.open() as sql:
+    label = parts.source.label
+    with parts.backend.warehouse.open() as sql:
         names = create_views(sql)
         board = _rows(sql, "latest_board", names)
-        known = {listing.symbol: listing.name for listing in universe.listings}
+        known = {listing.symbol: listing.name for listing in parts.universe.listings}
         shown = {str(row["symbol"]): known.get(str(row["symbol"]), "") for row in board}
         latest = max((row["trade_date"] for row in board), default=None)
         if latest is None:

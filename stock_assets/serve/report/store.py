@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stock_assets.backends.interface import Backend
-from stock_assets.core.universe import Universe
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.serve.report.data import gather
 from stock_assets.serve.report.page import draw, previews
 
-FOLDER = "served/report/"
+FOLDER = "reports/prices/"
 KEPT = 5
 """Reports that are kept, newest first: whoever has one open can load it again."""
 
@@ -36,9 +35,9 @@ class Stored:
     previews: dict[str, str]
 
 
-def write_report(backend: Backend, universe: Universe, label: str, file: Path) -> int:
+def write_report(parts: PipelineParts, file: Path) -> int:
     """Draw the report into a file, whole or not at all; give its size in bytes."""
-    page = draw(gather(backend, universe, label), datetime.now(UTC)).encode()
+    page = draw(gather(parts), datetime.now(UTC)).encode()
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
     partial.write_bytes(page)
@@ -46,9 +45,10 @@ def write_report(backend: Backend, universe: Universe, label: str, file: Path) -
     return len(page)
 
 
-def store_report(backend: Backend, universe: Universe, label: str) -> Stored:
+def store_report(parts: PipelineParts) -> Stored:
     """Draw the report and keep it in the backend, named by the moment; forget those before the last few."""
-    data, now = gather(backend, universe, label), datetime.now(UTC)
+    backend = parts.backend
+    data, now = gather(parts), datetime.now(UTC)
     page = draw(data, now).encode()
     key = f"{FOLDER}{now:%Y%m%dT%H%M%S%fZ}.html"
     backend.objects.put(key, page)

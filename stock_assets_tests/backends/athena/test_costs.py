@@ -7,10 +7,10 @@ import pytest
 
 from stock_assets.backends.athena.engine import LARGEST_STATEMENT
 from stock_assets.core.calendar import sessions_between
-from stock_assets.orchestration.assets.report import REPORT
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.checks.freshness import CHECK_NAME
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
+from stock_assets.orchestration.keys import REPORT
 from stock_assets.settings import BackendName, Settings
 from stock_assets_tests.emulators.athena.server import REGION, AwsDouble
 from stock_assets_tests.support.athena_backends import BUCKET

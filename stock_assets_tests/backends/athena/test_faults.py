@@ -12,8 +12,8 @@ import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import raise_interrupts_as
 
+from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.athena.engine import Athena, Engine
-from stock_assets.backends.lakehouse.backend import AthenaBackend
 from stock_assets.core.errors import (
     AccessRefused,
     ConcurrentPublish,
@@ -60,7 +60,7 @@ def run(engine: Engine, statement: str = "SELECT 1 AS one") -> None:
 
 def other_home(backend: AthenaBackend, fields: Mapping[str, object]) -> AthenaBackend:
     """Make the backend anew with other settings; a copy would keep the parts that are made already."""
-    return AthenaBackend(**{**{name: getattr(backend, name) for name in AthenaBackend.model_fields}, **fields})
+    return replace(backend, **fields)  # type: ignore[arg-type]  # fields by name
 
 
 def publish_new(backend: AthenaBackend) -> int:

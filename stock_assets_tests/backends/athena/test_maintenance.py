@@ -13,15 +13,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.athena.engine import Athena
 from stock_assets.backends.interface import MaintenanceResult, Snapshot
-from stock_assets.backends.lakehouse.backend import AthenaBackend, ddl, upkeep
+from stock_assets.backends.lakehouse import ddl, maintenance
 from stock_assets.cli.app import app
 from stock_assets.core.errors import ConcurrentPublish, QueryFailed
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES
 from stock_assets.loads.load import SPLITS_PROPERTY
-from stock_assets.orchestration.build import build_backend
 from stock_assets.orchestration.jobs.maintenance import JOB_NAME
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets.stage.staging import _splits_followed
 from stock_assets_tests.contracts.test_backends import publish, published
@@ -67,7 +68,7 @@ def scatter(root: Path, backend: AthenaBackend, aws: AwsDouble) -> Callable[...,
 def late(aws: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the engine's clock be a month ahead, and no day of grace be given."""
     aws.set_clock(MONTH)
-    monkeypatch.setattr(upkeep, "SAFE_AGE", timedelta())
+    monkeypatch.setattr(maintenance, "SAFE_AGE", timedelta())
 
 
 def maintain(backend: AthenaBackend, keep_since: datetime = LONG_AGO, *, later: timedelta = MONTH) -> MaintenanceResult:
@@ -174,7 +175,7 @@ def test_a_statement_that_never_ends_its_runs_is_given_up(
 ) -> None:
     put(backend, DAYS[0])
     scatter(DAYS[0])
-    monkeypatch.setattr(upkeep, "_RUNS", 3)
+    monkeypatch.setattr(maintenance, "_RUNS", 3)
     aws.query_faults.append(QueryFault("^OPTIMIZE", "ICEBERG_OPTIMIZE_MORE_RUNS_NEEDED: Processed 100", times=100))
     sent(aws)
 
@@ -294,7 +295,7 @@ def test_what_a_compaction_left_is_not_asked_for_again(
 ) -> None:
     put(backend, DAYS[0])
     scatter(DAYS[0])
-    monkeypatch.setattr(upkeep, "is_crowded", lambda _: True)
+    monkeypatch.setattr(maintenance, "is_crowded", lambda _: True)
     sent(aws)
     maintain(backend)
     assert sent(aws) == COMPACTION
@@ -430,7 +431,7 @@ def test_the_load_after_a_compaction_does_not_read_the_whole_table(
     """It would, for the splits that the table follows, if it took the compaction for a version that follows none."""
     scene = Scene(backend, calm_source())
     scene.run(FIRST_WEEK)
-    for module in (upkeep, ddl):
+    for module in (maintenance, ddl):
         monkeypatch.setattr(module, "FEWEST_DATA_FILES", 1)
     maintain(backend)
     assert backend.warehouse.history(DAILY_PRICES)[0].is_maintenance
@@ -470,7 +471,7 @@ def test_the_command_does_what_the_job_does(
     monkeypatch.setenv("STOCK_ASSETS_BACKEND", "aws")
     monkeypatch.setenv("STOCK_ASSETS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
-    typed = build_backend(Settings.from_env())
+    typed = Pipeline.from_settings(Settings.from_env()).backend
     assert isinstance(typed, AthenaBackend)
     put(typed, DAYS[0])
     table = iceberg_on_aws(typed)

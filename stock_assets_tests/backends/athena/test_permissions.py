@@ -1,6 +1,7 @@
 """What the backend calls is what the policy allows: recorded call by call on the double, while everything is used once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from stock_assets.backends.lakehouse.backend import AthenaBackend, access
-from stock_assets.backends.rate_limiter import CallLimits
+from stock_assets.backends.athena.backend import AthenaBackend
+from stock_assets.backends.lakehouse import aws_session
+from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.legacy_import.importer import import_from
+from stock_assets.legacy_import.importer import import_bars
 from stock_assets_tests.backends.lakehouse.test_aws_session import ROLE
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS
 from stock_assets_tests.emulators.athena.server import AwsDouble, Call
@@ -21,7 +23,7 @@ from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.legacy_account import LegacyAccount
 from stock_assets_tests.support.legacy_files import hive_table
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, wavy_source
-from stock_assets_tests.support.steps import FIVE
+from stock_assets_tests.support.steps import FIVE, parts
 
 TEMPLATE = Path(__file__).parents[3] / "infra" / "aws" / "stack.yaml"
 ATHENAS_OWN = {
@@ -46,10 +48,10 @@ _ELSEWHERE = ("kms:", "sns:", "secretsmanager:")
 @pytest.fixture
 def backend(tmp_path: Path, aws: AwsDouble) -> Iterator[AthenaBackend]:
     """A backend with a role, so that its calls can be told from those of the double's own engine."""
-    for kept in (access._session, access._client):  # noqa: SLF001 (the caches have no other handle)
+    for kept in (aws_session._session, aws_session._client):  # noqa: SLF001 (the caches have no other handle)
         kept.cache_clear()
-    yield AthenaBackend(**{**athena_backend(aws.endpoint, tmp_path / "backend").model_dump(), "role_arn": ROLE})
-    for kept in (access._session, access._client):  # noqa: SLF001
+    yield replace(athena_backend(aws.endpoint, tmp_path / "backend"), role_arn=ROLE)
+    for kept in (aws_session._session, aws_session._client):  # noqa: SLF001
         kept.cache_clear()
 
 
@@ -114,7 +116,7 @@ def test_a_takeover_reads_what_is_old_and_no_more(backend: AthenaBackend, aws: A
     table = account.table_by_symbol(hive_table(tmp_path / "old", scene.source, FIVE.symbols, FIRST_WEEK, BOUNDS.at))
     aws.calls.clear()
 
-    assert import_from(backend, scene.source, account.at(table), BOUNDS).files == 5
+    assert import_bars(parts(backend, scene.source), account.at(table), BOUNDS).files == 5
 
     used = used_by_the_role(aws)
     assert used - allowed() == set()

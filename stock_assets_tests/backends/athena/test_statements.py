@@ -26,7 +26,7 @@ from stock_assets_tests.support.aws_runs import Bars, LiveRuns, live_runs
 from stock_assets_tests.support.bars import walk
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, tamper
 from stock_assets_tests.support.small_files import iceberg_on_aws
-from stock_assets_tests.support.steps import FIVE
+from stock_assets_tests.support.steps import FIVE, parts
 
 SNAPSHOT = Path(__file__).parent.parent.parent / "snapshots" / "athena_statements.sql"
 SEPARATOR = "\n;\n\n"
@@ -84,12 +84,12 @@ def everything(runs: LiveRuns, aws: AwsDouble) -> None:
 
 def _look(runs: LiveRuns) -> None:
     """What sensors, the command line, the report and the dashboards ask."""
-    coverage(runs.backend, runs.source, FIVE, FIRST_WEEK, limits=runs.scene.limits, at=datetime.now(UTC))
+    coverage(parts(runs.backend, runs.source, FIVE, limits=runs.scene.limits), FIRST_WEEK, at=datetime.now(UTC))
     relations(runs.backend)
     summary(runs.backend)
     for table in PUBLISHED_TABLES:
         runs.backend.warehouse.history(table)
-    gather(runs.backend, FIVE, runs.source.label)
+    gather(parts(runs.backend, universe=FIVE))
     # What only the dashboards show.
     with runs.backend.warehouse.open() as sql:
         names = create_views(sql)

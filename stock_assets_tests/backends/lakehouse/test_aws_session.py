@@ -1,6 +1,7 @@
 """As whom AWS is asked: boto3's own search, a role on top, taken again before it expires; refusals are typed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import pytest
 import time_machine
 from pydantic import HttpUrl
 
-from stock_assets.backends.lakehouse.backend import AthenaBackend, access
+from stock_assets.backends.athena.backend import AthenaBackend
+from stock_assets.backends.lakehouse import aws_session
 from stock_assets.core.errors import AccessRefused, AlertUndelivered, ServiceUnavailable, SettingsError
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.orchestration.build import build_channels, build_source
+from stock_assets.pipeline import Pipeline, alert_channels
 from stock_assets.settings import Settings, SourceName
-from stock_assets.sources.api_key import AlphaVantageWithSecret
+from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
 from stock_assets_tests.emulators.athena.server import CREDENTIALS, REGION, AwsDouble, CallFault
 from stock_assets_tests.support.athena_backends import athena_backend
@@ -25,17 +27,17 @@ ROLE = "arn:aws:iam::123456789012:role/prices"
 @pytest.fixture(autouse=True)
 def new_sessions() -> Iterator[None]:
     """Sessions and clients are kept for the life of a process; each test here begins without any."""
-    for kept in (access._session, access._client):  # noqa: SLF001 (the caches have no other handle)
+    for kept in (aws_session._session, aws_session._client):  # noqa: SLF001 (the caches have no other handle)
         kept.cache_clear()
     yield
-    for kept in (access._session, access._client):  # noqa: SLF001
+    for kept in (aws_session._session, aws_session._client):  # noqa: SLF001
         kept.cache_clear()
 
 
 @pytest.fixture
 def backend(tmp_path: Path, aws: AwsDouble) -> AthenaBackend:
     made = athena_backend(aws.endpoint, tmp_path / "backend")
-    return AthenaBackend(**{**made.model_dump(), "role_arn": ROLE})
+    return replace(made, role_arn=ROLE)
 
 
 def askers(aws: AwsDouble, service: str) -> set[str]:
@@ -76,12 +78,12 @@ def test_secret_and_topic_are_reached_with_the_role_too(aws: AwsDouble, backend:
         aws_api_key_secret="prices/role",  # noqa: S106 (a name)
         alert_topic_arn=f"arn:aws:sns:{REGION}:123456789012:none",
     )
-    source = build_source(settings)
-    assert isinstance(source, AlphaVantageWithSecret)
+    source = Pipeline.from_settings(settings).source
+    assert isinstance(source, AlphaVantageSource)
     with pytest.raises(SettingsError, match="no secret prices/role"):
-        source.vault.read()
+        source.read_key()
     with pytest.raises(AlertUndelivered, match="NotFound"):
-        build_channels(settings)[-1].send(INCIDENT.message(AT))
+        alert_channels(settings)[-1].send(INCIDENT.message(AT))
 
     for service in ("secretsmanager", "sns"):
         [key] = askers(aws, service)
@@ -154,4 +156,4 @@ def test_no_credentials_at_all_say_so(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
 
     with pytest.raises(AccessRefused, match="set credentials where boto3 looks for them"):
-        AthenaBackend(**{**made.model_dump(), "role_arn": role_arn}).objects.list("raw/")
+        replace(made, role_arn=role_arn).objects.list("raw/")

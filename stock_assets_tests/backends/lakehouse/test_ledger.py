@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.backends.lakehouse.backend import ledger as module
+from stock_assets.backends.lakehouse import ledger as module
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import Place, S3Objects
 from stock_assets.core.errors import Outcome

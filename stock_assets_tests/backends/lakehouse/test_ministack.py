@@ -5,6 +5,7 @@ The suites are those of every backend; only whom they ask is another. Run by `ma
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 
 from stock_assets.alerts.channels import SnsTopic
 from stock_assets.alerts.notifier import Notifier
+from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.interface import Backend
-from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.objects import Place, S3Objects
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.errors import AlertUndelivered, SettingsError
@@ -130,7 +132,7 @@ def test_objects_are_encrypted_as_asked(backend: AthenaBackend) -> None:
     backend.objects.put("raw/a", b"body")
     assert s3.head_object(Bucket=BUCKET, Key=f"{backend.prefix}/raw/a")["ServerSideEncryption"] == "AES256"
 
-    AthenaBackend(**{**backend.model_dump(), "kms_key": key}).objects.put("raw/b", b"body")
+    replace(backend, kms_key=key).objects.put("raw/b", b"body")
 
     found = s3.head_object(Bucket=BUCKET, Key=f"{backend.prefix}/raw/b")
     assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", key)
@@ -144,10 +146,10 @@ def s3_key(backend: AthenaBackend) -> str:
 def test_the_key_comes_from_a_secret(ministack: str) -> None:
     secrets = boto3.client("secretsmanager", region_name=REGION, endpoint_url=ministack)
     secrets.create_secret(Name="prices/key", SecretString=json.dumps({"ALPHAVANTAGE_API_KEY": KEY}))
-    assert SecretsManagerKey(secret_id="prices/key", region_name=REGION, endpoint_url=ministack).read() == KEY  # noqa: S106 (a name)
+    assert SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=ministack), "prices/key").read() == KEY
 
     with pytest.raises(SettingsError, match="there is no secret prices/none"):
-        SecretsManagerKey(secret_id="prices/none", region_name=REGION, endpoint_url=ministack).read()  # noqa: S106
+        SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=ministack), "prices/none").read()
 
 
 def test_a_message_goes_through_the_topic_into_a_queue(ministack: str, backend: AthenaBackend) -> None:

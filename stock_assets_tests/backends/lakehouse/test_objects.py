@@ -1,11 +1,12 @@
 """What is sent to S3 with each object: a condition, and how to encrypt it; and what S3's own noes become."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from stock_assets.backends.lakehouse.backend import AthenaBackend
+from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.lakehouse.objects import Place, S3Objects
 from stock_assets.core.errors import ServiceRefused, ServiceUnavailable
 from stock_assets_tests.emulators.athena.server import AwsDouble, CallFault
@@ -31,7 +32,7 @@ def test_objects_are_encrypted_with_the_keys_of_s3(backend: AthenaBackend) -> No
 
 
 def test_objects_are_encrypted_with_the_kms_key_that_is_set(backend: AthenaBackend, aws: AwsDouble) -> None:
-    with_key = AthenaBackend(**{**backend.model_dump(), "kms_key": KMS_KEY})
+    with_key = replace(backend, kms_key=KMS_KEY)
     aws.calls.clear()
     with_key.objects.put("raw/a", b"body")
 

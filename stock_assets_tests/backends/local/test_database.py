@@ -7,7 +7,7 @@ from threading import Barrier
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
-from stock_assets.backends.rate_limiter import CallLimits
+from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import Outcome
 from stock_assets_tests.support.rate_limiters import START, VENDOR, sqlite_moments
 

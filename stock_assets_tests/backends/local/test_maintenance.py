@@ -102,7 +102,7 @@ def test_who_goes_back_at_the_last_moment_finds_the_version(backend: Backend, mo
         looked.append(len(found))
         return found
 
-    monkeypatch.setattr(upkeep, "seen_since", look_and_go_back)
+    monkeypatch.setattr(maintenance, "seen_since", look_and_go_back)
 
     assert maintain(backend, keep_since=datetime.now(UTC)).snapshots_expired == 0
     assert looked == [1]
@@ -122,7 +122,7 @@ def test_two_that_maintain_at_once_take_versions_out_once(backend: Backend, monk
             others.append(maintain(backend, keep_since=now))
         return found
 
-    monkeypatch.setattr(upkeep, "seen_since", look_when_somebody_else_was_there)
+    monkeypatch.setattr(maintenance, "seen_since", look_when_somebody_else_was_there)
 
     done = maintain(backend, keep_since=now)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from stock_assets.backends.interface import Backend
-from stock_assets.orchestration.build import build_universe
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION, RecordedSource
 from stock_assets_tests.emulators.athena.server import AwsDouble
@@ -19,5 +19,5 @@ def recorded_twice(
     folder = tmp_path_factory.mktemp("recorded_twice") / "backend"
     backends = local_backend(folder), trino_backend(trino_server, aws_server.endpoint, folder)
     for backend in backends:
-        load_range(backend, RecordedSource(), build_universe(Settings()), FIRST_SESSION, LAST_SESSION)
+        load_range(backend, RecordedSource(), Pipeline.from_settings(Settings()).universe, FIRST_SESSION, LAST_SESSION)
     return backends

@@ -9,12 +9,12 @@ import pytest
 
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
-from stock_assets.ingest.price_requests import fetch_splits
-from stock_assets.loads.inputs import Limits
+from stock_assets.core.limits import Limits
+from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import deliver, exact, walk
 from stock_assets_tests.support.scenes import Scene, content
-from stock_assets_tests.support.steps import FIVE, local_backend, published_rows
+from stock_assets_tests.support.steps import FIVE, local_backend, parts, published_rows
 from stock_assets_tests.support.trino_backends import TrinoOnDouble
 
 pytestmark = pytest.mark.trino
@@ -104,7 +104,7 @@ def test_splits_halts_nulls_and_extreme_values(tmp_path: Path, trino: TrinoOnDou
         for backend in (local_backend(tmp_path / "backend"), trino.backend(tmp_path / "backend"))
     ]
     for scene in scenes:
-        fetch_splits(scene.backend, source, FIVE)
+        fetch_splits(parts(scene.backend, source, FIVE))
         for symbol in FIVE.symbols:
             deliver(scene.backend, symbol, source.fetch_prices(symbol, []), BEFORE_THE_LAST_BELL.get(symbol))
         for half in HALVES:

@@ -36,7 +36,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def backend(trino: TrinoOnDouble, root: Path, monkeypatch: pytest.MonkeyPatch) -> TrinoBackend:
-    monkeypatch.setattr(upkeep, "SAFE_AGE", timedelta())
+    monkeypatch.setattr(maintenance, "SAFE_AGE", timedelta())
     return trino.backend(root)
 
 

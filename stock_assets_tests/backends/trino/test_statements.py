@@ -11,16 +11,16 @@ from stock_assets.backends.interface import Backend
 from stock_assets.backends.trino.backend import TrinoBackend
 from stock_assets.core.sql import Fragment, Name, SqlValue, Statement, bundled, statement
 from stock_assets.core.tables import DAILY_PRICES, Column, ColumnType
+from stock_assets.coverage.freshness import freshness
 from stock_assets.coverage.gaps import coverage
 from stock_assets.ingest.split_requests import _jumps
-from stock_assets.orchestration.checks.freshness import freshness
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import run_query, summary
 from stock_assets.serve.views import VIEWS, create_views
-from stock_assets.stage.report import report_of
+from stock_assets.stage.report import load_report
 from stock_assets_tests.support.comparison import assert_alike
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, TWO_WEEKS, Scene, wavy_source
-from stock_assets_tests.support.steps import FIVE
+from stock_assets_tests.support.steps import FIVE, parts
 from stock_assets_tests.support.trino_backends import TrinoOnDouble
 
 pytestmark = pytest.mark.trino
@@ -75,9 +75,9 @@ def test_every_file_is_sent(trino: TrinoOnDouble, tmp_path: Path, monkeypatch: p
     scene.source.set_splits("IBM", {TWO_WEEKS[4]: "2.0000"})
     scene.run(TWO_WEEKS)
     load = scene.stage(TWO_WEEKS)
-    report = report_of(backend, load)
+    report = load_report(backend, load)
     at = datetime(2012, 3, 15, 12, tzinfo=UTC)
-    known = coverage(backend, scene.source, FIVE, TWO_WEEKS, at=at, limits=scene.limits)
+    known = coverage(parts(backend, scene.source, FIVE, limits=scene.limits), TWO_WEEKS, at=at)
     seen = freshness(backend, at)
     jumps = _jumps(backend, FIRST_WEEK[0])
     shown = summary(backend)

@@ -1,6 +1,6 @@
 """What stands in for Athena's engine: statements in its dialect, translated and run on DuckDB, over moto's S3 and Glue.
 
-Belongs here: what a statement does to tables. Does not belong here: HTTP, faults, queries in flight (`aws_double`).
+Belongs here: what a statement does to tables. Does not belong here: HTTP, faults, queries in flight (`server`).
 
 Iceberg tables are real ones, written and read by pyiceberg through the Glue API, so that versions, schemas and
 conflicts of commits are Iceberg's own. What Athena refuses is refused where the project depends on it: a location that
@@ -44,8 +44,8 @@ from pyiceberg.types import (
 from sqlglot import exp
 
 from stock_assets.core.clock import utc_now
+from stock_assets_tests.emulators.athena import maintenance
 from stock_assets_tests.emulators.athena.predicates import bounds
-from stock_assets_tests.support import athena_upkeep
 
 MOST_PARTITIONS = 100
 MOST_FILES = 1000
@@ -372,7 +372,7 @@ class _Run:
         table = self.engine.catalog.load_table((tree.this.db, tree.this.name))
         properties = {item.name: item.args["value"].name for item in tree.find_all(exp.Property)}
         with _commits(table):
-            athena_upkeep.set_properties(table, properties)
+            maintenance.set_properties(table, properties)
 
     def maintain(self, text: str) -> None:
         """Run OPTIMIZE or VACUUM, which the parser leaves as they stand."""
@@ -383,11 +383,11 @@ class _Run:
         table = self.engine.catalog.load_table((found[2], found[3]))
         with _commits(table):
             if found[1] == "OPTIMIZE":
-                self.bytes_read += athena_upkeep.optimize(table, most_partitions=self.engine.most_partitions)
+                self.bytes_read += maintenance.optimize(table, most_partitions=self.engine.most_partitions)
             else:
-                athena_upkeep.vacuum(
+                maintenance.vacuum(
                     table,
-                    athena_upkeep.Folder(lambda: self.engine.written(table.location()), self.engine.remove),
+                    maintenance.Folder(lambda: self.engine.written(table.location()), self.engine.remove),
                     now=self.engine.clock(),
                     most_files=self.engine.most_files,
                 )
@@ -457,7 +457,7 @@ def _commits(table: IcebergTable) -> Iterator[None]:
         raise StatementError(
             f"ICEBERG_COMMIT_ERROR: Failed to commit Iceberg update to table: {name}: {error}"
         ) from error
-    except (athena_upkeep.RefusedProperty, athena_upkeep.MoreRunsNeeded) as error:
+    except (maintenance.RefusedProperty, maintenance.MoreRunsNeeded) as error:
         raise StatementError(str(error)) from error
 
 

@@ -1,7 +1,7 @@
 """What stands in for Athena's OPTIMIZE, VACUUM and properties of tables, over real Iceberg tables.
 
 Belongs here: what these statements do, by Athena's documentation. Does not belong here: reading statements
-(`athena_engine`).
+(`engine`).
 """
 
 from collections import defaultdict

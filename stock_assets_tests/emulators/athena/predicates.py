@@ -1,7 +1,7 @@
 """What a statement says about the partitions it reads, found in its text.
 
 Belongs here: the bounds that a statement puts on one column of one table. Does not belong here: running it
-(`athena_engine`).
+(`engine`).
 
 Only what is written beside the table counts: a comparison with a constant in the WHERE of its own SELECT, or in the ON
 that decides which of its rows are joined. What a planner might conclude from other tables does not.

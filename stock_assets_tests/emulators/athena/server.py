@@ -1,6 +1,6 @@
 """What stands in for AWS: one HTTP server that answers for S3, Glue, STS and Athena, with faults to order.
 
-Belongs here: the server, queries in flight, faults. Does not belong here: what a statement does (`athena_engine`).
+Belongs here: the server, queries in flight, faults. Does not belong here: what a statement does (`engine`).
 
 S3 and Glue are moto's; added is what moto lacks: that a conditional put is one step, the check of versions by which
 writers of Iceberg tables exclude each other in Glue, and that no table has statistics. Athena's API is moto's too, but

@@ -7,29 +7,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.audit.audits import AuditKind, audits
 from stock_assets.backends.interface import Backend
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets.loads.audit_files import AuditKind, audits
 from stock_assets.loads.load import newest
-from stock_assets_tests.support.dagster_runs import (
-    CHECKS,
-    PUBLISHED,
-    Pipeline,
-    checks,
-    failure,
-    pipeline,
-    succeeded,
-)
-from stock_assets_tests.support.scenes import (
-    BAD_BAR,
-    FIRST_WEEK,
-    SECOND_WEEK,
-    Scene,
-    calm_source,
-    keys,
-    state,
-    tamper,
-)
+from stock_assets.orchestration.keys import asset_key
+from stock_assets_tests.support.dagster_runs import CHECKS, PUBLISHED, WiredScene, checks, failure, pipeline, succeeded
+from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, calm_source, keys, state, tamper
 from stock_assets_tests.support.steps import FIVE, published_rows
 
 DAY = date(2012, 3, 13)
@@ -42,7 +26,7 @@ def scene(backend: Backend) -> Scene:
 
 
 @pytest.fixture
-def dagster(scene: Scene, tmp_path: Path) -> Pipeline:
+def dagster(scene: Scene, tmp_path: Path) -> WiredScene:
     return pipeline(scene, tmp_path)
 
 
@@ -50,7 +34,7 @@ def failed(found: Iterable[dg.AssetCheckEvaluation]) -> set[str]:
     return {evaluation.check_name for evaluation in found if not evaluation.passed}
 
 
-def test_every_audit_is_its_own_check_and_passes_on_good_rows(scene: Scene, dagster: Pipeline) -> None:
+def test_every_audit_is_its_own_check_and_passes_on_good_rows(scene: Scene, dagster: WiredScene) -> None:
     result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
 
     assert result.success
@@ -62,13 +46,13 @@ def test_every_audit_is_its_own_check_and_passes_on_good_rows(scene: Scene, dags
     assert len(published_rows(scene.backend)) == len(FIVE.symbols) * len(SECOND_WEEK)
 
 
-def test_blocking_is_what_the_kind_of_the_audit_says(dagster: Pipeline) -> None:
+def test_blocking_is_what_the_kind_of_the_audit_says(dagster: WiredScene) -> None:
     specs = [
         spec
         for checks in dagster.definitions.asset_checks or []
         if isinstance(checks, dg.AssetChecksDefinition)
         for spec in checks.check_specs
-        if spec.asset_key == STAGED_PRICES.asset_key
+        if spec.asset_key == asset_key(STAGED_PRICES)
     ]
 
     assert {spec.name: spec.blocking for spec in specs} == {
@@ -77,7 +61,7 @@ def test_blocking_is_what_the_kind_of_the_audit_says(dagster: Pipeline) -> None:
     assert all(spec.metadata["remedy"] and spec.description for spec in specs)
 
 
-def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_goes_on(scene: Scene, dagster: Pipeline) -> None:
+def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_goes_on(scene: Scene, dagster: WiredScene) -> None:
     scene.source.set_bar("IBM", DAY, BAD_BAR)
 
     result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
@@ -99,7 +83,7 @@ def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_goes_on(scene: 
     assert ("IBM", DAY) not in keys(published_rows(scene.backend))
 
 
-def test_a_blocking_audit_stops_publish_in_the_same_run(scene: Scene, dagster: Pipeline) -> None:
+def test_a_blocking_audit_stops_publish_in_the_same_run(scene: Scene, dagster: WiredScene) -> None:
     assert dagster.run(dg.AssetSelection.all(), FIRST_WEEK).success
     before = state(scene.backend)
     scene.source.double_bar("IBM", DAY)
@@ -116,7 +100,7 @@ def test_a_blocking_audit_stops_publish_in_the_same_run(scene: Scene, dagster: P
     assert state(scene.backend) == before
 
 
-def test_a_warning_never_stops_the_run(scene: Scene, dagster: Pipeline) -> None:
+def test_a_warning_never_stops_the_run(scene: Scene, dagster: WiredScene) -> None:
     scene.source.drop_bar("IBM", DAY)
 
     result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
@@ -127,7 +111,7 @@ def test_a_warning_never_stops_the_run(scene: Scene, dagster: Pipeline) -> None:
     assert len(published_rows(scene.backend)) == len(FIVE.symbols) * len(SECOND_WEEK) - 1
 
 
-def test_checks_launched_alone_judge_the_newest_load(scene: Scene, dagster: Pipeline) -> None:
+def test_checks_launched_alone_judge_the_newest_load(scene: Scene, dagster: WiredScene) -> None:
     scene.fetch(SECOND_WEEK + FIRST_WEEK)
     scene.stage(SECOND_WEEK)
     newest_load = scene.stage(FIRST_WEEK)
@@ -141,7 +125,7 @@ def test_checks_launched_alone_judge_the_newest_load(scene: Scene, dagster: Pipe
     assert {check.metadata["load"].value for check in found.values()} == {newest_load.load_id}
 
 
-def test_checks_of_a_range_judge_the_newest_load_of_that_range(scene: Scene, dagster: Pipeline) -> None:
+def test_checks_of_a_range_judge_the_newest_load_of_that_range(scene: Scene, dagster: WiredScene) -> None:
     scene.fetch(SECOND_WEEK + FIRST_WEEK)
     scene.stage(SECOND_WEEK)
     load = scene.stage(SECOND_WEEK)
@@ -152,10 +136,10 @@ def test_checks_of_a_range_judge_the_newest_load_of_that_range(scene: Scene, dag
     assert {check.metadata["load"].value for check in checks(result).values()} == {load.load_id}
 
 
-def test_one_check_can_be_launched_by_itself(scene: Scene, dagster: Pipeline) -> None:
+def test_one_check_can_be_launched_by_itself(scene: Scene, dagster: WiredScene) -> None:
     scene.fetch(FIRST_WEEK)
     scene.stage(FIRST_WEEK)
-    key = dg.AssetCheckKey(STAGED_PRICES.asset_key, "prices_positive")
+    key = dg.AssetCheckKey(asset_key(STAGED_PRICES), "prices_positive")
 
     result = dagster.run(dg.AssetSelection.checks(key))
 
@@ -164,7 +148,7 @@ def test_one_check_can_be_launched_by_itself(scene: Scene, dagster: Pipeline) ->
 
 
 def test_with_columns_missing_only_the_schema_is_judged_and_nothing_is_published(
-    scene: Scene, dagster: Pipeline
+    scene: Scene, dagster: WiredScene
 ) -> None:
     scene.fetch(FIRST_WEEK)
     load = scene.stage(FIRST_WEEK)
@@ -179,7 +163,7 @@ def test_with_columns_missing_only_the_schema_is_judged_and_nothing_is_published
     assert scene.backend.warehouse.history(DAILY_PRICES) == []
 
 
-def test_checks_with_nothing_staged_say_so(dagster: Pipeline) -> None:
+def test_checks_with_nothing_staged_say_so(dagster: WiredScene) -> None:
     result = dagster.run(CHECKS)
 
     assert not result.success

@@ -10,16 +10,11 @@ import pytest
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.coverage.freshness import GRACE, expected_session, freshness
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.checks.freshness import (
-    CHECK_NAME,
-    GRACE,
-    LONGEST_CLOSING,
-    expected_session,
-    freshness,
-    freshness_check,
-    freshness_sensor,
-)
+from stock_assets.orchestration.checks.freshness import CHECK_NAME, LONGEST_CLOSING, freshness_check
+from stock_assets.orchestration.keys import asset_key
+from stock_assets.orchestration.sensors.freshness import freshness_sensor
 from stock_assets.settings import Settings, SourceName
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.live_source import utc
@@ -53,7 +48,7 @@ def test_the_calendar_says_what_may_be_expected(moment: str, expected: date) -> 
 
 
 def test_no_regular_closing_fails_the_policy() -> None:
-    spec = live_definitions().resolve_asset_graph().get(DAILY_PRICES.asset_key)
+    spec = live_definitions().resolve_asset_graph().get(asset_key(DAILY_PRICES))
     policy = spec.freshness_policy
     assert isinstance(policy, dg._core.definitions.freshness.TimeWindowFreshnessPolicy)  # noqa: SLF001 (not public)
     sessions = sessions_between(date(2013, 1, 2), date(2030, 12, 31))
@@ -70,7 +65,7 @@ def live_definitions() -> dg.Definitions:
 def test_a_recording_cannot_get_stale() -> None:
     recorded = build_definitions(Settings())
     graph = recorded.resolve_asset_graph()
-    assert graph.get(DAILY_PRICES.asset_key).freshness_policy is None
+    assert graph.get(asset_key(DAILY_PRICES)).freshness_policy is None
     assert CHECK_NAME not in {key.name for key in graph.asset_check_keys}
     assert CHECK_NAME in {key.name for key in live_definitions().resolve_asset_graph().asset_check_keys}
 
@@ -79,11 +74,11 @@ def test_a_table_is_fresh_until_the_next_session_is_due(published: Backend) -> N
     assert freshness(published, FRESH_UNTIL - timedelta(seconds=1)).is_fresh
     late = freshness(published, FRESH_UNTIL)
     assert not late.is_fresh
-    assert late.said == "session 2012-03-15 should be published and is not; the latest is 2012-03-14"
+    assert late.summary == "session 2012-03-15 should be published and is not; the latest is 2012-03-14"
 
 
 def test_an_empty_table_is_not_fresh(backend: Backend) -> None:
-    assert freshness(backend, FRESH_UNTIL).said.endswith("the latest is none")
+    assert freshness(backend, FRESH_UNTIL).summary.endswith("the latest is none")
 
 
 def test_the_check_warns_with_a_remedy(published: Backend) -> None:

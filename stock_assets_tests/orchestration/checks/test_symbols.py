@@ -1,6 +1,7 @@
 """A run of the real definitions over 20 symbols of which three fail: what is published, and what an operator sees."""
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,18 +14,18 @@ from stock_assets.core.errors import Outcome, SettingsError
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.outcomes import MEANING, REMEDY
-from stock_assets.ingest.quota import spending
+from stock_assets.ingest.quota import read_quota
 from stock_assets.ingest.symbol_status import symbol_statuses
-from stock_assets.orchestration.assets.raw import RAW_PRICES
-from stock_assets.orchestration.build import build_backend, build_definitions, build_universe
+from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.checks.symbols import SUMMARY, SYMBOLS_SHOWN, check_names
-from stock_assets.settings import Settings, SourceName
-from stock_assets.sources.plans import Plan
+from stock_assets.orchestration.keys import RAW_PRICES
+from stock_assets.pipeline import Pipeline
+from stock_assets.settings import AlphaVantagePlan, Settings, SourceName
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer
-from stock_assets_tests.support.dagster_runs import Pipeline, checks
+from stock_assets_tests.support.dagster_runs import WiredScene, checks
 from stock_assets_tests.support.live_source import live_source, symbols, utc
-from stock_assets_tests.support.steps import published_rows
+from stock_assets_tests.support.steps import parts, published_rows
 
 DOCS = Path(__file__).parents[3] / "docs" / "ingestion.md"
 DAY = date(2024, 3, 1)
@@ -36,16 +37,18 @@ def live_settings(server: VendorServer, folder: Path, **options: object) -> Sett
         "source": SourceName.ALPHA_VANTAGE,
         "data_dir": folder / "data",
         "alpha_vantage_base_url": HttpUrl(server.url),
-        "alpha_vantage_plan": Plan.PREMIUM_1200,
+        "alpha_vantage_plan": AlphaVantagePlan.PREMIUM_1200,
         **options,
     }
     return Settings(**values)  # type: ignore[arg-type]  # fields by name
 
 
-def live_pipeline(server: VendorServer, settings: Settings) -> Pipeline:
+def live_pipeline(server: VendorServer, settings: Settings) -> WiredScene:
     """The real definitions; only the pauses are short."""
-    definitions = build_definitions(settings, resource_overrides={"source": live_source(server)})
-    return Pipeline(definitions, dg.DagsterInstance.ephemeral())
+    definitions = build_definitions(
+        settings, pipeline=replace(Pipeline.from_settings(settings), source=live_source(server))
+    )
+    return WiredScene(definitions, dg.DagsterInstance.ephemeral())
 
 
 def published_symbols(backend: Backend) -> set[object]:
@@ -54,9 +57,9 @@ def published_symbols(backend: Backend) -> set[object]:
 
 def test_three_of_twenty_fail_and_seventeen_are_published(server: VendorServer, tmp_path: Path) -> None:
     settings = live_settings(server, tmp_path)
-    backend, pipeline = build_backend(settings), live_pipeline(server, settings)
+    backend, pipeline = Pipeline.from_settings(settings).backend, live_pipeline(server, settings)
     session = server.last_session
-    everyone = set(build_universe(settings).symbols)
+    everyone = set(Pipeline.from_settings(settings).universe.symbols)
     assert len(everyone) == 20
     server.answer("QCOM", Mischief.INVALID_CALL)
     server.answer("MU", Mischief.LATE, None)
@@ -107,7 +110,7 @@ def test_a_run_without_a_key_fails_and_names_the_variable(
 ) -> None:
     monkeypatch.delenv("ALPHAVANTAGE_API_KEY", raising=False)
     definitions = build_definitions(live_settings(server, tmp_path))
-    result = Pipeline(definitions, dg.DagsterInstance.ephemeral()).run(dg.AssetSelection.all(), [server.last_session])
+    result = WiredScene(definitions, dg.DagsterInstance.ephemeral()).run(dg.AssetSelection.all(), [server.last_session])
 
     assert not result.success
     messages = [str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure]
@@ -137,11 +140,13 @@ def test_more_symbols_than_calls_a_day_are_refused_with_a_way_out(server: Vendor
     universe.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     with pytest.raises(SettingsError, match=r"26 symbols.*25 calls a day.*remove 1 .*STOCK_ASSETS_ALPHA_VANTAGE_PLAN"):
-        build_definitions(live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=Plan.FREE))
+        build_definitions(live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=AlphaVantagePlan.FREE))
 
-    build_definitions(live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=Plan.PREMIUM_75))
     build_definitions(
-        live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=Plan.FREE, calls_per_day=26)
+        live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=AlphaVantagePlan.PREMIUM_75)
+    )
+    build_definitions(
+        live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=AlphaVantagePlan.FREE, calls_per_day=26)
     )
 
 
@@ -163,13 +168,13 @@ def test_a_standing_says_since_when_and_why(backend: Backend, server: VendorServ
     backend.ledger.record(february)
 
     now = utc("2024-03-02 00:00")
-    one, two, three, _ = symbol_statuses(backend, source, universe, [DAY], now=lambda: now)
+    one, two, three, _ = symbol_statuses(parts(backend, source, universe), [DAY], now=lambda: now)
     assert (one.outcome, one.since, one.last_asked, one.why) == (Outcome.EMPTY, failed[0], failed[1], "nothing came")
     assert (two.outcome, two.since, two.missing) == (Outcome.LATE, utc("2024-03-01 21:00"), (DAY,))
     assert (three.outcome, three.last_asked) == (Outcome.LATE, None)
 
     old = date(2020, 1, 2)
-    [four] = symbol_statuses(backend, source, Universe(universe.listings[3:]), [old], now=lambda: now)
+    [four] = symbol_statuses(parts(backend, source, Universe(universe.listings[3:])), [old], now=lambda: now)
     assert four.outcome is Outcome.UNOBTAINABLE
     assert "2020-01-02" in four.why
 
@@ -183,7 +188,7 @@ def test_the_budget_command_reads_what_is_spent_and_left(backend: Backend, serve
         assert backend.rate_limiter.acquire(source.vendor, source.terms.limits, clock.now) is None
     backend.ledger.record(Fetch("S01", FetchKind.SPLITS, now, Outcome.OK, calls=1))
 
-    state = spending(backend, source, symbols(2), now=lambda: now + timedelta(seconds=64))
+    state = read_quota(parts(backend, source, symbols(2)), now=lambda: now + timedelta(seconds=64))
 
     assert [(limit.per, limit.spent, limit.left) for limit in state.allowances] == [
         ("second", 1, 0),

@@ -19,6 +19,7 @@ from stock_assets.cli.app import app
 from stock_assets.orchestration.instance.code_location import CODE_LOCATION
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.runs import local_instance, run_sessions
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -34,7 +35,7 @@ def names(workspace: Path) -> list[str]:
 def test_the_command_line_and_the_workspace_have_the_same_label(tmp_path: Path) -> None:
     """By this label the UI finds the runs of a job and of the timeline."""
     settings = Settings(data_dir=tmp_path)
-    run = run_sessions(settings, SESSION, SESSION, on_event=lambda _: None)
+    run = run_sessions(settings, Pipeline.from_settings(settings), SESSION, SESSION, on_event=lambda _: None)
     assert run.success
     with local_instance(settings) as instance:
         with WorkspaceProcessContext(instance, WorkspaceFileTarget([str(WORKSPACE)])) as process:

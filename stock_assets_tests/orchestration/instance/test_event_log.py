@@ -21,6 +21,7 @@ from dagster._serdes import deserialize_value
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.event_log import LocalEventLogStorage
 from stock_assets.orchestration.runs import run_sessions
+from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets_tests.support import event_writers
 from stock_assets_tests.support.event_writers import ASSET, BATCH, materialized
@@ -46,7 +47,9 @@ def rows(file: Path, table: str) -> list[tuple[object, ...]]:
 def real_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dg.EventLogEntry]]:
     """Every event of a run of the whole path over ten sessions, as Dagster hands them over."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"))
-    result = run_sessions(settings, date(2012, 5, 14), date(2012, 5, 25), on_event=lambda _: None)
+    result = run_sessions(
+        settings, Pipeline.from_settings(settings), date(2012, 5, 14), date(2012, 5, 25), on_event=lambda _: None
+    )
     storage = SqliteEventLogStorage(str(settings.instance_dir / "history" / "runs"))
     return result.run_id, list(storage.get_logs_for_run(result.run_id))
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.jobs.daily_prices import SCHEDULE_NAME
+from stock_assets.orchestration.schedules.weekdays import SCHEDULE_NAME
 from stock_assets.settings import Settings, SourceName
 
 SNAPSHOT = Path(__file__).parents[2] / "snapshots" / "schedule.json"

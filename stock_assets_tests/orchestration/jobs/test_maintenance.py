@@ -12,7 +12,8 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets.loads.load import drop_leftovers, drop_old_loads
 from stock_assets.orchestration.jobs.maintenance import JOB_NAME, delete_old_runs
-from stock_assets_tests.support.dagster_runs import STAGED, Pipeline, checks, pipeline
+from stock_assets.orchestration.keys import asset_key
+from stock_assets_tests.support.dagster_runs import STAGED, WiredScene, checks, pipeline
 from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_source
 
 WEEK = timedelta(days=7)
@@ -27,24 +28,24 @@ def scene(backend: Backend) -> Scene:
 
 
 @pytest.fixture
-def running(scene: Scene, tmp_path: Path) -> Iterator[Pipeline]:
+def running(scene: Scene, tmp_path: Path) -> Iterator[WiredScene]:
     """The definitions on an instance that keeps its runs in SQLite, as the local backend does."""
     wired = pipeline(scene, tmp_path)
     (tmp_path / "instance").mkdir()
     with dg.DagsterInstance.from_config(str(tmp_path / "instance")) as instance:
-        yield Pipeline(wired.definitions, instance)
+        yield WiredScene(wired.definitions, instance)
 
 
-def delete_all_old(running: Pipeline, before: datetime | None = None) -> int:
+def delete_all_old(running: WiredScene, before: datetime | None = None) -> int:
     keys = running.definitions.resolve_asset_graph().asset_check_keys
     return delete_old_runs(running.instance, keys, before=before or datetime.now(UTC) + timedelta(minutes=1))
 
 
-def test_a_run_goes_when_later_ones_have_all_its_partitions_and_checks(running: Pipeline) -> None:
-    selection = STAGED | dg.AssetSelection.checks_for_assets(STAGED_PRICES.asset_key)
+def test_a_run_goes_when_later_ones_have_all_its_partitions_and_checks(running: WiredScene) -> None:
+    selection = STAGED | dg.AssetSelection.checks_for_assets(asset_key(STAGED_PRICES))
     superseded = running.run(selection, FIRST_WEEK)
     needed = [running.run(selection, FIRST_WEEK), running.run(selection, SECOND_WEEK)]
-    key = STAGED_PRICES.asset_key
+    key = asset_key(STAGED_PRICES)
     before = running.instance.get_materialized_partitions(key)
 
     assert delete_all_old(running) == 1
@@ -59,7 +60,7 @@ def test_a_run_goes_when_later_ones_have_all_its_partitions_and_checks(running: 
     assert delete_all_old(running) == 0
 
 
-def test_young_and_unfinished_runs_stay(running: Pipeline) -> None:
+def test_young_and_unfinished_runs_stay(running: WiredScene) -> None:
     for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.FAILURE):
         running.instance.add_run(dg.DagsterRun(job_name="some", status=status))
 

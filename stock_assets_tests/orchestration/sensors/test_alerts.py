@@ -9,13 +9,14 @@ import pytest
 
 from stock_assets.alerts.incident import Message
 from stock_assets.alerts.notifier import Notifier
-from stock_assets.audit.audits import audits
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import UnknownSymbol
+from stock_assets.loads.audit_files import audits
 from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
 from stock_assets_tests.fakes.channel import RecordingChannel
-from stock_assets_tests.support.dagster_runs import CHECKS, STAGED, Pipeline, pipeline
+from stock_assets_tests.support.dagster_runs import CHECKS, STAGED, WiredScene, pipeline
 from stock_assets_tests.support.scenes import BAD_BAR, CALM_BAR, FIRST_WEEK, SECOND_WEEK, Scene, calm_source
+from stock_assets_tests.support.steps import as_pipeline
 
 MONDAY = FIRST_WEEK[2]
 [SHARE] = [audit for audit in audits() if audit.name == "quarantined_share_within_limit"]
@@ -27,7 +28,7 @@ class Watchman:
     """The sensor on a scene, an instance, and a channel that keeps what it hears."""
 
     scene: Scene
-    pipeline: Pipeline
+    pipeline: WiredScene
     ear: RecordingChannel = field(default_factory=RecordingChannel)
     cursor: str | None = None
     at: datetime | None = None
@@ -37,10 +38,10 @@ class Watchman:
         """Evaluate once; give what is told by that."""
         before = len(self.ear.heard)
         sensor = alert_sensor(
-            AlertContext(self.scene.universe, [self.ear], "http://dagster.example/"),
+            AlertContext([self.ear], "http://dagster.example/"),
             now=lambda: self.at or datetime.now(UTC),
         )
-        resources = {"backend": self.scene.backend, "source": self.scene.source}
+        resources = {"pipeline": as_pipeline(self.scene)}
         instance = self.pipeline.instance
         with dg.build_sensor_context(instance=instance, resources=resources, cursor=self.cursor) as context:
             result = sensor(context)

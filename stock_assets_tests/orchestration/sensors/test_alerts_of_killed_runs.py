@@ -13,7 +13,6 @@ from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.dagster_runs import leave_killed_run
 from stock_assets_tests.support.scenes import calm_source
-from stock_assets_tests.support.steps import FIVE
 
 SOON = timedelta(minutes=1)
 LATE = RETRY_DECIDED_WITHIN + timedelta(minutes=1)
@@ -31,7 +30,7 @@ def told(backend: Backend, instance: dg.DagsterInstance) -> Callable[[timedelta]
     ear = RecordingChannel()
 
     def evaluate(later: timedelta) -> int:
-        sensor = alert_sensor(AlertContext(FIVE, [ear], "http://localhost:3000"), now=lambda: datetime.now(UTC) + later)
+        sensor = alert_sensor(AlertContext([ear], "http://localhost:3000"), now=lambda: datetime.now(UTC) + later)
         with dg.build_sensor_context(
             instance=instance, resources={"backend": backend, "source": calm_source()}
         ) as context:

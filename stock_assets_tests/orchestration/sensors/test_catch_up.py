@@ -13,27 +13,21 @@ from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import LoadRejected, Outcome
+from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.coverage.catch_up import CatchUpPlan, CatchUpWindow, calls_left, plan_catch_up
 from stock_assets.coverage.gaps import RETRY_DELAYS, Coverage, Gap, coverage
-from stock_assets.loads.inputs import Limits
+from stock_assets.coverage.run_specs import BRIDGED_SESSIONS
 from stock_assets.orchestration.jobs.daily_prices import daily_job
-from stock_assets.orchestration.run_requests import BRIDGED_SESSIONS, RUN_PAUSES, TAG
-from stock_assets.orchestration.sensors.catch_up import (
-    SENSOR_NAME,
-    Plan,
-    Window,
-    calls_left,
-    catch_up_sensor,
-    notify_missing,
-    plan,
-)
+from stock_assets.orchestration.run_requests import RUN_PAUSES, TAG
+from stock_assets.orchestration.sensors.catch_up import SENSOR_NAME, catch_up_sensor, notify_missing
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.dagster_runs import leave_run
 from stock_assets_tests.support.live_source import live_source, symbols, utc
 from stock_assets_tests.support.scenes import BAD_BAR, CALM_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_source
-from stock_assets_tests.support.steps import FIVE, LIMITS
+from stock_assets_tests.support.steps import FIVE, as_pipeline, parts
 
 SNAPSHOT = Path(__file__).parents[2] / "snapshots" / "catch_up.json"
 NOW = datetime.now(UTC) + timedelta(minutes=1)
@@ -47,17 +41,17 @@ def scene(backend: Backend) -> Scene:
 
 def look(scene: Scene, sessions: Sequence[date] = TWO_WEEKS, *, at: datetime = NOW) -> Coverage:
     """Find the gaps of a scene."""
-    return coverage(scene.backend, scene.source, scene.universe, sessions, limits=scene.limits, at=at)
+    return coverage(scene, sessions, at=at)
 
 
-def planned(found: Coverage, *, room: int | None = None, at: datetime = NOW) -> Plan:
-    """Plan with any number of calls, or some."""
-    return plan(found, room=room, reserve_calls=0, at=at)
+def planned(found: Coverage, *, room: int | None = None, at: datetime = NOW) -> CatchUpPlan:
+    """CatchUpPlan with any number of calls, or some."""
+    return plan_catch_up(found, room=room, reserve_calls=0, at=at)
 
 
-def ranges(chosen: Plan) -> list[tuple[date, date, tuple[str, ...]]]:
+def ranges(chosen: CatchUpPlan) -> list[tuple[date, date, tuple[str, ...]]]:
     """First and last session of each run, and whom it asks."""
-    return [(run.first, run.last, run.ask) for run in chosen.runs]
+    return [(run.first, run.last, tuple(run.config["request_symbols"])) for run in chosen.runs]  # type: ignore[arg-type]  # a list of symbols
 
 
 def gap(session: date, symbol: str = "IBM", *, stored: bool = True) -> Gap:
@@ -89,14 +83,14 @@ def test_days_the_machine_was_off_become_one_run_without_a_call_if_the_answers_a
 
 def test_whoever_lacks_something_is_asked_in_the_same_run(scene: Scene) -> None:
     scene.run(FIRST_WEEK)
-    scene.universe = replace(FIVE, listings=(*FIVE.listings, *symbols(1).listings))
+    scene.change(universe=replace(FIVE, listings=(*FIVE.listings, *symbols(1).listings)))
     assert ranges(planned(look(scene))) == [(TWO_WEEKS[0], TWO_WEEKS[-1], ("S01",))]
 
 
 def test_a_symbol_that_left_or_joined_is_wanted_only_while_listed(scene: Scene) -> None:
     scene.run(TWO_WEEKS)
     joined = replace(symbols(1).listings[0], first_session=TWO_WEEKS[7])
-    scene.universe = replace(FIVE, listings=(*FIVE.listings, joined))
+    scene.change(universe=replace(FIVE, listings=(*FIVE.listings, joined)))
     assert [found.session for found in look(scene).gaps] == TWO_WEEKS[7:]
 
 
@@ -134,7 +128,7 @@ def test_a_bar_that_turns_up_after_the_end_is_loaded_without_a_call(scene: Scene
 def test_what_no_plan_reaches_is_given_up_at_once(server: VendorServer, backend: Backend) -> None:
     source = live_source(server, full_history=False)
     sessions = [date(2012, 3, 1)]
-    found = coverage(backend, source, symbols(1), sessions, limits=LIMITS, at=utc("2024-03-01 23:30"))
+    found = coverage(parts(backend, source, symbols(1)), sessions, at=utc("2024-03-01 23:30"))
     assert [gap.given_up for gap in found.gaps] == [True]
     assert "premium plan" in found.gaps[0].why
     assert ranges(planned(found)) == []
@@ -151,13 +145,13 @@ def test_calls_of_the_schedule_are_left(server: VendorServer, backend: Backend) 
     twenty = symbols(20)
     source = live_source(server, calls_per_day=25)
     friday, saturday = utc("2024-03-01 15:00"), utc("2024-03-02 15:00")
-    assert calls_left(backend, source, twenty, friday) == (5, 20)
-    assert calls_left(backend, source, twenty, saturday) == (25, 0)
+    assert calls_left(parts(backend, source, twenty), friday) == (5, 20)
+    assert calls_left(parts(backend, source, twenty), saturday) == (25, 0)
     for _ in range(7):
         backend.rate_limiter.acquire(source.vendor, source.terms.limits, lambda: friday)
-    assert calls_left(backend, source, twenty, friday) == (0, 20)
+    assert calls_left(parts(backend, source, twenty), friday) == (0, 20)
     backend.rate_limiter.close(source.vendor, saturday + timedelta(hours=1))
-    assert calls_left(backend, source, twenty, saturday) == (0, 0)
+    assert calls_left(parts(backend, source, twenty), saturday) == (0, 0)
 
 
 def test_no_more_symbols_are_asked_than_there_are_calls_the_longest_missing_first() -> None:
@@ -204,7 +198,7 @@ def test_a_refused_session_is_tried_again_under_other_rules(scene: Scene) -> Non
         scene.source.set_bar(symbol, MONDAY, BAD_BAR)
     refuse(scene, [MONDAY])
     assert ranges(planned(look(scene, [MONDAY]))) == []
-    scene.limits = Limits(min_coverage=0.5, max_quarantined_share=0.5)
+    scene.change(limits=Limits(min_coverage=0.5, max_quarantined_share=0.5))
     assert ranges(planned(look(scene, [MONDAY]))) == [(MONDAY, MONDAY, ())]
 
 
@@ -243,13 +237,11 @@ class Sensor:
         """Evaluate."""
         sensor = catch_up_sensor(
             daily_job(),
-            self.scene.universe,
-            Window(TWO_WEEKS[0], TWO_WEEKS[-1], 100),
-            limits=self.scene.limits,
+            CatchUpWindow(TWO_WEEKS[0], TWO_WEEKS[-1], 100),
             channels=[self.ear],
             now=lambda: self.at,
         )
-        resources = {"backend": self.scene.backend, "source": self.scene.source}
+        resources = {"pipeline": as_pipeline(self.scene)}
         with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
             result = sensor(context)
         assert isinstance(result, dg.SensorResult)
@@ -275,7 +267,7 @@ def test_a_request_names_its_range_whom_to_ask_and_a_key_of_its_own(scene: Scene
     assert request.tags["dagster/asset_partition_range_start"] == TWO_WEEKS[0].isoformat()
     assert request.tags["dagster/asset_partition_range_end"] == TWO_WEEKS[-1].isoformat()
     assert request.run_config == {
-        "ops": {"raw__daily_prices": {"config": {"ask": list(FIVE.symbols), "reserve_calls": 0}}}
+        "ops": {"raw__daily_prices": {"config": {"request_symbols": list(FIVE.symbols), "reserve_calls": 0}}}
     }
     assert request.run_key == f"catch_up 2012-03-01..2012-03-14 {request.tags[TAG + SENSOR_NAME]} 1"
 
@@ -352,23 +344,25 @@ def test_the_evaluations_are_as_they_were(scene: Scene) -> None:
 
 def test_a_window_holds_the_latest_sessions_an_hour_after_the_schedule(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
-    window = Window(date(2024, 2, 1), None, 3)
+    window = CatchUpWindow(date(2024, 2, 1), None, 3)
     assert window.sessions(utc("2024-03-01 22:59"))[-1] == date(2024, 2, 29)
     assert window.sessions(utc("2024-03-01 23:00")) == [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)]
-    assert Window(date(2012, 3, 1), date(2012, 3, 5), 9).sessions(utc("2024-03-01 22:59"))[-1] == date(2012, 3, 5)
+    assert CatchUpWindow(date(2012, 3, 1), date(2012, 3, 5), 9).sessions(utc("2024-03-01 22:59"))[-1] == date(
+        2012, 3, 5
+    )
 
 
 def test_a_line_of_no_session_is_refused_until_it_goes_away(scene: Scene) -> None:
     saturday = date(2012, 3, 3)
     scene.source.set_bar("IBM", saturday, CALM_BAR)
     refuse(scene, FIRST_WEEK)
-    assert look(scene, FIRST_WEEK).refused.keys() == set(FIRST_WEEK)
+    assert look(scene, FIRST_WEEK).rejected.keys() == set(FIRST_WEEK)
     scene.deliver_again()
     assert ranges(planned(look(scene, FIRST_WEEK))) == []
 
     scene.source.drop_bar("IBM", saturday)
     scene.deliver_again()
-    assert look(scene, FIRST_WEEK).refused == {}
+    assert look(scene, FIRST_WEEK).rejected == {}
     assert ranges(planned(look(scene, FIRST_WEEK))) == [(FIRST_WEEK[0], FIRST_WEEK[-1], ())]
 
 
@@ -380,7 +374,7 @@ def test_every_refused_session_of_a_long_load_is_known(scene: Scene) -> None:
         scene.source.set_bars(symbol, bars | (dict.fromkeys(bad, BAD_BAR) if symbol in {"AAPL", "CSCO"} else {}))
     refuse(scene, whole)
     found = look(scene, whole)
-    assert found.refused.keys() == set(bad)
+    assert found.rejected.keys() == set(bad)
     assert [(first, last) for first, last, _ in ranges(planned(found))] == [
         (friday, friday) for friday in whole if friday not in bad
     ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -12,14 +13,14 @@ from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.ingest.landing_files import MOST_FILES, PATIENCE, SETTLES_AFTER, Wanted, look, register_files
+from stock_assets.ingest.landing_files import MOST_FILES, PATIENCE, SETTLES_AFTER, LandingScope, register_files, scan
 from stock_assets.orchestration.checks.symbols import FILES
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, daily_job
 from stock_assets.orchestration.run_requests import RUN_PAUSES
 from stock_assets.orchestration.sensors.landing_files import landing_files_sensor
-from stock_assets_tests.support.dagster_runs import Pipeline, checks, leave_run, pipeline
+from stock_assets_tests.support.dagster_runs import WiredScene, checks, leave_run, pipeline
 from stock_assets_tests.support.scenes import FIRST_WEEK, TWO_WEEKS, Scene, content, rebuilt, wavy_source
-from stock_assets_tests.support.steps import FIVE, local_backend, published_rows, read
+from stock_assets_tests.support.steps import FIVE, as_pipeline, local_backend, published_rows, read
 
 SNAPSHOT = Path(__file__).parents[2] / "snapshots" / "landing_files.json"
 HEADER = "timestamp,open,high,low,close,volume\n"
@@ -39,7 +40,7 @@ class Dock:
         self.raw = folder / "backend" / "raw" / "daily_prices"
         self.at = in_a_while()
         self.cursor: str | None = None
-        self.pipeline: Pipeline = pipeline(scene, folder)
+        self.pipeline: WiredScene = pipeline(scene, folder)
         self.instance = self.pipeline.instance
 
     def bring(self, name: str, text: str) -> str:
@@ -52,10 +53,8 @@ class Dock:
 
     def tick(self) -> dg.SensorResult:
         """Evaluate the sensor."""
-        sensor = landing_files_sensor(
-            daily_job(), self.scene.universe, date(2000, 3, 1), date(2013, 3, 1), now=lambda: self.at
-        )
-        resources = {"backend": self.scene.backend, "source": self.scene.source}
+        sensor = landing_files_sensor(daily_job(), date(2000, 3, 1), date(2013, 3, 1), now=lambda: self.at)
+        resources = {"pipeline": as_pipeline(self.scene)}
         with dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources=resources) as context:
             result = sensor(context)
         assert isinstance(result, dg.SensorResult)
@@ -141,7 +140,7 @@ def test_contradicting_lines_are_left_to_the_audits(dock: Dock) -> None:
     text = many_csv(dock.scene, FIRST_WEEK, ["IBM"])
     other = text.splitlines()[-1].replace(",IBM,", ",IBM,1")
     dock.bring("old.csv", text + other + "\n")
-    [arrival] = look(dock.scene.backend, window(dock.scene), at=in_a_while()).landing_files
+    [arrival] = scan(dock.scene, WINDOW, at=in_a_while()).landing_files
     [(_, body)] = arrival.answers
     assert len(body.splitlines()) == 1 + len(FIRST_WEEK) + 1
 
@@ -242,9 +241,8 @@ def test_symbols_that_nobody_wants_are_named_and_the_others_loaded(dock: Dock) -
     assert "not in the universe: XXXX" in note.detail
 
 
-def window(scene: Scene) -> Wanted:
-    """All recorded sessions."""
-    return Wanted(scene.source, scene.universe, date(2000, 3, 1), date(2013, 3, 1))
+WINDOW = LandingScope(date(2000, 3, 1), date(2013, 3, 1))
+"""All recorded sessions."""
 
 
 class Killed(BaseException):
@@ -272,19 +270,20 @@ def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
         patch.setattr(type(backend.objects), "put", dying(type(backend.objects).put))
         patch.setattr(type(backend.ledger), "record", dying(type(backend.ledger).record))
         try:
-            register_files(backend, window(dock.scene), FIRST_WEEK, at=in_a_while())
+            register_files(dock.scene, WINDOW, FIRST_WEEK, at=in_a_while())
         except Killed:
             pass
         else:
             assert step > 5, "there are two objects to write and four notes to take"
     fresh = local_backend(tmp_path / "backend")
-    register_files(fresh, window(dock.scene), FIRST_WEEK, at=in_a_while())
-    register_files(fresh, window(dock.scene), FIRST_WEEK, at=in_a_while())
+    again = replace(dock.scene, backend=fresh)
+    register_files(again, WINDOW, FIRST_WEEK, at=in_a_while())
+    register_files(again, WINDOW, FIRST_WEEK, at=in_a_while())
 
     payloads = [fetch.payload for fetch in fresh.ledger.fetches(FetchKind.PRICES)]
     assert len(payloads) == len(set(payloads)) == 3
     assert len(fresh.ledger.fetches(FetchKind.LANDING_FILES)) == 1
-    assert look(fresh, window(dock.scene), at=in_a_while()).landing_files == ()
+    assert scan(again, WINDOW, at=in_a_while()).landing_files == ()
 
 
 def test_two_notes_of_one_file_stage_it_once(dock: Dock) -> None:
@@ -334,7 +333,7 @@ def test_no_file_is_lost_among_thousands_and_they_make_few_runs(dock: Dock) -> N
         requested.append(request)
         first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
         taken = sessions_between(date.fromisoformat(first), date.fromisoformat(last))
-        register_files(dock.scene.backend, window(dock.scene), taken, at=in_a_while())
+        register_files(dock.scene, WINDOW, taken, at=in_a_while())
     assert dock.reason() == "no new files"
     assert [request.tags["dagster/asset_partition_range_start"] for request in requested] == [
         sessions[0].isoformat(),

@@ -9,15 +9,14 @@ import pytest
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.orchestration.build import build_universe
+from stock_assets.pipeline import Pipeline
 from stock_assets.serve.report.data import ReportData, gather
 from stock_assets.serve.report.page import draw
 from stock_assets.settings import Settings
-from stock_assets.sources.recorded import RecordedSource
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import walk
 from stock_assets_tests.support.scenes import BAD_BAR, Scene
-from stock_assets_tests.support.steps import LIMITS, local_backend
+from stock_assets_tests.support.steps import LIMITS, local_backend, parts
 
 DRAWN_AT = datetime(2013, 3, 2, 1, 2, tzinfo=UTC)
 SESSIONS = sessions_between(date(2012, 1, 3), date(2012, 6, 29))
@@ -27,7 +26,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 @pytest.fixture(scope="session")
 def recorded_data(recorded_backend: Backend) -> ReportData:
-    return gather(recorded_backend, build_universe(Settings()), RecordedSource().label)
+    return gather(parts(recorded_backend, universe=Pipeline.from_settings(Settings()).universe))
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +48,7 @@ def gappy_data(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
     universe = Universe(tuple(Listing(symbol, SCRIPT) for symbol in ("GOOD", "FULL", "HOLE", "MORE")))
     backend = local_backend(tmp_path_factory.mktemp("gappy_report"))
     Scene(backend, source, universe, replace(LIMITS, max_quarantined_share=1.0)).run(SESSIONS)
-    return gather(backend, universe, "bars written by a test")
+    return gather(parts(backend, universe=universe))
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from stock_assets.serve.report.page import draw, previews
 from stock_assets.serve.report.store import FOLDER, KEPT, store_report, write_report
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.serve.report.conftest import BAD, DRAWN_AT, EX_DATE, MISSING, SCRIPT
+from stock_assets_tests.support.steps import parts
 
 NOBODY = Universe(())
 ADDRESS = re.compile(r"""(?:src|href|action)=["']?([^"'\s>]+)|url\(([^)]+)\)|@import""")
@@ -128,7 +129,7 @@ def test_texts_from_elsewhere_are_only_texts(gappy_page: Path) -> None:
 
 
 def test_an_empty_table_gives_a_page_that_says_so(backend: Backend) -> None:
-    data = gather(backend, NOBODY, "a label")
+    data = gather(parts(backend, universe=NOBODY))
     page = draw(data, DRAWN_AT)
     assert "Nothing is published yet. Drawn 2013-03-02 01:02 UTC." in page
     assert len(page) < 30_000
@@ -173,7 +174,7 @@ def test_the_asset_keeps_the_last_reports_and_shows_pictures(recorded_backend: B
         recorded_backend.objects.put(f"{FOLDER}2013030{number}T000000000000Z.html", b"an older one")
     source = dg.ResourceDefinition.hardcoded_resource(ScriptedSource())
     done = dg.materialize(
-        [report_asset(NOBODY, owners=["team:a"])],
+        [report_asset(owners=["team:a"])],
         resources={"backend": recorded_backend, "source": source},
         instance=dg.DagsterInstance.ephemeral(),
     )
@@ -190,19 +191,19 @@ def test_the_asset_keeps_the_last_reports_and_shows_pictures(recorded_backend: B
 
 def test_a_report_is_written_whole(recorded_backend: Backend, tmp_path: Path) -> None:
     file = tmp_path / "deep" / "report.html"
-    size = write_report(recorded_backend, NOBODY, "a label", file)
+    size = write_report(parts(recorded_backend, universe=NOBODY), file)
     assert file.stat().st_size == size
     assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_report_of_nothing_is_stored_too(backend: Backend) -> None:
-    stored = store_report(backend, NOBODY, "a label")
+    stored = store_report(parts(backend, universe=NOBODY))
     assert (stored.symbols, stored.latest, stored.previews) == (0, "", {})
 
 
 def test_the_lineage_names_all_that_is_read(recorded_data: ReportData) -> None:
     assert set(recorded_data.tables) == set(OTHERS)
-    [spec] = report_asset(NOBODY, owners=["team:a"]).specs
+    [spec] = report_asset(owners=["team:a"]).specs
     read = {dep.asset_key.to_user_string() for dep in spec.deps}
     assert {"published/weekly_trends", "published/candles", "published/quarantined_prices"} < read
     assert len(read) == 10

@@ -1,0 +1,19 @@
+"""How much may be wrong with a session before it is not published.
+
+Belongs here: the limits as values. Does not belong here: their defaults (`settings`), applying them (`sql/audit`).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the audits; both are shares from 0 to 1.
+
+    Attributes:
+        min_coverage: smallest share of the listed symbols that a session needs.
+        max_quarantined_share: largest share of a session's symbols that may be quarantined.
+    """
+
+    min_coverage: float
+    max_quarantined_share: float

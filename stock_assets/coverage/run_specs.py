@@ -1,0 +1,46 @@
+"""Runs that are worth starting: sessions merged into few ranges.
+
+Belongs here: merging sessions, and what identifies a run. Does not belong here: starting runs
+(`orchestration.run_requests`).
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from stock_assets.core.calendar import next_session, sessions_between
+
+BRIDGED_SESSIONS = 20
+"""Sessions with nothing to do that a run may load again: they cost less than a run of their own."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run worth having.
+
+    Attributes:
+        first: first session.
+        last: last session.
+        config: of the step that makes `raw/daily_prices`.
+        state: digest of what it is about: the same as long as nothing has changed.
+    """
+
+    first: date
+    last: date
+    config: Mapping[str, object]
+    state: str
+
+
+def bridged_ranges(sessions: Iterable[date], *, apart: Collection[date] = ()) -> list[tuple[date, date]]:
+    """Group sessions into ranges, over small stretches of others but never over one that is to be kept apart."""
+    ranges: list[tuple[date, date]] = []
+    walls = set(apart)
+    for session in sorted(sessions):
+        if ranges:
+            first, last = ranges[-1]
+            between = sessions_between(next_session(last), session)[:-1]
+            if len(between) <= BRIDGED_SESSIONS and not walls.intersection(between):
+                ranges[-1] = (first, session)
+                continue
+        ranges.append((session, session))
+    return ranges

@@ -1,0 +1,29 @@
+"""The four things that every step of the pipeline works with.
+
+Belongs here: the values alone, so that steps can take them as one argument. Does not belong here: constructing them, or
+the steps (`pipeline.Pipeline` adds both).
+"""
+
+from dataclasses import dataclass
+
+from stock_assets.backends.interface import Backend
+from stock_assets.core.limits import Limits
+from stock_assets.core.universe import Universe
+from stock_assets.sources.interface import PriceSource
+
+
+@dataclass(frozen=True)
+class PipelineParts:
+    """What a pipeline consists of.
+
+    Attributes:
+        backend: where data live and SQL runs.
+        source: where prices come from.
+        universe: the symbols and when each was listed.
+        limits: limits of the audits.
+    """
+
+    backend: Backend
+    source: PriceSource
+    universe: Universe
+    limits: Limits

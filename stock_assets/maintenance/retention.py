@@ -1,0 +1,22 @@
+"""How long things are kept.
+
+Belongs here: the periods. Does not belong here: deleting (`maintenance`, `orchestration.jobs.maintenance`).
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class RetentionPolicy:
+    """How long things are kept.
+
+    Attributes:
+        staging: staging tables of a load, and what killed writers have left.
+        snapshots: versions of published tables.
+        runs: runs of the Dagster instance that nothing shown depends on.
+    """
+
+    staging: timedelta
+    snapshots: timedelta
+    runs: timedelta

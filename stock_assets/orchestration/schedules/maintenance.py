@@ -1,0 +1,22 @@
+"""The weekly schedule of the maintenance job.
+
+Belongs here: when maintenance runs. Does not belong here: what it does (`jobs.maintenance`).
+"""
+
+import dagster as dg
+
+SCHEDULE_NAME = "maintenance_on_sundays"
+CRON = "0 6 * * 0"
+"""No exchange trades, no vendor is requested, and a run of Friday evening has ended."""
+
+
+def maintenance_schedule(job: dg.JobDefinition, *, running: bool) -> dg.ScheduleDefinition:
+    """Make the weekly schedule; on from the start where the source grows."""
+    return dg.ScheduleDefinition(
+        name=SCHEDULE_NAME,
+        job=job,
+        cron_schedule=CRON,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
+        description="Every Sunday at 06:00 UTC, when nothing else runs.",
+    )

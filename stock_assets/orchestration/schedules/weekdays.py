@@ -1,0 +1,42 @@
+"""The schedule that loads each weekday's session after the market close.
+
+Belongs here: when the daily job runs. Does not belong here: what it does (`jobs.daily_prices`), trading days
+(`core.calendar`).
+"""
+
+import dagster as dg
+
+from stock_assets.core.calendar import is_session
+from stock_assets.orchestration.jobs.daily_prices import AssetJob
+from stock_assets.sources.interface import PriceSource
+
+SCHEDULE_NAME = "weekdays_after_the_close"
+CRON = "0 22 * * 1-5"
+"""22:00 UTC is 17:00 or 18:00 in New York: after the bell, also on the days around a change of the clocks."""
+
+
+def weekday_schedule(job: AssetJob, source: PriceSource) -> dg.ScheduleDefinition:
+    """Make the schedule that asks for each weekday's session, and says why where there is none.
+
+    It is on from the start where the source grows every day, and off for a recording.
+    """
+    ends = source.last_session
+
+    @dg.schedule(
+        name=SCHEDULE_NAME,
+        job=job,
+        cron_schedule=CRON,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED if ends else dg.DefaultScheduleStatus.RUNNING,
+        description="Every weekday at 22:00 UTC, the session of that day.",
+    )
+    def weekdays_after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        # 22:00 UTC and New York's afternoon share their date.
+        day = context.scheduled_execution_time.date()
+        if ends and day > ends:
+            return dg.SkipReason(f"{source.label}: there is nothing on {day}")
+        if not is_session(day):
+            return dg.SkipReason(f"the exchange was closed on {day}")
+        return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
+
+    return weekdays_after_the_close
