@@ -1,17 +1,22 @@
-"""The only reader of the environment.
+"""The settings, read from environment variables; no other module reads the environment.
 
-Belongs here: every setting, its default, its unit, and which combinations are refused. Does not belong here:
-building anything of them (`build`). The API key is not a setting: the live client reads it through a Dagster `EnvVar`
-when a run asks for prices, so that it is never part of a definition.
+Belongs here: every setting with its default, its unit and its description, which combinations are invalid, and the
+secrets that are read from the environment when they are needed. Does not belong here: constructing anything from the
+settings (`pipeline`).
+
+The API key and Trino's password are no settings: they are read when a request is sent, so that they are never part of a
+definition or of a run's record.
 """
 
 import os
 from datetime import date
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stock_assets.core.calendar import CALENDAR_START
@@ -20,6 +25,22 @@ from stock_assets.core.errors import SettingsError
 _PREFIX = "STOCK_ASSETS_"
 API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
 """Environment variable of the API key; its name, never its value, is part of definitions."""
+_TRINO_PASSWORD_VARIABLE = f"{_PREFIX}TRINO_PASSWORD"
+
+_RENAMED = {f"{_PREFIX}HOME": f"{_PREFIX}BACKEND"}
+"""Settings of earlier releases and their names today. An entry stays here for good."""
+_READ_ELSEWHERE = frozenset(
+    {
+        _TRINO_PASSWORD_VARIABLE,
+        # Read by Grafana: infra/grafana/provisioning/datasources/athena.yaml.
+        f"{_PREFIX}ATHENA_DATABASE",
+        f"{_PREFIX}ATHENA_WORKGROUP",
+    }
+)
+_PREFIXES_READ_ELSEWHERE = (
+    f"{_PREFIX}DAGSTER_",  # Dagster's configuration files, such as infra/aws/dagster.yaml
+    f"{_PREFIX}TEST_",  # the tests
+)
 
 
 class SourceName(StrEnum):
@@ -30,7 +51,7 @@ class SourceName(StrEnum):
 
 
 class AlphaVantagePlan(StrEnum):
-    """Plan of the API key, named by its price class: the calls a minute it allows."""
+    """Plan of the API key; the number in a paid plan's name is its calls per minute."""
 
     FREE = "free"
     PREMIUM_75 = "premium_75"
@@ -41,189 +62,223 @@ class AlphaVantagePlan(StrEnum):
 
 
 class BackendName(StrEnum):
-    """Where everything is kept and run."""
+    """Where data live and SQL runs."""
 
     LOCAL = "local"
     AWS = "aws"
     TRINO = "trino"
 
 
+class EventLog(StrEnum):
+    """How the local Dagster instance stores its event log."""
+
+    OPTIMIZED = "optimized"
+    BUILTIN = "builtin"
+
+
 class Settings(BaseSettings):
-    """Everything that can be set, by variables named `STOCK_ASSETS_` and the field's name in capitals."""
+    """All settings: each is read from the variable named `STOCK_ASSETS_` and the field's name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     source: SourceName = Field(
         default=SourceName.RECORDED,
-        description="`recorded`: a sample of real prices, no key needed. `alpha_vantage`: the live API.",
+        description="Where prices come from. `recorded`: a sample of real prices, needs no key. `alpha_vantage`: the "
+        "vendor's API.",
     )
     backend: BackendName = Field(
         default=BackendName.LOCAL,
-        description="`local`: files of this machine. `aws`: S3, Glue and Athena; see docs/aws.md. `trino`: the same "
-        "with a Trino of one's own; see docs/engines.md.",
+        description="Where data live and SQL runs. `local`: files on this machine. `aws`: S3, Glue and Athena; see "
+        "docs/aws.md. `trino`: S3 and Glue with your own Trino cluster; see docs/engines.md.",
     )
     data_dir: Path = Field(
         default=Path("data"),
-        description="Folder of everything the local backend keeps; each source has its own folder inside.",
+        description="Folder of the local backend's data. Each source has its own folder inside.",
     )
     universe: Path | None = Field(
         default=None,
-        description="CSV file of symbols; default: the five recorded ones, or 20 semiconductor stocks when live.",
+        description="CSV file of symbols. Default: the 5 symbols of the recorded sample, or 20 semiconductor stocks "
+        "for `alpha_vantage`.",
     )
     first_session: date = Field(
         default=date(2000, 3, 1),
         ge=CALENDAR_START,
-        description="First session with a partition.",
+        description="Earliest trading session that can be loaded: the first daily partition.",
     )
     min_coverage: float = Field(
         default=0.5,
         gt=0,
         le=1,
-        description="Share of the listed symbols that must have a bar in each session, else nothing is published.",
+        description="Smallest share of the listed symbols that must have a bar in a session. With less, the load is "
+        "rejected.",
     )
     max_quarantined_share: float = Field(
         default=0.25,
         ge=0,
         le=1,
-        description="Share of a session's symbols that may be quarantined; above it nothing is published.",
+        description="Largest share of a session's symbols that may be quarantined. With more, the load is rejected.",
     )
     staging_retention_days: int = Field(
         default=7,
         ge=1,
-        description="Days after which the staging tables of a load are dropped.",
+        description="Days after which maintenance deletes the staging tables of a load.",
     )
     snapshot_retention_days: int = Field(
         default=30,
         ge=1,
-        description="Days in which a version of a published table can be gone back to; then it expires.",
+        description="Days in which you can roll a published table back to a snapshot. Maintenance then expires it.",
     )
     run_retention_days: int = Field(
         default=90,
         ge=1,
-        description="Days after which a run of the Dagster instance is deleted, if nothing shown depends on it.",
+        description="Days after which maintenance deletes a Dagster run, unless the UI still shows results of it.",
+    )
+    event_log: EventLog = Field(
+        default=EventLog.OPTIMIZED,
+        description="Event log storage of the local Dagster instance. `optimized`: this project's faster version of "
+        "Dagster's SQLite storage. `builtin`: Dagster's own, slower; use it if a new version of Dagster has a problem "
+        "with the optimized one.",
     )
     code_url: HttpUrl | None = Field(
         default=None,
-        description="Address of this repository's folder at a code host, for links from the UI; default: local files.",
+        description="Address of this repository at a code host, for links from the UI to the code. Default: links to "
+        "local files.",
     )
     catch_up_sessions: int = Field(
         default=100,
         ge=1,
-        description="Latest sessions that the catch-up sensor keeps complete; older gaps are left to backfills.",
+        description="Number of latest sessions that the catch-up sensor completes. Older gaps need a backfill.",
     )
     alpha_vantage_base_url: HttpUrl = Field(
         default=HttpUrl("https://www.alphavantage.co"),
-        description="Where the live client asks; point it at a look-alike server to try it without a key.",
+        description="Address of the vendor's API. Set it to the address of a test server to try the source without a "
+        "key.",
     )
     alpha_vantage_plan: AlphaVantagePlan = Field(
         default=AlphaVantagePlan.FREE,
-        description="Plan of the key: `free` (25 calls a day, latest 100 bars) or `premium_75` to `premium_1200`.",
+        description="Plan of your API key: `free` (25 calls per day, latest 100 bars) or `premium_75` to "
+        "`premium_1200` (full history; the number is the calls per minute).",
     )
     calls_per_second: int | None = Field(
-        default=None, ge=1, description="Calls in any second; default: what the plan allows."
+        default=None, ge=1, description="Most calls to the vendor in any second. Default: the limit of the plan."
     )
     calls_per_minute: int | None = Field(
-        default=None, ge=1, description="Calls in any minute; default: what the plan allows."
+        default=None, ge=1, description="Most calls to the vendor in any minute. Default: the limit of the plan."
     )
     calls_per_day: int | None = Field(
-        default=None, ge=1, description="Calls in a quota day; default: what the plan allows."
+        default=None, ge=1, description="Most calls to the vendor in one quota day. Default: the limit of the plan."
     )
     splits_refresh_days: int = Field(
-        default=7, ge=1, description="Age in days at which an answer about splits is asked for again."
+        default=7, ge=1, description="Days after which the splits of a symbol are requested again."
     )
 
     ui_url: HttpUrl = Field(
-        default=HttpUrl("http://localhost:3000"), description="Address of the Dagster UI, for links in messages."
+        default=HttpUrl("http://localhost:3000"), description="Address of the Dagster UI, for links in alerts."
     )
     grafana_url: HttpUrl | None = Field(
-        default=None, description="Address of Grafana, for links from the assets of its dashboards."
+        default=None, description="Address of Grafana, for links from the dashboard assets in the UI."
     )
     alert_webhook_url: SecretStr | None = Field(
-        default=None, description="Where messages are posted as JSON with a `text` (Slack, Mattermost); a secret."
+        default=None,
+        description="Address to which alerts are posted as JSON with a `text` (Slack, Mattermost). It is a secret.",
     )
     alert_topic_arn: str | None = Field(
         default=None,
         pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$",
-        description="SNS topic that messages are published to.",
+        description="ARN of the SNS topic to which alerts are published.",
     )
 
     aws_bucket: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
-        description="Bucket of the aws backend; needed there.",
+        description="S3 bucket of the data. Required by the backends `aws` and `trino`.",
     )
     aws_region: str | None = Field(
-        default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="Region of the aws backend; needed there."
+        default=None,
+        pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$",
+        description="AWS region of the bucket. Required by the backends `aws` and `trino`.",
     )
     aws_prefix: str = Field(
         default="stock_assets",
         pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
-        description="Folder of the bucket; each source has its own folder inside.",
+        description="Folder in the bucket. Each source has its own folder inside.",
     )
     aws_database: str = Field(
         default="stock_assets",
         pattern=r"^[a-z][a-z0-9_]{0,63}$",
-        description="What the names of the Glue databases begin with; source and step follow.",
+        description="First part of the names of the Glue databases. The names of the source and the schema follow.",
     )
     aws_workgroup: str = Field(
-        default="primary", pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Workgroup of Athena."
+        default="primary", pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Athena workgroup that runs the statements."
     )
     aws_results: str | None = Field(
         default=None,
         pattern=r"^(s3://[a-z0-9.-]+/.*|workgroup)$",
-        description="Where Athena puts results; default: `results/` in the backend's folder. `workgroup`: where it says.",
+        description="Where Athena writes query results: an `s3://` address, or `workgroup` for the workgroup's own "
+        "location. Default: `results/` in the pipeline's folder of the bucket.",
     )
     aws_role_arn: str | None = Field(
-        default=None, pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", description="Role to assume for the aws backend."
+        default=None,
+        pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/.+$",
+        description="ARN of the IAM role to assume for all AWS calls. Default: the credentials of the environment.",
     )
     aws_kms_key: str | None = Field(
-        default=None, description="KMS key for objects and results; default: the keys of S3 (SSE-S3)."
+        default=None, description="KMS key that encrypts objects and results. Default: S3's own keys (SSE-S3)."
     )
-    aws_endpoint_url: HttpUrl | None = Field(default=None, description="Address of an emulator of AWS.")
+    aws_endpoint_url: HttpUrl | None = Field(
+        default=None, description="Address of an AWS emulator. Default: the real AWS services."
+    )
     aws_api_key_secret: str | None = Field(
-        default=None, description="Name or ARN of the Secrets Manager secret that holds the live source's key."
+        default=None,
+        description="Name or ARN of the Secrets Manager secret that holds the vendor's API key. Default: the key is "
+        f"read from `{API_KEY_VARIABLE}`.",
     )
     aws_scan_limit_mb: int | None = Field(
-        default=None, ge=10, description="MiB one statement may read; default: what the workgroup allows."
+        default=None, ge=10, description="MiB that one Athena statement may read. Default: the workgroup's limit."
     )
     aws_query_timeout_seconds: int = Field(
-        default=1800, ge=10, description="Seconds one statement of Athena may take; it is stopped then."
+        default=1800, ge=10, description="Seconds after which a running Athena statement is stopped."
     )
     aws_price_per_tb: float = Field(
-        default=5.0, ge=0, description="USD per TiB that Athena reads, for estimates; it differs between regions."
+        default=5.0, ge=0, description="USD per TiB that Athena reads, for cost estimates. The price differs by region."
     )
 
-    trino_url: HttpUrl | None = Field(default=None, description="Address of Trino's coordinator; needed with it.")
-    trino_user: str = Field(default="stock-assets", min_length=1, description="Whom Trino is told statements are from.")
+    trino_url: HttpUrl | None = Field(
+        default=None, description="Address of Trino's coordinator. Required by the backend `trino`."
+    )
+    trino_user: str = Field(default="stock-assets", min_length=1, description="User name sent to Trino.")
     trino_catalog: str = Field(
-        default="iceberg", pattern=r"^[a-z][a-z0-9_]*$", description="Trino's catalog of the Iceberg connector."
+        default="iceberg",
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="Name of Trino's catalog with the Iceberg connector.",
     )
     trino_hive_catalog: str = Field(
-        default="hive", pattern=r"^[a-z][a-z0-9_]*$", description="Trino's catalog of the Hive connector."
+        default="hive", pattern=r"^[a-z][a-z0-9_]*$", description="Name of Trino's catalog with the Hive connector."
     )
     trino_scan_limit_mb: int | None = Field(
-        default=None, ge=10, description="MiB one statement of Trino may read; default: what the server allows."
+        default=None, ge=10, description="MiB that one Trino statement may read. Default: the server's limit."
     )
     trino_query_timeout_seconds: int = Field(
-        default=1800, ge=10, description="Seconds one statement of Trino may take; it is stopped then."
+        default=1800, ge=10, description="Seconds after which a running Trino statement is stopped."
     )
 
     dagster_home: Path | None = Field(
         default=None,
         validation_alias="DAGSTER_HOME",
-        description="Dagster's own folder (runs, events); default: `dagster_home` inside the source's folder.",
+        description="Folder of the Dagster instance (runs, events). Default: `dagster_home` in the source's folder of "
+        f"`{_PREFIX}DATA_DIR`.",
     )
 
     @model_validator(mode="after")
-    def _home_is_complete(self) -> Self:
-        lacking = [f"{_PREFIX}{name.upper()}" for name in ("aws_bucket", "aws_region") if getattr(self, name) is None]
-        if self.backend is BackendName.TRINO and self.trino_url is None:
-            lacking.append(f"{_PREFIX}TRINO_URL")
-        if self.backend is not BackendName.LOCAL and lacking:
-            raise ValueError(f"{_PREFIX}HOME={self.backend} needs {' and '.join(lacking)}")
+    def _check_combinations(self) -> Self:
+        required = ["aws_bucket", "aws_region"] + (["trino_url"] if self.backend is BackendName.TRINO else [])
+        missing = [environment_variable(name) for name in required if getattr(self, name) is None]
+        if self.backend is not BackendName.LOCAL and missing:
+            raise ValueError(f"{_PREFIX}BACKEND={self.backend} needs {' and '.join(missing)}")
         if self.backend is BackendName.LOCAL and self.aws_bucket is not None:
             raise ValueError(
-                f"{_PREFIX}AWS_BUCKET is set, but the backend is local; set {_PREFIX}HOME=aws, or unset it"
+                f"{_PREFIX}AWS_BUCKET is set, but the backend is local; set {_PREFIX}BACKEND=aws, or unset "
+                f"{_PREFIX}AWS_BUCKET"
             )
         if self.aws_api_key_secret is not None and self.aws_region is None:
             raise ValueError(f"{_PREFIX}AWS_API_KEY_SECRET needs {_PREFIX}AWS_REGION")
@@ -236,32 +291,73 @@ class Settings(BaseSettings):
 
     @property
     def root(self) -> Path:
-        """Folder of the local backend: data of different sources never mix."""
+        """Folder of the local backend; each source has its own, so that data of different sources never mix."""
         return (self.data_dir / self.source.value).absolute()
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read the environment.
+        """Read the settings from the environment.
 
         Raises:
-            SettingsError: a value is unusable; the message names the variable and what it takes.
+            SettingsError: a variable is unknown, a value is invalid, or a combination is; the message names the
+                variables and what to set.
         """
+        problems = [_unknown_variable(name) for name in sorted(os.environ) if not _is_known(name)]
         try:
-            return cls()
+            settings = cls()
         except ValidationError as error:
-            problems = "; ".join(
-                # What is wrong with a combination has no field of its own, and names its variables itself.
-                f"{_PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}" if problem["loc"] else problem["msg"]
-                for problem in error.errors()
-            )
-            raise SettingsError(f"unusable settings: {problems}") from error
+            problems += [_invalid_value(problem) for problem in error.errors()]
+            raise SettingsError("; ".join(problems)) from error
+        if problems:
+            raise SettingsError("; ".join(problems))
+        return settings
+
+
+def environment_variable(field: str) -> str:
+    """Return the name of the environment variable that sets a field of `Settings`."""
+    return str(Settings.model_fields[field].validation_alias or f"{_PREFIX}{field.upper()}")
 
 
 def read_api_key() -> str:
-    """Return the API key of Alpha Vantage from the environment, or nothing; called when a request is sent."""
+    """Return the API key of Alpha Vantage from the environment, or an empty text; called when a request is sent."""
     return os.environ.get(API_KEY_VARIABLE, "")
 
 
 def read_trino_password() -> str:
-    """Return the password of the Trino user from the environment, or nothing; called when a statement is sent."""
-    return os.environ.get("STOCK_ASSETS_TRINO_PASSWORD", "")
+    """Return the Trino user's password from the environment, or an empty text; called when a statement is sent."""
+    return os.environ.get(_TRINO_PASSWORD_VARIABLE, "")
+
+
+def _setting_variables() -> list[str]:
+    return [environment_variable(field) for field in Settings.model_fields]
+
+
+def _is_known(name: str) -> bool:
+    # Settings are read from names in any case.
+    name = name.upper()
+    return (
+        not name.startswith(_PREFIX)
+        or name.startswith(_PREFIXES_READ_ELSEWHERE)
+        or name in _READ_ELSEWHERE
+        or name in _setting_variables()
+    )
+
+
+def _unknown_variable(name: str) -> str:
+    if renamed := _RENAMED.get(name.upper()):
+        return f"{name} is not a setting; it is now {renamed}"
+    # Without the prefix, which all names share and which would make any two of them look alike.
+    known = [variable.removeprefix(_PREFIX) for variable in [*_setting_variables(), *_READ_ELSEWHERE]]
+    closest = get_close_matches(name.upper().removeprefix(_PREFIX), known, n=1)
+    remedy = f"did you mean {_PREFIX}{closest[0]}?" if closest else "unset it; docs/settings.md lists all settings"
+    return f"{name} is not a setting; {remedy}"
+
+
+def _invalid_value(problem: ErrorDetails) -> str:
+    """Format one problem, beginning with the name of the variable."""
+    if problem["loc"]:
+        field = str(problem["loc"][0])
+        # The location of a field with an alias is the alias, which is the variable itself.
+        return f"{environment_variable(field) if field in Settings.model_fields else field}: {problem['msg']}"
+    # An invalid combination has no field; its message begins with a variable, behind pydantic's own words.
+    return problem["msg"].removeprefix("Value error, ")

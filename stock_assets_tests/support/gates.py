@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-FOLDER_VARIABLE = "STOCK_ASSETS_TESTS_GATES"
+FOLDER_VARIABLE = "STOCK_ASSETS_TEST_GATES"
 GATES = ("raw", "staged", "audits", "publish", "between_commits")
 """In the order of the path: amid each step, for publishing also between its two commits."""
 TOLD = "told"
