@@ -1,12 +1,13 @@
-"""The symbols the pipeline asks for, and the sessions for which each is expected.
+"""The universe: the symbols whose prices the pipeline requests, and the sessions in which each was listed.
 
-Belongs here: reading and validating a universe file. Does not belong here: what a source can give (`ingest`).
+Belongs here: reading and validating a universe file. Does not belong here: which history a source has (`sources`).
 
 A universe is a CSV file with the columns symbol, name, first_session, last_session. An empty first_session means
 listed since before the first session of the pipeline; an empty last_session means still listed.
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ _COLUMNS = ("symbol", "name", "first_session", "last_session")
 
 @dataclass(frozen=True)
 class Listing:
-    """One symbol and the sessions between which it traded; None means open-ended."""
+    """One symbol and its first and last session; None means listed before the first, or after the last, session."""
 
     symbol: str
     name: str
@@ -32,7 +33,7 @@ class Listing:
     last_session: date | None = None
 
     def covers(self, session: date) -> bool:
-        """Tell whether the symbol was listed on that session."""
+        """Return whether the symbol was listed in a session."""
         return (self.first_session is None or self.first_session <= session) and (
             self.last_session is None or session <= self.last_session
         )
@@ -50,7 +51,7 @@ class Universe:
         return tuple(listing.symbol for listing in self.listings)
 
     def table(self) -> pa.Table:
-        """Make the relation `listings` that audits read: symbol, first_session (never NULL), last_session."""
+        """Build the relation `listings` that audits read: symbol, first_session (never NULL), last_session."""
         return pa.table(
             {
                 "symbol": pa.array(self.symbols, pa.string()),
@@ -64,60 +65,70 @@ def read_universe(file: Path | Traversable) -> Universe:
     """Read a universe file.
 
     Raises:
-        SettingsError: the file is missing, empty or malformed; the message names the line and what to do.
+        SettingsError: the file is missing, empty or malformed; the message names the line and the remedy.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        # Spreadsheet programs begin the file with a byte order mark.
+        text = file.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"universe file {file} cannot be read ({error}); set STOCK_ASSETS_UNIVERSE") from error
-    reader = csv.DictReader(text.splitlines(), strict=True)
+        raise SettingsError(
+            f"The universe file {file} cannot be read ({error}). Set STOCK_ASSETS_UNIVERSE to a CSV file in UTF-8."
+        ) from error
+    # Not str.splitlines, which would also end a line at characters that a name may contain, such as U+2028.
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         if tuple(reader.fieldnames or ()) != _COLUMNS:
-            raise SettingsError(f"universe file {file} must begin with the line {','.join(_COLUMNS)}")
+            raise SettingsError(f"The universe file {file} must begin with the line {','.join(_COLUMNS)}.")
         listings = tuple(_listing(row, f"{file}, line {reader.line_num}") for row in reader)
     except csv.Error as error:
-        raise SettingsError(f"{file}, line {reader.reader.line_num}: mend the quotes or commas ({error})") from error
-    _refuse_duplicates(listings, file)
+        raise SettingsError(f"{file}, line {reader.reader.line_num}: fix the quotes or commas ({error}).") from error
+    _check_symbols(listings, file)
     return Universe(listings)
 
 
 def _listing(row: dict[str, str | None], place: str) -> Listing:
     symbol = (row["symbol"] or "").strip()
     if len(row) > len(_COLUMNS):
-        raise SettingsError(f"{place}: {symbol!r} has more fields than {','.join(_COLUMNS)}; quote a name with a comma")
+        raise SettingsError(
+            f"{place}: {symbol!r} has more fields than {','.join(_COLUMNS)}. Put a name with a comma in quotes."
+        )
     if not SYMBOL.fullmatch(symbol):
-        raise SettingsError(f"{place}: {symbol!r} is not a symbol (a capital, then up to 9 of A-Z 0-9 . -)")
+        raise SettingsError(
+            f"{place}: {symbol!r} is not a symbol. A symbol is a capital letter and up to 9 characters of A-Z 0-9 . -"
+        )
     try:
         first, last = (
             date.fromisoformat(text) if text else None for text in (row["first_session"], row["last_session"])
         )
     except ValueError as error:
-        raise SettingsError(f"{place}: {symbol} needs dates as YYYY-MM-DD or nothing ({error})") from error
+        raise SettingsError(
+            f"{place}: write the dates of {symbol} as YYYY-MM-DD, or leave them empty ({error})."
+        ) from error
     if first and last and first > last:
-        raise SettingsError(f"{place}: {symbol} has its first session {first} after its last {last}")
+        raise SettingsError(f"{place}: the first session of {symbol}, {first}, is after its last session, {last}.")
     return Listing(symbol, (row["name"] or "").strip(), first, last)
 
 
-def _refuse_duplicates(listings: Iterable[Listing], file: Path | Traversable) -> None:
+def _check_symbols(listings: Iterable[Listing], file: Path | Traversable) -> None:
     seen: set[str] = set()
     for listing in listings:
         if listing.symbol in seen:
-            raise SettingsError(f"universe file {file} names {listing.symbol} twice; remove one")
+            raise SettingsError(f"The universe file {file} has {listing.symbol} twice. Remove one of the two lines.")
         seen.add(listing.symbol)
     if not seen:
-        raise SettingsError(f"universe file {file} has no symbol; add one line for each")
+        raise SettingsError(f"The universe file {file} has no symbols. Add one line per symbol.")
 
 
 def require_enough_calls(universe: Universe, calls_per_day: int | None) -> None:
-    """Check that the plan has a call a day for every symbol.
+    """Check that the plan allows one call per symbol and day.
 
     Raises:
-        SettingsError: it has not; the message says how many are too many and what to set.
+        SettingsError: the universe has more symbols; the message says how many to remove, and what to set instead.
     """
     symbols = len(universe.symbols)
     if calls_per_day is not None and symbols > calls_per_day:
         raise SettingsError(
-            f"the universe has {symbols} symbols, but the plan serves {calls_per_day} calls a day, one a symbol: "
-            f"remove {symbols - calls_per_day} from the file of STOCK_ASSETS_UNIVERSE, or set "
-            "STOCK_ASSETS_ALPHA_VANTAGE_PLAN (or STOCK_ASSETS_CALLS_PER_DAY) to what the key has"
+            f"The universe has {symbols} symbols, but the plan allows {calls_per_day} calls per day, and each symbol "
+            f"needs one. Remove {symbols - calls_per_day} from the file of STOCK_ASSETS_UNIVERSE, or set "
+            "STOCK_ASSETS_ALPHA_VANTAGE_PLAN (or STOCK_ASSETS_CALLS_PER_DAY) to the plan of your key."
         )

@@ -1,4 +1,4 @@
-"""Universe files: what they say about a symbol, and what is said about a file that is not one."""
+"""Universe files: the listings that are read, and the errors of a malformed file."""
 
 from datetime import date
 from importlib.resources import files
@@ -14,14 +14,14 @@ from stock_assets.sources.recorded import SYMBOLS, RecordedSource
 HEADER = "symbol,name,first_session,last_session"
 
 
-def written(folder: Path, *lines: str) -> Path:
+def write_universe(folder: Path, *lines: str) -> Path:
     file = folder / "universe.csv"
     file.write_text("\n".join([HEADER, *lines, ""]), encoding="utf-8")
     return file
 
 
-def test_a_file_in_its_order(tmp_path: Path) -> None:
-    file = written(
+def test_listings_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
+    file = write_universe(
         tmp_path, "MSFT,Microsoft,,", 'BRK.B, "Berkshire" ,1996-05-09,', 'X,"United, States",,2025-06-18', "Z"
     )
     universe = read_universe(file)
@@ -35,51 +35,72 @@ def test_a_file_in_its_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
-        ("aapl,Apple,,", "line 2: 'aapl' is not a symbol (a capital"),
+        ("aapl,Apple,,", "line 2: 'aapl' is not a symbol. A symbol is a capital"),
         (",Apple,,", "line 2: '' is not a symbol"),
         ("1A,Apple,,", "is not a symbol"),
-        ("ABCDEFGHIJK,Apple,,", "up to 9 of A-Z 0-9 . -"),
+        ("ABCDEFGHIJK,Apple,,", "up to 9 characters of A-Z 0-9 . -"),
         ("AA'PL,Apple,,", "is not a symbol"),
         ("../AAPL,Apple,,", "is not a symbol"),
-        ("AAPL,Apple,01.03.2012,", "line 2: AAPL needs dates as YYYY-MM-DD or nothing"),
+        ("AAPL,Apple,01.03.2012,", "line 2: write the dates of AAPL as YYYY-MM-DD"),
         ("AAPL,Apple,2012-02-30,", "YYYY-MM-DD"),
         ("AAPL,Apple,,today", "YYYY-MM-DD"),
-        ("AAPL,Apple,2012-03-02,2012-03-01", "AAPL has its first session 2012-03-02 after its last 2012-03-01"),
-        ("MSFT,Microsoft,,\nAAPL,Apple,,\nMSFT,Microsoft,,", "names MSFT twice; remove one"),
-        ("AAPL,Apple, Inc.,,", "line 2: 'AAPL' has more fields than symbol,name,first_session,last_session; quote"),
-        ('MSFT,Microsoft,,\nAAPL,"Apple,,', "line 3: mend the quotes or commas"),
-        ('AAPL,"Apple"s,,', "mend the quotes or commas"),
-        ("", "has no symbol; add one line for each"),
+        (
+            "AAPL,Apple,2012-03-02,2012-03-01",
+            "the first session of AAPL, 2012-03-02, is after its last session, 2012-03-01",
+        ),
+        ("MSFT,Microsoft,,\nAAPL,Apple,,\nMSFT,Microsoft,,", "has MSFT twice. Remove one"),
+        ("AAPL,Apple, Inc.,,", "line 2: 'AAPL' has more fields than symbol,name,first_session,last_session. Put"),
+        ('MSFT,Microsoft,,\nAAPL,"Apple,,', "line 3: fix the quotes or commas"),
+        ('AAPL,"Apple"s,,', "fix the quotes or commas"),
+        ("", "has no symbols. Add one line per symbol"),
     ],
 )
-def test_a_bad_line_is_named_with_its_remedy(tmp_path: Path, line: str, says: str) -> None:
-    file = written(tmp_path, line)
+def test_the_error_of_an_invalid_line_names_the_line_and_the_remedy(tmp_path: Path, line: str, message: str) -> None:
+    file = write_universe(tmp_path, line)
     with pytest.raises(SettingsError) as raised:
         read_universe(file)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
     assert str(file) in str(raised.value)
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0c", "\x1e"])
+def test_only_line_breaks_end_a_line(tmp_path: Path, separator: str) -> None:
+    file = write_universe(tmp_path, f"AAPL,Apple{separator}MSFT,,")
+    assert read_universe(file).listings == (Listing("AAPL", f"Apple{separator}MSFT"),)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_a_file_of_a_spreadsheet_program_is_read(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / "universe.csv"
+    file.write_bytes(b"\xef\xbb\xbf" + ending.join([HEADER, "AAPL,Apple,,", "MSFT,Microsoft,,", ""]).encode())
+    assert read_universe(file).symbols == ("AAPL", "MSFT")
+
+
+def test_a_quoted_name_keeps_its_line_break(tmp_path: Path) -> None:
+    file = write_universe(tmp_path, 'AAPL,"Apple\r\nInc.",,', "MSFT,Microsoft,,")
+    assert read_universe(file).listings == (Listing("AAPL", "Apple\r\nInc."), Listing("MSFT", "Microsoft"))
+
+
 @pytest.mark.parametrize("text", ["", "symbol\nAAPL\n", "AAPL,Apple,,\n", '"symbol\n'])
-def test_a_file_without_the_header_says_which_one(tmp_path: Path, text: str) -> None:
+def test_the_error_of_a_missing_header_names_the_header(tmp_path: Path, text: str) -> None:
     file = tmp_path / "universe.csv"
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(SettingsError, match=f"{HEADER}|mend the quotes"):
+    with pytest.raises(SettingsError, match=f"{HEADER}|fix the quotes"):
         read_universe(file)
 
 
-def test_a_file_that_is_not_there_says_what_to_set(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_file_names_the_setting(tmp_path: Path) -> None:
     for file in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(SettingsError, match=r"cannot be read.*; set STOCK_ASSETS_UNIVERSE"):
+        with pytest.raises(SettingsError, match=r"cannot be read.*Set STOCK_ASSETS_UNIVERSE"):
             read_universe(file)
 
 
-def test_a_file_that_is_not_text_says_what_to_set(tmp_path: Path) -> None:
+def test_the_error_of_a_binary_file_names_the_setting(tmp_path: Path) -> None:
     file = tmp_path / "universe.xlsx"
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SettingsError, match=r"cannot be read.*; set STOCK_ASSETS_UNIVERSE"):
+    with pytest.raises(SettingsError, match=r"cannot be read.*Set STOCK_ASSETS_UNIVERSE"):
         read_universe(file)
 
 
@@ -98,7 +119,7 @@ def test_a_listing_covers_its_sessions_and_no_others(session: date, covered: boo
     assert Listing("A", "A").covers(session)
 
 
-def test_the_relation_of_listings_never_has_an_open_beginning() -> None:
+def test_first_session_is_never_null_in_the_relation_of_listings() -> None:
     table = Universe((Listing("A", "A"), Listing("B", "B", date(2012, 3, 1), date(2012, 3, 9)))).table()
     assert table.schema == pa.schema({"symbol": pa.string(), "first_session": pa.date32(), "last_session": pa.date32()})
     assert [tuple(row.values()) for row in table.to_pylist()] == [
@@ -107,7 +128,7 @@ def test_the_relation_of_listings_never_has_an_open_beginning() -> None:
     ]
 
 
-def test_the_recorded_universe_is_what_the_recording_has() -> None:
+def test_the_recorded_universe_equals_the_recording() -> None:
     universe = read_universe(files("stock_assets").joinpath("universes", "recorded.csv"))
     assert universe.symbols == SYMBOLS
     source = RecordedSource()
