@@ -1,1 +1,1 @@
-"""TODO."""
+"""Concepts that all packages share; nothing here uses the network or writes."""

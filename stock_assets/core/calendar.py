@@ -7,8 +7,8 @@ The calendar is `XNYS` of `exchange_calendars`; NASDAQ has the same sessions. It
 depends on no clock. Closures announced on short notice (a day of mourning, a storm) come with new releases of that
 library.
 
-Libraries are imported inside the functions: `exchange_calendars` and pandas take more than a second of CPU, and commands
-that only read published tables need neither.
+Libraries are imported inside the functions: `exchange_calendars` and pandas take more than a second of CPU, and
+commands that only read published tables need neither.
 """
 
 from bisect import bisect_left, bisect_right

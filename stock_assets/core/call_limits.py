@@ -1,7 +1,7 @@
-"""How many calls a vendor allows.
+"""The number of calls that a vendor allows.
 
-Belongs here: the limits and the quota day. Does not belong here: counting calls (`backends.rate_limiter`), what a plan of
-a vendor allows (`sources.plans`).
+Belongs here: the limits and the quota day. Does not belong here: counting calls (`backends.rate_limiter`), the limits of
+a vendor's plans (`sources.plans`).
 """
 
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 _MARGIN = 1.05
-"""How much longer our windows are than the vendor's.
+"""Factor by which our windows are longer than the vendor's.
 
-The vendor counts requests as they arrive, in sliding windows. Latency varies, so requests sent exactly 1 s apart arrive
-0.974 to 0.998 s apart, and a free key had a third of them refused.
+The vendor counts requests when they arrive, in sliding windows. Latency varies, so that requests sent exactly 1 s apart
+arrive 0.974 to 0.998 s apart, and the vendor rejected a third of a free key's requests.
 """
 SECOND = timedelta(seconds=1) * _MARGIN
-"""Length of the window for the calls per second."""
+"""Length of the window in which calls per second are counted."""
 MINUTE = timedelta(minutes=1) * _MARGIN
-"""Length of the window for the calls per minute."""
+"""Length of the window in which calls per minute are counted."""
 
 
 @dataclass(frozen=True)
 class CallLimits:
-    """How many calls a vendor takes; None means any number.
+    """Numbers of calls that a vendor allows; None means no limit.
 
     Attributes:
         per_second: calls in any `SECOND`.
@@ -38,25 +38,25 @@ class CallLimits:
 
     @property
     def unlimited(self) -> bool:
-        """Whether nothing has to be counted."""
+        """Whether there is no limit at all."""
         return self.per_second is None and self.per_minute is None and self.per_day is None
 
     @property
     def rates(self) -> tuple[tuple[int, timedelta], ...]:
-        """Calls and the window they may be made in, for each limit of the pace."""
+        """Limits per second and per minute: number of calls and length of the window."""
         windows = ((self.per_second, SECOND), (self.per_minute, MINUTE))
         return tuple((calls, window) for calls, window in windows if calls is not None)
 
     def quota_day(self, at: datetime) -> date:
-        """Give the quota day of a moment."""
+        """Return the quota day of a timestamp."""
         return at.astimezone(ZoneInfo(self.day_zone)).date()
 
     def day_start(self, at: datetime) -> datetime:
-        """Give the moment, in UTC, at which the quota day of `at` began."""
+        """Return the timestamp, in UTC, at which the quota day of `at` began."""
         return self._midnight(self.quota_day(at))
 
     def next_reset(self, at: datetime) -> datetime:
-        """Give the moment, in UTC, at which the next quota day begins."""
+        """Return the timestamp, in UTC, at which the next quota day begins."""
         return self._midnight(self.quota_day(at) + timedelta(days=1))
 
     def _midnight(self, day: date) -> datetime:

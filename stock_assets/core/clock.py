@@ -1,15 +1,15 @@
-"""What time it is, as a value that can be handed over: whoever depends on it takes a `Clock`.
+"""The current time as a value that can be passed on: functions that depend on it take a `Clock`.
 
-Belongs here: reading the machine's clock. Does not belong here: when sessions are (`sessions`).
+Belongs here: reading the machine's clock. Does not belong here: the times of sessions (`calendar`).
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Gives the time now, aware, UTC."""
+"""Returns the current time, time zone aware, in UTC."""
 
 
 def utc_now() -> datetime:
-    """Read the machine's clock."""
+    """Return the time of the machine's clock."""
     return datetime.now(UTC)

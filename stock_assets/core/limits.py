@@ -1,6 +1,6 @@
-"""How much may be wrong with a session before it is not published.
+"""The limits of the audits: how incomplete a session may be and still be published.
 
-Belongs here: the limits as values. Does not belong here: their defaults (`settings`), applying them (`sql/audit`).
+Belongs here: the limits as values. Does not belong here: their defaults (`settings`), comparing them with a load (`sql/audit`).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Limits:
     """Limits of the audits; both are shares from 0 to 1.
 
     Attributes:
-        min_coverage: smallest share of the listed symbols that a session needs.
+        min_coverage: smallest share of the listed symbols that must have a bar in a session.
         max_quarantined_share: largest share of a session's symbols that may be quarantined.
     """
 

@@ -1,6 +1,6 @@
-"""Text for people: Markdown tables for the Dagster UI, and short extracts.
+"""Formatting of messages: Markdown tables for the Dagster UI, and short extracts.
 
-Belongs here: formatting that several packages share. Does not belong here: the words of a message.
+Belongs here: formatting that several packages share. Does not belong here: the text of a message.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ def first_line(text: str) -> str:
 
 
 def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
-    """Write rows with equal keys as a table; doubles to four decimals, None as nothing."""
+    """Format rows with equal keys as a Markdown table; floats get four decimals, None an empty cell."""
     if not rows:
         return "nothing"
     header = list(rows[0])

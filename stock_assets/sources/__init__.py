@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where prices come from: the interface, the live vendor over HTTP, and the recorded sample."""

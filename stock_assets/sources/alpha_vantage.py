@@ -1,11 +1,11 @@
 """The live source: Alpha Vantage over HTTPS.
 
-Belongs here: the vendor's requests, the texts by which it refuses, and how far back its plans reach. Does not
-belong here: HTTP itself (`http`), keeping the key secret (`secret`), when to ask again (`calls`), what the answers
-mean for the tables (`source`, `sql/stage`).
+Belongs here: the vendor's requests, the texts of its error messages, and the available history of its plans. Does not
+belong here: HTTP itself (`transport`), keeping the key secret (`redaction`), when to request again
+(`ingest.requester`), the meaning of responses for the tables (`raw_format`, `sql/stage`).
 
-The vendor answers every refusal with HTTP 200 and a JSON object, also where CSV was asked for. Most quota texts
-contain the word "premium", so nothing is decided by it. A text this module does not know is shown, not guessed.
+The vendor sends every error with HTTP 200 and a JSON object, even if CSV was requested. Most texts about the quota
+contain the word "premium", so that word decides nothing. A text that this module does not know is shown, not guessed.
 """
 
 import json
@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from functools import cached_property
 
 import requests
@@ -25,44 +24,43 @@ from stock_assets.core.errors import (
     BadKey,
     DailyQuotaSpent,
     EmptyResponse,
-    MalformedResponse,
     NotEntitled,
     SourceError,
     Throttled,
     UnknownSymbol,
     UnrecognisedResponse,
 )
-from stock_assets.core.text import first_line
 from stock_assets.sources import transport
 from stock_assets.sources.interface import AvailableHistory, PriceSource, Split, Terms
 from stock_assets.sources.plans import API_KEY_VARIABLE, QUOTA_DAY_ZONE
-from stock_assets.sources.raw_format import iso_date
 from stock_assets.sources.redaction import PLACEHOLDER, KeyOnWireAdapter, redact, redact_text
+from stock_assets.sources.splits_json import parse_splits
 
 COMPACT_SESSIONS = 100
-"""`outputsize=compact` answers with the latest 100 bars."""
+"""Bars in a response with `outputsize=compact`: the latest 100."""
 
-# First match wins. Each text was observed; see the vendor's support page for the limits they speak of.
-_REFUSALS: tuple[tuple[str, type[SourceError], str], ...] = (
+# The first match decides. Each text was observed; the vendor's support page explains the limits.
+_ERROR_TEXTS: tuple[tuple[str, type[SourceError], str], ...] = (
     (
         r"detected your API key .* requests? per day",
         DailyQuotaSpent,
         "the plan's calls for today are used up",
     ),
-    (r"spreading out your free API requests|requests? per (second|minute)", Throttled, "asked too fast"),
-    (r"standard API call frequency", Throttled, "asked too fast"),
+    (r"spreading out your free API requests|requests? per (second|minute)", Throttled, "requests are too frequent"),
+    (r"standard API call frequency", Throttled, "requests are too frequent"),
     (
         r"outputsize=full parameter value is a premium feature",
         NotEntitled,
-        "this plan has the latest 100 bars only; set STOCK_ASSETS_ALPHA_VANTAGE_PLAN to the key's plan",
+        "the plan includes the latest 100 bars only; set STOCK_ASSETS_ALPHA_VANTAGE_PLAN to the plan of your key",
     ),
-    (r"This is a premium endpoint", NotEntitled, "this plan does not include the request"),
-    (r"apikey is invalid or missing", BadKey, f"the key was refused; set {API_KEY_VARIABLE}"),
-    (r"Invalid API call", UnknownSymbol, "the vendor does not know it"),
+    (r"This is a premium endpoint", NotEntitled, "the plan does not include this request"),
+    (r"apikey is invalid or missing", BadKey, f"the vendor rejects the key; set {API_KEY_VARIABLE} to a valid one"),
+    (r"Invalid API call", UnknownSymbol, "the vendor does not know this symbol"),
 )
-_REFUSAL_FIELDS = frozenset({"Information", "Note", "Error Message"})
+_ERROR_FIELDS = frozenset({"Information", "Note", "Error Message"})
 _TITLE = re.compile(r"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 _SHOWN = 400
+"""Characters of a vendor's text in a message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,17 +68,17 @@ class AlphaVantageSource(PriceSource):
     """`TIME_SERIES_DAILY` and `SPLITS`; prices as traded, not adjusted.
 
     Attributes:
-        base_url: scheme and host to ask.
+        base_url: scheme and host of the API.
         read_key: returns the API key; called when a request is sent, so that no definition or record of a run holds it.
-        calls_per_second: limit of the plan, None for none.
-        calls_per_minute: the same.
-        calls_per_day: the same.
+        calls_per_second: limit of the plan; None means no limit.
+        calls_per_minute: as above.
+        calls_per_day: as above.
         full_history: whether the plan has `outputsize=full`.
-        splits_refresh_days: age at which splits are asked for again.
-        attempts: requests for one symbol in one run at most, as long as the failures are transient.
-        first_pause_seconds: pause after a transient failure; it doubles with each further one in a row.
+        splits_refresh_days: days after which the splits of a symbol are requested again.
+        attempts: most requests for one symbol in one run, if all failures are transient.
+        first_pause_seconds: pause after a transient failure; it doubles with each further failure in a row.
         now: the clock.
-        timeouts: of one request.
+        timeouts: timeouts of one request.
     """
 
     base_url: str
@@ -97,17 +95,17 @@ class AlphaVantageSource(PriceSource):
 
     @property
     def label(self) -> str:
-        """Name the vendor."""
+        """Vendor and kind of prices."""
         return "Alpha Vantage, prices as traded"
 
     @property
     def vendor(self) -> str:
-        """Name the account; there is one key at a time."""
+        """Name of the account; there is one key at a time."""
         return "alpha_vantage"
 
     @property
     def terms(self) -> Terms:
-        """Give the plan's limits and the pace of retries."""
+        """Limits of the plan, and how failed requests are retried."""
         return Terms(
             limits=CallLimits(
                 per_second=self.calls_per_second,
@@ -122,52 +120,52 @@ class AlphaVantageSource(PriceSource):
         )
 
     def available_history(self, at: datetime) -> AvailableHistory | None:
-        """Without full history, the latest 100 sessions."""
+        """Return the latest 100 sessions, or None if the plan includes the full history."""
         if self.full_history:
             return None
         return AvailableHistory(
             _latest_sessions(at)[0],
-            f"the plan gives the latest {COMPACT_SESSIONS} bars only; "
-            "a premium plan (STOCK_ASSETS_ALPHA_VANTAGE_PLAN) gives the full history",
+            f"the plan includes the latest {COMPACT_SESSIONS} bars only; "
+            "a premium plan (STOCK_ASSETS_ALPHA_VANTAGE_PLAN) includes the full history",
         )
 
     def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:
-        """Ask for the latest 100 bars where they reach back far enough, or are all that can be had; else for all."""
+        """Request the latest 100 bars if they suffice or the plan includes no more, otherwise the full history."""
         enough = sessions[0] >= _latest_sessions(self.now())[0]
         size = "compact" if enough or not self.full_history else "full"
-        return self._ask(symbol, function="TIME_SERIES_DAILY", outputsize=size, datatype="csv")
+        return self._request(symbol, function="TIME_SERIES_DAILY", outputsize=size, datatype="csv")
 
     def fetch_splits(self, symbol: str) -> bytes:
-        """Ask for the splits; spin-offs appear among them."""
-        return self._ask(symbol, function="SPLITS")
+        """Request the splits; the vendor lists spin-offs as splits too."""
+        return self._request(symbol, function="SPLITS")
 
-    def refuse_error_body(self, body: bytes, symbol: str) -> None:
-        """Tell the vendor's refusals apart by their text."""
+    def raise_error_message(self, body: bytes, symbol: str) -> None:
+        """Raise the error that the text of an error message means."""
         text = body.decode(errors="replace").strip()
         if text.startswith("<"):
             title = _TITLE.search(text)
             raise UnrecognisedResponse(
                 f"the vendor sent a web page: {(title.group(1) if title else text)[:_SHOWN]!r}", symbol=symbol
             )
-        is_json, answer = _json(text)
+        is_json, message = _json(text)
         if not is_json:
             return
-        if not isinstance(answer, dict):
+        if not isinstance(message, dict):
             raise UnrecognisedResponse(f"the vendor sent {text[:_SHOWN]!r}", symbol=symbol)
-        if not answer:
-            raise EmptyResponse("the vendor answered with an empty object", symbol=symbol)
-        if "data" not in answer or _REFUSAL_FIELDS & answer.keys():
-            raise _refusal(answer, symbol)
+        if not message:
+            raise EmptyResponse("the vendor sent an empty object", symbol=symbol)
+        if "data" not in message or _ERROR_FIELDS & message.keys():
+            raise _vendor_error(message, symbol)
 
     def read_splits(self, body: bytes, symbol: str) -> list[Split]:
         """Read a response of the `SPLITS` function."""
-        self.refuse_error_body(body, symbol)
+        self.raise_error_message(body, symbol)
         return parse_splits(body, symbol)
 
-    def _ask(self, symbol: str, **parameters: str) -> bytes:
+    def _request(self, symbol: str, **parameters: str) -> bytes:
         key = self._key()
         if not key:
-            raise BadKey(f"there is no key; set {API_KEY_VARIABLE}", symbol=symbol)
+            raise BadKey(f"the API key is missing; set {API_KEY_VARIABLE}", symbol=symbol)
         failure: SourceError
         try:
             body = transport.get(
@@ -186,7 +184,7 @@ class AlphaVantageSource(PriceSource):
             )
         else:
             return redact(body, key)
-        # Outside the handler, so that the unredacted one is not its context.
+        # Raised outside the handler, so that the error with the key is not its context.
         raise failure
 
     def _key(self) -> str:
@@ -200,45 +198,22 @@ class AlphaVantageSource(PriceSource):
         return session
 
 
-def parse_splits(body: bytes, symbol: str) -> list[Split]:
-    """Read the body of the `SPLITS` function: `{"symbol": ..., "data": [{"effective_date", "split_factor"}]}`.
-
-    Raises:
-        MalformedResponse: the body is anything else, or of another symbol.
-    """
-    try:
-        answer = json.loads(body)
-        about = answer["symbol"]
-        splits = [Split(iso_date(entry["effective_date"]), Decimal(entry["split_factor"])) for entry in answer["data"]]
-    except (ValueError, KeyError, TypeError, InvalidOperation) as error:
-        raise MalformedResponse(
-            f"not a list of splits: {first_line(body.decode(errors='replace'))!r}", symbol=symbol
-        ) from error
-    if about != symbol:
-        raise MalformedResponse(f"the answer is about {first_line(str(about))!r}", symbol=symbol)
-    if any(not split.ratio.is_finite() or split.ratio <= 0 for split in splits):
-        raise MalformedResponse("a split ratio is not above zero", symbol=symbol)
-    if len({split.ex_date for split in splits}) != len(splits):
-        raise MalformedResponse("two splits on one day", symbol=symbol)
-    return sorted(splits, key=lambda split: split.ex_date)
-
-
 def _latest_sessions(at: datetime) -> list[date]:
-    """List the sessions of a compact answer: the latest 100, today's among them, since its bar may be there."""
+    """Return the sessions of a compact response: the latest 100, including today's, whose bar may exist already."""
     today = at.astimezone(NEW_YORK).date()
     return sessions_between(today - timedelta(days=2 * COMPACT_SESSIONS), today)[-COMPACT_SESSIONS:]
 
 
-def _refusal(answer: dict[str, object], symbol: str) -> SourceError:
-    text = " ".join(str(value) for value in answer.values())
-    for pattern, failure, meaning in _REFUSALS:
+def _vendor_error(message: dict[str, object], symbol: str) -> SourceError:
+    text = " ".join(str(value) for value in message.values())
+    for pattern, failure, meaning in _ERROR_TEXTS:
         if re.search(pattern, text):
             return failure(f"{meaning} (vendor: {text[:_SHOWN]!r})", symbol=symbol)
-    return UnrecognisedResponse(f"the vendor said {text[:_SHOWN]!r}", symbol=symbol)
+    return UnrecognisedResponse(f"the vendor sent an unknown message: {text[:_SHOWN]!r}", symbol=symbol)
 
 
 def _json(text: str) -> tuple[bool, object]:
-    """Read JSON; a CSV is none, since it begins with a word."""
+    """Return whether a text is JSON, and its value; a CSV is not JSON, because it begins with a word."""
     try:
         return True, json.loads(text)
     except (ValueError, RecursionError):

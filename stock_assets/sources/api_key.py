@@ -1,6 +1,6 @@
-"""The API key in AWS Secrets Manager, read when a run asks for prices.
+"""Read the API key from AWS Secrets Manager, when a request needs it.
 
-Belongs here: reading it. Does not belong here: sending it, or keeping it out of what is written (`secret`).
+Belongs here: reading the secret. Does not belong here: sending the key, or keeping it out of texts (`redaction`).
 """
 
 import json
@@ -30,27 +30,27 @@ class SecretsManagerKey:
     secret_id: str
 
     def read(self) -> str:
-        """Ask for the secret; nothing of it is in an error, or in a log.
+        """Return the key; no part of the secret gets into an error or a log.
 
         Raises:
-            SettingsError: there is no such secret, or no key in it.
-            AccessRefused: it may not be read.
+            SettingsError: the secret does not exist, or contains no key.
+            AccessRefused: the credentials do not allow reading the secret.
         """
         with typed_errors(f"reading the secret {self.secret_id}"), _unlogged():
             try:
-                answer = self.access.client("secretsmanager").get_secret_value(SecretId=self.secret_id)
+                response = self.access.client("secretsmanager").get_secret_value(SecretId=self.secret_id)
             except ClientError as error:
                 if code_of(error) != "ResourceNotFoundException":
                     raise
                 raise SettingsError(
-                    f"there is no secret {self.secret_id} in {self.access.region}; "
-                    "create it, or mend STOCK_ASSETS_AWS_API_KEY_SECRET"
+                    f"There is no secret {self.secret_id} in {self.access.region}. "
+                    "Create it, or correct STOCK_ASSETS_AWS_API_KEY_SECRET."
                 ) from error
-        key = _key_in(str(answer.get("SecretString", "")).strip())
+        key = _key_in(str(response.get("SecretString", "")).strip())
         if not key:
             raise SettingsError(
-                f"the secret {self.secret_id} holds no key: its text is to be the key, "
-                f"or a JSON object with {API_KEY_VARIABLE}"
+                f"The secret {self.secret_id} contains no API key. Set its text to the key, "
+                f"or to a JSON object with {API_KEY_VARIABLE}."
             )
         return key
 
@@ -61,21 +61,21 @@ def _key_in(text: str) -> str:
     try:
         key = json.loads(text).get(API_KEY_VARIABLE)
     except ValueError:
-        # The error holds the whole text.
+        # The error contains the whole text, so it is dropped.
         return ""
     return key.strip() if isinstance(key, str) else ""
 
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """Keep botocore from logging what is answered, as it does at the level DEBUG."""
+    """Keep botocore from logging the response, which it does at the level DEBUG."""
     logger, thread = logging.getLogger("botocore.parsers"), threading.get_ident()
 
-    def is_of_others(record: logging.LogRecord) -> bool:
+    def is_of_another_thread(record: logging.LogRecord) -> bool:
         return record.thread != thread
 
-    logger.addFilter(is_of_others)
+    logger.addFilter(is_of_another_thread)
     try:
         yield
     finally:
-        logger.removeFilter(is_of_others)
+        logger.removeFilter(is_of_another_thread)

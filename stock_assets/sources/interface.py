@@ -1,15 +1,16 @@
-"""What the pipeline asks of a vendor of daily prices.
+"""The interface of a source of daily prices.
 
-Belongs here: the interface and the strict reading of the answers' format, which every source shares. Does not
-belong here: any vendor (`recorded`, `alpha_vantage`), when to ask (`fetch`), or spending calls (`calls`).
+Belongs here: what the pipeline needs from every source. Does not belong here: any vendor (`recorded`, `alpha_vantage`),
+the format of raw responses (`raw_format`, `splits_json`), when to request (`ingest`), or counting calls
+(`backends.rate_limiter`).
 
-Adding a vendor is one module with one `PriceSource`: its answers must be in the CSV this module reads (a vendor
-with another format translates it before it answers), and its failures must be the typed errors of
-`stock_assets.core.errors`. `read_prices` and `read_splits` then judge the stored body.
+A new vendor is one module with one `PriceSource`. Its responses must be in the CSV of `raw_format` (a vendor with
+another format translates its responses first), and its failures must be the typed errors of `stock_assets.core.errors`.
+`read_prices` and `read_splits` then check the stored body.
 
-A CSV answer does not say which symbol it is about, so an answer for another symbol cannot be told by its form. What
-can be told: two symbols never have the same bytes (`Terms.distinct_responses`), a splits answer names its symbol, and
-an answer that is really another's changes published bars, which the audit `no_revised_prices` shows.
+A CSV response does not name its symbol, so its form cannot show that it belongs to another symbol. Three things can
+show it: two symbols never have the same bytes (`Terms.distinct_responses`); a splits response names its symbol; and
+prices of another symbol change published bars, which the audit `no_revised_prices` reports.
 """
 
 from abc import ABC, abstractmethod
@@ -32,14 +33,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Terms:
-    """How a vendor wants to be asked.
+    """How a vendor may be called.
 
     Attributes:
-        limits: calls the plan allows.
-        attempts: requests for one symbol in one run at most, as long as the failures are transient.
-        first_pause_seconds: pause after a transient failure; it doubles with each further one in a row.
-        splits_refresh: age at which an answer about splits is asked for again; None means in every run.
-        distinct_responses: whether the same price bytes for two symbols prove that one answer is wrong.
+        limits: calls that the plan allows.
+        attempts: most requests for one symbol in one run, if all failures are transient.
+        first_pause_seconds: pause after a transient failure; it doubles with each further failure in a row.
+        splits_refresh: age at which splits are requested again; None means in every run.
+        distinct_responses: whether equal price bytes for two symbols prove that one response is wrong.
     """
 
     limits: CallLimits = field(default_factory=CallLimits)
@@ -51,11 +52,11 @@ class Terms:
 
 @dataclass(frozen=True)
 class AvailableHistory:
-    """How far back answers go at the moment.
+    """How far back responses reach at present.
 
     Attributes:
-        first: earliest session that can be had.
-        why: what sets that limit, and what would lift it, for people.
+        first: earliest available session.
+        why: reason of that limit and how to lift it, for messages.
     """
 
     first: date
@@ -65,77 +66,81 @@ class AvailableHistory:
 class PriceSource(ABC):
     """A vendor of daily bars and splits.
 
-    Both questions give the answer's body, byte for byte; it is stored before it is read, so a body that turns out
-    to be an error message is kept too.
+    Both fetch methods return the body of the response, byte for byte. The pipeline stores the body before reading it,
+    so a body that turns out to be an error message is kept too.
     """
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """One line that says what the data is, shown wherever it appears."""
+        """One line that describes the data; it is displayed with them."""
 
     @property
     def vendor(self) -> str:
-        """Short name of the account: calls are counted under it, and the vendor's asset bears it."""
+        """Short name of the account: calls are counted under it, and the vendor's asset has this name."""
         return type(self).__name__.removesuffix("Source").lower()
 
     @property
     def terms(self) -> Terms:
-        """How to ask; by default calls cost nothing and are not repeated."""
+        """How the vendor may be called; by default calls are unlimited and not retried."""
         return Terms()
 
     def available_history(self, at: datetime) -> AvailableHistory | None:
-        """Say how far back an answer goes at that moment, or None if there is no limit."""
+        """Return how far back a response reaches at a timestamp, or None if there is no limit."""
         del at
         return None
 
     @property
     def first_session(self) -> date | None:
-        """First session this source can ever have, if it is known."""
+        """First session that this source can ever have, or None if it is not known."""
         return None
 
     @property
     def last_session(self) -> date | None:
-        """Last session this source can ever have, or None if it grows every day."""
+        """Last session that this source can ever have, or None if it grows every day."""
         return None
 
     @abstractmethod
     def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:
-        """Ask for the daily bars of a symbol; the answer may hold more sessions than those asked for.
+        """Request the daily bars of a symbol; the response may contain more sessions than requested.
 
         Args:
             symbol: ticker.
-            sessions: sessions wanted, in order, at least one.
+            sessions: requested sessions, in order, at least one.
 
         Raises:
-            SourceError: no answer, or none possible. Nothing it carries holds a secret.
+            SourceError: there is no response, or none is possible. The error contains no secret.
         """
 
     @abstractmethod
     def fetch_splits(self, symbol: str) -> bytes:
-        """Ask for all splits of a symbol.
+        """Request all splits of a symbol.
 
         Raises:
-            SourceError: no answer, or none possible.
+            SourceError: there is no response, or none is possible. The error contains no secret.
         """
 
     @abstractmethod
-    def refuse_error_body(self, body: bytes, symbol: str) -> None:
-        """Recognise an error the vendor sends in place of data.
+    def raise_error_message(self, body: bytes, symbol: str) -> None:
+        """Recognise an error message that the vendor sent instead of data.
 
         Raises:
-            SourceError: the body is one.
+            SourceError: the body is an error message.
         """
 
     def read_prices(self, body: bytes, symbol: str) -> list[date]:
-        """Read the sessions of a price answer, newest first; raises what `parse_prices` and the vendor's errors say."""
-        self.refuse_error_body(body, symbol)
+        """Return the sessions of a price response, newest first.
+
+        Raises:
+            SourceError: the body is an error message, or its form is wrong (see `raw_format.parse_prices`).
+        """
+        self.raise_error_message(body, symbol)
         return parse_prices(body, symbol)
 
     @abstractmethod
     def read_splits(self, body: bytes, symbol: str) -> list[Split]:
-        """Read the splits of a response, oldest first.
+        """Return the splits of a response, oldest first.
 
         Raises:
-            SourceError: the body is no list of splits, or belongs to another symbol.
+            SourceError: the body is not a list of splits, or belongs to another symbol.
         """

@@ -1,30 +1,31 @@
-"""What the plans of Alpha Vantage allow, as published by the vendor, and where its key is looked for.
+"""The limits of Alpha Vantage's plans, as published by the vendor, and the variable of its API key.
 
-Belongs here: names and presets that settings and client share. Does not belong here: which plan is used and what
-overrides it (`settings`).
+Belongs here: names and limits that are facts about the vendor. Does not belong here: which plan is used and which
+settings override it (`settings`).
 """
 
 from dataclasses import dataclass
 
 API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
-"""Environment variable of the key; its name, never its value, is part of definitions."""
+"""Environment variable of the API key; its name, never its value, is part of definitions."""
 
 QUOTA_DAY_ZONE = "America/New_York"
-"""The zone whose midnight is taken to begin a quota day. The vendor does not say; its own times are New York's.
+"""Time zone whose midnight begins a quota day: an assumption, because the vendor documents only New York times.
 
-If it is wrong, nothing is lost: a quota text of the vendor closes the budget for an hour, not for our day.
+If the assumption is wrong, no data are lost: after a quota message of the vendor, requests stop for an hour, not for
+the rest of our day.
 """
 
 
 @dataclass(frozen=True)
 class PlanTerms:
-    """What one plan allows; None means any number.
+    """The limits of one plan; None means no limit.
 
     Attributes:
-        per_second: calls in a second; of the paid plans, the burst that evens out their minute.
-        per_minute: calls in a minute.
-        per_day: calls in a quota day.
-        full_history: whether `outputsize=full` (20 years) is part of it; else the latest 100 bars.
+        per_second: calls per second; for paid plans, our own limit that spreads the calls of a minute.
+        per_minute: calls per minute.
+        per_day: calls per quota day.
+        full_history: whether the plan includes `outputsize=full` (20 years); otherwise the latest 100 bars.
     """
 
     per_second: int | None
@@ -34,7 +35,7 @@ class PlanTerms:
 
 
 PLANS: dict[str, PlanTerms] = {
-    # The free plan once had 5 calls a minute; STOCK_ASSETS_CALLS_PER_MINUTE=5 brings that back.
+    # The free plan once had a limit of 5 calls per minute; STOCK_ASSETS_CALLS_PER_MINUTE=5 restores it.
     "free": PlanTerms(per_second=1, per_minute=None, per_day=25, full_history=False),
     "premium_75": PlanTerms(per_second=2, per_minute=75, per_day=None, full_history=True),
     "premium_150": PlanTerms(per_second=3, per_minute=150, per_day=None, full_history=True),

@@ -1,7 +1,7 @@
-"""The recorded source: real prices that come with a Python package, answered as the live API would.
+"""The recorded sample: real prices from a Python package, in the format of the live API.
 
-The data is `bokeh-sampledata` (BSD-3): unadjusted daily bars of AAPL, FB, GOOG, IBM and MSFT from 2000-03-01 to
-2013-03-01. Belongs here: turning that package into answers. Does not belong here: anything the live source needs.
+The data are `bokeh-sampledata` (BSD-3): unadjusted daily bars of AAPL, FB, GOOG, IBM and MSFT from 2000-03-01 to
+2013-03-01. Belongs here: converting that package to responses. Does not belong here: anything the live source needs.
 """
 
 import json
@@ -15,15 +15,15 @@ from typing import TypedDict
 from stock_assets.core.calendar import is_session
 from stock_assets.core.errors import NotATradingSession, NotListed, NotRecorded, SettingsError, UnknownSymbol
 from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.sources.alpha_vantage import parse_splits
 from stock_assets.sources.interface import PriceSource, Split
+from stock_assets.sources.splits_json import parse_splits
 
 FIRST_SESSION = date(2000, 3, 1)
 LAST_SESSION = date(2013, 3, 1)
 LABEL = f"recorded sample, ends {LAST_SESSION}"
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
-# The package holds prices only. Ex-dates and ratios are public record (investor relations of Apple and Microsoft);
+# The package contains prices only. Ex-dates and ratios are public record (investor relations of Apple and Microsoft);
 # the recorded prices halve on exactly these sessions.
 _SPLITS: dict[str, tuple[tuple[str, str], ...]] = {
     "AAPL": (("2005-02-28", "2.0000"), ("2000-06-21", "2.0000")),
@@ -41,40 +41,40 @@ class _Series(TypedDict):
 
 
 class RecordedSource(PriceSource):
-    """Answers from the recording; asks for sessions it cannot have are typed errors, never an empty success."""
+    """Returns responses from the recording; a session outside it is a typed error, never an empty success."""
 
     @property
     def label(self) -> str:
-        """Say that it is a sample, and when it ends."""
+        """Label of the sample, with its last session."""
         return LABEL
 
     @property
     def vendor(self) -> str:
-        """Name the sample."""
+        """Name of the sample."""
         return "recorded_sample"
 
     @property
     def first_session(self) -> date:
-        """The recording begins here."""
+        """First session of the recording."""
         return FIRST_SESSION
 
     @property
     def last_session(self) -> date:
-        """The recording ends here."""
+        """Last session of the recording."""
         return LAST_SESSION
 
     def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:
-        """Answer with the whole series of the symbol.
+        """Return the whole series of a symbol.
 
         Raises:
-            UnknownSymbol: not one of the recorded five.
-            NotRecorded: a session asked for lies outside the recording.
-            NotATradingSession: a session asked for is a day on which the exchange was closed.
-            NotListed: a session asked for is before the symbol's first one.
+            UnknownSymbol: the symbol is not one of the five recorded ones.
+            NotRecorded: a requested session is outside the recording.
+            NotATradingSession: on a requested day the exchange was closed.
+            NotListed: a requested session is before the symbol's first session.
         """
         series = _series(symbol)
         for session in sessions:
-            _refuse_unavailable(symbol, session, date.fromisoformat(series["date"][0]))
+            _check_available(symbol, session, date.fromisoformat(series["date"][0]))
         out = StringIO(newline="")
         out.write(",".join(RAW_COLUMNS) + "\r\n")
         bars = zip(*(series[name] for name in ("date", *RAW_COLUMNS[1:])), strict=True)  # type: ignore[literal-required]
@@ -83,20 +83,20 @@ class RecordedSource(PriceSource):
         return out.getvalue().encode()
 
     def fetch_splits(self, symbol: str) -> bytes:
-        """Answer with the splits of the recorded years."""
+        """Return the splits of the recorded years."""
         _series(symbol)
         data = [{"effective_date": day, "split_factor": ratio} for day, ratio in _SPLITS.get(symbol, ())]
         return json.dumps({"symbol": symbol, "data": data}).encode()
 
-    def refuse_error_body(self, body: bytes, symbol: str) -> None:
-        """Accept everything: this source raises instead of answering with an error."""
+    def raise_error_message(self, body: bytes, symbol: str) -> None:
+        """Do nothing: this source raises errors itself and returns no error messages."""
 
     def read_splits(self, body: bytes, symbol: str) -> list[Split]:
-        """Read the splits, which are written in Alpha Vantage's format."""
+        """Return the splits of a response, which is in Alpha Vantage's format."""
         return parse_splits(body, symbol)
 
 
-def _refuse_unavailable(symbol: str, session: date, first: date) -> None:
+def _check_available(symbol: str, session: date, first: date) -> None:
     if not FIRST_SESSION <= session <= LAST_SESSION:
         raise NotRecorded(
             f"the recorded sample covers {FIRST_SESSION} to {LAST_SESSION}, not {session}; "
@@ -105,20 +105,20 @@ def _refuse_unavailable(symbol: str, session: date, first: date) -> None:
             session=session,
         )
     if not is_session(session):
-        raise NotATradingSession(f"{session} is a day on which the exchange was closed", symbol=symbol, session=session)
+        raise NotATradingSession(f"the exchange was closed on {session}", symbol=symbol, session=session)
     if session < first:
-        raise NotListed(f"listed since {first}, not yet on {session}", symbol=symbol, session=session)
+        raise NotListed(f"it was first listed on {first}, after {session}", symbol=symbol, session=session)
 
 
 @cache
 def _series(symbol: str) -> _Series:
     if symbol not in SYMBOLS:
-        raise UnknownSymbol(f"the recorded sample has only {', '.join(SYMBOLS)}", symbol=symbol)
+        raise UnknownSymbol(f"the recorded sample contains only {', '.join(SYMBOLS)}", symbol=symbol)
     try:
         recording = import_module("bokeh_sampledata.stocks")
     except ModuleNotFoundError as error:
         raise SettingsError(
-            "the recorded source needs the package bokeh-sampledata: pip install 'stock-assets[recorded]'"
+            "STOCK_ASSETS_SOURCE=recorded needs the package bokeh-sampledata: pip install 'stock-assets[recorded]'"
         ) from error
     series: _Series = getattr(recording, symbol)
     return series

@@ -1,10 +1,10 @@
-"""Keeps an API key out of everything but the wire.
+"""Keep the API key out of everything except the network connection.
 
-Belongs here: recognising a key in whatever form it comes back, and sending it without any library seeing it. Does
-not belong here: where the key is kept (`alpha_vantage` reads it when a run starts).
+Belongs here: recognising the key in every encoding in which a response may repeat it, and sending the key without
+showing it to a library. Does not belong here: where the key is stored (`settings`, `api_key`).
 
-A key that is part of a URL shows up in the debug logs of urllib3 and in the text and the causes of its exceptions.
-So the URL bears a placeholder, and only the connection, as it writes the request line, puts the key in its place.
+A key in a URL appears in urllib3's debug logs and in the texts and causes of its exceptions. Therefore the URL contains
+a placeholder, and the connection replaces it by the key when it writes the request line.
 """
 
 import html
@@ -21,35 +21,35 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.poolmanager import PoolManager
 
 PLACEHOLDER = "key-is-added-on-the-wire"
-"""Stands for the key in the URL."""
+"""Text in place of the key in the URL."""
 
 REDACTED = "[redacted]"
 
 
 def redact(text: bytes, key: str) -> bytes:
-    """Replace the key wherever it stands: as it is, or as a URL, JSON or HTML would write it, in either case."""
-    return _forms(key).sub(REDACTED.encode(), text) if key else text
+    """Replace the key everywhere, in plain text or encoded for a URL, JSON or HTML, in upper or lower case."""
+    return _encodings(key).sub(REDACTED.encode(), text) if key else text
 
 
 def redact_text(text: str, key: str) -> str:
-    """Do the same to a text."""
+    """Replace the key in a text, as `redact` does in bytes."""
     return redact(text.encode(), key).decode()
 
 
 class KeyOnWireAdapter(HTTPAdapter):
-    """Connections that write the key in place of the placeholder; directly or through a proxy."""
+    """Connections, direct or through a proxy, that replace the placeholder by the key when they send."""
 
     def __init__(self, key: Callable[[], str]) -> None:
         self._key = key
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (the library's signature)
-        """Make the pool manager of direct connections use them."""
+        """Create the pool manager of direct connections."""
         super().init_poolmanager(*args, **options)
         self._use_own_connections(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 (the library's signature)
-        """Make the pool manager of a proxy use them."""
+        """Create the pool manager of a proxy."""
         manager = super().proxy_manager_for(*args, **options)
         self._use_own_connections(manager)
         return manager
@@ -75,8 +75,8 @@ class KeyOnWireAdapter(HTTPAdapter):
 
 
 @cache
-def _forms(key: str) -> re.Pattern[bytes]:
+def _encodings(key: str) -> re.Pattern[bytes]:
     forms = {key, quote(key, safe=""), quote(key), quote_plus(key), json.dumps(key)[1:-1], html.escape(key)}
-    # The longest first, so that no rest of a longer form is left over.
+    # The longest form first, so that no part of a longer form remains.
     ordered = sorted(forms, key=len, reverse=True)
     return re.compile(b"|".join(re.escape(form.encode()) for form in ordered), re.IGNORECASE)

@@ -6,9 +6,9 @@ from datetime import date
 
 from stock_assets.core.errors import SourceError
 from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.sources.alpha_vantage import parse_splits
 from stock_assets.sources.interface import PriceSource, Split
 from stock_assets.sources.recorded import RecordedSource
+from stock_assets.sources.splits_json import parse_splits
 
 HEADER = ",".join(RAW_COLUMNS)
 
@@ -82,7 +82,7 @@ class ScriptedSource(PriceSource):
         data = [{"effective_date": str(day), "split_factor": ratio} for day, ratio in self._splits.get(symbol, [])]
         return json.dumps({"symbol": symbol, "data": data}).encode()
 
-    def refuse_error_body(self, body: bytes, symbol: str) -> None:
+    def raise_error_message(self, body: bytes, symbol: str) -> None:
         """Scripted bodies are read as they are."""
 
     def read_splits(self, body: bytes, symbol: str) -> list[Split]:

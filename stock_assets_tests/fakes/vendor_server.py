@@ -55,8 +55,7 @@ class Mischief(StrEnum):
     INFORMATION_ROW = "information_row"
     WRONG_SYMBOL = "wrong_symbol"
     GZIP = "gzip"
-    GZIP_CUT = "gzip_cut"
-    GZIP_BROKEN = "gzip_broken"
+    GZIP_403 = "gzip_403"
     CUT = "cut"
     CHUNKS_CUT = "chunks_cut"
     CHUNKED = "chunked"
@@ -166,6 +165,7 @@ class VendorServer(ThreadingHTTPServer):
         requests: everything asked so far, in order.
         slowness: seconds of a slow answer, and between two drops of a dripping one.
         retry_after: header sent with 429 and 503, if any.
+        redirect_to: target of a redirect.
     """
 
     daemon_threads = True
@@ -179,6 +179,7 @@ class VendorServer(ThreadingHTTPServer):
         self.requests: list[Request] = []
         self.slowness = 1.0
         self.retry_after: str | None = None
+        self.redirect_to = f"{self.url}/query?moved"
         self._mischief: dict[tuple[str, str], list[Mischief | bytes | None]] = {}
         self._lock = threading.Lock()
 
@@ -256,9 +257,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif mischief is Mischief.WRONG_SYMBOL:
             self._send(csv_body("WRONG", self.server.last_session, request.outputsize))
         elif mischief is Mischief.REDIRECT:
-            self._send(b"", status=302, headers={"Location": f"{self.server.url}/query?moved"})
-        elif mischief in {Mischief.GZIP, Mischief.GZIP_CUT, Mischief.GZIP_BROKEN}:
-            self._send(_gzipped(mischief, good), headers={"Content-Encoding": "gzip"})
+            self._send(b"", status=302, headers={"Location": self.server.redirect_to})
+        elif mischief in {Mischief.GZIP, Mischief.GZIP_403}:
+            status = 200 if mischief is Mischief.GZIP else 403
+            self._send(gzip.compress(good), status=status, headers={"Content-Encoding": "gzip"})
         else:
             self._break(mischief, good)
 
@@ -332,15 +334,6 @@ def running(server: VendorServer) -> Iterator[VendorServer]:
 
 def _text(mischief: Mischief, key: str) -> bytes:
     return json.dumps({name: text.replace("{key}", key) for name, text in TEXTS[mischief].items()}).encode()
-
-
-def _gzipped(mischief: Mischief, body: bytes) -> bytes:
-    packed = gzip.compress(body)
-    if mischief is Mischief.GZIP_CUT:
-        return packed[: len(packed) // 2]
-    if mischief is Mischief.GZIP_BROKEN:
-        return packed[:40] + bytes([packed[40] ^ 0xFF]) + packed[41:]
-    return packed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

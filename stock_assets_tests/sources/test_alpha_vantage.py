@@ -1,10 +1,10 @@
-"""The live client against a server that speaks the vendor's protocol: every answer has its type, none is guessed."""
+"""The live client with a server that implements the vendor's protocol: every response has its type, none is guessed."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from email.utils import format_datetime
 
-import dagster as dg
 import pytest
 
 from stock_assets.core.calendar import sessions_between
@@ -22,11 +22,13 @@ from stock_assets.core.errors import (
     UnknownSymbol,
     UnrecognisedResponse,
 )
+from stock_assets.settings import read_api_key
+from stock_assets.sources import transport
 from stock_assets.sources.raw_format import parse_prices
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer, csv_body, walk
 from stock_assets_tests.support.live_source import KEY, live_source, utc
 
-REFUSALS: dict[Mischief, type[SourceError]] = {
+FAILURES: dict[Mischief, type[SourceError]] = {
     Mischief.BURST: Throttled,
     Mischief.DAILY_QUOTA: DailyQuotaSpent,
     Mischief.FULL_IS_PREMIUM: NotEntitled,
@@ -41,8 +43,8 @@ REFUSALS: dict[Mischief, type[SourceError]] = {
     Mischief.ZERO_BYTES: EmptyResponse,
     Mischief.HEADER_ONLY: EmptyResponse,
     Mischief.INFORMATION_ROW: MalformedResponse,
-    Mischief.GZIP_CUT: SourceUnreachable,
-    Mischief.GZIP_BROKEN: SourceUnreachable,
+    Mischief.GZIP: SourceUnreachable,
+    Mischief.GZIP_403: UnrecognisedResponse,
     Mischief.CUT: SourceUnreachable,
     Mischief.CHUNKS_CUT: SourceUnreachable,
     Mischief.RESET: SourceUnreachable,
@@ -55,9 +57,9 @@ REFUSALS: dict[Mischief, type[SourceError]] = {
     Mischief.HTTP_502: SourceUnreachable,
     Mischief.HTTP_503: SourceUnreachable,
 }
-GOOD = (None, Mischief.GZIP, Mischief.CHUNKED)
+GOOD = (None, Mischief.CHUNKED)
 
-# Bodies as the vendor was seen to send them, word for word, so that a wrong word in the server is not copied from it.
+# Bodies that the vendor really sent, word for word. They do not come from the fake server, whose texts may be wrong.
 OBSERVED = {
     Outcome.THROTTLED: (
         '{"Information": "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more '
@@ -87,19 +89,19 @@ OBSERVED = {
 }
 
 
-def ask(server: VendorServer, **options: object) -> list[date]:
-    """Ask for the newest session of NVDA; give the sessions of the answer."""
+def request_prices(server: VendorServer, **options: object) -> list[date]:
+    """Request the newest session of NVDA; return the sessions of the response."""
     source = live_source(server, now=None, **options)
     return source.read_prices(source.fetch_prices("NVDA", [server.last_session]), "NVDA")
 
 
-@pytest.mark.parametrize(("mischief", "failure"), REFUSALS.items(), ids=str)
-def test_every_refusal_has_its_type(server: VendorServer, mischief: Mischief, failure: type[SourceError]) -> None:
+@pytest.mark.parametrize(("mischief", "failure"), FAILURES.items(), ids=str)
+def test_every_failure_has_its_type(server: VendorServer, mischief: Mischief, failure: type[SourceError]) -> None:
     server.slowness = 0.05 if mischief is Mischief.DRIP else 1.0
     server.answer("NVDA", mischief)
 
     with pytest.raises(SourceError) as caught:
-        ask(server)
+        request_prices(server)
 
     assert type(caught.value) is failure
     assert caught.value.transient == (failure in {Throttled, SourceUnreachable})
@@ -108,7 +110,7 @@ def test_every_refusal_has_its_type(server: VendorServer, mischief: Mischief, fa
 
 
 @pytest.mark.parametrize("mischief", GOOD, ids=str)
-def test_a_good_answer_is_kept_to_the_byte(server: VendorServer, mischief: Mischief | None) -> None:
+def test_a_good_response_is_returned_byte_for_byte(server: VendorServer, mischief: Mischief | None) -> None:
     server.answer("NVDA", mischief)
     source = live_source(server)
 
@@ -116,68 +118,114 @@ def test_a_good_answer_is_kept_to_the_byte(server: VendorServer, mischief: Misch
 
     assert body == csv_body("NVDA", server.last_session, "compact")
     assert server.requests[-1].key == KEY
-    assert server.requests[-1].accepts == "gzip"
+    assert server.requests[-1].accepts == "identity"
 
 
 @pytest.mark.parametrize(("outcome", "body"), OBSERVED.items(), ids=str)
-def test_observed_texts_are_told_apart(server: VendorServer, outcome: Outcome, body: str) -> None:
+def test_each_observed_text_has_its_outcome(server: VendorServer, outcome: Outcome, body: str) -> None:
     server.answer("NVDA", body.encode())
     with pytest.raises(SourceError) as caught:
-        ask(server)
+        request_prices(server)
     assert caught.value.outcome is outcome
 
 
-def test_an_unknown_text_is_shown(server: VendorServer) -> None:
+def test_the_error_of_an_unknown_text_shows_it(server: VendorServer) -> None:
     server.answer("NVDA", b'{"Note": "premium requests are resting"}')
     with pytest.raises(UnrecognisedResponse, match="premium requests are resting"):
-        ask(server)
+        request_prices(server)
 
 
-def test_a_refusal_beside_data_is_a_refusal(server: VendorServer) -> None:
+def test_an_error_message_beside_data_is_an_error(server: VendorServer) -> None:
     server.answer("NVDA", b'{"symbol": "NVDA", "data": [], "Information": "asleep"}', function="SPLITS")
     source = live_source(server)
     with pytest.raises(UnrecognisedResponse, match="asleep"):
         source.read_splits(source.fetch_splits("NVDA"), "NVDA")
 
 
-def test_splits_of_another_symbol_are_refused(server: VendorServer) -> None:
+def test_splits_of_another_symbol_are_malformed(server: VendorServer) -> None:
     server.answer("NVDA", json.dumps({"symbol": "AMD", "data": []}).encode(), function="SPLITS")
     source = live_source(server)
     with pytest.raises(MalformedResponse, match="AMD"):
         source.read_splits(source.fetch_splits("NVDA"), "NVDA")
 
 
-def test_no_server_is_unreachable(server: VendorServer) -> None:
+def test_a_server_that_does_not_exist_is_unreachable(server: VendorServer) -> None:
     source = live_source(server, base_url="http://127.0.0.1:9")
     with pytest.raises(SourceUnreachable):
         source.fetch_prices("NVDA", [server.last_session])
 
 
+def test_a_body_above_the_size_limit_is_no_response(server: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(csv_body("NVDA", server.last_session, "compact"))
+    monkeypatch.setattr(transport, "MAX_BODY_BYTES", size)
+    assert request_prices(server)
+
+    monkeypatch.setattr(transport, "MAX_BODY_BYTES", size - 1)
+    with pytest.raises(SourceUnreachable, match=f"it has more than {size - 1} bytes"):
+        request_prices(server)
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        (f"https://user:{KEY}@api.example.com/query?apikey={KEY}", "api.example.com"),
+        (f"/login?apikey={KEY}", "another page of the same host"),
+    ],
+)
+def test_a_redirect_is_not_followed_and_only_its_host_is_reported(server: VendorServer, target: str, host: str) -> None:
+    server.redirect_to = target
+    server.answer("NVDA", Mischief.REDIRECT)
+    with pytest.raises(UnrecognisedResponse) as caught:
+        request_prices(server)
+    assert str(caught.value) == (
+        f"NVDA: HTTP 302: the vendor redirects to {host}, and redirects are not followed. If the vendor has a new "
+        "address, set STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL to it; otherwise check your proxy"
+    )
+    assert len(server.requests) == 1
+
+
+def test_the_error_of_denied_access_names_what_to_check(server: VendorServer) -> None:
+    server.answer("NVDA", Mischief.HTTP_403)
+    with pytest.raises(
+        UnrecognisedResponse, match=r"^NVDA: HTTP 403: .* denies access\. Check your API key and your pr"
+    ):
+        request_prices(server)
+
+
+def test_a_compressed_error_page_is_not_kept_since_it_may_contain_the_key(server: VendorServer) -> None:
+    server.answer("NVDA", Mischief.GZIP_403)
+    with pytest.raises(UnrecognisedResponse, match="HTTP 403") as caught:
+        request_prices(server)
+    assert caught.value.body == b""
+
+
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("", None), ("soon", None), ("-3", None)])
-def test_the_wait_the_vendor_asks_for_is_passed_on(server: VendorServer, header: str, seconds: float | None) -> None:
+def test_the_error_has_the_wait_that_the_vendor_requests(
+    server: VendorServer, header: str, seconds: float | None
+) -> None:
     server.retry_after = header
     server.answer("NVDA", Mischief.HTTP_429)
     with pytest.raises(Throttled) as caught:
-        ask(server)
+        request_prices(server)
     assert caught.value.retry_after == seconds
 
 
-def test_the_wait_may_be_a_date(server: VendorServer) -> None:
+def test_the_requested_wait_may_be_a_date(server: VendorServer) -> None:
     server.retry_after = format_datetime(utc_now() + timedelta(seconds=30), usegmt=True)
     server.answer("NVDA", Mischief.HTTP_503)
     with pytest.raises(SourceUnreachable) as caught:
-        ask(server)
+        request_prices(server)
     assert caught.value.retry_after == pytest.approx(30, abs=3)
 
 
-def test_the_body_of_an_error_comes_with_it_and_without_the_key(server: VendorServer) -> None:
+def test_an_error_keeps_the_body_without_the_key(server: VendorServer) -> None:
     server.answer("NVDA", Mischief.HTTP_500)
     with pytest.raises(SourceUnreachable) as caught:
-        ask(server)
+        request_prices(server)
     assert caught.value.body == b"<h1>500</h1> key [redacted]"
 
 
-def test_compact_is_asked_for_whenever_a_hundred_sessions_suffice(server: VendorServer) -> None:
+def test_compact_is_requested_if_a_hundred_sessions_suffice(server: VendorServer) -> None:
     now = utc("2024-03-01 22:00")
     source = live_source(server, now=lambda: now)
     hundred = sessions_between(date(2023, 1, 1), date(2024, 3, 1))[-100:]
@@ -189,42 +237,39 @@ def test_compact_is_asked_for_whenever_a_hundred_sessions_suffice(server: Vendor
     assert [request.outputsize for request in server.requests] == ["compact", "full"]
 
 
-def test_a_plan_without_full_history_never_asks_for_it_and_says_how_far_it_reaches(server: VendorServer) -> None:
+def test_a_plan_without_full_history_requests_compact_and_has_a_limited_history(server: VendorServer) -> None:
     now = utc("2024-03-01 22:00")
     source = live_source(server, now=lambda: now, full_history=False)
 
     source.fetch_prices("NVDA", [date(2010, 1, 4), date(2024, 3, 1)])
 
     assert [request.outputsize for request in server.requests] == ["compact"]
-    reach = source.available_history(now)
-    assert reach is not None
+    available = source.available_history(now)
+    assert available is not None
     assert (
-        sessions_between(reach.first, date(2024, 3, 1))
+        sessions_between(available.first, date(2024, 3, 1))
         == parse_prices(csv_body("NVDA", date(2024, 3, 1), "compact"), "NVDA")[::-1]
     )
     assert live_source(server).available_history(now) is None
 
 
-def test_without_a_key_nothing_is_asked_and_the_variable_is_named(
+def test_without_a_key_no_request_is_sent_and_the_error_names_the_variable(
     server: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ALPHAVANTAGE_API_KEY", raising=False)
     with pytest.raises(BadKey, match="set ALPHAVANTAGE_API_KEY"):
-        ask(server, api_key="")
+        request_prices(server, api_key="")
     assert server.requests == []
 
 
-def test_the_key_comes_from_the_environment_when_a_run_asks(
-    server: VendorServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = live_source(server, api_key="")
+def test_the_key_is_read_when_a_request_is_sent(server: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = replace(live_source(server), read_key=read_api_key)
     monkeypatch.setenv("ALPHAVANTAGE_API_KEY", f" {KEY}\n")
     source.fetch_splits("NVDA")
     assert server.requests[-1].key == KEY
-    assert isinstance(source, dg.ConfigurableResource)
 
 
-def test_the_server_serves_every_symbol_its_own_whole_history() -> None:
+def test_the_fake_server_has_a_full_history_of_its_own_for_every_symbol() -> None:
     assert walk("NVDA") != walk("AMD")
     sessions = parse_prices(csv_body("NVDA", date(2024, 3, 1)), "NVDA")
     assert sessions[::-1] == sessions_between(date(1999, 11, 1), date(2024, 3, 1))
