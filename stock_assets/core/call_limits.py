@@ -1,7 +1,7 @@
 """The number of calls that a vendor allows.
 
-Belongs here: the limits and the quota day. Does not belong here: counting calls (`backends.rate_limiter`), the limits of
-a vendor's plans (`sources.plans`).
+Belongs here: the limits and the quota day. Does not belong here: counting calls (`backends.rate_limiter`), the limits
+of a vendor's plans (`sources.plans`).
 """
 
 from dataclasses import dataclass

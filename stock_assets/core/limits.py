@@ -1,6 +1,7 @@
 """The limits of the audits: how incomplete a session may be and still be published.
 
-Belongs here: the limits as values. Does not belong here: their defaults (`settings`), comparing them with a load (`sql/audit`).
+Belongs here: the limits as values. Does not belong here: their defaults (`settings`), comparing a load with them
+(`sql/audit`).
 """
 
 from dataclasses import dataclass

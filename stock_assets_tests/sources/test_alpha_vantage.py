@@ -168,7 +168,7 @@ def test_a_body_above_the_size_limit_is_no_response(server: VendorServer, monkey
 @pytest.mark.parametrize(
     ("target", "host"),
     [
-        (f"https://user:{KEY}@api.example.com/query?apikey={KEY}", "api.example.com"),
+        (f"https://user:secret@api.example.com/query?apikey={KEY}", "api.example.com"),
         (f"/login?apikey={KEY}", "another page of the same host"),
     ],
 )

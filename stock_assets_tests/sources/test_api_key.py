@@ -1,4 +1,4 @@
-"""The key from Secrets Manager: read when a run asks, sent to the vendor, found nowhere else; each no is typed."""
+"""The API key in Secrets Manager: read when a request needs it, sent to the vendor, written nowhere else."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from stock_assets.sources.api_key import SecretsManagerKey
 from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, CallFault
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.orchestration.checks.test_symbols import live_settings
-from stock_assets_tests.sources.test_redaction import everything_logged, keep_all_of, leaks, run
+from stock_assets_tests.support.key_leaks import everything_logged, leaks, run_daily_prices, write_error
 from stock_assets_tests.support.live_source import KEY
 
 __all__ = ["everything_logged"]  # a fixture
@@ -27,12 +27,12 @@ NAME = "ALPHAVANTAGE_API_KEY"
 
 @pytest.fixture
 def vault(aws: AwsDouble, request: pytest.FixtureRequest) -> SecretsManagerKey:
-    """Names a secret of the test's own that is not there yet."""
+    """Name a secret of this test alone, which does not exist yet."""
     name = re.sub(r"\W", "-", request.node.name)
     return SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=aws.endpoint), name)
 
 
-def keep(vault: SecretsManagerKey, text: str) -> None:
+def create_secret(vault: SecretsManagerKey, text: str) -> None:
     secrets = boto3.client("secretsmanager", region_name=REGION, endpoint_url=vault.access.endpoint_url)
     secrets.create_secret(Name=vault.secret_id, SecretString=text)
 
@@ -40,12 +40,12 @@ def keep(vault: SecretsManagerKey, text: str) -> None:
 @pytest.mark.parametrize(
     "text", [KEY, f"  {KEY}\n", json.dumps({NAME: KEY}), json.dumps({"other": "x", NAME: f"{KEY} "})]
 )
-def test_the_text_is_the_key_or_holds_it(vault: SecretsManagerKey, text: str) -> None:
-    keep(vault, text)
+def test_the_secret_is_the_key_or_a_json_object_with_the_key(vault: SecretsManagerKey, text: str) -> None:
+    create_secret(vault, text)
     assert vault.read() == KEY
 
 
-def test_a_secret_that_is_not_there(vault: SecretsManagerKey) -> None:
+def test_the_error_of_a_missing_secret_names_secret_region_and_setting(vault: SecretsManagerKey) -> None:
     with pytest.raises(SettingsError, match=rf"no secret {vault.secret_id} in {REGION}.*AWS_API_KEY_SECRET"):
         vault.read()
 
@@ -60,14 +60,16 @@ def test_a_secret_that_is_not_there(vault: SecretsManagerKey) -> None:
     ],
     ids=["no JSON", "another name", "no text", "empty"],
 )
-def test_a_secret_without_a_key_is_refused_and_not_shown(
+def test_the_error_of_a_secret_without_a_key_does_not_show_the_secret(
     vault: SecretsManagerKey, tmp_path: Path, everything_logged: Path, text: str
 ) -> None:
-    keep(vault, text)
+    create_secret(vault, text)
     everything_logged.write_text("")
-    with pytest.raises(SettingsError, match=rf"{vault.secret_id} holds no key.*JSON object with {NAME}") as raised:
+    with pytest.raises(
+        SettingsError, match=rf"{vault.secret_id} contains no API key.*JSON object with {NAME}"
+    ) as raised:
         vault.read()
-    keep_all_of(raised.value, tmp_path / "error.txt")
+    write_error(raised.value, tmp_path / "error.txt")
     assert leaks(tmp_path) == []
 
 
@@ -80,24 +82,25 @@ def test_a_secret_without_a_key_is_refused_and_not_shown(
         ("InternalServiceError", 500, StockAssetsError),
     ],
 )
-def test_other_refusals_are_typed_and_name_the_secret(
+def test_other_errors_are_typed_and_name_the_secret(
     vault: SecretsManagerKey, aws: AwsDouble, code: str, status: int, expected: type[StockAssetsError]
 ) -> None:
-    keep(vault, KEY)
+    create_secret(vault, KEY)
     aws.call_faults.append(CallFault("secretsmanager.GetSecretValue", status, code, times=1000))
     with pytest.raises(expected, match=rf"reading the secret {vault.secret_id}.*{code}"):
         vault.read()
 
 
-def test_others_may_log_their_answers_while_a_secret_is_read(vault: SecretsManagerKey, everything_logged: Path) -> None:
-    """What is kept from the log is the one answer, for no longer than it takes."""
-    keep(vault, KEY)
+def test_only_the_response_with_the_secret_is_kept_out_of_the_log(
+    vault: SecretsManagerKey, everything_logged: Path
+) -> None:
+    create_secret(vault, KEY)
     vault.read()
-    logging.getLogger("botocore.parsers").debug("an answer of somebody else")
-    assert "an answer of somebody else" in everything_logged.read_text()
+    logging.getLogger("botocore.parsers").debug("another response")
+    assert "another response" in everything_logged.read_text()
 
 
-def test_a_run_takes_the_key_from_the_secret_and_leaves_it_nowhere(
+def test_a_run_reads_the_key_from_the_secret_and_writes_it_nowhere(
     vault: SecretsManagerKey,
     server: VendorServer,
     tmp_path: Path,
@@ -106,8 +109,8 @@ def test_a_run_takes_the_key_from_the_secret_and_leaves_it_nowhere(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv(NAME, raising=False)
-    keep(vault, json.dumps({NAME: KEY}))
-    everything_logged.write_text("")  # the test's own call said what it kept
+    create_secret(vault, json.dumps({NAME: KEY}))
+    everything_logged.write_text("")  # the call that created the secret logged the key
     universe = tmp_path / "one.csv"
     universe.write_text("symbol,name,first_session,last_session\nNVDA,N,,\n", encoding="utf-8")
     settings = live_settings(
@@ -120,7 +123,7 @@ def test_a_run_takes_the_key_from_the_secret_and_leaves_it_nowhere(
     )
     source = Pipeline.from_settings(settings).source
 
-    done = run(settings, server)
+    done = run_daily_prices(settings, server)
 
     assert done.success, done.failures
     assert {request.key for request in server.requests} == {KEY}
@@ -130,7 +133,7 @@ def test_a_run_takes_the_key_from_the_secret_and_leaves_it_nowhere(
     assert "GetSecretValue" in everything_logged.read_text()
 
 
-def test_a_run_whose_secret_is_not_there_fails_and_says_what_to_do(
+def test_a_run_without_its_secret_fails_with_the_remedy(
     vault: SecretsManagerKey, server: VendorServer, tmp_path: Path
 ) -> None:
     settings = live_settings(
@@ -140,7 +143,7 @@ def test_a_run_whose_secret_is_not_there_fails_and_says_what_to_do(
         aws_api_key_secret=vault.secret_id,
         aws_endpoint_url=HttpUrl(str(vault.access.endpoint_url)),
     )
-    failed = run(settings, server)
+    failed = run_daily_prices(settings, server)
     assert not failed.success
-    assert f"there is no secret {vault.secret_id}" in " ".join(failed.failures), failed
+    assert f"There is no secret {vault.secret_id}" in " ".join(failed.failures), failed
     assert server.requests == []

@@ -1,4 +1,4 @@
-"""The recorded source: the vendor's own form, the package's own numbers, and typed answers where it has none."""
+"""The recorded sample: the vendor's format, the package's numbers, and typed errors for sessions outside it."""
 
 import csv
 from datetime import date
@@ -15,7 +15,7 @@ LISTED = {"AAPL": FIRST_SESSION, "FB": date(2012, 5, 18), "GOOG": date(2004, 8, 
 
 
 @pytest.mark.parametrize(
-    ("symbol", "session", "error", "outcome", "says"),
+    ("symbol", "session", "error", "outcome", "message"),
     [
         ("IBM", date(2013, 3, 4), NotRecorded, Outcome.NOT_RECORDED, "STOCK_ASSETS_SOURCE=alpha_vantage"),
         ("IBM", date(2013, 3, 2), NotRecorded, Outcome.NOT_RECORDED, "2000-03-01 to 2013-03-01"),
@@ -23,18 +23,18 @@ LISTED = {"AAPL": FIRST_SESSION, "FB": date(2012, 5, 18), "GOOG": date(2004, 8, 
         ("FB", date(2024, 6, 10), NotRecorded, Outcome.NOT_RECORDED, "2013-03-01"),
         ("IBM", date(1990, 1, 2), NotRecorded, Outcome.NOT_RECORDED, "not 1990-01-02"),
         ("IBM", date(2060, 1, 2), NotRecorded, Outcome.NOT_RECORDED, "not 2060-01-02"),
-        ("GOOG", date(2004, 8, 18), NotListed, Outcome.NOT_LISTED, "listed since 2004-08-19"),
-        ("FB", date(2012, 5, 17), NotListed, Outcome.NOT_LISTED, "listed since 2012-05-18"),
+        ("GOOG", date(2004, 8, 18), NotListed, Outcome.NOT_LISTED, "first listed on 2004-08-19"),
+        ("FB", date(2012, 5, 17), NotListed, Outcome.NOT_LISTED, "first listed on 2012-05-18"),
         ("AAPL", date(2001, 9, 11), NotATradingSession, Outcome.CLOSED_DAY, "closed"),
         ("AAPL", date(2012, 12, 25), NotATradingSession, Outcome.CLOSED_DAY, "2012-12-25"),
         ("AAPL", date(2012, 3, 3), NotATradingSession, Outcome.CLOSED_DAY, "closed"),
         ("FB", date(2012, 1, 2), NotATradingSession, Outcome.CLOSED_DAY, "closed"),
     ],
 )
-def test_a_session_it_cannot_have_is_a_typed_answer(
-    symbol: str, session: date, error: type[SessionError], outcome: Outcome, says: str
+def test_a_session_outside_the_recording_is_a_typed_error(
+    symbol: str, session: date, error: type[SessionError], outcome: Outcome, message: str
 ) -> None:
-    with pytest.raises(error, match=says) as raised:
+    with pytest.raises(error, match=message) as raised:
         SOURCE.fetch_prices(symbol, [date(2012, 6, 1), session])
     assert (raised.value.symbol, raised.value.session) == (symbol, session)
     assert (raised.value.outcome, raised.value.transient) == (outcome, False)
@@ -42,7 +42,7 @@ def test_a_session_it_cannot_have_is_a_typed_answer(
 
 
 @pytest.mark.parametrize("symbol", ["NVDA", "aapl", "", "AAPL "])
-def test_an_unknown_symbol_is_a_typed_answer(symbol: str) -> None:
+def test_an_unknown_symbol_is_a_typed_error(symbol: str) -> None:
     with pytest.raises(UnknownSymbol, match="AAPL, FB, GOOG, IBM, MSFT") as raised:
         SOURCE.fetch_prices(symbol, [date(2012, 6, 1)])
     assert (raised.value.symbol, raised.value.outcome) == (symbol, Outcome.UNKNOWN_SYMBOL)
@@ -51,13 +51,13 @@ def test_an_unknown_symbol_is_a_typed_answer(symbol: str) -> None:
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
-def test_the_first_and_last_session_are_answered(symbol: str) -> None:
+def test_the_first_and_last_session_are_available(symbol: str) -> None:
     first = LISTED.get(symbol, FIRST_SESSION)
     sessions = SOURCE.read_prices(SOURCE.fetch_prices(symbol, [first, LAST_SESSION]), symbol)
     assert (sessions[0], sessions[-1]) == (LAST_SESSION, first)
 
 
-def test_the_answer_has_the_vendor_s_form_to_the_byte() -> None:
+def test_the_response_has_the_vendors_format_byte_for_byte() -> None:
     body = SOURCE.fetch_prices("IBM", [LAST_SESSION])
     assert body.startswith(
         b"timestamp,open,high,low,close,volume\r\n2013-03-01,200.6500,202.9400,199.3600,202.9100,3308300\r\n"
@@ -67,8 +67,8 @@ def test_the_answer_has_the_vendor_s_form_to_the_byte() -> None:
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
-def test_the_answer_holds_the_package_s_numbers(symbol: str) -> None:
-    """Nothing is lost in writing them with four decimals."""
+def test_the_response_has_the_numbers_of_the_package(symbol: str) -> None:
+    """Four decimals lose nothing."""
     series = getattr(import_module("bokeh_sampledata.stocks"), symbol)
     names = ("open", "high", "low", "close")
     wanted = list(zip(series["date"], *(series[name] for name in names), series["volume"], strict=True))
@@ -76,7 +76,7 @@ def test_the_answer_holds_the_package_s_numbers(symbol: str) -> None:
     assert [(day, *map(float, prices), int(volume)) for day, *prices, volume in lines] == wanted
 
 
-def test_splits_are_those_on_public_record() -> None:
+def test_splits_equal_the_public_record() -> None:
     splits = {symbol: SOURCE.read_splits(SOURCE.fetch_splits(symbol), symbol) for symbol in SYMBOLS}
     assert {symbol: [(split.ex_date, str(split.ratio)) for split in events] for symbol, events in splits.items()} == {
         "AAPL": [(date(2000, 6, 21), "2.0000"), (date(2005, 2, 28), "2.0000")],
@@ -88,6 +88,6 @@ def test_splits_are_those_on_public_record() -> None:
     assert all(isinstance(split, Split) for events in splits.values() for split in events)
 
 
-def test_the_label_says_that_it_is_a_sample_and_when_it_ends() -> None:
+def test_the_label_names_the_sample_and_its_last_session() -> None:
     assert SOURCE.label == "recorded sample, ends 2013-03-01"
     assert (SOURCE.first_session, SOURCE.last_session) == (date(2000, 3, 1), date(2013, 3, 1))
