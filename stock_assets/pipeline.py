@@ -3,6 +3,10 @@
 Belongs here: constructing the parts from settings (the only place that does), and the steps in the order of the data
 path. Does not belong here: reading the environment (`settings`), how a step works (its package), when it runs
 (`orchestration`).
+
+Backends, sources, alert channels and the readers of legacy files are imported inside the functions that construct them:
+each pulls in large libraries (boto3, pyiceberg, requests), and a process needs one of each at most. Trino's client is
+an optional dependency.
 """
 
 import re
@@ -12,13 +16,11 @@ from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypedDict
+from typing import TYPE_CHECKING, Self, TypedDict, assert_never
 
-from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
 from stock_assets.audit.audits import Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
-from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.limits import Limits
 from stock_assets.core.universe import read_universe, require_enough_calls
@@ -26,21 +28,19 @@ from stock_assets.coverage.gaps import Coverage, coverage
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, SymbolResult, fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits
-from stock_assets.legacy_import.aws_locations import LegacyBucket, LegacyTable
 from stock_assets.legacy_import.locations import Form, LegacyFolder, LegacyLocation
 from stock_assets.loads.load import Load
 from stock_assets.publish.publishing import Published, publish
 from stock_assets.serve.query import Relation, SymbolSummary, relations, run_query, summary
 from stock_assets.settings import BackendName, Settings, SourceName, read_api_key, read_trino_password
-from stock_assets.sources.alpha_vantage import AlphaVantageSource
-from stock_assets.sources.api_key import SecretsManagerKey
 from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.plans import PLANS
-from stock_assets.sources.recorded import RecordedSource
 from stock_assets.stage.staging import stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from stock_assets.alerts.channels import Channel
 
 _MEGABYTE = 1024 * 1024
 _UNIVERSES = {SourceName.RECORDED: "recorded.csv", SourceName.ALPHA_VANTAGE: "semiconductors.csv"}
@@ -52,16 +52,16 @@ class Pipeline(PipelineParts):
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Construct the pipeline that the settings describe.
+        """Construct the pipeline from settings.
 
         Raises:
-            SettingsError: the settings do not fit each other, or the universe file is unusable.
+            SettingsError: the settings contradict each other, or the universe file is invalid.
         """
         source = _source(settings)
         if source.last_session and settings.first_session > source.last_session:
             raise SettingsError(
                 f"STOCK_ASSETS_FIRST_SESSION is {settings.first_session}, but the source {settings.source} ends on "
-                f"{source.last_session}; set an earlier session or another STOCK_ASSETS_SOURCE"
+                f"{source.last_session}. Set an earlier session or another STOCK_ASSETS_SOURCE."
             )
         universe = read_universe(
             settings.universe or files("stock_assets").joinpath("universes", _UNIVERSES[settings.source])
@@ -71,20 +71,20 @@ class Pipeline(PipelineParts):
         return cls(_backend(settings), source, universe, limits)
 
     def fetch(self, sessions: Sequence[date], *, rules: RequestRules = ALL_MISSING) -> list[SymbolResult]:
-        """Request splits that are due and the missing bars of some sessions, and store the responses."""
+        """Request the splits that are due and the missing bars of some sessions, and store the responses."""
         fetch_splits(self)
         return fetch_prices(self, sessions, rules=rules)
 
     def stage(self, sessions: Sequence[date]) -> Load:
-        """Stage the range of some sessions as one load."""
+        """Stage the sessions as one load."""
         return stage(self, sessions)
 
     def audit(self, load: Load) -> list[Verdict]:
-        """Audit a staged load; a rejection is recorded."""
+        """Audit a staged load and record a rejection."""
         return audit_load(self, load)
 
     def publish(self, sessions: Sequence[date]) -> Published:
-        """Publish the newest load of exactly these sessions, after auditing it."""
+        """Audit the newest load of exactly these sessions, and publish it."""
         return publish(self, sessions)
 
     def coverage(self, sessions: Sequence[date], *, at: datetime) -> Coverage:
@@ -92,53 +92,58 @@ class Pipeline(PipelineParts):
         return coverage(self, sessions, at=at)
 
     def query(self, select: str) -> "pa.Table":
-        """Run one SELECT over the published tables and views, in the Athena dialect."""
+        """Run one SELECT over the published tables and views, written in the Athena dialect."""
         return run_query(self.backend, select)
 
     def relations(self) -> list[Relation]:
-        """Return the published tables and views."""
+        """Return the published tables and views with their columns and row counts."""
         return relations(self.backend)
 
     def summary(self) -> list[SymbolSummary]:
-        """Return one row per symbol: what is published."""
+        """Return one summary of the published rows per symbol."""
         return summary(self.backend)
 
 
-def alert_channels(settings: Settings) -> list[Channel]:
-    """Construct the channels of alerts: the log file on the local backend, and what else is set."""
+def alert_channels(settings: Settings) -> "list[Channel]":
+    """Construct the channels of alerts: a log file (local backend only), and the webhook and SNS topic that are set."""
+    from stock_assets.alerts.channels import LogFile, SnsTopic, Webhook  # noqa: PLC0415 (imports large libraries)
+
     channels: list[Channel] = []
     if settings.backend is BackendName.LOCAL:
         channels.append(LogFile(settings.root / "alerts.log"))
     if settings.alert_webhook_url is not None:
         channels.append(Webhook(settings.alert_webhook_url.get_secret_value()))
     if settings.alert_topic_arn is not None:
-        channels.append(SnsTopic(settings.alert_topic_arn, **_reach(settings)))
+        channels.append(SnsTopic(settings.alert_topic_arn, **_aws_options(settings)))
     return channels
 
 
 def legacy_location(settings: Settings, address: str, form: Form | None = None) -> LegacyLocation:
-    """Return where an earlier pipeline's data are: a folder, `s3://bucket/folder`, or `glue:database.table`.
+    """Return the location of an earlier pipeline's data: a folder, `s3://bucket/folder`, or `glue:database.table`.
 
     Raises:
         SettingsError: the address is on AWS, and no region is set.
     """
     if not re.match(r"(s3[an]?://|glue:)", address):
         return LegacyFolder(Path(address), form or Form())
+    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
+    from stock_assets.legacy_import.aws_locations import LegacyBucket, LegacyTable  # noqa: PLC0415 (as above)
+
     if settings.aws_region is None:
-        raise SettingsError(f"{address}: set STOCK_ASSETS_AWS_REGION to its region")
-    access = AwsAccess(region=settings.aws_region, **_reach(settings))
+        raise SettingsError(f"{address} is on AWS. Set STOCK_ASSETS_AWS_REGION to its region.")
+    access = AwsAccess(region=settings.aws_region, **_aws_options(settings))
     return (LegacyTable if address.startswith("glue:") else LegacyBucket)(access, address, form or Form())
 
 
-class _Reach(TypedDict):
-    """As whom, and where, AWS is called."""
+class _AwsOptions(TypedDict):
+    """The role and the endpoint of AWS calls."""
 
     role_arn: str
     endpoint_url: str
 
 
-class _Lakehouse(_Reach):
-    """Settings that Athena and Trino backends share."""
+class _LakehouseOptions(_AwsOptions):
+    """Arguments that the Athena and Trino backends share."""
 
     bucket: str
     prefix: str
@@ -147,24 +152,47 @@ class _Lakehouse(_Reach):
     kms_key: str
 
 
-def _reach(settings: Settings) -> _Reach:
-    return _Reach(role_arn=settings.aws_role_arn or "", endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"))
+def _aws_options(settings: Settings) -> _AwsOptions:
+    return _AwsOptions(
+        role_arn=settings.aws_role_arn or "", endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/")
+    )
 
 
 def _backend(settings: Settings) -> Backend:
-    """Construct the backend. Each is imported only where it is used: Trino's client is an extra, the others are large."""
-    if settings.backend is BackendName.LOCAL:
-        from stock_assets.backends.local.backend import LocalBackend  # noqa: PLC0415
+    match settings.backend:
+        case BackendName.LOCAL:
+            from stock_assets.backends.local.backend import LocalBackend  # noqa: PLC0415 (imports large libraries)
 
-        return LocalBackend(settings.root)
-    shared = _lakehouse(settings)
-    if settings.backend is BackendName.TRINO:
-        return _trino_backend(settings, shared)
-    from stock_assets.backends.athena.backend import AthenaBackend  # noqa: PLC0415
+            return LocalBackend(settings.root)
+        case BackendName.AWS:
+            return _athena_backend(settings, _lakehouse_options(settings))
+        case BackendName.TRINO:
+            return _trino_backend(settings, _lakehouse_options(settings))
+    assert_never(settings.backend)
 
-    results = settings.aws_results or f"s3://{shared['bucket']}/{shared['prefix']}/results/"
+
+def _lakehouse_options(settings: Settings) -> _LakehouseOptions:
+    if settings.aws_bucket is None or settings.aws_region is None:
+        raise SettingsError(
+            f"STOCK_ASSETS_BACKEND={settings.backend} needs STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION"
+        )
+    return _LakehouseOptions(
+        **_aws_options(settings),
+        bucket=settings.aws_bucket,
+        # Each source has its own folder and databases, so that data of different sources never mix.
+        prefix=f"{settings.aws_prefix}/{settings.source}",
+        region=settings.aws_region,
+        database=f"{settings.aws_database}_{settings.source}",
+        kms_key=settings.aws_kms_key or "",
+    )
+
+
+def _athena_backend(settings: Settings, options: _LakehouseOptions) -> Backend:
+    from stock_assets.backends.athena.backend import AthenaBackend  # noqa: PLC0415 (imports large libraries)
+
+    results = settings.aws_results or f"s3://{options['bucket']}/{options['prefix']}/results/"
     return AthenaBackend(
-        **shared,
+        **options,
         workgroup=settings.aws_workgroup,
         results="" if results == "workgroup" else results,
         scan_limit=settings.aws_scan_limit_mb * _MEGABYTE if settings.aws_scan_limit_mb else None,
@@ -173,29 +201,15 @@ def _backend(settings: Settings) -> Backend:
     )
 
 
-def _lakehouse(settings: Settings) -> _Lakehouse:
-    if settings.aws_bucket is None or settings.aws_region is None:
-        raise SettingsError("this backend needs STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION")
-    return _Lakehouse(
-        **_reach(settings),
-        bucket=settings.aws_bucket,
-        # Data of different sources never mix.
-        prefix=f"{settings.aws_prefix}/{settings.source}",
-        region=settings.aws_region,
-        database=f"{settings.aws_database}_{settings.source}",
-        kms_key=settings.aws_kms_key or "",
-    )
-
-
-def _trino_backend(settings: Settings, shared: _Lakehouse) -> Backend:
+def _trino_backend(settings: Settings, options: _LakehouseOptions) -> Backend:
     try:
-        from stock_assets.backends.trino.backend import TrinoBackend  # noqa: PLC0415
+        from stock_assets.backends.trino.backend import TrinoBackend  # noqa: PLC0415 (needs an optional dependency)
     except ModuleNotFoundError as error:
         raise SettingsError(
             "STOCK_ASSETS_BACKEND=trino needs Trino's client: pip install 'stock-assets[trino]'"
         ) from error
     return TrinoBackend(
-        **shared,
+        **options,
         scan_limit=settings.trino_scan_limit_mb * _MEGABYTE if settings.trino_scan_limit_mb else None,
         query_timeout_seconds=settings.trino_query_timeout_seconds,
         url=str(settings.trino_url).rstrip("/"),
@@ -207,8 +221,19 @@ def _trino_backend(settings: Settings, shared: _Lakehouse) -> Backend:
 
 
 def _source(settings: Settings) -> PriceSource:
-    if settings.source is SourceName.RECORDED:
-        return RecordedSource()
+    match settings.source:
+        case SourceName.RECORDED:
+            from stock_assets.sources.recorded import RecordedSource  # noqa: PLC0415 (needs an optional dependency)
+
+            return RecordedSource()
+        case SourceName.ALPHA_VANTAGE:
+            return _alpha_vantage_source(settings)
+    assert_never(settings.source)
+
+
+def _alpha_vantage_source(settings: Settings) -> PriceSource:
+    from stock_assets.sources.alpha_vantage import AlphaVantageSource  # noqa: PLC0415 (imports large libraries)
+
     plan = PLANS[settings.alpha_vantage_plan]
     return AlphaVantageSource(
         base_url=str(settings.alpha_vantage_base_url),
@@ -222,8 +247,11 @@ def _source(settings: Settings) -> PriceSource:
 
 
 def _key_reader(settings: Settings) -> Callable[[], str]:
-    """Return what reads the API key when a request is sent: from the environment, or once from Secrets Manager."""
+    """Return a function that reads the API key for a request: from the environment, or once from Secrets Manager."""
     if settings.aws_api_key_secret is None:
         return read_api_key
-    access = AwsAccess(region=settings.aws_region or "", **_reach(settings))
+    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
+    from stock_assets.sources.api_key import SecretsManagerKey  # noqa: PLC0415 (as above)
+
+    access = AwsAccess(region=settings.aws_region or "", **_aws_options(settings))
     return cache(SecretsManagerKey(access, settings.aws_api_key_secret).read)
