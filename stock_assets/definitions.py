@@ -1,4 +1,4 @@
-"""What Dagster loads; nothing is decided here."""
+"""The definitions that Dagster loads, built from the settings of the environment."""
 
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.settings import Settings

@@ -1,7 +1,7 @@
-"""Every failure this package raises on purpose, as types.
+"""The types of all errors that this package raises on purpose.
 
-Belongs here: the classes, what their messages must name (table, partition, remedy), and whether trying again
-can help. Does not belong here: deciding what to do about one (`ingest.fetch`, `publish.publishing`).
+Belongs here: the classes, what their messages must name (table, partition, remedy), and whether a retry can help. Does
+not belong here: the reaction to an error (`ingest.requester`, `publish.publishing`).
 """
 
 from datetime import date
@@ -10,21 +10,21 @@ from typing import ClassVar
 
 
 class StockAssetsError(Exception):
-    """Root of all errors raised on purpose. `transient` says whether the same call may succeed later."""
+    """Base class of all errors raised on purpose. `transient`: the same call may succeed later."""
 
     transient: ClassVar[bool] = False
 
 
 class SettingsError(StockAssetsError):
-    """A setting, or a combination of settings, is unusable; the message says what to set."""
+    """A setting, or a combination of settings, is invalid; the message says what to set."""
 
 
 class SqlTemplateError(StockAssetsError):
-    """A file under `sql/` and the values bound to it do not fit each other."""
+    """A file under `sql/` and the values bound to it do not match."""
 
 
 class Outcome(StrEnum):
-    """How one request to a price source ended, as the fetch ledger and the checks show it."""
+    """The result of one request to a price source, as the fetch ledger and the checks show it."""
 
     OK = "ok"
     LATE = "late"
@@ -44,13 +44,13 @@ class Outcome(StrEnum):
 
 
 class SourceError(StockAssetsError):
-    """A price source did not give the bars asked for.
+    """A price source did not return the requested bars.
 
     Attributes:
-        outcome: what the ledger and the checks record.
-        symbol: ticker the request was for.
-        body: what the vendor sent with a refusal, free of secrets, so that it can be kept; empty if nothing.
-        retry_after: seconds the vendor asks to wait before the next request, or None.
+        outcome: result for the ledger and the checks.
+        symbol: ticker of the request.
+        body: body of the vendor's error response, without secrets, so that it can be stored; empty if there is none.
+        retry_after: seconds that the vendor requests to wait before the next request, or None.
     """
 
     outcome: ClassVar[Outcome]
@@ -63,14 +63,14 @@ class SourceError(StockAssetsError):
 
 
 class Throttled(SourceError):
-    """The vendor asks for a slower pace."""
+    """The vendor rejects a request because requests are too frequent."""
 
     outcome = Outcome.THROTTLED
     transient = True
 
 
-class DailyQuotaSpent(SourceError):
-    """The plan's calls for the day are used up; nothing more can be had before the next day."""
+class DailyQuotaExhausted(SourceError):
+    """The plan's calls for the day are used up; no request can succeed before the next quota day."""
 
     outcome = Outcome.DAILY_QUOTA
 
@@ -82,44 +82,44 @@ class NotEntitled(SourceError):
 
 
 class BadKey(SourceError):
-    """The API key is missing or refused."""
+    """The API key is missing or invalid."""
 
     outcome = Outcome.BAD_KEY
 
 
 class UnknownSymbol(SourceError):
-    """The vendor does not know the symbol, or refuses the request as invalid."""
+    """The vendor does not know the symbol, or rejects the request as invalid."""
 
     outcome = Outcome.UNKNOWN_SYMBOL
 
 
 class EmptyResponse(SourceError):
-    """The vendor answered without any data."""
+    """The response contains no data."""
 
     outcome = Outcome.EMPTY
 
 
 class MalformedResponse(SourceError):
-    """The body is not what the interface promises; it is kept, and no row of it is used."""
+    """The body does not have the format of the interface; it is stored, and none of its rows is used."""
 
     outcome = Outcome.MALFORMED
 
 
 class SourceUnreachable(SourceError):
-    """No usable HTTP answer arrived."""
+    """No usable HTTP response arrived."""
 
     outcome = Outcome.UNREACHABLE
     transient = True
 
 
 class UnrecognisedResponse(SourceError):
-    """The vendor said something this client has never seen; the message shows the text."""
+    """The vendor sent a message that this client does not know; the error shows its text."""
 
     outcome = Outcome.UNRECOGNISED
 
 
 class SessionError(SourceError):
-    """The request names a session for which this source can never have a bar of this symbol."""
+    """The request includes a session for which this source can never have a bar of the symbol."""
 
     def __init__(self, message: str, *, symbol: str, session: date) -> None:
         super().__init__(message, symbol=symbol)
@@ -127,13 +127,13 @@ class SessionError(SourceError):
 
 
 class NotListed(SessionError):
-    """The session is before the symbol's first one."""
+    """The session is before the symbol's first session."""
 
     outcome = Outcome.NOT_LISTED
 
 
 class NotRecorded(SessionError):
-    """The session is outside what was recorded."""
+    """The session is outside the recording."""
 
     outcome = Outcome.NOT_RECORDED
 
@@ -145,47 +145,47 @@ class NotATradingSession(SessionError):
 
 
 class SessionNotClosed(StockAssetsError):
-    """A session was requested before its closing bell."""
+    """A session was requested before its market close."""
 
     transient = True
 
 
 class SessionOutOfRange(StockAssetsError):
-    """A session was requested that the pipeline has no partition for."""
+    """A requested session has no partition in the pipeline."""
 
 
 class NothingFetched(StockAssetsError):
-    """No symbol of the universe could be had for any requested session."""
+    """No symbol of the universe has a bar for any requested session."""
 
 
 class ObjectExists(StockAssetsError):
-    """A stored object would be overwritten; stored objects are immutable."""
+    """The key of a new object exists already; stored objects are immutable."""
 
 
 class LegacyDataUnusable(StockAssetsError):
-    """What an earlier pipeline left cannot be read as named; the message names the file or table and what to do."""
+    """Data of an earlier pipeline cannot be read; the message names the file or table and the remedy."""
 
 
 class NothingStaged(StockAssetsError):
-    """There is no staged load for the sessions to be audited or published."""
+    """There is no staged load of the sessions that should be audited or published."""
 
 
 class LoadRejected(StockAssetsError):
-    """Publishing was refused because a blocking audit found bad rows in what would be committed."""
+    """A blocking audit found bad rows in a load, so the load is not published."""
 
 
 class ConcurrentPublish(StockAssetsError):
-    """Other writers kept changing the table while this load tried to commit."""
+    """Other writers changed the table during every attempt to commit."""
 
     transient = True
 
 
 class UnknownSnapshot(StockAssetsError):
-    """A rollback names a snapshot the table does not have."""
+    """The table has no snapshot with the id of a rollback."""
 
 
 class QueryFailed(StockAssetsError):
-    """The SQL engine refused a statement; the message carries the engine's reason."""
+    """The SQL engine rejected a statement; the message contains the engine's reason."""
 
 
 class InvalidQuery(QueryFailed):
@@ -193,27 +193,27 @@ class InvalidQuery(QueryFailed):
 
 
 class QueryCancelled(QueryFailed):
-    """Somebody stopped a statement while it ran."""
+    """A user cancelled a running statement."""
 
 
 class QueryTimedOut(QueryFailed):
-    """A statement took longer than it may, and was stopped."""
+    """A statement exceeded its time limit and was stopped."""
 
     transient = True
 
 
 class ScanLimitExceeded(QueryFailed):
-    """A statement would have read more bytes than it may, and was stopped."""
+    """A statement exceeded the limit of bytes to read and was stopped."""
 
 
 class EngineBusy(QueryFailed):
-    """The SQL engine had no capacity, or failed inside, in every try."""
+    """The SQL engine had no capacity, or an internal error, in every attempt."""
 
     transient = True
 
 
 class TableDrift(StockAssetsError):
-    """A stored table is not what its contract declares; the message names the column and what to do."""
+    """A stored table differs from its contract; the message names the column and the remedy."""
 
 
 class TableOutsideDataFolder(StockAssetsError):
@@ -221,24 +221,24 @@ class TableOutsideDataFolder(StockAssetsError):
 
 
 class AccessRefused(StockAssetsError):
-    """A cloud service does not accept the credentials, or they do not allow the call."""
+    """A cloud service rejects the credentials, or they do not permit the call."""
 
 
 class ServiceUnavailable(StockAssetsError):
-    """A cloud service asked to slow down, or did not answer, in every try."""
+    """A cloud service throttled the call, or did not respond, in every attempt."""
 
     transient = True
 
 
 class ServiceRefused(StockAssetsError):
-    """A cloud service refused a call for good."""
+    """A cloud service rejected a call with an error that a retry cannot change."""
 
 
 class IncidentUnreadable(StockAssetsError):
-    """The stored note of an open incident cannot be parsed; the message names the object."""
+    """The stored object of an open incident cannot be parsed; the message names the object."""
 
 
 class AlertUndelivered(StockAssetsError):
-    """A message did not reach its channel; it stays open and is sent again."""
+    """A message did not reach its channel; it is sent again later."""
 
     transient = True

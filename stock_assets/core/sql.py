@@ -1,10 +1,10 @@
-"""Finds, describes, binds and escapes the statements under `sql/`, and checks that a text is a single SELECT.
+"""Read the statements under `sql/`, bind values to them, and check that a text is a single SELECT.
 
-Belongs here: the one place where values become SQL text. Does not belong here: any statement (they are files
-under `sql/`), or running one (`backends`).
+Belongs here: the only code that writes values as SQL text. Does not belong here: statements (they are files under
+`sql/`), running a statement (`backends`).
 
-Statements are written once, in the Athena (Trino) dialect, one a file. A file opens with `--` lines that say what
-it is for; a line `-- remedy: ...` says what to do about the rows it finds. `${name}` marks what is bound.
+Each statement is written once, in the Athena (Trino) dialect, one per file. A file begins with `--` lines that describe
+its purpose; a line `-- remedy: ...` says what to do about the rows it finds. `${name}` is a parameter.
 """
 
 import math
@@ -28,24 +28,24 @@ _NAME = re.compile(r'[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*|"[a-z_][a-z0-9_]*"\."
 _REMEDY = "remedy:"
 _DIALECT = "athena"
 _CHANGES = (exp.DML, exp.DDL, exp.Command, exp.Into)
-"""Parts of a statement that change something; they can hide inside a SELECT: `SELECT ... INTO`, a CTE that inserts."""
+"""Parts of a statement that change data; a SELECT can contain them: `SELECT ... INTO`, a CTE that inserts."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A table or column name; only plain lower-case names pass."""
+    """A table or column name; only plain lower-case names are valid."""
 
     value: str
 
     def __post_init__(self) -> None:
-        """Refuse anything else."""
+        """Raise an error for any other name."""
         if not _NAME.fullmatch(self.value):
             raise SqlTemplateError(f"not a plain SQL name: {self.value!r}")
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """SQL that was itself bound from a file, to be placed inside another statement."""
+    """A bound statement as part of another statement."""
 
     text: str
 
@@ -58,11 +58,11 @@ class Statement:
     """One SQL file.
 
     Attributes:
-        name: file name without ending.
+        name: file name without extension.
         path: path below `sql/`, for links and messages.
         description: the opening comment.
-        remedy: what to do about rows found, for audits; else empty.
-        text: the statement without its opening comment, with `${name}` marks.
+        remedy: for audits, what to do about the rows found; otherwise empty.
+        text: the statement without its opening comment, with `${name}` parameters.
     """
 
     name: str
@@ -73,29 +73,29 @@ class Statement:
 
     @property
     def parameters(self) -> frozenset[str]:
-        """Names this statement needs bound."""
+        """Names of the parameters."""
         return frozenset(_PLACEHOLDER.findall(self.text))
 
     def bind(self, values: Mapping[str, SqlValue]) -> str:
-        """Write the values into the statement; values it does not name are left aside.
+        """Return the statement with values in place of its parameters; other values are ignored.
 
         Raises:
-            SqlTemplateError: a mark of the statement has no value.
+            SqlTemplateError: a parameter has no value.
         """
         missing = self.parameters - values.keys()
         if missing:
-            raise SqlTemplateError(f"sql/{self.path} needs {sorted(missing)}; known here: {sorted(values)}")
+            raise SqlTemplateError(f"sql/{self.path} needs {sorted(missing)}; available: {sorted(values)}")
         return _PLACEHOLDER.sub(lambda mark: literal(values[mark[1]]), self.text)
 
 
 def literal(value: SqlValue) -> str:
-    """Write one value as SQL.
+    """Return a value as SQL text.
 
-    Text is safe because a single quote is the only character with a meaning inside a SQL string literal, and it
-    is doubled; neither Trino nor DuckDB knows backslash escapes in plain literals. Moments are written in UTC.
+    Text is safe because a single quote is the only character with a meaning inside a SQL string literal, and it is
+    doubled; neither Trino nor DuckDB has backslash escapes in plain literals. Timestamps are written in UTC.
 
     Raises:
-        SqlTemplateError: the value has no literal that both engines read alike.
+        SqlTemplateError: the value has no literal that has the same meaning in both engines.
     """
     match value:
         case Name(value=text) | Fragment(text=text):
@@ -109,17 +109,17 @@ def literal(value: SqlValue) -> str:
             return str(value).upper()
         case float():
             if not math.isfinite(value):
-                raise SqlTemplateError(f"{value!r} has no SQL literal; look for the division or the cast it came from")
+                raise SqlTemplateError(f"{value!r} has no SQL literal; find the division or the cast that produced it")
             return f"{value!r}E0" if "e" not in repr(value) else repr(value).upper()
         case str():
             return "'" + value.replace("'", "''") + "'"
 
 
 def parse_query(text: str) -> exp.Query:
-    """Parse a single SELECT in the Athena dialect; `WITH` and `UNION` are part of one.
+    """Parse a single SELECT in the Athena dialect; it may contain `WITH` and `UNION`.
 
     Raises:
-        InvalidQuery: the text is empty, cannot be parsed, holds several statements, or does more than read.
+        InvalidQuery: the text is empty, cannot be parsed, has several statements, or changes data.
     """
     try:
         parsed = sqlglot.parse(text, read=_DIALECT)
@@ -129,7 +129,7 @@ def parse_query(text: str) -> exp.Query:
     if not found:
         raise _invalid("it is empty", "Write a SELECT, such as: SELECT * FROM published.daily_prices LIMIT 5", text)
     if len(found) > 1:
-        raise _invalid(f"it is not a single SELECT, it has {len(found)} statements", "Run one at a time.", text)
+        raise _invalid(f"it is not a single SELECT but {len(found)} statements", "Run one at a time.", text)
     query = found[0]
     if not isinstance(query, exp.Query) or query.find(*_CHANGES):
         raise _invalid("it is not a single SELECT, and a query may only read", "Rewrite it as a SELECT.", text)
@@ -160,18 +160,18 @@ def _invalid(reason: str, remedy: str, text: str) -> InvalidQuery:
 
 
 def statement(path: str) -> Statement:
-    """Read one file by its path below `sql/`, such as `stage/daily_prices.sql`."""
+    """Return the statement at a path below `sql/`, such as `stage/daily_prices.sql`."""
     return _read(path)
 
 
 def statements(folder: str) -> list[Statement]:
-    """Read every file of a folder below `sql/`, sorted by name."""
+    """Return the statements of a folder below `sql/`, sorted by name."""
     entries = bundled("sql").joinpath(folder).iterdir()
     return [_read(f"{folder}/{name}") for name in sorted(entry.name for entry in entries) if name.endswith(".sql")]
 
 
 def bundled(name: str) -> Traversable:
-    """Find a top-level folder of the project: inside an installed wheel, else beside the package in a checkout."""
+    """Return a top-level folder of the project: in an installed wheel inside the package, in a checkout beside it."""
     installed = files("stock_assets").joinpath("_bundled", *name.split("/"))
     return installed if installed.is_dir() else Path(__file__).parents[2] / name
 

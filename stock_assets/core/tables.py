@@ -1,9 +1,9 @@
-"""The contracts of the tables: columns with type, unit and meaning, grain, and how rows are laid out.
+"""The contracts of the tables: grain, and columns with type, unit and meaning.
 
-Belongs here: what every backend must create and every audit may rely on. Does not belong here: how a backend creates
-it (`backends`), or how a value is computed (`sql/`).
+Belongs here: what every backend must create and every audit can rely on. Does not belong here: how a backend creates a
+table (`backends`), or how a value is computed (`sql/`).
 
-Contracts only ever grow: a column may be added at the end, never renamed or retyped.
+Contracts only grow: a column may be added at the end, and is never renamed or changed to another type.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 
 class ColumnType(StrEnum):
-    """Types both backends have, by the name they share in SQL."""
+    """Column types that exist on every backend, by their common SQL name."""
 
     TEXT = "varchar"
     DATE = "date"
@@ -36,7 +36,7 @@ _ARROW_TYPES: dict[ColumnType, pa.DataType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `unit` is shown beside the description; `required` columns never hold NULL."""
+    """One column. `unit` is displayed after the description; a `required` column never contains NULL."""
 
     name: str
     type: ColumnType
@@ -46,19 +46,19 @@ class Column:
 
     @property
     def meaning(self) -> str:
-        """Description and unit as one text."""
+        """Description and unit in one text."""
         return f"{self.description} ({self.unit})" if self.unit else self.description
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table, named as its asset: `published.daily_prices` is the asset `published/daily_prices`.
+    """One table; its asset has the same name: `published.daily_prices` is the asset `published/daily_prices`.
 
     Attributes:
-        schema: the step of the path that writes it.
-        name: the noun.
+        schema: SQL schema, named after the step that writes the table.
+        name: name without the schema.
         grain: columns that identify a row.
-        columns: in the order in which they are stored.
+        columns: columns in stored order.
         description: one sentence for the catalog and the UI.
     """
 
@@ -70,7 +70,7 @@ class Table:
 
     @property
     def full_name(self) -> str:
-        """Name in SQL."""
+        """Name in SQL, with the schema."""
         return f"{self.schema}.{self.name}"
 
     @property
@@ -79,17 +79,17 @@ class Table:
         return [column.name for column in self.columns]
 
     def arrow_schema(self) -> pa.Schema:
-        """Give the Arrow schema of the stored rows."""
+        """Return the Arrow schema of the stored rows."""
         return pa.schema(
             pa.field(column.name, _ARROW_TYPES[column.type], nullable=not column.required) for column in self.columns
         )
 
 
 def declared_columns(tables: Iterator[tuple[str, Table]]) -> pa.Table:
-    """Make the relation `declared_columns` that the schema audit reads.
+    """Build the relation `declared_columns` that the schema audit reads.
 
     Args:
-        tables: pairs of the name under which a table is stored for this load, and its contract.
+        tables: pairs of a table's name in this load and its contract.
     """
     rows = [(name, column.name, column.type.value) for name, table in tables for column in table.columns]
     names = ("table_name", "column_name", "data_type")
@@ -104,7 +104,7 @@ _KEY = (
     Column("trade_date", ColumnType.DATE, "Trading session, by its New York date", required=True),
 )
 
-_SHARE_BASIS = "on this row's own share basis"
+_POINT_IN_TIME = "split-adjusted as of this row's date"
 
 DAILY_PRICES = Table(
     schema="published",
@@ -133,18 +133,18 @@ DAILY_PRICES = Table(
             "variance of log prices, no square root",
             required=True,
         ),
-        Column("prev_close", ColumnType.DOUBLE, f"Close of the previous session, {_SHARE_BASIS}", "USD"),
+        Column("prev_close", ColumnType.DOUBLE, f"Close of the previous session, {_POINT_IN_TIME}", "USD"),
         Column("price_change_pct", ColumnType.DOUBLE, "(close - prev_close) / prev_close * 100", "%"),
         Column(
             "rolling_avg_5d",
             ColumnType.DOUBLE,
-            f"Mean close of this and the 4 previous sessions, {_SHARE_BASIS}; NULL with fewer than 5",
+            f"Mean close of this and the 4 previous sessions, {_POINT_IN_TIME}; NULL with fewer than 5",
             "USD",
         ),
         Column(
             "volume_surge_ratio",
             ColumnType.DOUBLE,
-            f"Volume / mean volume of the 7 previous sessions, {_SHARE_BASIS}; NULL with fewer than 7",
+            f"Volume / mean volume of the 7 previous sessions, {_POINT_IN_TIME}; NULL with fewer than 7",
             "ratio",
         ),
         Column(
@@ -170,7 +170,7 @@ TYPED_PRICES = Table(
     schema="staged",
     name="typed_prices",
     grain=DAILY_PRICES.grain,
-    description="The newest fetch of every bar of a load, typed, before the row audits.",
+    description="The newest response for every bar of a load, typed, before the row audits.",
     columns=(
         *_KEY,
         Column("open_price", ColumnType.DOUBLE, "Open", "USD"),
@@ -181,10 +181,10 @@ TYPED_PRICES = Table(
         Column(
             "unparsed_text",
             ColumnType.TEXT,
-            "Fields whose text is not a plain number, as the vendor wrote them",
+            "Fields whose text is not a plain number, as in the raw response",
         ),
-        Column("fetched_at", ColumnType.TIMESTAMP, "When the vendor was asked", "UTC", required=True),
-        Column("payload", ColumnType.TEXT, "Key of the stored answer the bar comes from", required=True),
+        Column("fetched_at", ColumnType.TIMESTAMP, "When the response was requested", "UTC", required=True),
+        Column("payload", ColumnType.TEXT, "Key of the raw response that contains the bar", required=True),
     ),
 )
 
@@ -192,13 +192,13 @@ QUARANTINED_PRICES = Table(
     schema="published",
     name="quarantined_prices",
     grain=("symbol", "trade_date", "audit"),
-    description="Bars that failed a row audit, with the audit's name; kept here so that nothing is lost.",
+    description="Bars that failed a row audit, with the name of the audit; kept so that no data are lost.",
     columns=(
         *_KEY,
         Column("audit", ColumnType.TEXT, "Audit that the bar failed", required=True),
         Column("detail", ColumnType.TEXT, "What the audit found", required=True),
         *TYPED_PRICES.columns[2:],
-        Column("load_id", ColumnType.TEXT, "Load that quarantined the bar first", required=True),
+        Column("load_id", ColumnType.TEXT, "First load that quarantined the bar", required=True),
     ),
 )
 
@@ -206,7 +206,7 @@ STAGED_PRICES = Table(
     schema="staged",
     name="daily_prices",
     grain=DAILY_PRICES.grain,
-    description="The rows of one load, typed, unique and with metrics, before they are published.",
+    description="The rows of one load, typed, unique and with metrics, before publishing.",
     columns=DAILY_PRICES.columns,
 )
 

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.rate_limiter import CallDenied
 from stock_assets.core.clock import Clock
-from stock_assets.core.errors import BadKey, DailyQuotaSpent, Outcome, SourceError
+from stock_assets.core.errors import BadKey, DailyQuotaExhausted, Outcome, SourceError
 from stock_assets.sources.interface import PriceSource
 
 LONGEST_PAUSE_SECONDS = 60.0
@@ -152,7 +152,7 @@ class Requester:
         """Stop if no further request can succeed; else pause if the failure may pass."""
         if isinstance(failure, BadKey):
             self._stopped = (failure.outcome, f"not asked, since every request would end the same: {failure}")
-        elif isinstance(failure, DailyQuotaSpent):
+        elif isinstance(failure, DailyQuotaExhausted):
             now = self._now()
             until = min(now + QUOTA_TEXT_HOLDS, self._source.terms.limits.next_reset(now))
             self._home.rate_limiter.close(self._source.vendor, until)

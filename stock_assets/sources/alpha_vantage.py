@@ -22,7 +22,7 @@ from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import (
     BadKey,
-    DailyQuotaSpent,
+    DailyQuotaExhausted,
     EmptyResponse,
     NotEntitled,
     SourceError,
@@ -43,7 +43,7 @@ COMPACT_SESSIONS = 100
 _ERROR_TEXTS: tuple[tuple[str, type[SourceError], str], ...] = (
     (
         r"detected your API key .* requests? per day",
-        DailyQuotaSpent,
+        DailyQuotaExhausted,
         "the plan's calls for today are used up",
     ),
     (r"spreading out your free API requests|requests? per (second|minute)", Throttled, "requests are too frequent"),

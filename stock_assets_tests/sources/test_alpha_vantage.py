@@ -11,7 +11,7 @@ from stock_assets.core.calendar import sessions_between
 from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import (
     BadKey,
-    DailyQuotaSpent,
+    DailyQuotaExhausted,
     EmptyResponse,
     MalformedResponse,
     NotEntitled,
@@ -30,7 +30,7 @@ from stock_assets_tests.support.live_source import KEY, live_source, utc
 
 FAILURES: dict[Mischief, type[SourceError]] = {
     Mischief.BURST: Throttled,
-    Mischief.DAILY_QUOTA: DailyQuotaSpent,
+    Mischief.DAILY_QUOTA: DailyQuotaExhausted,
     Mischief.FULL_IS_PREMIUM: NotEntitled,
     Mischief.ENDPOINT_IS_PREMIUM: NotEntitled,
     Mischief.LEGACY_NOTE: Throttled,
