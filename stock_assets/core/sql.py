@@ -1,7 +1,7 @@
-"""Read the statements under `sql/`, bind values to them, and check that a text is a single SELECT.
+"""Read the statements under `sql/`, bind values to them, check and translate queries.
 
-Belongs here: the only code that writes values as SQL text. Does not belong here: statements (they are files under
-`sql/`), running a statement (`backends`).
+Belongs here: the only code that writes values as SQL text, and the dialects of queries. Does not belong here: statements
+(they are files under `sql/`), running a statement (`backends`).
 
 Each statement is written once, in the Athena (Trino) dialect, one per file. A file begins with `--` lines that describe
 its purpose; a line `-- remedy: ...` says what to do about the rows it finds. `${name}` is a parameter.
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -134,6 +134,16 @@ def parse_query(text: str) -> exp.Query:
     if not isinstance(query, exp.Query) or query.find(*_CHANGES):
         raise _invalid("it is not a single SELECT, and a query may only read", "Rewrite it as a SELECT.", text)
     return query
+
+
+@lru_cache(maxsize=256)
+def transpile(select: str) -> str:
+    """Translate a single SELECT from the Athena dialect to DuckDB's.
+
+    Raises:
+        InvalidQuery: the text is not a single SELECT.
+    """
+    return parse_query(select).sql(dialect="duckdb", comments=False)
 
 
 def query_text(text: str) -> str:

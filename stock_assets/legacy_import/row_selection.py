@@ -22,10 +22,9 @@ from typing import Any, BinaryIO
 import duckdb
 import pyarrow as pa
 
-from stock_assets.backends.local.warehouse import transpile
 from stock_assets.core.calendar import NEW_YORK, session_table, sessions_between
 from stock_assets.core.errors import LegacyDataUnusable
-from stock_assets.core.sql import Name, SqlValue, statement
+from stock_assets.core.sql import Name, SqlValue, statement, transpile
 from stock_assets.core.universe import Universe
 from stock_assets.legacy_import.file_reader import FIELDS, read_rows
 from stock_assets.legacy_import.locations import Form, LegacyFile, LegacyLocation

@@ -46,7 +46,7 @@ def notifier(backend: Backend, ear: RecordingChannel) -> Notifier:
 def test_an_incident_is_told_once(notifier: Notifier, ear: RecordingChannel) -> None:
     for hour in range(3):
         assert notifier.report(INCIDENT, AT + timedelta(hours=hour)) == []
-    [message] = ear.heard
+    [message] = ear.sent
     assert message.text.splitlines() == [
         "stock_assets: publish failed",
         "job: daily_prices",
@@ -68,12 +68,12 @@ def test_an_end_is_told_once_and_the_next_time_is_new(notifier: Notifier, ear: R
     notifier.report(INCIDENT, AT)
     for _ in range(2):
         assert notifier.resolve(INCIDENT.reference, AT, "run 2 has succeeded") == []
-    assert [message.title for message in ear.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    assert [message.title for message in ear.sent] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
     assert notifier.open_incidents() == []
 
     notifier.report(INCIDENT, AT + timedelta(days=1))
-    assert len(ear.heard) == 3
-    assert len({message.reference for message in ear.heard}) == 3
+    assert len(ear.sent) == 3
+    assert len({message.reference for message in ear.sent}) == 3
 
 
 def test_success_of_the_same_steps_and_sessions_ends_it_also_in_parts(
@@ -86,23 +86,23 @@ def test_success_of_the_same_steps_and_sessions_ends_it_also_in_parts(
     assert notifier.open_incidents() == [INCIDENT]
     notifier.succeeded(DAYS[2:], {"publish", "views"}, AT, "the third")
     assert notifier.open_incidents() == []
-    assert ear.heard[-1].text.endswith("the third")
+    assert ear.sent[-1].text.endswith("the third")
 
 
 def test_what_did_not_get_through_is_sent_by_the_next_look(notifier: Notifier, ear: RecordingChannel) -> None:
-    ear.deaf = True
-    assert notifier.report(INCIDENT, AT) == ["ear: nobody listens"]
-    assert notifier.catch_up(AT) == ["ear: nobody listens"]
-    ear.deaf = False
+    ear.broken = True
+    assert notifier.report(INCIDENT, AT) == ["recorder: the channel is broken"]
+    assert notifier.catch_up(AT) == ["recorder: the channel is broken"]
+    ear.broken = False
     assert notifier.catch_up(AT) == []
     assert notifier.catch_up(AT) == []
-    assert len(ear.heard) == 1
+    assert len(ear.sent) == 1
 
-    ear.deaf = True
-    assert notifier.resolve(INCIDENT.reference, AT, "over") == ["ear: nobody listens"]
-    ear.deaf = False
+    ear.broken = True
+    assert notifier.resolve(INCIDENT.reference, AT, "over") == ["recorder: the channel is broken"]
+    ear.broken = False
     assert notifier.catch_up(AT) == []
-    assert [message.title for message in ear.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    assert [message.title for message in ear.sent] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
     assert notifier.open_incidents() == []
 
 
@@ -110,13 +110,13 @@ def test_one_deaf_channel_does_not_make_the_others_hear_twice(
     backend: Backend, ear: RecordingChannel, tmp_path: Path
 ) -> None:
     notifier = Notifier(backend, [LogFile(tmp_path / "alerts.log"), ear])
-    ear.deaf = True
+    ear.broken = True
     for _ in range(3):
         notifier.report(INCIDENT, AT)
-    ear.deaf = False
+    ear.broken = False
     notifier.catch_up(AT)
     assert (tmp_path / "alerts.log").read_text(encoding="utf-8").count(INCIDENT.title) == 1
-    assert len(ear.heard) == 1
+    assert len(ear.sent) == 1
 
 
 class Broken(Channel):
@@ -143,12 +143,12 @@ def test_a_channel_that_fails_in_any_way_keeps_nothing_from_the_others(
         assert [line.partition(":")[0] for line in undelivered] == ["broken", "log", "log", "webhook"]
         assert "T0P-SECRET" not in "".join(undelivered)
         assert step() == undelivered
-    assert [message.title for message in ear.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    assert [message.title for message in ear.sent] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
 
     hook.status = 200
     assert Notifier(backend, [LogFile(tmp_path / "log"), Webhook(hook.url), ear]).catch_up(AT) == []
-    assert len(ear.heard) == 2
-    assert [body["title"] for body in hook.got] == [f"Resolved: {INCIDENT.title}"]
+    assert len(ear.sent) == 2
+    assert [body["title"] for body in hook.accepted] == [f"Resolved: {INCIDENT.title}"]
 
 
 def test_a_log_with_an_invalid_byte_and_a_text_that_is_no_unicode_are_written_all_the_same(
@@ -177,16 +177,16 @@ def test_an_incident_that_cannot_be_read_keeps_no_other_from_being_told(
     backend: Backend, notifier: Notifier, ear: RecordingChannel, note: bytes
 ) -> None:
     other = replace(INCIDENT, subject="another, unspoilt")
-    ear.deaf = True
+    ear.broken = True
     notifier.report(other, AT)
-    ear.deaf = False
+    ear.broken = False
     spoilt = f"alerts/open/{INCIDENT.reference}/incident.json"
     backend.objects.put(spoilt, note)
 
     [said] = notifier.catch_up(AT)
 
     assert spoilt in said
-    assert [message.title for message in ear.heard] == [other.title]
+    assert [message.title for message in ear.sent] == [other.title]
     assert notifier.open_incidents() == [other]
     assert notifier.succeeded(DAYS, {"publish"}, AT, "over") == []
     assert notifier.open_incidents() == []
@@ -202,7 +202,7 @@ def test_an_incident_that_cannot_be_read_is_told_anew_when_it_happens_again(
 
     assert notifier.report(INCIDENT, AT + timedelta(hours=1)) == []
 
-    assert len(ear.heard) == 2
+    assert len(ear.sent) == 2
     assert notifier.open_incidents() == [INCIDENT]
     backend.objects.delete(spoilt)
     backend.objects.put(spoilt, b"{")
@@ -222,7 +222,7 @@ def test_a_kill_after_writing_the_log_does_not_write_it_twice(backend: Backend, 
 
 def test_long_lists_are_cut(notifier: Notifier, ear: RecordingChannel) -> None:
     notifier.report(replace(INCIDENT, facts={"symbols missing": [f"S{number}" for number in range(50)]}), AT)
-    lines = ear.heard[0].text.splitlines()
+    lines = ear.sent[0].text.splitlines()
     assert lines[-2] == f"  and {50 - MOST_LINES} more"
     assert len(lines) == MOST_LINES + 4
 
@@ -235,7 +235,7 @@ def hook() -> Iterator[WebhookServer]:
 
 def test_a_webhook_gets_text_and_fields(backend: Backend, hook: WebhookServer) -> None:
     assert Notifier(backend, [Webhook(hook.url)]).report(INCIDENT, AT) == []
-    [body] = hook.got
+    [body] = hook.accepted
     assert body["text"].startswith("stock_assets: publish failed\njob: daily_prices")
     assert body["reference"].startswith(INCIDENT.reference)
     assert body["sessions"] == "2024-02-29 to 2024-03-04"
@@ -247,10 +247,10 @@ def test_a_failing_webhook_is_asked_again_and_its_address_is_told_to_nobody(
     notifier = Notifier(backend, [Webhook(hook.url)])
     hook.status = 503
     [why] = notifier.report(INCIDENT, AT)
-    assert hook.asked == 3
+    assert hook.posts == 3
     hook.status = 200
     assert notifier.catch_up(AT) == []
-    assert len(hook.got) == 1
+    assert len(hook.accepted) == 1
     hook.status = 404
     [lost] = notifier.resolve(INCIDENT.reference, AT, "over")
     assert "404" in lost

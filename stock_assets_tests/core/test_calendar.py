@@ -1,4 +1,4 @@
-"""The trading calendar: against the days on which prices were recorded, and on days that are not like others."""
+"""The trading calendar: compared with the days of recorded prices, and on unusual days."""
 
 import ast
 from datetime import UTC, date, datetime
@@ -37,12 +37,12 @@ CLOSURES = [
 ]
 
 
-def test_sessions_are_the_days_on_which_prices_were_recorded() -> None:
+def test_sessions_equal_the_days_of_recorded_prices() -> None:
     assert len(RECORDED_DAYS) == 3270
     assert sessions_between(FIRST_SESSION, LAST_SESSION) == RECORDED_DAYS
 
 
-def test_partitions_of_the_recorded_range_are_its_sessions() -> None:
+def test_partitions_of_the_recorded_range_equal_its_sessions() -> None:
     keys = session_partitions(FIRST_SESSION, LAST_SESSION).get_partition_keys()
     assert keys == [day.isoformat() for day in RECORDED_DAYS]
 
@@ -60,12 +60,12 @@ def test_partitions_of_the_recorded_range_do_not_grow() -> None:
         (date(2012, 3, 2), date(2012, 3, 5), ["2012-03-02", "2012-03-05"]),
         (date(2012, 3, 3), date(2012, 3, 5), ["2012-03-05"]),
         (date(2001, 9, 11), date(2001, 9, 17), ["2001-09-17"]),
-        # The last session is the eve of a closure: its partition lasts until the bell after it.
+        # The last session is the day before a closure: its partition lasts until the next market close.
         (date(2012, 10, 26), date(2012, 10, 26), ["2012-10-26"]),
         (date(2001, 9, 10), date(2001, 9, 10), ["2001-09-10"]),
     ],
 )
-def test_partitions_of_a_closed_range(first: date, last: date, keys: list[str]) -> None:
+def test_a_range_with_an_end_has_one_partition_per_session(first: date, last: date, keys: list[str]) -> None:
     assert session_partitions(first, last).get_partition_keys() == keys
 
 
@@ -75,7 +75,7 @@ LIVE = session_partitions(FIRST_SESSION, None)
 @pytest.mark.parametrize(
     ("new_york_time", "last_key"),
     [
-        # A session's key exists from the regular closing bell on.
+        # The key of a session exists from the regular market close on.
         ("2024-06-10 09:30", "2024-06-07"),
         ("2024-06-10 15:59", "2024-06-07"),
         ("2024-06-10 16:00", "2024-06-10"),
@@ -84,12 +84,12 @@ LIVE = session_partitions(FIRST_SESSION, None)
         ("2024-06-07 16:00", "2024-06-07"),
         ("2024-06-08 12:00", "2024-06-07"),
         ("2024-06-09 23:59", "2024-06-07"),
-        # Early close at 13:00: the key waits for the regular bell.
+        # Early close at 13:00: the key exists from the regular market close on.
         ("2024-07-03 13:01", "2024-07-02"),
         ("2024-07-03 16:00", "2024-07-03"),
         ("2024-12-24 13:30", "2024-12-23"),
         ("2024-12-24 16:00", "2024-12-24"),
-        # Eve of a holiday, and the holiday itself until the bell that does not ring.
+        # The day before a holiday, and the holiday until the time of the regular market close.
         ("2024-11-27 16:00", "2024-11-27"),
         ("2024-11-28 15:59", "2024-11-27"),
         ("2024-01-12 16:00", "2024-01-12"),
@@ -106,7 +106,7 @@ LIVE = session_partitions(FIRST_SESSION, None)
         ("2024-11-04 16:00", "2024-11-04"),
     ],
 )
-def test_last_live_partition(new_york_time: str, last_key: str) -> None:
+def test_the_last_partition_of_a_live_source(new_york_time: str, last_key: str) -> None:
     now = datetime.fromisoformat(new_york_time).replace(tzinfo=NEW_YORK)
     keys = LIVE.get_partition_keys(current_time=now)
     assert keys[-1] == last_key
@@ -117,15 +117,15 @@ def test_last_live_partition(new_york_time: str, last_key: str) -> None:
     ("new_york_time", "early_key"),
     [("2024-11-28 16:00", "2024-11-29"), ("2024-07-04 16:01", "2024-07-05"), ("2024-12-25 17:00", "2024-12-26")],
 )
-def test_on_a_holiday_the_next_session_has_its_key_a_day_early(new_york_time: str, early_key: str) -> None:
-    """Dagster counts ticks, excluded ones too; so fetching refuses sessions before their close, key or not."""
+def test_on_a_holiday_the_key_of_the_next_session_exists_a_day_early(new_york_time: str, early_key: str) -> None:
+    """Dagster counts excluded ticks too. So fetching fails before the market close, even if the key exists."""
     now = datetime.fromisoformat(new_york_time).replace(tzinfo=NEW_YORK)
     assert LIVE.get_partition_keys(current_time=now)[-1] == early_key
     assert closing_time(date.fromisoformat(early_key)) > now
 
 
-def test_a_window_never_begins_before_the_close() -> None:
-    """Not even in summer, winter, or where the bell rings early."""
+def test_a_partition_window_begins_at_or_after_the_market_close() -> None:
+    """In summer, in winter, and on days with an early close."""
     partitions = session_partitions(date(2012, 1, 3), date(2013, 1, 31))
     for key in partitions.get_partition_keys():
         window = partitions.time_window_for_partition_key(key)
@@ -144,7 +144,7 @@ def test_unscheduled_closures_are_known(day: date) -> None:
     [
         (date(2012, 1, 3), "2012-01-03 21:00"),
         (date(2012, 7, 2), "2012-07-02 20:00"),
-        # The weeks in which New York has changed its clocks.
+        # The weeks in which New York changes its clocks.
         (date(2012, 3, 9), "2012-03-09 21:00"),
         (date(2012, 3, 12), "2012-03-12 20:00"),
         (date(2012, 11, 2), "2012-11-02 20:00"),
@@ -159,7 +159,7 @@ def test_unscheduled_closures_are_known(day: date) -> None:
         (date(2024, 11, 29), "2024-11-29 18:00"),
     ],
 )
-def test_closing_time(session: date, utc: str) -> None:
+def test_closing_time_is_the_market_close_in_utc(session: date, utc: str) -> None:
     assert closing_time(session) == datetime.fromisoformat(utc).replace(tzinfo=UTC)
     assert closing_time(session).tzinfo is UTC
 
@@ -173,7 +173,7 @@ def test_closing_time(session: date, utc: str) -> None:
         (date(2012, 12, 31), date(2013, 1, 2)),
     ],
 )
-def test_next_session(session: date, following: date) -> None:
+def test_next_session_skips_days_without_trading(session: date, following: date) -> None:
     assert next_session(session) == following
 
 
@@ -185,7 +185,7 @@ def test_session_table_has_the_close_in_utc_without_a_zone() -> None:
     ]
 
 
-def test_partition_sessions_puts_keys_in_order() -> None:
+def test_partition_sessions_are_sorted() -> None:
     assert partition_sessions(["2012-03-02", "2012-03-01"]) == [date(2012, 3, 1), date(2012, 3, 2)]
 
 
@@ -193,26 +193,26 @@ AUTUMN_2001 = sessions_between(date(2001, 8, 20), date(2001, 10, 12))
 
 
 @given(st.sets(st.sampled_from(AUTUMN_2001)).flatmap(lambda days: st.permutations(sorted(days))))
-def test_contiguous_ranges(days: list[date]) -> None:
+def test_contiguous_ranges_contain_exactly_the_sessions(days: list[date]) -> None:
     ranges = contiguous_ranges(days)
     assert [day for first, last in ranges for day in sessions_between(first, last)] == sorted(days)
     assert all(next_session(before[1]) < after[0] for before, after in pairwise(ranges))
 
 
-def test_weekends_and_closures_do_not_cut_a_range() -> None:
+def test_weekends_and_closures_do_not_split_a_range() -> None:
     assert contiguous_ranges([date(2001, 9, 17), date(2001, 9, 7), date(2001, 9, 10)]) == [
         (date(2001, 9, 7), date(2001, 9, 17))
     ]
 
 
 def test_the_calendar_has_fixed_ends() -> None:
-    """By default it would end a year from now, and the partitions of two days would differ."""
+    """The default calendar ends a year from now, so that the partitions would differ from day to day."""
     assert (date(1999, 1, 1), date(2050, 12, 31)) == (CALENDAR_START, CALENDAR_END)
     days = sessions_between(date(1900, 1, 1), date(2100, 1, 1))
     assert (days[0], days[-1]) == (date(1999, 1, 4), date(2050, 12, 30))
 
 
-def test_the_module_reads_no_clock() -> None:
+def test_the_calendar_reads_no_clock() -> None:
     tree = ast.parse(Path(sessions.__file__).read_text(encoding="utf-8"))
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert "session_close" in names

@@ -1,4 +1,4 @@
-"""The statements under `sql/`: complete, portable between the engines; and values that survive being written as SQL."""
+"""The statements under `sql/` are complete and portable between engines; values keep their meaning as SQL text."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from stock_assets.backends.local.warehouse import transpile
 from stock_assets.core.errors import SqlTemplateError
 from stock_assets.core.sql import (
     Fragment,
@@ -24,11 +23,12 @@ from stock_assets.core.sql import (
     query_text,
     statement,
     statements,
+    transpile,
 )
 
 ROOT = Path(str(bundled("sql")))
 ALL_FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.sql"))
-# The backends on S3 and Glue alone change tables by statements; `backends/aws` and `backends/trino` test what is sent.
+# Only the backends on S3 and Glue change tables with SQL, which their own tests cover.
 FILES = [path for path in ALL_FILES if not path.startswith("ddl/") and path != "publish/merge.sql"]
 ATHENA_STATEMENT_BYTES = 262_144
 
@@ -45,7 +45,7 @@ NUMBERS: dict[str, SqlValue] = {
 
 
 def any_value(name: str) -> SqlValue:
-    """Think of a value for a mark, by its name; what is nothing else is a relation."""
+    """Return a value for a parameter, chosen by its name; an unknown name is a relation."""
     if name in NUMBERS:
         return NUMBERS[name]
     if name in TEXTS:
@@ -61,23 +61,23 @@ def bound(file: Statement) -> str:
     return file.bind({name: any_value(name) for name in file.parameters})
 
 
-def test_a_query_is_sent_without_what_surrounds_it() -> None:
-    """Trino accepts no semicolon; what is inside a text stays."""
+def test_a_query_is_sent_without_comments_and_semicolons_around_it() -> None:
+    """Trino accepts no semicolon; a semicolon inside a string stays."""
     assert query_text("/* a */ ; SELECT ';' AS \"b\" -- c\n FROM d ; -- e") == "SELECT ';' AS \"b\" -- c\n FROM d"
 
 
-def test_the_files_are_found() -> None:
+def test_all_folders_of_statements_are_found() -> None:
     assert len(FILES) > 25
     assert {file.partition("/")[0] for file in FILES} >= {"audit", "publish", "serve", "stage"}
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_file_is_one_described_statement_for_both_engines(path: str) -> None:
+def test_a_file_is_one_described_statement_for_both_engines(path: str) -> None:
     file = statement(path)
     assert (file.path, file.name) == (path, Path(path).stem)
     assert file.description.endswith((".", "?")), "the opening comment is a sentence"
     athena = bound(file)
-    assert len(athena.encode()) < ATHENA_STATEMENT_BYTES / 10, "many are put together into one"
+    assert len(athena.encode()) < ATHENA_STATEMENT_BYTES / 10, "several files are combined in one statement"
     assert "${" not in athena
     parsed = sqlglot.parse(athena, read="athena")
     assert len(parsed) == 1
@@ -105,7 +105,7 @@ FORBIDDEN_FUNCTIONS = {
 
 
 def not_portable(sql: str) -> list[str]:
-    """Name what Trino and DuckDB would not do alike, or what Athena refuses."""
+    """Return the parts that Trino and DuckDB compute differently, or that Athena rejects."""
     tree = sqlglot.parse(sql, read="athena")[0]
     assert isinstance(tree, exp.Query)
     found = [*odd_words(sql), *odd_divisions(tree), *odd_casts(tree), *odd_texts(tree), *odd_functions(tree)]
@@ -113,10 +113,10 @@ def not_portable(sql: str) -> list[str]:
 
 
 def odd_functions(tree: exp.Query) -> Iterator[str]:
-    """Of some, engines and processors give different last bits; of TRIM, they mean different spaces."""
+    """Find functions whose last bits differ by engine and processor, and TRIM, whose spaces differ by engine."""
     for trim in tree.find_all(exp.Trim):
         if trim.expression is None:
-            yield f"{trim.sql('athena')}: what is trimmed is not named"
+            yield f"{trim.sql('athena')}: the characters to trim are not named"
     for call in tree.find_all(exp.Ln, exp.Log, exp.Exp, exp.Pow):
         if not isinstance(call.parent, exp.Round):
             yield call.sql("athena")
@@ -130,7 +130,7 @@ def odd_words(sql: str) -> Iterator[str]:
             yield f"{text}()"
         if kind is sqlglot.TokenType.NUMBER and "." in text and "e" not in text:
             yield f"{text}: a decimal, not a double"
-        # A date minus an interval is a timestamp on DuckDB; Trino has no `::`; Athena takes one statement a call.
+        # A date minus an interval is a timestamp in DuckDB; Trino has no `::`; Athena runs one statement per call.
         if kind in (sqlglot.TokenType.INTERVAL, sqlglot.TokenType.DCOLON, sqlglot.TokenType.SEMICOLON):
             yield token.text
     if "/*" in sql:
@@ -155,13 +155,13 @@ WHOLE_OR_TEXT = {"volume", "snapshot_id", "detail", "audit"}
 
 
 def odd_texts_of_numbers(tree: exp.Query) -> Iterator[str]:
-    """Find casts to text that engines print in ways of their own: doubles (1.0E10) and moments (with microseconds)."""
+    """Find casts to text whose format differs by engine: doubles (1.0E10) and timestamps (with microseconds)."""
     for cast in tree.find_all(exp.Cast):
         value = cast.this.unnest()
         plain = isinstance(value, exp.Null | exp.Count | exp.Case | exp.DPipe) or value.is_string
         of_decimals = isinstance(value, exp.Cast) and value.to.is_type("decimal")
         if cast.to.is_type("varchar") and not plain and not of_decimals and value.name not in WHOLE_OR_TEXT:
-            yield f"{cast.sql()}: engines print this in ways of their own"
+            yield f"{cast.sql()}: the format differs by engine"
 
 
 def odd_texts(tree: exp.Query) -> Iterator[str]:
@@ -172,7 +172,7 @@ def odd_texts(tree: exp.Query) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_file_is_portable(path: str) -> None:
+def test_a_file_is_portable(path: str) -> None:
     file = statement(path)
     assert not_portable(bound(file)) == []
     assert "/*" not in (ROOT / path).read_text(encoding="utf-8")
@@ -207,7 +207,7 @@ def test_file_is_portable(path: str) -> None:
         "SELECT POWER(a, 2) FROM b",
     ],
 )
-def test_the_check_of_portability_finds(sql: str) -> None:
+def test_the_portability_check_finds_each_problem(sql: str) -> None:
     assert len(not_portable(sql)) == 1
 
 
@@ -219,19 +219,19 @@ def test_a_missing_parameter_names_the_file_and_the_parameter() -> None:
     assert "published_prices" in str(raised.value)
 
 
-def test_only_whole_marks_are_bound_and_values_are_not_bound_again() -> None:
+def test_values_replace_whole_parameters_once() -> None:
     file = Statement("a", "a.sql", "", "", "SELECT ${a}, '$', '^x$' FROM ${b}")
     assert file.bind({"a": "${b} $1 \\1", "b": Name("c.d")}) == "SELECT '${b} $1 \\1', '$', '^x$' FROM c.d"
 
 
-def test_statements_lists_a_folder_by_name() -> None:
+def test_statements_of_a_folder_are_sorted_by_name() -> None:
     names = [file.name for file in statements("audit/row")]
     assert names == sorted(names)
     assert "high_not_below_body" in names
 
 
 @pytest.mark.parametrize("name", ["a", "_a1", "staged.daily_prices", "a.b.c", '"aws"."daily_prices"'])
-def test_plain_names_pass(name: str) -> None:
+def test_plain_names_are_valid(name: str) -> None:
     assert literal(Name(name)) == name
 
 
@@ -239,13 +239,13 @@ def test_plain_names_pass(name: str) -> None:
     "name",
     ["", "A", "a b", "a;b", "1a", "a.", ".a", "a..b", "a-b", "a--", "a'", 'a"', '"a b"."c"', '"a"', "a\n", "é", "a(b)"],
 )
-def test_other_names_are_refused(name: str) -> None:
+def test_other_names_are_invalid(name: str) -> None:
     with pytest.raises(SqlTemplateError, match="not a plain SQL name"):
         Name(name)
 
 
 def read_back(value: SqlValue) -> object:
-    """Write a value into a statement in the Athena dialect, translate it, and read what the engine made of it."""
+    """Write a value into a statement in the Athena dialect, transpile and run it, and return the result."""
     row = duckdb.execute(transpile(f"SELECT {literal(value)} AS value")).fetchone()
     assert row is not None
     return row[0]
@@ -262,7 +262,7 @@ def read_back(value: SqlValue) -> object:
 @example("\x00\r\n\t")
 @example("''")
 @example("漢字 🎈 \u202e")
-def test_text_survives(text: str) -> None:
+def test_text_keeps_its_value(text: str) -> None:
     assert read_back(text) == text
 
 
@@ -274,38 +274,38 @@ def test_text_survives(text: str) -> None:
 @example(1e-7)
 @example(0.1)
 @example(-12.0)
-def test_floats_survive_to_the_last_bit(number: float) -> None:
+def test_floats_keep_every_bit(number: float) -> None:
     found = read_back(number)
     assert isinstance(found, float)
     assert found.hex() == number.hex()
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
-def test_what_is_no_number_is_refused(number: float) -> None:
+def test_a_float_that_is_no_number_has_no_literal(number: float) -> None:
     with pytest.raises(SqlTemplateError, match=f"^{number} has no SQL literal"):
         literal(number)
 
 
 @given(st.integers(-(2**63) + 1, 2**63 - 1))
-def test_integers_survive(number: int) -> None:
+def test_integers_keep_their_value(number: int) -> None:
     assert read_back(number) == number
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_booleans_survive(value: bool) -> None:  # noqa: FBT001 (the value itself)
+def test_booleans_keep_their_value(value: bool) -> None:  # noqa: FBT001 (the value itself)
     assert read_back(value) is value
 
 
 @given(st.dates())
-def test_dates_survive(day: date) -> None:
+def test_dates_keep_their_value(day: date) -> None:
     assert read_back(day) == day
 
 
 @given(st.datetimes())
-def test_moments_survive(moment: datetime) -> None:
-    assert read_back(moment) == moment
+def test_timestamps_keep_their_value(timestamp: datetime) -> None:
+    assert read_back(timestamp) == timestamp
 
 
-def test_aware_moments_are_written_in_utc() -> None:
-    moment = datetime(2012, 3, 1, 16, 0, 0, 1, tzinfo=timezone(timedelta(hours=-5)))
-    assert literal(moment) == literal(moment.astimezone(UTC)) == "TIMESTAMP '2012-03-01 21:00:00.000001'"
+def test_timestamps_with_a_time_zone_are_written_in_utc() -> None:
+    timestamp = datetime(2012, 3, 1, 16, 0, 0, 1, tzinfo=timezone(timedelta(hours=-5)))
+    assert literal(timestamp) == literal(timestamp.astimezone(UTC)) == "TIMESTAMP '2012-03-01 21:00:00.000001'"

@@ -1,4 +1,4 @@
-"""The contracts of the tables: complete, consistent, and what is really stored."""
+"""The contracts of the tables: complete, consistent, and equal to the stored tables."""
 
 from dataclasses import replace
 
@@ -28,12 +28,12 @@ TABLES = [pytest.param(table, id=table.full_name) for table in (*PUBLISHED_TABLE
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_column_is_described_in_the_catalog(table: Table) -> None:
-    shown = column_schema(table.columns).columns
-    assert [column.name for column in shown] == table.column_names
-    assert all(column.description for column in shown)
-    assert [column.type for column in shown] == [column.type.value for column in table.columns]
-    assert [column.constraints.nullable for column in shown] == [not column.required for column in table.columns]
+def test_every_column_has_a_description_in_the_catalog(table: Table) -> None:
+    described = column_schema(table.columns).columns
+    assert [column.name for column in described] == table.column_names
+    assert all(column.description for column in described)
+    assert [column.type for column in described] == [column.type.value for column in table.columns]
+    assert [column.constraints.nullable for column in described] == [not column.required for column in table.columns]
     assert table.description.endswith(".")
 
 
@@ -58,14 +58,14 @@ def test_money_and_shares_have_units(table: Table) -> None:
     assert units["volume"] == "shares"
 
 
-def test_a_unit_is_shown_behind_the_description() -> None:
+def test_the_meaning_is_the_description_and_the_unit() -> None:
     column = Column("a", ColumnType.DOUBLE, "Close", "USD")
     assert column.meaning == "Close (USD)"
     assert replace(column, unit="").meaning == "Close"
 
 
-def test_columns_only_ever_grow() -> None:
-    """Readers rely on these: a column may be added at the end, never renamed, moved or retyped."""
+def test_published_columns_are_only_added() -> None:
+    """Consumers rely on them: a column may be added at the end, and is never renamed, moved or changed in type."""
     assert [(column.name, column.type.value) for column in DAILY_PRICES.columns][:17] == [
         ("symbol", "varchar"),
         ("trade_date", "date"),
@@ -92,13 +92,13 @@ def test_only_look_back_values_may_be_null() -> None:
     assert nullable == {"prev_close", "price_change_pct", "rolling_avg_5d", "volume_surge_ratio"}
 
 
-def test_staging_tables_have_the_columns_of_what_they_become() -> None:
+def test_staging_tables_have_the_columns_of_their_published_tables() -> None:
     assert STAGED_PRICES.columns == DAILY_PRICES.columns
     assert STAGED_QUARANTINE.columns == QUARANTINED_PRICES.columns
     assert set(TYPED_PRICES.column_names) < set(QUARANTINED_PRICES.column_names)
 
 
-def test_arrow_schema() -> None:
+def test_the_arrow_schema_has_every_column_type() -> None:
     columns = [
         Column("a", ColumnType.TEXT, "A", required=True),
         Column("b", ColumnType.DATE, "B"),
@@ -120,7 +120,7 @@ def test_arrow_schema() -> None:
     )
 
 
-def test_declared_columns_are_one_row_a_column() -> None:
+def test_declared_columns_have_one_row_per_column() -> None:
     table = Table("s", "t", ("a",), (Column("a", ColumnType.TEXT, "A"), Column("b", ColumnType.DATE, "B")), "T.")
     assert declared_columns(iter([("x", table), ("y", replace(table, columns=table.columns[:1]))])).to_pylist() == [
         {"table_name": "x", "column_name": "a", "data_type": "varchar"},

@@ -45,7 +45,7 @@ class Pipeline:
         for name in names:
             header, newest, rest = csv_body(name, self.server.last_session, "compact").split(b"\r\n", 2)
             bad = b",".join([*newest.split(b",")[:-1], b"-1"])
-            self.server.answer(name, b"\r\n".join([header, bad, rest]))
+            self.server.respond(name, b"\r\n".join([header, bad, rest]))
 
     def wait_for_success(self) -> list[dg.DagsterRun]:
         """Wait until the newest run has succeeded; give all of them."""

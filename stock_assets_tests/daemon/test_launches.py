@@ -48,7 +48,7 @@ def backfill(web: WebServer, sessions: Sequence[date]) -> str:
         "assetSelection": [{"path": list(path)} for path in PARTITIONED],
         "partitionNames": [session.isoformat() for session in sessions],
     }
-    launched = web.ask(BACKFILL, params=params)["launchPartitionBackfill"]
+    launched = web.request(BACKFILL, params=params)["launchPartitionBackfill"]
     assert launched["__typename"] == "LaunchBackfillSuccess", launched
     return str(launched["backfillId"])
 
@@ -95,7 +95,7 @@ def test_252_arriving_files_are_one_run(web: WebServer) -> None:
     sessions = sessions_between(date(2001, 1, 2), date(2002, 1, 15))[:252]
     before = rows(web.station)
     deliver(web.station.settings.root / "raw" / "daily_prices" / "firehose", sessions, web.station.folder)
-    web.ask(START_SENSOR, sensor={**LOCATION, "sensorName": "landing_files"})
+    web.request(START_SENSOR, sensor={**LOCATION, "sensorName": "landing_files"})
 
     [run] = finished(web.station, "stock_assets/landing_files")
 

@@ -1,4 +1,4 @@
-"""A channel for messages that keeps what it is told."""
+"""A fake alert channel that records the messages."""
 
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.incident import Message
@@ -6,15 +6,15 @@ from stock_assets.core.errors import AlertUndelivered
 
 
 class RecordingChannel(Channel):
-    """Hears everything, or refuses while it is deaf."""
+    """Records every message, or fails while `broken` is set."""
 
-    name = "ear"
+    name = "recorder"
 
     def __init__(self) -> None:
-        self.heard: list[Message] = []
-        self.deaf = False
+        self.sent: list[Message] = []
+        self.broken = False
 
     def send(self, message: Message) -> None:
-        if self.deaf:
-            raise AlertUndelivered("nobody listens")
-        self.heard.append(message)
+        if self.broken:
+            raise AlertUndelivered("the channel is broken")
+        self.sent.append(message)

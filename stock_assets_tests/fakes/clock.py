@@ -1,14 +1,14 @@
-"""A clock that stands still until somebody sleeps, shared by any number of threads."""
+"""A fake clock that moves only when threads sleep; any number of threads can share it."""
 
 import threading
 from datetime import UTC, datetime, timedelta
 
 _PATIENCE_SECONDS = 20.0
-"""Real time after which a participant that never sleeps or leaves is taken to be lost."""
+"""Real time after which a participant that neither sleeps nor leaves counts as lost."""
 
 
 class FakeClock:
-    """Time passes only when every participant sleeps: then to the moment at which the first one wakes.
+    """Time passes only when every participant sleeps: then it moves to the time at which the first one wakes.
 
     Attributes:
         slept: seconds of every sleep, in order.
@@ -22,12 +22,12 @@ class FakeClock:
         self._changed = threading.Condition()
 
     def now(self) -> datetime:
-        """Read the clock."""
+        """Return the time of the clock."""
         with self._changed:
             return self._time
 
     def sleep(self, seconds: float) -> None:
-        """Wait until that much time has passed for everybody."""
+        """Wait until the clock has moved by that many seconds."""
         me = threading.get_ident()
         with self._changed:
             self.slept.append(seconds)
@@ -40,15 +40,15 @@ class FakeClock:
             raise TimeoutError("another participant neither sleeps nor leaves")
 
     def leave(self) -> None:
-        """Take part no more: the others do not wait for this thread."""
+        """Stop taking part: the clock no longer waits for this thread."""
         with self._changed:
             self._participants -= 1
             self._advance()
 
-    def set(self, moment: datetime) -> None:
-        """Move the clock."""
+    def set(self, timestamp: datetime) -> None:
+        """Set the clock."""
         with self._changed:
-            self._time = moment.astimezone(UTC)
+            self._time = timestamp.astimezone(UTC)
 
     def _advance(self) -> None:
         sleeping = [wake for wake in self._wakings.values() if wake > self._time]

@@ -1,4 +1,4 @@
-"""Dagster's web server as a process of its own, asked as its pages ask it."""
+"""Dagster's web server in a separate process, with the GraphQL requests that its pages send."""
 
 import json
 import urllib.request
@@ -8,7 +8,7 @@ from stock_assets_tests.support.real_daemon import Station, free_port, wait_for
 
 
 class WebServer:
-    """The web server of a station, asked as its pages ask it."""
+    """The web server of a station."""
 
     def __init__(self, made: Station) -> None:
         self.station = made
@@ -17,19 +17,19 @@ class WebServer:
         made.start("dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(made.workspace))
         wait_for(self._is_up, "web server")
 
-    def ask(self, query: str, **variables: object) -> dict[str, Any]:
-        """Send GraphQL; give the data."""
+    def request(self, query: str, **variables: object) -> dict[str, Any]:
+        """Send a GraphQL query; return the data of the response."""
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 (fixed scheme)
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 (as above)
-            found = json.load(answer)
-        assert "errors" not in found, found
-        data: dict[str, Any] = found["data"]
+        post = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 (fixed scheme)
+        with urllib.request.urlopen(post, timeout=60) as response:  # noqa: S310 (as above)
+            result = json.load(response)
+        assert "errors" not in result, result
+        data: dict[str, Any] = result["data"]
         return data
 
     def _is_up(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/server_info", timeout=5) as answer:  # noqa: S310 (fixed scheme)
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(f"{self.url}/server_info", timeout=5) as response:  # noqa: S310 (fixed scheme)
+                return bool(response.status == 200)
         except OSError:
             return False

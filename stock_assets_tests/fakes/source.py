@@ -1,4 +1,4 @@
-"""A price source whose bars a test writes by hand, in the vendor's CSV."""
+"""A fake price source whose bars are written by a test, in the vendor's CSV."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ HEADER = ",".join(RAW_COLUMNS)
 
 
 class ScriptedSource(PriceSource):
-    """Answers with the lines a test has put in; counts what was asked.
+    """Returns the bars that a test has set, and records the requests.
 
-    A line is the text after the date: `open,high,low,close,volume`. `bodies` replaces a whole answer, `failures`
-    raises instead of answering.
+    A line is the text after the date: `open,high,low,close,volume`. `set_body` replaces a whole response, `set_failure`
+    raises an error instead.
     """
 
     def __init__(self) -> None:
@@ -25,16 +25,16 @@ class ScriptedSource(PriceSource):
         self._splits: dict[str, list[tuple[date, str]]] = {}
         self._bodies: dict[str, bytes] = {}
         self._failures: dict[str, SourceError] = {}
-        self._asked: list[tuple[str, str]] = []
+        self._requests: list[tuple[str, str]] = []
 
     @property
     def label(self) -> str:
         return "bars written by a test"
 
     @property
-    def asked(self) -> list[tuple[str, str]]:
+    def requests(self) -> list[tuple[str, str]]:
         """Requests so far: (function, symbol)."""
-        return self._asked
+        return self._requests
 
     def set_bars(self, symbol: str, bars: Mapping[date, str]) -> None:
         """Replace all bars of a symbol."""
@@ -46,11 +46,11 @@ class ScriptedSource(PriceSource):
         self._bars[symbol].append((session, line))
 
     def double_bar(self, symbol: str, session: date) -> None:
-        """Write a bar twice."""
+        """Repeat a bar."""
         self._bars[symbol].append(next(bar for bar in self._bars[symbol] if bar[0] == session))
 
     def drop_bar(self, symbol: str, session: date) -> None:
-        """Take one bar away."""
+        """Remove a bar."""
         self._bars[symbol] = [bar for bar in self._bars[symbol] if bar[0] != session]
 
     def set_splits(self, symbol: str, splits: Mapping[date, str]) -> None:
@@ -58,18 +58,18 @@ class ScriptedSource(PriceSource):
         self._splits[symbol] = list(splits.items())
 
     def set_body(self, symbol: str, body: bytes) -> None:
-        """Answer with exactly these bytes when asked for prices."""
+        """Return exactly these bytes for price requests."""
         self._bodies[symbol] = body
 
     def set_failure(self, symbol: str, failure: SourceError | None) -> None:
-        """Raise instead of answering, or answer again."""
+        """Raise an error for price requests; None removes it."""
         if failure is None:
             self._failures.pop(symbol, None)
         else:
             self._failures[symbol] = failure
 
     def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:
-        self._asked.append(("daily_prices", symbol))
+        self._requests.append(("daily_prices", symbol))
         if symbol in self._failures:
             raise self._failures[symbol]
         if symbol in self._bodies:
@@ -78,12 +78,12 @@ class ScriptedSource(PriceSource):
         return "".join(f"{line}\r\n" for line in [HEADER, *(f"{day},{line}" for day, line in bars)]).encode()
 
     def fetch_splits(self, symbol: str) -> bytes:
-        self._asked.append(("splits", symbol))
+        self._requests.append(("splits", symbol))
         data = [{"effective_date": str(day), "split_factor": ratio} for day, ratio in self._splits.get(symbol, [])]
         return json.dumps({"symbol": symbol, "data": data}).encode()
 
     def raise_error_message(self, body: bytes, symbol: str) -> None:
-        """Scripted bodies are read as they are."""
+        """Do nothing: bodies are read as they are."""
 
     def read_splits(self, body: bytes, symbol: str) -> list[Split]:
         return parse_splits(body, symbol)

@@ -1,11 +1,11 @@
-"""A server on this machine that speaks the vendor's protocol, with real HTTP and made-up prices.
+"""A fake vendor: a server on this machine with the vendor's protocol, real HTTP and synthetic prices.
 
-By hand, to try the live client without a key:
+Start it by hand to try the live client without a key:
 
     python -m stock_assets_tests.fakes.vendor_server --port 8910 --mischief NVDA=late --mischief AMD=burst
 
-Prices are a random walk that depends on the symbol alone, so that they never change between two starts. What a symbol
-is answered can be replaced by any `Mischief`, for some requests or for all.
+Prices are a random walk that depends on the symbol alone, so that they are the same after every start. Any `Mischief`
+can replace the response for a symbol, for some requests or for all.
 """
 
 import argparse
@@ -31,12 +31,12 @@ from stock_assets.core.tables import RAW_COLUMNS
 HISTORY_BEGINS = date(1999, 11, 1)
 HEADER = ",".join(RAW_COLUMNS)
 _DROPS = 60
-"""Bytes that come one by one from a dripping server, before the rest at once."""
+"""Bytes that a dripping server sends one by one, before the rest at once."""
 PREMIUM = "https://www.alphavantage.co/premium/"
 
 
 class Mischief(StrEnum):
-    """What the server can do instead of answering well."""
+    """Faults of a response."""
 
     LATE = "late"
     BURST = "burst"
@@ -125,7 +125,7 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class Request:
-    """One request as the server saw it."""
+    """One request as the server received it."""
 
     function: str
     symbol: str
@@ -136,8 +136,8 @@ class Request:
 
 @cache
 def walk(symbol: str) -> list[tuple[date, str]]:
-    """Make up the bars of a symbol, oldest first, up to the end of 2030."""
-    chance = random.Random(symbol)  # noqa: S311 (made-up prices)
+    """Return the synthetic bars of a symbol, oldest first, up to the end of 2030."""
+    chance = random.Random(symbol)  # noqa: S311 (synthetic prices)
     close, bars = chance.uniform(20, 400), []
     for session in sessions_between(HISTORY_BEGINS, date(2030, 12, 31)):
         opened = close * chance.uniform(0.99, 1.01)
@@ -149,21 +149,21 @@ def walk(symbol: str) -> list[tuple[date, str]]:
 
 
 def csv_body(symbol: str, last: date, size: str = "full") -> bytes:
-    """Write the bars up to a session as the vendor does: newest first, lines ending in CRLF."""
+    """Return the bars up to a session as the vendor sends them: newest first, lines ending in CRLF."""
     bars = [bar for bar in walk(symbol) if bar[0] <= last][::-1]
     chosen = bars[:100] if size == "compact" else bars
     return "".join(f"{line}\r\n" for line in (HEADER, *(f"{day},{rest}" for day, rest in chosen))).encode()
 
 
 class VendorServer(ThreadingHTTPServer):
-    """The server, and what it was asked.
+    """The server, and the requests that it received.
 
     Attributes:
-        last_session: newest session it has bars of.
+        last_session: newest session with bars.
         full_history: whether the key's plan has `outputsize=full`.
         splits: split events by symbol: ex-date and ratio.
-        requests: everything asked so far, in order.
-        slowness: seconds of a slow answer, and between two drops of a dripping one.
+        requests: all requests so far, in order.
+        slowness: seconds before a slow response, and between the bytes of a dripping one.
         retry_after: header sent with 429 and 503, if any.
         redirect_to: target of a redirect.
     """
@@ -188,24 +188,24 @@ class VendorServer(ThreadingHTTPServer):
         """Address of the server."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def answer(self, symbol: str, *answers: Mischief | bytes | None, function: str = "TIME_SERIES_DAILY") -> None:
-        """Answer the next requests for a symbol like this, the last one for good; None is a good answer."""
+    def respond(self, symbol: str, *responses: Mischief | bytes | None, function: str = "TIME_SERIES_DAILY") -> None:
+        """Set the next responses for a symbol; the last one repeats forever, and None is a correct response."""
         with self._lock:
-            self._mischief[function, symbol] = list(answers) or [None]
+            self._mischief[function, symbol] = list(responses) or [None]
 
-    def asked(self, function: str = "TIME_SERIES_DAILY") -> list[str]:
-        """Symbols asked for so far, in order."""
+    def requested(self, function: str = "TIME_SERIES_DAILY") -> list[str]:
+        """Return the requested symbols so far, in order."""
         return [request.symbol for request in self.requests if request.function == function]
 
-    def next_answer(self, request: Request) -> Mischief | bytes | None:
-        """Note a request and say how it is to be answered."""
+    def next_response(self, request: Request) -> Mischief | bytes | None:
+        """Record a request and return its planned response."""
         with self._lock:
             self.requests.append(request)
             planned = self._mischief.get((request.function, request.symbol), [None])
             return planned.pop(0) if len(planned) > 1 else planned[0]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Stay silent when a client hangs up, which slow answers provoke."""
+        """Print nothing when a client disconnects, as clients of slow responses do."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -213,27 +213,27 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer `/query`."""
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        """Respond to `/query`."""
+        parameters = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         request = Request(
-            asked.get("function", ""),
-            asked.get("symbol", ""),
-            asked.get("outputsize", "compact"),
-            asked.get("apikey", ""),
+            parameters.get("function", ""),
+            parameters.get("symbol", ""),
+            parameters.get("outputsize", "compact"),
+            parameters.get("apikey", ""),
             self.headers.get("Accept-Encoding", ""),
         )
-        answer = self.server.next_answer(request)
-        if isinstance(answer, bytes):
-            self._send(answer)
+        response = self.server.next_response(request)
+        if isinstance(response, bytes):
+            self._send(response)
         elif not request.key:
             self._send(_text(Mischief.MISSING_KEY, request.key))
-        elif answer is None:
+        elif response is None:
             self._send(self._good(request))
         else:
-            self._misbehave(answer, request)
+            self._misbehave(response, request)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
-        """Print nothing: the line holds the key."""
+        """Print nothing: the line contains the key."""
 
     def _good(self, request: Request, last: date | None = None) -> bytes:
         if request.function == "SPLITS":
@@ -265,7 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._break(mischief, good)
 
     def _break(self, mischief: Mischief, good: bytes) -> None:
-        """Do what a library of HTTP servers would not."""
+        """Break the protocol, which a library of HTTP servers would not do."""
         self.close_connection = True
         if mischief is Mischief.RESET:
             # A linger of zero seconds closes with a reset instead of an end.
@@ -277,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif mischief in {Mischief.CUT, Mischief.DRIP}:
             self._head(length=len(good))
             if mischief is Mischief.CUT:
-                # At the end of a line: the rest looks whole.
+                # Cut at the end of a line, so that the body looks complete.
                 self.wfile.write(good[: good.rfind(b"\r\n", 0, len(good) // 2) + 2])
                 return
             for byte in range(_DROPS):
@@ -313,7 +313,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def newest_closed_session() -> date:
-    """Give the newest session whose closing bell has rung, by the machine's clock."""
+    """Return the newest session after its market close, by the machine's clock."""
     now = datetime.now(UTC)
     days = sessions_between((now - timedelta(days=10)).date(), now.date())
     return [day for day in days if closing_time(day) <= now][-1]
@@ -321,7 +321,7 @@ def newest_closed_session() -> date:
 
 @contextmanager
 def running(server: VendorServer) -> Iterator[VendorServer]:
-    """Serve from a thread of its own."""
+    """Run the server in a thread."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -340,13 +340,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--port", type=int, default=8910)
-    parser.add_argument("--free", action="store_true", help="refuse outputsize=full, as for a free key")
+    parser.add_argument("--free", action="store_true", help="reject outputsize=full, as for a free key")
     parser.add_argument("--mischief", action="append", default=[], metavar="SYMBOL=KIND", help=", ".join(Mischief))
     options = parser.parse_args(arguments)
     server = VendorServer(options.port, full_history=not options.free)
     for entry in options.mischief:
         symbol, _, kind = entry.partition("=")
-        server.answer(symbol, Mischief(kind))
+        server.respond(symbol, Mischief(kind))
     print(f"serving bars up to {server.last_session} on {server.url}; stop with Ctrl-C")  # noqa: T201 (started by hand)
     try:
         server.serve_forever()

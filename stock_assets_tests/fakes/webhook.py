@@ -1,4 +1,4 @@
-"""A webhook on this machine that keeps what it is told, and fails when a test wants it to."""
+"""A fake webhook server that records the posted messages, and fails when a test sets an error status."""
 
 import json
 import threading
@@ -12,22 +12,22 @@ class WebhookServer(ThreadingHTTPServer):
     """The server.
 
     Attributes:
-        got: bodies of the accepted posts.
-        asked: number of posts, accepted or not.
-        status: what it answers.
+        accepted: bodies of the accepted posts.
+        posts: number of posts, accepted or not.
+        status: HTTP status of the responses.
     """
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.got: list[dict[str, Any]] = []
-        self.asked = 0
+        self.accepted: list[dict[str, Any]] = []
+        self.posts = 0
         self.status = 200
 
     @property
     def url(self) -> str:
-        """Its address, with something secret in it."""
+        """Address of the server; it contains a secret."""
         return f"http://127.0.0.1:{self.server_address[1]}/hooks/T0P-SECRET"
 
 
@@ -35,11 +35,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: WebhookServer
 
     def do_POST(self) -> None:
-        """Take a message."""
+        """Record a message."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked += 1
+        self.server.posts += 1
         if self.server.status == 200:
-            self.server.got.append(json.loads(body))
+            self.server.accepted.append(json.loads(body))
         self.send_response(self.server.status)
         self.end_headers()
 
@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def webhook() -> Iterator[WebhookServer]:
-    """Serve from a thread of its own."""
+    """Run the server in a thread."""
     server = WebhookServer()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

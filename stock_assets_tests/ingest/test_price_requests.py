@@ -68,7 +68,7 @@ def test_a_five_year_range_takes_one_call_per_symbol_and_then_none(notifier: Not
 
     first = notifier.fetch(TWENTY, *sessions)
     assert outcomes(first) == {}
-    assert sorted(notifier.server.asked()) == list(TWENTY.symbols)
+    assert sorted(notifier.server.requested()) == list(TWENTY.symbols)
 
     notifier.clock.sleep(3600)
     again = notifier.fetch(TWENTY, *sessions)
@@ -87,7 +87,7 @@ def test_a_run_asks_only_whom_it_may_and_says_how_the_others_stand(notifier: Not
         sleep=notifier.clock.sleep,
     )
 
-    assert notifier.server.asked() == ["S02"]
+    assert notifier.server.requested() == ["S02"]
     assert [(result.symbol, result.outcome, result.calls) for result in results] == [
         ("S01", Outcome.LATE, 0),
         ("S02", Outcome.OK, 1),
@@ -149,7 +149,7 @@ def test_one_call_left_is_spent_and_the_rest_follow_the_next_day_without_loss(no
 
     first = notifier.fetch(TWENTY, TODAY, calls_per_day=25)
 
-    assert notifier.server.asked() == ["S01"]
+    assert notifier.server.requested() == ["S01"]
     assert len(outcomes(first)) == 19
     assert set(outcomes(first).values()) == {Outcome.DAILY_QUOTA}
     assert "left for the next day" in first["S02"].detail
@@ -160,31 +160,31 @@ def test_one_call_left_is_spent_and_the_rest_follow_the_next_day_without_loss(no
 
     assert outcomes(second) == {}
     # Those missing longest came first: the one that was had was last.
-    assert notifier.server.asked()[1:] == [*TWENTY.symbols[1:], "S01"]
+    assert notifier.server.requested()[1:] == [*TWENTY.symbols[1:], "S01"]
 
 
 def test_a_symbol_left_out_comes_first_the_next_day_though_only_that_day_is_asked_for(notifier: Notifier) -> None:
     notifier.fetch(symbols(3), TODAY, calls_per_day=2)
-    assert notifier.server.asked() == ["S01", "S02"]
+    assert notifier.server.requested() == ["S01", "S02"]
 
     notifier.on(NEXT_SESSION)
     notifier.fetch(symbols(3), NEXT_SESSION, calls_per_day=1)
-    assert notifier.server.asked()[2:] == ["S03"]
+    assert notifier.server.requested()[2:] == ["S03"]
 
 
 def test_a_symbol_the_vendor_does_not_know_comes_last(notifier: Notifier) -> None:
-    notifier.server.answer("S01", Mischief.INVALID_CALL)
+    notifier.server.respond("S01", Mischief.INVALID_CALL)
     notifier.fetch(symbols(3), TODAY)
     notifier.on(NEXT_SESSION)
     notifier.fetch(symbols(3), NEXT_SESSION)
-    assert notifier.server.asked()[3:] == ["S02", "S03", "S01"]
+    assert notifier.server.requested()[3:] == ["S02", "S03", "S01"]
 
 
 def test_the_vendors_own_word_on_the_quota_stops_the_run_for_an_hour(notifier: Notifier) -> None:
-    notifier.server.answer("S03", Mischief.DAILY_QUOTA, None)
+    notifier.server.respond("S03", Mischief.DAILY_QUOTA, None)
 
     results = notifier.fetch(symbols(5), TODAY, calls_per_day=25)
-    assert notifier.server.asked() == ["S01", "S02", "S03"]
+    assert notifier.server.requested() == ["S01", "S02", "S03"]
     assert outcomes(results) == dict.fromkeys(("S03", "S04", "S05"), Outcome.DAILY_QUOTA)
 
     notifier.clock.sleep(1800)
@@ -193,16 +193,16 @@ def test_the_vendors_own_word_on_the_quota_stops_the_run_for_an_hour(notifier: N
 
     notifier.clock.sleep(1800)
     assert outcomes(notifier.fetch(symbols(5), TODAY, calls_per_day=25)) == {}
-    assert notifier.server.asked()[3:] == ["S03", "S04", "S05"]
+    assert notifier.server.requested()[3:] == ["S03", "S04", "S05"]
 
 
 def test_only_passing_failures_are_repeated_after_the_others_and_each_is_charged(notifier: Notifier) -> None:
-    notifier.server.answer("S01", Mischief.BURST, Mischief.HTTP_503, Mischief.RESET, None)
-    notifier.server.answer("S02", Mischief.INVALID_CALL)
+    notifier.server.respond("S01", Mischief.BURST, Mischief.HTTP_503, Mischief.RESET, None)
+    notifier.server.respond("S02", Mischief.INVALID_CALL)
 
     results = notifier.fetch(symbols(3), TODAY, calls_per_day=25, first_pause_seconds=2.0)
 
-    assert notifier.server.asked() == ["S01", "S02", "S03", "S01", "S01", "S01"]
+    assert notifier.server.requested() == ["S01", "S02", "S03", "S01", "S01", "S01"]
     assert outcomes(results) == {"S02": Outcome.UNKNOWN_SYMBOL}
     assert results["S01"].calls == 4
     assert notifier.backend.rate_limiter.spent("alpha_vantage", EVENING) == 6
@@ -211,16 +211,16 @@ def test_only_passing_failures_are_repeated_after_the_others_and_each_is_charged
 
 
 def test_a_symbol_is_asked_four_times_at_most(notifier: Notifier) -> None:
-    notifier.server.answer("S01", Mischief.BURST)
+    notifier.server.respond("S01", Mischief.BURST)
     results = notifier.fetch(symbols(2), TODAY)
-    assert notifier.server.asked() == ["S01", "S02", "S01", "S01", "S01"]
+    assert notifier.server.requested() == ["S01", "S02", "S01", "S01", "S01"]
     assert outcomes(results) == {"S01": Outcome.THROTTLED}
 
 
 def test_a_repeat_never_takes_the_last_call_from_another_symbol(notifier: Notifier) -> None:
-    notifier.server.answer("S01", Mischief.BURST)
+    notifier.server.respond("S01", Mischief.BURST)
     results = notifier.fetch(symbols(3), TODAY, calls_per_day=3)
-    assert notifier.server.asked() == ["S01", "S02", "S03"]
+    assert notifier.server.requested() == ["S01", "S02", "S03"]
     # It keeps the reason of its own failure.
     assert outcomes(results) == {"S01": Outcome.THROTTLED}
 
@@ -228,23 +228,23 @@ def test_a_repeat_never_takes_the_last_call_from_another_symbol(notifier: Notifi
 @pytest.mark.parametrize(("header", "slept"), [("17", 17.0), ("60", 60.0)])
 def test_the_wait_the_vendor_asks_for_is_kept(notifier: Notifier, header: str, slept: float) -> None:
     notifier.server.retry_after = header
-    notifier.server.answer("S01", Mischief.HTTP_429, None)
+    notifier.server.respond("S01", Mischief.HTTP_429, None)
     assert outcomes(notifier.fetch(symbols(1), TODAY)) == {}
     assert notifier.clock.slept == [slept]
 
 
 def test_a_wait_longer_than_a_run_ends_the_asking(notifier: Notifier) -> None:
     notifier.server.retry_after = str(int(LONGEST_PAUSE_SECONDS) + 1)
-    notifier.server.answer("S01", Mischief.HTTP_429, None)
+    notifier.server.respond("S01", Mischief.HTTP_429, None)
     results = notifier.fetch(symbols(3), TODAY)
-    assert notifier.server.asked() == ["S01"]
+    assert notifier.server.requested() == ["S01"]
     assert set(outcomes(results).values()) == {Outcome.THROTTLED}
     assert notifier.clock.slept == []
 
 
 def test_a_vendor_that_is_down_is_left_alone_soon(notifier: Notifier) -> None:
     for symbol in TWENTY.symbols:
-        notifier.server.answer(symbol, Mischief.HTTP_500)
+        notifier.server.respond(symbol, Mischief.HTTP_500)
     results = notifier.fetch(TWENTY, TODAY)
     assert len(notifier.server.requests) == GIVE_UP_AFTER
     assert set(outcomes(results).values()) == {Outcome.UNREACHABLE}
@@ -253,7 +253,7 @@ def test_a_vendor_that_is_down_is_left_alone_soon(notifier: Notifier) -> None:
 
 def test_a_refused_key_is_asked_with_once(notifier: Notifier) -> None:
     for symbol in TWENTY.symbols:
-        notifier.server.answer(symbol, Mischief.MISSING_KEY)
+        notifier.server.respond(symbol, Mischief.MISSING_KEY)
     results = notifier.fetch(TWENTY, TODAY)
     assert len(notifier.server.requests) == 1
     assert set(outcomes(results).values()) == {Outcome.BAD_KEY}
@@ -286,20 +286,20 @@ def test_history_that_begins_later_than_expected_is_unobtainable_too(notifier: N
 
 
 def test_a_late_bar_is_asked_for_again_alone(notifier: Notifier) -> None:
-    notifier.server.answer("S02", Mischief.LATE, None)
+    notifier.server.respond("S02", Mischief.LATE, None)
     first = notifier.fetch(symbols(3), TODAY)
     assert outcomes(first) == {"S02": Outcome.LATE}
     assert first["S02"].missing == (TODAY,)
 
     notifier.clock.sleep(600)
     assert outcomes(notifier.fetch(symbols(3), TODAY)) == {}
-    assert notifier.server.asked() == ["S01", "S02", "S03", "S02"]
+    assert notifier.server.requested() == ["S01", "S02", "S03", "S02"]
 
 
 def test_a_symbol_is_not_expected_before_it_was_listed(notifier: Notifier) -> None:
     universe = Universe((Listing("S01", "One", first_session=NEXT_SESSION), Listing("S02", "Two")))
     results = notifier.fetch(universe, TODAY)
-    assert notifier.server.asked() == ["S02"]
+    assert notifier.server.requested() == ["S02"]
     assert results["S01"].wanted == ()
     assert outcomes(results) == {}
 
@@ -342,8 +342,8 @@ def test_a_bar_that_came_before_the_bell_does_not_count(notifier: Notifier) -> N
 
 
 def test_every_answer_is_kept_as_it_came_also_the_refusals(notifier: Notifier) -> None:
-    notifier.server.answer("S01", Mischief.HTTP_500)
-    notifier.server.answer("S02", Mischief.DAILY_QUOTA)
+    notifier.server.respond("S01", Mischief.HTTP_500)
+    notifier.server.respond("S02", Mischief.DAILY_QUOTA)
     notifier.fetch(symbols(2), TODAY, attempts=1)
 
     kept = {
@@ -355,8 +355,8 @@ def test_every_answer_is_kept_as_it_came_also_the_refusals(notifier: Notifier) -
 
 
 def test_the_bytes_of_another_symbol_are_refused(notifier: Notifier) -> None:
-    notifier.server.answer("S01", Mischief.WRONG_SYMBOL)
-    notifier.server.answer("S02", Mischief.WRONG_SYMBOL, None)
+    notifier.server.respond("S01", Mischief.WRONG_SYMBOL)
+    notifier.server.respond("S02", Mischief.WRONG_SYMBOL, None)
 
     first = notifier.fetch(symbols(2), TODAY)
     assert outcomes(first) == {"S02": Outcome.MALFORMED}

@@ -39,7 +39,7 @@ class Notifier:
 
     def asked(self) -> list[str]:
         """Symbols whose splits were asked for since the last look."""
-        found = self.server.asked("SPLITS")
+        found = self.server.requested("SPLITS")
         self.server.requests.clear()
         return found
 
@@ -81,7 +81,7 @@ def test_prices_keep_their_calls(notifier: Notifier) -> None:
     assert never_received(parts(notifier.backend, universe=symbols(4))) == ["S03", "S04"]
 
     notifier.prices(symbols(4), TODAY, **plan)
-    assert len(notifier.server.asked()) == 4
+    assert len(notifier.server.requested()) == 4
     notifier.server.requests.clear()
 
     # On the day after, a Saturday, no price is missing and splits may take what they need.
@@ -98,7 +98,7 @@ def test_in_the_evening_splits_get_what_prices_left(notifier: Notifier) -> None:
 
 
 def test_a_lasting_refusal_is_asked_about_once_a_day(notifier: Notifier) -> None:
-    notifier.server.answer("S01", Mischief.INVALID_CALL, function="SPLITS")
+    notifier.server.respond("S01", Mischief.INVALID_CALL, function="SPLITS")
     for _ in range(2):
         assert "does not know" in notifier.splits(symbols(1))["S01"]
     assert notifier.asked() == ["S01"]
@@ -118,7 +118,7 @@ def test_a_jump_nobody_explained_makes_splits_due_until_it_is_explained(notifier
         lines = [
             f"{day},{p},{p},{p},{p},1000" for day in reversed(sessions) for p in [price / (10 if day == last else 1)]
         ]
-        notifier.server.answer(symbol, "".join(f"{line}\r\n" for line in (HEADER, *lines)).encode())
+        notifier.server.respond(symbol, "".join(f"{line}\r\n" for line in (HEADER, *lines)).encode())
     source = live_source(notifier.server, now=notifier.clock.now)
 
     def load() -> dict[object, object]:

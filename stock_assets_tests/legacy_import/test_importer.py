@@ -292,7 +292,7 @@ def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
 def test_a_run_takes_over_what_it_is_told_to(scene: Scene, tmp_path: Path) -> None:
     folder = firehose_left(tmp_path / "old", scene)
     write_old(folder / "damaged", b"\xff", LONG_AGO)
-    asked = len(scene.source.asked)
+    asked = len(scene.source.requests)
     wired = pipeline(scene, tmp_path)
     result = wired.definitions.resolve_job_def(JOB_NAME).execute_in_process(
         instance=wired.instance,
@@ -304,7 +304,7 @@ def test_a_run_takes_over_what_it_is_told_to(scene: Scene, tmp_path: Path) -> No
         raise_on_error=False,
     )
     assert result.success
-    assert {kind for kind, _ in scene.source.asked[asked:]} == {"splits"}
+    assert {kind for kind, _ in scene.source.requests[asked:]} == {"splits"}
     assert content(scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), scene, FIRST_WEEK)
     shown = result.asset_materializations_for_node("raw__daily_prices")[0].metadata
     assert "20 files, 100 rows; 25 repeat another" in str(shown["taken over"].value)

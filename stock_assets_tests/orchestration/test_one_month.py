@@ -37,7 +37,7 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
 
         month.live_through(at(3, 12), at(6, 22))
         # S03 is late on the 6th, and still in the next two answers.
-        server.answer("S03", Mischief.LATE, Mischief.LATE, Mischief.LATE, None)
+        server.respond("S03", Mischief.LATE, Mischief.LATE, Mischief.LATE, None)
         month.live_through(at(6, 22), at(11, 12))
         # Off from Tuesday noon to Friday morning; the daemon then makes up for the last tick it missed, and no other.
         clock.move_to(at(14, 9))
@@ -46,7 +46,7 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
         month.live_through(at(14, 9), at(19, 22))
         # Two of five bars are impossible: too many of one session, so all of it is refused until they are mended.
         for symbol in ("S01", "S02"):
-            server.answer(symbol, _impossible(symbol, REFUSED), None)
+            server.respond(symbol, _impossible(symbol, REFUSED), None)
         month.live_through(at(19, 22), at(30, 0))
 
     assert [run for run in month.runs if run[0] == "catch_up"] == [
@@ -61,11 +61,11 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
     assert [run[1] for run in scheduled] == [day.isoformat() for day in expected]
     assert [run[1] for run in scheduled if not run[3]] == [REFUSED.isoformat()]
     # One call for each scheduled run and symbol, and three more for the late one.
-    assert Counter(server.asked()) == Counter(
+    assert Counter(server.requested()) == Counter(
         {symbol: len(expected) + (3 if symbol == "S03" else 0) for symbol in FIVE.symbols}
     )
     # With the first scheduled run that finds them six days old (seven would be a matter of seconds): every Monday.
-    assert Counter(server.asked("SPLITS")) == Counter(dict.fromkeys(FIVE.symbols, 4))
+    assert Counter(server.requested("SPLITS")) == Counter(dict.fromkeys(FIVE.symbols, 4))
 
     ideal = local_backend(tmp_path / "ideal")
     server.last_session = LAST

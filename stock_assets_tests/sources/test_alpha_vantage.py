@@ -98,7 +98,7 @@ def request_prices(server: VendorServer, **options: object) -> list[date]:
 @pytest.mark.parametrize(("mischief", "failure"), FAILURES.items(), ids=str)
 def test_every_failure_has_its_type(server: VendorServer, mischief: Mischief, failure: type[SourceError]) -> None:
     server.slowness = 0.05 if mischief is Mischief.DRIP else 1.0
-    server.answer("NVDA", mischief)
+    server.respond("NVDA", mischief)
 
     with pytest.raises(SourceError) as caught:
         request_prices(server)
@@ -111,7 +111,7 @@ def test_every_failure_has_its_type(server: VendorServer, mischief: Mischief, fa
 
 @pytest.mark.parametrize("mischief", GOOD, ids=str)
 def test_a_good_response_is_returned_byte_for_byte(server: VendorServer, mischief: Mischief | None) -> None:
-    server.answer("NVDA", mischief)
+    server.respond("NVDA", mischief)
     source = live_source(server)
 
     body = source.fetch_prices("NVDA", [server.last_session])
@@ -123,27 +123,27 @@ def test_a_good_response_is_returned_byte_for_byte(server: VendorServer, mischie
 
 @pytest.mark.parametrize(("outcome", "body"), OBSERVED.items(), ids=str)
 def test_each_observed_text_has_its_outcome(server: VendorServer, outcome: Outcome, body: str) -> None:
-    server.answer("NVDA", body.encode())
+    server.respond("NVDA", body.encode())
     with pytest.raises(SourceError) as caught:
         request_prices(server)
     assert caught.value.outcome is outcome
 
 
 def test_the_error_of_an_unknown_text_shows_it(server: VendorServer) -> None:
-    server.answer("NVDA", b'{"Note": "premium requests are resting"}')
+    server.respond("NVDA", b'{"Note": "premium requests are resting"}')
     with pytest.raises(UnrecognisedResponse, match="premium requests are resting"):
         request_prices(server)
 
 
 def test_an_error_message_beside_data_is_an_error(server: VendorServer) -> None:
-    server.answer("NVDA", b'{"symbol": "NVDA", "data": [], "Information": "asleep"}', function="SPLITS")
+    server.respond("NVDA", b'{"symbol": "NVDA", "data": [], "Information": "asleep"}', function="SPLITS")
     source = live_source(server)
     with pytest.raises(UnrecognisedResponse, match="asleep"):
         source.read_splits(source.fetch_splits("NVDA"), "NVDA")
 
 
 def test_splits_of_another_symbol_are_malformed(server: VendorServer) -> None:
-    server.answer("NVDA", json.dumps({"symbol": "AMD", "data": []}).encode(), function="SPLITS")
+    server.respond("NVDA", json.dumps({"symbol": "AMD", "data": []}).encode(), function="SPLITS")
     source = live_source(server)
     with pytest.raises(MalformedResponse, match="AMD"):
         source.read_splits(source.fetch_splits("NVDA"), "NVDA")
@@ -174,7 +174,7 @@ def test_a_body_above_the_size_limit_is_no_response(server: VendorServer, monkey
 )
 def test_a_redirect_is_not_followed_and_only_its_host_is_reported(server: VendorServer, target: str, host: str) -> None:
     server.redirect_to = target
-    server.answer("NVDA", Mischief.REDIRECT)
+    server.respond("NVDA", Mischief.REDIRECT)
     with pytest.raises(UnrecognisedResponse) as caught:
         request_prices(server)
     assert str(caught.value) == (
@@ -185,7 +185,7 @@ def test_a_redirect_is_not_followed_and_only_its_host_is_reported(server: Vendor
 
 
 def test_the_error_of_denied_access_names_what_to_check(server: VendorServer) -> None:
-    server.answer("NVDA", Mischief.HTTP_403)
+    server.respond("NVDA", Mischief.HTTP_403)
     with pytest.raises(
         UnrecognisedResponse, match=r"^NVDA: HTTP 403: .* denies access\. Check your API key and your pr"
     ):
@@ -193,7 +193,7 @@ def test_the_error_of_denied_access_names_what_to_check(server: VendorServer) ->
 
 
 def test_a_compressed_error_page_is_not_kept_since_it_may_contain_the_key(server: VendorServer) -> None:
-    server.answer("NVDA", Mischief.GZIP_403)
+    server.respond("NVDA", Mischief.GZIP_403)
     with pytest.raises(UnrecognisedResponse, match="HTTP 403") as caught:
         request_prices(server)
     assert caught.value.body == b""
@@ -204,7 +204,7 @@ def test_the_error_has_the_wait_that_the_vendor_requests(
     server: VendorServer, header: str, seconds: float | None
 ) -> None:
     server.retry_after = header
-    server.answer("NVDA", Mischief.HTTP_429)
+    server.respond("NVDA", Mischief.HTTP_429)
     with pytest.raises(Throttled) as caught:
         request_prices(server)
     assert caught.value.retry_after == seconds
@@ -212,14 +212,14 @@ def test_the_error_has_the_wait_that_the_vendor_requests(
 
 def test_the_requested_wait_may_be_a_date(server: VendorServer) -> None:
     server.retry_after = format_datetime(utc_now() + timedelta(seconds=30), usegmt=True)
-    server.answer("NVDA", Mischief.HTTP_503)
+    server.respond("NVDA", Mischief.HTTP_503)
     with pytest.raises(SourceUnreachable) as caught:
         request_prices(server)
     assert caught.value.retry_after == pytest.approx(30, abs=3)
 
 
 def test_an_error_keeps_the_body_without_the_key(server: VendorServer) -> None:
-    server.answer("NVDA", Mischief.HTTP_500)
+    server.respond("NVDA", Mischief.HTTP_500)
     with pytest.raises(SourceUnreachable) as caught:
         request_prices(server)
     assert caught.value.body == b"<h1>500</h1> key [redacted]"

@@ -38,13 +38,13 @@ def test_neither_a_failed_nor_a_successful_run_writes_the_key(
     universe.write_text("symbol,name,first_session,last_session\nNVDA,N,,\nAMD,A,,\nMU,M,,\n", encoding="utf-8")
     settings = live_settings(server, tmp_path, universe=universe)
     for symbol, mischief in (("NVDA", Mischief.NEW_TEXT), ("AMD", Mischief.HTTP_403), ("MU", Mischief.DAILY_QUOTA)):
-        server.answer(symbol, mischief)
+        server.respond(symbol, mischief)
 
     failed = run_daily_prices(settings, server)
     assert not failed.success
     assert REDACTED in " ".join(failed.failures)
     for symbol in ("NVDA", "AMD", "MU"):
-        server.answer(symbol, None)
+        server.respond(symbol, None)
     # After a quota message, requests stop for an hour; the test removes that entry.
     with connect(settings.root / "ledger.db") as connection:
         connection.execute("DELETE FROM closures")
@@ -70,7 +70,7 @@ def test_no_response_leaks_the_key_into_an_exception_or_a_log(
     server: VendorServer, tmp_path: Path, everything_logged: Path, mischief: Mischief | None
 ) -> None:
     server.slowness = 0.3 if mischief is Mischief.DRIP else 1.0
-    server.answer("NVDA", mischief)
+    server.respond("NVDA", mischief)
     source = live_source(server)
     try:
         body = source.fetch_prices("NVDA", [server.last_session])

@@ -1,4 +1,4 @@
-"""The live client, pointed at the look-alike server, with short pauses and a clock of the test."""
+"""The live client, connected to the fake vendor server, with short pauses and a test clock."""
 
 from datetime import datetime
 
@@ -9,17 +9,17 @@ from stock_assets.sources.transport import Timeouts
 from stock_assets_tests.fakes.vendor_server import VendorServer
 
 KEY = "QX7+CANARY/91=ZK"
-"""A key that a URL must encode, so that a forgotten form of it shows."""
+"""A key that looks different in a URL, so that a test notices an encoding that is not redacted."""
 
 
 def live_source(server: VendorServer, *, now: Clock | None = None, **options: object) -> AlphaVantageSource:
-    """Make a client.
+    """Construct a client.
 
     Args:
-        server: whom it asks.
+        server: the fake vendor server.
         now: the clock.
-        options: fields of `AlphaVantageSource`, and `patience`: seconds until an answer has to be there, more than the
-            default where each call counts and the machine may be busy.
+        options: fields of `AlphaVantageSource`, and `patience`: timeout in seconds; tests that count calls set
+            more than the default, because the machine may be busy.
     """
     patience = float(str(options.pop("patience", 1.0)))
     key = str(options.pop("api_key", KEY))
@@ -35,10 +35,10 @@ def live_source(server: VendorServer, *, now: Clock | None = None, **options: ob
 
 
 def symbols(count: int) -> Universe:
-    """A universe of some symbols, always listed."""
+    """Return a universe of this many symbols, always listed."""
     return Universe(tuple(Listing(f"S{number:02d}", f"Stock {number}") for number in range(1, count + 1)))
 
 
 def utc(text: str) -> datetime:
-    """Read a moment such as `2024-03-01 22:00`, in UTC."""
+    """Parse a timestamp such as `2024-03-01 22:00`, in UTC."""
     return datetime.fromisoformat(f"{text}+00:00")

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from functools import lru_cache
 from pathlib import Path
 from tempfile import gettempdir
 from uuid import uuid4
@@ -21,7 +20,7 @@ from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlSess
 from stock_assets.backends.local import iceberg, maintenance
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.core.errors import QueryFailed
-from stock_assets.core.sql import Name, literal, parse_query
+from stock_assets.core.sql import Name, literal, transpile
 from stock_assets.core.tables import PUBLISHED_TABLES, RAW_COLUMNS, STAGING_TABLES, Table
 
 
@@ -192,16 +191,6 @@ class DuckDbSession(SqlSession):
             return self._connection.execute(statement)
         except duckdb.Error as error:
             raise QueryFailed(f"DuckDB refused a statement: {error}\n{statement}") from error
-
-
-@lru_cache(maxsize=256)
-def transpile(select: str) -> str:
-    """Translate a single SELECT from the Athena dialect to DuckDB's.
-
-    Raises:
-        InvalidQuery: the text is not a single SELECT.
-    """
-    return parse_query(select).sql(dialect="duckdb", comments=False)
 
 
 def _scan(table: Table, stored: IcebergTable, files: Sequence[str]) -> str:

@@ -114,11 +114,11 @@ def test_a_late_table_is_told_once_and_so_is_its_end(published: Backend) -> None
         clock[0] = FRESH_UNTIL + timedelta(hours=hours)
         with dg.build_sensor_context(resources={"backend": published}) as context:
             sensor(context)
-    [message] = ear.heard
+    [message] = ear.sent
     assert message.title == "stock_assets: published.daily_prices is late"
     assert "session 2012-03-15 should be published and is not" in message.text
     assert "remedy: see the last runs, and what the sensor catch_up says" in message.text
     clock[0] = FRESH_UNTIL - timedelta(hours=1)
     with dg.build_sensor_context(resources={"backend": published}) as context:
         sensor(context)
-    assert [told.title for told in ear.heard[1:]] == [f"Resolved: {message.title}"]
+    assert [told.title for told in ear.sent[1:]] == [f"Resolved: {message.title}"]

@@ -61,9 +61,9 @@ def test_three_of_twenty_fail_and_seventeen_are_published(server: VendorServer, 
     session = server.last_session
     everyone = set(Pipeline.from_settings(settings).universe.symbols)
     assert len(everyone) == 20
-    server.answer("QCOM", Mischief.INVALID_CALL)
-    server.answer("MU", Mischief.LATE, None)
-    server.answer("ARM", Mischief.BURST)
+    server.respond("QCOM", Mischief.INVALID_CALL)
+    server.respond("MU", Mischief.LATE, None)
+    server.respond("ARM", Mischief.BURST)
 
     first = pipeline.run(dg.AssetSelection.all(), [session])
 
@@ -90,13 +90,13 @@ def test_three_of_twenty_fail_and_seventeen_are_published(server: VendorServer, 
     assert shown[SUMMARY].description == "QCOM: unknown_symbol; MU: late; ARM: throttled"
 
     asked_before = len(server.requests)
-    server.answer("ARM", None)
+    server.respond("ARM", None)
     second = pipeline.run(dg.AssetSelection.all(), [session])
 
     assert second.success
     assert published_symbols(backend) == everyone - {"QCOM"}
     # First the one of which nothing was ever had, last the one refused for good; nothing that was had is asked again.
-    assert server.asked()[-3:] == ["ARM", "MU", "QCOM"]
+    assert server.requested()[-3:] == ["ARM", "MU", "QCOM"]
     assert len(server.requests) == asked_before + 3
     assert {name for name, check in checks(second, RAW_PRICES).items() if not check.passed} >= {
         "qcom_complete",

@@ -36,7 +36,7 @@ class Watchman:
 
     def tick(self, *, keep_cursor: bool = True) -> list[Message]:
         """Evaluate once; give what is told by that."""
-        before = len(self.ear.heard)
+        before = len(self.ear.sent)
         sensor = alert_sensor(
             AlertContext([self.ear], "http://dagster.example/"),
             now=lambda: self.at or datetime.now(UTC),
@@ -50,7 +50,7 @@ class Watchman:
         self.said = result.skip_reason.skip_message
         if keep_cursor:
             self.cursor = result.cursor
-        return self.ear.heard[before:]
+        return self.ear.sent[before:]
 
     def leave(self, status: dg.DagsterRunStatus, tags: dict[str, str] | None = None) -> None:
         """Leave a run of the first week on the instance, without running it."""
@@ -151,12 +151,12 @@ def test_a_spoilt_incident_and_a_deaf_channel_are_named_by_the_tick_and_no_run_w
     watchman.scene.backend.objects.put("alerts/open/run-0123/incident.json", b"{")
     watchman.leave(dg.DagsterRunStatus.FAILURE)
     assert len(watchman.tick()) == 1
-    watchman.ear.deaf = True
+    watchman.ear.broken = True
     watchman.pipeline.run(EVERYTHING, FIRST_WEEK)
     assert watchman.tick() == []
     assert watchman.said == (
         "1 runs read; not delivered yet: alerts/open/run-0123/incident.json is no incident of this version "
-        "(JSONDecodeError); delete it to be rid of this note; not delivered yet: ear: nobody listens"
+        "(JSONDecodeError); delete it to be rid of this note; not delivered yet: recorder: the channel is broken"
     )
 
 
@@ -194,9 +194,9 @@ def test_a_part_of_the_sessions_does_not_end_it(watchman: Watchman) -> None:
 
 
 def test_what_a_channel_refused_is_told_by_the_next_look(watchman: Watchman) -> None:
-    watchman.ear.deaf = True
+    watchman.ear.broken = True
     watchman.leave(dg.DagsterRunStatus.FAILURE)
     assert watchman.tick() == []
-    watchman.ear.deaf = False
+    watchman.ear.broken = False
     assert len(watchman.tick()) == 1
     assert watchman.tick() == []

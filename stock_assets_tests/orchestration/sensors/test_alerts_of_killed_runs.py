@@ -35,7 +35,7 @@ def told(backend: Backend, instance: dg.DagsterInstance) -> Callable[[timedelta]
             instance=instance, resources={"backend": backend, "source": calm_source()}
         ) as context:
             sensor(context)
-        return len(ear.heard)
+        return len(ear.sent)
 
     return evaluate
 

@@ -385,7 +385,7 @@ def test_what_stays_missing_is_told_once_and_so_is_its_end(scene: Scene) -> None
     scene.source.drop_bar("IBM", MONDAY)
     scene.run(TWO_WEEKS)
     sensor.tick()
-    assert sensor.ear.heard == []
+    assert sensor.ear.sent == []
 
     last = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
     for pause in RETRY_DELAYS:
@@ -394,7 +394,7 @@ def test_what_stays_missing_is_told_once_and_so_is_its_end(scene: Scene) -> None
     sensor.at = last + timedelta(days=30)
     for _ in range(3):
         sensor.tick()
-    [message] = sensor.ear.heard
+    [message] = sensor.ear.sent
     assert message.title == "stock_assets: bars that stay missing and are asked for no more: 1"
     assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)" in message.text.splitlines()
     assert "remedy: " in message.text
@@ -404,7 +404,7 @@ def test_what_stays_missing_is_told_once_and_so_is_its_end(scene: Scene) -> None
     scene.run([MONDAY])
     for _ in range(3):
         sensor.tick()
-    assert [told.title for told in sensor.ear.heard[1:]] == [f"Resolved: {message.title}"]
+    assert [told.title for told in sensor.ear.sent[1:]] == [f"Resolved: {message.title}"]
 
 
 def test_less_missing_than_was_told_is_no_news_and_more_is(scene: Scene) -> None:
@@ -414,9 +414,9 @@ def test_less_missing_than_was_told_is_no_news_and_more_is(scene: Scene) -> None
     beyond_reach = replace(lost[0], session=SECOND_WEEK[0], asked=0)
     for missing in (lost[:2], lost[:1], [*lost[:2], beyond_reach]):
         notify_missing(notifier, missing, NOW)
-    assert len(ear.heard) == 1
+    assert len(ear.sent) == 1
     notify_missing(notifier, lost[:3], NOW)
-    assert len(ear.heard) == 2
+    assert len(ear.sent) == 2
     assert len(notifier.open_incidents()) == 1
     notify_missing(notifier, [beyond_reach], NOW)
-    assert [message.title.partition(":")[0] for message in ear.heard] == ["stock_assets", "stock_assets", "Resolved"]
+    assert [message.title.partition(":")[0] for message in ear.sent] == ["stock_assets", "stock_assets", "Resolved"]

@@ -111,7 +111,7 @@ def test_files_of_single_symbols_are_one_run_without_a_call(dock: Dock, tmp_path
     for session in TWO_WEEKS:
         for symbol in FIVE.symbols:
             dock.bring(f"by_hand/{session}/{symbol}.csv", vendor_csv(dock.scene, symbol, [session]))
-    asked = len(dock.scene.source.asked)
+    asked = len(dock.scene.source.requests)
 
     [request] = dock.requests()
     result = dock.run(request)
@@ -121,7 +121,7 @@ def test_files_of_single_symbols_are_one_run_without_a_call(dock: Dock, tmp_path
         TWO_WEEKS[0].isoformat(),
         TWO_WEEKS[-1].isoformat(),
     )
-    assert {kind for kind, _ in dock.scene.source.asked[asked:]} == {"splits"}
+    assert {kind for kind, _ in dock.scene.source.requests[asked:]} == {"splits"}
     assert content(dock.scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), dock.scene, TWO_WEEKS)
     assert dock.reason() == "no new files"
 
