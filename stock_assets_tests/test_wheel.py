@@ -1,4 +1,4 @@
-"""An installed wheel is whole: SQL, universes and the instance's configuration come with it."""
+"""An installed wheel is complete: it contains the SQL, the universes and the configuration of the instance."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 
-_USE_IT = """
+_SCRIPT = """
 import stock_assets, pathlib, sys
 assert pathlib.Path(stock_assets.__file__).is_relative_to(sys.argv[1]), stock_assets.__file__
 from stock_assets.core.sql import statements
@@ -20,7 +20,7 @@ print(len(statements("audit/row")))
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel without a network and unpack it, as an installer would."""
+    """Build the wheel without a network and unpack it as an installer does."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=PROJECT, check=True, capture_output=True)
@@ -31,14 +31,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def test_the_wheel_carries_every_sql_file(installed: Path) -> None:
+def test_the_wheel_contains_every_sql_file(installed: Path) -> None:
     expected = {path.relative_to(PROJECT / "sql") for path in (PROJECT / "sql").rglob("*.sql")}
     bundled = installed / "stock_assets" / "_bundled" / "sql"
     assert {path.relative_to(bundled) for path in bundled.rglob("*.sql")} == expected
     assert not (installed / "stock_assets_tests").exists()
 
 
-def test_the_installed_package_finds_its_sql_and_runs(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_package_runs_without_the_checkout(installed: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed), "STOCK_ASSETS_DATA_DIR": str(tmp_path / "data")}
 
     def python(*arguments: str) -> str:
@@ -48,7 +48,7 @@ def test_the_installed_package_finds_its_sql_and_runs(installed: Path, tmp_path:
         return done.stdout
 
     audits = len(list((PROJECT / "sql" / "audit" / "row").glob("*.sql")))
-    assert python("-c", _USE_IT, str(installed)).strip() == str(audits)
+    assert python("-c", _SCRIPT, str(installed)).strip() == str(audits)
     assert "Published: published.daily_prices." in python("-m", "stock_assets", "backfill", "2013-03-01", "2013-03-01")
     report = Path(python("-m", "stock_assets", "report").strip())
     assert "recorded sample, ends 2013-03-01" in report.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """Read the statements under `sql/`, bind values to them, check and translate queries.
 
-Belongs here: the only code that writes values as SQL text, and the dialects of queries. Does not belong here: statements
-(they are files under `sql/`), running a statement (`backends`).
+Belongs here: the only code that writes values as SQL text, and the dialects of queries. Does not belong here:
+statements (they are files under `sql/`), running a statement (`backends`).
 
 Each statement is written once, in the Athena (Trino) dialect, one per file. A file begins with `--` lines that describe
 its purpose; a line `-- remedy: ...` says what to do about the rows it finds. `${name}` is a parameter.
