@@ -311,7 +311,9 @@ def test_the_source_determines_the_default_universe(monkeypatch: pytest.MonkeyPa
 
 def test_a_first_session_after_the_last_session_of_the_source_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCK_ASSETS_FIRST_SESSION", "2013-03-04")
-    with pytest.raises(SettingsError, match=r"STOCK_ASSETS_FIRST_SESSION is 2013-03-04.*ends on 2013-03-01\. Set an ea"):
+    with pytest.raises(
+        SettingsError, match=r"STOCK_ASSETS_FIRST_SESSION is 2013-03-04.*ends on 2013-03-01\. Set an ea"
+    ):
         build_definitions(Settings.from_env())
 
 
