@@ -27,7 +27,7 @@ from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, SymbolResult, fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.legacy_import.aws_locations import LegacyBucket, LegacyTable
-from stock_assets.legacy_import.locations import Form, LegacyFolder, LegacyLocation
+from stock_assets.legacy_import.locations import FileFormat, LegacyFolder, LegacyLocation
 from stock_assets.loads.load import Load
 from stock_assets.publish.publishing import Published, publish
 from stock_assets.serve.query import Relation, SymbolSummary, relations, run_query, summary
@@ -116,18 +116,18 @@ def alert_channels(settings: Settings) -> list[Channel]:
     return channels
 
 
-def legacy_location(settings: Settings, address: str, form: Form | None = None) -> LegacyLocation:
+def legacy_location(settings: Settings, address: str, file_format: FileFormat | None = None) -> LegacyLocation:
     """Return where an earlier pipeline's data are: a folder, `s3://bucket/folder`, or `glue:database.table`.
 
     Raises:
         SettingsError: the address is on AWS, and no region is set.
     """
     if not re.match(r"(s3[an]?://|glue:)", address):
-        return LegacyFolder(Path(address), form or Form())
+        return LegacyFolder(Path(address), file_format or FileFormat())
     if settings.aws_region is None:
         raise SettingsError(f"{address}: set STOCK_ASSETS_AWS_REGION to its region")
     access = AwsAccess(region=settings.aws_region, **_reach(settings))
-    return (LegacyTable if address.startswith("glue:") else LegacyBucket)(access, address, form or Form())
+    return (LegacyTable if address.startswith("glue:") else LegacyBucket)(access, address, file_format or FileFormat())
 
 
 class _Reach(TypedDict):

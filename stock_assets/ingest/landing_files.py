@@ -24,11 +24,11 @@ from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.response_reader import price_reader
 
 FOLDER = "raw/daily_prices/"
-SETTLES_AFTER = timedelta(minutes=1)
+MIN_FILE_AGE = timedelta(minutes=1)
 """Age at which a file is looked at; before it, somebody may be writing still."""
-PATIENCE = timedelta(minutes=15)
+REJECT_AFTER = timedelta(minutes=15)
 """Age at which a file that cannot be read is set aside; before it, it may have been cut off by a slow copy."""
-MOST_FILES = 2000
+MAX_FILES = 2000
 """Files read at once; the others wait for the next look."""
 REMEDY = "mend the file and deliver it again under a new name; stored files are never replaced"
 _READERS = 8
@@ -104,13 +104,13 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
     """
     backend = parts.backend
     fetches = backend.ledger.fetches(FetchKind.PRICES)
-    known = {fetch.payload for fetch in [*fetches, *backend.ledger.fetches(FetchKind.LANDING_FILES)]}
+    known = {fetch.response_key for fetch in [*fetches, *backend.ledger.fetches(FetchKind.LANDING_FILES)]}
     unknown = [
         entry
         for entry in backend.objects.entries(FOLDER)
         if entry.key not in known and (since is None or entry.modified_at >= since)
     ]
-    settled = [entry for entry in unknown if at - entry.modified_at >= SETTLES_AFTER]
+    settled = [entry for entry in unknown if at - entry.modified_at >= MIN_FILE_AGE]
     stored = group_by_symbol(fetches)
 
     def read(entry: ObjectEntry) -> LandingFile | UnreadableFile:
@@ -120,16 +120,16 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
             return UnreadableFile(entry, str(error))
 
     with ThreadPoolExecutor(_READERS) as readers:
-        results = list(readers.map(read, settled[:MOST_FILES]))
+        results = list(readers.map(read, settled[:MAX_FILES]))
     broken = [result for result in results if isinstance(result, UnreadableFile)]
     return LandingScan(
         landing_files=tuple(result for result in results if isinstance(result, LandingFile)),
-        broken=tuple(file for file in broken if at - file.entry.modified_at >= PATIENCE),
+        broken=tuple(file for file in broken if at - file.entry.modified_at >= REJECT_AFTER),
         waiting=tuple(
             [entry for entry in unknown if entry not in settled]
-            + [file.entry for file in broken if at - file.entry.modified_at < PATIENCE]
+            + [file.entry for file in broken if at - file.entry.modified_at < REJECT_AFTER]
         ),
-        more=tuple(settled[MOST_FILES:]),
+        more=tuple(settled[MAX_FILES:]),
     )
 
 
@@ -143,18 +143,18 @@ def register_files(
     backend = parts.backend
     found = scan(parts, scope, at=at).landing_files
     taken = [arrival for arrival in found if sessions[0] <= arrival.first and arrival.last <= sessions[-1]]
-    known = {fetch.payload for fetch in backend.ledger.fetches(FetchKind.PRICES)}
+    known = {fetch.response_key for fetch in backend.ledger.fetches(FetchKind.PRICES)}
     for arrival in taken:
-        for fetch, body in arrival.answers:
-            if fetch.payload != arrival.entry.key:
-                store_response(backend, fetch.payload, body)
+        for fetch, body in arrival.responses:
+            if fetch.response_key != arrival.entry.key:
+                store_response(backend, fetch.response_key, body)
             # An earlier attempt may have been killed after writing this out: then it was found as a file of its own.
-            if fetch.payload not in known:
+            if fetch.response_key not in known:
                 backend.ledger.record(fetch)
-                known.add(fetch.payload)
-        if all(fetch.payload != arrival.entry.key for fetch, _ in arrival.answers):
-            left_out = f"; not in the universe: {', '.join(arrival.left_out)}" if arrival.left_out else ""
-            _note(backend, arrival.entry, Outcome.OK, f"{len(arrival.answers)} symbols{left_out}", at)
+                known.add(fetch.response_key)
+        if all(fetch.response_key != arrival.entry.key for fetch, _ in arrival.responses):
+            left_out = f"; not in the universe: {', '.join(arrival.unknown_symbols)}" if arrival.unknown_symbols else ""
+            _note(backend, arrival.entry, Outcome.OK, f"{len(arrival.responses)} symbols{left_out}", at)
     return taken
 
 
@@ -165,7 +165,7 @@ def reject_files(backend: Backend, broken: Iterable[UnreadableFile], *, at: date
 
 
 def rejected_files(backend: Backend, *, since: datetime) -> list[Fetch]:
-    """List the files that were set aside, newest first: their key is the payload, the reason the detail."""
+    """List the files that were set aside, newest first: their key is the response_key, the reason the detail."""
     notes = backend.ledger.fetches(FetchKind.LANDING_FILES, outcome=Outcome.MALFORMED)
     return [note for note in notes if note.fetched_at >= since]
 
@@ -173,7 +173,7 @@ def rejected_files(backend: Backend, *, since: datetime) -> list[Fetch]:
 def _note(backend: Backend, entry: ObjectEntry, outcome: Outcome, detail: str, at: datetime) -> None:
     name = PurePosixPath(entry.key).name
     backend.ledger.record(
-        Fetch(name, FetchKind.LANDING_FILES, at, outcome, payload=entry.key, detail=f"{entry.key}: {detail}")
+        Fetch(name, FetchKind.LANDING_FILES, at, outcome, response_key=entry.key, detail=f"{entry.key}: {detail}")
     )
 
 

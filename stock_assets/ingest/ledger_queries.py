@@ -20,7 +20,7 @@ def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
     for fetch in parts.backend.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK):
         newest.setdefault(fetch.symbol, fetch)
     return {
-        symbol: parts.source.read_splits(parts.backend.objects.get(fetch.payload), symbol)
+        symbol: parts.source.read_splits(parts.backend.objects.get(fetch.response_key), symbol)
         for symbol, fetch in sorted(newest.items())
     }
 
@@ -36,27 +36,29 @@ def responses_for(backend: Backend, sessions: Sequence[date]) -> list[Fetch]:
     found = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK))
     chosen: list[Fetch] = []
     for symbol in sorted(found):
-        after_close = answers(found[symbol], sessions)
-        before_close = answers(found[symbol], set(sessions) - after_close.keys(), after_close=False)
+        after_close = newest_responses(found[symbol], sessions)
+        before_close = newest_responses(found[symbol], set(sessions) - after_close.keys(), after_close=False)
         chosen += dict.fromkeys([*after_close.values(), *before_close.values()])
     return chosen
 
 
-def fetches_for_responses(backend: Backend, payloads: Sequence[str]) -> list[Fetch]:
+def fetches_for_responses(backend: Backend, response_keys: Sequence[str]) -> list[Fetch]:
     """Look up the fetches that stored these answers."""
-    wanted = set(payloads)
-    found = [fetch for fetch in backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.payload in wanted]
+    wanted = set(response_keys)
+    found = [
+        fetch for fetch in backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.response_key in wanted
+    ]
     # A file that two runs took in at once has two notes.
-    return list({fetch.payload: fetch for fetch in found}.values())
+    return list({fetch.response_key: fetch for fetch in found}.values())
 
 
 def missing_sessions(wanted: Sequence[date], fetches: Sequence[Fetch]) -> tuple[date, ...]:
     """List the wanted sessions that no answer fetched after their close holds."""
-    held = answers(fetches, wanted)
+    held = newest_responses(fetches, wanted)
     return tuple(sorted(session for session in set(wanted) if session not in held))
 
 
-def beyond(missing: Sequence[date], reach: AvailableHistory | None) -> tuple[date, ...]:
+def before_available_history(missing: Sequence[date], reach: AvailableHistory | None) -> tuple[date, ...]:
     """List the sessions that lie further back than answers reach."""
     return tuple(session for session in missing if reach is not None and session < reach.first)
 
@@ -78,7 +80,7 @@ def group_by_symbol(fetches: Sequence[Fetch]) -> dict[str, list[Fetch]]:
     return found
 
 
-def answers(
+def newest_responses(
     newest_first: Sequence[Fetch], sessions: Collection[date], *, after_close: bool = True
 ) -> dict[date, Fetch]:
     """Choose, for each session that any good answer of one symbol has, the newest such answer.
@@ -105,10 +107,10 @@ def answers(
     return found
 
 
-def bar_lines(backend: Backend, payload: str) -> dict[date | None, list[str]]:
+def bar_lines(backend: Backend, response_key: str) -> dict[date | None, list[str]]:
     """Read the lines of a stored answer by session, as the vendor wrote them; under None those of no session."""
     found: dict[date | None, list[str]] = {}
-    for line in backend.objects.get(payload).decode().splitlines()[1:]:
+    for line in backend.objects.get(response_key).decode().splitlines()[1:]:
         found.setdefault(_session_of(line), []).append(line)
     return found
 

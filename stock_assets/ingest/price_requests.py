@@ -14,7 +14,7 @@ from stock_assets.core.calendar import closing_time, next_session
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome, SessionNotClosed
 from stock_assets.core.universe import Listing
-from stock_assets.ingest.ledger_queries import beyond, group_by_symbol, missing_sessions
+from stock_assets.ingest.ledger_queries import before_available_history, group_by_symbol, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, RequestResult, Sleep
 from stock_assets.ingest.response_reader import PriceReader, price_reader
@@ -132,7 +132,7 @@ def _need(
 ) -> _Need:
     wanted = tuple(session for session in sessions if listing.covers(session))
     missing = missing_sessions(wanted, fetches)
-    too_old = set(beyond(missing, reach))
+    too_old = set(before_available_history(missing, reach))
     return _Need(listing.symbol, wanted, missing, tuple(session for session in missing if session not in too_old))
 
 
@@ -149,7 +149,7 @@ def _question(source: PriceSource, need: _Need, reader: PriceReader) -> Request:
         need.symbol,
         FetchKind.PRICES,
         send=lambda: source.fetch_prices(need.symbol, need.askable),
-        read=lambda body, payload, arrived: reader(need.symbol, body, payload, arrived),
+        read=lambda body, response_key, arrived: reader(need.symbol, body, response_key, arrived),
     )
 
 
@@ -159,13 +159,13 @@ def _result(need: _Need, asked: RequestResult | None, reach: AvailableHistory | 
         return SymbolResult(symbol, Outcome.OK, wanted, detail="already stored" if wanted else "not listed then")
     if asked is None:
         return SymbolResult(
-            symbol, Outcome.UNOBTAINABLE, wanted, need.missing, detail=why_unobtainable(need.missing, reach)
+            symbol, Outcome.UNOBTAINABLE, wanted, need.missing, detail=format_unobtainable(need.missing, reach)
         )
     fetch = asked.fetch
     if fetch.outcome is not Outcome.OK:
         return SymbolResult(symbol, fetch.outcome, wanted, need.missing, calls=asked.calls, detail=fetch.detail)
     missing = tuple(session for session in need.missing if not fetch.holds(session))
-    outcome, detail = judge_missing(missing, fetch, reach)
+    outcome, detail = classify_missing(missing, fetch, reach)
     return SymbolResult(symbol, outcome, wanted, missing, calls=asked.calls, detail=detail or fetch.detail)
 
 
@@ -180,7 +180,7 @@ def _left_alone(need: _Need, fetches: Sequence[Fetch]) -> SymbolResult:
     return SymbolResult(need.symbol, outcome, need.wanted, need.missing, detail=f"not asked in this run{why}")
 
 
-def judge_missing(missing: Sequence[date], newest: Fetch, reach: AvailableHistory | None) -> tuple[Outcome, str]:
+def classify_missing(missing: Sequence[date], newest: Fetch, reach: AvailableHistory | None) -> tuple[Outcome, str]:
     """Say what it means that a good answer lacks some of the sessions wanted.
 
     Returns:
@@ -188,7 +188,9 @@ def judge_missing(missing: Sequence[date], newest: Fetch, reach: AvailableHistor
     """
     # Before the answer's first bar there is nothing further back, whatever was expected of it.
     first = newest.first_session or date.min
-    late = [session for session in missing if session >= first and session not in beyond(missing, reach)]
+    late = [
+        session for session in missing if session >= first and session not in before_available_history(missing, reach)
+    ]
     too_old = [session for session in missing if session not in late]
     parts = []
     if late:
@@ -198,12 +200,12 @@ def judge_missing(missing: Sequence[date], newest: Fetch, reach: AvailableHistor
         known = reach or AvailableHistory(
             first, "the vendor's history begins there; set first_session in the universe file"
         )
-        parts.append(why_unobtainable(too_old, known))
+        parts.append(format_unobtainable(too_old, known))
     outcome = Outcome.LATE if late else Outcome.UNOBTAINABLE if too_old else Outcome.OK
     return outcome, "; ".join(parts)
 
 
-def why_unobtainable(sessions: Sequence[date], reach: AvailableHistory | None) -> str:
+def format_unobtainable(sessions: Sequence[date], reach: AvailableHistory | None) -> str:
     """Name the range that cannot be had, and why."""
     why = f": answers reach back to {reach.first}, {reach.why}" if reach else ""
     return f"{min(sessions)} to {max(sessions)} ({len(sessions)} sessions) cannot be had{why}"

@@ -21,11 +21,11 @@ from stock_assets.core.clock import Clock
 from stock_assets.core.errors import BadKey, DailyQuotaSpent, Outcome, SourceError
 from stock_assets.sources.interface import PriceSource
 
-LONGEST_PAUSE_SECONDS = 60.0
+MAX_PAUSE_SECONDS = 60.0
 """Longest pause between two requests; a vendor that asks for a longer one is not asked again in this run."""
-GIVE_UP_AFTER = 6
+MAX_CONSECUTIVE_FAILURES = 6
 """Transient failures in a row, whatever the symbols, after which the vendor is taken to be down."""
-QUOTA_TEXT_HOLDS = timedelta(hours=1)
+DAILY_QUOTA_BLOCK = timedelta(hours=1)
 """How long the vendor's word that the day's calls are used up is believed: its day need not be the one we assume."""
 
 Sleep = Callable[[float], None]
@@ -118,28 +118,28 @@ class Requester:
 
     def _request(self, question: Request) -> tuple[Fetch, SourceError | None]:
         """Ask once; keep the answer, then read it; note it in the ledger either way."""
-        payload, body = "", b""
+        response_key, body = "", b""
         try:
             body = question.send()
             arrived = self._now()
             known = question.known
             if known is not None and known.content_hash == content_hash(body):
-                payload = known.payload
+                response_key = known.response_key
             else:
-                payload = store(self._home, question.kind, question.symbol, body, arrived)
-            fetch = question.read(body, payload, arrived)
+                response_key = store(self._home, question.kind, question.symbol, body, arrived)
+            fetch = question.read(body, response_key, arrived)
         except SourceError as error:
             arrived = self._now()
-            if error.body and not payload:
+            if error.body and not response_key:
                 body = error.body
-                payload = store(self._home, question.kind, question.symbol, body, arrived)
+                response_key = store(self._home, question.kind, question.symbol, body, arrived)
             fetch = Fetch(
                 question.symbol,
                 question.kind,
                 arrived,
                 error.outcome,
-                payload=payload,
-                content_hash=content_hash(body) if payload else "",
+                response_key=response_key,
+                content_hash=content_hash(body) if response_key else "",
                 calls=1,
                 detail=str(error),
             )
@@ -154,13 +154,13 @@ class Requester:
             self._stopped = (failure.outcome, f"not asked, since every request would end the same: {failure}")
         elif isinstance(failure, DailyQuotaSpent):
             now = self._now()
-            until = min(now + QUOTA_TEXT_HOLDS, self._source.terms.limits.next_reset(now))
+            until = min(now + DAILY_QUOTA_BLOCK, self._source.terms.limits.next_reset(now))
             self._home.rate_limiter.close(self._source.vendor, until)
             self._stopped = (failure.outcome, f"left for later: {failure}")
         elif failure.transient:
             self._failures_in_row += 1
             pause = self._pause(failure.retry_after)
-            if self._failures_in_row >= GIVE_UP_AFTER or pause > LONGEST_PAUSE_SECONDS:
+            if self._failures_in_row >= MAX_CONSECUTIVE_FAILURES or pause > MAX_PAUSE_SECONDS:
                 self._stopped = (failure.outcome, f"not asked, the vendor does not serve at the moment: {failure}")
             elif waiting and pause > 0:
                 _log.info("pausing %.1f s: %s", pause, failure)
@@ -171,7 +171,7 @@ class Requester:
     def _pause(self, retry_after: float | None) -> float:
         """Give the seconds to wait: doubling, the upper half at random, never less than the vendor asks for."""
         first = self._source.terms.first_pause_seconds
-        longest = min(first * 2.0 ** (self._failures_in_row - 1), LONGEST_PAUSE_SECONDS)
+        longest = min(first * 2.0 ** (self._failures_in_row - 1), MAX_PAUSE_SECONDS)
         return max(longest * random.uniform(0.5, 1.0), retry_after or 0.0)  # noqa: S311 (jitter)
 
     def _note_not_asked(self, question: Request) -> Fetch:

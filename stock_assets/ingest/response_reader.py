@@ -26,7 +26,7 @@ def price_reader(source: PriceSource, stored: Mapping[str, Sequence[Fetch]]) -> 
         if fetch.outcome is Outcome.OK
     }
 
-    def read(symbol: str, body: bytes, payload: str, arrived: datetime) -> Fetch:
+    def read(symbol: str, body: bytes, response_key: str, arrived: datetime) -> Fetch:
         held = set(source.read_prices(body, symbol))
         first, last = min(held), max(held)
         if last > arrived.astimezone(NEW_YORK).date():
@@ -40,10 +40,10 @@ def price_reader(source: PriceSource, stored: Mapping[str, Sequence[Fetch]]) -> 
             kind=FetchKind.PRICES,
             fetched_at=arrived,
             outcome=Outcome.OK,
-            payload=payload,
+            response_key=response_key,
             first_session=first,
             last_session=last,
-            holes=tuple(session for session in sessions_between(first, last) if session not in held),
+            missing_sessions=tuple(session for session in sessions_between(first, last) if session not in held),
             content_hash=digest,
             calls=1,
             detail=f"{len(held)} sessions, {first} to {last}",

@@ -131,13 +131,13 @@ def _newest_good(fetches: Sequence[Fetch]) -> Fetch | None:
 
 
 def _question(source: PriceSource, symbol: str, known: Fetch | None) -> Request:
-    def read(body: bytes, payload: str, arrived: datetime) -> Fetch:
+    def read(body: bytes, response_key: str, arrived: datetime) -> Fetch:
         return Fetch(
             symbol,
             FetchKind.SPLITS,
             arrived,
             Outcome.OK,
-            payload=payload,
+            response_key=response_key,
             content_hash=content_hash(body),
             calls=1,
             detail=f"{len(source.read_splits(body, symbol))} splits",

@@ -14,9 +14,9 @@ from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
 from stock_assets.core.universe import Listing
-from stock_assets.ingest.ledger_queries import beyond, group_by_symbol, missing_sessions
+from stock_assets.ingest.ledger_queries import before_available_history, group_by_symbol, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.price_requests import judge_missing, why_unobtainable
+from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
 from stock_assets.sources.interface import AvailableHistory
 
 
@@ -31,7 +31,7 @@ class SymbolStatus:
         missing: those that no answer fetched after their close holds.
         since: begin of the trouble: the first of the requests that failed in a row, or, if the vendor answers but
             has no bar, the close of the first missing session; None when nothing is missing.
-        last_asked: time of the newest request that was made, or None.
+        last_requested_at: time of the newest request that was made, or None.
         why: one line for people.
     """
 
@@ -40,7 +40,7 @@ class SymbolStatus:
     wanted: tuple[date, ...]
     missing: tuple[date, ...]
     since: datetime | None
-    last_asked: datetime | None
+    last_requested_at: datetime | None
     why: str
 
 
@@ -56,19 +56,19 @@ def _standing(
 ) -> SymbolStatus:
     wanted = tuple(session for session in sessions if listing.covers(session))
     missing = missing_sessions(wanted, fetches)
-    last_asked = next((fetch.fetched_at for fetch in fetches if fetch.calls), None)
+    last_requested_at = next((fetch.fetched_at for fetch in fetches if fetch.calls), None)
     fetches = [fetch for fetch in fetches if not fetch.is_landing_file]
     if not missing:
         why = f"{len(wanted)} of {len(wanted)} sessions stored" if wanted else "not listed in these sessions"
-        return SymbolStatus(listing.symbol, Outcome.OK, wanted, (), None, last_asked, why)
+        return SymbolStatus(listing.symbol, Outcome.OK, wanted, (), None, last_requested_at, why)
     failing = list(takewhile(lambda fetch: fetch.outcome is not Outcome.OK, fetches))
     since: datetime = closing_time(missing[0])
-    if len(beyond(missing, reach)) == len(missing):
-        outcome, why = Outcome.UNOBTAINABLE, why_unobtainable(missing, reach)
+    if len(before_available_history(missing, reach)) == len(missing):
+        outcome, why = Outcome.UNOBTAINABLE, format_unobtainable(missing, reach)
     elif failing:
         outcome, why, since = failing[0].outcome, failing[0].detail, failing[-1].fetched_at
     elif fetches and fetches[0].fetched_at >= since:
-        outcome, why = judge_missing(missing, fetches[0], reach)
+        outcome, why = classify_missing(missing, fetches[0], reach)
     else:
         outcome, why = Outcome.LATE, "not asked for since the session closed"
-    return SymbolStatus(listing.symbol, outcome, wanted, missing, since, last_asked, why)
+    return SymbolStatus(listing.symbol, outcome, wanted, missing, since, last_requested_at, why)

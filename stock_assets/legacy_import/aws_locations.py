@@ -16,7 +16,7 @@ from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.objects import Place, S3Objects
 from stock_assets.core.errors import LegacyDataUnusable
-from stock_assets.legacy_import.locations import Form, LegacyFile, LegacyLocation, is_data, legacy_file, some_of
+from stock_assets.legacy_import.locations import FileFormat, LegacyFile, LegacyLocation, is_data, legacy_file, non_empty
 
 _ADDRESS = re.compile(r"s3[an]?://([^/]+)/*(.*?)/*")
 _TABLE = re.compile(r"glue:([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
@@ -27,10 +27,10 @@ _IN_MEMORY = 16 * 1024 * 1024
 class LegacyBucket(LegacyLocation):
     """Objects below `s3://bucket/folder`, or one object."""
 
-    def __init__(self, access: AwsAccess, address: str, form: Form) -> None:
+    def __init__(self, access: AwsAccess, address: str, file_format: FileFormat) -> None:
         self._access = access
         self._address = address
-        self._form = form
+        self._file_format = file_format
 
     @property
     def label(self) -> str:
@@ -38,13 +38,13 @@ class LegacyBucket(LegacyLocation):
         return self._address
 
     @property
-    def form(self) -> Form:
+    def file_format(self) -> FileFormat:
         """Give what was said."""
-        return self._form
+        return self._file_format
 
     def files(self) -> Sequence[LegacyFile]:
         """List page by page; the time of an object is when it was put there."""
-        return some_of(_listed(self._access, self._address), self.label)
+        return non_empty(_listed(self._access, self._address), self.label)
 
     def open(self, file: LegacyFile) -> BinaryIO:
         """Copy the object to this machine, a larger one to a file without a name."""
@@ -77,14 +77,19 @@ class LegacyTable(LegacyBucket):
         return table
 
     @property
-    def form(self) -> Form:
+    def file_format(self) -> FileFormat:
         """Read the columns and the delimiter from the catalog, unless columns were named."""
         storage = self._table["StorageDescriptor"]
         serde = storage.get("SerdeInfo", {}).get("Parameters", {})
-        delimiter = next((serde[name] for name in _DELIMITERS if len(serde.get(name, "")) == 1), self._form.delimiter)
+        delimiter = next(
+            (serde[name] for name in _DELIMITERS if len(serde.get(name, "")) == 1), self._file_format.delimiter
+        )
         columns = tuple(column["Name"].lower() for column in storage["Columns"])
         return replace(
-            self._form, columns=self._form.columns if self._form.named else columns, delimiter=delimiter, named=True
+            self._file_format,
+            columns=self._file_format.columns if self._file_format.named else columns,
+            delimiter=delimiter,
+            named=True,
         )
 
     def files(self) -> Sequence[LegacyFile]:
@@ -92,7 +97,7 @@ class LegacyTable(LegacyBucket):
         keys = [key["Name"].lower() for key in self._table.get("PartitionKeys", [])]
         partitions = Glue(self._access).partitions(self._table["DatabaseName"], self._table["Name"]) if keys else []
         if not partitions:
-            return some_of(_listed(self._access, self._table["StorageDescriptor"]["Location"]), self.label)
+            return non_empty(_listed(self._access, self._table["StorageDescriptor"]["Location"]), self.label)
         found = []
         for partition in partitions:
             values = dict(zip(keys, partition["Values"], strict=True))
@@ -100,7 +105,7 @@ class LegacyTable(LegacyBucket):
                 replace(file, values={**file.values, **values})
                 for file in _listed(self._access, partition["StorageDescriptor"]["Location"])
             ]
-        return some_of(sorted(found, key=lambda file: file.name), self.label)
+        return non_empty(sorted(found, key=lambda file: file.name), self.label)
 
 
 def _listed(access: AwsAccess, address: str) -> list[LegacyFile]:

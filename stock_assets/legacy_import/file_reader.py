@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stock_assets.core.errors import LegacyDataUnusable
-from stock_assets.legacy_import.locations import Form, LegacyFile
+from stock_assets.legacy_import.locations import FileFormat, LegacyFile
 
 FIELDS = ("symbol", "day", "open", "high", "low", "close", "volume")
 """Columns of the rows; `day` is the text that should be a date."""
@@ -46,7 +46,7 @@ class Batch:
     broken: tuple[tuple[int, str], ...] = ()
 
 
-def read_rows(file: LegacyFile, stream: BinaryIO, form: Form) -> Iterator[Batch]:
+def read_rows(file: LegacyFile, stream: BinaryIO, file_format: FileFormat) -> Iterator[Batch]:
     """Read a file in parts.
 
     Raises:
@@ -67,7 +67,7 @@ def read_rows(file: LegacyFile, stream: BinaryIO, form: Form) -> Iterator[Batch]
         if start.startswith(_JSON):
             yield from _batches(file, _json_lines(text), None)
         else:
-            yield from _csv(file, text, form)
+            yield from _csv(file, text, file_format)
     finally:
         text.detach()
 
@@ -88,14 +88,14 @@ def _parquet(file: LegacyFile, stream: BinaryIO) -> Iterator[Batch]:
         line += count
 
 
-def _csv(file: LegacyFile, text: io.TextIOWrapper, form: Form) -> Iterator[Batch]:
-    reader = csv.reader(text, delimiter=form.delimiter, strict=True)
+def _csv(file: LegacyFile, text: io.TextIOWrapper, file_format: FileFormat) -> Iterator[Batch]:
+    reader = csv.reader(text, delimiter=file_format.delimiter, strict=True)
     first = next(reader, [])
     header = [name.strip().lower() for name in first]
     has_header = {"open", "close"} <= set(header)
-    names = header if has_header else list(form.columns)
+    names = header if has_header else list(file_format.columns)
     other_header = not has_header and not any(_NUMBER_OR_DATE.fullmatch(text.strip()) for text in first)
-    if len(first) != len(names) or (other_header and not form.named):
+    if len(first) != len(names) or (other_header and not file_format.named):
         raise LegacyDataUnusable(
             f"the first line is no header with open and close in it, nor a row of {', '.join(names)}: "
             f"{', '.join(first)}; say what the columns are with --columns"

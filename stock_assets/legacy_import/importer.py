@@ -25,14 +25,14 @@ from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_reader import PriceReader, price_reader
 from stock_assets.legacy_import.locations import LegacyLocation
 from stock_assets.legacy_import.row_selection import (
-    Bounds,
     Contradiction,
     Example,
+    ImportScope,
     LegacyBar,
     Problem,
-    Sorted,
+    SelectedRows,
     Tally,
-    sorting,
+    select_rows,
 )
 
 
@@ -45,7 +45,7 @@ class SymbolImport:
         bars: how many.
         first: first session.
         last: last one.
-        premature: of the bars, those written before the bell of their session.
+        before_close: of the bars, those written before the bell of their session.
         known: bars that are stored already, and not stored again.
     """
 
@@ -53,7 +53,7 @@ class SymbolImport:
     bars: int
     first: date | None
     last: date | None
-    premature: int
+    before_close: int
     known: int
 
 
@@ -95,7 +95,7 @@ class _Answer:
     sessions: tuple[date, ...]
 
 
-def import_bars(parts: PipelineParts, place: LegacyLocation, bounds: Bounds, *, store: bool = True) -> ImportResult:
+def import_bars(parts: PipelineParts, place: LegacyLocation, scope: ImportScope, *, store: bool = True) -> ImportResult:
     """Store the bars of an earlier pipeline that are not stored yet; publishing is left to the usual run.
 
     Killed at any moment, the next time does the rest.
@@ -103,7 +103,7 @@ def import_bars(parts: PipelineParts, place: LegacyLocation, bounds: Bounds, *, 
     Args:
         parts: the pipeline.
         place: where the old files lie.
-        bounds: what is wanted of them.
+        scope: what is wanted of them.
         store: False to find out only what would be stored.
 
     Raises:
@@ -112,13 +112,13 @@ def import_bars(parts: PipelineParts, place: LegacyLocation, bounds: Bounds, *, 
     backend = parts.backend
     fetches = backend.ledger.fetches(FetchKind.PRICES)
     stored = group_by_symbol(fetches)
-    noted = {note.payload for note in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
+    noted = {note.response_key for note in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
     reader = price_reader(parts.source, stored)
     done: list[SymbolImport] = []
     refused: list[Example] = []
     sessions: set[date] = set()
     span: set[date] = set()
-    with sorting(place, bounds) as rows:
+    with select_rows(place, scope) as rows:
         for symbol in rows.symbols():
             bars = rows.bars(symbol)
             span |= {bars[0].session, bars[-1].session}
@@ -127,10 +127,10 @@ def import_bars(parts: PipelineParts, place: LegacyLocation, bounds: Bounds, *, 
             except SourceError as error:
                 refused.append(Example(symbol, str(error)))
                 continue
-            known = {fetch.payload for fetch in stored.get(symbol, [])}
-            new = [answer for answer in answers if answer.fetch.payload not in known]
+            known = {fetch.response_key for fetch in stored.get(symbol, [])}
+            new = [answer for answer in answers if answer.fetch.response_key not in known]
             for answer in new if store else ():
-                _store(backend, answer, noted, bounds.at)
+                _store(backend, answer, noted, scope.at)
             sessions.update(session for answer in new for session in answer.sessions)
             done.append(_taken(symbol, bars, new))
         found = _report(rows, place.label, done, refused, sessions, fetches)
@@ -147,8 +147,8 @@ def _answers(reader: PriceReader, symbol: str, newest_first: Sequence[LegacyBar]
     whole = [bar for bar in newest_first if bar.written_at >= closing_time(bar.session)]
     if whole:
         yield _answer(reader, symbol, whole, max(bar.written_at for bar in whole), label)
-    premature = sorted(set(newest_first) - set(whole), key=lambda bar: (bar.written_at, bar.session), reverse=True)
-    for moment, bars in groupby(premature, key=lambda bar: bar.written_at):
+    before_close = sorted(set(newest_first) - set(whole), key=lambda bar: (bar.written_at, bar.session), reverse=True)
+    for moment, bars in groupby(before_close, key=lambda bar: bar.written_at):
         yield _answer(reader, symbol, list(bars), moment, label)
 
 
@@ -170,19 +170,19 @@ def _store(backend: Backend, answer: _Answer, noted: set[str], at: datetime) -> 
     Whoever looks for files of others must not find one of which only half is known here: it would count as of today.
     """
     fetch = answer.fetch
-    if fetch.payload not in noted:
+    if fetch.response_key not in noted:
         name = f"{fetch.symbol}.csv"
         backend.ledger.record(
-            Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, payload=fetch.payload, detail=fetch.detail)
+            Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, response_key=fetch.response_key, detail=fetch.detail)
         )
-        noted.add(fetch.payload)
-    store_response(backend, fetch.payload, answer.body)
+        noted.add(fetch.response_key)
+    store_response(backend, fetch.response_key, answer.body)
     backend.ledger.record(fetch)
 
 
 def _taken(symbol: str, bars: Sequence[LegacyBar], new: Sequence[_Answer]) -> SymbolImport:
     sessions = [session for answer in new for session in answer.sessions]
-    premature = [
+    before_close = [
         session for answer in new for session in answer.sessions if answer.fetch.fetched_at < closing_time(session)
     ]
     return SymbolImport(
@@ -190,13 +190,13 @@ def _taken(symbol: str, bars: Sequence[LegacyBar], new: Sequence[_Answer]) -> Sy
         len(sessions),
         min(sessions, default=None),
         max(sessions, default=None),
-        premature=len(premature),
+        before_close=len(before_close),
         known=len(bars) - len(sessions),
     )
 
 
 def _report(
-    rows: Sorted,
+    rows: SelectedRows,
     label: str,
     done: Sequence[SymbolImport],
     refused: Sequence[Example],

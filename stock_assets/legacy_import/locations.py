@@ -39,7 +39,7 @@ class LegacyFile:
 
 
 @dataclass(frozen=True)
-class Form:
+class FileFormat:
     """How the text files of a place are written, where they do not say so themselves.
 
     Attributes:
@@ -63,7 +63,7 @@ class LegacyLocation(ABC):
 
     @property
     @abstractmethod
-    def form(self) -> Form:
+    def file_format(self) -> FileFormat:
         """Say how text files are written."""
 
     @abstractmethod
@@ -82,9 +82,9 @@ class LegacyLocation(ABC):
 class LegacyFolder(LegacyLocation):
     """A folder of this machine, or a single file."""
 
-    def __init__(self, path: Path, form: Form) -> None:
+    def __init__(self, path: Path, file_format: FileFormat) -> None:
         self._path = path
-        self._form = form
+        self._file_format = file_format
 
     @property
     def label(self) -> str:
@@ -92,9 +92,9 @@ class LegacyFolder(LegacyLocation):
         return str(self._path)
 
     @property
-    def form(self) -> Form:
+    def file_format(self) -> FileFormat:
         """Give what was said."""
-        return self._form
+        return self._file_format
 
     def files(self) -> Sequence[LegacyFile]:
         """Walk the folder; a file's time of change is when it was written, also where it was copied with its time."""
@@ -109,7 +109,7 @@ class LegacyFolder(LegacyLocation):
                 stat = path.stat()
                 changed = datetime.fromtimestamp(stat.st_mtime, UTC)
                 found.append(legacy_file(str(path), relative, stat.st_size, changed))
-        return some_of(found, self.label)
+        return non_empty(found, self.label)
 
     def open(self, file: LegacyFile) -> BinaryIO:
         """Open it where it lies."""
@@ -127,7 +127,7 @@ def is_data(relative: str) -> bool:
     return not any(part.startswith(("_", ".")) for part in relative.split("/"))
 
 
-def some_of(files: Sequence[LegacyFile], label: str) -> list[LegacyFile]:
+def non_empty(files: Sequence[LegacyFile], label: str) -> list[LegacyFile]:
     """Give the files that hold anything.
 
     Raises:

@@ -19,7 +19,7 @@ def unreadable(found: ImportResult) -> list[str]:
     """Name the files, and the symbols, of which nothing is used."""
     lines = [f"{file.place}: not readable, nothing of it is used: {file.text}" for file in found.unreadable]
     more = [f"and {len(lines) - _MOST_SHOWN} more files"] if len(lines) > _MOST_SHOWN else []
-    return [*lines[:_MOST_SHOWN], *more, *(f"{one.text}; no bar of it is taken over" for one in found.refused)]
+    return [*lines[:_MOST_SHOWN], *more, *(f"{one.text}; no bar of it is taken over" for one in found.rejected)]
 
 
 def left_out(found: ImportResult) -> list[str]:
@@ -37,7 +37,7 @@ def sums(found: ImportResult) -> str:
     tally = found.tally
     return (
         f"{found.label}: {found.files:,} files, {tally.rows:,} rows; {tally.repeated:,} repeat another, "
-        f"{tally.contradicted:,} are contradicted by a later one, {tally.premature:,} tell of a day that a later one "
+        f"{tally.contradicted:,} are contradicted by a later one, {tally.before_close:,} tell of a day that a later one "
         "has whole."
     )
 
@@ -50,7 +50,7 @@ def symbols(found: ImportResult) -> list[dict[str, str]]:
             "New bars": f"{row.bars:,}",
             "First session": str(row.first or ""),
             "Last session": str(row.last or ""),
-            "Before the bell": f"{row.premature:,}",
+            "Before the bell": f"{row.before_close:,}",
             "Stored already": f"{row.known:,}",
         }
         for row in found.symbols

@@ -28,7 +28,7 @@ from stock_assets.core.errors import LegacyDataUnusable
 from stock_assets.core.sql import Name, SqlValue, statement
 from stock_assets.core.universe import Universe
 from stock_assets.legacy_import.file_reader import FIELDS, read_rows
-from stock_assets.legacy_import.locations import Form, LegacyFile, LegacyLocation
+from stock_assets.legacy_import.locations import FileFormat, LegacyFile, LegacyLocation
 
 DAMAGED = (LegacyDataUnusable, ValueError, OSError, EOFError, zlib.error, csv.Error)
 """What says that a file cannot be read, and nothing about the place it lies in."""
@@ -83,7 +83,7 @@ class LegacyBar:
 
     Attributes:
         session: trade date.
-        line: in the vendor's form.
+        line: in the vendor's file_format.
         written_at: when, aware, UTC.
     """
 
@@ -100,17 +100,17 @@ class Tally:
         rows: rows read, good or not.
         repeated: rows that a later one repeats.
         contradicted: rows that a later one contradicts.
-        premature: rows written before the bell that a later one replaces.
+        before_close: rows written before the bell that a later one replaces.
     """
 
     rows: int
     repeated: int
     contradicted: int
-    premature: int
+    before_close: int
 
 
 @dataclass(frozen=True)
-class Bounds:
+class ImportScope:
     """What old rows are sorted by.
 
     Attributes:
@@ -132,7 +132,7 @@ class Bounds:
         return min(self.written_at or file.written_at, self.at)
 
 
-class Sorted:
+class SelectedRows:
     """The rows of all files; `sorting` makes one."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -142,31 +142,31 @@ class Sorted:
         self._broken: list[Example] = []
         self._broken_rows = 0
 
-    def gather(self, place: LegacyLocation, bounds: Bounds) -> None:
+    def gather(self, place: LegacyLocation, scope: ImportScope) -> None:
         """Read all files, and number the versions of every bar."""
         execute = self._connection.execute
         columns = ", ".join(f"{field} VARCHAR" for field in FIELDS)
         execute(f"CREATE TABLE gathered (file INTEGER, line BIGINT, {columns})")
         execute("CREATE TABLE files (file INTEGER, name VARCHAR, written_at TIMESTAMP, written_on DATE)")
         for number, (file, opening) in enumerate(_opened_ahead(place)):
-            moment = bounds.moment(file)
+            moment = scope.moment(file)
             execute(
                 "INSERT INTO files VALUES (?, ?, ?, ?)",
                 [number, file.name, moment.replace(tzinfo=None), moment.astimezone(NEW_YORK).date()],
             )
-            self._add(number, file, opening, place.form)
-        self._sort(bounds)
+            self._add(number, file, opening, place.file_format)
+        self._sort(scope)
 
-    def _add(self, number: int, file: LegacyFile, opening: Future[BinaryIO], form: Form) -> None:
+    def _add(self, number: int, file: LegacyFile, opening: Future[BinaryIO], file_format: FileFormat) -> None:
         """Read one file; of one that is damaged nothing is used."""
         chosen = ", ".join(f"CAST({field} AS VARCHAR)" for field in FIELDS)
         broken: list[Example] = []
         try:
             with opening.result() as stream:
-                for batch in read_rows(file, stream, form):
+                for batch in read_rows(file, stream, file_format):
                     self._connection.register("batch", batch.rows)
                     self._connection.execute(f"INSERT INTO gathered SELECT {number}, line, {chosen} FROM batch")  # noqa: S608 (names of this module)
-                    broken += [Example(f"{file.name}, line {line}", why) for line, why in batch.broken]
+                    broken += [Example(f"{file.name}, line {line}", why) for line, why in batch.malformed]
         except DAMAGED as error:
             self._connection.execute("DELETE FROM gathered WHERE file = ?", [number])
             self.unreadable.append(Example(file.name, str(error) or type(error).__name__))
@@ -175,10 +175,10 @@ class Sorted:
         self._broken_rows += len(broken)
         self._broken = [*self._broken, *broken][:_SHOWN]
 
-    def _sort(self, bounds: Bounds) -> None:
-        symbols = pa.table({"symbol": pa.array(bounds.universe.symbols, pa.string())})
+    def _sort(self, scope: ImportScope) -> None:
+        symbols = pa.table({"symbol": pa.array(scope.universe.symbols, pa.string())})
         self._connection.register("known_symbols", symbols)
-        self._connection.register("known_sessions", session_table(sessions_between(bounds.first, bounds.last)))
+        self._connection.register("known_sessions", session_table(sessions_between(scope.first, scope.last)))
         self._make(
             "judged",
             "legacy_import/rows.sql",
@@ -187,9 +187,9 @@ class Sorted:
                 "old_files": Name("files"),
                 "known_symbols": Name("known_symbols"),
                 "sessions": Name("known_sessions"),
-                "first_date": bounds.first,
-                "last_date": bounds.last,
-                "moment": bounds.at,
+                "first_date": scope.first,
+                "last_date": scope.last,
+                "moment": scope.at,
             },
         )
         self._make("versions", "legacy_import/versions.sql", {"old_rows": Name("judged")})
@@ -204,8 +204,8 @@ class Sorted:
             "COUNT(*) FILTER (age > 1 AND copy_age = 1 AND written_at >= closes_at), "
             "COUNT(*) FILTER (age > 1 AND copy_age = 1 AND written_at < closes_at) FROM versions"
         ).fetchall()[0]
-        rows, repeated, contradicted, premature = map(int, found)
-        return Tally(rows + self._broken_rows, repeated, contradicted, premature)
+        rows, repeated, contradicted, before_close = map(int, found)
+        return Tally(rows + self._broken_rows, repeated, contradicted, before_close)
 
     def problems(self) -> list[Problem]:
         """List why rows are not taken over."""
@@ -272,7 +272,7 @@ def _opened_ahead(place: LegacyLocation) -> Iterator[tuple[LegacyFile, Future[Bi
 
 
 @contextmanager
-def sorting(place: LegacyLocation, bounds: Bounds) -> Iterator[Sorted]:
+def select_rows(place: LegacyLocation, scope: ImportScope) -> Iterator[SelectedRows]:
     """Read and sort what lies in a place.
 
     Raises:
@@ -284,6 +284,6 @@ def sorting(place: LegacyLocation, bounds: Bounds) -> Iterator[Sorted]:
     ):
         connection.execute(f"SET memory_limit='{_MEMORY}'")
         connection.execute("SET TimeZone='UTC'")
-        found = Sorted(connection)
-        found.gather(place, bounds)
+        found = SelectedRows(connection)
+        found.gather(place, scope)
         yield found

@@ -14,7 +14,7 @@ from stock_assets.core.errors import Outcome, SessionNotClosed
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.ledger_queries import responses_for
 from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fetch_prices
-from stock_assets.ingest.requester import GIVE_UP_AFTER, LONGEST_PAUSE_SECONDS
+from stock_assets.ingest.requester import MAX_CONSECUTIVE_FAILURES, MAX_PAUSE_SECONDS
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer
@@ -234,7 +234,7 @@ def test_the_wait_the_vendor_asks_for_is_kept(notifier: Notifier, header: str, s
 
 
 def test_a_wait_longer_than_a_run_ends_the_asking(notifier: Notifier) -> None:
-    notifier.server.retry_after = str(int(LONGEST_PAUSE_SECONDS) + 1)
+    notifier.server.retry_after = str(int(MAX_PAUSE_SECONDS) + 1)
     notifier.server.answer("S01", Mischief.HTTP_429, None)
     results = notifier.fetch(symbols(3), TODAY)
     assert notifier.server.asked() == ["S01"]
@@ -246,7 +246,7 @@ def test_a_vendor_that_is_down_is_left_alone_soon(notifier: Notifier) -> None:
     for symbol in TWENTY.symbols:
         notifier.server.answer(symbol, Mischief.HTTP_500)
     results = notifier.fetch(TWENTY, TODAY)
-    assert len(notifier.server.requests) == GIVE_UP_AFTER
+    assert len(notifier.server.requests) == MAX_CONSECUTIVE_FAILURES
     assert set(outcomes(results).values()) == {Outcome.UNREACHABLE}
     assert len(outcomes(results)) == 20
 
@@ -338,7 +338,7 @@ def test_a_bar_that_came_before_the_bell_does_not_count(notifier: Notifier) -> N
     # Only the later one is offered for the session; before it came, the early one was, to be set aside by the audit.
     [late] = responses_for(notifier.backend, [TODAY])
     assert late.fetched_at > early.fetched_at
-    assert [fetch.payload for fetch in responses_for(notifier.backend, [yesterday, TODAY])] == [late.payload]
+    assert [fetch.response_key for fetch in responses_for(notifier.backend, [yesterday, TODAY])] == [late.response_key]
 
 
 def test_every_answer_is_kept_as_it_came_also_the_refusals(notifier: Notifier) -> None:
@@ -347,7 +347,7 @@ def test_every_answer_is_kept_as_it_came_also_the_refusals(notifier: Notifier) -
     notifier.fetch(symbols(2), TODAY, attempts=1)
 
     kept = {
-        fetch.symbol: notifier.backend.objects.get(fetch.payload)
+        fetch.symbol: notifier.backend.objects.get(fetch.response_key)
         for fetch in notifier.backend.ledger.fetches(FetchKind.PRICES)
     }
     assert kept["S01"] == b"<h1>500</h1> key [redacted]"

@@ -17,7 +17,7 @@ from stock_assets.settings import Settings
 from stock_assets.sources.recorded import SYMBOLS, RecordedSource
 from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, CallFault
 from stock_assets_tests.fakes.source import scripted_from_recording
-from stock_assets_tests.legacy_import.test_importer import BOUNDS
+from stock_assets_tests.legacy_import.test_importer import SCOPE
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.legacy_account import BARS, TEXT, LegacyAccount
 from stock_assets_tests.support.legacy_files import HEADER, firehose, hive_table
@@ -41,7 +41,7 @@ def scene(request: pytest.FixtureRequest, aws: AwsDouble, tmp_path: Path) -> Sce
 
 
 def take(scene: Scene, place: LegacyLocation) -> ImportResult:
-    return import_bars(scene, place, BOUNDS)
+    return import_bars(scene, place, SCOPE)
 
 
 def published_as_usual(scene: Scene, place: LegacyLocation, tmp_path: Path) -> ImportResult:
@@ -63,7 +63,7 @@ def test_firehose_left_csv_by_the_hour(scene: Scene, account: LegacyAccount, tmp
 def test_a_hive_table_of_the_catalog(scene: Scene, account: LegacyAccount, tmp_path: Path) -> None:
     columns = dict.fromkeys(BARS, "double") | {"date": TEXT}
     table = account.table_by_symbol(
-        hive_table(tmp_path / "old", scene.source, FIVE.symbols, TWO_WEEKS, BOUNDS.at), columns
+        hive_table(tmp_path / "old", scene.source, FIVE.symbols, TWO_WEEKS, SCOPE.at), columns
     )
     found = published_as_usual(scene, account.at(table), tmp_path)
     assert (found.files, found.tally.rows, found.tally.repeated) == (5, 100, 50)
@@ -74,7 +74,7 @@ def test_a_hive_table_of_the_catalog(scene: Scene, account: LegacyAccount, tmp_p
 def test_the_command_takes_a_table_over(account: LegacyAccount, tmp_path: Path, backend: str) -> None:
     sessions = sessions_between(date(2013, 2, 25), date(2013, 3, 1))
     source = scripted_from_recording(SYMBOLS, sessions)
-    table = account.table_by_symbol(hive_table(tmp_path / "old", source, SYMBOLS, sessions, BOUNDS.at))
+    table = account.table_by_symbol(hive_table(tmp_path / "old", source, SYMBOLS, sessions, SCOPE.at))
     set_of_aws = {
         "STOCK_ASSETS_BACKEND": "aws",
         "STOCK_ASSETS_AWS_BUCKET": BUCKET,

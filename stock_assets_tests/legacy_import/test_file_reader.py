@@ -1,4 +1,4 @@
-"""Every form an old file may have gives the same rows, each with its line; what is no row is told."""
+"""Every file_format an old file may have gives the same rows, each with its line; what is no row is told."""
 
 import gzip
 import io
@@ -12,7 +12,7 @@ import pytest
 
 from stock_assets.core.errors import LegacyDataUnusable
 from stock_assets.legacy_import.file_reader import FIELDS, read_rows
-from stock_assets.legacy_import.locations import Form, LegacyFile
+from stock_assets.legacy_import.locations import FileFormat, LegacyFile
 
 HEADER = "date,symbol,open,high,low,close,volume\n"
 LINES = "2012-03-01,IBM,1,2,0.50,1.5,10\n2012-03-02,IBM,1,2,0.50,1.5,20\n"
@@ -20,13 +20,13 @@ Row = dict[str, object]
 
 
 def read(
-    body: bytes, form: Form | None = None, values: dict[str, str] | None = None
+    body: bytes, file_format: FileFormat | None = None, values: dict[str, str] | None = None
 ) -> tuple[list[Row], list[tuple[int, str]]]:
     """Read a file of these bytes: rows, and lines that are none."""
     file = LegacyFile("old", len(body), datetime(2012, 4, 1, tzinfo=UTC), values or {})
-    batches = list(read_rows(file, io.BytesIO(body), form or Form()))
+    batches = list(read_rows(file, io.BytesIO(body), file_format or FileFormat()))
     return [row for batch in batches for row in batch.rows.to_pylist()], [
-        line for batch in batches for line in batch.broken
+        line for batch in batches for line in batch.malformed
     ]
 
 
@@ -63,16 +63,16 @@ def test_csv_without_a_header() -> None:
 
 
 def test_csv_with_named_columns_and_another_delimiter() -> None:
-    form = Form(("symbol", "volume", "date", "open", "high", "low", "close"), "|")
-    rows, _ = read(b"IBM|10|2012-03-01|1|2|0.50|1.5\n", form)
+    file_format = FileFormat(("symbol", "volume", "date", "open", "high", "low", "close"), "|")
+    rows, _ = read(b"IBM|10|2012-03-01|1|2|0.50|1.5\n", file_format)
     assert rows == [{**EXPECTED[0], "line": 1}]
 
 
 def test_a_header_with_other_names_is_passed_over_if_columns_are_named() -> None:
     odd = "day,ticker,o,h,l,c,v\n"
-    assert read((odd + LINES + odd).encode(), Form(named=True)) == (EXPECTED, [])
+    assert read((odd + LINES + odd).encode(), FileFormat(named=True)) == (EXPECTED, [])
     # A row without any price is no header.
-    assert len(read(b"2012-03-01,IBM,,,,,\n", Form(named=True))[0]) == 1
+    assert len(read(b"2012-03-01,IBM,,,,,\n", FileFormat(named=True))[0]) == 1
 
 
 def test_a_header_in_the_middle_is_that_of_another_delivery() -> None:

@@ -13,9 +13,9 @@ from stock_assets.core.errors import LegacyDataUnusable, LoadRejected
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.landing_files import LandingScope, scan
 from stock_assets.legacy_import.importer import ImportResult, import_bars
-from stock_assets.legacy_import.locations import Form, LegacyFolder
+from stock_assets.legacy_import.locations import FileFormat, LegacyFolder
 from stock_assets.legacy_import.report import unreadable
-from stock_assets.legacy_import.row_selection import Bounds
+from stock_assets.legacy_import.row_selection import ImportScope
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.partitions import range_tags
 from stock_assets.sources.interface import Terms
@@ -35,7 +35,7 @@ from stock_assets_tests.support.scenes import (
 )
 from stock_assets_tests.support.steps import FIVE, local_backend, parts
 
-BOUNDS = Bounds(FIVE, date(2000, 3, 1), date(2013, 3, 1), datetime(2026, 1, 5, tzinfo=UTC))
+SCOPE = ImportScope(FIVE, date(2000, 3, 1), date(2013, 3, 1), datetime(2026, 1, 5, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def scene(backend: Backend) -> Scene:
 
 
 def take(scene: Scene, folder: Path, *, store: bool = True) -> ImportResult:
-    return import_bars(scene, LegacyFolder(folder, Form()), BOUNDS, store=store)
+    return import_bars(scene, LegacyFolder(folder, FileFormat()), SCOPE, store=store)
 
 
 def load(scene: Scene, sessions: Sequence[date] = TWO_WEEKS) -> None:
@@ -94,9 +94,9 @@ def test_a_second_time_adds_nothing(scene: Scene, tmp_path: Path, left: Left) ->
 
 
 def test_of_data_that_has_grown_only_the_new_is_added(scene: Scene, tmp_path: Path) -> None:
-    said = replace(BOUNDS, written_at=LONG_AGO)
+    said = replace(SCOPE, written_at=LONG_AGO)
     for sessions in (FIRST_WEEK, SECOND_WEEK):
-        place = LegacyFolder(firehose(tmp_path / "old", scene.source, FIVE.symbols, sessions), Form())
+        place = LegacyFolder(firehose(tmp_path / "old", scene.source, FIVE.symbols, sessions), FileFormat())
         assert import_bars(scene, place, said).sessions == tuple(sessions)
     load(scene)
     assert content(scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), scene, TWO_WEEKS)
@@ -112,9 +112,9 @@ def test_a_look_stores_nothing(scene: Scene, tmp_path: Path) -> None:
 
 def test_the_arrivals_sensor_does_not_take_them_for_files_of_others(scene: Scene, tmp_path: Path) -> None:
     take(scene, firehose_left(tmp_path / "old", scene))
-    wanted = LandingScope(BOUNDS.first, BOUNDS.last)
+    wanted = LandingScope(SCOPE.first, SCOPE.last)
     found = scan(scene, wanted, at=datetime.now(UTC) + timedelta(hours=1))
-    assert (found.landing_files, found.broken, found.waiting) == ((), (), ())
+    assert (found.landing_files, found.unreadable, found.waiting) == ((), (), ())
 
 
 def old_and_other(scene: Scene, tmp_path: Path, written_at: datetime) -> Path:
@@ -174,7 +174,7 @@ def test_a_row_of_the_day_so_far_is_replaced_by_a_later_one(scene: Scene, tmp_pa
     write_old(folder / f"{early:%Y/%m/%d/%H}" / "too_early", f"{HEADER}\n{TWO_WEEKS[0]},IBM,100,110,90,105,1234\n")
     found = take(scene, folder)
     load(scene)
-    assert (found.tally.premature, found.tally.contradicted, found.contradictions) == (1, 0, ())
+    assert (found.tally.before_close, found.tally.contradicted, found.contradictions) == (1, 0, ())
     assert content(scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), scene, TWO_WEEKS)
 
 
@@ -244,9 +244,9 @@ class Distinct(ScriptedSource):
 def test_bars_that_make_no_answer_are_told_and_the_others_taken(scene: Scene, tmp_path: Path) -> None:
     scene.source.set_bars("IBM", dict.fromkeys(TWO_WEEKS, "10,12,9,11,777"))
     scene.source.set_bars("ORCL", dict.fromkeys(TWO_WEEKS, "10,12,9,11,777"))
-    place = LegacyFolder(firehose_left(tmp_path / "old", scene), Form())
-    found = import_bars(parts(scene.backend, Distinct()), place, BOUNDS)
-    [one] = found.refused
+    place = LegacyFolder(firehose_left(tmp_path / "old", scene), FileFormat())
+    found = import_bars(parts(scene.backend, Distinct()), place, SCOPE)
+    [one] = found.rejected
     assert one.text == "ORCL: these are the very bytes of IBM's answer"
     assert unreadable(found) == [f"{one.text}; no bar of it is taken over"]
     assert [row.symbol for row in found.symbols] == ["AAPL", "CSCO", "IBM", "MSFT"]
@@ -278,14 +278,14 @@ def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
         patch.setattr(type(scene.backend.ledger), "record", dying(type(scene.backend.ledger).record))
         with pytest.raises(Killed):
             take(scene, folder)
-    wanted = LandingScope(BOUNDS.first, BOUNDS.last)
+    wanted = LandingScope(SCOPE.first, SCOPE.last)
     assert scan(scene, wanted, at=datetime.now(UTC) + timedelta(hours=1)).landing_files == ()
 
     take(scene, folder)
-    payloads = [fetch.payload for fetch in scene.backend.ledger.fetches(FetchKind.PRICES)]
+    payloads = [fetch.response_key for fetch in scene.backend.ledger.fetches(FetchKind.PRICES)]
     assert len(payloads) == len(set(payloads)) == 2
     assert sorted(payloads) == scene.backend.objects.list("raw/")
-    notes = [fetch.payload for fetch in scene.backend.ledger.fetches(FetchKind.LANDING_FILES)]
+    notes = [fetch.response_key for fetch in scene.backend.ledger.fetches(FetchKind.LANDING_FILES)]
     assert sorted(notes) == sorted(payloads)
 
 

@@ -5,19 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.legacy_import.locations import Form, LegacyFolder, folder_hour, folder_values, is_data, legacy_file
+from stock_assets.legacy_import.locations import (
+    FileFormat,
+    LegacyFolder,
+    folder_hour,
+    folder_values,
+    is_data,
+    legacy_file,
+)
 from stock_assets_tests.support.legacy_files import LONG_AGO, write_old
 
 
 def test_a_folder_is_walked_and_a_file_is_one(tmp_path: Path) -> None:
     for name in ("b/2.csv", "a/1.csv", "_SUCCESS", ".crc", "_temporary/x.csv", "empty.csv"):
         write_old(tmp_path / name, "" if name == "empty.csv" else "x", LONG_AGO)
-    files = LegacyFolder(tmp_path, Form()).files()
+    files = LegacyFolder(tmp_path, FileFormat()).files()
     assert [(file.name, file.size, file.written_at) for file in files] == [
         (str(tmp_path / "a/1.csv"), 1, LONG_AGO),
         (str(tmp_path / "b/2.csv"), 1, LONG_AGO),
     ]
-    assert LegacyFolder(tmp_path / "a/1.csv", Form()).files() == files[:1]
+    assert LegacyFolder(tmp_path / "a/1.csv", FileFormat()).files() == files[:1]
 
 
 @pytest.mark.parametrize(

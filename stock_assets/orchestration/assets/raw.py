@@ -21,7 +21,7 @@ from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.locations import LegacyLocation
-from stock_assets.legacy_import.row_selection import Bounds
+from stock_assets.legacy_import.row_selection import ImportScope
 from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS
 from stock_assets.orchestration.partitions import partition_sessions
 from stock_assets.pipeline import Pipeline
@@ -121,9 +121,9 @@ def _raw_prices(
         brought = _register_files(pipeline, partitions, sessions) if config.load_landing_files else []
         for name in brought:
             context.log.info(f"took in {name}")
-        bounds = Bounds(pipeline.universe, sessions[0], sessions[-1], utc_now())
-        old = import_bars(pipeline, legacy_location(config.import_from), bounds) if config.import_from else None
-        for line in [*report.unreadable(old), *report.left_out(old)] if old else []:
+        scope = ImportScope(pipeline.universe, sessions[0], sessions[-1], utc_now())
+        old = import_bars(pipeline, legacy_location(config.import_from), scope) if config.import_from else None
+        for line in [*report.format_unreadable(old), *report.format_skipped_rows(old)] if old else []:
             context.log.warning(line)
         results = fetch_prices(pipeline, sessions, rules=config.rules)
         for result in results:
@@ -194,8 +194,8 @@ def _register_files(pipeline: Pipeline, partitions: dg.PartitionsDefinition[str]
 
 def _shown_takeover(found: ImportResult) -> dict[str, dg.MetadataValue]:
     return {
-        "taken over": dg.MetadataValue.text(report.sums(found)),
-        "bars taken over": _table(report.symbols(found)),
+        "taken over": dg.MetadataValue.text(report.format_totals(found)),
+        "bars taken over": _table(report.symbol_rows(found)),
     }
 
 

@@ -155,8 +155,8 @@ def test_a_spoilt_incident_and_a_deaf_channel_are_named_by_the_tick_and_no_run_w
     watchman.pipeline.run(EVERYTHING, FIRST_WEEK)
     assert watchman.tick() == []
     assert watchman.said == (
-        "1 runs read; not delivered yet: alerts/open/run-0123/incident.json is no incident of this version "
-        "(JSONDecodeError); delete it to be rid of this note; not delivered yet: ear: nobody listens"
+        "1 runs read; not delivered yet: alerts/open/run-0123/incident.json is not an incident of this version "
+        "(JSONDecodeError); delete it to stop this message; not delivered yet: ear: nobody listens"
     )
 
 
