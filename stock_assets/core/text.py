@@ -18,6 +18,12 @@ def plural(count: int, noun: str, plural_noun: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural_noun or f'{noun}s'}"
 
 
+def shorten_list(names: Sequence[str], most: int) -> str:
+    """Return the first names, separated by commas, and the number of the others."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
 def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
     """Write rows with equal keys as a table; doubles to four decimals, None as nothing."""
     if not rows:

@@ -1,7 +1,7 @@
-"""An earlier pipeline's files on AWS: a folder of a bucket, or what a table of the Glue catalog is made of.
+"""An earlier pipeline's files on AWS: a folder of a bucket, or the objects of a table of the Glue catalog.
 
-Belongs here: which objects belong to it, and what the catalog says of them. Does not belong here: what is in them
-(`ingest.takeover`).
+Belongs here: which objects belong to it, and how the catalog describes them. Does not belong here: their content
+(`file_reader`, `row_selection`).
 """
 
 import re
@@ -34,22 +34,22 @@ class LegacyBucket(LegacyLocation):
 
     @property
     def label(self) -> str:
-        """Give the address as it was named."""
+        """Return the address as the user wrote it."""
         return self._address
 
     @property
     def file_format(self) -> FileFormat:
-        """Give what was said."""
+        """Return the format that the user stated, or the default."""
         return self._file_format
 
     def files(self) -> Sequence[LegacyFile]:
-        """List page by page; the time of an object is when it was put there."""
+        """List the objects; the time of an object is when it was stored."""
         return non_empty(_listed(self._access, self._address), self.label)
 
     def open(self, file: LegacyFile) -> BinaryIO:
-        """Copy the object to this machine, a larger one to a file without a name."""
+        """Copy the object to memory, or to an unnamed file if it is large."""
         bucket, key = _parts(file.name)
-        copy = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (whoever asked closes it)
+        copy = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (the caller closes it)
         with typed_errors(f"reading {file.name}"):
             shutil.copyfileobj(self._access.client("s3").get_object(Bucket=bucket, Key=key)["Body"], copy)
         copy.seek(0)
@@ -57,28 +57,28 @@ class LegacyBucket(LegacyLocation):
 
 
 class LegacyTable(LegacyBucket):
-    """The objects of `glue:database.table`, with the columns and the delimiter that the catalog knows."""
+    """The objects of `glue:database.table`, with the columns and the delimiter of the catalog."""
 
     @cached_property
     def _table(self) -> Mapping[str, Any]:
         match = _TABLE.fullmatch(self._address)
         if match is None:
-            raise LegacyDataUnusable(f"{self._address}: write it as glue:database.table")
+            raise LegacyDataUnusable(f"{self._address} is not a table address; write it as glue:database.table")
         database, name = match.groups()
         table = Glue(self._access).table(database, name)
         if table is None:
-            raise LegacyDataUnusable(f"{self._address}: the Glue catalog of {self._access.region} has no such table")
+            raise LegacyDataUnusable(f"{self._address}: the Glue catalog of {self._access.region} has no such table; check the name and the region")
         kind = str(table.get("Parameters", {}).get("table_type", "")).lower()
         if kind == "iceberg" or not table.get("StorageDescriptor", {}).get("Location"):
             raise LegacyDataUnusable(
-                f"{self._address}: {kind or 'a view'}, whose files are not its rows; write them to a Hive table by "
-                "CREATE TABLE AS in Athena, and name that"
+                f"{self._address}: the table is {kind or 'a view'}, whose files cannot be read as rows; copy it to a Hive table "
+                "with CREATE TABLE AS in Athena, and import that table"
             )
         return table
 
     @property
     def file_format(self) -> FileFormat:
-        """Read the columns and the delimiter from the catalog, unless columns were named."""
+        """Read the columns and the delimiter from the catalog, unless the user stated the columns."""
         storage = self._table["StorageDescriptor"]
         serde = storage.get("SerdeInfo", {}).get("Parameters", {})
         delimiter = next(
@@ -93,7 +93,7 @@ class LegacyTable(LegacyBucket):
         )
 
     def files(self) -> Sequence[LegacyFile]:
-        """List the objects of each partition, or of the whole table where the catalog holds none."""
+        """List the objects of each partition, or of the whole table if the catalog has no partitions."""
         keys = [key["Name"].lower() for key in self._table.get("PartitionKeys", [])]
         partitions = Glue(self._access).partitions(self._table["DatabaseName"], self._table["Name"]) if keys else []
         if not partitions:
@@ -112,7 +112,7 @@ def _listed(access: AwsAccess, address: str) -> list[LegacyFile]:
     bucket, folder = _parts(address)
     found = []
     for entry in S3Objects(access, Place(bucket, "")).entries(folder):
-        # What is listed may begin with the same letters only: `prices` and `prices_old/`.
+        # A listed key may start with the same letters only: `prices` and `prices_old/`.
         relative = (
             entry.key.rpartition("/")[2]
             if entry.key == folder
@@ -127,5 +127,5 @@ def _listed(access: AwsAccess, address: str) -> list[LegacyFile]:
 def _parts(address: str) -> tuple[str, str]:
     match = _ADDRESS.fullmatch(address)
     if match is None:
-        raise LegacyDataUnusable(f"{address}: write it as s3://bucket/folder")
+        raise LegacyDataUnusable(f"{address} is not an S3 address; write it as s3://bucket/folder")
     return match[1], match[2]

@@ -11,12 +11,12 @@ from pydantic import Field
 
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import utc_now
-from stock_assets.core.errors import NothingFetched, Outcome
+from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.core.text import markdown_table
+from stock_assets.core.text import markdown_table, shorten_list
 from stock_assets.ingest.landing_files import LandingScope, register_files
 from stock_assets.ingest.ledger_queries import known_splits, splits_by_symbol
-from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fetch_prices
+from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fail_if_nothing_fetched, fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
@@ -129,7 +129,7 @@ def _raw_prices(
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
             log(f"{result.symbol}: {result.outcome}, {result.detail}")
-        _refuse_if_nothing(results)
+        fail_if_nothing_fetched(results)
         missing = [result for result in results if result.missing]
         return dg.MaterializeResult(
             metadata={
@@ -204,17 +204,7 @@ def _table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _FILES_SHOWN} more" if len(names) > _FILES_SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:_FILES_SHOWN])}{more}" if names else "none"
-
-
-def _refuse_if_nothing(results: list[SymbolResult]) -> None:
-    wanted = [result for result in results if result.wanted]
-    if wanted and all(len(result.missing) == len(result.wanted) for result in wanted):
-        reasons = "; ".join(f"{result.symbol}: {result.outcome}, {result.detail}" for result in wanted[:5])
-        raise NothingFetched(
-            f"raw/daily_prices: no symbol could be had for {wanted[0].wanted[0]} to {wanted[0].wanted[-1]}. {reasons}"
-        )
+    return f"{len(names):,}: {shorten_list(names, _FILES_SHOWN)}" if names else "none"
 
 
 def _shown(result: SymbolResult) -> dict[str, object]:

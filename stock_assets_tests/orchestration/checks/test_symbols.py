@@ -195,7 +195,7 @@ def test_the_budget_command_reads_what_is_spent_and_left(backend: Backend, serve
 
     state = read_quota(parts(backend, source, symbols(2)), now=lambda: now + timedelta(seconds=64))
 
-    assert [(limit.per, limit.spent, limit.left) for limit in state.allowances] == [
+    assert [(limit.per, limit.used, limit.remaining) for limit in state.allowances] == [
         ("second", 1, 0),
         ("minute", 2, None),
         ("day", 3, 22),

@@ -180,7 +180,7 @@ def test_a_young_or_cut_off_file_waits_and_is_set_aside_at_last(dock: Dock) -> N
     assert dock.reason() == f"set aside {key}"
     [note] = dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
     assert (note.outcome, note.response_key) == (Outcome.MALFORMED, key)
-    assert "cut off" in note.detail
+    assert "incomplete" in note.detail
     assert dock.reason() == "no new files"
     assert published_rows(dock.scene.backend) == []
 
@@ -196,19 +196,19 @@ def test_a_file_that_is_finished_in_time_is_loaded(dock: Dock) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        ("IBM.txt", "x\n", "not a .csv file"),
-        ("IBM.csv", "", "cut off"),
+        ("IBM.txt", "x\n", "does not end with .csv"),
+        ("IBM.csv", "", "incomplete"),
         ("IBM.csv", "a,b\n1,2\n", "the header is 'a,b'"),
         ("IBM.csv", f"{HEADER}2012-03-01,1,1,1,1\n", "line 2 has 5 fields"),
-        ("TSLA.csv", f"{HEADER}2012-03-01,1,1,1,1,1\n", "no symbol of the universe: TSLA"),
-        ("IBM.csv", f"{HEADER}1999-03-01,1,1,1,1,1\n", "no session from 2000-03-01 to 2013-03-01"),
-        ("IBM.csv", f"{HEADER}2100-03-01,1,1,1,1,1\n", "a day to come"),
+        ("TSLA.csv", f"{HEADER}2012-03-01,1,1,1,1,1\n", "no symbol is in the universe: TSLA"),
+        ("IBM.csv", f"{HEADER}1999-03-01,1,1,1,1,1\n", "can be loaded (2000-03-01 to 2013-03-01)"),
+        ("IBM.csv", f"{HEADER}2100-03-01,1,1,1,1,1\n", "in the future"),
         ("x.csv", "date,symbol,open,high,low,close\n2012-03-01,IBM,1,1,1,1\n", "columns are missing: volume"),
         ("x.csv", "symbol,open,high,low,close,volume\nIBM,1,1,1,1,1\n", "columns are missing: date"),
         ("x.csv", "date,symbol,open,high,low,close,volume\nsoon,IBM,1,1,1,1,1\n", "'soon' is not a date"),
-        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01 12:00,IBM,1,1,1,1,1\n", "a moment, not a date"),
-        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01,IBM,1,1,1\n", "another number of fields"),
-        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01,TSLA,1,1,1,1,1\n", "no symbol of the universe"),
+        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01 12:00,IBM,1,1,1,1,1\n", "a timestamp, not a date"),
+        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01,IBM,1,1,1\n", "number of fields differs"),
+        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01,TSLA,1,1,1,1,1\n", "no symbol is in the universe"),
     ],
 )
 def test_what_cannot_be_read_is_set_aside_with_its_name(dock: Dock, name: str, text: str, why: str) -> None:
