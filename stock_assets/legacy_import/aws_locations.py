@@ -46,7 +46,7 @@ class LegacyBucket(LegacyLocation):
         """List the objects; the time of an object is when it was stored."""
         return non_empty(_listed(self._access, self._address), self.label)
 
-    def open(self, file: LegacyFile) -> BinaryIO:
+    def open_file(self, file: LegacyFile) -> BinaryIO:
         """Copy the object to memory, or to an unnamed file if it is large."""
         bucket, key = _parts(file.name)
         copy = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (the caller closes it)
@@ -67,12 +67,14 @@ class LegacyTable(LegacyBucket):
         database, name = match.groups()
         table = Glue(self._access).table(database, name)
         if table is None:
-            raise LegacyDataUnusable(f"{self._address}: the Glue catalog of {self._access.region} has no such table; check the name and the region")
+            raise LegacyDataUnusable(
+                f"{self._address}: the Glue catalog of {self._access.region} has no such table; check name and region"
+            )
         kind = str(table.get("Parameters", {}).get("table_type", "")).lower()
         if kind == "iceberg" or not table.get("StorageDescriptor", {}).get("Location"):
             raise LegacyDataUnusable(
-                f"{self._address}: the table is {kind or 'a view'}, whose files cannot be read as rows; copy it to a Hive table "
-                "with CREATE TABLE AS in Athena, and import that table"
+                f"{self._address}: files of {kind or 'a view'} cannot be read as rows; copy it to a Hive table with "
+                "CREATE TABLE AS in Athena, and import that table"
             )
         return table
 

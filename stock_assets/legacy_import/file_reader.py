@@ -51,7 +51,7 @@ def read_rows(file: LegacyFile, stream: BinaryIO, file_format: FileFormat) -> It
     """Read a file in batches.
 
     Raises:
-        LegacyDataUnusable: a column is missing, or the number of fields of a file without a header differs from the columns.
+        LegacyDataUnusable: a column is missing, or a file without a header has another number of fields than columns.
         ValueError, OSError, EOFError: the bytes are damaged.
     """
     start = stream.read(len(_PARQUET))

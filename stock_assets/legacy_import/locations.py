@@ -75,7 +75,7 @@ class LegacyLocation(ABC):
         """
 
     @abstractmethod
-    def open(self, file: LegacyFile) -> BinaryIO:
+    def open_file(self, file: LegacyFile) -> BinaryIO:
         """Open a file for random access; several threads call this method at the same time."""
 
 
@@ -99,7 +99,9 @@ class LegacyFolder(LegacyLocation):
     def files(self) -> Sequence[LegacyFile]:
         """Walk the folder; the modification time of a file counts as the time when it was written."""
         if not self._path.exists():
-            raise LegacyDataUnusable(f"{self._path} does not exist; name the file or folder that contains the data to import")
+            raise LegacyDataUnusable(
+                f"{self._path} does not exist; name the file or folder that contains the data to import"
+            )
         paths = [self._path] if self._path.is_file() else sorted(self._path.rglob("*"))
         root = self._path.parent if self._path.is_file() else self._path
         found = []
@@ -111,13 +113,13 @@ class LegacyFolder(LegacyLocation):
                 found.append(legacy_file(str(path), relative, stat.st_size, modified_at))
         return non_empty(found, self.label)
 
-    def open(self, file: LegacyFile) -> BinaryIO:
+    def open_file(self, file: LegacyFile) -> BinaryIO:
         """Open the file."""
         return Path(file.name).open("rb")
 
 
 def legacy_file(name: str, relative: str, size: int, modified_at: datetime) -> LegacyFile:
-    """Return a file with the information of its relative path; a folder named by the hour is older than a later copy."""
+    """Return a file with the information of its path; the hour in a folder name is earlier than the time of a copy."""
     hour = folder_hour(relative)
     return LegacyFile(name, size, min(modified_at, hour) if hour else modified_at, folder_values(relative))
 
@@ -135,7 +137,9 @@ def non_empty(files: Sequence[LegacyFile], label: str) -> list[LegacyFile]:
     """
     found = [file for file in files if file.size]
     if not found:
-        raise LegacyDataUnusable(f"{label} contains no file with data; name the folder that contains the data to import")
+        raise LegacyDataUnusable(
+            f"{label} contains no file with data; name the folder that contains the data to import"
+        )
     return found
 
 

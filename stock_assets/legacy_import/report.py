@@ -8,7 +8,7 @@ from stock_assets.legacy_import.importer import ImportResult
 from stock_assets.legacy_import.row_selection import Problem
 
 _REMEDIES = {
-    "symbol not in the universe": "add it to the universe file (with a last_session if it was delisted) and import again",
+    "symbol not in the universe": "add it to the universe file (with a last_session if delisted) and import again",
     "outside the partitions": "set STOCK_ASSETS_FIRST_SESSION to an earlier day and import again",
     "dated after it was written": "if the files were copied without their times, state when they were written: "
     "--fetched-at",
@@ -39,8 +39,8 @@ def format_totals(found: ImportResult) -> str:
     tally = found.tally
     return (
         f"{found.label}: {plural(found.files, 'file')}, {plural(tally.rows, 'row')}: {tally.repeated:,} repeated, "
-        f"{tally.contradicted:,} contradicted by a later row, {tally.before_close:,} written before the market close and "
-        "replaced by a later row."
+        f"{tally.contradicted:,} contradicted by a later row, {tally.before_close:,} written before the market close "
+        "and replaced by a later row."
     )
 
 

@@ -140,7 +140,7 @@ def _raw_prices(
                 "calls": sum(result.calls for result in results),
                 **({"files taken in": _listed(brought)} if config.load_landing_files else {}),
                 "dagster/uri": pipeline.backend.objects.uri("raw/daily_prices"),
-                **(_shown_takeover(old) if old else {}),
+                **(_import_metadata(old) if old else {}),
                 "outcomes": _table([_shown(result) for result in results]),
             }
         )
@@ -192,10 +192,10 @@ def _register_files(pipeline: Pipeline, partitions: dg.PartitionsDefinition[str]
     return [file.entry.key for file in register_files(pipeline, scope, sessions, at=at)]
 
 
-def _shown_takeover(found: ImportResult) -> dict[str, dg.MetadataValue]:
+def _import_metadata(found: ImportResult) -> dict[str, dg.MetadataValue]:
     return {
-        "taken over": dg.MetadataValue.text(report.format_totals(found)),
-        "bars taken over": _table(report.symbol_rows(found)),
+        "imported": dg.MetadataValue.text(report.format_totals(found)),
+        "imported bars": _table(report.symbol_rows(found)),
     }
 
 
