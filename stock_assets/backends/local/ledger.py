@@ -30,11 +30,13 @@ CREATE TABLE IF NOT EXISTS fetches (
 _INDEX = "CREATE INDEX IF NOT EXISTS fetches_by_symbol ON fetches (kind, symbol, fetched_at)"
 _INSERT = """
 INSERT INTO fetches
-    (symbol, kind, fetched_at, outcome, response_key, first_session, last_session, missing_sessions, content_hash, calls, detail)
+    (symbol, kind, fetched_at, outcome, response_key, first_session, last_session, missing_sessions, content_hash,
+    calls, detail)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SELECT = """
-SELECT symbol, kind, fetched_at, outcome, response_key, first_session, last_session, missing_sessions, content_hash, calls, detail
+SELECT symbol, kind, fetched_at, outcome, response_key, first_session, last_session, missing_sessions, content_hash,
+    calls, detail
 FROM fetches
 WHERE kind = :kind AND (:symbol IS NULL OR symbol = :symbol) AND (:outcome IS NULL OR outcome = :outcome)
 ORDER BY fetched_at DESC, id DESC

@@ -206,9 +206,17 @@ def test_a_file_that_is_finished_in_time_is_loaded(dock: Dock) -> None:
         ("x.csv", "date,symbol,open,high,low,close\n2012-03-01,IBM,1,1,1,1\n", "columns are missing: volume"),
         ("x.csv", "symbol,open,high,low,close,volume\nIBM,1,1,1,1,1\n", "columns are missing: date"),
         ("x.csv", "date,symbol,open,high,low,close,volume\nsoon,IBM,1,1,1,1,1\n", "'soon' is not a date"),
-        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01 12:00,IBM,1,1,1,1,1\n", "a timestamp, not a date"),
+        (
+            "x.csv",
+            "date,symbol,open,high,low,close,volume\n2012-03-01 12:00,IBM,1,1,1,1,1\n",
+            "a timestamp, not a date",
+        ),
         ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01,IBM,1,1,1\n", "number of fields differs"),
-        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01,TSLA,1,1,1,1,1\n", "no symbol is in the universe"),
+        (
+            "x.csv",
+            "date,symbol,open,high,low,close,volume\n2012-03-01,TSLA,1,1,1,1,1\n",
+            "no symbol is in the universe",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_set_aside_with_its_name(dock: Dock, name: str, text: str, why: str) -> None:
