@@ -1,5 +1,5 @@
--- The latest session of each symbol, since a day, whose close moved by more than 40% against the previous one without
--- a known split: the same rule as the audit no_unexplained_jump, over what is published.
+-- The latest session of each symbol, since a given day, whose close moved by more than 40% against the previous close
+-- without a known split: the rule of the audit no_unexplained_jump, applied to the published rows.
 SELECT symbol, MAX(trade_date) AS trade_date
 FROM ${published_prices} AS p
 WHERE ABS(price_change_pct) > 4E1

@@ -1,5 +1,5 @@
--- Rows that a later one of the same symbol and session contradicts. One written before the bell is no contradiction:
--- it told of the day so far.
+-- Rows that a later row of the same symbol and session contradicts. A row written before the market close is not a
+-- contradiction: it describes an incomplete day.
 SELECT
     o.symbol,
     o.trade_date,
@@ -9,7 +9,7 @@ SELECT
     n.name     AS newer_name,
     n.line     AS newer_line,
     n.content  AS newer_content
-FROM ${old_versions} AS o
-JOIN ${old_versions} AS n ON n.symbol = o.symbol AND n.trade_date = o.trade_date AND n.age = 1
+FROM ${ranked_rows} AS o
+JOIN ${ranked_rows} AS n ON n.symbol = o.symbol AND n.trade_date = o.trade_date AND n.age = 1
 WHERE o.age > 1 AND o.copy_age = 1 AND o.written_at >= o.closes_at
 ORDER BY o.symbol, o.trade_date, o.age

@@ -1,6 +1,6 @@
--- The rows of an earlier pipeline's files, each with what keeps it from being taken over, or NULL. Values stay text as
--- it is written, but for a volume such as 1200.0. A date may be a moment at midnight, as tables of data frames have it.
--- A value with a comma, a quote or a mark beyond plain text cannot be written in the vendor's form.
+-- The rows of an earlier pipeline's files, each with the reason why it is not imported, or NULL. Values stay text as
+-- they are written, except a volume such as 1200.0. A date may be a timestamp at midnight, which data frames write.
+-- A value with a comma, a quote or a character beyond plain text cannot be written in the vendor's format.
 WITH fields AS (
     SELECT
         f.name,
@@ -16,8 +16,8 @@ WITH fields AS (
         COALESCE(CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r.volume), '^-?[0-9]+[.]0+$')
                       THEN SUBSTR(TRIM(BOTH ' ' FROM r.volume), 1, STRPOS(TRIM(BOTH ' ' FROM r.volume), '.') - 1)
                       ELSE TRIM(BOTH ' ' FROM r.volume) END, '') AS volume_text
-    FROM ${old_rows} AS r
-    JOIN ${old_files} AS f ON f.file = r.file
+    FROM ${legacy_rows} AS r
+    JOIN ${legacy_files} AS f ON f.file = r.file
 ),
 dated AS (
     SELECT
@@ -37,7 +37,7 @@ SELECT
         WHEN d.trade_date > d.written_on                      THEN 'dated after it was written'
         WHEN NOT d.trade_date BETWEEN ${first_date} AND ${last_date} THEN 'outside the partitions'
         WHEN s.session IS NULL                                THEN 'the exchange was closed'
-        WHEN s.closes_at > ${moment}                          THEN 'session not closed yet'
+        WHEN s.closes_at > ${imported_at}                          THEN 'session not closed yet'
     END AS VARCHAR) AS problem
 FROM dated AS d
 LEFT JOIN ${known_symbols} AS k ON k.symbol = d.symbol

@@ -1,1 +1,1 @@
-"""Tells people: what an incident is, where messages go, and that each goes there once."""
+"""Alerts: what an incident is, where messages go, and how each message is delivered once."""

@@ -1,7 +1,7 @@
-"""Where messages go: a log file, a webhook, an SNS topic.
+"""The channels that deliver messages: a log file, a webhook, an SNS topic.
 
-Belongs here: delivering one message. Does not belong here: whether it has been delivered before (`notifier`), or what is
-in it (`incident`).
+Belongs here: delivering one message. Does not belong here: remembering which messages were delivered (`notifier`), or
+their content (`incident`).
 """
 
 import json
@@ -19,26 +19,26 @@ from stock_assets.core.errors import AlertUndelivered
 
 _TIMEOUT_SECONDS = (5.0, 10.0)
 _SUBJECT_LENGTH = 100
-"""Characters that SNS takes in a subject; ASCII only."""
+"""Number of characters that SNS accepts in a subject; only ASCII is allowed."""
 
 
 class Channel(ABC):
-    """One place that messages go to."""
+    """A destination of messages."""
 
     name: str
-    """Short, stable, for notes of what was delivered."""
+    """Short and stable: the stored records of deliveries contain this name."""
 
     @abstractmethod
     def send(self, message: Message) -> None:
         """Deliver one message.
 
         Raises:
-            AlertUndelivered: it did not get there; it may be sent again. The error holds no secret.
+            AlertUndelivered: the message was not delivered; it may be sent again. The error contains no secret.
         """
 
 
 class LogFile(Channel):
-    """One text file, a block per message; one that stands there already is not written again."""
+    """A text file with one block per message; a message that the file already contains is not written again."""
 
     name = "log"
 
@@ -46,7 +46,7 @@ class LogFile(Channel):
         self._path = path
 
     def send(self, message: Message) -> None:
-        """Append the block in one write; the file is bytes to us, since others may have written anything into it."""
+        """Append the block in one write; handle the file as bytes, since other programs may write anything to it."""
         mark = f"[{message.reference}]"
         block = f"{message.sent_at:%Y-%m-%d %H:%M:%S} UTC {mark}\n{message.text}\n\n"
         try:
@@ -62,7 +62,7 @@ class LogFile(Channel):
 
 
 class Webhook(Channel):
-    """An address that takes JSON with a `text`, as Slack, Mattermost and many others do."""
+    """A URL that accepts JSON with a field `text`, as Slack, Mattermost and many others do."""
 
     name = "webhook"
 
@@ -70,23 +70,27 @@ class Webhook(Channel):
         self._url = url
 
     def send(self, message: Message) -> None:
-        """Post it; again after a pause if the other side fails."""
+        """Post the message; retry after a pause if the server fails."""
         body = {"text": message.text, "title": message.title, "reference": message.reference, **message.fields}
         with requests.Session() as session:
             retry = Retry(total=2, backoff_factor=0.2, status_forcelist=range(500, 600), allowed_methods=["POST"])
             session.mount("https://", HTTPAdapter(max_retries=retry))
             session.mount("http://", HTTPAdapter(max_retries=retry))
             try:
-                answer = session.post(self._url, json=body, timeout=_TIMEOUT_SECONDS)
+                response = session.post(self._url, json=body, timeout=_TIMEOUT_SECONDS)
             except requests.RequestException as error:
-                # The text of the error, and its causes, hold the address, which is a secret.
-                raise AlertUndelivered(f"the webhook does not answer ({type(error).__name__})") from None
-        if not answer.ok:
-            raise AlertUndelivered(f"the webhook answered {answer.status_code}; check STOCK_ASSETS_ALERT_WEBHOOK_URL")
+                # The text of the error, and its causes, contain the URL, which is a secret.
+                raise AlertUndelivered(
+                    f"the webhook cannot be reached ({type(error).__name__}); check STOCK_ASSETS_ALERT_WEBHOOK_URL"
+                ) from None
+        if not response.ok:
+            raise AlertUndelivered(
+                f"the webhook returned status {response.status_code}; check STOCK_ASSETS_ALERT_WEBHOOK_URL"
+            )
 
 
 class SnsTopic(Channel):
-    """An SNS topic, reached as the aws backend is: with the same role, if there is one."""
+    """An SNS topic, reached like the aws backend: with the same role, if one is set."""
 
     name = "sns"
 
@@ -95,7 +99,7 @@ class SnsTopic(Channel):
         self._access = AwsAccess(region=arn.split(":")[3], role_arn=role_arn, endpoint_url=endpoint_url)
 
     def send(self, message: Message) -> None:
-        """Publish the text, with the fields as JSON beneath it."""
+        """Publish the text, followed by the fields as JSON."""
         subject = message.title.encode("ascii", "replace").decode().replace("\n", " ")[:_SUBJECT_LENGTH]
         text = f"{message.text}\n\n{json.dumps({'reference': message.reference, **message.fields}, default=str)}"
         try:

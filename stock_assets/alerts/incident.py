@@ -1,7 +1,7 @@
-"""What went wrong, in a form that people read and that tells one incident from another.
+"""Incidents: what went wrong, as a message for people, with a reference that identifies the incident.
 
-Belongs here: the fields of an incident and how they are written. Does not belong here: recognising one in a run
-(`automation.watch`), or sending (`channels`, `notifier`).
+Belongs here: the fields of an incident and how they are written. Does not belong here: recognising an incident in a run
+(`orchestration.sensors.alerts`), or sending messages (`channels`, `notifier`).
 """
 
 import hashlib
@@ -11,20 +11,20 @@ from datetime import date, datetime
 
 from stock_assets.core.calendar import format_ranges
 
-MOST_LINES = 20
-"""Lines of one list in a message; the rest is counted."""
+MAX_LINES = 20
+"""Lines that a message has of one list at most; the others are counted."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """What a channel delivers.
+    """A message that a channel delivers.
 
     Attributes:
-        reference: of the incident and of what is said about it; the same message has the same one.
+        reference: identifies the incident and the state it reports; equal messages have equal references.
         title: one line.
-        text: all of it, for people, the title first.
-        fields: the same, for machines; nothing secret.
-        sent_at: aware, UTC.
+        text: the whole message for people; it starts with the title.
+        fields: the same facts for programs; they contain no secret.
+        sent_at: when it was sent, aware, UTC.
     """
 
     reference: str
@@ -36,17 +36,17 @@ class Message:
 
 @dataclass(frozen=True)
 class Incident:
-    """One thing that went wrong.
+    """A failure that people are notified of.
 
     Attributes:
-        kind: what sort of incident; `run`, `coverage` or `freshness`.
-        subject: what it is about beside its sessions, such as the step and the class of its error. Two incidents of
-            one kind, subject and sessions are the same.
+        kind: `run`, `coverage` or `freshness`.
+        subject: what identifies it besides its sessions, such as the step and the class of its error. Two incidents
+            with equal kind, subject and sessions are the same incident.
         title: one line for people.
-        sessions: those it is about, in order; none if it is about no particular ones.
-        steps: steps that have to succeed for these sessions before it is over.
-        facts: what people want to know, by name; lists are written one item a line.
-        link: where to look.
+        sessions: the affected sessions, in order; empty if it concerns no particular session.
+        steps: steps that must succeed for these sessions before the incident is resolved.
+        facts: details by name; each item of a list is written on its own line.
+        link: URL of the details.
     """
 
     kind: str
@@ -59,20 +59,20 @@ class Incident:
 
     @property
     def reference(self) -> str:
-        """Short name that stays the same when it happens again."""
+        """Short identifier that stays the same when the incident happens again."""
         about = "\n".join([self.kind, self.subject, *map(str, self.sessions)])
         return f"{self.kind}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
 
     def message(self, at: datetime) -> Message:
-        """Write it."""
+        """Format the incident as a message."""
         lines = [self.title]
         for name, value in self.facts.items():
             if isinstance(value, str):
                 lines.append(f"{name}: {value}")
             elif value:
-                lines += [f"{name}:", *(f"  {item}" for item in value[:MOST_LINES])]
-                lines += [f"  and {len(value) - MOST_LINES} more"] if len(value) > MOST_LINES else []
+                lines += [f"{name}:", *(f"  {item}" for item in value[:MAX_LINES])]
+                lines += [f"  and {len(value) - MAX_LINES} more"] if len(value) > MAX_LINES else []
         lines += [self.link] if self.link else []
-        facts = {name: v if isinstance(v, str) else list(v[:MOST_LINES]) for name, v in self.facts.items()}
+        facts = {name: v if isinstance(v, str) else list(v[:MAX_LINES]) for name, v in self.facts.items()}
         fields = {"kind": self.kind, "sessions": format_ranges(self.sessions), "link": self.link, **facts}
         return Message(self.reference, self.title, "\n".join(lines), fields, at)

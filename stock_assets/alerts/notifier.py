@@ -1,12 +1,13 @@
-"""Keeps the open incidents, so that each is told once, and once more when it is over.
+"""Deduplicate alerts: one notification when an incident opens, one when it is resolved.
 
-Belongs here: what was told to whom. Does not belong here: what an incident is (`incident`), how a message travels
-(`channels`).
+Belongs here: the open incidents, and which channel has delivered which message. Does not belong here: what an incident
+is (`incident`), how a message is sent (`channels`).
 
-An open incident is an object of the backend, and so is the note that a channel has delivered it. The note is written right
-after the delivery: a process killed between the two delivers it again, with the same reference (the log file sees that
-itself). A message that did not get through stays open and is tried again by the next look, on the channels that failed
-only: no channel keeps a message from the others. An incident that cannot be parsed keeps no other from being told.
+An open incident is an object of the backend, and so is the record that a channel has delivered its message. The record
+is written right after the delivery: a process that is killed between the two delivers the message again, with the same
+reference (the log file recognises it). A message that was not delivered stays pending, and `deliver_pending` sends it
+again, only on the channels that failed: a failing channel does not prevent delivery through the others. An unreadable
+incident does not prevent notifications of the others.
 """
 
 import json
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Opened:
-    """An open incident, and when it opened."""
+    """An open incident, and the timestamp at which it opened."""
 
     incident: Incident
     at: datetime
@@ -41,25 +42,25 @@ class _Opened:
 
 @dataclass(frozen=True)
 class Notifier:
-    """The incidents of one backend, and whom to tell."""
+    """The incidents of one backend, and the channels that notify people."""
 
     backend: Backend
     channels: Sequence[Channel]
 
-    def report(self, incident: Incident, at: datetime) -> list[str]:
-        """Tell of an incident, unless that was done; give what could not be delivered."""
-        opened = self._opened_or_dropped(incident.reference)
+    def notify(self, incident: Incident, at: datetime) -> list[str]:
+        """Open an incident and send its message, unless that was done before; return the failed deliveries."""
+        opened = self._opened_or_discarded(incident.reference)
         if opened is None:
             note = asdict(incident) | {"opened_at": at.isoformat()}
             self._put(self._key(incident.reference, "incident.json"), json.dumps(note, default=str).encode())
             opened = _Opened(incident, at)
-        # Each time it opens anew it is another message.
+        # An incident that opens again after it was resolved is another message.
         message = incident.message(at)
-        return self._deliver(replace(message, reference=f"{message.reference}-{opened.at:%Y%m%dT%H%M%S}"), "told")
+        return self._deliver(replace(message, reference=f"{message.reference}-{opened.at:%Y%m%dT%H%M%S}"), "opened")
 
     def resolve(self, reference: str, at: datetime, how: str) -> list[str]:
-        """Tell that an incident is over, if it is open, and forget it; give what could not be delivered."""
-        opened = self._opened_or_dropped(reference)
+        """Send that an open incident is resolved, then delete it; return the failed deliveries."""
+        opened = self._opened_or_discarded(reference)
         if opened is None:
             return []
         self._put(self._key(reference, _RESOLVED), how.encode())
@@ -71,19 +72,19 @@ class Notifier:
             fields={"kind": opened.incident.kind, "resolved": how},
             sent_at=at,
         )
-        undelivered = self._deliver(message, "over")
+        undelivered = self._deliver(message, "resolved")
         if not undelivered:
-            self.forget(reference)
+            self.discard(reference)
         return undelivered
 
-    def forget(self, reference: str) -> None:
-        """Drop an incident without a word; the incident itself last, so that a kill half way leaves it open."""
+    def discard(self, reference: str) -> None:
+        """Delete an incident without a message; its own object last: if the process is killed, it is still open."""
         keys = self.backend.objects.list(f"{_FOLDER}/{reference}/")
         for key in sorted(keys, key=lambda key: key.endswith("/incident.json")):
             self.backend.objects.delete(key)
 
-    def catch_up(self, at: datetime) -> list[str]:
-        """Deliver what did not get through before; give what still does not, and incidents that cannot be read."""
+    def deliver_pending(self, at: datetime) -> list[str]:
+        """Send the messages that are still undelivered; return the failed deliveries and the unreadable incidents."""
         incidents, undelivered = self._read_all()
         for incident in incidents:
             resolved = self._key(incident.reference, _RESOLVED)
@@ -91,15 +92,15 @@ class Notifier:
                 how = self.backend.objects.get(resolved).decode(errors="replace")
                 undelivered += self.resolve(incident.reference, at, how)
             else:
-                undelivered += self.report(incident, at)
+                undelivered += self.notify(incident, at)
         return undelivered
 
     def open_incidents(self) -> list[Incident]:
-        """List the open ones that can be read."""
+        """Return the open incidents that can be read."""
         return self._read_all()[0]
 
-    def succeeded(self, sessions: Sequence[date], steps: set[str], at: datetime, how: str) -> list[str]:
-        """Note that steps succeeded for sessions, and resolve what is over by that."""
+    def record_success(self, sessions: Sequence[date], steps: set[str], at: datetime, how: str) -> list[str]:
+        """Record that steps succeeded for sessions, and resolve the incidents that waited for them."""
         undelivered = []
         for incident in self.open_incidents():
             if not incident.steps or not steps.issuperset(incident.steps):
@@ -112,7 +113,7 @@ class Notifier:
         return undelivered
 
     def _read_all(self) -> tuple[list[Incident], list[str]]:
-        """Read the open incidents; give also what is wrong with those that cannot be read."""
+        """Return the open incidents, and a line for each that cannot be read."""
         names = {
             key.split("/")[2] for key in self.backend.objects.list(f"{_FOLDER}/") if key.endswith("/incident.json")
         }
@@ -126,13 +127,13 @@ class Notifier:
                 incidents += [opened.incident] if opened is not None else []
         return incidents, unreadable
 
-    def _opened_or_dropped(self, reference: str) -> _Opened | None:
-        """Read an open incident; drop one that cannot be read, since its notes would silence the next one for good."""
+    def _opened_or_discarded(self, reference: str) -> _Opened | None:
+        """Read an open incident; discard an unreadable one, since its records would suppress the next one forever."""
         try:
             return self._opened(reference)
         except IncidentUnreadable as error:
-            _log.warning("dropped: %s", error)
-            self.forget(reference)
+            _log.warning("discarded: %s", error)
+            self.discard(reference)
             return None
 
     def _opened(self, reference: str) -> _Opened | None:
@@ -147,14 +148,14 @@ class Notifier:
             incident = _INCIDENT.validate_python(note)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise IncidentUnreadable(
-                f"{key} is no incident of this version ({type(error).__name__}); delete it to be rid of this note"
+                f"{key} is not an incident of this version ({type(error).__name__}); delete it to stop this message"
             ) from error
         if incident.reference != reference:
-            raise IncidentUnreadable(f"{key} holds {incident.reference}; delete it to be rid of this note")
+            raise IncidentUnreadable(f"{key} contains {incident.reference}; delete it to stop this message")
         return _Opened(incident, at)
 
     def _done(self, reference: str) -> set[date]:
-        """List the sessions that were loaded since."""
+        """Return the sessions that were loaded after the incident opened."""
         found: set[date] = set()
         for key in self.backend.objects.list(f"{_FOLDER}/{reference}/"):
             name = key.rpartition("/")[2]
@@ -163,23 +164,23 @@ class Notifier:
                 found |= set(sessions_between(date.fromisoformat(first), date.fromisoformat(last)))
         return found
 
-    def _deliver(self, message: Message, what: str) -> list[str]:
+    def _deliver(self, message: Message, state: str) -> list[str]:
         reference = message.reference.removesuffix("-resolved").rpartition("-")[0]
-        told = set(self.backend.objects.list(f"{_FOLDER}/{reference}/"))
+        stored = set(self.backend.objects.list(f"{_FOLDER}/{reference}/"))
         undelivered = []
         for channel in self.channels:
-            note = self._key(reference, f"{what}-{channel.name}")
-            if note in told:
+            record = self._key(reference, f"{state}-{channel.name}")
+            if record in stored:
                 continue
             try:
                 channel.send(message)
             except StockAssetsError as error:
                 undelivered.append(f"{channel.name}: {error}")
-            except Exception as error:  # noqa: BLE001 (whatever is wrong with one channel, the others are told)
-                # Its text is not shown: it may hold the channel's address, which is a secret.
-                undelivered.append(f"{channel.name}: {type(error).__name__}, which this program does not expect")
+            except Exception as error:  # noqa: BLE001 (any error of one channel must not stop the others)
+                # The error's text is not shown: it may contain the channel's URL, which is a secret.
+                undelivered.append(f"{channel.name}: unexpected error {type(error).__name__}")
             else:
-                self._put(note, b"")
+                self._put(record, b"")
         return undelivered
 
     def _key(self, reference: str, name: str) -> str:
@@ -189,5 +190,5 @@ class Notifier:
         try:
             self.backend.objects.put(key, body)
         except ObjectExists:
-            # Somebody else has just noted the same.
+            # Another process has just stored the same record.
             return

@@ -19,7 +19,7 @@ from stock_assets.audit.audits import Verdict
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import is_session, sessions_between
 from stock_assets.core.sql import statements
-from stock_assets.ingest.ledger_queries import answers, bar_lines, group_by_symbol
+from stock_assets.ingest.ledger_queries import bar_lines, group_by_symbol, newest_responses
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.load import Load
 
@@ -102,11 +102,11 @@ def bar_digests(backend: Backend, stored: Mapping[str, Sequence[Fetch]], session
     """Digest the bars that staging would read for each session, of all symbols."""
     lines: dict[date, list[str]] = {session: [] for session in sessions}
     for symbol in sorted(stored) if sessions else []:
-        held = answers(stored[symbol], sessions)
-        held |= answers(stored[symbol], set(sessions) - held.keys(), after_close=False)
-        texts = {fetch.payload: bar_lines(backend, fetch.payload) for fetch in held.values()}
+        held = newest_responses(stored[symbol], sessions)
+        held |= newest_responses(stored[symbol], set(sessions) - held.keys(), after_close=False)
+        texts = {fetch.response_key: bar_lines(backend, fetch.response_key) for fetch in held.values()}
         for session, fetch in held.items():
-            found = texts[fetch.payload]
+            found = texts[fetch.response_key]
             lines[session].append(f"{symbol} {found.get(session, [])} {found.get(None, [])}")
     return {session: _digest(found) for session, found in lines.items()}
 

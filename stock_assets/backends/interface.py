@@ -92,10 +92,10 @@ class Fetch:
         kind: what was asked.
         fetched_at: when the answer arrived, aware, UTC.
         outcome: how it ended.
-        payload: key of the stored answer, or empty if none arrived.
+        response_key: key of the stored answer, or empty if none arrived.
         first_session: earliest session in the answer.
         last_session: latest session in the answer.
-        holes: sessions between the two that the answer lacks.
+        missing_sessions: sessions between the two that the answer lacks.
         content_hash: SHA-256 of the body, hexadecimal.
         calls: calls charged for it.
         detail: one line for people; never holds a secret.
@@ -105,10 +105,10 @@ class Fetch:
     kind: FetchKind
     fetched_at: datetime
     outcome: Outcome
-    payload: str = ""
+    response_key: str = ""
     first_session: date | None = None
     last_session: date | None = None
-    holes: tuple[date, ...] = ()
+    missing_sessions: tuple[date, ...] = ()
     content_hash: str = ""
     calls: int = 0
     detail: str = ""
@@ -124,7 +124,7 @@ class Fetch:
             self.first_session is not None
             and self.last_session is not None
             and self.first_session <= session <= self.last_session
-            and session not in self.holes
+            and session not in self.missing_sessions
         )
 
 

@@ -246,8 +246,8 @@ def quota() -> None:
     else:
         grid = Grid("Calls per", "Spent", "Left", "Allowed", title=source.label)
         for limit in state.allowances:
-            allowed = ["any", "any"] if limit.allowed is None else [str(limit.left), str(limit.allowed)]
-            grid.add_row(limit.per, str(limit.spent), *allowed)
+            allowed = ["any", "any"] if limit.allowed is None else [str(limit.remaining), str(limit.allowed)]
+            grid.add_row(limit.per, str(limit.used), *allowed)
         _out.print(grid)
         _out.print(f"The next quota day begins at {state.next_reset:%Y-%m-%d %H:%M} UTC.")
     if state.blocked_until is not None:

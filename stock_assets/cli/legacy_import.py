@@ -12,8 +12,8 @@ from rich.table import Table as Grid
 from stock_assets.core.clock import utc_now
 from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
-from stock_assets.legacy_import.locations import Form
-from stock_assets.legacy_import.row_selection import Bounds
+from stock_assets.legacy_import.locations import FileFormat
+from stock_assets.legacy_import.row_selection import ImportScope
 from stock_assets.pipeline import Pipeline, legacy_location
 from stock_assets.settings import Settings
 
@@ -38,26 +38,28 @@ def find_and_store(
         store: False to look only.
     """
     source, at = pipeline.source, utc_now()
-    form = Form(tuple(name.strip().lower() for name in columns.split(",")), named=True) if columns else Form()
-    bounds = Bounds(
+    file_format = (
+        FileFormat(tuple(name.strip().lower() for name in columns.split(",")), named=True) if columns else FileFormat()
+    )
+    scope = ImportScope(
         pipeline.universe,
         settings.first_session,
         min(source.last_session or at.date(), at.date()),
         at,
         written_at.replace(tzinfo=UTC) if written_at else None,
     )
-    place = legacy_location(settings, address, form)
-    return import_bars(pipeline, place, bounds, store=store)
+    place = legacy_location(settings, address, file_format)
+    return import_bars(pipeline, place, scope, store=store)
 
 
 def print_found(found: ImportResult, out: Console, err: Console) -> None:
     """Print what was found: what is wrong to the second console, what is good to the first."""
-    for line in report.unreadable(found):
+    for line in report.format_unreadable(found):
         err.print(line, style="red", markup=False, soft_wrap=True)
-    for line in report.left_out(found):
+    for line in report.format_skipped_rows(found):
         err.print(line, style="yellow", markup=False, soft_wrap=True)
-    out.print(report.sums(found), markup=False, soft_wrap=True)
-    rows = report.symbols(found)
+    out.print(report.format_totals(found), markup=False, soft_wrap=True)
+    rows = report.symbol_rows(found)
     if rows:
         grid = Grid(*rows[0])
         for column in grid.columns[1:]:

@@ -13,6 +13,17 @@ def first_line(text: str) -> str:
     return text.strip().splitlines()[0][:_EXTRACT] if text.strip() else ""
 
 
+def plural(count: int, noun: str, plural_noun: str = "") -> str:
+    """Return a count with its noun: "1 run", "2 runs", "1,200 runs"."""
+    return f"{count:,} {noun if count == 1 else plural_noun or f'{noun}s'}"
+
+
+def shorten_list(names: Sequence[str], most: int) -> str:
+    """Return the first names, separated by commas, and the number of the others."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
 def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
     """Format rows with equal keys as a Markdown table; floats get four decimals, None an empty cell."""
     if not rows:

@@ -18,9 +18,9 @@ from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES
-from stock_assets.ingest.ledger_queries import answers, bar_lines, beyond, group_by_symbol
+from stock_assets.ingest.ledger_queries import bar_lines, before_available_history, group_by_symbol, newest_responses
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.price_requests import judge_missing, why_unobtainable
+from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
 from stock_assets.sources.interface import AvailableHistory
 
 SCHEDULED_AT = time(22, tzinfo=UTC)
@@ -94,7 +94,7 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
         asked = fetches.get(listing.symbol, [])
         wanted = [session for session in sessions if listing.covers(session)]
         lacking = _lacking(backend, wanted, asked, held.get(listing.symbol, {}))
-        stored = answers(asked, lacking)
+        stored = newest_responses(asked, lacking)
         gaps += (
             Gap(listing.symbol, session, stored=True, due=None, why="stored, not published")
             if session in stored
@@ -129,12 +129,12 @@ def _lacking(
 ) -> list[date]:
     """List the sessions that are neither published nor in quarantine as the newest answer has them."""
     reject_files = [session for session in wanted if held.get(session) is not None]
-    newest = answers(fetches, reject_files)
+    newest = newest_responses(fetches, reject_files)
     lacking = {
         session
         for session in reject_files
         # Where no answer came after the bell, the bar was set aside for that, and is still to be had.
-        if session not in newest or _differs(backend, session, newest[session].payload, str(held[session]))
+        if session not in newest or _differs(backend, session, newest[session].response_key, str(held[session]))
     }
     return [session for session in wanted if session not in held or session in lacking]
 
@@ -148,8 +148,8 @@ def _differs(backend: Backend, session: date, newest: str, quarantined_from: str
 
 def _missing(symbol: str, session: date, fetches: Sequence[Fetch], reach: AvailableHistory | None) -> Gap:
     """Say of a bar that no answer has whether, and when, it is worth asking for."""
-    if beyond([session], reach):
-        return Gap(symbol, session, stored=False, due=None, why=why_unobtainable([session], reach))
+    if before_available_history([session], reach):
+        return Gap(symbol, session, stored=False, due=None, why=format_unobtainable([session], reach))
     vain = [
         fetch
         for fetch in fetches
@@ -161,7 +161,7 @@ def _missing(symbol: str, session: date, fetches: Sequence[Fetch], reach: Availa
     if not vain:
         return Gap(symbol, session, stored=False, due=catch_up_starts(session), why="not asked for since the bell")
     answered = next((fetch for fetch in vain if fetch.outcome is Outcome.OK), None)
-    outcome, why = judge_missing([session], answered, reach) if answered else (vain[0].outcome, vain[0].detail)
+    outcome, why = classify_missing([session], answered, reach) if answered else (vain[0].outcome, vain[0].detail)
     attempts = _attempts([fetch.fetched_at for fetch in vain])
     if outcome is Outcome.UNOBTAINABLE or attempts > len(RETRY_DELAYS):
         return Gap(symbol, session, stored=False, due=None, why=f"{why} (asked {attempts} times)", asked=attempts)

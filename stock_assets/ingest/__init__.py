@@ -1,1 +1,1 @@
-"""Raw data: ask a source, keep its answer as it came, note in the ledger how it went."""
+"""Raw data: request responses from a source, store them byte for byte, and record each request in the ledger."""

@@ -1,7 +1,7 @@
-"""Looks up what is stored already: which answer holds which bar, which splits are known.
+"""Queries of the ledger: which stored response contains which bar, which splits are known.
 
-Belongs here: reading the ledger and the stored answers. Does not belong here: asking for more (`fetch`,
-`split_refresh`).
+Belongs here: reading the ledger and the stored responses. Does not belong here: requesting more (`price_requests`,
+`split_requests`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,54 +15,56 @@ from stock_assets.sources.interface import AvailableHistory, Split
 
 
 def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
-    """Read the splits of every symbol from its newest good answer."""
+    """Return the splits of every symbol, read from its newest good response."""
     newest: dict[str, Fetch] = {}
     for fetch in parts.backend.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK):
         newest.setdefault(fetch.symbol, fetch)
     return {
-        symbol: parts.source.read_splits(parts.backend.objects.get(fetch.payload), symbol)
+        symbol: parts.source.read_splits(parts.backend.objects.get(fetch.response_key), symbol)
         for symbol, fetch in sorted(newest.items())
     }
 
 
 def responses_for(backend: Backend, sessions: Sequence[date]) -> list[Fetch]:
-    """Choose the stored answers that hold the newest bar of every (symbol, session) asked for, and no others.
+    """Return the stored responses that contain the newest bar of every symbol and requested session, and no others.
 
-    An answer counts for a session if it came after the closing bell. Where only an earlier one has the session, it is
-    chosen too, so that the audit `session_closed_at_fetch` can set the bar aside for everyone to see.
+    A response counts for a session if it arrived after the market close. If only an earlier response contains the
+    session, it is returned too, so that the audit `session_closed_at_fetch` quarantines the bar visibly.
 
-    Symbols that have left the universe are included: their published history must be able to be staged again.
+    Symbols that have left the universe are included: it must be possible to stage their published history again.
     """
     found = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK))
     chosen: list[Fetch] = []
     for symbol in sorted(found):
-        after_close = answers(found[symbol], sessions)
-        before_close = answers(found[symbol], set(sessions) - after_close.keys(), after_close=False)
+        after_close = newest_responses(found[symbol], sessions)
+        before_close = newest_responses(found[symbol], set(sessions) - after_close.keys(), after_close=False)
         chosen += dict.fromkeys([*after_close.values(), *before_close.values()])
     return chosen
 
 
-def fetches_for_responses(backend: Backend, payloads: Sequence[str]) -> list[Fetch]:
-    """Look up the fetches that stored these answers."""
-    wanted = set(payloads)
-    found = [fetch for fetch in backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.payload in wanted]
-    # A file that two runs took in at once has two notes.
-    return list({fetch.payload: fetch for fetch in found}.values())
+def fetches_for_responses(backend: Backend, response_keys: Sequence[str]) -> list[Fetch]:
+    """Return the fetches that stored these responses."""
+    wanted = set(response_keys)
+    found = [
+        fetch for fetch in backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.response_key in wanted
+    ]
+    # A landing file that two runs read at the same time has two ledger entries.
+    return list({fetch.response_key: fetch for fetch in found}.values())
 
 
 def missing_sessions(wanted: Sequence[date], fetches: Sequence[Fetch]) -> tuple[date, ...]:
-    """List the wanted sessions that no answer fetched after their close holds."""
-    held = answers(fetches, wanted)
+    """Return the wanted sessions that no response fetched after their market close contains."""
+    held = newest_responses(fetches, wanted)
     return tuple(sorted(session for session in set(wanted) if session not in held))
 
 
-def beyond(missing: Sequence[date], reach: AvailableHistory | None) -> tuple[date, ...]:
-    """List the sessions that lie further back than answers reach."""
-    return tuple(session for session in missing if reach is not None and session < reach.first)
+def before_available_history(sessions: Sequence[date], available: AvailableHistory | None) -> tuple[date, ...]:
+    """Return the sessions that are older than the vendor's available history."""
+    return tuple(session for session in sessions if available is not None and session < available.first)
 
 
 def splits_by_symbol(splits: Mapping[str, Sequence[Split]]) -> list[dict[str, str]]:
-    """List the known splits as text rows, for previews."""
+    """Format the known splits as text rows, for previews."""
     return [
         {"symbol": symbol, "ex-date": split.ex_date.isoformat(), "ratio": f"{split.ratio.normalize():f}:1"}
         for symbol, events in splits.items()
@@ -71,22 +73,22 @@ def splits_by_symbol(splits: Mapping[str, Sequence[Split]]) -> list[dict[str, st
 
 
 def group_by_symbol(fetches: Sequence[Fetch]) -> dict[str, list[Fetch]]:
-    """Group fetches, keeping their order."""
+    """Group fetches by symbol, in their order."""
     found: dict[str, list[Fetch]] = {}
     for fetch in fetches:
         found.setdefault(fetch.symbol, []).append(fetch)
     return found
 
 
-def answers(
+def newest_responses(
     newest_first: Sequence[Fetch], sessions: Collection[date], *, after_close: bool = True
 ) -> dict[date, Fetch]:
-    """Choose, for each session that any good answer of one symbol has, the newest such answer.
+    """Return, for each session that any good response of one symbol contains, the newest such response.
 
     Args:
         newest_first: requests for one symbol.
-        sessions: those wanted.
-        after_close: whether only answers count that came after the session's closing bell.
+        sessions: the wanted sessions.
+        after_close: whether only responses count that arrived after the session's market close.
     """
     uncovered = set(sessions)
     found: dict[date, Fetch] = {}
@@ -105,10 +107,10 @@ def answers(
     return found
 
 
-def bar_lines(backend: Backend, payload: str) -> dict[date | None, list[str]]:
-    """Read the lines of a stored answer by session, as the vendor wrote them; under None those of no session."""
+def bar_lines(backend: Backend, response_key: str) -> dict[date | None, list[str]]:
+    """Read the lines of a stored response by session; lines without a trading session are under None."""
     found: dict[date | None, list[str]] = {}
-    for line in backend.objects.get(payload).decode().splitlines()[1:]:
+    for line in backend.objects.get(response_key).decode().splitlines()[1:]:
         found.setdefault(_session_of(line), []).append(line)
     return found
 

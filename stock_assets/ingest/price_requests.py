@@ -1,7 +1,8 @@
-"""Which symbol needs a request for which sessions, and what the answers leave missing.
+"""Request the missing prices of each symbol, and report which sessions are still missing.
 
-Belongs here: what to ask prices for, and in which order. Does not belong here: making and repeating requests
-(`calls`), HTTP (`http`), what is stored (`stored`), when splits are due (`split_refresh`), Dagster (`assets`).
+Belongs here: which symbols to request, and in which order. Does not belong here: sending and retrying requests
+(`requester`), HTTP (`sources.transport`), what is stored (`ledger_queries`), when splits are due (`split_requests`),
+Dagster (`orchestration.assets`).
 """
 
 import time
@@ -10,33 +11,37 @@ from dataclasses import dataclass
 from datetime import date
 
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.core.calendar import closing_time, next_session
+from stock_assets.core.calendar import closing_time, format_ranges, next_session
 from stock_assets.core.clock import Clock, utc_now
-from stock_assets.core.errors import Outcome, SessionNotClosed
+from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed
+from stock_assets.core.text import plural, shorten_list
 from stock_assets.core.universe import Listing
-from stock_assets.ingest.ledger_queries import beyond, group_by_symbol, missing_sessions
+from stock_assets.ingest.ledger_queries import before_available_history, group_by_symbol, missing_sessions
+from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, RequestResult, Sleep
 from stock_assets.ingest.response_reader import PriceReader, price_reader
 from stock_assets.sources.interface import AvailableHistory, PriceSource
 
-_SHOWN_SESSIONS = 5
+_SESSIONS_SHOWN = 5
+_SYMBOLS_SHOWN = 10
+_REASONS_SHOWN = 5
 
-# Requester again for these gives the same again, more likely than not: they come after the others.
+# A new request would most likely fail in the same way, so these symbols come after the others.
 _LASTING = frozenset({Outcome.UNKNOWN_SYMBOL, Outcome.NOT_ENTITLED})
 
 
 @dataclass(frozen=True)
 class SymbolResult:
-    """How one symbol stands after a run over some sessions.
+    """The result of a run for one symbol.
 
     Attributes:
         symbol: ticker.
-        outcome: OK when every wanted session is stored; LATE when the answer came without some of them;
-            UNOBTAINABLE when all that is missing is further back than answers reach; else why.
-        wanted: sessions asked for on which the symbol was listed.
-        missing: those of them no stored answer has.
-        calls: requests made in this run.
+        outcome: OK when every wanted session is stored; LATE when the response arrived without some of them;
+            UNOBTAINABLE when every missing session is older than the available history; else why the request failed.
+        wanted: requested sessions on which the symbol was listed.
+        missing: wanted sessions that no stored response contains.
+        calls: calls used by this run.
         detail: one line for people.
     """
 
@@ -50,33 +55,33 @@ class SymbolResult:
 
 @dataclass(frozen=True)
 class RequestRules:
-    """What a run may ask for.
+    """Which requests a run may make.
 
     Attributes:
-        symbols: those that may be asked, or None for all that miss something.
-        reserve_calls: calls of the quota day left untaken, for a run to come.
+        symbols: symbols that may be requested, or None for all symbols with missing sessions.
+        reserve_calls: calls of the quota day that stay reserved for a later run.
     """
 
     symbols: frozenset[str] | None = None
     reserve_calls: int = 0
 
     def allows(self, symbol: str) -> bool:
-        """Tell whether a symbol may be asked."""
+        """Return whether a symbol may be requested."""
         return self.symbols is None or symbol in self.symbols
 
 
 ALL_MISSING = RequestRules()
-"""Ask for whatever is missing, as long as there are calls."""
+"""Request all missing sessions, as long as calls remain."""
 
 
 @dataclass(frozen=True)
-class _Need:
-    """What one symbol lacks before a run: of the sessions wanted those missing, and of these those worth asking for."""
+class _SymbolSessions:
+    """One symbol before a run: the wanted sessions, the missing ones, and the missing ones that can be requested."""
 
     symbol: str
     wanted: tuple[date, ...]
     missing: tuple[date, ...]
-    askable: tuple[date, ...]
+    requestable: tuple[date, ...]
 
 
 def fetch_prices(
@@ -109,101 +114,132 @@ def fetch_prices(
             f"raw/daily_prices: session {early[0]} closes at {closing_time(early[0]):%Y-%m-%d %H:%M} UTC; "
             "materialize it after that"
         )
-    reach = source.available_history(started)
+    available = source.available_history(started)
     stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
-    needs = [_need(listing, sessions, stored.get(listing.symbol, []), reach) for listing in parts.universe.listings]
+    all_symbols = [
+        _compare(listing, sessions, stored.get(listing.symbol, []), available) for listing in parts.universe.listings
+    ]
     reader = price_reader(source, stored)
-    line = sorted(
-        (need for need in needs if need.askable and rules.allows(need.symbol)),
-        key=lambda need: _value(need, stored.get(need.symbol, [])),
+    queue = sorted(
+        (symbol for symbol in all_symbols if symbol.requestable and rules.allows(symbol.symbol)),
+        key=lambda symbol: _priority(symbol, stored.get(symbol.symbol, [])),
     )
-    vendor = Requester(backend, source, now=now, sleep=sleep, reserve=rules.reserve_calls)
-    asked = vendor.request_all(_question(source, need, reader) for need in line)
+    requester = Requester(backend, source, now=now, sleep=sleep, reserve=rules.reserve_calls)
+    results = requester.request_all(_request(source, symbol, reader) for symbol in queue)
     return [
-        _result(need, asked.get(need.symbol), reach)
-        if rules.allows(need.symbol)
-        else _left_alone(need, stored.get(need.symbol, []))
-        for need in needs
+        _result(symbol, results.get(symbol.symbol), available)
+        if rules.allows(symbol.symbol)
+        else _not_requested(symbol, stored.get(symbol.symbol, []))
+        for symbol in all_symbols
     ]
 
 
-def _need(
-    listing: Listing, sessions: Sequence[date], fetches: Sequence[Fetch], reach: AvailableHistory | None
-) -> _Need:
+def _compare(
+    listing: Listing, sessions: Sequence[date], fetches: Sequence[Fetch], available: AvailableHistory | None
+) -> _SymbolSessions:
     wanted = tuple(session for session in sessions if listing.covers(session))
     missing = missing_sessions(wanted, fetches)
-    too_old = set(beyond(missing, reach))
-    return _Need(listing.symbol, wanted, missing, tuple(session for session in missing if session not in too_old))
+    too_old = set(before_available_history(missing, available))
+    requestable = tuple(session for session in missing if session not in too_old)
+    return _SymbolSessions(listing.symbol, wanted, missing, requestable)
 
 
-def _value(need: _Need, fetches: Sequence[Fetch]) -> tuple[bool, date]:
-    """Sort the most valuable first: not refused for good the last time, then missing longest."""
-    refused = bool(fetches) and fetches[0].outcome in _LASTING
+def _priority(symbol: _SymbolSessions, fetches: Sequence[Fetch]) -> tuple[bool, date]:
+    """Return the sort key: symbols without a lasting failure first, then the symbols missing longest."""
+    lasting_failure = bool(fetches) and fetches[0].outcome in _LASTING
     newest = max((fetch.last_session for fetch in fetches if fetch.last_session is not None), default=None)
     since = next_session(newest) if newest is not None else date.min
-    return refused, min(need.askable[0], since)
+    return lasting_failure, min(symbol.requestable[0], since)
 
 
-def _question(source: PriceSource, need: _Need, reader: PriceReader) -> Request:
+def _request(source: PriceSource, symbol: _SymbolSessions, reader: PriceReader) -> Request:
     return Request(
-        need.symbol,
+        symbol.symbol,
         FetchKind.PRICES,
-        send=lambda: source.fetch_prices(need.symbol, need.askable),
-        read=lambda body, payload, arrived: reader(need.symbol, body, payload, arrived),
+        send=lambda: source.fetch_prices(symbol.symbol, symbol.requestable),
+        read=lambda body, response_key, arrived: reader(symbol.symbol, body, response_key, arrived),
     )
 
 
-def _result(need: _Need, asked: RequestResult | None, reach: AvailableHistory | None) -> SymbolResult:
-    symbol, wanted = need.symbol, need.wanted
-    if not need.missing:
-        return SymbolResult(symbol, Outcome.OK, wanted, detail="already stored" if wanted else "not listed then")
-    if asked is None:
-        return SymbolResult(
-            symbol, Outcome.UNOBTAINABLE, wanted, need.missing, detail=why_unobtainable(need.missing, reach)
-        )
-    fetch = asked.fetch
+def _result(
+    sessions: _SymbolSessions, result: RequestResult | None, available: AvailableHistory | None
+) -> SymbolResult:
+    symbol, wanted = sessions.symbol, sessions.wanted
+    if not sessions.missing:
+        return _complete(sessions)
+    if result is None:
+        detail = format_unobtainable(sessions.missing, available)
+        return SymbolResult(symbol, Outcome.UNOBTAINABLE, wanted, sessions.missing, detail=detail)
+    fetch = result.fetch
     if fetch.outcome is not Outcome.OK:
-        return SymbolResult(symbol, fetch.outcome, wanted, need.missing, calls=asked.calls, detail=fetch.detail)
-    missing = tuple(session for session in need.missing if not fetch.holds(session))
-    outcome, detail = judge_missing(missing, fetch, reach)
-    return SymbolResult(symbol, outcome, wanted, missing, calls=asked.calls, detail=detail or fetch.detail)
+        return SymbolResult(symbol, fetch.outcome, wanted, sessions.missing, calls=result.calls, detail=fetch.detail)
+    missing = tuple(session for session in sessions.missing if not fetch.holds(session))
+    outcome, detail = classify_missing(missing, fetch, available)
+    return SymbolResult(symbol, outcome, wanted, missing, calls=result.calls, detail=detail or fetch.detail)
 
 
-def _left_alone(need: _Need, fetches: Sequence[Fetch]) -> SymbolResult:
-    """Say how a symbol stands that this run was told not to ask."""
-    if not need.missing:
-        return SymbolResult(
-            need.symbol, Outcome.OK, need.wanted, detail="already stored" if need.wanted else "not listed"
-        )
+def _not_requested(sessions: _SymbolSessions, fetches: Sequence[Fetch]) -> SymbolResult:
+    """Return the result of a symbol that the rules of this run exclude."""
+    if not sessions.missing:
+        return _complete(sessions)
     failed = fetches[0] if fetches and fetches[0].outcome is not Outcome.OK else None
     outcome, why = (failed.outcome, f": {failed.detail}") if failed else (Outcome.LATE, "")
-    return SymbolResult(need.symbol, outcome, need.wanted, need.missing, detail=f"not asked in this run{why}")
+    detail = f"not requested in this run{why}"
+    return SymbolResult(sessions.symbol, outcome, sessions.wanted, sessions.missing, detail=detail)
 
 
-def judge_missing(missing: Sequence[date], newest: Fetch, reach: AvailableHistory | None) -> tuple[Outcome, str]:
-    """Say what it means that a good answer lacks some of the sessions wanted.
+def _complete(sessions: _SymbolSessions) -> SymbolResult:
+    detail = "already stored" if sessions.wanted else "not listed in these sessions"
+    return SymbolResult(sessions.symbol, Outcome.OK, sessions.wanted, detail=detail)
+
+
+def fail_if_nothing_fetched(results: Sequence[SymbolResult]) -> None:
+    """Raise `NothingFetched` if no wanted bar is stored; the message states each reason once, with its symbols."""
+    wanted = [result for result in results if result.wanted]
+    if not wanted or any(len(result.missing) < len(result.wanted) for result in wanted):
+        return
+    reasons: dict[tuple[Outcome, str], list[str]] = {}
+    for result in wanted:
+        # The text of an error begins with its symbol.
+        detail = result.detail.replace(f"{result.symbol}: ", "")
+        reasons.setdefault((result.outcome, detail), []).append(result.symbol)
+    most_symbols_first = sorted(reasons.items(), key=lambda reason: -len(reason[1]))
+    lines = [
+        f"{shorten_list(symbols, _SYMBOLS_SHOWN)}: {outcome}, {detail}. What to do: {REMEDY[outcome]}"
+        for (outcome, detail), symbols in most_symbols_first[:_REASONS_SHOWN]
+    ]
+    sessions = sorted({session for result in wanted for session in result.wanted})
+    more = len(reasons) - len(lines)
+    raise NothingFetched(
+        f"raw/daily_prices: no bar of {format_ranges(sessions)} could be fetched for any of "
+        + "; ".join([f"{plural(len(wanted), 'symbol')}. {lines[0]}", *lines[1:]])
+        + (f"; and {plural(more, 'other reason')}" if more else "")
+    )
+
+
+def classify_missing(missing: Sequence[date], newest: Fetch, available: AvailableHistory | None) -> tuple[Outcome, str]:
+    """Return why a good response does not contain some of the wanted sessions.
 
     Returns:
-        OK and nothing if none is missing; LATE if a bar may still come; else UNOBTAINABLE; with a line for people.
+        OK and an empty text if nothing is missing; LATE if a bar may still arrive; else UNOBTAINABLE; with one line for
+        people.
     """
-    # Before the answer's first bar there is nothing further back, whatever was expected of it.
+    # The vendor has nothing before the first bar of a response, whatever history was expected.
     first = newest.first_session or date.min
-    late = [session for session in missing if session >= first and session not in beyond(missing, reach)]
+    unavailable = set(before_available_history(missing, available))
+    late = [session for session in missing if session >= first and session not in unavailable]
     too_old = [session for session in missing if session not in late]
     parts = []
     if late:
-        more = f" and {len(late) - _SHOWN_SESSIONS} more" if len(late) > _SHOWN_SESSIONS else ""
-        parts.append(f"the vendor has no bar yet of {', '.join(map(str, late[:_SHOWN_SESSIONS]))}{more}")
+        parts.append(f"the vendor has no bar yet of {shorten_list(list(map(str, late)), _SESSIONS_SHOWN)}")
     if too_old:
-        known = reach or AvailableHistory(
-            first, "the vendor's history begins there; set first_session in the universe file"
-        )
-        parts.append(why_unobtainable(too_old, known))
+        history = available or AvailableHistory(first, "set first_session in the universe file")
+        parts.append(format_unobtainable(too_old, history))
     outcome = Outcome.LATE if late else Outcome.UNOBTAINABLE if too_old else Outcome.OK
     return outcome, "; ".join(parts)
 
 
-def why_unobtainable(sessions: Sequence[date], reach: AvailableHistory | None) -> str:
-    """Name the range that cannot be had, and why."""
-    why = f": answers reach back to {reach.first}, {reach.why}" if reach else ""
-    return f"{min(sessions)} to {max(sessions)} ({len(sessions)} sessions) cannot be had{why}"
+def format_unobtainable(sessions: Sequence[date], available: AvailableHistory | None) -> str:
+    """Format the range of sessions that the vendor cannot return, and why."""
+    why = f": the vendor's history starts on {available.first}; {available.why}" if available else ""
+    return f"{min(sessions)} to {max(sessions)} ({plural(len(sessions), 'session')}) cannot be fetched{why}"

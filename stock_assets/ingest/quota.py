@@ -1,7 +1,7 @@
-"""What of the vendor's calls is spent, and how the last request of each symbol ended.
+"""The state of the vendor's quota: calls used and remaining, and the last request of each symbol.
 
-Belongs here: reading the budget and the ledger for people. Does not belong here: printing (`cli`), taking calls
-(`calls`).
+Belongs here: reading the rate limiter and the ledger. Does not belong here: printing (`cli`), acquiring calls
+(`requester`).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from stock_assets.core.clock import Clock, utc_now
 from stock_assets.ingest.ledger_queries import group_by_symbol
 from stock_assets.ingest.parts import PipelineParts
 
-_ASKED = (FetchKind.PRICES, FetchKind.SPLITS)
+_REQUESTED = (FetchKind.PRICES, FetchKind.SPLITS)
 
 
 @dataclass(frozen=True)
@@ -22,29 +22,29 @@ class Allowance:
 
     Attributes:
         per: `second`, `minute` or `day`.
-        spent: calls in the current window.
-        allowed: calls the plan allows in it, None for any number.
+        used: calls used in the current window.
+        allowed: calls that the plan allows in the window, or None for any number.
     """
 
     per: str
-    spent: int
+    used: int
     allowed: int | None
 
     @property
-    def left(self) -> int | None:
+    def remaining(self) -> int | None:
         """Calls that may still be made; None for any number."""
-        return None if self.allowed is None else max(0, self.allowed - self.spent)
+        return None if self.allowed is None else max(0, self.allowed - self.used)
 
 
 @dataclass(frozen=True)
 class Quota:
-    """The state of the budget, and the newest request of each symbol.
+    """The state of the quota, and the newest request of each symbol.
 
     Attributes:
         allowances: one per limit.
-        next_reset: when the next quota day begins, aware, UTC.
-        blocked_until: until when nothing is asked since the vendor said so, or None.
-        newest: the newest request, or note of one not made, by symbol and kind; None if there was none.
+        next_reset: when the next quota day starts, aware, UTC.
+        blocked_until: when requests may start again after the vendor reported that no calls remain, or None.
+        newest: the newest request, made or not made, by symbol and kind; None if the ledger has no entry.
     """
 
     allowances: tuple[Allowance, ...]
@@ -54,16 +54,16 @@ class Quota:
 
 
 def read_quota(parts: PipelineParts, *, now: Clock = utc_now) -> Quota:
-    """Read the state."""
+    """Read the state of the quota."""
     backend, at = parts.backend, now()
     vendor, limits = parts.source.vendor, parts.source.terms.limits
-    newest = {kind: group_by_symbol(backend.ledger.fetches(kind)) for kind in _ASKED}
+    newest = {kind: group_by_symbol(backend.ledger.fetches(kind)) for kind in _REQUESTED}
     return Quota(
         allowances=_allowances(backend, vendor, limits, at),
         next_reset=limits.next_reset(at),
         blocked_until=backend.rate_limiter.blocked_until(vendor, at),
         newest={
-            symbol: {kind: next(iter(newest[kind].get(symbol, [])), None) for kind in _ASKED}
+            symbol: {kind: next(iter(newest[kind].get(symbol, [])), None) for kind in _REQUESTED}
             for symbol in parts.universe.symbols
         },
     )

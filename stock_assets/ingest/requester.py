@@ -1,10 +1,12 @@
-"""Spends calls: waits until one is free, asks, keeps the answer before reading it, and notes how it ended.
+"""Send requests to the vendor: wait for a call, send, store the response before reading it, record the outcome.
 
-Belongs here: the order of one request's steps, repeating transient failures, and stopping when nothing more can be
-had. Does not belong here: who is asked for what (`fetch`), HTTP (`http`), counting calls (the backend's `budget`).
+Belongs here: the order of one request's steps, retrying transient failures, and stopping when no further request can
+succeed. Does not belong here: which symbols are requested (`price_requests`, `split_requests`), HTTP
+(`sources.transport`), counting calls (`backends.rate_limiter`).
 
-Symbols are asked in turn. One whose request failed for a passing reason goes to the end of the line, so that every
-symbol has had its first call before any has a second. Each request, first or repeated, is charged before it is made.
+Symbols are requested in turn. A symbol whose request failed for a transient reason goes to the end of the queue: every
+symbol gets its first call before any symbol gets a second one. A call is acquired before each request, also before a
+retry.
 """
 
 import hashlib
@@ -18,32 +20,42 @@ from datetime import datetime, timedelta
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.rate_limiter import CallDenied
 from stock_assets.core.clock import Clock
-from stock_assets.core.errors import BadKey, DailyQuotaExhausted, Outcome, SourceError
+from stock_assets.core.errors import BadKey, DailyQuotaSpent, Outcome, SourceError
+from stock_assets.core.text import plural
 from stock_assets.sources.interface import PriceSource
 
-LONGEST_PAUSE_SECONDS = 60.0
-"""Longest pause between two requests; a vendor that asks for a longer one is not asked again in this run."""
-GIVE_UP_AFTER = 6
-"""Transient failures in a row, whatever the symbols, after which the vendor is taken to be down."""
-QUOTA_TEXT_HOLDS = timedelta(hours=1)
-"""How long the vendor's word that the day's calls are used up is believed: its day need not be the one we assume."""
+MAX_PAUSE_SECONDS = 60.0
+"""Longest pause between two requests; if the vendor wants a longer one, this run sends no further request."""
+MAX_CONSECUTIVE_FAILURES = 6
+"""Consecutive transient failures, of any symbols, after which we assume that the vendor is down."""
+SLOW_FAILURE = timedelta(seconds=30)
+"""A failed request that took longer counts as two failures.
+
+The responses that were fetched wait for the last retry before they are published: one symbol whose responses trickled
+until the timeout of 120 s delayed 24 other symbols by 8 minutes.
+"""
+DAILY_QUOTA_BLOCK = timedelta(hours=1)
+"""How long we send no request after the vendor reports that the day's calls are used.
+
+It is shorter than a day, since the vendor's day may start at another time than we assume.
+"""
 
 Sleep = Callable[[float], None]
-"""Waits for some seconds."""
+"""Wait for some seconds."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Request:
-    """One thing to ask about one symbol.
+    """One request for one symbol.
 
     Attributes:
         symbol: ticker.
-        kind: what is asked.
-        send: makes the request; gives the body.
+        kind: prices or splits.
+        send: sends the request and returns the body of the response.
         read: reads a stored body, from (body, key of the stored object, time of arrival).
-        known: the earlier answer in force; a body that is the same is not stored again.
+        known: the current response, stored earlier; an equal body is not stored again.
     """
 
     symbol: str
@@ -55,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True)
 class RequestResult:
-    """How a question ended: the last request, or the note why there was none, and the calls it took."""
+    """The result for one symbol: the ledger entry of its last request, or why none was made, and the calls used."""
 
     fetch: Fetch
     calls: int
@@ -65,130 +77,131 @@ class Requester:
     """One run's requests to one vendor."""
 
     def __init__(self, backend: Backend, source: PriceSource, *, now: Clock, sleep: Sleep, reserve: int = 0) -> None:
-        self._home = backend
+        self._backend = backend
         self._source = source
         self._now = now
         self._sleep = sleep
         self._reserve = reserve
-        self._failures_in_row = 0
+        self._consecutive_failures = 0
         self._stopped: tuple[Outcome, str] | None = None
 
-    def request_all(self, questions: Iterable[Request]) -> dict[str, RequestResult]:
-        """Ask in the order given; give the end of each question by its symbol."""
-        line = deque((question, 1) for question in questions)
+    def request_all(self, requests: Iterable[Request]) -> dict[str, RequestResult]:
+        """Send the requests in the given order; return the result of each by symbol."""
+        queue = deque((request, 0) for request in requests)
         last: dict[str, Fetch] = {}
         calls: Counter[str] = Counter()
-        while line:
-            question, attempt = line.popleft()
-            symbol = question.symbol
-            if not self._may_ask():
-                # One that was asked already keeps the reason of its own failure.
+        while queue:
+            request, failures = queue.popleft()
+            symbol = request.symbol
+            if not self._acquire_call():
+                # A symbol that was requested before keeps the reason of its own failure.
                 if symbol not in last:
-                    last[symbol] = self._note_not_asked(question)
+                    last[symbol] = self._record_not_requested(request)
                 continue
             calls[symbol] += 1
-            last[symbol], failure = self._request(question)
-            if failure is None:
-                self._failures_in_row = 0
+            started = self._now()
+            last[symbol], error = self._send(request)
+            if error is None:
+                self._consecutive_failures = 0
                 continue
-            if failure.transient and attempt < self._source.terms.attempts:
-                line.append((question, attempt + 1))
-            self._after(failure, waiting=bool(line))
+            weight = 2 if self._now() - started > SLOW_FAILURE else 1
+            if error.transient and failures + weight < self._source.terms.attempts:
+                queue.append((request, failures + weight))
+            self._handle_failure(error, weight, waiting=bool(queue))
         return {symbol: RequestResult(fetch, calls[symbol]) for symbol, fetch in last.items()}
 
-    def _may_ask(self) -> bool:
-        """Take a call, waiting for it if the pace asks for that."""
+    def _acquire_call(self) -> bool:
+        """Acquire a call, waiting for one if the rate limits require it; return False if no request may be sent."""
         limits = self._source.terms.limits
         while self._stopped is None and not limits.unlimited:
-            refused = self._home.rate_limiter.acquire(self._source.vendor, limits, self._now, reserve=self._reserve)
-            if refused is None:
+            denied = self._backend.rate_limiter.acquire(self._source.vendor, limits, self._now, reserve=self._reserve)
+            if denied is None:
                 return True
-            if refused.quota_used_up:
-                self._stopped = (Outcome.DAILY_QUOTA, self._why_none_left(refused))
+            if denied.quota_used_up:
+                self._stopped = (Outcome.DAILY_QUOTA, self._format_quota_used(denied))
             else:
-                self._sleep(max(0.0, (refused.until - self._now()).total_seconds()))
+                self._sleep(max(0.0, (denied.until - self._now()).total_seconds()))
         return self._stopped is None
 
-    def _why_none_left(self, refused: CallDenied) -> str:
-        kept = f", {self._reserve} kept for prices" if self._reserve else ""
-        return (
-            f"left for the next day: the day's {self._source.terms.limits.per_day or ''} calls are spent{kept}; "
-            f"there are new ones at {refused.until:%Y-%m-%d %H:%M} UTC"
-        )
+    def _format_quota_used(self, denied: CallDenied) -> str:
+        per_day = self._source.terms.limits.per_day
+        used = f"today's {plural(per_day, 'call')} are used" if per_day is not None else "today's calls are used"
+        reserved = f", except {plural(self._reserve, 'call')} reserved for prices" if self._reserve else ""
+        return f"not requested: {used}{reserved}; calls are available again at {denied.until:%Y-%m-%d %H:%M} UTC"
 
-    def _request(self, question: Request) -> tuple[Fetch, SourceError | None]:
-        """Ask once; keep the answer, then read it; note it in the ledger either way."""
-        payload, body = "", b""
+    def _send(self, request: Request) -> tuple[Fetch, SourceError | None]:
+        """Send one request; store the response, then read it; record the outcome in the ledger."""
+        response_key, body = "", b""
         try:
-            body = question.send()
+            body = request.send()
             arrived = self._now()
-            known = question.known
+            known = request.known
             if known is not None and known.content_hash == content_hash(body):
-                payload = known.payload
+                response_key = known.response_key
             else:
-                payload = store(self._home, question.kind, question.symbol, body, arrived)
-            fetch = question.read(body, payload, arrived)
+                response_key = _store(self._backend, request, body, arrived)
+            fetch = request.read(body, response_key, arrived)
         except SourceError as error:
             arrived = self._now()
-            if error.body and not payload:
+            if error.body and not response_key:
                 body = error.body
-                payload = store(self._home, question.kind, question.symbol, body, arrived)
+                response_key = _store(self._backend, request, body, arrived)
             fetch = Fetch(
-                question.symbol,
-                question.kind,
+                request.symbol,
+                request.kind,
                 arrived,
                 error.outcome,
-                payload=payload,
-                content_hash=content_hash(body) if payload else "",
+                response_key=response_key,
+                content_hash=content_hash(body) if response_key else "",
                 calls=1,
                 detail=str(error),
             )
-            self._home.ledger.record(fetch)
+            self._backend.ledger.record(fetch)
             return fetch, error
-        self._home.ledger.record(fetch)
+        self._backend.ledger.record(fetch)
         return fetch, None
 
-    def _after(self, failure: SourceError, *, waiting: bool) -> None:
-        """Stop if no further request can succeed; else pause if the failure may pass."""
-        if isinstance(failure, BadKey):
-            self._stopped = (failure.outcome, f"not asked, since every request would end the same: {failure}")
-        elif isinstance(failure, DailyQuotaExhausted):
+    def _handle_failure(self, error: SourceError, weight: int, *, waiting: bool) -> None:
+        """Stop if no further request can succeed; else pause if the failure is transient."""
+        if isinstance(error, BadKey):
+            self._stopped = (error.outcome, f"not requested, since every request would fail in the same way: {error}")
+        elif isinstance(error, DailyQuotaSpent):
             now = self._now()
-            until = min(now + QUOTA_TEXT_HOLDS, self._source.terms.limits.next_reset(now))
-            self._home.rate_limiter.close(self._source.vendor, until)
-            self._stopped = (failure.outcome, f"left for later: {failure}")
-        elif failure.transient:
-            self._failures_in_row += 1
-            pause = self._pause(failure.retry_after)
-            if self._failures_in_row >= GIVE_UP_AFTER or pause > LONGEST_PAUSE_SECONDS:
-                self._stopped = (failure.outcome, f"not asked, the vendor does not serve at the moment: {failure}")
+            until = min(now + DAILY_QUOTA_BLOCK, self._source.terms.limits.next_reset(now))
+            self._backend.rate_limiter.close(self._source.vendor, until)
+            self._stopped = (error.outcome, f"not requested before {until:%Y-%m-%d %H:%M} UTC: {error}")
+        elif error.transient:
+            self._consecutive_failures += weight
+            pause = self._pause(error.retry_after)
+            if self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES or pause > MAX_PAUSE_SECONDS:
+                self._stopped = (error.outcome, f"not requested, since the vendor is not available now: {error}")
             elif waiting and pause > 0:
-                _log.info("pausing %.1f s: %s", pause, failure)
+                _log.info("pausing %.1f s: %s", pause, error)
                 self._sleep(pause)
         else:
-            self._failures_in_row = 0
+            self._consecutive_failures = 0
 
     def _pause(self, retry_after: float | None) -> float:
-        """Give the seconds to wait: doubling, the upper half at random, never less than the vendor asks for."""
+        """Return the seconds to wait: doubling, the upper half at random, never less than the vendor requires."""
         first = self._source.terms.first_pause_seconds
-        longest = min(first * 2.0 ** (self._failures_in_row - 1), LONGEST_PAUSE_SECONDS)
+        longest = min(first * 2.0 ** (self._consecutive_failures - 1), MAX_PAUSE_SECONDS)
         return max(longest * random.uniform(0.5, 1.0), retry_after or 0.0)  # noqa: S311 (jitter)
 
-    def _note_not_asked(self, question: Request) -> Fetch:
+    def _record_not_requested(self, request: Request) -> Fetch:
         outcome, why = self._stopped or (Outcome.UNREACHABLE, "")
-        fetch = Fetch(question.symbol, question.kind, self._now(), outcome, detail=f"{question.symbol}: {why}")
-        self._home.ledger.record(fetch)
+        fetch = Fetch(request.symbol, request.kind, self._now(), outcome, detail=f"{request.symbol}: {why}")
+        self._backend.ledger.record(fetch)
         return fetch
 
 
-def store(backend: Backend, kind: FetchKind, symbol: str, body: bytes, arrived: datetime) -> str:
-    """Keep a body as it came; give its key."""
-    ending = "csv" if kind is FetchKind.PRICES else "json"
-    key = f"raw/{kind}/ingest_date={arrived:%Y-%m-%d}/{arrived:%Y%m%dT%H%M%S%fZ}/{symbol}.{ending}"
+def _store(backend: Backend, request: Request, body: bytes, arrived: datetime) -> str:
+    """Store a body as it arrived; return its key."""
+    suffix = "csv" if request.kind is FetchKind.PRICES else "json"
+    key = f"raw/{request.kind}/ingest_date={arrived:%Y-%m-%d}/{arrived:%Y%m%dT%H%M%S%fZ}/{request.symbol}.{suffix}"
     backend.objects.put(key, body)
     return key
 
 
 def content_hash(body: bytes) -> str:
-    """Give the SHA-256 of a body, hexadecimal."""
+    """Return the SHA-256 of a body, hexadecimal."""
     return hashlib.sha256(body).hexdigest()

@@ -1,7 +1,7 @@
-"""Reads a stored price answer into what the ledger keeps of it.
+"""Read a price response into the ledger entry that describes it.
 
-Belongs here: what makes a well-formed answer implausible. Does not belong here: its form (`source`), or its numbers
-(the audits).
+Belongs here: the checks that reject a well-formed but implausible response. Does not belong here: its format
+(`sources.raw_format`), or its numbers (the audits).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +10,16 @@ from datetime import datetime
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.core.calendar import NEW_YORK, sessions_between
 from stock_assets.core.errors import MalformedResponse, Outcome
+from stock_assets.core.text import plural
 from stock_assets.ingest.requester import content_hash
 from stock_assets.sources.interface import PriceSource
 
 PriceReader = Callable[[str, bytes, str, datetime], Fetch]
-"""Reads (symbol, body, key of the stored object, time of arrival); raises the errors of `PriceSource.read_prices`."""
+"""Read (symbol, body, key of the stored object, time of arrival); raise the errors of `PriceSource.read_prices`."""
 
 
 def price_reader(source: PriceSource, stored: Mapping[str, Sequence[Fetch]]) -> PriceReader:
-    """Make the function that reads a price answer, with what is stored already, by symbol."""
+    """Return the function that reads a price response; `stored` are the ledger entries by symbol."""
     owners = {
         fetch.content_hash: symbol
         for symbol, fetches in stored.items()
@@ -26,27 +27,27 @@ def price_reader(source: PriceSource, stored: Mapping[str, Sequence[Fetch]]) -> 
         if fetch.outcome is Outcome.OK
     }
 
-    def read(symbol: str, body: bytes, payload: str, arrived: datetime) -> Fetch:
+    def read(symbol: str, body: bytes, response_key: str, arrived: datetime) -> Fetch:
         held = set(source.read_prices(body, symbol))
         first, last = min(held), max(held)
         if last > arrived.astimezone(NEW_YORK).date():
-            raise MalformedResponse(f"the newest bar is of {last}, a day to come", symbol=symbol)
+            raise MalformedResponse(f"the newest bar is dated {last}, which is in the future", symbol=symbol)
         digest = content_hash(body)
         owner = owners.setdefault(digest, symbol)
         if owner != symbol and source.terms.distinct_responses:
-            raise MalformedResponse(f"these are the very bytes of {owner}'s answer", symbol=symbol)
+            raise MalformedResponse(f"the response is byte for byte the response of {owner}", symbol=symbol)
         return Fetch(
             symbol=symbol,
             kind=FetchKind.PRICES,
             fetched_at=arrived,
             outcome=Outcome.OK,
-            payload=payload,
+            response_key=response_key,
             first_session=first,
             last_session=last,
-            holes=tuple(session for session in sessions_between(first, last) if session not in held),
+            missing_sessions=tuple(session for session in sessions_between(first, last) if session not in held),
             content_hash=digest,
             calls=1,
-            detail=f"{len(held)} sessions, {first} to {last}",
+            detail=f"{plural(len(held), 'session')}, {first} to {last}",
         )
 
     return read

@@ -1,12 +1,12 @@
-"""When a symbol's splits are asked for again, and asking for them.
+"""Request the splits of the symbols that are due.
 
-Belongs here: the slow schedule of splits, and what makes one due early. Does not belong here: prices (`fetch`), how a
-request is made (`calls`), the factors (`splits`).
+Belongs here: the slow schedule of splits, and what makes a request due earlier. Does not belong here: prices
+(`price_requests`), how a request is made (`requester`), the factors (`splits`).
 
-Prices come before splits: today's bar may not be had tomorrow on a plan that reaches back 100 sessions, while a split
-that is learned late is repaired, since staging publishes again every row whose factor it changes. So of a day's calls
-one is kept for every symbol whose latest session is still missing, and splits get the rest: first the symbols never
-answered for, then those with a jump nobody explained, then the oldest answers.
+Prices come before splits: on a plan whose available history is 100 sessions, a bar that is not requested in time is
+lost, while a split that arrives late is corrected, since staging publishes again every row whose factor changes. So one
+of the day's calls is reserved for every symbol whose latest session is still missing, and splits get the others: first
+the symbols without any response, then the symbols with an unexplained jump, then the oldest responses.
 """
 
 import time
@@ -19,52 +19,57 @@ from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.core.text import plural
 from stock_assets.ingest.ledger_queries import missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, Sleep, content_hash
 from stock_assets.sources.interface import PriceSource
 
 JUMP_SETTLES = timedelta(days=3)
-"""Time after a jump's session until which a split that explains it may still be added by the vendor."""
+"""Time after a jump's session during which the vendor may still add the split that explains it."""
 _JUMPS_SINCE = timedelta(days=30)
 _TEN_DAYS = timedelta(days=10)
-"""No two sessions lie further apart."""
-_PASSING = frozenset({Outcome.THROTTLED, Outcome.UNREACHABLE, Outcome.DAILY_QUOTA, Outcome.BAD_KEY})
+"""No two consecutive sessions are further apart."""
+_TRANSIENT = frozenset({Outcome.THROTTLED, Outcome.UNREACHABLE, Outcome.DAILY_QUOTA, Outcome.BAD_KEY})
 
 
 def fetch_splits(parts: PipelineParts, *, now: Clock = utc_now, sleep: Sleep = time.sleep) -> dict[str, str]:
-    """Ask for the splits of the symbols that are due; an answer that says the same as the stored one is not kept twice.
+    """Request the splits of the symbols that are due; a response equal to the stored one is not stored again.
 
     Returns:
-        the symbols whose due answer could not be had, with the reason; the splits known before stay in force for them.
+        The symbols whose request failed, with the reason; the splits known before stay in force for them.
     """
     backend, source, universe = parts.backend, parts.source, parts.universe
     started = now()
-    asked_before: dict[str, list[Fetch]] = {}
+    requested_before: dict[str, list[Fetch]] = {}
     for fetch in backend.ledger.fetches(FetchKind.SPLITS):
-        asked_before.setdefault(fetch.symbol, []).append(fetch)
-    due = _due(parts, asked_before, started)
-    questions = [_question(source, symbol, _newest_good(asked_before.get(symbol, []))) for symbol in due]
-    asking = Requester(backend, source, now=now, sleep=sleep, reserve=_calls_for_prices(parts, started))
-    ends = asking.request_all(questions)
-    failures = {symbol: end.fetch.detail for symbol, end in ends.items() if end.fetch.outcome is not Outcome.OK}
-    # In the order of the universe, those refused earlier today among them.
-    refused = {s: f[0].detail for s, f in asked_before.items() if _refused_today(source, f, started)}
-    return {symbol: (refused | failures)[symbol] for symbol in universe.symbols if symbol in refused | failures}
+        requested_before.setdefault(fetch.symbol, []).append(fetch)
+    due = _due(parts, requested_before, started)
+    requests = [_request(source, symbol, _newest_good(requested_before.get(symbol, []))) for symbol in due]
+    requester = Requester(backend, source, now=now, sleep=sleep, reserve=_calls_for_prices(parts, started))
+    results = requester.request_all(requests)
+    failures = {
+        symbol: result.fetch.detail for symbol, result in results.items() if result.fetch.outcome is not Outcome.OK
+    }
+    # In the order of the universe, with the lasting failures of earlier requests of today.
+    failed_before = {s: f[0].detail for s, f in requested_before.items() if _failed_today(source, f, started)}
+    return {
+        symbol: (failed_before | failures)[symbol] for symbol in universe.symbols if symbol in failed_before | failures
+    }
 
 
 def never_received(parts: PipelineParts) -> list[str]:
-    """List the symbols for which no answer about splits is stored: their prices are staged as if they had none."""
+    """Return the symbols without a stored splits response: their prices are staged as if they had no splits."""
     known = {fetch.symbol for fetch in parts.backend.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK)}
     return [symbol for symbol in parts.universe.symbols if symbol not in known]
 
 
 def _due(
     parts: PipelineParts,
-    asked_before: dict[str, list[Fetch]],
+    requested_before: dict[str, list[Fetch]],
     at: datetime,
 ) -> list[str]:
-    """List the symbols to ask about, the most valuable first."""
+    """Return the symbols to request, the most valuable first."""
     source, universe = parts.source, parts.universe
     refresh = source.terms.splits_refresh
     if refresh is None:
@@ -72,9 +77,9 @@ def _due(
     jumps = _jumps(parts.backend, at.date() - _JUMPS_SINCE)
     ranked = []
     for symbol in universe.symbols:
-        fetches = asked_before.get(symbol, [])
+        fetches = requested_before.get(symbol, [])
         good = _newest_good(fetches)
-        if _refused_today(source, fetches, at):
+        if _failed_today(source, fetches, at):
             continue
         if good is None:
             ranked.append((0, datetime.min.replace(tzinfo=UTC), symbol))
@@ -86,24 +91,24 @@ def _due(
 
 
 def _unsettled(source: PriceSource, jumped: date, good: Fetch, at: datetime) -> bool:
-    """Tell whether an answer is too early to explain a jump, and none has come yet in this quota day."""
+    """Return whether the response is too early to explain a jump and not from this quota day."""
     limits = source.terms.limits
     return good.fetched_at < closing_time(jumped) + JUMP_SETTLES and (
         limits.quota_day(good.fetched_at) < limits.quota_day(at) or good.fetched_at < closing_time(jumped)
     )
 
 
-def _refused_today(source: PriceSource, fetches: Sequence[Fetch], at: datetime) -> bool:
-    """Tell whether the vendor said something lasting about the symbol in this quota day: once a day is enough."""
+def _failed_today(source: PriceSource, fetches: Sequence[Fetch], at: datetime) -> bool:
+    """Return whether a request of this quota day failed for a lasting reason: one request a day is enough then."""
     if not fetches or source.terms.splits_refresh is None:
         return False
     newest, limits = fetches[0], source.terms.limits
-    passing = newest.outcome is Outcome.OK or newest.outcome in _PASSING
-    return not passing and limits.quota_day(newest.fetched_at) == limits.quota_day(at)
+    transient = newest.outcome is Outcome.OK or newest.outcome in _TRANSIENT
+    return not transient and limits.quota_day(newest.fetched_at) == limits.quota_day(at)
 
 
 def _calls_for_prices(parts: PipelineParts, at: datetime) -> int:
-    """Count the symbols that still need a price call for the latest session that begins today or began before."""
+    """Count the symbols that still need a price call for the latest session up to today's."""
     limits = parts.source.terms.limits
     if limits.per_day is None:
         return 0
@@ -130,17 +135,17 @@ def _newest_good(fetches: Sequence[Fetch]) -> Fetch | None:
     return next((fetch for fetch in fetches if fetch.outcome is Outcome.OK), None)
 
 
-def _question(source: PriceSource, symbol: str, known: Fetch | None) -> Request:
-    def read(body: bytes, payload: str, arrived: datetime) -> Fetch:
+def _request(source: PriceSource, symbol: str, known: Fetch | None) -> Request:
+    def read(body: bytes, response_key: str, arrived: datetime) -> Fetch:
         return Fetch(
             symbol,
             FetchKind.SPLITS,
             arrived,
             Outcome.OK,
-            payload=payload,
+            response_key=response_key,
             content_hash=content_hash(body),
             calls=1,
-            detail=f"{len(source.read_splits(body, symbol))} splits",
+            detail=plural(len(source.read_splits(body, symbol)), "split"),
         )
 
     return Request(symbol, FetchKind.SPLITS, send=lambda: source.fetch_splits(symbol), read=read, known=known)

@@ -1,6 +1,6 @@
-"""Split events as the relation that staging joins: which factor holds from which day.
+"""Split events as the relation that staging joins: the cumulative factor of each range of days.
 
-Belongs here: the exact arithmetic of cumulative factors. Does not belong here: asking for splits (`fetch`).
+Belongs here: the exact arithmetic of cumulative factors. Does not belong here: requesting splits (`split_requests`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ _SCHEMA = pa.schema(
 
 
 def split_table(splits: Mapping[str, Sequence[Split]]) -> pa.Table:
-    """Make the relation `splits`: from ex_date until before next_ex_date, split_factor holds.
+    """Return the relation `splits`: split_factor applies from ex_date to the day before next_ex_date.
 
-    The factor is the product of all ratios so far, multiplied as decimals, since binary fractions would make it
-    depend on the order (a ratio such as 1.2530 has no exact double).
+    The factor is the product of all ratios so far. Ratios are multiplied as decimals, since binary fractions would make
+    the factor depend on their order (a ratio such as 1.2530 has no exact double).
     """
     rows = []
     for symbol, events in splits.items():

@@ -1,7 +1,7 @@
-"""How each symbol stands for some sessions, read from the ledger alone.
+"""The status of each symbol for some sessions, computed from the ledger alone.
 
-Belongs here: what is missing, since when and why. Does not belong here: how it is shown (`checks`, the command
-line), or doing anything about it (`fetch`).
+Belongs here: which sessions are missing, since when and why. Does not belong here: showing it (`orchestration.checks`,
+`cli`), or requesting the missing sessions (`price_requests`).
 """
 
 from collections.abc import Sequence
@@ -13,25 +13,26 @@ from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
+from stock_assets.core.text import plural
 from stock_assets.core.universe import Listing
-from stock_assets.ingest.ledger_queries import beyond, group_by_symbol, missing_sessions
+from stock_assets.ingest.ledger_queries import before_available_history, group_by_symbol, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.price_requests import judge_missing, why_unobtainable
+from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
 from stock_assets.sources.interface import AvailableHistory
 
 
 @dataclass(frozen=True)
 class SymbolStatus:
-    """How one symbol stands.
+    """The status of one symbol.
 
     Attributes:
         symbol: ticker.
-        outcome: OK when every wanted session is stored, else why the missing ones are.
+        outcome: OK when every wanted session is stored, else why sessions are missing.
         wanted: sessions on which the symbol was listed.
-        missing: those that no answer fetched after their close holds.
-        since: begin of the trouble: the first of the requests that failed in a row, or, if the vendor answers but
-            has no bar, the close of the first missing session; None when nothing is missing.
-        last_asked: time of the newest request that was made, or None.
+        missing: sessions that no response fetched after their market close contains.
+        since: start of the problem: the first of the latest consecutive failed requests, or, if the vendor responds
+            without the bar, the close of the first missing session; None when nothing is missing.
+        last_requested_at: time of the newest request, or None.
         why: one line for people.
     """
 
@@ -40,35 +41,39 @@ class SymbolStatus:
     wanted: tuple[date, ...]
     missing: tuple[date, ...]
     since: datetime | None
-    last_asked: datetime | None
+    last_requested_at: datetime | None
     why: str
 
 
 def symbol_statuses(parts: PipelineParts, sessions: Sequence[date], *, now: Clock = utc_now) -> list[SymbolStatus]:
-    """Say how every symbol stands for the sessions, in the order of the universe."""
+    """Return the status of every symbol for the sessions, in the order of the universe."""
     stored = group_by_symbol(parts.backend.ledger.fetches(FetchKind.PRICES))
-    reach = parts.source.available_history(now())
-    return [_standing(listing, sessions, stored.get(listing.symbol, []), reach) for listing in parts.universe.listings]
+    available = parts.source.available_history(now())
+    return [
+        _status(listing, sessions, stored.get(listing.symbol, []), available) for listing in parts.universe.listings
+    ]
 
 
-def _standing(
-    listing: Listing, sessions: Sequence[date], fetches: Sequence[Fetch], reach: AvailableHistory | None
+def _status(
+    listing: Listing, sessions: Sequence[date], fetches: Sequence[Fetch], available: AvailableHistory | None
 ) -> SymbolStatus:
     wanted = tuple(session for session in sessions if listing.covers(session))
     missing = missing_sessions(wanted, fetches)
-    last_asked = next((fetch.fetched_at for fetch in fetches if fetch.calls), None)
+    last_requested_at = next((fetch.fetched_at for fetch in fetches if fetch.calls), None)
     fetches = [fetch for fetch in fetches if not fetch.is_landing_file]
     if not missing:
-        why = f"{len(wanted)} of {len(wanted)} sessions stored" if wanted else "not listed in these sessions"
-        return SymbolStatus(listing.symbol, Outcome.OK, wanted, (), None, last_asked, why)
+        why = (
+            f"{len(wanted):,} of {plural(len(wanted), 'session')} stored" if wanted else "not listed in these sessions"
+        )
+        return SymbolStatus(listing.symbol, Outcome.OK, wanted, (), None, last_requested_at, why)
     failing = list(takewhile(lambda fetch: fetch.outcome is not Outcome.OK, fetches))
     since: datetime = closing_time(missing[0])
-    if len(beyond(missing, reach)) == len(missing):
-        outcome, why = Outcome.UNOBTAINABLE, why_unobtainable(missing, reach)
+    if len(before_available_history(missing, available)) == len(missing):
+        outcome, why = Outcome.UNOBTAINABLE, format_unobtainable(missing, available)
     elif failing:
         outcome, why, since = failing[0].outcome, failing[0].detail, failing[-1].fetched_at
     elif fetches and fetches[0].fetched_at >= since:
-        outcome, why = judge_missing(missing, fetches[0], reach)
+        outcome, why = classify_missing(missing, fetches[0], available)
     else:
-        outcome, why = Outcome.LATE, "not asked for since the session closed"
-    return SymbolStatus(listing.symbol, outcome, wanted, missing, since, last_asked, why)
+        outcome, why = Outcome.LATE, "not requested since the session closed"
+    return SymbolStatus(listing.symbol, outcome, wanted, missing, since, last_requested_at, why)

@@ -1,6 +1,6 @@
-"""Taking over what an earlier pipeline left: its files become stored answers, and go the usual path from there.
+"""Import of an earlier pipeline's data: its files become stored responses, and continue like every other response.
 
-`places` says where old files lie, `rows` reads them, `sorting` finds out which rows are good for what, `takeover`
-stores the bars. Nothing here publishes anything: what is stored is staged, audited and published like the vendor's
-answers.
+`locations` and `aws_locations` find the files, `file_reader` reads them, `row_selection` decides which rows are usable,
+`importer` stores the bars. Nothing here publishes anything: the imported responses are staged, audited and published
+like the vendor's responses.
 """

@@ -1,7 +1,7 @@
-"""An earlier pipeline's files on AWS: a folder of a bucket, or what a table of the Glue catalog is made of.
+"""An earlier pipeline's files on AWS: a folder of a bucket, or the objects of a table of the Glue catalog.
 
-Belongs here: which objects belong to it, and what the catalog says of them. Does not belong here: what is in them
-(`ingest.takeover`).
+Belongs here: which objects belong to it, and how the catalog describes them. Does not belong here: their content
+(`file_reader`, `row_selection`).
 """
 
 import re
@@ -16,7 +16,7 @@ from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.objects import Place, S3Objects
 from stock_assets.core.errors import LegacyDataUnusable
-from stock_assets.legacy_import.locations import Form, LegacyFile, LegacyLocation, is_data, legacy_file, some_of
+from stock_assets.legacy_import.locations import FileFormat, LegacyFile, LegacyLocation, is_data, legacy_file, non_empty
 
 _ADDRESS = re.compile(r"s3[an]?://([^/]+)/*(.*?)/*")
 _TABLE = re.compile(r"glue:([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
@@ -27,29 +27,29 @@ _IN_MEMORY = 16 * 1024 * 1024
 class LegacyBucket(LegacyLocation):
     """Objects below `s3://bucket/folder`, or one object."""
 
-    def __init__(self, access: AwsAccess, address: str, form: Form) -> None:
+    def __init__(self, access: AwsAccess, address: str, file_format: FileFormat) -> None:
         self._access = access
         self._address = address
-        self._form = form
+        self._file_format = file_format
 
     @property
     def label(self) -> str:
-        """Give the address as it was named."""
+        """Return the address as the user wrote it."""
         return self._address
 
     @property
-    def form(self) -> Form:
-        """Give what was said."""
-        return self._form
+    def file_format(self) -> FileFormat:
+        """Return the format that the user stated, or the default."""
+        return self._file_format
 
     def files(self) -> Sequence[LegacyFile]:
-        """List page by page; the time of an object is when it was put there."""
-        return some_of(_listed(self._access, self._address), self.label)
+        """List the objects; the time of an object is when it was stored."""
+        return non_empty(_listed(self._access, self._address), self.label)
 
-    def open(self, file: LegacyFile) -> BinaryIO:
-        """Copy the object to this machine, a larger one to a file without a name."""
+    def open_file(self, file: LegacyFile) -> BinaryIO:
+        """Copy the object to memory, or to an unnamed file if it is large."""
         bucket, key = _parts(file.name)
-        copy = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (whoever asked closes it)
+        copy = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (the caller closes it)
         with typed_errors(f"reading {file.name}"):
             shutil.copyfileobj(self._access.client("s3").get_object(Bucket=bucket, Key=key)["Body"], copy)
         copy.seek(0)
@@ -57,42 +57,49 @@ class LegacyBucket(LegacyLocation):
 
 
 class LegacyTable(LegacyBucket):
-    """The objects of `glue:database.table`, with the columns and the delimiter that the catalog knows."""
+    """The objects of `glue:database.table`, with the columns and the delimiter of the catalog."""
 
     @cached_property
     def _table(self) -> Mapping[str, Any]:
         match = _TABLE.fullmatch(self._address)
         if match is None:
-            raise LegacyDataUnusable(f"{self._address}: write it as glue:database.table")
+            raise LegacyDataUnusable(f"{self._address} is not a table address; write it as glue:database.table")
         database, name = match.groups()
         table = Glue(self._access).table(database, name)
         if table is None:
-            raise LegacyDataUnusable(f"{self._address}: the Glue catalog of {self._access.region} has no such table")
+            raise LegacyDataUnusable(
+                f"{self._address}: the Glue catalog of {self._access.region} has no such table; check name and region"
+            )
         kind = str(table.get("Parameters", {}).get("table_type", "")).lower()
         if kind == "iceberg" or not table.get("StorageDescriptor", {}).get("Location"):
             raise LegacyDataUnusable(
-                f"{self._address}: {kind or 'a view'}, whose files are not its rows; write them to a Hive table by "
-                "CREATE TABLE AS in Athena, and name that"
+                f"{self._address}: files of {kind or 'a view'} cannot be read as rows; copy it to a Hive table with "
+                "CREATE TABLE AS in Athena, and import that table"
             )
         return table
 
     @property
-    def form(self) -> Form:
-        """Read the columns and the delimiter from the catalog, unless columns were named."""
+    def file_format(self) -> FileFormat:
+        """Read the columns and the delimiter from the catalog, unless the user stated the columns."""
         storage = self._table["StorageDescriptor"]
         serde = storage.get("SerdeInfo", {}).get("Parameters", {})
-        delimiter = next((serde[name] for name in _DELIMITERS if len(serde.get(name, "")) == 1), self._form.delimiter)
+        delimiter = next(
+            (serde[name] for name in _DELIMITERS if len(serde.get(name, "")) == 1), self._file_format.delimiter
+        )
         columns = tuple(column["Name"].lower() for column in storage["Columns"])
         return replace(
-            self._form, columns=self._form.columns if self._form.named else columns, delimiter=delimiter, named=True
+            self._file_format,
+            columns=self._file_format.columns if self._file_format.named else columns,
+            delimiter=delimiter,
+            named=True,
         )
 
     def files(self) -> Sequence[LegacyFile]:
-        """List the objects of each partition, or of the whole table where the catalog holds none."""
+        """List the objects of each partition, or of the whole table if the catalog has no partitions."""
         keys = [key["Name"].lower() for key in self._table.get("PartitionKeys", [])]
         partitions = Glue(self._access).partitions(self._table["DatabaseName"], self._table["Name"]) if keys else []
         if not partitions:
-            return some_of(_listed(self._access, self._table["StorageDescriptor"]["Location"]), self.label)
+            return non_empty(_listed(self._access, self._table["StorageDescriptor"]["Location"]), self.label)
         found = []
         for partition in partitions:
             values = dict(zip(keys, partition["Values"], strict=True))
@@ -100,14 +107,14 @@ class LegacyTable(LegacyBucket):
                 replace(file, values={**file.values, **values})
                 for file in _listed(self._access, partition["StorageDescriptor"]["Location"])
             ]
-        return some_of(sorted(found, key=lambda file: file.name), self.label)
+        return non_empty(sorted(found, key=lambda file: file.name), self.label)
 
 
 def _listed(access: AwsAccess, address: str) -> list[LegacyFile]:
     bucket, folder = _parts(address)
     found = []
     for entry in S3Objects(access, Place(bucket, "")).entries(folder):
-        # What is listed may begin with the same letters only: `prices` and `prices_old/`.
+        # A listed key may start with the same letters only: `prices` and `prices_old/`.
         relative = (
             entry.key.rpartition("/")[2]
             if entry.key == folder
@@ -122,5 +129,5 @@ def _listed(access: AwsAccess, address: str) -> list[LegacyFile]:
 def _parts(address: str) -> tuple[str, str]:
     match = _ADDRESS.fullmatch(address)
     if match is None:
-        raise LegacyDataUnusable(f"{address}: write it as s3://bucket/folder")
+        raise LegacyDataUnusable(f"{address} is not an S3 address; write it as s3://bucket/folder")
     return match[1], match[2]

@@ -1,12 +1,12 @@
-"""Stores what an earlier pipeline left as answers that were brought, one for each symbol.
+"""Import the bars of an earlier pipeline: store them as responses, one for each symbol.
 
-Belongs here: which bars are wanted, and the order in which they are stored and noted. Does not belong here: reading
-old files (`rows`), judging numbers (the audits), publishing (the job of every other load).
+Belongs here: which bars are imported, and the order in which they are stored and recorded. Does not belong here:
+reading legacy files (`file_reader`), checking numbers (the audits), publishing (the job of every other load).
 
-Only bars that no stored answer has are taken: so whatever the vendor has answered, or will, wins over old data, and
-taking over the same data twice stores nothing. A bar counts as fetched when the earlier pipeline wrote its file. Bars
-written before the bell of their session are stored apart, under that time; the audit `session_closed_at_fetch` sets
-them aside where everyone can see them, until the vendor has the whole day.
+Only bars that no stored response contains are imported: so the vendor's responses, earlier or later, take precedence
+over legacy data, and importing the same data twice stores nothing. A bar counts as fetched when the earlier pipeline
+wrote its file. Bars written before the market close of their session are stored separately, under that time; the audit
+`session_closed_at_fetch` quarantines them visibly, until the vendor's response has the complete day.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,54 +25,54 @@ from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_reader import PriceReader, price_reader
 from stock_assets.legacy_import.locations import LegacyLocation
 from stock_assets.legacy_import.row_selection import (
-    Bounds,
     Contradiction,
     Example,
+    ImportScope,
     LegacyBar,
     Problem,
-    Sorted,
+    SelectedRows,
     Tally,
-    sorting,
+    select_rows,
 )
 
 
 @dataclass(frozen=True)
 class SymbolImport:
-    """What is stored of one symbol.
+    """The imported bars of one symbol.
 
     Attributes:
         symbol: ticker.
-        bars: how many.
-        first: first session.
-        last: last one.
-        premature: of the bars, those written before the bell of their session.
-        known: bars that are stored already, and not stored again.
+        bars: number of new bars.
+        first: first session of the new bars.
+        last: last session of the new bars.
+        before_close: new bars that were written before the market close of their session.
+        already_stored: bars that are stored already, and not stored again.
     """
 
     symbol: str
     bars: int
     first: date | None
     last: date | None
-    premature: int
-    known: int
+    before_close: int
+    already_stored: int
 
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What was found, and what became of it.
+    """The result of an import.
 
     Attributes:
-        label: where it lay.
-        files: files read.
-        tally: their rows.
-        unreadable: files of which nothing is used, and why.
-        problems: rows that are not taken over, and why.
+        label: the location.
+        files: number of files read.
+        tally: counts of their rows.
+        unreadable: files that are not imported, and why.
+        problems: rows that are not imported, and why.
         contradictions: the first rows that contradict each other.
-        refused: symbols whose bars make no answer together, and why.
-        symbols: what is stored, by symbol.
-        sessions: sessions of which something new is stored, in order.
-        gaps: sessions between them of which nothing is stored at all.
-        span: first and last session of all that can be taken over, new or not; None if there is nothing.
+        rejected: symbols whose bars are not a valid response, and why.
+        symbols: the imported bars by symbol.
+        sessions: sessions with new bars, in order.
+        gaps: sessions between them without any stored bar.
+        span: first and last session of all importable bars, new or not; None if there are none.
     """
 
     label: str
@@ -81,7 +81,7 @@ class ImportResult:
     unreadable: tuple[Example, ...]
     problems: tuple[Problem, ...]
     contradictions: tuple[Contradiction, ...]
-    refused: tuple[Example, ...]
+    rejected: tuple[Example, ...]
     symbols: tuple[SymbolImport, ...]
     sessions: tuple[date, ...]
     gaps: tuple[date, ...]
@@ -89,117 +89,127 @@ class ImportResult:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Response:
     fetch: Fetch
     body: bytes
     sessions: tuple[date, ...]
 
 
-def import_bars(parts: PipelineParts, place: LegacyLocation, bounds: Bounds, *, store: bool = True) -> ImportResult:
-    """Store the bars of an earlier pipeline that are not stored yet; publishing is left to the usual run.
+def import_bars(
+    parts: PipelineParts, location: LegacyLocation, scope: ImportScope, *, store: bool = True
+) -> ImportResult:
+    """Store the bars of an earlier pipeline that are not stored yet; an ordinary run publishes them.
 
-    Killed at any moment, the next time does the rest.
+    If the process is killed, the next import stores the remaining bars.
 
     Args:
         parts: the pipeline.
-        place: where the old files lie.
-        bounds: what is wanted of them.
-        store: False to find out only what would be stored.
+        location: where the legacy files are.
+        scope: symbols and sessions to import.
+        store: False to only return what would be stored.
 
     Raises:
-        LegacyDataUnusable: there is no such place, or nothing in it.
+        LegacyDataUnusable: the location does not exist or is empty.
     """
     backend = parts.backend
     fetches = backend.ledger.fetches(FetchKind.PRICES)
     stored = group_by_symbol(fetches)
-    noted = {note.payload for note in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
+    recorded = {fetch.response_key for fetch in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
     reader = price_reader(parts.source, stored)
-    done: list[SymbolImport] = []
-    refused: list[Example] = []
+    imported: list[SymbolImport] = []
+    rejected: list[Example] = []
     sessions: set[date] = set()
     span: set[date] = set()
-    with sorting(place, bounds) as rows:
+    with select_rows(location, scope) as rows:
         for symbol in rows.symbols():
             bars = rows.bars(symbol)
             span |= {bars[0].session, bars[-1].session}
             try:
-                answers = list(_answers(reader, symbol, _not_known(bars, stored.get(symbol, [])), place.label))
+                responses = list(_responses(reader, symbol, _not_stored(bars, stored.get(symbol, [])), location.label))
             except SourceError as error:
-                refused.append(Example(symbol, str(error)))
+                rejected.append(Example(symbol, str(error)))
                 continue
-            known = {fetch.payload for fetch in stored.get(symbol, [])}
-            new = [answer for answer in answers if answer.fetch.payload not in known]
-            for answer in new if store else ():
-                _store(backend, answer, noted, bounds.at)
-            sessions.update(session for answer in new for session in answer.sessions)
-            done.append(_taken(symbol, bars, new))
-        found = _report(rows, place.label, done, refused, sessions, fetches)
-    return replace(found, span=(min(span), max(span)) if span else None)
+            known = {fetch.response_key for fetch in stored.get(symbol, [])}
+            new = [response for response in responses if response.fetch.response_key not in known]
+            for response in new if store else ():
+                _store(backend, response, recorded, scope.at)
+            sessions.update(session for response in new for session in response.sessions)
+            imported.append(_symbol_import(symbol, bars, new))
+        result = _import_result(rows, location.label, imported, rejected, sessions, fetches)
+    return replace(result, span=(min(span), max(span)) if span else None)
 
 
-def _not_known(bars: Sequence[LegacyBar], fetches: Sequence[Fetch]) -> list[LegacyBar]:
+def _not_stored(bars: Sequence[LegacyBar], fetches: Sequence[Fetch]) -> list[LegacyBar]:
     wanted = set(missing_sessions([bar.session for bar in bars], fetches))
     return [bar for bar in bars if bar.session in wanted]
 
 
-def _answers(reader: PriceReader, symbol: str, newest_first: Sequence[LegacyBar], label: str) -> Iterator[_Answer]:
-    """Write bars as answers: one of those written after the bell, one for each moment before a bell."""
-    whole = [bar for bar in newest_first if bar.written_at >= closing_time(bar.session)]
-    if whole:
-        yield _answer(reader, symbol, whole, max(bar.written_at for bar in whole), label)
-    premature = sorted(set(newest_first) - set(whole), key=lambda bar: (bar.written_at, bar.session), reverse=True)
-    for moment, bars in groupby(premature, key=lambda bar: bar.written_at):
-        yield _answer(reader, symbol, list(bars), moment, label)
+def _responses(reader: PriceReader, symbol: str, newest_first: Sequence[LegacyBar], label: str) -> Iterator[_Response]:
+    """Convert bars to responses: one of the bars written after the close, one for each time before a close."""
+    complete = [bar for bar in newest_first if bar.written_at >= closing_time(bar.session)]
+    if complete:
+        yield _response(reader, symbol, complete, max(bar.written_at for bar in complete), label)
+    before_close = sorted(
+        set(newest_first) - set(complete), key=lambda bar: (bar.written_at, bar.session), reverse=True
+    )
+    for written_at, bars in groupby(before_close, key=lambda bar: bar.written_at):
+        yield _response(reader, symbol, list(bars), written_at, label)
 
 
-def _answer(reader: PriceReader, symbol: str, bars: Sequence[LegacyBar], moment: datetime, label: str) -> _Answer:
+def _response(
+    reader: PriceReader, symbol: str, bars: Sequence[LegacyBar], written_at: datetime, label: str
+) -> _Response:
     body = "".join(f"{line}\r\n" for line in (",".join(RAW_COLUMNS), *(bar.line for bar in bars))).encode()
-    # The same moment may have other bars another time, when more of the old data can be read.
-    folder = f"{FOLDER}ingest_date={moment:%Y-%m-%d}/{moment:%Y%m%dT%H%M%S%fZ}-{content_hash(body)[:8]}"
-    fetch = reader(symbol, body, f"{folder}/{symbol}.csv", moment)
-    return _Answer(
-        replace(fetch, calls=0, detail=f"{fetch.detail}, taken over from {label}"),
+    # A later import may find other bars with the same time, if more of the legacy data can be read.
+    folder = f"{FOLDER}ingest_date={written_at:%Y-%m-%d}/{written_at:%Y%m%dT%H%M%S%fZ}-{content_hash(body)[:8]}"
+    fetch = reader(symbol, body, f"{folder}/{symbol}.csv", written_at)
+    return _Response(
+        replace(fetch, calls=0, detail=f"{fetch.detail}, imported from {label}"),
         body,
         tuple(bar.session for bar in bars),
     )
 
 
-def _store(backend: Backend, answer: _Answer, noted: set[str], at: datetime) -> None:
-    """Note the file, store it, and note the answer, in this order.
+def _store(backend: Backend, response: _Response, recorded: set[str], at: datetime) -> None:
+    """Record the file, store it, and record the response, in this order.
 
-    Whoever looks for files of others must not find one of which only half is known here: it would count as of today.
+    In any other order, a process that is killed leaves a file that the landing files sensor would register as fetched
+    today.
     """
-    fetch = answer.fetch
-    if fetch.payload not in noted:
+    fetch = response.fetch
+    if fetch.response_key not in recorded:
         name = f"{fetch.symbol}.csv"
         backend.ledger.record(
-            Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, payload=fetch.payload, detail=fetch.detail)
+            Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, response_key=fetch.response_key, detail=fetch.detail)
         )
-        noted.add(fetch.payload)
-    store_response(backend, fetch.payload, answer.body)
+        recorded.add(fetch.response_key)
+    store_response(backend, fetch.response_key, response.body)
     backend.ledger.record(fetch)
 
 
-def _taken(symbol: str, bars: Sequence[LegacyBar], new: Sequence[_Answer]) -> SymbolImport:
-    sessions = [session for answer in new for session in answer.sessions]
-    premature = [
-        session for answer in new for session in answer.sessions if answer.fetch.fetched_at < closing_time(session)
+def _symbol_import(symbol: str, bars: Sequence[LegacyBar], new: Sequence[_Response]) -> SymbolImport:
+    sessions = [session for response in new for session in response.sessions]
+    before_close = [
+        session
+        for response in new
+        for session in response.sessions
+        if response.fetch.fetched_at < closing_time(session)
     ]
     return SymbolImport(
         symbol,
         len(sessions),
         min(sessions, default=None),
         max(sessions, default=None),
-        premature=len(premature),
-        known=len(bars) - len(sessions),
+        before_close=len(before_close),
+        already_stored=len(bars) - len(sessions),
     )
 
 
-def _report(
-    rows: Sorted,
+def _import_result(
+    rows: SelectedRows,
     label: str,
-    done: Sequence[SymbolImport],
-    refused: Sequence[Example],
+    imported: Sequence[SymbolImport],
+    rejected: Sequence[Example],
     sessions: set[date],
     fetches: Sequence[Fetch],
 ) -> ImportResult:
@@ -213,8 +223,8 @@ def _report(
         unreadable=tuple(rows.unreadable),
         problems=tuple(rows.problems()),
         contradictions=tuple(rows.contradictions()),
-        refused=tuple(refused),
-        symbols=tuple(done),
+        rejected=tuple(rejected),
+        symbols=tuple(imported),
         sessions=tuple(sorted(sessions)),
         gaps=tuple(empty),
         span=None,

@@ -1,7 +1,7 @@
-"""Where the files of an earlier pipeline lie, and what their addresses say.
+"""Locations of an earlier pipeline's files, and the information in their paths.
 
-Belongs here: the interface, a folder of this machine, and reading names of folders. Does not belong here: S3 and Glue
-(`backends.aws.old_tables`), what is in a file (`rows`).
+Belongs here: the interface, a local folder, and reading the names of folders. Does not belong here: S3 and Glue
+(`aws_locations`), the content of a file (`file_reader`).
 """
 
 import re
@@ -17,7 +17,7 @@ from stock_assets.core.errors import LegacyDataUnusable
 
 _HOUR = re.compile(r"(?:^|/)([0-9]{4})/([0-9]{2})/([0-9]{2})/([0-9]{2})/[^/]*$")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-_LAST_MOMENT = timedelta(hours=1) - timedelta(microseconds=1)
+_TO_END_OF_HOUR = timedelta(hours=1) - timedelta(microseconds=1)
 DEFAULT_COLUMNS = ("date", "symbol", "open", "high", "low", "close", "volume")
 
 
@@ -26,10 +26,10 @@ class LegacyFile:
     """One file.
 
     Attributes:
-        name: its whole address, for people and for opening it.
+        name: its complete address, for people and for opening it.
         size: bytes.
         written_at: when the earlier pipeline wrote it, aware, UTC.
-        values: columns that its folders name, such as `symbol=IBM`.
+        values: columns in the names of its folders, such as `symbol=IBM`.
     """
 
     name: str
@@ -39,13 +39,13 @@ class LegacyFile:
 
 
 @dataclass(frozen=True)
-class Form:
-    """How the text files of a place are written, where they do not say so themselves.
+class FileFormat:
+    """The format of the text files of a location, where the files do not define it themselves.
 
     Attributes:
         columns: names of the fields of a CSV file without a header line.
-        delimiter: between fields.
-        named: somebody said what the columns are; a header line that says something else is passed over then.
+        delimiter: character between fields.
+        named: whether the user or the catalog named the columns; then a header line with other names is skipped.
     """
 
     columns: tuple[str, ...] = DEFAULT_COLUMNS
@@ -54,52 +54,54 @@ class Form:
 
 
 class LegacyLocation(ABC):
-    """Files of an earlier pipeline; they are read, never changed."""
+    """Files of an earlier pipeline; they are read and never changed."""
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """Say where they lie, for people."""
+        """Return the location for people."""
 
     @property
     @abstractmethod
-    def form(self) -> Form:
-        """Say how text files are written."""
+    def file_format(self) -> FileFormat:
+        """Return the format of text files."""
 
     @abstractmethod
     def files(self) -> Sequence[LegacyFile]:
-        """List them, in the order of their names.
+        """Return the files, ordered by name.
 
         Raises:
-            LegacyDataUnusable: there is no such place, or nothing in it.
+            LegacyDataUnusable: the location does not exist or is empty.
         """
 
     @abstractmethod
-    def open(self, file: LegacyFile) -> BinaryIO:
-        """Open one for reading in any order; several threads do at once."""
+    def open_file(self, file: LegacyFile) -> BinaryIO:
+        """Open a file for random access; several threads call this method at the same time."""
 
 
 class LegacyFolder(LegacyLocation):
-    """A folder of this machine, or a single file."""
+    """A local folder, or a single file."""
 
-    def __init__(self, path: Path, form: Form) -> None:
+    def __init__(self, path: Path, file_format: FileFormat) -> None:
         self._path = path
-        self._form = form
+        self._file_format = file_format
 
     @property
     def label(self) -> str:
-        """Give the path as it was named."""
+        """Return the path as the user wrote it."""
         return str(self._path)
 
     @property
-    def form(self) -> Form:
-        """Give what was said."""
-        return self._form
+    def file_format(self) -> FileFormat:
+        """Return the format that the user stated, or the default."""
+        return self._file_format
 
     def files(self) -> Sequence[LegacyFile]:
-        """Walk the folder; a file's time of change is when it was written, also where it was copied with its time."""
+        """Walk the folder; the modification time of a file counts as the time when it was written."""
         if not self._path.exists():
-            raise LegacyDataUnusable(f"{self._path}: there is no such file or folder; name the old data's")
+            raise LegacyDataUnusable(
+                f"{self._path} does not exist; name the file or folder that contains the data to import"
+            )
         paths = [self._path] if self._path.is_file() else sorted(self._path.rglob("*"))
         root = self._path.parent if self._path.is_file() else self._path
         found = []
@@ -107,54 +109,56 @@ class LegacyFolder(LegacyLocation):
             relative = path.relative_to(root).as_posix()
             if path.is_file() and is_data(relative):
                 stat = path.stat()
-                changed = datetime.fromtimestamp(stat.st_mtime, UTC)
-                found.append(legacy_file(str(path), relative, stat.st_size, changed))
-        return some_of(found, self.label)
+                modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
+                found.append(legacy_file(str(path), relative, stat.st_size, modified_at))
+        return non_empty(found, self.label)
 
-    def open(self, file: LegacyFile) -> BinaryIO:
-        """Open it where it lies."""
+    def open_file(self, file: LegacyFile) -> BinaryIO:
+        """Open the file."""
         return Path(file.name).open("rb")
 
 
-def legacy_file(name: str, relative: str, size: int, changed: datetime) -> LegacyFile:
-    """Describe a file by its path inside the place; a folder of the hour tells better than a copy when it is from."""
+def legacy_file(name: str, relative: str, size: int, modified_at: datetime) -> LegacyFile:
+    """Return a file with the information of its path; the hour in a folder name is earlier than the time of a copy."""
     hour = folder_hour(relative)
-    return LegacyFile(name, size, min(changed, hour) if hour else changed, folder_values(relative))
+    return LegacyFile(name, size, min(modified_at, hour) if hour else modified_at, folder_values(relative))
 
 
 def is_data(relative: str) -> bool:
-    """Tell files from marks and leftovers, as Hive and Athena do by their names."""
+    """Return whether a file contains data, by the naming rules of Hive and Athena for hidden files."""
     return not any(part.startswith(("_", ".")) for part in relative.split("/"))
 
 
-def some_of(files: Sequence[LegacyFile], label: str) -> list[LegacyFile]:
-    """Give the files that hold anything.
+def non_empty(files: Sequence[LegacyFile], label: str) -> list[LegacyFile]:
+    """Return the files that are not empty.
 
     Raises:
-        LegacyDataUnusable: there are none.
+        LegacyDataUnusable: all files are empty, or there is no file.
     """
     found = [file for file in files if file.size]
     if not found:
-        raise LegacyDataUnusable(f"{label}: no file with anything in it; name the folder that holds the old data")
+        raise LegacyDataUnusable(
+            f"{label} contains no file with data; name the folder that contains the data to import"
+        )
     return found
 
 
 def folder_values(relative: str) -> dict[str, str]:
-    """Read the columns that folders name: `symbol=IBM/year=2012/part-0` says symbol and year."""
+    """Read the columns in folder names: symbol and year in `symbol=IBM/year=2012/part-0`."""
     pairs = [part.partition("=") for part in relative.split("/")[:-1] if "=" in part]
     return {name.lower(): unquote(value) for name, _, value in pairs if value != _NULL_PARTITION}
 
 
 def folder_hour(relative: str) -> datetime | None:
-    """Give the last moment of the hour that Firehose names a folder by: `2012/03/01/21/`, in UTC; None without one.
+    """Return the end of the hour in a folder name of Firehose, `2012/03/01/21/` in UTC; None without such a folder.
 
-    The exchange closes on the hour, so the end of the hour is after the bell exactly if all of the hour is.
+    The exchange closes on the hour, so the end of the hour is after the market close exactly if the whole hour is.
     """
     match = _HOUR.search(relative)
     if match is None:
         return None
     try:
         year, month, day, hour = map(int, match.groups())
-        return datetime(year, month, day, hour, tzinfo=UTC) + _LAST_MOMENT
+        return datetime(year, month, day, hour, tzinfo=UTC) + _TO_END_OF_HOUR
     except ValueError:
         return None

@@ -1,10 +1,10 @@
-"""Finds out which rows of an earlier pipeline are good for what, however many there are.
+"""Select the usable rows of an earlier pipeline, also from millions of rows.
 
-Belongs here: gathering rows of all files, telling duplicates from contradictions, and the bars of one symbol. Does not
-belong here: reading a file (`rows`), what is stored already (`takeover`), the numbers (the audits).
+Belongs here: collecting the rows of all files, distinguishing duplicates from contradictions, and the bars of a symbol.
+Does not belong here: reading a file (`file_reader`), what is stored already (`importer`), the numbers (the audits).
 
-The rows lie in a DuckDB file of their own, outside of the backend, and are gone afterwards: so millions of them need
-little memory, and old data is read once. The statements are those under `sql/ingest`, in the dialect of all others.
+The rows are in a temporary DuckDB file outside of the backend: so millions of rows need little memory, and every legacy
+file is read once. The statements are in `sql/legacy_import`, in the same dialect as all others.
 """
 
 import csv
@@ -27,10 +27,10 @@ from stock_assets.core.errors import LegacyDataUnusable
 from stock_assets.core.sql import Name, SqlValue, statement, transpile
 from stock_assets.core.universe import Universe
 from stock_assets.legacy_import.file_reader import FIELDS, read_rows
-from stock_assets.legacy_import.locations import Form, LegacyFile, LegacyLocation
+from stock_assets.legacy_import.locations import FileFormat, LegacyFile, LegacyLocation
 
 DAMAGED = (LegacyDataUnusable, ValueError, OSError, EOFError, zlib.error, csv.Error)
-"""What says that a file cannot be read, and nothing about the place it lies in."""
+"""Errors that concern a single file, not its location."""
 _MEMORY = "1GB"
 _OPENERS = 16
 _SHOWN = 5
@@ -38,11 +38,11 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Example:
-    """One row, or what should be one.
+    """One row, or one line that is not a row.
 
     Attributes:
         place: file and line, or row of a Parquet file.
-        text: what stands there, or what is wrong with it.
+        text: its content, or the reason why it cannot be read.
     """
 
     place: str
@@ -51,13 +51,13 @@ class Example:
 
 @dataclass(frozen=True)
 class Problem:
-    """Rows that are not taken over.
+    """Rows that are not imported for one reason.
 
     Attributes:
-        reason: why; it names the symbol if that is it.
-        rows: how many.
-        first: the first of them.
-        dates: the first and the last date, where they have one.
+        reason: why; with the symbol if it is not in the universe.
+        rows: number of rows.
+        first: the first row.
+        dates: the first and the last date, if the rows have dates.
     """
 
     reason: str
@@ -68,7 +68,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Two rows of one symbol and session that say different things; the later written one counts."""
+    """Two rows of one symbol and session with different values; the row written later is imported."""
 
     symbol: str
     session: date
@@ -82,8 +82,8 @@ class LegacyBar:
 
     Attributes:
         session: trade date.
-        line: in the vendor's form.
-        written_at: when, aware, UTC.
+        line: the bar in the vendor's format.
+        written_at: when it was written, aware, UTC.
     """
 
     session: date
@@ -96,28 +96,28 @@ class Tally:
     """Counts over all files.
 
     Attributes:
-        rows: rows read, good or not.
-        repeated: rows that a later one repeats.
-        contradicted: rows that a later one contradicts.
-        premature: rows written before the bell that a later one replaces.
+        rows: rows read, usable or not.
+        repeated: rows that a later row repeats.
+        contradicted: rows that a later row contradicts.
+        before_close: rows written before the market close that a later row replaces.
     """
 
     rows: int
     repeated: int
     contradicted: int
-    premature: int
+    before_close: int
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What old rows are sorted by.
+class ImportScope:
+    """The symbols and sessions to import.
 
     Attributes:
-        universe: symbols that are wanted.
+        universe: symbols to import.
         first: first session that has a partition.
-        last: last one.
+        last: last session that has a partition.
         at: now, aware, UTC.
-        written_at: when all files were written, if their own times say nothing; aware, UTC.
+        written_at: when all files were written, aware, UTC; None to use the time of each file.
     """
 
     universe: Universe
@@ -126,89 +126,91 @@ class Bounds:
     at: datetime
     written_at: datetime | None = None
 
-    def moment(self, file: LegacyFile) -> datetime:
-        """Give the time at which a file counts as written; never one to come."""
+    def file_written_at(self, file: LegacyFile) -> datetime:
+        """Return when a file counts as written; never a time in the future."""
         return min(self.written_at or file.written_at, self.at)
 
 
-class Sorted:
-    """The rows of all files; `sorting` makes one."""
+class SelectedRows:
+    """The rows of all files; `select_rows` creates it."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
         self.files = 0
         self.unreadable: list[Example] = []
-        self._broken: list[Example] = []
-        self._broken_rows = 0
+        self._malformed: list[Example] = []
+        self._malformed_rows = 0
 
-    def gather(self, place: LegacyLocation, bounds: Bounds) -> None:
-        """Read all files, and number the versions of every bar."""
+    def read_files(self, location: LegacyLocation, scope: ImportScope) -> None:
+        """Read all files, and rank the rows of every bar by age."""
         execute = self._connection.execute
         columns = ", ".join(f"{field} VARCHAR" for field in FIELDS)
-        execute(f"CREATE TABLE gathered (file INTEGER, line BIGINT, {columns})")
+        execute(f"CREATE TABLE all_rows (file INTEGER, line BIGINT, {columns})")
         execute("CREATE TABLE files (file INTEGER, name VARCHAR, written_at TIMESTAMP, written_on DATE)")
-        for number, (file, opening) in enumerate(_opened_ahead(place)):
-            moment = bounds.moment(file)
+        for number, (file, opening) in enumerate(_open_ahead(location)):
+            written_at = scope.file_written_at(file)
             execute(
                 "INSERT INTO files VALUES (?, ?, ?, ?)",
-                [number, file.name, moment.replace(tzinfo=None), moment.astimezone(NEW_YORK).date()],
+                [number, file.name, written_at.replace(tzinfo=None), written_at.astimezone(NEW_YORK).date()],
             )
-            self._add(number, file, opening, place.form)
-        self._sort(bounds)
+            self._add(number, file, opening, location.file_format)
+        self._select_rows(scope)
 
-    def _add(self, number: int, file: LegacyFile, opening: Future[BinaryIO], form: Form) -> None:
-        """Read one file; of one that is damaged nothing is used."""
+    def _add(self, number: int, file: LegacyFile, opening: Future[BinaryIO], file_format: FileFormat) -> None:
+        """Read one file; no row of a damaged file is used."""
         chosen = ", ".join(f"CAST({field} AS VARCHAR)" for field in FIELDS)
-        broken: list[Example] = []
+        malformed: list[Example] = []
         try:
             with opening.result() as stream:
-                for batch in read_rows(file, stream, form):
+                for batch in read_rows(file, stream, file_format):
                     self._connection.register("batch", batch.rows)
-                    self._connection.execute(f"INSERT INTO gathered SELECT {number}, line, {chosen} FROM batch")  # noqa: S608 (names of this module)
-                    broken += [Example(f"{file.name}, line {line}", why) for line, why in batch.broken]
+                    self._connection.execute(f"INSERT INTO all_rows SELECT {number}, line, {chosen} FROM batch")  # noqa: S608 (names from this module)
+                    malformed += [Example(f"{file.name}, line {line}", why) for line, why in batch.malformed]
         except DAMAGED as error:
-            self._connection.execute("DELETE FROM gathered WHERE file = ?", [number])
-            self.unreadable.append(Example(file.name, str(error) or type(error).__name__))
+            self._connection.execute("DELETE FROM all_rows WHERE file = ?", [number])
+            self.unreadable.append(
+                Example(file.name, str(error) or f"the file is incomplete or damaged ({type(error).__name__})")
+            )
             return
         self.files += 1
-        self._broken_rows += len(broken)
-        self._broken = [*self._broken, *broken][:_SHOWN]
+        self._malformed_rows += len(malformed)
+        self._malformed = [*self._malformed, *malformed][:_SHOWN]
 
-    def _sort(self, bounds: Bounds) -> None:
-        symbols = pa.table({"symbol": pa.array(bounds.universe.symbols, pa.string())})
+    def _select_rows(self, scope: ImportScope) -> None:
+        symbols = pa.table({"symbol": pa.array(scope.universe.symbols, pa.string())})
         self._connection.register("known_symbols", symbols)
-        self._connection.register("known_sessions", session_table(sessions_between(bounds.first, bounds.last)))
-        self._make(
-            "judged",
+        self._connection.register("known_sessions", session_table(sessions_between(scope.first, scope.last)))
+        self._create_table(
+            "checked_rows",
             "legacy_import/rows.sql",
             {
-                "old_rows": Name("gathered"),
-                "old_files": Name("files"),
+                "legacy_rows": Name("all_rows"),
+                "legacy_files": Name("files"),
                 "known_symbols": Name("known_symbols"),
                 "sessions": Name("known_sessions"),
-                "first_date": bounds.first,
-                "last_date": bounds.last,
-                "moment": bounds.at,
+                "first_date": scope.first,
+                "last_date": scope.last,
+                "imported_at": scope.at,
             },
         )
-        self._make("versions", "legacy_import/versions.sql", {"old_rows": Name("judged")})
+        self._create_table("ranked_rows", "legacy_import/ranked_rows.sql", {"legacy_rows": Name("checked_rows")})
 
-    def _make(self, name: str, path: str, values: Mapping[str, SqlValue]) -> None:
+    def _create_table(self, name: str, path: str, values: Mapping[str, SqlValue]) -> None:
         self._connection.execute(f"CREATE TABLE {name} AS {transpile(statement(path).bind(values))}")
 
     def tally(self) -> Tally:
-        """Count what was found."""
+        """Count the rows by what becomes of them."""
         found = self._connection.execute(
-            "SELECT (SELECT COUNT(*) FROM gathered), COUNT(*) FILTER (copy_age > 1), "
+            "SELECT (SELECT COUNT(*) FROM all_rows), COUNT(*) FILTER (copy_age > 1), "
             "COUNT(*) FILTER (age > 1 AND copy_age = 1 AND written_at >= closes_at), "
-            "COUNT(*) FILTER (age > 1 AND copy_age = 1 AND written_at < closes_at) FROM versions"
+            "COUNT(*) FILTER (age > 1 AND copy_age = 1 AND written_at < closes_at) FROM ranked_rows"
         ).fetchall()[0]
-        rows, repeated, contradicted, premature = map(int, found)
-        return Tally(rows + self._broken_rows, repeated, contradicted, premature)
+        rows, repeated, contradicted, before_close = map(int, found)
+        return Tally(rows + self._malformed_rows, repeated, contradicted, before_close)
 
     def problems(self) -> list[Problem]:
-        """List why rows are not taken over."""
-        found = self._select("legacy_import/problems.sql", {"old_rows": Name("judged")})
+        """Return the reasons why rows are not imported."""
+        found = self._select("legacy_import/problems.sql", {"legacy_rows": Name("checked_rows")})
         problems = [
             Problem(
                 f"{row['problem']}: {row['symbol']}" if row["symbol"] is not None else row["problem"],
@@ -218,12 +220,12 @@ class Sorted:
             )
             for row in found
         ]
-        broken = [Problem("not a row", self._broken_rows, self._broken[0])] if self._broken else []
-        return broken + problems
+        malformed = [Problem("not a row", self._malformed_rows, self._malformed[0])] if self._malformed else []
+        return malformed + problems
 
     def contradictions(self) -> list[Contradiction]:
-        """Show the first contradictions."""
-        rows = self._select("legacy_import/contradictions.sql", {"old_versions": Name("versions")}, limit=_SHOWN)
+        """Return the first contradictions."""
+        rows = self._select("legacy_import/contradictions.sql", {"ranked_rows": Name("ranked_rows")}, limit=_SHOWN)
         return [
             Contradiction(
                 row["symbol"],
@@ -235,54 +237,54 @@ class Sorted:
         ]
 
     def symbols(self) -> list[str]:
-        """List the symbols that have bars."""
+        """Return the symbols that have bars."""
         return [
             str(row[0])
-            for row in self._connection.execute("SELECT DISTINCT symbol FROM versions ORDER BY 1").fetchall()
+            for row in self._connection.execute("SELECT DISTINCT symbol FROM ranked_rows ORDER BY 1").fetchall()
         ]
 
     def bars(self, symbol: str) -> list[LegacyBar]:
-        """Give the bars of a symbol, newest first, each as it was written last."""
+        """Return the bars of a symbol, newest first, each from the row written last."""
         found = self._connection.execute(
             "SELECT trade_date, CONCAT_WS(',', CAST(trade_date AS VARCHAR), open_text, high_text, low_text, "
-            "close_text, volume_text), written_at FROM versions WHERE symbol = ? AND age = 1 ORDER BY 1 DESC",
+            "close_text, volume_text), written_at FROM ranked_rows WHERE symbol = ? AND age = 1 ORDER BY 1 DESC",
             [symbol],
         ).fetchall()
-        return [LegacyBar(session, line, moment.replace(tzinfo=UTC)) for session, line, moment in found]
+        return [LegacyBar(session, line, written_at.replace(tzinfo=UTC)) for session, line, written_at in found]
 
     def _select(self, path: str, values: Mapping[str, SqlValue], *, limit: int | None = None) -> list[dict[str, Any]]:
         select = transpile(statement(path).bind(values))
         if limit is not None:
-            select = f"SELECT * FROM ({select}) LIMIT {limit}"  # noqa: S608 (from a file)
+            select = f"SELECT * FROM ({select}) LIMIT {limit}"  # noqa: S608 (the statement is from a file of this package)
         rows: list[dict[str, Any]] = self._connection.sql(select).to_arrow_table().to_pylist()
         return rows
 
 
-def _opened_ahead(place: LegacyLocation) -> Iterator[tuple[LegacyFile, Future[BinaryIO]]]:
-    """Open some files before they are wanted: of thousands of small objects, most of the time is the way to them."""
-    files = place.files()
+def _open_ahead(location: LegacyLocation) -> Iterator[tuple[LegacyFile, Future[BinaryIO]]]:
+    """Open some files in advance: with thousands of small objects, most of the time is network latency."""
+    files = location.files()
     ahead: deque[tuple[LegacyFile, Future[BinaryIO]]] = deque()
     with ThreadPoolExecutor(_OPENERS) as openers:
         for file in files:
-            ahead.append((file, openers.submit(place.open, file)))
+            ahead.append((file, openers.submit(location.open_file, file)))
             if len(ahead) > _OPENERS:
                 yield ahead.popleft()
         yield from ahead
 
 
 @contextmanager
-def sorting(place: LegacyLocation, bounds: Bounds) -> Iterator[Sorted]:
-    """Read and sort what lies in a place.
+def select_rows(location: LegacyLocation, scope: ImportScope) -> Iterator[SelectedRows]:
+    """Read the files of a location and select their usable rows.
 
     Raises:
-        LegacyDataUnusable: there is no such place, or nothing in it.
+        LegacyDataUnusable: the location does not exist or is empty.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="takeover-") as folder,
+        tempfile.TemporaryDirectory(prefix="legacy-import-") as folder,
         duckdb.connect(str(Path(folder) / "rows.duckdb")) as connection,
     ):
         connection.execute(f"SET memory_limit='{_MEMORY}'")
         connection.execute("SET TimeZone='UTC'")
-        found = Sorted(connection)
-        found.gather(place, bounds)
+        found = SelectedRows(connection)
+        found.read_files(location, scope)
         yield found

@@ -1,4 +1,4 @@
-"""Each incident is told once on every channel, and once more when it is over, whatever happens in between."""
+"""Every channel gets one message when an incident opens and one when it is resolved, whatever happens in between."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
-from stock_assets.alerts.incident import MOST_LINES, Incident, Message
+from stock_assets.alerts.incident import MAX_LINES, Incident, Message
 from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import AlertUndelivered
@@ -34,19 +34,19 @@ INCIDENT = Incident(
 
 
 @pytest.fixture
-def ear() -> RecordingChannel:
+def channel() -> RecordingChannel:
     return RecordingChannel()
 
 
 @pytest.fixture
-def notifier(backend: Backend, ear: RecordingChannel) -> Notifier:
-    return Notifier(backend, [ear])
+def notifier(backend: Backend, channel: RecordingChannel) -> Notifier:
+    return Notifier(backend, [channel])
 
 
-def test_an_incident_is_told_once(notifier: Notifier, ear: RecordingChannel) -> None:
+def test_an_incident_is_sent_once(notifier: Notifier, channel: RecordingChannel) -> None:
     for hour in range(3):
-        assert notifier.report(INCIDENT, AT + timedelta(hours=hour)) == []
-    [message] = ear.sent
+        assert notifier.notify(INCIDENT, AT + timedelta(hours=hour)) == []
+    [message] = channel.heard
     assert message.text.splitlines() == [
         "stock_assets: publish failed",
         "job: daily_prices",
@@ -58,69 +58,69 @@ def test_an_incident_is_told_once(notifier: Notifier, ear: RecordingChannel) -> 
     assert message.fields["sessions"] == "2024-02-29 to 2024-03-04"
 
 
-def test_other_facts_are_the_same_incident_and_another_subject_or_session_is_another() -> None:
+def test_kind_subject_and_sessions_identify_an_incident_and_its_facts_do_not() -> None:
     assert replace(INCIDENT, facts={"run": "2"}, title="x", link="").reference == INCIDENT.reference
     assert replace(INCIDENT, subject="raw").reference != INCIDENT.reference
     assert replace(INCIDENT, sessions=DAYS[:1]).reference != INCIDENT.reference
 
 
-def test_an_end_is_told_once_and_the_next_time_is_new(notifier: Notifier, ear: RecordingChannel) -> None:
-    notifier.report(INCIDENT, AT)
+def test_a_resolution_is_sent_once_and_the_next_incident_is_new(notifier: Notifier, channel: RecordingChannel) -> None:
+    notifier.notify(INCIDENT, AT)
     for _ in range(2):
         assert notifier.resolve(INCIDENT.reference, AT, "run 2 has succeeded") == []
-    assert [message.title for message in ear.sent] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    assert [message.title for message in channel.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
     assert notifier.open_incidents() == []
 
-    notifier.report(INCIDENT, AT + timedelta(days=1))
-    assert len(ear.sent) == 3
-    assert len({message.reference for message in ear.sent}) == 3
+    notifier.notify(INCIDENT, AT + timedelta(days=1))
+    assert len(channel.heard) == 3
+    assert len({message.reference for message in channel.heard}) == 3
 
 
-def test_success_of_the_same_steps_and_sessions_ends_it_also_in_parts(
-    notifier: Notifier, ear: RecordingChannel
+def test_success_of_the_same_steps_and_sessions_resolves_an_incident_also_in_parts(
+    notifier: Notifier, channel: RecordingChannel
 ) -> None:
-    notifier.report(INCIDENT, AT)
-    notifier.succeeded(DAYS, {"staged"}, AT, "another step")
-    notifier.succeeded(DAYS[:2], {"publish"}, AT, "two of three")
-    notifier.succeeded(DAYS[:2], {"publish"}, AT, "the same two again")
+    notifier.notify(INCIDENT, AT)
+    notifier.record_success(DAYS, {"staged"}, AT, "another step")
+    notifier.record_success(DAYS[:2], {"publish"}, AT, "two of three")
+    notifier.record_success(DAYS[:2], {"publish"}, AT, "the same two again")
     assert notifier.open_incidents() == [INCIDENT]
-    notifier.succeeded(DAYS[2:], {"publish", "views"}, AT, "the third")
+    notifier.record_success(DAYS[2:], {"publish", "views"}, AT, "the third")
     assert notifier.open_incidents() == []
-    assert ear.sent[-1].text.endswith("the third")
+    assert channel.heard[-1].text.endswith("the third")
 
 
-def test_what_did_not_get_through_is_sent_by_the_next_look(notifier: Notifier, ear: RecordingChannel) -> None:
-    ear.broken = True
-    assert notifier.report(INCIDENT, AT) == ["recorder: the channel is broken"]
-    assert notifier.catch_up(AT) == ["recorder: the channel is broken"]
-    ear.broken = False
-    assert notifier.catch_up(AT) == []
-    assert notifier.catch_up(AT) == []
-    assert len(ear.sent) == 1
+def test_an_undelivered_message_is_sent_by_the_next_evaluation(notifier: Notifier, channel: RecordingChannel) -> None:
+    channel.deaf = True
+    assert notifier.notify(INCIDENT, AT) == ["ear: nobody listens"]
+    assert notifier.deliver_pending(AT) == ["ear: nobody listens"]
+    channel.deaf = False
+    assert notifier.deliver_pending(AT) == []
+    assert notifier.deliver_pending(AT) == []
+    assert len(channel.heard) == 1
 
-    ear.broken = True
-    assert notifier.resolve(INCIDENT.reference, AT, "over") == ["recorder: the channel is broken"]
-    ear.broken = False
-    assert notifier.catch_up(AT) == []
-    assert [message.title for message in ear.sent] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    channel.deaf = True
+    assert notifier.resolve(INCIDENT.reference, AT, "over") == ["ear: nobody listens"]
+    channel.deaf = False
+    assert notifier.deliver_pending(AT) == []
+    assert [message.title for message in channel.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
     assert notifier.open_incidents() == []
 
 
-def test_one_deaf_channel_does_not_make_the_others_hear_twice(
-    backend: Backend, ear: RecordingChannel, tmp_path: Path
+def test_a_failing_channel_does_not_cause_second_messages_on_the_others(
+    backend: Backend, channel: RecordingChannel, tmp_path: Path
 ) -> None:
-    notifier = Notifier(backend, [LogFile(tmp_path / "alerts.log"), ear])
-    ear.broken = True
+    notifier = Notifier(backend, [LogFile(tmp_path / "alerts.log"), channel])
+    channel.deaf = True
     for _ in range(3):
-        notifier.report(INCIDENT, AT)
-    ear.broken = False
-    notifier.catch_up(AT)
+        notifier.notify(INCIDENT, AT)
+    channel.deaf = False
+    notifier.deliver_pending(AT)
     assert (tmp_path / "alerts.log").read_text(encoding="utf-8").count(INCIDENT.title) == 1
-    assert len(ear.sent) == 1
+    assert len(channel.heard) == 1
 
 
 class Broken(Channel):
-    """Fails in a way that no channel promises."""
+    """A channel that raises an error that no channel declares."""
 
     name = "broken"
 
@@ -128,41 +128,39 @@ class Broken(Channel):
         raise RuntimeError("https://hooks.example/T0P-SECRET")
 
 
-def test_a_channel_that_fails_in_any_way_keeps_nothing_from_the_others(
-    backend: Backend, ear: RecordingChannel, tmp_path: Path, hook: WebhookServer
+def test_no_failure_of_a_channel_prevents_delivery_through_the_others(
+    backend: Backend, channel: RecordingChannel, tmp_path: Path, hook: WebhookServer
 ) -> None:
-    """First in line, each of them; what is left to send goes to those that failed alone."""
+    """The failing channels come first; later attempts use only the channels that failed."""
     hook.status = 404
     (tmp_path / "file").touch()
     a_folder, below_a_file = LogFile(tmp_path), LogFile(tmp_path / "file" / "alerts.log")
-    channels = [Broken(), a_folder, below_a_file, Webhook(hook.url), ear]
+    channels = [Broken(), a_folder, below_a_file, Webhook(hook.url), channel]
     notifier = Notifier(backend, channels)
-    steps = (partial(notifier.report, INCIDENT, AT), partial(notifier.resolve, INCIDENT.reference, AT, "over"))
+    steps = (partial(notifier.notify, INCIDENT, AT), partial(notifier.resolve, INCIDENT.reference, AT, "over"))
     for step in steps:
         undelivered = step()
         assert [line.partition(":")[0] for line in undelivered] == ["broken", "log", "log", "webhook"]
         assert "T0P-SECRET" not in "".join(undelivered)
         assert step() == undelivered
-    assert [message.title for message in ear.sent] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    assert [message.title for message in channel.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
 
     hook.status = 200
-    assert Notifier(backend, [LogFile(tmp_path / "log"), Webhook(hook.url), ear]).catch_up(AT) == []
-    assert len(ear.sent) == 2
-    assert [body["title"] for body in hook.accepted] == [f"Resolved: {INCIDENT.title}"]
+    assert Notifier(backend, [LogFile(tmp_path / "log"), Webhook(hook.url), channel]).deliver_pending(AT) == []
+    assert len(channel.heard) == 2
+    assert [body["title"] for body in hook.got] == [f"Resolved: {INCIDENT.title}"]
 
 
-def test_a_log_with_an_invalid_byte_and_a_text_that_is_no_unicode_are_written_all_the_same(
-    backend: Backend, tmp_path: Path
-) -> None:
+def test_the_log_file_accepts_invalid_bytes_and_texts_that_are_not_unicode(backend: Backend, tmp_path: Path) -> None:
     path = tmp_path / "alerts.log"
     path.write_bytes(b"\xff\n")
     notifier = Notifier(backend, [LogFile(path)])
-    assert notifier.report(replace(INCIDENT, facts={"error": "\udcff"}), AT) == []
+    assert notifier.notify(replace(INCIDENT, facts={"error": "\udcff"}), AT) == []
     assert path.read_bytes().startswith(b"\xff\n2024-03-01 22:05:00 UTC [run-")
     assert rb"error: \udcff" in path.read_bytes()
 
 
-SPOILT = [
+UNREADABLE = [
     b"\xff",
     b"{",
     b"[]",
@@ -172,59 +170,59 @@ SPOILT = [
 ]
 
 
-@pytest.mark.parametrize("note", SPOILT)
-def test_an_incident_that_cannot_be_read_keeps_no_other_from_being_told(
-    backend: Backend, notifier: Notifier, ear: RecordingChannel, note: bytes
+@pytest.mark.parametrize("note", UNREADABLE)
+def test_an_unreadable_incident_does_not_prevent_notifications_of_the_others(
+    backend: Backend, notifier: Notifier, channel: RecordingChannel, note: bytes
 ) -> None:
-    other = replace(INCIDENT, subject="another, unspoilt")
-    ear.broken = True
-    notifier.report(other, AT)
-    ear.broken = False
-    spoilt = f"alerts/open/{INCIDENT.reference}/incident.json"
-    backend.objects.put(spoilt, note)
+    other = replace(INCIDENT, subject="another, ununreadable")
+    channel.deaf = True
+    notifier.notify(other, AT)
+    channel.deaf = False
+    unreadable = f"alerts/open/{INCIDENT.reference}/incident.json"
+    backend.objects.put(unreadable, note)
 
-    [said] = notifier.catch_up(AT)
+    [line] = notifier.deliver_pending(AT)
 
-    assert spoilt in said
-    assert [message.title for message in ear.sent] == [other.title]
+    assert unreadable in line
+    assert [message.title for message in channel.heard] == [other.title]
     assert notifier.open_incidents() == [other]
-    assert notifier.succeeded(DAYS, {"publish"}, AT, "over") == []
+    assert notifier.record_success(DAYS, {"publish"}, AT, "over") == []
     assert notifier.open_incidents() == []
 
 
-def test_an_incident_that_cannot_be_read_is_told_anew_when_it_happens_again(
-    backend: Backend, notifier: Notifier, ear: RecordingChannel
+def test_an_unreadable_incident_is_sent_again_when_it_happens_again(
+    backend: Backend, notifier: Notifier, channel: RecordingChannel
 ) -> None:
-    notifier.report(INCIDENT, AT)
-    spoilt = f"alerts/open/{INCIDENT.reference}/incident.json"
-    backend.objects.delete(spoilt)
-    backend.objects.put(spoilt, b"{")
+    notifier.notify(INCIDENT, AT)
+    unreadable = f"alerts/open/{INCIDENT.reference}/incident.json"
+    backend.objects.delete(unreadable)
+    backend.objects.put(unreadable, b"{")
 
-    assert notifier.report(INCIDENT, AT + timedelta(hours=1)) == []
+    assert notifier.notify(INCIDENT, AT + timedelta(hours=1)) == []
 
-    assert len(ear.sent) == 2
+    assert len(channel.heard) == 2
     assert notifier.open_incidents() == [INCIDENT]
-    backend.objects.delete(spoilt)
-    backend.objects.put(spoilt, b"{")
+    backend.objects.delete(unreadable)
+    backend.objects.put(unreadable, b"{")
     assert notifier.resolve(INCIDENT.reference, AT, "over") == []
     assert backend.objects.list("alerts/open/") == []
 
 
-def test_a_kill_after_writing_the_log_does_not_write_it_twice(backend: Backend, tmp_path: Path) -> None:
+def test_a_process_killed_after_writing_the_log_file_does_not_write_twice(backend: Backend, tmp_path: Path) -> None:
     log = LogFile(tmp_path / "deep" / "alerts.log")
-    Notifier(backend, [log]).report(INCIDENT, AT)
+    Notifier(backend, [log]).notify(INCIDENT, AT)
     for key in backend.objects.list("alerts/open/"):
-        if key.endswith("told-log"):
+        if key.endswith("opened-log"):
             backend.objects.delete(key)
-    Notifier(backend, [log]).catch_up(AT + timedelta(hours=1))
+    Notifier(backend, [log]).deliver_pending(AT + timedelta(hours=1))
     assert (tmp_path / "deep" / "alerts.log").read_text(encoding="utf-8").count(INCIDENT.title) == 1
 
 
-def test_long_lists_are_cut(notifier: Notifier, ear: RecordingChannel) -> None:
-    notifier.report(replace(INCIDENT, facts={"symbols missing": [f"S{number}" for number in range(50)]}), AT)
-    lines = ear.sent[0].text.splitlines()
-    assert lines[-2] == f"  and {50 - MOST_LINES} more"
-    assert len(lines) == MOST_LINES + 4
+def test_long_lists_are_shortened(notifier: Notifier, channel: RecordingChannel) -> None:
+    notifier.notify(replace(INCIDENT, facts={"symbols missing": [f"S{number}" for number in range(50)]}), AT)
+    lines = channel.heard[0].text.splitlines()
+    assert lines[-2] == f"  and {50 - MAX_LINES} more"
+    assert len(lines) == MAX_LINES + 4
 
 
 @pytest.fixture
@@ -234,23 +232,21 @@ def hook() -> Iterator[WebhookServer]:
 
 
 def test_a_webhook_gets_text_and_fields(backend: Backend, hook: WebhookServer) -> None:
-    assert Notifier(backend, [Webhook(hook.url)]).report(INCIDENT, AT) == []
-    [body] = hook.accepted
+    assert Notifier(backend, [Webhook(hook.url)]).notify(INCIDENT, AT) == []
+    [body] = hook.got
     assert body["text"].startswith("stock_assets: publish failed\njob: daily_prices")
     assert body["reference"].startswith(INCIDENT.reference)
     assert body["sessions"] == "2024-02-29 to 2024-03-04"
 
 
-def test_a_failing_webhook_is_asked_again_and_its_address_is_told_to_nobody(
-    backend: Backend, hook: WebhookServer
-) -> None:
+def test_a_failing_webhook_is_retried_and_its_url_is_not_shown(backend: Backend, hook: WebhookServer) -> None:
     notifier = Notifier(backend, [Webhook(hook.url)])
     hook.status = 503
-    [why] = notifier.report(INCIDENT, AT)
-    assert hook.posts == 3
+    [why] = notifier.notify(INCIDENT, AT)
+    assert hook.asked == 3
     hook.status = 200
-    assert notifier.catch_up(AT) == []
-    assert len(hook.accepted) == 1
+    assert notifier.deliver_pending(AT) == []
+    assert len(hook.got) == 1
     hook.status = 404
     [lost] = notifier.resolve(INCIDENT.reference, AT, "over")
     assert "404" in lost
@@ -258,7 +254,7 @@ def test_a_failing_webhook_is_asked_again_and_its_address_is_told_to_nobody(
         assert "T0P-SECRET" not in line
 
 
-def test_a_webhook_that_is_gone_is_an_error_without_its_address() -> None:
+def test_an_unreachable_webhook_is_an_error_without_its_url() -> None:
     with webhook() as server:
         url = server.url
     with pytest.raises(AlertUndelivered) as caught:

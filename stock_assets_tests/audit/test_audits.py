@@ -145,9 +145,9 @@ def answers_are_lost(scene: Scene) -> Load:
 def stored_answer_gains_a_line(scene: Scene) -> Load:
     scene.fetch(SECOND_WEEK)
     [answer] = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[:1]
-    body = scene.backend.objects.get(answer.payload)
-    scene.backend.objects.delete(answer.payload)
-    scene.backend.objects.put(answer.payload, body + f"2012-02-30,{CALM_BAR}\r\n".encode())
+    body = scene.backend.objects.get(answer.response_key)
+    scene.backend.objects.delete(answer.response_key)
+    scene.backend.objects.put(answer.response_key, body + f"2012-02-30,{CALM_BAR}\r\n".encode())
     return scene.stage(SECOND_WEEK)
 
 

@@ -238,7 +238,7 @@ def test_a_refused_session_is_named_and_does_not_hold_back_the_others(tmp_path: 
 
 def newest_payload(backend: Backend, symbol: str) -> str:
     """Key of the newest answer about a symbol."""
-    return backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].payload
+    return backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].response_key
 
 
 def test_report_writes_one_file_and_prints_its_path(shell: Shell, tmp_path: Path) -> None:

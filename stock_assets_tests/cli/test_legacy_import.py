@@ -13,7 +13,7 @@ from stock_assets.pipeline import Pipeline
 from stock_assets.sources.recorded import SYMBOLS, RecordedSource
 from stock_assets_tests.cli.test_app import Shell
 from stock_assets_tests.fakes.source import ScriptedSource, scripted_from_recording
-from stock_assets_tests.support.legacy_files import HEADER, firehose, old_bars, write_old
+from stock_assets_tests.support.legacy_files import HEADER, firehose, legacy_bars, write_legacy_file
 from stock_assets_tests.support.steps import load_range, local_backend, published_rows
 
 SESSIONS = sessions_between(date(2013, 2, 4), date(2013, 2, 15))
@@ -34,14 +34,14 @@ def shell(tmp_path: Path) -> Shell:
 
 def test_old_data_is_shown_then_stored_then_published(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
     folder = firehose(tmp_path / "old", source, SYMBOLS, LEFT)
-    write_old(folder / "2013/02/04/23/more", f"{HEADER}\n2013-02-04,ZZZ,1,2,1,2,5\n2013-02-04,AAPL\n")
+    write_legacy_file(folder / "2013/02/04/23/more", f"{HEADER}\n2013-02-04,ZZZ,1,2,1,2,5\n2013-02-04,AAPL\n")
     backend = Pipeline.from_settings(shell.settings).backend
 
     looked = shell.run("import", str(folder), "--dry-run")
-    assert "19 files, 92 rows; 45 repeat another" in looked.stdout
-    assert "1 rows left out, symbol not in the universe: ZZZ" in looked.stderr
+    assert "19 files, 92 rows: 45 repeated" in looked.stdout
+    assert "1 row not imported, symbol not in the universe: ZZZ" in looked.stderr
     assert "/2013/02/04/23/more, line 2: 2013-02-04,ZZZ,1,2,1,2,5. What to do: add it to the universe" in looked.stderr
-    assert "/2013/02/04/23/more, line 3: 2 fields, not 7" in looked.stderr
+    assert "/2013/02/04/23/more, line 3: 2 fields instead of 7" in looked.stderr
     assert backend.ledger.fetches(FetchKind.PRICES) == []
 
     stored = shell.run("import", str(folder), "--no-publish")
@@ -81,8 +81,8 @@ def test_a_load_that_an_audit_refuses_says_how_to_go_on(shell: Shell, tmp_path: 
 
 
 def test_columns_and_the_time_can_be_named(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
-    lines = [",".join([bar[1], bar[0], *bar[2:]]) for bar in old_bars(source, SYMBOLS, SESSIONS)]
-    write_old(tmp_path / "old.csv", "\n".join(lines), datetime(1980, 1, 1, tzinfo=UTC))
+    lines = [",".join([bar[1], bar[0], *bar[2:]]) for bar in legacy_bars(source, SYMBOLS, SESSIONS)]
+    write_legacy_file(tmp_path / "old.csv", "\n".join(lines), datetime(1980, 1, 1, tzinfo=UTC))
     columns = "symbol,date,open,high,low,close,volume"
     blind = shell.run("import", str(tmp_path / "old.csv"), "--columns", columns)
     assert "dated after it was written" in blind.stderr
@@ -96,7 +96,7 @@ def test_columns_and_the_time_can_be_named(shell: Shell, tmp_path: Path, source:
 
 
 def test_what_cannot_be_found_is_said(shell: Shell, tmp_path: Path) -> None:
-    with pytest.raises(LegacyDataUnusable, match="there is no such file or folder"):
+    with pytest.raises(LegacyDataUnusable, match="does not exist"):
         shell.invoke("import", str(tmp_path / "nothing"))
     for address in ("s3://bucket/folder", "glue:database.table"):
         with pytest.raises(SettingsError, match="STOCK_ASSETS_AWS_REGION"):

@@ -164,7 +164,7 @@ def test_a_kill_between_a_message_and_its_note_tells_nobody_twice(pipeline: Pipe
 
     made.start_daemon()
     wait_for(
-        lambda: [key for key in made.backend.objects.list("alerts/open/") if "/run-" in key and "/told-" in key],
+        lambda: [key for key in made.backend.objects.list("alerts/open/") if "/run-" in key and "/opened-" in key],
         "note of the message",
     )
 

@@ -1,6 +1,7 @@
-"""What is asked for whom, what is left, and what is never asked twice."""
+"""Which prices are requested, which are left for later, and which are never requested twice."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -10,11 +11,11 @@ import pytest
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.call_limits import MINUTE
-from stock_assets.core.errors import Outcome, SessionNotClosed
+from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed, SourceUnreachable
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.ledger_queries import responses_for
-from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fetch_prices
-from stock_assets.ingest.requester import GIVE_UP_AFTER, LONGEST_PAUSE_SECONDS
+from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fail_if_nothing_fetched, fetch_prices
+from stock_assets.ingest.requester import MAX_CONSECUTIVE_FAILURES, MAX_PAUSE_SECONDS
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer
@@ -28,103 +29,101 @@ TWENTY = symbols(20)
 
 
 @dataclass
-class Notifier:
-    """A backend, a server and a clock, with fetching as one short call."""
+class Setup:
+    """A backend, a vendor server and a clock, with a short method that fetches."""
 
     backend: Backend
     server: VendorServer
     clock: FakeClock
 
     def source(self, **options: object) -> AlphaVantageSource:
-        """Make a client on the clock."""
+        """Return a client that uses the clock."""
         return live_source(self.server, now=self.clock.now, patience=10.0, **options)
 
     def fetch(self, universe: Universe, *sessions: date, **options: object) -> dict[str, SymbolResult]:
-        """Fetch prices; give the results by symbol."""
+        """Fetch prices; return the results by symbol."""
         results = fetch_prices(
             parts(self.backend, self.source(**options), universe), sessions, now=self.clock.now, sleep=self.clock.sleep
         )
         return {result.symbol: result for result in results}
 
-    def on(self, day: date) -> None:
-        """Make it the evening of a session, with its bars published."""
+    def move_to(self, day: date) -> None:
+        """Set the clock to the evening of a session whose bars the vendor has."""
         self.server.last_session = day
         self.clock.set(closing_time(day) + timedelta(hours=1))
 
 
 @pytest.fixture
-def notifier(backend: Backend, server: VendorServer) -> Notifier:
+def setup(backend: Backend, server: VendorServer) -> Setup:
     server.last_session = TODAY
-    return Notifier(backend, server, FakeClock(EVENING))
+    return Setup(backend, server, FakeClock(EVENING))
 
 
 def outcomes(results: dict[str, SymbolResult]) -> dict[str, Outcome]:
-    """Those that are not well."""
+    """Return the outcomes that are not OK."""
     return {symbol: result.outcome for symbol, result in results.items() if result.outcome is not Outcome.OK}
 
 
-def test_a_five_year_range_takes_one_call_per_symbol_and_then_none(notifier: Notifier) -> None:
+def test_a_range_of_five_years_uses_one_call_per_symbol_and_later_none(setup: Setup) -> None:
     sessions = sessions_between(date(2019, 3, 4), TODAY)
 
-    first = notifier.fetch(TWENTY, *sessions)
+    first = setup.fetch(TWENTY, *sessions)
     assert outcomes(first) == {}
-    assert sorted(notifier.server.requested()) == list(TWENTY.symbols)
+    assert sorted(setup.server.asked()) == list(TWENTY.symbols)
 
-    notifier.clock.sleep(3600)
-    again = notifier.fetch(TWENTY, *sessions)
+    setup.clock.sleep(3600)
+    again = setup.fetch(TWENTY, *sessions)
     assert outcomes(again) == {}
     assert sum(result.calls for result in again.values()) == 0
-    assert len(notifier.server.requests) == 20
+    assert len(setup.server.requests) == 20
 
 
-def test_a_run_asks_only_whom_it_may_and_says_how_the_others_stand(notifier: Notifier) -> None:
+def test_a_run_requests_only_allowed_symbols_and_reports_the_others(setup: Setup) -> None:
     rules = RequestRules(frozenset({"S02"}))
     results = fetch_prices(
-        parts(notifier.backend, notifier.source(), symbols(3)),
+        parts(setup.backend, setup.source(), symbols(3)),
         [TODAY],
         rules=rules,
-        now=notifier.clock.now,
-        sleep=notifier.clock.sleep,
+        now=setup.clock.now,
+        sleep=setup.clock.sleep,
     )
 
-    assert notifier.server.requested() == ["S02"]
+    assert setup.server.asked() == ["S02"]
     assert [(result.symbol, result.outcome, result.calls) for result in results] == [
         ("S01", Outcome.LATE, 0),
         ("S02", Outcome.OK, 1),
         ("S03", Outcome.LATE, 0),
     ]
-    assert results[0].detail == "not asked in this run"
+    assert results[0].detail == "not requested in this run"
 
 
-def test_a_run_leaves_calls_to_the_next_one(notifier: Notifier) -> None:
+def test_a_run_leaves_reserved_calls_to_the_next_run(setup: Setup) -> None:
     rules = RequestRules(reserve_calls=2)
     fetch_prices(
-        parts(notifier.backend, notifier.source(calls_per_day=5), symbols(5)),
+        parts(setup.backend, setup.source(calls_per_day=5), symbols(5)),
         [TODAY],
         rules=rules,
-        now=notifier.clock.now,
-        sleep=notifier.clock.sleep,
+        now=setup.clock.now,
+        sleep=setup.clock.sleep,
     )
-    assert len(notifier.server.requests) == 3
+    assert len(setup.server.requests) == 3
 
 
-def test_five_calls_a_minute_take_the_ideal_time(notifier: Notifier) -> None:
-    assert outcomes(notifier.fetch(TWENTY, TODAY, calls_per_minute=5)) == {}
+def test_five_calls_a_minute_take_the_ideal_time(setup: Setup) -> None:
+    assert outcomes(setup.fetch(TWENTY, TODAY, calls_per_minute=5)) == {}
 
-    took = notifier.clock.now() - EVENING
+    took = setup.clock.now() - EVENING
     assert 3 * MINUTE <= took <= 3 * MINUTE * 1.05
 
 
-def test_two_runs_at_once_together_keep_the_pace(server: VendorServer, tmp_path: Path) -> None:
+def test_two_concurrent_runs_together_respect_the_rate_limit(server: VendorServer, tmp_path: Path) -> None:
     server.last_session = TODAY
     clock = FakeClock(EVENING, participants=2)
     halves = (symbols(20).listings[:10], symbols(20).listings[10:])
 
     def run(half: tuple[Listing, ...]) -> None:
         try:
-            Notifier(local_backend(tmp_path / "backend"), server, clock).fetch(
-                Universe(half), TODAY, calls_per_minute=5
-            )
+            Setup(local_backend(tmp_path / "backend"), server, clock).fetch(Universe(half), TODAY, calls_per_minute=5)
         finally:
             clock.leave()
 
@@ -135,236 +134,272 @@ def test_two_runs_at_once_together_keep_the_pace(server: VendorServer, tmp_path:
         thread.join(timeout=60)
 
     backend = local_backend(tmp_path / "backend")
-    moments = sorted(fetch.fetched_at for fetch in backend.ledger.fetches(FetchKind.PRICES))
-    assert len(moments) == 20
-    for start in moments:
-        assert sum(start <= moment < start + MINUTE for moment in moments) <= 5
-    assert moments[-1] - moments[0] <= 3 * MINUTE * 1.05
+    timestamps = sorted(fetch.fetched_at for fetch in backend.ledger.fetches(FetchKind.PRICES))
+    assert len(timestamps) == 20
+    for start in timestamps:
+        assert sum(start <= timestamp < start + MINUTE for timestamp in timestamps) <= 5
+    assert timestamps[-1] - timestamps[0] <= 3 * MINUTE * 1.05
 
 
-def test_one_call_left_is_spent_and_the_rest_follow_the_next_day_without_loss(notifier: Notifier) -> None:
-    limits = notifier.source(calls_per_day=25).terms.limits
+def test_the_last_call_is_used_and_the_other_symbols_follow_the_next_day_without_loss(setup: Setup) -> None:
+    limits = setup.source(calls_per_day=25).terms.limits
     for _ in range(24):
-        assert notifier.backend.rate_limiter.acquire("alpha_vantage", limits, notifier.clock.now) is None
+        assert setup.backend.rate_limiter.acquire("alpha_vantage", limits, setup.clock.now) is None
 
-    first = notifier.fetch(TWENTY, TODAY, calls_per_day=25)
+    first = setup.fetch(TWENTY, TODAY, calls_per_day=25)
 
-    assert notifier.server.requested() == ["S01"]
+    assert setup.server.asked() == ["S01"]
     assert len(outcomes(first)) == 19
     assert set(outcomes(first).values()) == {Outcome.DAILY_QUOTA}
-    assert "left for the next day" in first["S02"].detail
+    assert "not requested: today's 25 calls are used; calls are available again at" in first["S02"].detail
     assert first["S02"].calls == 0
 
-    notifier.on(NEXT_SESSION)
-    second = notifier.fetch(TWENTY, TODAY, NEXT_SESSION, calls_per_day=25)
+    setup.move_to(NEXT_SESSION)
+    second = setup.fetch(TWENTY, TODAY, NEXT_SESSION, calls_per_day=25)
 
     assert outcomes(second) == {}
-    # Those missing longest came first: the one that was had was last.
-    assert notifier.server.requested()[1:] == [*TWENTY.symbols[1:], "S01"]
+    # The symbols missing longest came first: the symbol that was stored came last.
+    assert setup.server.asked()[1:] == [*TWENTY.symbols[1:], "S01"]
 
 
-def test_a_symbol_left_out_comes_first_the_next_day_though_only_that_day_is_asked_for(notifier: Notifier) -> None:
-    notifier.fetch(symbols(3), TODAY, calls_per_day=2)
-    assert notifier.server.requested() == ["S01", "S02"]
+def test_a_symbol_without_a_call_comes_first_the_next_day_although_only_that_day_is_requested(setup: Setup) -> None:
+    setup.fetch(symbols(3), TODAY, calls_per_day=2)
+    assert setup.server.asked() == ["S01", "S02"]
 
-    notifier.on(NEXT_SESSION)
-    notifier.fetch(symbols(3), NEXT_SESSION, calls_per_day=1)
-    assert notifier.server.requested()[2:] == ["S03"]
-
-
-def test_a_symbol_the_vendor_does_not_know_comes_last(notifier: Notifier) -> None:
-    notifier.server.respond("S01", Mischief.INVALID_CALL)
-    notifier.fetch(symbols(3), TODAY)
-    notifier.on(NEXT_SESSION)
-    notifier.fetch(symbols(3), NEXT_SESSION)
-    assert notifier.server.requested()[3:] == ["S02", "S03", "S01"]
+    setup.move_to(NEXT_SESSION)
+    setup.fetch(symbols(3), NEXT_SESSION, calls_per_day=1)
+    assert setup.server.asked()[2:] == ["S03"]
 
 
-def test_the_vendors_own_word_on_the_quota_stops_the_run_for_an_hour(notifier: Notifier) -> None:
-    notifier.server.respond("S03", Mischief.DAILY_QUOTA, None)
+def test_a_symbol_the_vendor_does_not_know_comes_last(setup: Setup) -> None:
+    setup.server.answer("S01", Mischief.INVALID_CALL)
+    setup.fetch(symbols(3), TODAY)
+    setup.move_to(NEXT_SESSION)
+    setup.fetch(symbols(3), NEXT_SESSION)
+    assert setup.server.asked()[3:] == ["S02", "S03", "S01"]
 
-    results = notifier.fetch(symbols(5), TODAY, calls_per_day=25)
-    assert notifier.server.requested() == ["S01", "S02", "S03"]
+
+def test_a_quota_message_of_the_vendor_stops_requests_for_an_hour(setup: Setup) -> None:
+    setup.server.answer("S03", Mischief.DAILY_QUOTA, None)
+
+    results = setup.fetch(symbols(5), TODAY, calls_per_day=25)
+    assert setup.server.asked() == ["S01", "S02", "S03"]
     assert outcomes(results) == dict.fromkeys(("S03", "S04", "S05"), Outcome.DAILY_QUOTA)
 
-    notifier.clock.sleep(1800)
-    assert len(outcomes(notifier.fetch(symbols(5), TODAY, calls_per_day=25))) == 3
-    assert len(notifier.server.requests) == 3
+    setup.clock.sleep(1800)
+    assert len(outcomes(setup.fetch(symbols(5), TODAY, calls_per_day=25))) == 3
+    assert len(setup.server.requests) == 3
 
-    notifier.clock.sleep(1800)
-    assert outcomes(notifier.fetch(symbols(5), TODAY, calls_per_day=25)) == {}
-    assert notifier.server.requested()[3:] == ["S03", "S04", "S05"]
+    setup.clock.sleep(1800)
+    assert outcomes(setup.fetch(symbols(5), TODAY, calls_per_day=25)) == {}
+    assert setup.server.asked()[3:] == ["S03", "S04", "S05"]
 
 
-def test_only_passing_failures_are_repeated_after_the_others_and_each_is_charged(notifier: Notifier) -> None:
-    notifier.server.respond("S01", Mischief.BURST, Mischief.HTTP_503, Mischief.RESET, None)
-    notifier.server.respond("S02", Mischief.INVALID_CALL)
+def test_only_transient_failures_are_retried_after_the_other_symbols_and_each_uses_a_call(setup: Setup) -> None:
+    setup.server.answer("S01", Mischief.BURST, Mischief.HTTP_503, Mischief.RESET, None)
+    setup.server.answer("S02", Mischief.INVALID_CALL)
 
-    results = notifier.fetch(symbols(3), TODAY, calls_per_day=25, first_pause_seconds=2.0)
+    results = setup.fetch(symbols(3), TODAY, calls_per_day=25, first_pause_seconds=2.0)
 
-    assert notifier.server.requested() == ["S01", "S02", "S03", "S01", "S01", "S01"]
+    assert setup.server.asked() == ["S01", "S02", "S03", "S01", "S01", "S01"]
     assert outcomes(results) == {"S02": Outcome.UNKNOWN_SYMBOL}
     assert results["S01"].calls == 4
-    assert notifier.backend.rate_limiter.spent("alpha_vantage", EVENING) == 6
-    # Doubling with each failure in a row (a good answer between them starts anew), the upper half at random.
-    assert [low <= pause <= 2 * low for low, pause in zip([1, 1, 2], notifier.clock.slept, strict=True)] == [True] * 3
+    assert setup.backend.rate_limiter.spent("alpha_vantage", EVENING) == 6
+    # Pauses double with each consecutive failure (a good response resets them); their upper half is random.
+    assert [low <= pause <= 2 * low for low, pause in zip([1, 1, 2], setup.clock.slept, strict=True)] == [True] * 3
 
 
-def test_a_symbol_is_asked_four_times_at_most(notifier: Notifier) -> None:
-    notifier.server.respond("S01", Mischief.BURST)
-    results = notifier.fetch(symbols(2), TODAY)
-    assert notifier.server.requested() == ["S01", "S02", "S01", "S01", "S01"]
+def test_a_symbol_is_requested_at_most_four_times(setup: Setup) -> None:
+    setup.server.answer("S01", Mischief.BURST)
+    results = setup.fetch(symbols(2), TODAY)
+    assert setup.server.asked() == ["S01", "S02", "S01", "S01", "S01"]
     assert outcomes(results) == {"S01": Outcome.THROTTLED}
 
 
-def test_a_repeat_never_takes_the_last_call_from_another_symbol(notifier: Notifier) -> None:
-    notifier.server.respond("S01", Mischief.BURST)
-    results = notifier.fetch(symbols(3), TODAY, calls_per_day=3)
-    assert notifier.server.requested() == ["S01", "S02", "S03"]
-    # It keeps the reason of its own failure.
+def test_a_retry_never_uses_the_last_call_of_another_symbol(setup: Setup) -> None:
+    setup.server.answer("S01", Mischief.BURST)
+    results = setup.fetch(symbols(3), TODAY, calls_per_day=3)
+    assert setup.server.asked() == ["S01", "S02", "S03"]
+    # The symbol keeps the reason of its own failure.
     assert outcomes(results) == {"S01": Outcome.THROTTLED}
 
 
 @pytest.mark.parametrize(("header", "slept"), [("17", 17.0), ("60", 60.0)])
-def test_the_wait_the_vendor_asks_for_is_kept(notifier: Notifier, header: str, slept: float) -> None:
-    notifier.server.retry_after = header
-    notifier.server.respond("S01", Mischief.HTTP_429, None)
-    assert outcomes(notifier.fetch(symbols(1), TODAY)) == {}
-    assert notifier.clock.slept == [slept]
+def test_the_pause_that_the_vendor_requires_is_respected(setup: Setup, header: str, slept: float) -> None:
+    setup.server.retry_after = header
+    setup.server.answer("S01", Mischief.HTTP_429, None)
+    assert outcomes(setup.fetch(symbols(1), TODAY)) == {}
+    assert setup.clock.slept == [slept]
 
 
-def test_a_wait_longer_than_a_run_ends_the_asking(notifier: Notifier) -> None:
-    notifier.server.retry_after = str(int(LONGEST_PAUSE_SECONDS) + 1)
-    notifier.server.respond("S01", Mischief.HTTP_429, None)
-    results = notifier.fetch(symbols(3), TODAY)
-    assert notifier.server.requested() == ["S01"]
+def test_a_required_pause_longer_than_a_run_stops_the_requests(setup: Setup) -> None:
+    setup.server.retry_after = str(int(MAX_PAUSE_SECONDS) + 1)
+    setup.server.answer("S01", Mischief.HTTP_429, None)
+    results = setup.fetch(symbols(3), TODAY)
+    assert setup.server.asked() == ["S01"]
     assert set(outcomes(results).values()) == {Outcome.THROTTLED}
-    assert notifier.clock.slept == []
+    assert setup.clock.slept == []
 
 
-def test_a_vendor_that_is_down_is_left_alone_soon(notifier: Notifier) -> None:
+def test_requests_stop_after_a_few_when_the_vendor_is_down(setup: Setup) -> None:
     for symbol in TWENTY.symbols:
-        notifier.server.respond(symbol, Mischief.HTTP_500)
-    results = notifier.fetch(TWENTY, TODAY)
-    assert len(notifier.server.requests) == GIVE_UP_AFTER
+        setup.server.answer(symbol, Mischief.HTTP_500)
+    results = setup.fetch(TWENTY, TODAY)
+    assert len(setup.server.requests) == MAX_CONSECUTIVE_FAILURES
     assert set(outcomes(results).values()) == {Outcome.UNREACHABLE}
     assert len(outcomes(results)) == 20
 
 
-def test_a_refused_key_is_asked_with_once(notifier: Notifier) -> None:
+def test_a_rejected_api_key_is_used_once(setup: Setup) -> None:
     for symbol in TWENTY.symbols:
-        notifier.server.respond(symbol, Mischief.MISSING_KEY)
-    results = notifier.fetch(TWENTY, TODAY)
-    assert len(notifier.server.requests) == 1
+        setup.server.answer(symbol, Mischief.MISSING_KEY)
+    results = setup.fetch(TWENTY, TODAY)
+    assert len(setup.server.requests) == 1
     assert set(outcomes(results).values()) == {Outcome.BAD_KEY}
     assert len(outcomes(results)) == 20
 
 
-def test_a_plan_of_a_hundred_bars_gets_those_and_names_the_rest(notifier: Notifier) -> None:
+def test_a_plan_with_a_hundred_bars_stores_them_and_names_the_missing_sessions(setup: Setup) -> None:
     free = {"full_history": False, "calls_per_day": 25}
     sessions = sessions_between(date(2019, 3, 4), TODAY)
 
-    first = notifier.fetch(symbols(2), *sessions, **free)
+    first = setup.fetch(symbols(2), *sessions, **free)
 
-    assert [request.outputsize for request in notifier.server.requests] == ["compact", "compact"]
+    assert [request.outputsize for request in setup.server.requests] == ["compact", "compact"]
     result = first["S01"]
     assert result.outcome is Outcome.UNOBTAINABLE
     assert list(result.missing) == sessions[:-100]
-    assert f"2019-03-04 to {sessions[-101]} ({len(sessions) - 100} sessions) cannot be had" in result.detail
+    assert f"2019-03-04 to {sessions[-101]} ({len(sessions) - 100:,} sessions) cannot be fetched" in result.detail
     assert "STOCK_ASSETS_ALPHA_VANTAGE_PLAN" in result.detail
 
-    again = notifier.fetch(symbols(2), *sessions, **free)
+    again = setup.fetch(symbols(2), *sessions, **free)
     assert again["S01"].outcome is Outcome.UNOBTAINABLE
     assert again["S01"].detail == result.detail
-    assert len(notifier.server.requests) == 2
+    assert len(setup.server.requests) == 2
 
 
-def test_history_that_begins_later_than_expected_is_unobtainable_too(notifier: Notifier) -> None:
-    result = notifier.fetch(symbols(1), date(1999, 3, 1), TODAY)["S01"]
+def test_sessions_before_the_first_bar_of_the_response_are_unobtainable(setup: Setup) -> None:
+    result = setup.fetch(symbols(1), date(1999, 3, 1), TODAY)["S01"]
     assert (result.outcome, result.missing) == (Outcome.UNOBTAINABLE, (date(1999, 3, 1),))
     assert "set first_session" in result.detail
 
 
-def test_a_late_bar_is_asked_for_again_alone(notifier: Notifier) -> None:
-    notifier.server.respond("S02", Mischief.LATE, None)
-    first = notifier.fetch(symbols(3), TODAY)
+def test_only_a_late_bar_is_requested_again(setup: Setup) -> None:
+    setup.server.answer("S02", Mischief.LATE, None)
+    first = setup.fetch(symbols(3), TODAY)
     assert outcomes(first) == {"S02": Outcome.LATE}
     assert first["S02"].missing == (TODAY,)
 
-    notifier.clock.sleep(600)
-    assert outcomes(notifier.fetch(symbols(3), TODAY)) == {}
-    assert notifier.server.requested() == ["S01", "S02", "S03", "S02"]
+    setup.clock.sleep(600)
+    assert outcomes(setup.fetch(symbols(3), TODAY)) == {}
+    assert setup.server.asked() == ["S01", "S02", "S03", "S02"]
 
 
-def test_a_symbol_is_not_expected_before_it_was_listed(notifier: Notifier) -> None:
+def test_a_symbol_is_not_expected_before_it_was_listed(setup: Setup) -> None:
     universe = Universe((Listing("S01", "One", first_session=NEXT_SESSION), Listing("S02", "Two")))
-    results = notifier.fetch(universe, TODAY)
-    assert notifier.server.requested() == ["S02"]
+    results = setup.fetch(universe, TODAY)
+    assert setup.server.asked() == ["S02"]
     assert results["S01"].wanted == ()
     assert outcomes(results) == {}
 
 
 @pytest.mark.parametrize(
-    ("session", "bell"),
+    ("session", "close"),
     [
         (date(2024, 3, 1), utc("2024-03-01 21:00")),
         (date(2024, 7, 3), utc("2024-07-03 17:00")),
         (date(2023, 11, 24), utc("2023-11-24 18:00")),
     ],
 )
-def test_no_session_is_taken_before_its_bell_early_closes_included(
-    notifier: Notifier, session: date, bell: datetime
+def test_no_session_is_fetched_before_its_market_close_including_early_closes(
+    setup: Setup, session: date, close: datetime
 ) -> None:
-    notifier.server.last_session = session
-    notifier.clock.set(bell - timedelta(seconds=1))
+    setup.server.last_session = session
+    setup.clock.set(close - timedelta(seconds=1))
     with pytest.raises(SessionNotClosed, match=str(session)):
-        notifier.fetch(symbols(1), session)
-    assert notifier.server.requests == []
+        setup.fetch(symbols(1), session)
+    assert setup.server.requests == []
 
-    notifier.clock.set(bell)
-    assert outcomes(notifier.fetch(symbols(1), session)) == {}
+    setup.clock.set(close)
+    assert outcomes(setup.fetch(symbols(1), session)) == {}
 
 
-def test_a_bar_that_came_before_the_bell_does_not_count(notifier: Notifier) -> None:
+def test_a_bar_that_arrived_before_the_market_close_does_not_count(setup: Setup) -> None:
     yesterday = date(2024, 2, 29)
-    # In the middle of the session, the answer for yesterday holds a bar of the day so far.
-    notifier.clock.set(utc("2024-03-01 18:00"))
-    notifier.fetch(symbols(1), yesterday)
-    [early] = responses_for(notifier.backend, [TODAY])
+    # In the middle of the session, the response for yesterday contains an incomplete bar of today.
+    setup.clock.set(utc("2024-03-01 18:00"))
+    setup.fetch(symbols(1), yesterday)
+    [early] = responses_for(setup.backend, [TODAY])
 
-    notifier.clock.set(EVENING)
-    assert notifier.fetch(symbols(1), TODAY)["S01"].calls == 1
+    setup.clock.set(EVENING)
+    assert setup.fetch(symbols(1), TODAY)["S01"].calls == 1
 
-    # Only the later one is offered for the session; before it came, the early one was, to be set aside by the audit.
-    [late] = responses_for(notifier.backend, [TODAY])
+    # Only the later response counts for the session; before it arrived, the early one did, for the audit to quarantine.
+    [late] = responses_for(setup.backend, [TODAY])
     assert late.fetched_at > early.fetched_at
-    assert [fetch.payload for fetch in responses_for(notifier.backend, [yesterday, TODAY])] == [late.payload]
+    assert [fetch.response_key for fetch in responses_for(setup.backend, [yesterday, TODAY])] == [late.response_key]
 
 
-def test_every_answer_is_kept_as_it_came_also_the_refusals(notifier: Notifier) -> None:
-    notifier.server.respond("S01", Mischief.HTTP_500)
-    notifier.server.respond("S02", Mischief.DAILY_QUOTA)
-    notifier.fetch(symbols(2), TODAY, attempts=1)
+def test_every_response_is_stored_byte_for_byte_including_error_messages(setup: Setup) -> None:
+    setup.server.answer("S01", Mischief.HTTP_500)
+    setup.server.answer("S02", Mischief.DAILY_QUOTA)
+    setup.fetch(symbols(2), TODAY, attempts=1)
 
-    kept = {
-        fetch.symbol: notifier.backend.objects.get(fetch.payload)
-        for fetch in notifier.backend.ledger.fetches(FetchKind.PRICES)
+    stored = {
+        fetch.symbol: setup.backend.objects.get(fetch.response_key)
+        for fetch in setup.backend.ledger.fetches(FetchKind.PRICES)
     }
-    assert kept["S01"] == b"<h1>500</h1> key [redacted]"
-    assert b"We have detected your API key as [redacted]" in kept["S02"]
+    assert stored["S01"] == b"<h1>500</h1> key [redacted]"
+    assert b"We have detected your API key as [redacted]" in stored["S02"]
 
 
-def test_the_bytes_of_another_symbol_are_refused(notifier: Notifier) -> None:
-    notifier.server.respond("S01", Mischief.WRONG_SYMBOL)
-    notifier.server.respond("S02", Mischief.WRONG_SYMBOL, None)
+def test_a_response_with_the_bytes_of_another_symbol_is_rejected(setup: Setup) -> None:
+    setup.server.answer("S01", Mischief.WRONG_SYMBOL)
+    setup.server.answer("S02", Mischief.WRONG_SYMBOL, None)
 
-    first = notifier.fetch(symbols(2), TODAY)
+    first = setup.fetch(symbols(2), TODAY)
     assert outcomes(first) == {"S02": Outcome.MALFORMED}
-    assert "the very bytes of S01's answer" in first["S02"].detail
-    notifier.clock.sleep(600)
-    assert outcomes(notifier.fetch(symbols(2), TODAY)) == {}
+    assert "byte for byte the response of S01" in first["S02"].detail
+    setup.clock.sleep(600)
+    assert outcomes(setup.fetch(symbols(2), TODAY)) == {}
 
 
-def test_a_bar_of_a_day_to_come_is_malformed(notifier: Notifier) -> None:
-    notifier.server.last_session = NEXT_SESSION
-    assert outcomes(notifier.fetch(symbols(1), TODAY)) == {"S01": Outcome.MALFORMED}
+def test_a_bar_dated_in_the_future_is_malformed(setup: Setup) -> None:
+    setup.server.last_session = NEXT_SESSION
+    assert outcomes(setup.fetch(symbols(1), TODAY)) == {"S01": Outcome.MALFORMED}
+
+
+def test_slow_failures_wait_for_the_other_symbols_and_are_retried_less_often(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = AlphaVantageSource.fetch_prices
+    requested: list[str] = []
+
+    def slow_for_one_symbol(source: AlphaVantageSource, symbol: str, sessions: Sequence[date]) -> bytes:
+        requested.append(symbol)
+        if symbol != "S01":
+            return fetch(source, symbol, sessions)
+        setup.clock.set(setup.clock.now() + timedelta(seconds=120))
+        raise SourceUnreachable("no complete response after 120 s", symbol=symbol)
+
+    monkeypatch.setattr(AlphaVantageSource, "fetch_prices", slow_for_one_symbol)
+
+    assert outcomes(setup.fetch(symbols(3), TODAY)) == {"S01": Outcome.UNREACHABLE}
+    assert requested == ["S01", "S02", "S03", "S01"]
+
+
+def test_nothing_fetched_states_each_reason_once_with_its_symbols() -> None:
+    def result(symbol: str, outcome: Outcome, detail: str) -> SymbolResult:
+        return SymbolResult(symbol, outcome, (TODAY,), (TODAY,), detail=detail)
+
+    failed = [result(f"S{number:02d}", Outcome.BAD_KEY, f"S{number:02d}: the key is wrong") for number in range(1, 13)]
+    with pytest.raises(NothingFetched) as caught:
+        fail_if_nothing_fetched([*failed, result("S13", Outcome.LATE, "no bar yet")])
+
+    assert str(caught.value) == (
+        "raw/daily_prices: no bar of 2024-03-01 could be fetched for any of 13 symbols. "
+        "S01, S02, S03, S04, S05, S06, S07, S08, S09, S10 and 2 more: bad_key, the key is wrong. "
+        "What to do: set ALPHAVANTAGE_API_KEY to a valid key; "
+        "S13: late, no bar yet. What to do: materialize the session again later; only missing bars are requested"
+    )
+    fail_if_nothing_fetched([*failed, SymbolResult("S13", Outcome.OK, (TODAY,))])

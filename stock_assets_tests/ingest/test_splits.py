@@ -1,4 +1,4 @@
-"""Split events as a relation: exact factors, each in force from its ex-date until before the next."""
+"""Split events as a relation: exact factors, each valid from its ex-date to the day before the next ex-date."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ def split(day: date, ratio: str) -> Split:
     return Split(day, Decimal(ratio))
 
 
-def test_columns_and_types_are_there_without_any_split() -> None:
+def test_columns_and_types_do_not_depend_on_splits() -> None:
     table = split_table({"AAPL": []})
     assert table.num_rows == 0
     assert table.schema == pa.schema(
@@ -33,8 +33,8 @@ def test_columns_and_types_are_there_without_any_split() -> None:
     )
 
 
-def test_each_split_ends_where_the_next_begins() -> None:
-    """Whatever the order they are given in, and apart from other symbols."""
+def test_each_split_ends_where_the_next_one_starts() -> None:
+    """Independently of the order of the events and of other symbols."""
     events = {"AAPL": [split(DAYS[2], "0.5"), split(DAYS[0], "2"), split(DAYS[1], "7")], "IBM": [split(DAYS[1], "3")]}
     rows = split_table(events).to_pylist()
     names = ("symbol", "ex_date", "next_ex_date", "split_ratio", "split_factor")

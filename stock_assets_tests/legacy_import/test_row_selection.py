@@ -1,4 +1,4 @@
-"""Which rows are good for what, and what is told of the others."""
+"""Which rows are selected, and how the others are reported."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -8,24 +8,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stock_assets.legacy_import.locations import Form, LegacyFolder
-from stock_assets.legacy_import.row_selection import Bounds, Problem, Tally, sorting
-from stock_assets_tests.support.legacy_files import HEADER, LONG_AGO, dated, write_old
+from stock_assets.legacy_import.locations import FileFormat, LegacyFolder
+from stock_assets.legacy_import.row_selection import ImportScope, Problem, Tally, select_rows
+from stock_assets_tests.support.legacy_files import HEADER, LONG_AGO, dated, write_legacy_file
 from stock_assets_tests.support.steps import FIVE
 
-BOUNDS = Bounds(FIVE, date(2012, 1, 3), date(2013, 3, 1), datetime(2026, 1, 5, tzinfo=UTC))
+SCOPE = ImportScope(FIVE, date(2012, 1, 3), date(2013, 3, 1), datetime(2026, 1, 5, tzinfo=UTC))
 GOOD = "2012-03-01,IBM,1,2,0.5,1.5,10"
 BAR = "2012-03-01,1,2,0.5,1.5,10"
 
 
-def lines_of(folder: Path, bounds: Bounds = BOUNDS) -> dict[str, list[str]]:
-    """The bars of each symbol, newest first."""
-    with sorting(LegacyFolder(folder, Form()), bounds) as rows:
+def lines_of(folder: Path, scope: ImportScope = SCOPE) -> dict[str, list[str]]:
+    """Return the bars of each symbol, newest first."""
+    with select_rows(LegacyFolder(folder, FileFormat()), scope) as rows:
         return {symbol: [bar.line for bar in rows.bars(symbol)] for symbol in rows.symbols()}
 
 
-def problems_of(folder: Path, bounds: Bounds = BOUNDS) -> list[Problem]:
-    with sorting(LegacyFolder(folder, Form()), bounds) as rows:
+def problems_of(folder: Path, scope: ImportScope = SCOPE) -> list[Problem]:
+    with select_rows(LegacyFolder(folder, FileFormat()), scope) as rows:
         return rows.problems()
 
 
@@ -46,32 +46,32 @@ def problems_of(folder: Path, bounds: Bounds = BOUNDS) -> list[Problem]:
         ("2012-03-01,IBM,1", "not a row"),
     ],
 )
-def test_a_row_that_cannot_be_taken_is_told_with_file_and_line(tmp_path: Path, line: str, reason: str) -> None:
-    path = write_old(tmp_path / "old.csv", f"{HEADER}\n{GOOD}\n{line}\n{line}\n", LONG_AGO)
+def test_an_unusable_row_is_reported_with_file_and_line(tmp_path: Path, line: str, reason: str) -> None:
+    path = write_legacy_file(tmp_path / "old.csv", f"{HEADER}\n{GOOD}\n{line}\n{line}\n", LONG_AGO)
     [problem] = problems_of(tmp_path)
     assert (problem.reason, problem.rows, problem.first.place) == (reason, 2, f"{path}, line 3")
     assert lines_of(tmp_path) == {"IBM": [BAR]}
 
 
-def test_a_session_that_has_not_closed_is_left_out(tmp_path: Path) -> None:
-    write_old(tmp_path / "old.csv", f"{HEADER}\n{GOOD}\n", LONG_AGO)
-    early = replace(BOUNDS, at=datetime(2012, 3, 1, 20, tzinfo=UTC))
+def test_a_session_that_has_not_closed_is_not_imported(tmp_path: Path) -> None:
+    write_legacy_file(tmp_path / "old.csv", f"{HEADER}\n{GOOD}\n", LONG_AGO)
+    early = replace(SCOPE, at=datetime(2012, 3, 1, 20, tzinfo=UTC))
     assert [problem.reason for problem in problems_of(tmp_path, early)] == ["session not closed yet"]
 
 
 @pytest.mark.parametrize("day", ["2012-03-01 00:00:00", "2012-03-01T00:00:00Z", "2012-03-01 00:00:00.000+00:00"])
-def test_a_date_may_be_written_as_midnight(tmp_path: Path, day: str) -> None:
-    write_old(tmp_path / "old.csv", f"{HEADER}\n{day},IBM,1,2,0.5,1.5,10.0\n", LONG_AGO)
+def test_a_date_may_be_a_timestamp_at_midnight(tmp_path: Path, day: str) -> None:
+    write_legacy_file(tmp_path / "old.csv", f"{HEADER}\n{day},IBM,1,2,0.5,1.5,10.0\n", LONG_AGO)
     assert lines_of(tmp_path) == {"IBM": [BAR]}
 
 
 def test_values_stay_as_they_are_written(tmp_path: Path) -> None:
     odd = "2012-03-02,IBM,n/a,-2,,01.50,-7.5"
-    write_old(tmp_path / "old.csv", f"{HEADER}\n{odd}\n", LONG_AGO)
+    write_legacy_file(tmp_path / "old.csv", f"{HEADER}\n{odd}\n", LONG_AGO)
     assert lines_of(tmp_path) == {"IBM": [odd.replace("IBM,", "")]}
 
 
-def test_types_of_parquet_are_written_as_text(tmp_path: Path) -> None:
+def test_parquet_values_become_text(tmp_path: Path) -> None:
     columns = {
         "date": pa.array([datetime(2012, 3, 1), datetime(2012, 3, 2)], pa.timestamp("ms")),  # noqa: DTZ001
         "symbol": pa.array(["IBM", "IBM"]),
@@ -87,36 +87,38 @@ def test_types_of_parquet_are_written_as_text(tmp_path: Path) -> None:
     assert lines_of(tmp_path) == {"IBM": ["2012-03-02,1234.5678,1234.5,,2,", "2012-03-01,0.1,0.1,1.50,1,12345678901"]}
 
 
-def test_numbers_that_are_equal_repeat_each_other(tmp_path: Path) -> None:
+def test_rows_with_equal_numbers_are_repetitions(tmp_path: Path) -> None:
     same = ["2012-03-01,IBM,1.0,2.00,0.5,1.50,10.0", "2012-03-01,IBM,01,2,.5,1.5,10"]
-    write_old(tmp_path / "a.csv", "\n".join([HEADER, GOOD, same[0], ""]), LONG_AGO)
-    with sorting(LegacyFolder(tmp_path, Form()), BOUNDS) as rows:
-        assert rows.tally() == Tally(rows=2, repeated=1, contradicted=0, premature=0)
-    # `.5` is no number to the audits either.
-    write_old(tmp_path / "b.csv", "\n".join([HEADER, same[1], ""]), LONG_AGO)
-    with sorting(LegacyFolder(tmp_path, Form()), BOUNDS) as rows:
-        assert rows.tally() == Tally(rows=3, repeated=1, contradicted=1, premature=0)
+    write_legacy_file(tmp_path / "a.csv", "\n".join([HEADER, GOOD, same[0], ""]), LONG_AGO)
+    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE) as rows:
+        assert rows.tally() == Tally(rows=2, repeated=1, contradicted=0, before_close=0)
+    # `.5` is not a number for the audits either.
+    write_legacy_file(tmp_path / "b.csv", "\n".join([HEADER, same[1], ""]), LONG_AGO)
+    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE) as rows:
+        assert rows.tally() == Tally(rows=3, repeated=1, contradicted=1, before_close=0)
 
 
-def test_a_damaged_file_is_told_and_nothing_of_it_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_file_is_reported_and_none_of_its_rows_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stock_assets.legacy_import.file_reader._BATCH", 10)
-    write_old(tmp_path / "a.csv", f"{HEADER}\n{GOOD}\n", LONG_AGO)
-    damaged = write_old(tmp_path / "b.csv", f"{HEADER}\n{GOOD.replace('IBM', 'ORCL')}\n".encode() * 400 + b"\xff")
-    with sorting(LegacyFolder(tmp_path, Form()), BOUNDS) as rows:
+    write_legacy_file(tmp_path / "a.csv", f"{HEADER}\n{GOOD}\n", LONG_AGO)
+    damaged = write_legacy_file(
+        tmp_path / "b.csv", f"{HEADER}\n{GOOD.replace('IBM', 'ORCL')}\n".encode() * 400 + b"\xff"
+    )
+    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE) as rows:
         assert (rows.files, rows.symbols()) == (1, ["IBM"])
         [unreadable] = rows.unreadable
         assert unreadable.place == str(damaged)
         assert "decode" in unreadable.text
 
 
-def test_a_said_time_is_that_of_all_files(tmp_path: Path) -> None:
-    write_old(tmp_path / "old.csv", f"{HEADER}\n{GOOD}\n", datetime(1980, 1, 1, tzinfo=UTC))
+def test_a_stated_time_applies_to_all_files(tmp_path: Path) -> None:
+    write_legacy_file(tmp_path / "old.csv", f"{HEADER}\n{GOOD}\n", datetime(1980, 1, 1, tzinfo=UTC))
     [problem] = problems_of(tmp_path)
     assert problem.reason == "dated after it was written"
-    assert lines_of(tmp_path, replace(BOUNDS, written_at=LONG_AGO)) == {"IBM": [BAR]}
+    assert lines_of(tmp_path, replace(SCOPE, written_at=LONG_AGO)) == {"IBM": [BAR]}
 
 
-def test_no_file_is_of_a_time_to_come(tmp_path: Path) -> None:
-    write_old(tmp_path / "old.csv", f"{HEADER}\n{GOOD}\n", datetime(2100, 1, 1, tzinfo=UTC))
-    with sorting(LegacyFolder(tmp_path, Form()), BOUNDS) as rows:
-        assert rows.bars("IBM")[0].written_at == BOUNDS.at
+def test_no_file_counts_as_written_in_the_future(tmp_path: Path) -> None:
+    write_legacy_file(tmp_path / "old.csv", f"{HEADER}\n{GOOD}\n", datetime(2100, 1, 1, tzinfo=UTC))
+    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE) as rows:
+        assert rows.bars("IBM")[0].written_at == SCOPE.at

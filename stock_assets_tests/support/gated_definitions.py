@@ -41,7 +41,9 @@ def put_gates() -> None:
     _put(publishing, "_replace", lambda *args: "between_commits" if args[1] is DAILY_PRICES else "publish")
     # A message about a run has gone out; that it has is noted next.
     _put(
-        Notifier, "_put", lambda *args: TOLD if args[1].startswith("alerts/open/run-") and "/told-" in args[1] else None
+        Notifier,
+        "_put",
+        lambda *args: TOLD if args[1].startswith("alerts/open/run-") and "/opened-" in args[1] else None,
     )
     # Dagster has stored the event of a run's end, and stores the run's status next.
     _put(SqlRunStorage, "handle_run_event", lambda _, __, event, *___: FAILED if event.is_run_failure else None)

@@ -1,7 +1,7 @@
-"""What the earlier pipeline left, made from a scripted source: Firehose's CSV by the hour, and the Hive Parquet table.
+"""Data of an earlier pipeline, written from a scripted source: hourly CSV files of Firehose, and a Hive Parquet table.
 
-Both hold every bar of some sessions, with what years of operation bring: a day delivered twice, a bar that differs
-between two deliveries, lines that are no rows.
+Both contain every bar of some sessions, with the defects of years of operation: a day delivered twice, a bar that
+differs between two deliveries, lines that are not rows.
 """
 
 import os
@@ -18,8 +18,8 @@ from stock_assets_tests.fakes.source import ScriptedSource
 HEADER = "date,symbol,open,high,low,close,volume"
 
 
-def old_bars(source: ScriptedSource, symbols: Sequence[str], sessions: Sequence[date]) -> list[list[str]]:
-    """The source's bars of these sessions, as the columns of the earlier pipeline, in the order of sessions."""
+def legacy_bars(source: ScriptedSource, symbols: Sequence[str], sessions: Sequence[date]) -> list[list[str]]:
+    """Return the source's bars of these sessions in the columns of the earlier pipeline, ordered by session."""
     wanted = set(sessions)
     rows = []
     for symbol in symbols:
@@ -30,15 +30,15 @@ def old_bars(source: ScriptedSource, symbols: Sequence[str], sessions: Sequence[
     return sorted(rows)
 
 
-def write_old(path: Path, text: str | bytes, written_at: datetime | None = None) -> Path:
-    """Write a file, as of a moment."""
+def write_legacy_file(path: Path, text: str | bytes, written_at: datetime | None = None) -> Path:
+    """Write a file with the given modification time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return dated(path, written_at)
 
 
 def dated(path: Path, written_at: datetime | None) -> Path:
-    """Give a file another time of change."""
+    """Set the modification time of a file."""
     if written_at is not None:
         os.utime(path, (written_at.timestamp(), written_at.timestamp()))
     return path
@@ -47,22 +47,24 @@ def dated(path: Path, written_at: datetime | None) -> Path:
 def firehose(
     folder: Path, source: ScriptedSource, symbols: Sequence[str], sessions: Sequence[date], *, header: bool = True
 ) -> Path:
-    """A CSV for each session, in the folder of the hour after its bell; delivered twice, an hour apart."""
+    """Write a CSV for each session to the folder of the hour after its close; twice, an hour apart."""
     for session in sessions:
-        lines = [",".join(row) for row in old_bars(source, symbols, [session])]
+        lines = [",".join(row) for row in legacy_bars(source, symbols, [session])]
         text = "".join(f"{line}\n" for line in ([HEADER, *lines] if header else lines))
         for hours in (1, 2):
-            moment = closing_time(session) + timedelta(hours=hours)
-            write_old(folder / f"{moment:%Y/%m/%d/%H}" / f"stocks-1-{moment:%Y-%m-%d-%H}-05-00", text)
+            delivered_at = closing_time(session) + timedelta(hours=hours)
+            write_legacy_file(
+                folder / f"{delivered_at:%Y/%m/%d/%H}" / f"stocks-1-{delivered_at:%Y-%m-%d-%H}-05-00", text
+            )
     return folder
 
 
 def hive_table(
     folder: Path, source: ScriptedSource, symbols: Sequence[str], sessions: Sequence[date], written_at: datetime
 ) -> Path:
-    """A Parquet file for each symbol in a folder of its name, as Athena's CTAS writes it: doubles, texts for dates."""
+    """Write a Parquet file for each symbol to its own folder, like Athena's CTAS: doubles, texts for dates."""
     for symbol in symbols:
-        rows = [row for row in old_bars(source, [symbol], sessions) for _ in range(2)]
+        rows = [row for row in legacy_bars(source, [symbol], sessions) for _ in range(2)]
         columns = list(zip(*rows, strict=True))
         table = pa.table(
             {
@@ -77,7 +79,7 @@ def hive_table(
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, path)
         dated(path, written_at)
-    write_old(folder / "_SUCCESS", "")
+    write_legacy_file(folder / "_SUCCESS", "")
     return folder
 
 

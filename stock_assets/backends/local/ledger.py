@@ -18,10 +18,10 @@ CREATE TABLE IF NOT EXISTS fetches (
     kind TEXT NOT NULL,
     fetched_at TEXT NOT NULL,
     outcome TEXT NOT NULL,
-    payload TEXT NOT NULL,
+    response_key TEXT NOT NULL,
     first_session TEXT,
     last_session TEXT,
-    holes TEXT NOT NULL,
+    missing_sessions TEXT NOT NULL,
     content_hash TEXT NOT NULL,
     calls INTEGER NOT NULL,
     detail TEXT NOT NULL
@@ -30,11 +30,13 @@ CREATE TABLE IF NOT EXISTS fetches (
 _INDEX = "CREATE INDEX IF NOT EXISTS fetches_by_symbol ON fetches (kind, symbol, fetched_at)"
 _INSERT = """
 INSERT INTO fetches
-    (symbol, kind, fetched_at, outcome, payload, first_session, last_session, holes, content_hash, calls, detail)
+    (symbol, kind, fetched_at, outcome, response_key, first_session, last_session, missing_sessions, content_hash,
+    calls, detail)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SELECT = """
-SELECT symbol, kind, fetched_at, outcome, payload, first_session, last_session, holes, content_hash, calls, detail
+SELECT symbol, kind, fetched_at, outcome, response_key, first_session, last_session, missing_sessions, content_hash,
+    calls, detail
 FROM fetches
 WHERE kind = :kind AND (:symbol IS NULL OR symbol = :symbol) AND (:outcome IS NULL OR outcome = :outcome)
 ORDER BY fetched_at DESC, id DESC
@@ -72,10 +74,10 @@ def _to_row(fetch: Fetch) -> tuple[str | int | None, ...]:
         fetch.kind,
         fetch.fetched_at.astimezone(UTC).isoformat(timespec="microseconds"),
         fetch.outcome,
-        fetch.payload,
+        fetch.response_key,
         fetch.first_session.isoformat() if fetch.first_session else None,
         fetch.last_session.isoformat() if fetch.last_session else None,
-        json.dumps([hole.isoformat() for hole in fetch.holes]),
+        json.dumps([session.isoformat() for session in fetch.missing_sessions]),
         fetch.content_hash,
         fetch.calls,
         fetch.detail,
@@ -83,16 +85,16 @@ def _to_row(fetch: Fetch) -> tuple[str | int | None, ...]:
 
 
 def _from_row(row: tuple[str, str, str, str, str, str | None, str | None, str, str, int, str]) -> Fetch:
-    symbol, kind, fetched_at, outcome, payload, first, last, holes, content_hash, calls, detail = row
+    symbol, kind, fetched_at, outcome, response_key, first, last, missing_sessions, content_hash, calls, detail = row
     return Fetch(
         symbol=symbol,
         kind=FetchKind(kind),
         fetched_at=datetime.fromisoformat(fetched_at),
         outcome=Outcome(outcome),
-        payload=payload,
+        response_key=response_key,
         first_session=date.fromisoformat(first) if first else None,
         last_session=date.fromisoformat(last) if last else None,
-        holes=tuple(date.fromisoformat(hole) for hole in json.loads(holes)),
+        missing_sessions=tuple(date.fromisoformat(session) for session in json.loads(missing_sessions)),
         content_hash=content_hash,
         calls=calls,
         detail=detail,

@@ -11,17 +11,17 @@ from pydantic import Field
 
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import utc_now
-from stock_assets.core.errors import NothingFetched, Outcome
+from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.core.text import markdown_table
+from stock_assets.core.text import markdown_table, shorten_list
 from stock_assets.ingest.landing_files import LandingScope, register_files
 from stock_assets.ingest.ledger_queries import known_splits, splits_by_symbol
-from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fetch_prices
+from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fail_if_nothing_fetched, fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.locations import LegacyLocation
-from stock_assets.legacy_import.row_selection import Bounds
+from stock_assets.legacy_import.row_selection import ImportScope
 from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS
 from stock_assets.orchestration.partitions import partition_sessions
 from stock_assets.pipeline import Pipeline
@@ -121,15 +121,15 @@ def _raw_prices(
         brought = _register_files(pipeline, partitions, sessions) if config.load_landing_files else []
         for name in brought:
             context.log.info(f"took in {name}")
-        bounds = Bounds(pipeline.universe, sessions[0], sessions[-1], utc_now())
-        old = import_bars(pipeline, legacy_location(config.import_from), bounds) if config.import_from else None
-        for line in [*report.unreadable(old), *report.left_out(old)] if old else []:
+        scope = ImportScope(pipeline.universe, sessions[0], sessions[-1], utc_now())
+        old = import_bars(pipeline, legacy_location(config.import_from), scope) if config.import_from else None
+        for line in [*report.format_unreadable(old), *report.format_skipped_rows(old)] if old else []:
             context.log.warning(line)
         results = fetch_prices(pipeline, sessions, rules=config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
             log(f"{result.symbol}: {result.outcome}, {result.detail}")
-        _refuse_if_nothing(results)
+        fail_if_nothing_fetched(results)
         missing = [result for result in results if result.missing]
         return dg.MaterializeResult(
             metadata={
@@ -140,7 +140,7 @@ def _raw_prices(
                 "calls": sum(result.calls for result in results),
                 **({"files taken in": _listed(brought)} if config.load_landing_files else {}),
                 "dagster/uri": pipeline.backend.objects.uri("raw/daily_prices"),
-                **(_shown_takeover(old) if old else {}),
+                **(_import_metadata(old) if old else {}),
                 "outcomes": _table([_shown(result) for result in results]),
             }
         )
@@ -192,10 +192,10 @@ def _register_files(pipeline: Pipeline, partitions: dg.PartitionsDefinition[str]
     return [file.entry.key for file in register_files(pipeline, scope, sessions, at=at)]
 
 
-def _shown_takeover(found: ImportResult) -> dict[str, dg.MetadataValue]:
+def _import_metadata(found: ImportResult) -> dict[str, dg.MetadataValue]:
     return {
-        "taken over": dg.MetadataValue.text(report.sums(found)),
-        "bars taken over": _table(report.symbols(found)),
+        "imported": dg.MetadataValue.text(report.format_totals(found)),
+        "imported bars": _table(report.symbol_rows(found)),
     }
 
 
@@ -204,17 +204,7 @@ def _table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _FILES_SHOWN} more" if len(names) > _FILES_SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:_FILES_SHOWN])}{more}" if names else "none"
-
-
-def _refuse_if_nothing(results: list[SymbolResult]) -> None:
-    wanted = [result for result in results if result.wanted]
-    if wanted and all(len(result.missing) == len(result.wanted) for result in wanted):
-        reasons = "; ".join(f"{result.symbol}: {result.outcome}, {result.detail}" for result in wanted[:5])
-        raise NothingFetched(
-            f"raw/daily_prices: no symbol could be had for {wanted[0].wanted[0]} to {wanted[0].wanted[-1]}. {reasons}"
-        )
+    return f"{len(names):,}: {shorten_list(names, _FILES_SHOWN)}" if names else "none"
 
 
 def _shown(result: SymbolResult) -> dict[str, object]:

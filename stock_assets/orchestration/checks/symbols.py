@@ -91,7 +91,7 @@ def _files_check() -> dg.AssetChecksDefinition:
     def every_file_is_readable(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
         notes = rejected_files(pipeline.backend, since=datetime.now(UTC) - FILES_SHOWN_FOR)
         schema = dg.TableSchema(columns=[dg.TableColumn("file", "string"), dg.TableColumn("why", "string")])
-        rows = [dg.TableRecord({"file": note.payload, "why": note.detail}) for note in notes[:SYMBOLS_SHOWN]]
+        rows = [dg.TableRecord({"file": note.response_key, "why": note.detail}) for note in notes[:SYMBOLS_SHOWN]]
         return dg.AssetCheckResult(
             passed=not notes,
             severity=dg.AssetCheckSeverity.WARN,
@@ -138,8 +138,8 @@ def _result(name: str, standing: SymbolStatus) -> dg.AssetCheckResult:
         "sessions wanted": len(standing.wanted),
         "sessions missing": len(standing.missing),
     }
-    if standing.last_asked is not None:
-        metadata["last asked"] = dg.MetadataValue.timestamp(standing.last_asked)
+    if standing.last_requested_at is not None:
+        metadata["last asked"] = dg.MetadataValue.timestamp(standing.last_requested_at)
     if not arrived:
         metadata["missing"] = _range(standing)
         metadata["remedy"] = REMEDY[standing.outcome]

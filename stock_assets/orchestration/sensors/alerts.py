@@ -18,7 +18,7 @@ import dagster as dg
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from stock_assets.alerts.channels import Channel
-from stock_assets.alerts.incident import MOST_LINES, Incident
+from stock_assets.alerts.incident import MAX_LINES, Incident
 from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import format_ranges
@@ -90,7 +90,7 @@ def alert_sensor(watch: AlertContext, *, now: Clock = utc_now) -> dg.SensorDefin
         if context.instance.run_retries_enabled:
             # In the order of their ends, so that nothing is over before it was told.
             fresh = list(takewhile(lambda record: _is_decided(record, at), fresh))
-        undelivered = notifier.catch_up(at)
+        undelivered = notifier.deliver_pending(at)
         for record in fresh:
             undelivered += _look_at(context.instance, notifier, watch, pipeline, record.dagster_run, at=at)
             backend.objects.put(_mark(record), b"")
@@ -144,11 +144,11 @@ def _look_at(
     undelivered = []
     incident = _incident(watch, pipeline, run, events)
     if incident is not None:
-        undelivered += notifier.report(incident, at)
+        undelivered += notifier.notify(incident, at)
     failed = incident.steps if incident is not None else ()
     succeeded = {str(event.step_key) for event in events if event.is_step_success} - set(failed)
     how = f"run {run.run_id} has succeeded: {_link(watch, run)}"
-    return undelivered + notifier.succeeded(sessions, succeeded, at, how)
+    return undelivered + notifier.record_success(sessions, succeeded, at, how)
 
 
 def _incident(
@@ -219,7 +219,7 @@ def _missing(pipeline: Pipeline, sessions: Sequence[date]) -> list[str]:
         return []
     lacking = [standing for standing in symbol_statuses(pipeline, sessions) if standing.missing]
     lines = [f"{found.symbol}: {found.outcome}, {found.why}. {REMEDY[found.outcome]}" for found in lacking]
-    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], f"{len(lines) - MOST_LINES + 1} more"]
+    return lines if len(lines) <= MAX_LINES else [*lines[: MAX_LINES - 1], f"{len(lines) - MAX_LINES + 1} more"]
 
 
 def _link(watch: AlertContext, run: dg.DagsterRun) -> str:

@@ -92,7 +92,7 @@ def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) ->
         return [line for incident in before for line in notifier.resolve(incident.reference, at, how)]
     if any(missing.keys() <= set(incident.subject.split(", ")) for incident in before):
         return []
-    undelivered = notifier.report(
+    undelivered = notifier.notify(
         Incident(
             kind="coverage",
             subject=", ".join(sorted(missing)),
@@ -107,7 +107,7 @@ def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) ->
         at,
     )
     for incident in before:
-        notifier.forget(incident.reference)
+        notifier.discard(incident.reference)
     return undelivered
 
 

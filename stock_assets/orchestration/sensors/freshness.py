@@ -64,4 +64,4 @@ def _notify(notifier: Notifier, found: Freshness, at: datetime) -> list[str]:
     )
     if found.is_fresh:
         return notifier.resolve(late.reference, at, found.summary)
-    return notifier.report(late, at)
+    return notifier.notify(late, at)

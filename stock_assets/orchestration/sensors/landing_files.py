@@ -56,8 +56,8 @@ def landing_files_sensor(job: AssetJob, first: date, last: date | None, *, now: 
             return dg.SensorResult(skip_reason=busy)
         since = datetime.fromisoformat(context.cursor) if context.cursor else None
         found = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=since)
-        reject_files(pipeline.backend, found.broken, at=at)
-        for file in found.broken:
+        reject_files(pipeline.backend, found.unreadable, at=at)
+        for file in found.unreadable:
             context.log.warning(f"set aside {file.entry.key}: {file.why}")
         requests, notes = build_run_requests(context.instance, SENSOR_NAME, _run_specs(found.landing_files, at), at)
         return dg.SensorResult(
@@ -90,12 +90,12 @@ def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile]) -> 
 
 def _known_before(found: LandingScan, at: datetime) -> datetime:
     """Give the moment before which every file is known."""
-    unknown = [*(arrival.entry for arrival in found.landing_files), *found.waiting, *found.more]
+    unknown = [*(arrival.entry for arrival in found.landing_files), *found.waiting, *found.remaining]
     return min([entry.modified_at for entry in unknown] + [at]) - _OVERLAP
 
 
 def _said(found: LandingScan) -> str:
     parts = [f"waiting for {len(found.waiting)} young or unfinished files"] if found.waiting else []
-    names = [file.entry.key for file in found.broken]
+    names = [file.entry.key for file in found.unreadable]
     parts += [f"set aside {', '.join(names[:_SHOWN])}{' and more' if len(names) > _SHOWN else ''}"] if names else []
     return "; ".join(parts) or "no new files"

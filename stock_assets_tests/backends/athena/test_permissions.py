@@ -18,7 +18,7 @@ from stock_assets.legacy_import.importer import import_bars
 from stock_assets_tests.backends.lakehouse.test_aws_session import ROLE
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS
 from stock_assets_tests.emulators.athena.server import AwsDouble, Call
-from stock_assets_tests.legacy_import.test_importer import BOUNDS
+from stock_assets_tests.legacy_import.test_importer import SCOPE
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.legacy_account import LegacyAccount
 from stock_assets_tests.support.legacy_files import hive_table
@@ -113,10 +113,10 @@ def test_everything_the_home_does_is_allowed_and_nothing_else(backend: AthenaBac
 def test_a_takeover_reads_what_is_old_and_no_more(backend: AthenaBackend, aws: AwsDouble, tmp_path: Path) -> None:
     scene = Scene(backend, wavy_source())
     account = LegacyAccount(aws.endpoint, tmp_path, role_arn=ROLE)
-    table = account.table_by_symbol(hive_table(tmp_path / "old", scene.source, FIVE.symbols, FIRST_WEEK, BOUNDS.at))
+    table = account.table_by_symbol(hive_table(tmp_path / "old", scene.source, FIVE.symbols, FIRST_WEEK, SCOPE.at))
     aws.calls.clear()
 
-    assert import_bars(parts(backend, scene.source), account.at(table), BOUNDS).files == 5
+    assert import_bars(parts(backend, scene.source), account.at(table), SCOPE).files == 5
 
     used = used_by_the_role(aws)
     assert used - allowed() == set()

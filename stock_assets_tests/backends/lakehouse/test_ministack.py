@@ -161,7 +161,7 @@ def test_a_message_goes_through_the_topic_into_a_queue(ministack: str, backend: 
     notifier = Notifier(backend, [SnsTopic(arn, endpoint_url=ministack)])
 
     for _ in range(2):
-        assert notifier.report(INCIDENT, AT) == []
+        assert notifier.notify(INCIDENT, AT) == []
     assert notifier.resolve(INCIDENT.reference, AT, "run 2 has succeeded") == []
 
     received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=2)["Messages"]

@@ -169,9 +169,14 @@ def test_a_standing_says_since_when_and_why(backend: Backend, server: VendorServ
 
     now = utc("2024-03-02 00:00")
     one, two, three, _ = symbol_statuses(parts(backend, source, universe), [DAY], now=lambda: now)
-    assert (one.outcome, one.since, one.last_asked, one.why) == (Outcome.EMPTY, failed[0], failed[1], "nothing came")
+    assert (one.outcome, one.since, one.last_requested_at, one.why) == (
+        Outcome.EMPTY,
+        failed[0],
+        failed[1],
+        "nothing came",
+    )
     assert (two.outcome, two.since, two.missing) == (Outcome.LATE, utc("2024-03-01 21:00"), (DAY,))
-    assert (three.outcome, three.last_asked) == (Outcome.LATE, None)
+    assert (three.outcome, three.last_requested_at) == (Outcome.LATE, None)
 
     old = date(2020, 1, 2)
     [four] = symbol_statuses(parts(backend, source, Universe(universe.listings[3:])), [old], now=lambda: now)
@@ -190,7 +195,7 @@ def test_the_budget_command_reads_what_is_spent_and_left(backend: Backend, serve
 
     state = read_quota(parts(backend, source, symbols(2)), now=lambda: now + timedelta(seconds=64))
 
-    assert [(limit.per, limit.spent, limit.left) for limit in state.allowances] == [
+    assert [(limit.per, limit.used, limit.remaining) for limit in state.allowances] == [
         ("second", 1, 0),
         ("minute", 2, None),
         ("day", 3, 22),

@@ -13,7 +13,7 @@ from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.ingest.landing_files import MOST_FILES, PATIENCE, SETTLES_AFTER, LandingScope, register_files, scan
+from stock_assets.ingest.landing_files import MAX_FILES, MIN_FILE_AGE, REJECT_AFTER, LandingScope, register_files, scan
 from stock_assets.orchestration.checks.symbols import FILES
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, daily_job
 from stock_assets.orchestration.run_requests import RUN_PAUSES
@@ -131,7 +131,7 @@ def test_files_of_many_symbols_are_written_out_and_kept(dock: Dock, tmp_path: Pa
     [request] = dock.requests()
     assert dock.run(request).success
     assert content(dock.scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), dock.scene, TWO_WEEKS)
-    assert {note.payload for note in dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)} == set(keys)
+    assert {note.response_key for note in dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)} == set(keys)
     assert all(dock.scene.backend.objects.get(key) for key in keys)
     assert dock.reason() == "no new files"
 
@@ -141,7 +141,7 @@ def test_contradicting_lines_are_left_to_the_audits(dock: Dock) -> None:
     other = text.splitlines()[-1].replace(",IBM,", ",IBM,1")
     dock.bring("old.csv", text + other + "\n")
     [arrival] = scan(dock.scene, WINDOW, at=in_a_while()).landing_files
-    [(_, body)] = arrival.answers
+    [(_, body)] = arrival.responses
     assert len(body.splitlines()) == 1 + len(FIRST_WEEK) + 1
 
 
@@ -173,14 +173,14 @@ def test_a_young_or_cut_off_file_waits_and_is_set_aside_at_last(dock: Dock) -> N
     good = vendor_csv(dock.scene, "IBM", FIRST_WEEK)
     key = dock.bring("slow/IBM.csv", good[:-3])
     written = datetime.now(UTC)
-    for dock.at in (written + SETTLES_AFTER / 2, written + SETTLES_AFTER * 2, written + PATIENCE * 0.9):
+    for dock.at in (written + MIN_FILE_AGE / 2, written + MIN_FILE_AGE * 2, written + REJECT_AFTER * 0.9):
         assert dock.reason() == "waiting for 1 young or unfinished files"
 
-    dock.at = written + PATIENCE * 1.1
+    dock.at = written + REJECT_AFTER * 1.1
     assert dock.reason() == f"set aside {key}"
     [note] = dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
-    assert (note.outcome, note.payload) == (Outcome.MALFORMED, key)
-    assert "cut off" in note.detail
+    assert (note.outcome, note.response_key) == (Outcome.MALFORMED, key)
+    assert "incomplete" in note.detail
     assert dock.reason() == "no new files"
     assert published_rows(dock.scene.backend) == []
 
@@ -196,24 +196,32 @@ def test_a_file_that_is_finished_in_time_is_loaded(dock: Dock) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        ("IBM.txt", "x\n", "not a .csv file"),
-        ("IBM.csv", "", "cut off"),
+        ("IBM.txt", "x\n", "does not end with .csv"),
+        ("IBM.csv", "", "incomplete"),
         ("IBM.csv", "a,b\n1,2\n", "the header is 'a,b'"),
         ("IBM.csv", f"{HEADER}2012-03-01,1,1,1,1\n", "line 2 has 5 fields"),
-        ("TSLA.csv", f"{HEADER}2012-03-01,1,1,1,1,1\n", "no symbol of the universe: TSLA"),
-        ("IBM.csv", f"{HEADER}1999-03-01,1,1,1,1,1\n", "no session from 2000-03-01 to 2013-03-01"),
-        ("IBM.csv", f"{HEADER}2100-03-01,1,1,1,1,1\n", "a day to come"),
+        ("TSLA.csv", f"{HEADER}2012-03-01,1,1,1,1,1\n", "no symbol is in the universe: TSLA"),
+        ("IBM.csv", f"{HEADER}1999-03-01,1,1,1,1,1\n", "can be loaded (2000-03-01 to 2013-03-01)"),
+        ("IBM.csv", f"{HEADER}2100-03-01,1,1,1,1,1\n", "in the future"),
         ("x.csv", "date,symbol,open,high,low,close\n2012-03-01,IBM,1,1,1,1\n", "columns are missing: volume"),
         ("x.csv", "symbol,open,high,low,close,volume\nIBM,1,1,1,1,1\n", "columns are missing: date"),
         ("x.csv", "date,symbol,open,high,low,close,volume\nsoon,IBM,1,1,1,1,1\n", "'soon' is not a date"),
-        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01 12:00,IBM,1,1,1,1,1\n", "a moment, not a date"),
-        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01,IBM,1,1,1\n", "another number of fields"),
-        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01,TSLA,1,1,1,1,1\n", "no symbol of the universe"),
+        (
+            "x.csv",
+            "date,symbol,open,high,low,close,volume\n2012-03-01 12:00,IBM,1,1,1,1,1\n",
+            "a timestamp, not a date",
+        ),
+        ("x.csv", "date,symbol,open,high,low,close,volume\n2012-03-01,IBM,1,1,1\n", "number of fields differs"),
+        (
+            "x.csv",
+            "date,symbol,open,high,low,close,volume\n2012-03-01,TSLA,1,1,1,1,1\n",
+            "no symbol is in the universe",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_set_aside_with_its_name(dock: Dock, name: str, text: str, why: str) -> None:
     key = dock.bring(name, text)
-    dock.at = datetime.now(UTC) + PATIENCE * 1.1
+    dock.at = datetime.now(UTC) + REJECT_AFTER * 1.1
     assert dock.reason() == f"set aside {key}"
     [note] = dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
     assert why in note.detail
@@ -222,7 +230,7 @@ def test_what_cannot_be_read_is_set_aside_with_its_name(dock: Dock, name: str, t
 
 def test_a_check_shows_what_was_set_aside(dock: Dock) -> None:
     key = dock.bring("IBM.txt", "x\n")
-    dock.at = datetime.now(UTC) + PATIENCE * 1.1
+    dock.at = datetime.now(UTC) + REJECT_AFTER * 1.1
     dock.tick()
     result = dock.pipeline.run(dg.AssetSelection.checks_for_assets("raw/daily_prices"), FIRST_WEEK)
     found = checks(result, dg.AssetKey(["raw", "daily_prices"]))[FILES]
@@ -280,7 +288,7 @@ def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
     register_files(again, WINDOW, FIRST_WEEK, at=in_a_while())
     register_files(again, WINDOW, FIRST_WEEK, at=in_a_while())
 
-    payloads = [fetch.payload for fetch in fresh.ledger.fetches(FetchKind.PRICES)]
+    payloads = [fetch.response_key for fetch in fresh.ledger.fetches(FetchKind.PRICES)]
     assert len(payloads) == len(set(payloads)) == 3
     assert len(fresh.ledger.fetches(FetchKind.LANDING_FILES)) == 1
     assert scan(again, WINDOW, at=in_a_while()).landing_files == ()
@@ -324,7 +332,7 @@ def test_a_run_that_fails_is_repeated_rarely_and_not_for_ever(dock: Dock) -> Non
 
 
 def test_no_file_is_lost_among_thousands_and_they_make_few_runs(dock: Dock) -> None:
-    sessions = sessions_between(date(2002, 3, 1), date(2012, 3, 1))[: MOST_FILES + 500]
+    sessions = sessions_between(date(2002, 3, 1), date(2012, 3, 1))[: MAX_FILES + 500]
     for session in sessions:
         dock.bring(f"{session}/IBM.csv", f"{HEADER}{session},100,102,99,101,1000\n")
     requested = []
@@ -337,7 +345,7 @@ def test_no_file_is_lost_among_thousands_and_they_make_few_runs(dock: Dock) -> N
     assert dock.reason() == "no new files"
     assert [request.tags["dagster/asset_partition_range_start"] for request in requested] == [
         sessions[0].isoformat(),
-        sessions[MOST_FILES].isoformat(),
+        sessions[MAX_FILES].isoformat(),
     ]
 
 

@@ -1,5 +1,5 @@
--- The rows that can be taken over, numbered by age: 1 is the one written last, of all rows of its symbol and session
--- and of those that say the same. Numbers say the same if only zeros at their ends differ: 100.10 and 100.1 do.
+-- The rows that can be imported, ranked from newest (1) to oldest: `age` among all rows of a symbol and session,
+-- `copy_age` among its rows with equal content. Numbers are equal if only trailing zeros differ: 100.10 and 100.1.
 WITH compared AS (
     SELECT
         r.*,
@@ -14,7 +14,7 @@ WITH compared AS (
                  THEN TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM close_text)) ELSE close_text END,
             volume_text
         ) AS content
-    FROM ${old_rows} AS r
+    FROM ${legacy_rows} AS r
     WHERE problem IS NULL
 )
 SELECT
