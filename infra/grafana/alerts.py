@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.grafana.queries import ALL_SYMBOLS, ATHENA
 from stock_assets.serve.panels import PANELS
-from stock_assets.serve.views import plain_names
+from stock_assets.serve.views import unqualified_names
 
 FOLDER = "Stock assets"
 _HOUR = 3600
@@ -72,7 +72,7 @@ def rules() -> dict[str, Any]:
 
 
 def _provisioned(rule: _Rule) -> dict[str, Any]:
-    select = PANELS[rule.panel].select(plain_names(), dates=ALL_SYMBOLS, symbols=ALL_SYMBOLS)
+    select = PANELS[rule.panel].select(unqualified_names(), dates=ALL_SYMBOLS, symbols=ALL_SYMBOLS)
     query = {
         "refId": "A",
         # A rule judges the one number of its result.

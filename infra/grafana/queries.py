@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 from stock_assets.core.sql import Fragment
 from stock_assets.serve.panels import PANELS
-from stock_assets.serve.views import plain_names
+from stock_assets.serve.views import unqualified_names
 
 ATHENA = DataSourceRef(type_val="grafana-athena-datasource", uid="stock-assets-athena")
 CLOUDWATCH = DataSourceRef(type_val="cloudwatch", uid="stock-assets-cloudwatch")
@@ -26,7 +26,7 @@ ALL_SYMBOLS = Fragment("1 = 1")
 def raw_sql(panel: str, *, group_by_symbol: bool) -> str:
     """Write a panel's statement with Grafana's macros."""
     symbols = CHOSEN_SYMBOLS if group_by_symbol else ALL_SYMBOLS
-    return PANELS[panel].select(plain_names(), dates=CHOSEN_DATES, symbols=symbols)
+    return PANELS[panel].select(unqualified_names(), dates=CHOSEN_DATES, symbols=symbols)
 
 
 def target(panel: str, *, group_by_symbol: bool) -> athena_builders.Dataquery:
