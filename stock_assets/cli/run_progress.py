@@ -40,7 +40,7 @@ def run_and_print(
 def finding_lines(check: dg.AssetCheckEvaluation) -> Iterator[str]:
     """Write what a check found: the count, the first rows with symbol and session, and what to do."""
     sample = check.metadata.get("sample")
-    rows = [record.data for record in sample.value] if isinstance(sample, dg.TableMetadataValue) else []
+    rows = [record.data for record in sample.records] if isinstance(sample, dg.TableMetadataValue) else []
     bad_rows = check.metadata.get("bad rows")
     if rows and isinstance(bad_rows, dg.IntMetadataValue) and bad_rows.value is not None:
         yield f"{check.check_name}: {plural(bad_rows.value, 'bad row')}"

@@ -129,7 +129,7 @@ def test_charts_tables_and_controls_have_accessible_names(recorded_page: Path) -
     assert len(charts_shown) == len(page.all("figure")) == len(page.all("figcaption")) == 9
     assert all(one["aria-labelledby"] in ids for one in charts_shown)
     assert {one["for"] for one in page.all("label") if "for" in one} == {"symbol"}
-    assert len(page.all("caption")) == len(page.all("table")) == 3
+    assert len(page.all("caption")) == len(page.all("table")) == 2
     assert all(one.get("scope") for one in page.all("th"))
     assert all(one["aria-label"] for one in page.all("div") if one.get("role") == "region")
     # A table wider than the screen is scrolled with the keyboard.
