@@ -1,1 +1,4 @@
-"""Timings, printed as ratios within one run: machines differ, their ratios less so. Not part of the tests."""
+"""Measurements of time and size. Most are printed as ratios within one run: they differ less between machines than times.
+
+Benchmarks are not part of the tests.
+"""
