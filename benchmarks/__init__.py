@@ -1,4 +1,4 @@
-"""Measurements of time and size. Most are printed as ratios within one run: they differ less between machines than times.
+"""Measurements of time and size, mostly as ratios within one run, which differ less between machines than times.
 
 Benchmarks are not part of the tests.
 """

@@ -244,7 +244,7 @@ def finished(stacks: Any) -> dict[str, str]:  # noqa: ANN401 (boto3 makes its cl
 
 @pytest.fixture
 def backend(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> AthenaBackend:
-    """Return the backend of the settings, as the pipeline's user. The rule on TLS is removed: the emulator has no TLS."""
+    """Return the backend of the settings, as the pipeline's user, without the rule on TLS: the emulator has none."""
     for name in CREDENTIALS:
         monkeypatch.delenv(name, raising=False)
     for name, value in deployed.user.items():
