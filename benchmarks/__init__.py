@@ -1,1 +1,4 @@
-"""Timings, printed as ratios within one run: machines differ, their ratios less so. Not part of the tests."""
+"""Measurements of time and size, mostly as ratios within one run, which differ less between machines than times.
+
+Benchmarks are not part of the tests.
+"""

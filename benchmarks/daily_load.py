@@ -1,7 +1,7 @@
-"""What the daily load costs, and whether it grows with the history. Run: `python -m benchmarks.daily_load`.
+"""Time of a daily load, by the length of the published history. Run: `python -m benchmarks.daily_load`.
 
-Each line is the median of some repetitions, first in seconds, then against the first line. A repetition stages,
-audits and commits one session for real: before each, the table is rolled back to the version without it.
+Each line is the median of some repetitions, in seconds and relative to the first line. A repetition stages, audits and
+publishes one session: before it, the table is rolled back to the snapshot without that session.
 """
 
 import resource
@@ -35,22 +35,22 @@ def load(pipeline: Pipeline, first: date, last: date) -> None:
 
 
 def seconds(work: Callable[[], None]) -> float:
-    """Time one call."""
+    """Return the seconds of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
-def fetched(root: Path) -> Pipeline:
-    """Store all responses in an empty folder."""
+def fetched_pipeline(root: Path) -> Pipeline:
+    """Return a pipeline in an empty folder, with all responses stored."""
     pipeline = replace(PIPELINE, backend=LocalBackend(root))
     pipeline.fetch([LAST])
     return pipeline
 
 
 def one_session_after(root: Path, first: date) -> float:
-    """Time the load of the last session on top of a history that begins at `first`."""
-    pipeline = fetched(root)
+    """Return the seconds to load the last session after a history that begins at `first`."""
+    pipeline = fetched_pipeline(root)
     load(pipeline, first, DAY_BEFORE)
     warehouse = pipeline.backend.warehouse
     before = warehouse.history(DAILY_PRICES)[0].snapshot_id
@@ -63,8 +63,8 @@ def one_session_after(root: Path, first: date) -> float:
 
 
 def whole_recording(root: Path) -> float:
-    """Time one load of all 13 years."""
-    pipeline = fetched(root)
+    """Return the seconds of one load of all 13 years."""
+    pipeline = fetched_pipeline(root)
     return seconds(lambda: load(pipeline, date(2000, 3, 1), LAST))
 
 
@@ -77,8 +77,8 @@ def main() -> None:
         }
         results["all 3,270 sessions as one load"] = whole_recording(Path(folder) / "whole")
     base = next(iter(results.values()))
-    for name, taken in results.items():
-        print(f"{name:34} {taken:7.3f} s  {taken / base:6.2f} x")
+    for name, duration in results.items():
+        print(f"{name:34} {duration:7.3f} s  {duration / base:6.2f} x")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of the whole benchmark {peak:5.0f} MB")
 

@@ -1,7 +1,7 @@
-"""What the report costs for 20 symbols and 10 years of made-up bars. Run: `python -m benchmarks.report`.
+"""Time and size of a report of 20 symbols and 10 years of synthetic bars. Run: `python -m benchmarks.report`.
 
-Drawing is the median of some repetitions after a first one, which makes Vega's script for the process; opening is the
-time until Chromium, without a network, has drawn every chart, where it is installed.
+Rendering is the median of some repetitions after a first one, which builds Vega's script for the process. Opening is
+the time until Chromium, if installed, has drawn every chart without a network.
 """
 
 import json
@@ -33,19 +33,19 @@ from stock_assets_tests.support.browser import browser
 REPETITIONS = 5
 FIRST, LAST = date(2003, 3, 3), date(2013, 3, 1)
 UNIVERSE = Universe(tuple(Listing(f"SYM{letter}", f"Company {letter}") for letter in "ABCDEFGHIJKLMNOPQRST"))
-LABEL = "made up for a benchmark"
+LABEL = "synthetic bars of a benchmark"
 
 
-class MadeUp(PriceSource):
-    """A random walk a symbol, the same in every run, with a 2:1 split in the middle."""
+class SyntheticSource(PriceSource):
+    """One random walk per symbol, the same in every run, with a 2:1 split in the middle."""
 
     @property
     def label(self) -> str:
-        """Say that nothing of it is real."""
+        """Return the label."""
         return LABEL
 
-    def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:  # noqa: ARG002 (answers with all)
-        """Give every bar, newest first."""
+    def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:  # noqa: ARG002 (the response has all sessions)
+        """Return all bars, newest first."""
         dice = random.Random(symbol)  # noqa: S311 (repeatable prices, no secret)
         close, lines = 100.0, []
         for day in sessions_between(FIRST, LAST):
@@ -57,21 +57,23 @@ class MadeUp(PriceSource):
         return "".join(f"{line}\r\n" for line in [",".join(RAW_COLUMNS), *reversed(lines)]).encode()
 
     def fetch_splits(self, symbol: str) -> bytes:
-        """Give one split."""
+        """Return one split."""
         split = {"effective_date": "2008-06-02", "split_factor": "2.0000"}
         return json.dumps({"symbol": symbol, "data": [split]}).encode()
 
     def read_splits(self, body: bytes, symbol: str) -> list[Split]:
-        """Read the splits."""
+        """Parse a response of splits."""
         return parse_splits(body, symbol)
 
     def refuse_error_body(self, body: bytes, symbol: str) -> None:
-        """Nothing it says is an error."""
+        """Accept every response: this source has no errors."""
 
 
-def made_up_pipeline(root: Path) -> PipelineParts:
-    """Publish all bars in an empty folder."""
-    parts = PipelineParts(LocalBackend(root), MadeUp(), UNIVERSE, Limits(min_coverage=0.5, max_quarantined_share=0.25))
+def synthetic_pipeline(root: Path) -> PipelineParts:
+    """Return the parts of a pipeline that has published all bars in an empty folder."""
+    parts = PipelineParts(
+        LocalBackend(root), SyntheticSource(), UNIVERSE, Limits(min_coverage=0.5, max_quarantined_share=0.25)
+    )
     sessions = sessions_between(FIRST, LAST)
     fetch_splits(parts)
     fetch_prices(parts, [LAST])
@@ -80,38 +82,38 @@ def made_up_pipeline(root: Path) -> PipelineParts:
     return parts
 
 
-def draw_seconds(parts: PipelineParts, file: Path) -> float:
-    """Draw once."""
+def render_seconds(parts: PipelineParts, file: Path) -> float:
+    """Return the seconds to render once."""
     started = time.perf_counter()
     write_report(parts, file)
     return time.perf_counter() - started
 
 
 def open_seconds(file: Path) -> float:
-    """Open once in a new Chromium, until all is drawn."""
+    """Return the seconds until a new Chromium has drawn all charts."""
     with browser(1280, 900) as page:
         page.open(file)
         return float(page.run("return performance.getEntriesByName('drawn')[0].startTime")) / 1000
 
 
 def main() -> None:
-    """Print the numbers, and fail if one is above what is promised."""
+    """Print the measurements; exit with 1 if one exceeds its limit."""
     with tempfile.TemporaryDirectory() as folder:
-        parts, file = made_up_pipeline(Path(folder) / "backend"), Path(folder) / "report.html"
-        kept = [tell("first drawing of a process", draw_seconds(parts, file), "s", limit=5)]
-        drawn = statistics.median(draw_seconds(parts, file) for _ in range(REPETITIONS))
-        kept.append(tell("each further one", drawn, "s", limit=5))
-        kept.append(tell("size", file.stat().st_size / 1e6, "MB", limit=3))
+        parts, file = synthetic_pipeline(Path(folder) / "backend"), Path(folder) / "report.html"
+        kept = [within_limit("first rendering of a process", render_seconds(parts, file), "s", limit=5)]
+        rendered = statistics.median(render_seconds(parts, file) for _ in range(REPETITIONS))
+        kept.append(within_limit("each further rendering", rendered, "s", limit=5))
+        kept.append(within_limit("size", file.stat().st_size / 1e6, "MB", limit=3))
         if shutil.which("chromium") and shutil.which("chromedriver"):
             opened = statistics.median(open_seconds(file) for _ in range(REPETITIONS))
-            kept.append(tell("opens in Chromium", opened, "s", limit=2))
+            kept.append(within_limit("opening in Chromium", opened, "s", limit=2))
     if not all(kept):
-        sys.exit("more than promised")
+        sys.exit("a measurement exceeds its limit")
 
 
-def tell(what: str, measured: float, unit: str, *, limit: float) -> bool:
-    """Print a number beside its limit; tell whether it is kept."""
-    print(f"{what:28}{measured:6.2f} {unit:2}  of {limit} at most")
+def within_limit(name: str, measured: float, unit: str, *, limit: float) -> bool:
+    """Print a measurement beside its limit; return whether it is below."""
+    print(f"{name:28}{measured:6.2f} {unit:2}, limit {limit} {unit}")
     return measured < limit
 
 

@@ -1,7 +1,7 @@
-"""The alert rules of Grafana: a second pair of eyes, for the day on which Dagster itself does not run.
+"""The alert rules of Grafana, which also work while Dagster itself does not run.
 
-Belongs here: what is judged, and what is said. Does not belong here: whom Grafana tells (contact points are its
-owner's). A `$` has no place in these texts: Grafana reads it as a variable of its environment.
+Belongs here: conditions and texts of alerts. Does not belong here: contact points, which the owner of the Grafana
+server configures. The texts must not contain `$`: Grafana replaces it by a variable of its environment.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.grafana.queries import ALL_SYMBOLS, ATHENA
 from stock_assets.serve.panels import PANELS
-from stock_assets.serve.views import plain_names
+from stock_assets.serve.views import unqualified_names
 
 FOLDER = "Stock assets"
 _HOUR = 3600
@@ -17,7 +17,7 @@ _HOUR = 3600
 
 @dataclass(frozen=True)
 class _Rule:
-    """One rule: the number of a panel that is judged, the level beyond which it is bad, and for how long."""
+    """One rule: the number of a panel, the threshold of the alert, and how long the number must exceed it."""
 
     uid: str
     title: str
@@ -39,8 +39,8 @@ _RULES = (
         lasting="1h",
         summary="No new session for two weekdays",
         description=(
-            "Two or more weekdays after the latest published session have passed; one could be a holiday. Look at the "
-            "last runs in Dagster and at what its sensor catch_up says."
+            "Two or more weekdays have passed since the latest published session; one of them can be a holiday. See "
+            "the latest runs in Dagster and the last ticks of its sensor catch_up."
         ),
     ),
     _Rule(
@@ -50,17 +50,17 @@ _RULES = (
         column="coverage_pct",
         bad=("lt", 100),
         lasting="6h",
-        summary="The latest session lacks symbols",
+        summary="Symbols are missing from the latest session",
         description=(
-            "Some expected symbols have no published bar in the latest session, after hours of asking again. The "
-            "dashboard Operations tells whether they are missing or in quarantine."
+            "Some expected symbols have no published bar in the latest session, although requests were repeated for "
+            "hours. The dashboard Operations shows whether their bars are missing or quarantined."
         ),
     ),
 )
 
 
 def rules() -> dict[str, Any]:
-    """Give the content of the provisioning file."""
+    """Return the content of the provisioning file."""
     group = {
         "orgId": 1,
         "name": "stock_assets",
@@ -72,10 +72,10 @@ def rules() -> dict[str, Any]:
 
 
 def _provisioned(rule: _Rule) -> dict[str, Any]:
-    select = PANELS[rule.panel].select(plain_names(), dates=ALL_SYMBOLS, symbols=ALL_SYMBOLS)
+    select = PANELS[rule.panel].select(unqualified_names(), dates=ALL_SYMBOLS, symbols=ALL_SYMBOLS)
     query = {
         "refId": "A",
-        # A rule judges the one number of its result.
+        # A rule compares the single number of its result.
         "rawSQL": f"SELECT {rule.column} FROM ({select}) AS found",  # noqa: S608 (from the project's own files)
         "format": 1,
         "connectionArgs": {"region": "__default", "catalog": "__default", "database": "__default"},
@@ -98,7 +98,7 @@ def _provisioned(rule: _Rule) -> dict[str, Any]:
             {"refId": "A", "relativeTimeRange": span, "datasourceUid": ATHENA.uid, "model": query},
             {"refId": "B", "relativeTimeRange": dict(span), "datasourceUid": "__expr__", "model": threshold},
         ],
-        # An empty table is as bad as a late one.
+        # An empty table raises the alert too.
         "noDataState": "Alerting",
         "execErrState": "Error",
         "for": rule.lasting,

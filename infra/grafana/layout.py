@@ -1,6 +1,6 @@
-"""The two dashboards: which panels stand where, and what can be chosen.
+"""The two dashboards: positions of panels, variables and time ranges.
 
-Belongs here: rows, variables, times. Does not belong here: how a panel looks (`panels`).
+Belongs here: rows, variables, time ranges. Does not belong here: the look of a panel (`panels`).
 """
 
 from grafana_foundation_sdk.builders import dashboard as builders
@@ -22,7 +22,7 @@ _WHOLE, _HALF, _THIRD, _QUARTER = 24, 12, 8, 6
 
 
 def prices() -> Model:
-    """Make the dashboard of prices: all symbols first, then a row for each one chosen."""
+    """Build the dashboard of prices: all symbols first, then one row per selected symbol."""
     board = panels.rows(
         "latest_board",
         link=("This symbol", panels.TO_SYMBOL),
@@ -41,7 +41,7 @@ def prices() -> Model:
         .with_panel(panels.movers().span(_THIRD))
         .with_panel(panels.breadth().span(_THIRD))
         .with_panel(surges.span(_THIRD))
-        # Not collapsed: its panels follow it, and Grafana repeats them with it.
+        # Not collapsed: the panels that follow the row are repeated with it.
         .with_row(builders.Row("$symbol").repeat("symbol"))
     )
     for panel in (
@@ -57,13 +57,13 @@ def prices() -> Model:
 
 
 def operations() -> Model:
-    """Make the dashboard of operations."""
+    """Build the dashboard of operations."""
     late = panels.number("freshness", NUMBER, (None, BLUE), (1, ORANGE), (2, VERMILION), fields="/^weekdays_missed$/")
     latest = panels.number("latest_coverage", PERCENT, (None, VERMILION), (80, ORANGE), (100, BLUE), fields="")
     return _numbered(
         _dashboard(OPERATIONS, "now-90d")
         .with_variable(_text("dagster", "Dagster", "Address of the Dagster UI, for links.", "http://localhost:3000"))
-        .with_variable(_text("workgroup", "Workgroup", "Athena workgroup whose bytes are shown.", "primary"))
+        .with_variable(_text("workgroup", "Workgroup", "Athena workgroup of the panel Bytes scanned.", "primary"))
         .with_panel(late.span(_QUARTER))
         .with_panel(latest.span(_QUARTER))
         .with_panel(panels.coverage().span(_HALF))
@@ -77,7 +77,7 @@ def operations() -> Model:
 
 
 def _numbered(shown: builders.Dashboard) -> Model:
-    """Build it, and number its panels: their ids are part of links to one panel."""
+    """Build a dashboard and number its panels: their ids are part of links to a single panel."""
     model = shown.build()
     for number, panel in enumerate(model.panels or [], start=1):
         panel.id_val = number
@@ -95,7 +95,7 @@ def _dashboard(shown: Dashboard, since: str) -> builders.Dashboard:
         .readonly()
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .time(since, "now")
-        # New rows come once a day; each refresh asks Athena again.
+        # New rows appear once a day, and each refresh sends all queries to Athena.
         .refresh("")
         .link(builders.DashboardLink(other.title).url(f"/d/{other.uid}").keep_time(True))
     )
@@ -111,7 +111,7 @@ def _symbols() -> builders.QueryVariable:
     return (
         builders.QueryVariable("symbol")
         .label("Symbol")
-        .description("One row of panels each.")
+        .description("One row of panels for each selected symbol.")
         .datasource(ATHENA)
         .query(query)
         .multi(True)

@@ -1,10 +1,10 @@
-"""How each panel looks in Grafana.
+"""The look of each panel in Grafana.
 
 Belongs here: kinds of panel, units, colours and links. Does not belong here: their order on a dashboard
 (`layout`), their statements (`queries`).
 
-Colours are of the palette of Okabe and Ito, told apart also by the colour-blind, and are seen on Grafana's light and
-dark background. Each stands for a measure, never for a symbol: symbols stand below each other, one row each.
+Colours are from the palette of Okabe and Ito: colour-blind people can distinguish them, and they are visible on
+Grafana's light and dark background. A colour identifies a measure, never a symbol: each symbol has its own row.
 """
 
 from typing import TypeVar
@@ -50,7 +50,7 @@ _Bars = TypeVar("_Bars", timeseries.Panel, barchart.Panel)
 
 
 def lines(name: str, unit: str, **colours: str) -> timeseries.Panel:
-    """Draw one line per measure, of one symbol; a line ends where a value is missing."""
+    """Return a panel with one line per measure of one symbol; a line ends where a value is missing."""
     panel = _series(name, unit, group_by_symbol=True).line_width(2).fill_opacity(0)
     for field, colour in colours.items():
         panel = panel.override_by_regexp(f"/^{field}( |$)/", _coloured(colour, field))
@@ -58,7 +58,7 @@ def lines(name: str, unit: str, **colours: str) -> timeseries.Panel:
 
 
 def bars(name: str, unit: str, *, group_by_symbol: bool, colour: str = BLUE) -> timeseries.Panel:
-    """Draw one bar per session."""
+    """Return a panel with one bar per session."""
     return (
         _series(name, unit, group_by_symbol=group_by_symbol)
         .draw_style(options.GraphDrawStyle.BARS)
@@ -69,12 +69,12 @@ def bars(name: str, unit: str, *, group_by_symbol: bool, colour: str = BLUE) -> 
 
 
 def returns() -> timeseries.Panel:
-    """Draw gains blue and losses orange."""
+    """Return the panel of daily returns, gains blue and losses orange."""
     return _gains_and_losses(bars("daily_return", USD, group_by_symbol=True)).axis_centered_zero(True)
 
 
 def volume() -> timeseries.Panel:
-    """Draw the shares as bars, and the surge ratio as a line on its own axis."""
+    """Return the panel of volumes: shares as bars, the surge ratio as a line on its own axis."""
     ratio = [
         *_coloured(VERMILION, "volume_surge_ratio"),
         DynamicConfigValue(id_val="custom.drawStyle", value="line"),
@@ -89,7 +89,7 @@ def volume() -> timeseries.Panel:
 
 
 def candles() -> candlestick.Panel:
-    """Draw candlesticks, blue up and orange down."""
+    """Return the panel of candlesticks, blue up and orange down."""
     shown = _common(candlestick.Panel(), "candlesticks", group_by_symbol=True).unit(USD)
     return (
         shown.mode(candlestick_models.VizDisplayMode.CANDLES)
@@ -102,7 +102,7 @@ def candles() -> candlestick.Panel:
 
 
 def breadth() -> timeseries.Panel:
-    """Draw the share of symbols that rose."""
+    """Return the panel of market breadth."""
     return (
         bars("market_breadth", PERCENT, group_by_symbol=False)
         .min(0)
@@ -112,7 +112,7 @@ def breadth() -> timeseries.Panel:
 
 
 def coverage() -> timeseries.Panel:
-    """Draw the share of symbols that are published."""
+    """Return the panel of coverage by session."""
     panel = _series("coverage", PERCENT, group_by_symbol=False, link=("Runs and checks", TO_AUDITS))
     return (
         panel.min(0)
@@ -124,7 +124,7 @@ def coverage() -> timeseries.Panel:
 
 
 def audit_failures() -> timeseries.Panel:
-    """Draw the quarantined bars of each session, stacked by audit; the legend tells which."""
+    """Return the panel of quarantined bars per session, stacked by audit."""
     stacked = common.StackingConfig().mode(options.StackingMode.NORMAL)
     panel = _series("audit_failures", NUMBER, group_by_symbol=False, link=("Audits in Dagster", TO_AUDITS))
     return (
@@ -133,7 +133,7 @@ def audit_failures() -> timeseries.Panel:
 
 
 def movers() -> barchart.Panel:
-    """Draw the changes of the latest session."""
+    """Return the panel of price changes in the latest session."""
     return (
         _gains_and_losses(_common(barchart.Panel(), "movers", group_by_symbol=False))
         .unit(PERCENT)
@@ -146,7 +146,7 @@ def movers() -> barchart.Panel:
 
 
 def rows(name: str, *, link: tuple[str, str], **units: str) -> table.Panel:
-    """Show rows as a table; units by column."""
+    """Return a table of rows; units by column."""
     panel = _common(table.Panel(), name, group_by_symbol=False).unit(NUMBER).data_links([_link(*link)])
     for column, unit in units.items():
         panel = panel.override_by_name(
@@ -156,7 +156,7 @@ def rows(name: str, *, link: tuple[str, str], **units: str) -> table.Panel:
 
 
 def number(name: str, unit: str, *levels: tuple[float | None, str], fields: str) -> stat.Panel:
-    """Show one number, coloured by its level."""
+    """Return a panel with one number, coloured by its level."""
     return (
         _common(stat.Panel(), name, group_by_symbol=False)
         .unit(unit)
@@ -168,7 +168,7 @@ def number(name: str, unit: str, *levels: tuple[float | None, str], fields: str)
 
 
 def bytes_scanned() -> timeseries.Panel:
-    """Show what Athena has read, from the metrics of its workgroup."""
+    """Return the panel of bytes that Athena scanned, from the metrics of its workgroup."""
     query = (
         cloudwatch.CloudWatchMetricsQuery()
         .query_mode(cloudwatch_models.CloudWatchQueryMode.METRICS)
@@ -189,8 +189,8 @@ def bytes_scanned() -> timeseries.Panel:
         timeseries.Panel()
         .title("Bytes scanned")
         .description(
-            "What Athena read in each hour, of all queries of the workgroup: loads, audits and dashboards. Athena "
-            "bills by it. Needs the workgroup to publish metrics."
+            "Bytes that Athena scanned in each hour, for all queries of the workgroup: loads, audits and dashboards. "
+            "Athena bills by them. The workgroup must publish metrics."
         )
         .datasource(CLOUDWATCH)
         .with_target(query)
@@ -210,7 +210,7 @@ def _series(
     return (
         _common(timeseries.Panel(), name, group_by_symbol=group_by_symbol)
         .unit(unit)
-        # A weekend or holiday is no gap: there is no row for it. A NULL is, and is not bridged.
+        # A weekend or holiday has no row and leaves no gap. A NULL leaves a gap.
         .span_nulls(False)
         .show_points(options.VisibilityMode.NEVER)
         .tooltip(common.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI))
@@ -237,7 +237,7 @@ def _common(panel: _Panel, name: str, *, group_by_symbol: bool) -> _Panel:
 
 
 def _gains_and_losses(panel: _Bars) -> _Bars:
-    """Colour each bar by its own value; without the gradient all have the colour of the last one."""
+    """Colour each bar by its own value; without the gradient all bars have the colour of the last one."""
     return (
         panel.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
         .thresholds(_thresholds((None, VERMILION), (0, BLUE)))

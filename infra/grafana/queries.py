@@ -1,10 +1,10 @@
 """The panels' statements as Grafana sends them to Athena.
 
-Belongs here: what stands for the chosen dates and symbols, and which data source is asked. Does not belong here: the
-statements (`sql/serve/panels`), what is drawn of them (`layout`).
+Belongs here: macros for the selected dates and symbols, and data sources. Does not belong here: the statements
+(`sql/serve/panels`), the look of a panel (`panels`).
 
-Tables and views are named without a database: it is the default one of the data source, so that nothing here knows an
-account.
+Tables and views are named without a database. The data source has a default database, so that nothing here depends on
+an account.
 """
 
 from grafana_foundation_sdk.builders import athena as athena_builders
@@ -13,24 +13,24 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 from stock_assets.core.sql import Fragment
 from stock_assets.serve.panels import PANELS
-from stock_assets.serve.views import plain_names
+from stock_assets.serve.views import unqualified_names
 
 ATHENA = DataSourceRef(type_val="grafana-athena-datasource", uid="stock-assets-athena")
 CLOUDWATCH = DataSourceRef(type_val="cloudwatch", uid="stock-assets-cloudwatch")
 
-CHOSEN_DATES = Fragment("$__dateFilter(trade_date)")
-CHOSEN_SYMBOLS = Fragment("symbol IN (${symbol:singlequote})")
+SELECTED_DATES = Fragment("$__dateFilter(trade_date)")
+SELECTED_SYMBOLS = Fragment("symbol IN (${symbol:singlequote})")
 ALL_SYMBOLS = Fragment("1 = 1")
 
 
 def raw_sql(panel: str, *, group_by_symbol: bool) -> str:
-    """Write a panel's statement with Grafana's macros."""
-    symbols = CHOSEN_SYMBOLS if group_by_symbol else ALL_SYMBOLS
-    return PANELS[panel].select(plain_names(), dates=CHOSEN_DATES, symbols=symbols)
+    """Return a panel's statement with Grafana's macros."""
+    symbols = SELECTED_SYMBOLS if group_by_symbol else ALL_SYMBOLS
+    return PANELS[panel].select(unqualified_names(), dates=SELECTED_DATES, symbols=symbols)
 
 
 def target(panel: str, *, group_by_symbol: bool) -> athena_builders.Dataquery:
-    """Make the query of a panel: a time series if it has a time, else a table. Results are never reused."""
+    """Return the query of a panel: a time series if it has a time column, else a table. Results are never reused."""
     series = PANELS[panel].columns[0] == "time"
     return (
         athena_builders.Dataquery()

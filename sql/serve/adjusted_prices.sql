@@ -1,4 +1,4 @@
--- Published prices and volumes on today's share basis: the series a chart draws.
+-- Split-adjusted prices and volumes of published bars, for charts.
 -- A price of day d is p(d) * factor(d) / latest factor of the symbol; a volume is v(d) * latest factor / factor(d).
 SELECT
     p.symbol,

@@ -1,7 +1,7 @@
--- Of the symbols expected in each session, how many are published, in quarantine, or missing. Known from the tables
--- alone: a symbol is expected from its first bar until 30 days after its last, so that one that stops shows for a
--- month as missing and is then taken for delisted. A session of which there is no bar at all has no row; it shows in
--- days_since_previous, which is 4 at most around a weekend with a holiday.
+-- Expected symbols of each session: how many are published, quarantined or missing. Computed from the published tables
+-- alone: a symbol is expected from its first bar until 30 days after its last bar, so that a symbol without further
+-- bars is missing for a month and then counts as delisted. A session without any bar has no row; it shows in
+-- days_since_previous, which is at most 4 around a weekend with a holiday.
 WITH bars AS (
     SELECT symbol, trade_date, MAX(is_published) AS is_published
     FROM (

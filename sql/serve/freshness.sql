@@ -1,10 +1,10 @@
--- How old the latest published session is. weekdays_missed counts the weekdays after it and before today (UTC): 0 when
--- all is well, 1 also on the day after a holiday, 2 or more only when a session is late.
+-- Age of the latest published session. weekdays_missed counts the weekdays after it and before today (UTC): 0 if no
+-- session is late, 1 also on the day after a holiday, 2 or more only if a session is late.
 WITH latest AS (
     SELECT MAX(trade_date) AS latest_session
     FROM ${published_prices} AS p
 ),
--- Days since Monday, 1970-01-05: of the day after the latest session, and of today.
+-- Days from Monday, 1970-01-05, to the day after the latest session, and to today.
 counted AS (
     SELECT
         latest_session,

@@ -1,5 +1,4 @@
--- The latest row of every symbol. A symbol without a bar in the latest session of the table shows its own last one,
--- and says so in is_latest.
+-- The latest row of each symbol. is_latest is false for a symbol without a bar in the latest session of the table.
 WITH ranked AS (
     SELECT
         t.*,

@@ -1,5 +1,4 @@
--- Of the symbols of each session, how many closed above their open (is_market_up), and how many above and below their
--- previous close.
+-- Number of symbols per session that closed above their open, and above and below their previous close.
 SELECT
     trade_date,
     COUNT(*)                                                    AS symbols,

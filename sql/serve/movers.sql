@@ -1,5 +1,5 @@
--- Every session's symbols by their change since the previous close: the largest gain has gain_rank 1, the largest loss
--- loss_rank 1; equal changes share a rank. A symbol without a previous close is left out.
+-- Symbols of each session ranked by their change from the previous close: the largest gain has gain_rank 1, the largest
+-- loss has loss_rank 1; equal changes share a rank. Symbols without a previous close are omitted.
 SELECT
     symbol,
     trade_date,

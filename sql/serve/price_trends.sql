@@ -1,6 +1,6 @@
--- What charts draw over time, a row per symbol and session, prices and volumes on today's share basis. A window that
--- reaches back before the symbol's first session, or across a trading halt, gives NULL, and is never cut by the dates
--- of whoever reads the view.
+-- Time series for charts, one row per symbol and session, with split-adjusted prices and volumes. A window that begins
+-- before the symbol's first session, or spans a trading halt, gives NULL. A condition on dates in a query never cuts a
+-- window.
 WITH latest AS (
     SELECT symbol, MIN(trade_date) AS first_session, MAX_BY(split_factor, trade_date) AS latest_factor
     FROM ${published_prices}

@@ -1,5 +1,5 @@
--- How many bars each row audit keeps in quarantine, a row per session and audit. A bar that failed several counts in
--- each.
+-- Number of bars that each row audit quarantined, one row per session and audit. A bar that failed several audits
+-- counts in each of them.
 SELECT trade_date, audit, COUNT(*) AS bars
 FROM ${published_quarantine} AS q
 GROUP BY trade_date, audit

@@ -1,4 +1,4 @@
--- The first session of each split: new shares per old share, of what is published.
+-- Splits by their first published session: new shares per old share.
 WITH factors AS (
     SELECT
         symbol,

@@ -1,5 +1,6 @@
--- What is published, a row per symbol. The 90-day average is the mean of avg_price over the last 90 calendar days
--- of the symbol, on its latest share basis.
+-- One row per symbol of the published tables. avg_price_90d is that of the view price_trends in the symbol's latest
+-- session: the split-adjusted mean of avg_price over its last 90 calendar days, NULL until it has 90 days of history.
+-- It is computed here because on Athena every view costs a statement.
 WITH latest AS (
     SELECT
         symbol,
@@ -12,7 +13,10 @@ WITH latest AS (
     GROUP BY symbol
 ),
 averages AS (
-    SELECT p.symbol, AVG(p.avg_price * (p.split_factor / l.latest_factor)) AS avg_price_90d
+    SELECT
+        p.symbol,
+        CASE WHEN DATE_DIFF('day', MIN(l.first_session), MIN(l.last_session)) >= 89
+             THEN AVG(p.avg_price * (p.split_factor / l.latest_factor)) END AS avg_price_90d
     FROM ${published_prices} AS p
     JOIN latest AS l ON l.symbol = p.symbol
     WHERE DATE_DIFF('day', p.trade_date, l.last_session) < 90

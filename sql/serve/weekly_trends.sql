@@ -1,7 +1,7 @@
--- The columns of price_trends that a week has too, a row per symbol and week, for charts of many years. A week is named
--- by its last session; first open, highest high, lowest low, last close, sum of volumes, last value of each average. Daily return
--- becomes the week's close - open, volatility the root mean square of its days, the change the one since the last
--- close of the week before, the surge ratio the largest of its days.
+-- Weekly values of price_trends, one row per symbol and week, for charts of many years. trade_date is the last session
+-- of the week. A week has its first open, highest high, lowest low, last close, total volume and the last value of each
+-- average. Its daily return is close - open of the week, its volatility the root mean square of its sessions, its
+-- change the change from the last close of the previous week, its surge ratio the largest of its sessions.
 WITH weeks AS (
     SELECT
         symbol,

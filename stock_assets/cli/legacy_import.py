@@ -1,14 +1,12 @@
-"""What the command `takeover` does before a run, and how it prints what it found.
+"""What the command `import` does before its runs, and how it prints the result.
 
-Belongs here: its arguments as the package takes them, and printing. Does not belong here: finding, and the words
-(`ingest.takeover`), the run afterwards (`cli`).
+Belongs here: converting its arguments, and printing. Does not belong here: reading files, and the words of the result
+(`stock_assets.legacy_import`), the runs afterwards (`load`).
 """
 
 from datetime import UTC, datetime
 
-from rich.console import Console
-from rich.table import Table as Grid
-
+from stock_assets.cli.output import print_error, print_grid, print_line, print_warning
 from stock_assets.core.clock import utc_now
 from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
@@ -18,7 +16,7 @@ from stock_assets.pipeline import Pipeline, legacy_location
 from stock_assets.settings import Settings
 
 
-def find_and_store(
+def import_files(
     settings: Settings,
     pipeline: Pipeline,
     address: str,
@@ -27,15 +25,16 @@ def find_and_store(
     *,
     store: bool,
 ) -> ImportResult:
-    """Read what lies at an address, and store what is new of it.
+    """Read the files at an address, and store the bars that are new.
 
     Args:
         settings: the settings.
         pipeline: the pipeline constructed from them.
         address: a folder or file, `s3://bucket/folder`, or `glue:database.table`.
-        columns: of CSV files without a header line, with commas; None for those of the catalog, or the usual ones.
-        written_at: when the files were written, in UTC; None to believe their own times.
-        store: False to look only.
+        columns: fields of CSV files without a header line, separated by commas; None for those of the catalog, or the
+            default ones.
+        written_at: when the files were written, in UTC; None for the time of each file.
+        store: False for a dry run.
     """
     source, at = pipeline.source, utc_now()
     file_format = (
@@ -52,27 +51,21 @@ def find_and_store(
     return import_bars(pipeline, place, scope, store=store)
 
 
-def print_found(found: ImportResult, out: Console, err: Console) -> None:
-    """Print what was found: what is wrong to the second console, what is good to the first."""
-    for line in report.format_unreadable(found):
-        err.print(line, style="red", markup=False, soft_wrap=True)
-    for line in report.format_skipped_rows(found):
-        err.print(line, style="yellow", markup=False, soft_wrap=True)
-    out.print(report.format_totals(found), markup=False, soft_wrap=True)
-    rows = report.symbol_rows(found)
+def print_import(found: ImportResult) -> None:
+    """Print the result: problems to standard error, the rest to standard output."""
+    for line in report.unreadable(found):
+        print_error(line)
+    for line in report.left_out(found):
+        print_warning(line)
+    print_line(report.sums(found))
+    rows = report.symbols(found)
     if rows:
-        grid = Grid(*rows[0])
-        for column in grid.columns[1:]:
-            column.justify = "right"
-        for row in rows:
-            grid.add_row(*row.values())
-        out.print(grid)
+        print_grid(list(rows[0]), [list(row.values()) for row in rows], numbers=True)
     if found.span is None:
-        out.print("There is nothing that can be taken over.")
+        print_line("No bar can be imported.")
     elif not found.sessions:
         first, last = found.span
-        out.print(
-            "Nothing new: all of it is stored. To load what is not published yet: "
-            f"stock-assets backfill {first} {last} --missing",
-            soft_wrap=True,
+        print_line(
+            "Nothing new: all bars are stored already. To load what is not published yet: "
+            f"stock-assets backfill {first} {last} --missing"
         )

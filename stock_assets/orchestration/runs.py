@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from stock_assets.core.calendar import sessions_between
+from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import SessionOutOfRange
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS
@@ -23,6 +23,7 @@ from stock_assets.orchestration.partitions import range_tags, session_partitions
 from stock_assets.orchestration.root_cause import root_cause
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
+from stock_assets.sources.interface import PriceSource
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def run_sessions(
     Raises:
         SessionOutOfRange: the source, or the settings, have no partition for one of the sessions.
     """
-    _refuse_missing_partitions(settings, pipeline, first, last)
+    _require_partitions(settings, pipeline, first, last)
     run_id = str(uuid4())
     job = build_definitions(settings, pipeline=pipeline).resolve_job_def(JOB_NAME)
     with local_instance(settings) as instance:
@@ -99,15 +100,26 @@ def run_sessions(
     )
 
 
-def _refuse_missing_partitions(settings: Settings, pipeline: Pipeline, first: date, last: date) -> None:
+def _require_partitions(settings: Settings, pipeline: Pipeline, first: date, last: date) -> None:
     source = pipeline.source
     known = set(session_partitions(settings.first_session, source.last_session).get_partition_keys())
-    missing = [session for session in sessions_between(first, last) if session.isoformat() not in known]
-    if missing:
-        raise SessionOutOfRange(
-            f"{missing[0]} has no partition; there are {min(known)} to {max(known)} ({source.label}). "
-            "The first one is set by STOCK_ASSETS_FIRST_SESSION, the last one by the source"
+    for session in sessions_between(first, last):
+        if session.isoformat() not in known:
+            raise SessionOutOfRange(_why_no_partition(session, settings.first_session, source))
+
+
+def _why_no_partition(session: date, first: date, source: PriceSource) -> str:
+    """Return why a session has no partition, and what to do."""
+    if session < first:
+        return (
+            f"{session} is before the first session, {first}. To load earlier sessions, set STOCK_ASSETS_FIRST_SESSION."
         )
+    if source.last_session and session > source.last_session:
+        return (
+            f"{session} is after {source.last_session}, the last session of the source ({source.label}). "
+            "Choose an earlier session, or set STOCK_ASSETS_SOURCE to another source."
+        )
+    return f"{session} has not closed yet. Load it after {closing_time(session):%H:%M} UTC."
 
 
 def _failure(event: dg.DagsterEvent) -> str:

@@ -1,7 +1,7 @@
-"""The Grafana dashboards as external assets: what they read, and where they are.
+"""The Grafana dashboards: names, addresses and the panels on each.
 
-Belongs here: names, lineage and links, which the generator under `infra/grafana` uses too. Does not belong here: how a
-dashboard is made.
+Belongs here: what the external assets and the generator (`infra/grafana`) share. Does not belong here: the layout of a
+dashboard (`infra/grafana`), its asset (`orchestration.assets.dashboards`).
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Dashboard:
         name: last part of its asset key.
         uid: Grafana's id, part of its address.
         title: in Grafana.
-        description: what it answers.
-        panels: names of the panels that it draws.
+        description: what it shows.
+        panels: names of its panels.
     """
 
     name: str
@@ -30,7 +30,7 @@ PRICES = Dashboard(
     "prices_dashboard",
     "stock-assets-prices",
     "Prices",
-    "What happened to the prices: averages, returns, volatility, volume and the latest board, by symbol.",
+    "Prices by symbol: averages, returns, volatility, volume and the latest board.",
     (
         "average_price",
         "close_and_average",
@@ -48,7 +48,7 @@ OPERATIONS = Dashboard(
     "operations_dashboard",
     "stock-assets-operations",
     "Operations",
-    "Whether readers have what they should: freshness, coverage, audit failures, quarantine and bytes scanned.",
+    "Completeness of the published tables: freshness, coverage, audit failures, quarantine and bytes scanned.",
     (
         "freshness",
         "latest_coverage",

@@ -1,6 +1,6 @@
-"""SQL over the published tables and the views made of them.
+"""SQL over the published tables and views.
 
-Belongs here: which names a query may use, and running one. Does not belong here: the contracts of the views
+Belongs here: the names that a query may use, and running a query. Does not belong here: the contracts of the views
 (`views`), printing (`cli`).
 """
 
@@ -9,18 +9,23 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from stock_assets.backends.interface import Backend, SqlSession
 from stock_assets.core.sql import query_text, statement
 from stock_assets.core.tables import PUBLISHED_TABLES, Column
 from stock_assets.serve.views import VIEWS, create_views
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 @dataclass(frozen=True)
 class SymbolSummary:
-    """What is published of one symbol; prices in USD."""
+    """What is published of one symbol; prices in USD.
+
+    `avg_price_90d` is that of the view `latest_board`: None until the symbol has 90 days of history.
+    """
 
     symbol: str
     row_count: int
@@ -33,7 +38,7 @@ class SymbolSummary:
 
 @dataclass(frozen=True)
 class RelationColumn:
-    """One column of a relation; the meaning ends with the unit."""
+    """One column of a table or view; the meaning ends with the unit."""
 
     name: str
     type: str
@@ -42,7 +47,7 @@ class RelationColumn:
 
 @dataclass(frozen=True)
 class Relation:
-    """One name a query may use."""
+    """One table or view that a query may use."""
 
     name: str
     kind: str
@@ -51,26 +56,28 @@ class Relation:
     description: str
 
 
-def run_query(backend: Backend, select: str) -> pa.Table:
-    """Run a SELECT over `published.*`, in the Athena dialect.
+def run_query(backend: Backend, select: str) -> "pa.Table":
+    """Run a SELECT over the tables and views of the schema `published`, in the Athena dialect.
 
     Raises:
         InvalidQuery: the text is not a single SELECT.
-        QueryFailed: the engine refused it.
+        QueryFailed: the engine rejected the statement.
     """
     select = query_text(select)
-    # On Athena each view made costs a statement: only those are made that the query could mean.
+    # On Athena each view costs a statement: only views whose name is in the query are created.
     words = set(re.findall(r"[a-z_]+", select.lower()))
-    with _serving(backend, VIEWS.keys() & words) as sql:
+    with _session(backend, VIEWS.keys() & words) as sql:
         sql.restrict()
         return sql.query(select)
 
 
 def relations(backend: Backend) -> list[Relation]:
-    """List the tables and views a query may use."""
-    with _serving(backend, VIEWS) as sql:
+    """Return the tables and views that a query may use."""
+    with _session(backend, VIEWS) as sql:
         tables = [
-            Relation(table.full_name, "table", _count(sql, table.full_name), _shown(table.columns), table.description)
+            Relation(
+                table.full_name, "table", _count(sql, table.full_name), _described(table.columns), table.description
+            )
             for table in PUBLISHED_TABLES
         ]
         views = [
@@ -78,7 +85,7 @@ def relations(backend: Backend) -> list[Relation]:
                 view.full_name,
                 "view",
                 _count(sql, view.full_name),
-                _shown(view.columns),
+                _described(view.columns),
                 view.statement.description,
             )
             for view in VIEWS.values()
@@ -87,22 +94,22 @@ def relations(backend: Backend) -> list[Relation]:
 
 
 def summary(backend: Backend) -> list[SymbolSummary]:
-    """Sum up what is published, a row per symbol."""
+    """Return one row per symbol of the published tables."""
     with backend.warehouse.open() as sql:
         rows = sql.query(statement("serve/summary.sql").bind(create_views(sql, ()))).to_pylist()
     return [SymbolSummary(**row) for row in rows]
 
 
 @contextmanager
-def _serving(backend: Backend, views: Collection[str]) -> Iterator[SqlSession]:
+def _session(backend: Backend, views: Collection[str]) -> Iterator[SqlSession]:
     with backend.warehouse.open() as sql:
         create_views(sql, views)
         yield sql
 
 
-def _shown(columns: Iterable[Column]) -> tuple[RelationColumn, ...]:
+def _described(columns: Iterable[Column]) -> tuple[RelationColumn, ...]:
     return tuple(RelationColumn(column.name, column.type.value, column.meaning) for column in columns)
 
 
 def _count(sql: SqlSession, name: str) -> int:
-    return int(sql.query(f"SELECT COUNT(*) AS n FROM {name}").to_pylist()[0]["n"])  # noqa: S608 (a contract's name)
+    return int(sql.query(f"SELECT COUNT(*) AS n FROM {name}").to_pylist()[0]["n"])  # noqa: S608 (the name comes from the contract)

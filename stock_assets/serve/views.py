@@ -1,6 +1,6 @@
-"""The contracts of the views over the published tables: columns with type, unit and meaning, and who reads whom.
+"""The contracts of the views over the published tables: columns with type, unit and meaning, and dependencies.
 
-Belongs here: what readers and dashboards may rely on, and the order in which views are made. Does not belong here:
+Belongs here: what consumers and dashboards may rely on, and the order in which views are created. Does not belong here:
 how a value is computed (`sql/serve`), or queries over views (`panels`).
 """
 
@@ -13,7 +13,7 @@ from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, Column, C
 
 _TABLES = {"published_prices": DAILY_PRICES, "published_quarantine": QUARANTINED_PRICES}
 TODAY = Fragment("CURRENT_DATE")
-"""What a view that knows today asks the engine, whose day is UTC's."""
+"""Expression for today in views that need it; all engines use the day in UTC."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class View:
     """One view, `published.<name>`, an asset of the same name.
 
     Attributes:
-        name: the noun; its statement is `sql/serve/<name>.sql`.
+        name: name without the schema; its statement is `sql/serve/<name>.sql`.
         grain: columns that identify a row.
-        columns: in order.
+        columns: columns of the result, in order.
     """
 
     name: str
@@ -32,7 +32,7 @@ class View:
 
     @property
     def schema(self) -> str:
-        """Schema of the view, that of the tables it reads."""
+        """Schema of the view: the schema of the tables that it reads."""
         return DAILY_PRICES.schema
 
     @property
@@ -42,66 +42,66 @@ class View:
 
     @property
     def statement(self) -> Statement:
-        """The SELECT behind it."""
+        """The SELECT of the view."""
         return statement(f"serve/{self.name}.sql")
 
     @property
-    def sources(self) -> tuple["View | Table", ...]:
-        """The tables and views it reads, sorted by name in SQL."""
-        found = (RELATIONS[mark] for mark in self.statement.parameters if mark in RELATIONS)
-        return tuple(sorted(found, key=lambda one: one.full_name))
+    def dependencies(self) -> tuple["View | Table", ...]:
+        """The tables and views that the view reads, sorted by their name in SQL."""
+        found = (RELATIONS[name] for name in self.statement.parameters if name in RELATIONS)
+        return tuple(sorted(found, key=lambda relation: relation.full_name))
 
 
-def create_views(sql: SqlSession, wanted: Collection[str] | None = None) -> dict[str, SqlValue]:
-    """Make views in a session, each after those it reads.
+def create_views(sql: SqlSession, views: Collection[str] | None = None) -> dict[str, SqlValue]:
+    """Create views in a session, each after its dependencies.
 
     Args:
         sql: the session.
-        wanted: names of views, made with all they read; None means every one.
+        views: names of views; their dependencies are created too. None means all views.
 
     Returns:
-        the names in SQL of the published tables and of the views made, by the marks that stand for them.
+        the names in SQL of the published tables and of the created views, by the parameters of statements.
     """
-    names: dict[str, SqlValue] = {mark: sql.name(table) for mark, table in _TABLES.items()}
-    for view in with_sources(VIEWS if wanted is None else wanted):
+    names: dict[str, SqlValue] = {parameter: sql.name(table) for parameter, table in _TABLES.items()}
+    for view in with_dependencies(VIEWS if views is None else views):
         names[view.name] = sql.create_view(view.name, view.statement.bind({**names, "today": TODAY}))
     return names
 
 
-def plain_names() -> Mapping[str, SqlValue]:
-    """Name tables and views without their schema, for a reader whose default it is."""
-    tables = {mark: Name(table.name) for mark, table in _TABLES.items()}
+def unqualified_names() -> Mapping[str, SqlValue]:
+    """Return the names of tables and views without their schema, for clients with a default schema."""
+    tables = {parameter: Name(table.name) for parameter, table in _TABLES.items()}
     return {**tables, **{name: Name(name) for name in VIEWS}}
 
 
-def with_sources(wanted: Collection[str]) -> Iterator[View]:
-    """Give the views of these names and all that they read, each after those it reads."""
+def with_dependencies(views: Collection[str]) -> Iterator[View]:
+    """Return the views of these names and all views that they read, each after its dependencies."""
     needed: set[str] = set()
-    waiting = list(wanted)
+    waiting = list(views)
     while waiting:
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
-            waiting += [source.name for source in VIEWS[name].sources if isinstance(source, View)]
+            waiting += [relation.name for relation in VIEWS[name].dependencies if isinstance(relation, View)]
     return (view for view in VIEWS.values() if view.name in needed)
 
 
-_BASIS = "on today's share basis"
+_ADJUSTED = "split-adjusted"
 _SYMBOL, _DATE = DAILY_PRICES.columns[:2]
 _OHLC = tuple(
-    Column(f"{name}_price", ColumnType.DOUBLE, f"{meaning}, {_BASIS}", "USD")
+    Column(f"{name}_price", ColumnType.DOUBLE, f"{meaning}, {_ADJUSTED}", "USD")
     for name, meaning in (("open", "First trade"), ("high", "Highest"), ("low", "Lowest"), ("close", "Official close"))
 )
-_VOLUME = Column("volume", ColumnType.DOUBLE, f"Shares that changed hands, {_BASIS}", "shares")
-_RETURN = Column("daily_return", ColumnType.DOUBLE, f"close - open, {_BASIS}", "USD")
+_VOLUME = Column("volume", ColumnType.DOUBLE, f"Shares that changed hands, {_ADJUSTED}", "shares")
+_RETURN = Column("daily_return", ColumnType.DOUBLE, f"close - open, {_ADJUSTED}", "USD")
 _AVERAGE_90D = Column(
     "avg_price_90d",
     ColumnType.DOUBLE,
-    f"Mean avg_price of the last 90 calendar days, {_BASIS}; NULL until the history is that long",
+    f"Mean avg_price of the last 90 calendar days, {_ADJUSTED}; NULL until the symbol has 90 days of history",
     "USD",
 )
 _VOLATILITY = Column(
-    "volatility_pct", ColumnType.DOUBLE, "Garman-Klass volatility of the day, the root of the published variance", "%"
+    "volatility_pct", ColumnType.DOUBLE, "Garman-Klass volatility of the session: root of the published variance", "%"
 )
 _CHANGE, _SURGE, _CANDLE, _UP = (
     next(column for column in DAILY_PRICES.columns if column.name == name)
@@ -113,14 +113,14 @@ _TRENDS = (
     *_OHLC,
     _VOLUME,
     _RETURN,
-    Column("avg_price", ColumnType.DOUBLE, f"(open + high + low + close) / 4, {_BASIS}", "USD"),
+    Column("avg_price", ColumnType.DOUBLE, f"(open + high + low + close) / 4, {_ADJUSTED}", "USD"),
     _AVERAGE_90D,
-    Column("rolling_avg_5d", ColumnType.DOUBLE, f"Mean close of 5 sessions, {_BASIS}", "USD"),
+    Column("rolling_avg_5d", ColumnType.DOUBLE, f"Mean close of 5 sessions, {_ADJUSTED}", "USD"),
     _VOLATILITY,
     Column(
         "volatility_21d_pct",
         ColumnType.DOUBLE,
-        "Root of the mean variance of 21 sessions, in % a day; NULL with fewer, or across a halt of weeks",
+        "Root of the mean variance of 21 sessions, in % a day; NULL with fewer sessions, or across a halt of weeks",
         "%",
     ),
     _CHANGE,
@@ -148,7 +148,7 @@ _ALL = (
         (
             _SYMBOL,
             _DATE,
-            Column("is_latest", ColumnType.BOOLEAN, "The row is of the latest session of the table"),
+            Column("is_latest", ColumnType.BOOLEAN, "The row belongs to the latest session of the table"),
             _OHLC[-1],
             _CHANGE,
             _RETURN,
@@ -182,7 +182,7 @@ _ALL = (
             Column(
                 "usual_volume",
                 ColumnType.DOUBLE,
-                "Mean volume of the 7 previous sessions, on this row's own share basis",
+                "Mean volume of the 7 previous sessions, split-adjusted as of the row's date",
                 "shares",
             ),
             _SURGE,
@@ -195,10 +195,10 @@ _ALL = (
         (
             _DATE,
             _count("symbols", "Symbols with a bar"),
-            _count("up_symbols", "Of these, closed above their open"),
-            _share("up_share_pct", "up_symbols of symbols"),
-            _count("advancers", "Closed above the previous close"),
-            _count("decliners", "Closed below the previous close"),
+            _count("up_symbols", "Symbols that closed above their open"),
+            _share("up_share_pct", "up_symbols as a share of symbols"),
+            _count("advancers", "Symbols that closed above their previous close"),
+            _count("decliners", "Symbols that closed below their previous close"),
         ),
     ),
     View(
@@ -206,18 +206,18 @@ _ALL = (
         ("trade_date",),
         (
             _DATE,
-            _count("expected_symbols", "From their first bar until 30 days after their last"),
-            _count("published_symbols", "With a published bar"),
-            _count("quarantined_symbols", "With a bar in quarantine only"),
-            _count("missing_symbols", "Without any bar"),
-            _share("coverage_pct", "published_symbols of expected_symbols"),
-            Column("days_since_previous", ColumnType.INTEGER, "Calendar days since the session before", "days"),
+            _count("expected_symbols", "Symbols from their first bar until 30 days after their last bar"),
+            _count("published_symbols", "Symbols with a published bar"),
+            _count("quarantined_symbols", "Symbols with a quarantined bar only"),
+            _count("missing_symbols", "Expected symbols without any bar"),
+            _share("coverage_pct", "published_symbols as a share of expected_symbols"),
+            Column("days_since_previous", ColumnType.INTEGER, "Calendar days since the previous session", "days"),
         ),
     ),
     View(
         "quarantine_by_audit",
         ("trade_date", "audit"),
-        (_DATE, QUARANTINED_PRICES.columns[2], _count("bars", "Bars that failed it")),
+        (_DATE, QUARANTINED_PRICES.columns[2], _count("bars", "Bars that failed the audit")),
     ),
     View(
         "split_events",
@@ -229,11 +229,16 @@ _ALL = (
         (),
         (
             Column("latest_session", ColumnType.DATE, "Latest published session"),
-            Column("days_old", ColumnType.INTEGER, "Calendar days since, by today's UTC date", "days"),
-            Column("weekdays_missed", ColumnType.INTEGER, "Weekdays after it and before today", "days"),
+            Column("days_old", ColumnType.INTEGER, "Calendar days from the latest session to today (UTC)", "days"),
+            Column(
+                "weekdays_missed",
+                ColumnType.INTEGER,
+                "Weekdays after the latest session and before today (UTC)",
+                "days",
+            ),
         ),
     ),
 )
 VIEWS: dict[str, View] = {view.name: view for view in _ALL}
 RELATIONS: dict[str, View | Table] = {**_TABLES, **VIEWS}
-"""What a statement may read, by the mark that stands for it."""
+"""Tables and views that a statement may read, by the name of its parameter."""

@@ -1,6 +1,7 @@
-"""The command line, as its users type it."""
+"""Commands as users type them: what they print, and what they change."""
 
 import csv
+import inspect
 import io
 import shutil
 import subprocess
@@ -14,9 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_assets.backends.interface import Backend, FetchKind
+from stock_assets.cli import load
 from stock_assets.cli.app import app
+from stock_assets.cli.output import print_error
+from stock_assets.cli.read import DEFAULT_TABLE
 from stock_assets.core.errors import StockAssetsError, UnknownSnapshot
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.legacy_import.locations import DEFAULT_COLUMNS
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets_tests.support.bars import deliver
@@ -25,34 +30,34 @@ COLUMNS = "symbol, trade_date, close_price, volume, is_market_up"
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a command printed."""
+class Output:
+    """Output of a command."""
 
     stdout: str
     stderr: str
 
 
 class Shell:
-    """Runs commands on one data folder, in this process; `main` as a process of its own."""
+    """Runs commands on one data folder, in this process or in a separate one."""
 
     def __init__(self, data: Path) -> None:
         self.settings = Settings(data_dir=data)
         self._environment = {"STOCK_ASSETS_DATA_DIR": str(data)}
 
-    def run(self, *arguments: str, code: int = 0) -> Ran:
-        """Run a command and expect its exit code."""
+    def run(self, *arguments: str, code: int = 0) -> Output:
+        """Run a command, check its exit code and return its output."""
         done = CliRunner().invoke(app, arguments, env=self._environment)
         assert done.exit_code == code, f"{done.output}{done.exception!r}"
-        return Ran(done.stdout, done.stderr)
+        return Output(done.stdout, done.stderr)
 
     def invoke(self, *arguments: str) -> None:
-        """Run a command and let its error through."""
+        """Run a command and raise its error."""
         failure = CliRunner().invoke(app, arguments, env=self._environment).exception
         assert isinstance(failure, StockAssetsError)
         raise failure
 
-    def run_process(self, *arguments: str, code: int = 0, **environment: str) -> Ran:
-        """Run a command as its own process."""
+    def run_process(self, *arguments: str, code: int = 0, **environment: str) -> Output:
+        """Run a command in a separate process, check its exit code and return its output."""
         done = subprocess.run(
             [sys.executable, "-m", "stock_assets", *arguments],
             cwd=self.settings.data_dir,
@@ -62,12 +67,12 @@ class Shell:
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
-        return Ran(done.stdout, done.stderr)
+        return Output(done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A folder in which two ranges are published."""
+    """A data folder with two published ranges."""
     shell = Shell(tmp_path_factory.mktemp("data"))
     first = shell.run("backfill", "2013-02-16", "2013-02-22").stdout
     assert "recorded sample, ends 2013-03-01: 4 sessions, 2013-02-19 to 2013-02-22" in first
@@ -76,7 +81,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return shell
 
 
-def test_backfill_ends_with_a_table_per_symbol_and_where_it_lies(shell: Shell) -> None:
+def test_summary_prints_a_row_per_symbol_and_the_location(shell: Shell) -> None:
     out = shell.run("summary").stdout
     apple = next(line for line in out.splitlines() if "AAPL" in line)
     cells = [cell.strip() for cell in apple.strip("│┃ ").split("│")]
@@ -85,7 +90,7 @@ def test_backfill_ends_with_a_table_per_symbol_and_where_it_lies(shell: Shell) -
     assert "recorded sample, ends 2013-03-01" in out
 
 
-def test_a_second_backfill_says_that_nothing_changed(shell: Shell) -> None:
+def test_a_second_backfill_reports_that_nothing_changed(shell: Shell) -> None:
     assert "Nothing changed" in shell.run("backfill", "2013-02-25", "2013-03-01").stdout
 
 
@@ -98,7 +103,7 @@ def test_query_prints_a_table(shell: Shell) -> None:
     assert "9 rows" in out
 
 
-def test_query_prints_csv_and_nothing_else(shell: Shell) -> None:
+def test_query_prints_only_csv(shell: Shell) -> None:
     select = f"select {COLUMNS} from published.daily_prices where trade_date = date '2013-03-01' order by symbol"
     rows = list(csv.reader(io.StringIO(shell.run("query", select, "--csv").stdout)))
     assert rows[0] == COLUMNS.split(", ")
@@ -114,38 +119,42 @@ def test_query_writes_parquet(shell: Shell, tmp_path: Path) -> None:
     assert rows.num_rows == 45
 
 
-def test_a_wrong_query_is_one_readable_line(shell: Shell) -> None:
+def test_an_invalid_query_prints_the_reason_without_a_class_name(shell: Shell) -> None:
     error = shell.run_process("query", "select nothing from published.daily_prices", code=1).stderr
-    assert error.startswith("QueryFailed: ")
+    assert error.startswith("DuckDB ")
+    assert "QueryFailed" not in error
     assert "Traceback" not in error
 
 
 @pytest.mark.parametrize("text", ["", "  ", "/* a comment */", ";"])
-def test_an_empty_query_is_a_readable_error(shell: Shell, text: str) -> None:
+def test_an_empty_query_is_rejected_without_a_traceback(shell: Shell, text: str) -> None:
     error = shell.run_process("query", text, code=1).stderr
     assert "it is empty" in error
     assert "Traceback" not in error
 
 
-def test_tables_lists_names_and_columns(shell: Shell) -> None:
+def test_tables_lists_relations_and_columns(shell: Shell) -> None:
     out = shell.run("tables").stdout
     for name in ("published.daily_prices", "published.quarantined_prices", "published.adjusted_prices"):
         assert name in out
     columns = shell.run("tables", "published.daily_prices").stdout
     assert "volume_surge_ratio" in columns
     assert "(USD)" in columns
-    assert "there is no staged.daily_prices" in shell.run("tables", "staged.daily_prices", code=2).stderr
+    error = " ".join(shell.run("tables", "staged.daily_prices", code=2).stderr.replace("│", "").split())
+    assert (
+        "Unknown table 'staged.daily_prices'. Available: published.daily_prices, published.quarantined_prices" in error
+    )
 
 
-def test_budget_shows_the_last_request_of_every_symbol(shell: Shell) -> None:
+def test_quota_prints_the_last_request_of_each_symbol(shell: Shell) -> None:
     out = shell.run("quota").stdout
     for symbol in ("AAPL", "FB", "GOOG", "IBM", "MSFT"):
         assert any(symbol in line and "daily_prices" in line and " ok " in line for line in out.splitlines()), symbol
 
 
-def test_history_and_rollback_and_back(shell: Shell) -> None:
+def test_rollback_to_a_snapshot_of_the_history_and_back(shell: Shell) -> None:
     history = Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES)
-    assert [version.rows for version in history] == [45, 20]
+    assert [snapshot.rows for snapshot in history] == [45, 20]
     newest, oldest = history
     assert str(newest.snapshot_id) in shell.run("history").stdout
     shell.run("rollback", str(oldest.snapshot_id))
@@ -157,42 +166,44 @@ def test_history_and_rollback_and_back(shell: Shell) -> None:
         shell.invoke("rollback", "1")
 
 
-def test_maintain_says_what_it_did_and_keeps_the_rows(shell: Shell) -> None:
+def test_maintain_prints_its_result_and_keeps_the_rows(shell: Shell) -> None:
     rows = shell.run("query", "select * from published.daily_prices order by symbol, trade_date", "--csv").stdout
     out = shell.run("maintain").stdout
     assert any("published.daily_prices" in line and "1 to 1" in line for line in out.splitlines())
-    assert "0 old loads dropped, 0 leftovers removed, 0 runs deleted" in out
+    assert "Removed: 0 old loads, 0 leftovers of killed runs, 0 old runs." in out
     assert (
         shell.run("query", "select * from published.daily_prices order by symbol, trade_date", "--csv").stdout == rows
     )
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (("backfill", "2013-02-16", "2013-02-18"), "there is no trading session"),
-        (("backfill", "2013-03-05", "2013-03-04"), "there is no trading session"),
+        (("backfill", "2013-02-16", "2013-02-18"), "There is no trading session"),
+        (("backfill", "2013-03-05", "2013-03-04"), "There is no trading session"),
         (("backfill", "yesterday", "today"), "does not match"),
-        (("history", "published.nothing"), "is not a published table"),
+        (("history", "published.nothing"), "Unknown table 'published.nothing'. Available: published.daily_prices"),
     ],
 )
-def test_unusable_arguments_are_refused_with_a_reason(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
-    assert said in " ".join(shell.run(*arguments, code=2).stderr.split())
+def test_invalid_arguments_are_rejected_with_a_reason(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
+    assert message in " ".join(shell.run(*arguments, code=2).stderr.replace("│", "").split())
 
 
-def test_a_session_outside_the_recording_is_refused_with_a_reason(shell: Shell) -> None:
+def test_a_session_after_the_last_one_of_the_source_is_rejected_with_a_remedy(shell: Shell) -> None:
     error = shell.run_process("backfill", "2013-02-27", "2013-03-05", code=1).stderr
-    assert "SessionOutOfRange: 2013-03-04 has no partition" in error
-    assert "recorded sample, ends 2013-03-01" in error
+    assert "2013-03-04 is after 2013-03-01, the last session of the source (recorded sample" in error
+    assert "set STOCK_ASSETS_SOURCE" in error
+    assert "SessionOutOfRange" not in error
 
 
-def test_unusable_settings_name_the_variable(shell: Shell) -> None:
+def test_invalid_settings_are_rejected_with_the_name_of_the_variable(shell: Shell) -> None:
     error = shell.run_process("summary", code=1, STOCK_ASSETS_SOURCE="yahoo").stderr
-    assert error.startswith("SettingsError: ")
+    assert "SettingsError" not in error
+    assert "Traceback" not in error
     assert "STOCK_ASSETS_SOURCE" in error
 
 
-def test_only_what_is_missing_is_run(tmp_path: Path) -> None:
+def test_missing_loads_only_sessions_with_missing_bars(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.run("backfill", "2013-02-05", "2013-02-07")
     shell.run("backfill", "2013-02-25", "2013-02-25")
@@ -200,48 +211,52 @@ def test_only_what_is_missing_is_run(tmp_path: Path) -> None:
 
     out = shell.run("backfill", "2013-02-04", "2013-02-27", "--missing").stdout
 
-    assert "Missing: 2013-02-04, 2013-02-08 to 2013-02-22, 2013-02-26 to 2013-02-27; runs: 1." in out
+    assert "Missing: 2013-02-04, 2013-02-08 to 2013-02-22, 2013-02-26 to 2013-02-27 (13 sessions, 1 run)." in out
     assert len(Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES)) == before + 1
     count = "select count(*) as n from published.daily_prices"
     assert shell.run("query", count, "--csv").stdout.split() == ['"n"', "85"]
 
     again = shell.run("backfill", "2013-02-04", "2013-02-27", "--missing").stdout
-    assert "Missing: nothing; runs: 0." in again
+    assert "Missing: no sessions." in again
     assert "AAPL" in again
 
 
-def test_a_refused_session_is_named_and_does_not_hold_back_the_others(tmp_path: Path) -> None:
+def test_a_rejected_session_is_named_and_the_others_are_loaded(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     backend = Pipeline.from_settings(shell.settings).backend
     shell.run("backfill", "2013-02-01", "2013-02-01")
     for symbol in ("AAPL", "IBM"):
-        lines = backend.objects.get(newest_payload(backend, symbol)).decode().splitlines()
+        lines = backend.objects.get(newest_response(backend, symbol)).decode().splitlines()
         bad = [line.rpartition(",")[0] + ",-1" if line.startswith("2013-02-12") else line for line in lines]
         deliver(backend, symbol, "".join(f"{line}\r\n" for line in bad).encode())
 
-    refused = shell.run("backfill", "2013-02-11", "2013-02-14", code=1)
-    assert "2 of 5 symbols quarantined" in refused.stderr
+    rejected = shell.run("backfill", "2013-02-11", "2013-02-14", code=1)
+    assert "2 of 5 symbols quarantined" in rejected.stderr
+    assert "stock_assets.core.errors" not in rejected.stderr
+    assert "quarantined_share_within_limit: 1 bad row\n" in rejected.stderr
+    assert "volume_not_negative: 2 bad rows\n  AAPL 2013-02-12: " in rejected.stderr
+    assert "\n  What to do: " in rejected.stderr
 
     out = shell.run("backfill", "2013-02-11", "2013-02-14", "--missing", code=1)
-    assert "2013-02-12 is left out: quarantined_share_within_limit refused its bars" in out.stderr
-    assert "Missing: 2013-02-11, 2013-02-13 to 2013-02-14; runs: 2." in out.stdout
+    assert "2013-02-12 is skipped: quarantined_share_within_limit rejected its bars" in out.stderr
+    assert "Missing: 2013-02-11, 2013-02-13 to 2013-02-14 (3 sessions, 2 runs)." in out.stdout
     days = shell.run("query", "select distinct trade_date as d from published.daily_prices order by 1", "--csv").stdout
     assert days.split()[1:] == ["2013-02-01", "2013-02-11", "2013-02-13", "2013-02-14"]
 
     again = shell.run("backfill", "2013-02-11", "2013-02-14", "--missing", code=1)
-    assert "Missing: only rejected sessions; runs: 0." in again.stdout
+    assert "Missing: only rejected sessions." in again.stdout
     assert "Rejected and still missing: 2013-02-12." in again.stderr
     elsewhere = shell.run("backfill", "2013-02-13", "2013-02-14", "--missing")
-    assert "Missing: nothing; runs: 0." in elsewhere.stdout
+    assert "Missing: no sessions." in elsewhere.stdout
     assert "Rejected" not in elsewhere.stderr
 
 
-def newest_payload(backend: Backend, symbol: str) -> str:
-    """Key of the newest answer about a symbol."""
-    return backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].response_key
+def newest_response(backend: Backend, symbol: str) -> str:
+    """Return the key of the newest response for a symbol."""
+    return backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].payload
 
 
-def test_report_writes_one_file_and_prints_its_path(shell: Shell, tmp_path: Path) -> None:
+def test_report_writes_a_file_and_prints_its_path(shell: Shell, tmp_path: Path) -> None:
     file = shell.settings.root / "served" / "report.html"
     assert shell.run("report").stdout == f"{file}\n"
     assert "recorded sample, ends 2013-03-01" in file.read_text(encoding="utf-8")
@@ -249,7 +264,7 @@ def test_report_writes_one_file_and_prints_its_path(shell: Shell, tmp_path: Path
     assert (tmp_path / "a.html").stat().st_size == pytest.approx(file.stat().st_size, abs=100)
 
 
-def test_a_copied_data_folder_is_refused_without_a_traceback_and_its_remedy_works(shell: Shell, tmp_path: Path) -> None:
+def test_a_copied_data_folder_is_rejected_with_a_remedy_that_works(shell: Shell, tmp_path: Path) -> None:
     original, copy, fresh = shell.settings.root, Shell(tmp_path / "copy"), Shell(tmp_path / "fresh")
     shutil.copytree(original, copy.settings.root)
     refusal = f"published.daily_prices lies in {original}/published/daily_prices, outside the data folder"
@@ -264,3 +279,53 @@ def test_a_copied_data_folder_is_refused_without_a_traceback_and_its_remedy_work
     assert "Published: published.daily_prices." in fresh.run("backfill", "2013-02-16", "2013-03-01").stdout
     rows = f"SELECT {COLUMNS} FROM published.daily_prices ORDER BY symbol, trade_date"
     assert fresh.run("query", rows, "--csv").stdout == shell.run("query", rows, "--csv").stdout
+
+
+def test_a_damaged_run_history_is_named_with_its_remedy(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.run_process("backfill", "2013-03-01", "2013-03-01")
+    [file] = shell.settings.instance_dir.rglob("runs.db")
+    for part in file.parent.glob("runs.db*"):
+        part.write_bytes(b"no database" * 1000)
+    error = shell.run_process("backfill", "2013-02-28", "2013-03-01", code=1).stderr
+    assert f"The database {file} is damaged" in error
+    assert "It holds the history of runs, no prices: move it away" in error
+    assert "Traceback" not in error
+
+
+def test_a_damaged_ledger_is_named_with_its_remedy(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.settings.root.mkdir()
+    (shell.settings.root / "ledger.db").write_bytes(b"no database" * 1000)
+    error = shell.run_process("quota", code=1).stderr
+    assert f"The database {shell.settings.root / 'ledger.db'} is damaged" in error
+    assert "Restore it from a backup." in error
+    assert "Traceback" not in error
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    error = Shell(tmp_path).run_process("summary", code=1, STOCK_ASSETS_DATA_DIR=str(tmp_path / "file")).stderr
+    assert f"{tmp_path / 'file'}" in error
+    assert "Check the path, the permissions of the folder and the free space of the disk." in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("message", "printed"),
+    [
+        ("stock_assets.core.errors.NothingFetched: no bar arrived\n", "no bar arrived"),
+        ("ValueError: a defect", "ValueError: a defect"),
+    ],
+)
+def test_errors_of_this_package_are_printed_without_class_name(
+    message: str, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_error(message)
+    assert capsys.readouterr().err == f"{printed}\n"
+
+
+def test_defaults_of_options_are_those_of_the_package() -> None:
+    assert DAILY_PRICES.full_name == DEFAULT_TABLE
+    help_text = inspect.getsource(load.import_)
+    assert ",".join(DEFAULT_COLUMNS) in help_text

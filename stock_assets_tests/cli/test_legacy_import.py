@@ -1,4 +1,4 @@
-"""The command that takes over old data, as its users type it."""
+"""The command `import`: what it prints, stores and publishes."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from stock_assets_tests.support.legacy_files import HEADER, firehose, legacy_bar
 from stock_assets_tests.support.steps import load_range, local_backend, published_rows
 
 SESSIONS = sessions_between(date(2013, 2, 4), date(2013, 2, 15))
-# The old pipeline missed a day; nothing may be asked of a run that has no bar of it.
+# The earlier pipeline has no bar of one session, so no run may include it.
 MISSED = date(2013, 2, 6)
 LEFT = [session for session in SESSIONS if session != MISSED]
 
@@ -32,20 +32,23 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path / "data")
 
 
-def test_old_data_is_shown_then_stored_then_published(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
+def test_a_dry_run_prints_and_an_import_stores_the_bars(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
     folder = firehose(tmp_path / "old", source, SYMBOLS, LEFT)
     write_legacy_file(folder / "2013/02/04/23/more", f"{HEADER}\n2013-02-04,ZZZ,1,2,1,2,5\n2013-02-04,AAPL\n")
     backend = Pipeline.from_settings(shell.settings).backend
 
-    looked = shell.run("import", str(folder), "--dry-run")
-    assert "19 files, 92 rows: 45 repeated" in looked.stdout
-    assert "1 row not imported, symbol not in the universe: ZZZ" in looked.stderr
-    assert "/2013/02/04/23/more, line 2: 2013-02-04,ZZZ,1,2,1,2,5. What to do: add it to the universe" in looked.stderr
-    assert "/2013/02/04/23/more, line 3: 2 fields instead of 7" in looked.stderr
+    dry_run = shell.run("import", str(folder), "--dry-run")
+    assert "19 files, 92 rows; 45 repeat another" in dry_run.stdout
+    assert "1 rows left out, symbol not in the universe: ZZZ" in dry_run.stderr
+    assert "/2013/02/04/23/more, line 2: 2013-02-04,ZZZ,1,2,1,2,5. What to do: add it to the universe" in dry_run.stderr
+    assert "/2013/02/04/23/more, line 3: 2 fields, not 7" in dry_run.stderr
     assert backend.ledger.fetches(FetchKind.PRICES) == []
 
     stored = shell.run("import", str(folder), "--no-publish")
-    assert "Stored, not published: stock-assets backfill 2013-02-04 2013-02-15 --missing" in stored.stdout
+    assert (
+        "The bars are stored, not published. To load them: stock-assets backfill 2013-02-04 2013-02-15 --missing"
+        in stored.stdout
+    )
     assert len(backend.ledger.fetches(FetchKind.PRICES)) == len(SYMBOLS)
     assert backend.warehouse.history(DAILY_PRICES) == []
 
@@ -54,12 +57,12 @@ def test_old_data_is_shown_then_stored_then_published(shell: Shell, tmp_path: Pa
     assert backend.warehouse.history(DAILY_PRICES) == []
 
 
-def test_what_is_taken_over_is_loaded_in_few_runs_without_asking(
+def test_imported_sessions_are_loaded_in_few_runs_without_requests(
     shell: Shell, tmp_path: Path, source: ScriptedSource
 ) -> None:
     folder = firehose(tmp_path / "old", source, SYMBOLS, LEFT)
     out = shell.run("import", str(folder)).stdout
-    assert out.count("Published: published.daily_prices.") == 2, "the missed day parts them"
+    assert out.count("Published: published.daily_prices.") == 2, "the missed session separates the runs"
     assert any("AAPL" in line and " 9 " in line and "2013-02-15" in line for line in out.splitlines())
     backend = Pipeline.from_settings(shell.settings).backend
     assert all(fetch.is_landing_file for fetch in backend.ledger.fetches(FetchKind.PRICES))
@@ -70,7 +73,7 @@ def test_what_is_taken_over_is_loaded_in_few_runs_without_asking(
     assert published_rows(backend) == published_rows(usual)
 
 
-def test_a_load_that_an_audit_refuses_says_how_to_go_on(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
+def test_a_rejected_load_prints_how_to_continue(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
     folder = firehose(tmp_path / "old", source, SYMBOLS, SESSIONS[:3])
     firehose(folder, source, ["AAPL"], SESSIONS[3:4])
     ran = shell.run("import", str(folder), code=1)
@@ -80,23 +83,23 @@ def test_a_load_that_an_audit_refuses_says_how_to_go_on(shell: Shell, tmp_path: 
     assert Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES) == []
 
 
-def test_columns_and_the_time_can_be_named(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
-    lines = [",".join([bar[1], bar[0], *bar[2:]]) for bar in legacy_bars(source, SYMBOLS, SESSIONS)]
-    write_legacy_file(tmp_path / "old.csv", "\n".join(lines), datetime(1980, 1, 1, tzinfo=UTC))
+def test_columns_and_the_time_of_files_can_be_given(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
+    lines = [",".join([bar[1], bar[0], *bar[2:]]) for bar in old_bars(source, SYMBOLS, SESSIONS)]
+    write_old(tmp_path / "old.csv", "\n".join(lines), datetime(1980, 1, 1, tzinfo=UTC))
     columns = "symbol,date,open,high,low,close,volume"
-    blind = shell.run("import", str(tmp_path / "old.csv"), "--columns", columns)
-    assert "dated after it was written" in blind.stderr
-    assert "--fetched-at" in blind.stderr
+    without_time = shell.run("import", str(tmp_path / "old.csv"), "--columns", columns)
+    assert "dated after it was written" in without_time.stderr
+    assert "--fetched-at" in without_time.stderr
     out = shell.run(
         "import", str(tmp_path / "old.csv"), "--columns", columns, "--fetched-at", "2013-03-01", "--no-publish"
     )
-    assert "Stored, not published" in out.stdout
+    assert "The bars are stored, not published." in out.stdout
     [fetch, *_] = Pipeline.from_settings(shell.settings).backend.ledger.fetches(FetchKind.PRICES)
     assert fetch.fetched_at == datetime(2013, 3, 1, tzinfo=UTC)
 
 
-def test_what_cannot_be_found_is_said(shell: Shell, tmp_path: Path) -> None:
-    with pytest.raises(LegacyDataUnusable, match="does not exist"):
+def test_an_unknown_address_or_missing_region_is_an_error(shell: Shell, tmp_path: Path) -> None:
+    with pytest.raises(LegacyDataUnusable, match="there is no such file or folder"):
         shell.invoke("import", str(tmp_path / "nothing"))
     for address in ("s3://bucket/folder", "glue:database.table"):
         with pytest.raises(SettingsError, match="STOCK_ASSETS_AWS_REGION"):

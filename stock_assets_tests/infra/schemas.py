@@ -1,4 +1,4 @@
-"""JSON Schemas of the files Grafana is provisioned with, after its documentation; nothing unknown is allowed."""
+"""JSON Schemas of Grafana's provisioning files, by its documentation; unknown keys are rejected."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _SOURCE = {
     "type": {"enum": ["grafana-athena-datasource", "cloudwatch"]},
     "access": {"const": "proxy"},
     "editable": {"const": False},
-    # No `secureJsonData`: there is no place for a key.
+    # No `secureJsonData`: a data source must not contain credentials.
     "jsonData": _object(
         {"authType": {"const": "default"}, "defaultRegion": {"const": "$AWS_REGION"}},
         {"catalog": _TEXT, "database": {"type": "string", "pattern": r"^\$[A-Z_]+$"}, "workgroup": _TEXT},

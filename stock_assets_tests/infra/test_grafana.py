@@ -1,6 +1,6 @@
-"""Dashboards and provisioning files: as generated, by the house's rules, and every query right on a real engine.
+"""Dashboards and provisioning files: equal to the generated ones, consistent, and every query runs on a real engine.
 
-No Grafana renders them here: what a server would do with a macro or a variable, `expanded` does.
+No Grafana renders them here: `expanded` replaces macros and variables as a server does.
 """
 
 import json
@@ -50,7 +50,7 @@ def panels_named() -> dict[str, Any]:
 
 
 def expanded(sql: str, dates: tuple[date, date] = DECEMBER, symbols: tuple[str, ...] = ("AAPL", "IBM")) -> str:
-    """Do what Grafana and its Athena data source do: macros, variables, and the default database."""
+    """Replace macros and variables and add the default database, as Grafana and its Athena data source do."""
     first, last = dates
     text = re.sub(r"\$__dateFilter\((\w+)\)", rf"\1 BETWEEN date '{first}' AND date '{last}'", sql)
     text = text.replace("${symbol:singlequote}", ", ".join(f"'{symbol}'" for symbol in symbols))
@@ -63,19 +63,19 @@ def expanded(sql: str, dates: tuple[date, date] = DECEMBER, symbols: tuple[str, 
 
 
 @pytest.mark.parametrize("file", generated(), ids=lambda path: path.name)
-def test_committed_files_are_what_the_generator_makes(file: Path) -> None:
+def test_committed_files_equal_the_generated_ones(file: Path) -> None:
     assert file.read_text(encoding="utf-8") == generated()[file], "run `make dashboards`"
 
 
 @pytest.mark.parametrize("uid", FILES)
-def test_a_dashboard_survives_the_sdk(uid: str) -> None:
+def test_a_dashboard_can_be_read_by_the_sdk(uid: str) -> None:
     register_default_plugins()
     model = Model.from_json(FILES[uid])
     assert json.loads(json.dumps(model, cls=JSONEncoder)) == FILES[uid]
 
 
 @pytest.mark.parametrize("name", panels_named())
-def test_a_panel_keeps_the_rules_of_the_house(name: str) -> None:
+def test_a_panel_has_description_unit_link_and_known_colours(name: str) -> None:
     panel = panels_named()[name]
     assert panel["title"]
     assert panel["description"].endswith(".")
@@ -92,7 +92,7 @@ def test_a_panel_keeps_the_rules_of_the_house(name: str) -> None:
 
 
 def test_each_bar_coloured_by_thresholds_has_the_colour_of_its_own_value() -> None:
-    """Grafana colours a whole series by its last value, unless the gradient goes by the scheme."""
+    """Grafana colours a whole series by its last value, unless the gradient mode is `scheme`."""
     gradients = {
         panel["title"]: panel["fieldConfig"]["defaults"].get("custom", {}).get("gradientMode")
         for _, panel in SHOWN
@@ -102,7 +102,7 @@ def test_each_bar_coloured_by_thresholds_has_the_colour_of_its_own_value() -> No
 
 
 @pytest.mark.parametrize("uid", FILES)
-def test_a_dashboard_keeps_the_rules_of_the_house(uid: str) -> None:
+def test_a_dashboard_is_read_only_in_utc_without_an_account(uid: str) -> None:
     model = FILES[uid]
     assert (model["uid"], model["timezone"], model["editable"]) == (uid, "utc", False)
     assert model["title"]
@@ -125,7 +125,7 @@ def test_a_dashboard_keeps_the_rules_of_the_house(uid: str) -> None:
     assert used == {variable["name"] for variable in model["templating"]["list"]}
 
 
-def test_the_dashboards_are_those_that_dagster_knows() -> None:
+def test_every_dashboard_is_an_asset() -> None:
     assert set(FILES) == {dashboard.uid for dashboard in DASHBOARDS}
     for dashboard in DASHBOARDS:
         titles = {panel["title"] for panel in FILES[dashboard.uid]["panels"] if panel["type"] != "row"}
@@ -161,16 +161,16 @@ def test_a_query_returns_the_declared_columns(recorded_backend: Backend, name: s
     if "$__dateFilter" in sql:
         assert "trade_date" in sql
         [column] = {"time", "trade_date"} & set(rows.column_names)
-        moments = rows.column(column).to_pylist()
-        days = [moment.date() if isinstance(moment, datetime) else moment for moment in moments]
+        values = rows.column(column).to_pylist()
+        days = [value.date() if isinstance(value, datetime) else value for value in values]
         assert all(DECEMBER[0] <= day <= DECEMBER[1] for day in days)
     if "${symbol" in sql:
         assert set(rows.column("symbol").to_pylist()) == {"AAPL", "IBM"}
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_no_query_computes_a_window_of_its_own(name: str) -> None:
-    """A date condition would cut its left edge; windows belong into the views."""
+def test_no_query_contains_a_window_function(name: str) -> None:
+    """A condition on dates would cut the left edge of the window; windows belong in the views."""
     tree = sqlglot.parse_one(expanded(QUERIES[name][1]), read="athena")
     assert list(tree.find_all(exp.Window)) == []
 
@@ -181,16 +181,16 @@ def one_day(backend: Backend, title: str, day: date, symbol: str = "AAPL") -> li
     return [tuple(row.values())[1:] for row in rows]
 
 
-def test_values_of_known_days(recorded_backend: Backend, recorded_bars: pd.DataFrame) -> None:
+def test_queries_return_known_values(recorded_backend: Backend, recorded_bars: pd.DataFrame) -> None:
     day, before_split = date(2013, 3, 1), date(2005, 2, 25)
     assert one_day(recorded_backend, "Close and 5-day average", day)[0][:2] == ("AAPL", 430.47)
-    # The mean of the last five closes, from the vendor's answer.
+    # The mean of the last five closes, from the vendor's response.
     closes = recorded_bars.loc["AAPL"]["close"].iloc[-5:]
     assert one_day(recorded_backend, "Close and 5-day average", day)[0][2] == pytest.approx(closes.mean(), rel=1e-12)
     assert one_day(recorded_backend, "Average price, 90 days", day)[0][1] == pytest.approx(495.99, abs=0.005)
     assert one_day(recorded_backend, "Daily return", day)[0][1] == pytest.approx(430.47 - 438.0)
     assert one_day(recorded_backend, "Candlesticks", day)[0] == ("AAPL", 438.0, 438.1799, 429.98, 430.47)
-    # 88.99 as traded, on the eve of a 2:1 split; the window of one day has its whole average all the same.
+    # 88.99 as traded, one session before a 2:1 split. A time range of one day has the complete average.
     [(_, close, five)] = one_day(recorded_backend, "Close and 5-day average", before_split)
     assert close == pytest.approx(88.99 / 2)
     assert five is not None
@@ -202,12 +202,12 @@ def test_values_of_known_days(recorded_backend: Backend, recorded_bars: pd.DataF
 
 
 def garman_klass(open_: float, high: float, low: float, close: float) -> float:
-    """Percent a day, from the definition."""
+    """Return the volatility in percent a day, by its definition."""
     return 100 * sqrt(0.5 * log(high / low) ** 2 - (2 * log(2) - 1) * log(close / open_) ** 2)
 
 
-def test_a_shorter_time_changes_no_value(recorded_backend: Backend) -> None:
-    """What a filtered window would get wrong."""
+def test_a_shorter_time_range_changes_no_value(recorded_backend: Backend) -> None:
+    """A filtered window would change values at the left edge."""
     for title in ("Average price, 90 days", "Close and 5-day average", "Volatility"):
         [sql] = [sql for found, sql in QUERIES.values() if found == title]
         wide = run_query(recorded_backend, expanded(sql, (date(2012, 1, 1), DECEMBER[1]))).to_pylist()
@@ -217,7 +217,7 @@ def test_a_shorter_time_changes_no_value(recorded_backend: Backend) -> None:
         assert all(value is not None for row in narrow for value in row.values())
 
 
-def test_the_symbols_to_choose_from(recorded_backend: Backend) -> None:
+def test_the_variable_lists_all_symbols(recorded_backend: Backend) -> None:
     [variable] = FILES["stock-assets-prices"]["templating"]["list"]
     rows = run_query(recorded_backend, expanded(variable["query"]["rawSQL"])).to_pylist()
     assert [row["symbol"] for row in rows] == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
@@ -235,19 +235,19 @@ def provisioned(name: str) -> Any:  # noqa: ANN401 (what YAML holds)
 
 
 @pytest.mark.parametrize("name", PROVISIONED)
-def test_a_provisioning_file_fits_its_schema(name: str) -> None:
+def test_a_provisioning_file_matches_its_schema(name: str) -> None:
     jsonschema.validate(provisioned(name), PROVISIONED[name], cls=jsonschema.Draft202012Validator)
     text = (FOLDER / "provisioning" / name).read_text(encoding="utf-8")
     assert not ACCOUNT.search(text)
     assert not re.search("secret|password|accessKey", text, re.IGNORECASE)
 
 
-def test_every_provisioning_file_is_checked() -> None:
+def test_every_provisioning_file_has_a_schema() -> None:
     found = {str(path.relative_to(FOLDER / "provisioning")) for path in (FOLDER / "provisioning").rglob("*.yaml")}
     assert found == set(PROVISIONED)
 
 
-def test_the_schemas_refuse_a_key() -> None:
+def test_the_schemas_reject_credentials() -> None:
     sources = provisioned("datasources/athena.yaml")
     sources["datasources"][0]["secureJsonData"] = {"accessKey": "x"}
     with pytest.raises(jsonschema.ValidationError, match="secureJsonData"):
@@ -258,13 +258,13 @@ def test_the_schemas_refuse_a_key() -> None:
         jsonschema.validate(sources, DATA_SOURCES)
 
 
-def test_data_sources_are_those_that_panels_and_rules_name() -> None:
+def test_panels_and_rules_use_the_provisioned_data_sources() -> None:
     found = {(one["uid"], one["type"]) for one in provisioned("datasources/athena.yaml")["datasources"]}
     assert found == {(str(one.uid), str(one.type_val)) for one in (ATHENA, CLOUDWATCH)}
 
 
 def fires(backend: Backend, title: str) -> bool:
-    """Judge an alert rule as Grafana would: the one number of its query against its threshold."""
+    """Evaluate an alert rule as Grafana does: compare the single number of its query with its threshold."""
     [group] = provisioned("alerting/rules.yaml")["groups"]
     [rule] = [rule for rule in group["rules"] if rule["title"] == title]
     query, threshold = (step["model"] for step in rule["data"])
@@ -277,20 +277,20 @@ def fires(backend: Backend, title: str) -> bool:
     return bool(value > level if condition["evaluator"]["type"] == "gt" else value < level)
 
 
-def test_alert_rules_judge(recorded_backend: Backend) -> None:
-    # The recording ended years ago, and is complete.
+def test_alert_rules_fire_for_late_data_only(recorded_backend: Backend) -> None:
+    # The recorded sample ended years ago and is complete.
     assert fires(recorded_backend, "Prices are late")
     assert not fires(recorded_backend, "Symbols are missing")
 
 
-def test_a_symbol_missing_from_the_latest_session_is_an_alert(backend: Backend) -> None:
+def test_an_alert_fires_if_a_symbol_is_missing_from_the_latest_session(backend: Backend) -> None:
     source = wavy_source()
     source.drop_bar("IBM", TWO_WEEKS[-1])
     Scene(backend, source).run(TWO_WEEKS)
     assert fires(backend, "Symbols are missing")
 
 
-def test_compose_mounts_what_is_there_and_holds_no_secret() -> None:
+def test_the_compose_file_mounts_existing_folders_and_contains_no_secret() -> None:
     grafana = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))["services"]["grafana"]
     assert re.fullmatch(r"grafana/grafana:11\.6\.\d+", grafana["image"])
     assert all(port.startswith("127.0.0.1:") for port in grafana["ports"])

@@ -1,6 +1,6 @@
-"""The CloudFormation template: valid, as the documentation says, as the settings expect, and enough for the backend.
+"""The CloudFormation template: valid, consistent with documentation and settings, and sufficient for the backend.
 
-Deployed on ministack, whose IAM refuses what no policy allows; Athena's and Glue's own checks only AWS can show.
+It is deployed on ministack, whose IAM denies what no policy allows. Only AWS can test the checks of Athena and Glue.
 """
 
 import json
@@ -47,11 +47,11 @@ GIVEN = {
     "AWS::AccountId": "123456789012",
 }
 NAMED = {"Bucket": "BucketName", "QueryWorkgroup": "Workgroup"}
-"""Resources whose `Ref` is a parameter's value."""
+"""Resources whose `Ref` is the value of a parameter."""
 
 
 def resolved(node: Any, given: dict[str, str]) -> Any:  # noqa: ANN401, PLR0911 (YAML, and a function for each return)
-    """Work out the functions that the template uses; nothing where a condition leaves something out."""
+    """Resolve the functions of the template; a part that a condition omits becomes None."""
     values = {name: str(parameter.get("Default", "")) for name, parameter in STACK["Parameters"].items()} | given
     conditions = {"IsLive": values["Source"] == "alpha_vantage", "HasKey": values["KmsKeyArn"] != ""}
 
@@ -80,12 +80,12 @@ def resolved(node: Any, given: dict[str, str]) -> Any:  # noqa: ANN401, PLR0911 
 
 
 def properties(name: str, **more: str) -> Any:  # noqa: ANN401 (YAML)
-    """What a resource is made with."""
+    """Return the properties of a resource."""
     return resolved(STACK["Resources"][name]["Properties"], GIVEN | more)
 
 
 def variables(**more: str) -> dict[str, str]:
-    """The variables that the stack says to set."""
+    """Return the variables that the outputs of the stack name."""
     text = resolved(STACK["Outputs"]["Settings"]["Value"], GIVEN | more)
     return dict(pair.split("=", 1) for pair in text.split(" "))
 
@@ -96,7 +96,7 @@ def test_the_template_is_valid() -> None:
     assert (found.returncode, found.stdout) == (0, "")
 
 
-def test_what_the_policy_allows_is_what_the_documentation_lists() -> None:
+def test_the_policy_allows_the_documented_actions() -> None:
     text = (PROJECT / "docs" / "aws.md").read_text(encoding="utf-8")
     [listed] = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
     for placeholder, value in {
@@ -114,14 +114,14 @@ def test_what_the_policy_allows_is_what_the_documentation_lists() -> None:
     assert properties("PipelinePolicy")["PolicyDocument"] == json.loads(listed)
 
 
-def test_nothing_is_allowed_by_a_wildcard_of_actions_or_on_everything() -> None:
+def test_the_policy_has_no_wildcard_action_or_resource() -> None:
     for statement in properties("PipelinePolicy")["PolicyDocument"]["Statement"]:
         assert not any("*" in action for action in statement["Action"]), statement["Sid"]
         places = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
         assert "*" not in places, statement["Sid"]
 
 
-def test_without_a_key_and_for_the_recording_the_rest_is_left_out() -> None:
+def test_optional_resources_are_omitted_without_an_api_key() -> None:
     plain = {"KmsKeyArn": "", "Source": "recorded"}
     statements = properties("PipelinePolicy", **plain)["PolicyDocument"]["Statement"]
     assert {"ApiKey", "Encryption"}.isdisjoint(statement["Sid"] for statement in statements)
@@ -131,7 +131,9 @@ def test_without_a_key_and_for_the_recording_the_rest_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("source", list(SourceName))
-def test_the_variables_it_tells_make_the_home_that_it_made(source: SourceName, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variables_of_the_outputs_configure_the_backend_of_the_stack(
+    source: SourceName, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = variables(Source=source.value, Prefix="data/prices", Database="prices", Workgroup="notifier")
     for name, value in told.items():
         monkeypatch.setenv(name, value)
@@ -153,15 +155,15 @@ def test_the_variables_it_tells_make_the_home_that_it_made(source: SourceName, m
     assert group["ResultConfiguration"]["OutputLocation"] == backend.results
 
 
-def test_what_expires_is_what_may(tmp_path: Path) -> None:
-    """Answers, notes, ledger, budget, history and published files stay whatever happens."""
+def test_only_temporary_objects_expire(tmp_path: Path) -> None:
+    """Responses, notes, ledger, call counts, snapshots and published files never expire."""
     rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
     expiring = {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
     assert expiring == {f"stock_assets/alpha_vantage/{part}/" for part in ("results", "staged/tables", "staged/inputs")}
     assert STACK["Parameters"]["StagedDays"]["Default"] > Settings().staging_retention_days
 
 
-def test_a_workgroup_enforces_no_location_since_staging_names_its_own() -> None:
+def test_the_workgroup_enforces_no_result_location_because_staging_sets_its_own() -> None:
     staging = (PROJECT / "sql" / "ddl" / "athena").glob("*.sql")
     assert any("location" in file.read_text(encoding="utf-8").lower() for file in staging)
     configuration = properties("QueryWorkgroup")["WorkGroupConfiguration"]
@@ -169,7 +171,7 @@ def test_a_workgroup_enforces_no_location_since_staging_names_its_own() -> None:
     assert configuration["EngineVersion"] == {"SelectedEngineVersion": "Athena engine version 3"}
 
 
-def test_dagsters_logs_go_where_the_policy_allows() -> None:
+def test_the_policy_allows_the_location_of_dagsters_logs() -> None:
     instance = yaml.safe_load((TEMPLATE.parent / "dagster.yaml").read_text(encoding="utf-8"))
     logs = instance["compute_logs"]["config"]
     [objects] = [s for s in properties("PipelinePolicy")["PolicyDocument"]["Statement"] if s["Sid"] == "Objects"]
@@ -193,13 +195,13 @@ class Deployed:
     user: dict[str, str]
 
     def root(self, service: str) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
-        """Give a client of somebody who may do everything."""
+        """Return a client with all permissions."""
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
             region_name=REGION,
             aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 (the emulator's own word for somebody who may do everything)
+            aws_secret_access_key="test",  # noqa: S106 (the emulator's credentials with all permissions)
         )
 
 
@@ -230,7 +232,7 @@ def deployed() -> Iterator[Deployed]:
 
 
 def finished(stacks: Any) -> dict[str, str]:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
-    """Wait for the stack; give its outputs."""
+    """Wait for the stack and return its outputs."""
     for _ in range(100):
         [stack] = stacks.describe_stacks(StackName="prices")["Stacks"]
         if not stack["StackStatus"].endswith("IN_PROGRESS"):
@@ -242,7 +244,7 @@ def finished(stacks: Any) -> dict[str, str]:  # noqa: ANN401 (boto3 makes its cl
 
 @pytest.fixture
 def backend(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> AthenaBackend:
-    """The backend of the settings, as the pipeline's user; the emulator speaks no TLS, so that rule is lifted."""
+    """Return the backend of the settings, as the pipeline's user, without the rule on TLS: the emulator has none."""
     for name in CREDENTIALS:
         monkeypatch.delenv(name, raising=False)
     for name, value in deployed.user.items():
@@ -257,7 +259,7 @@ on_ministack = [pytest.mark.ministack, pytest.mark.skipif(not PROGRAM.exists(), 
 
 
 class TestDeployed:
-    """On the emulator; of the template it leaves out the bucket's lifecycle rules."""
+    """The emulator does not support the bucket's lifecycle rules, so they are removed from the template."""
 
     pytestmark = on_ministack
 

@@ -1,4 +1,4 @@
-"""What readers get: queries, the adjusted series, the summary; computed by hand for a small table."""
+"""Queries, adjusted prices and the summary, compared with values computed by hand for a small table."""
 
 from dataclasses import replace
 from datetime import date
@@ -19,7 +19,7 @@ from stock_assets_tests.support.scenes import BAD_BAR, Scene
 from stock_assets_tests.support.steps import LIMITS, local_backend
 
 LAST = date(2012, 6, 26)
-# 89 and 90 calendar days before it: the first of the last 90 days, and the session before.
+# 89 and 90 calendar days before LAST: the first of its last 90 days, and the session before.
 INSIDE, OUTSIDE = date(2012, 3, 29), date(2012, 3, 28)
 EX_DATE = date(2012, 5, 1)
 BEFORE_EX_DATE = date(2012, 4, 30)
@@ -28,13 +28,13 @@ LISTED = Universe((Listing("DOG", ""), Listing("SPLIT", "")))
 
 
 def flat(price: float, volume: int) -> str:
-    """Write a bar whose four prices are alike, so that its average is the price."""
+    """Return a bar with four equal prices, so that its average is the price."""
     return f"{price},{price},{price},{price},{volume}"
 
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
-    """SPLIT costs 1000 on its first session, then 90, and 30 from its 3:1 split on; DOG has nothing but a bad bar."""
+    """SPLIT costs 1000 on its first session, then 90, and 30 from its 3:1 split on; DOG has only a bad bar."""
     source = ScriptedSource()
     prices = {day: flat(90, 300) if day < EX_DATE else flat(30, 900) for day in SESSIONS}
     source.set_bars("SPLIT", prices | {OUTSIDE: flat(1000, 300), LAST: "30,36,24,33,900", BEFORE_EX_DATE: BAD_BAR})
@@ -45,7 +45,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
     return backend
 
 
-def test_a_query_names_tables_as_their_assets_and_is_typed(backend: Backend) -> None:
+def test_a_query_uses_asset_names_and_returns_typed_columns(backend: Backend) -> None:
     rows = run_query(
         backend,
         "SELECT symbol, trade_date, close_price, volume, is_market_up, prev_close FROM published.daily_prices "
@@ -59,7 +59,7 @@ def test_a_query_names_tables_as_their_assets_and_is_typed(backend: Backend) -> 
     ]
 
 
-def test_a_query_speaks_athenas_dialect_and_joins_tables_and_views(backend: Backend) -> None:
+def test_a_query_in_the_athena_dialect_joins_tables_and_views(backend: Backend) -> None:
     [row] = run_query(
         backend,
         "SELECT COUNT(*) AS n, MAX(DATE_DIFF('day', p.trade_date, a.trade_date)) AS days "
@@ -71,7 +71,7 @@ def test_a_query_speaks_athenas_dialect_and_joins_tables_and_views(backend: Back
 
 
 @pytest.mark.parametrize("select", ["SELECT nothing FROM published.daily_prices", "SELECT * FROM staged.daily_prices"])
-def test_what_is_not_published_cannot_be_queried(backend: Backend, select: str) -> None:
+def test_unpublished_tables_and_unknown_columns_cannot_be_queried(backend: Backend, select: str) -> None:
     with pytest.raises(QueryFailed):
         run_query(backend, select)
 
@@ -89,7 +89,7 @@ def test_what_is_not_published_cannot_be_queried(backend: Backend, select: str) 
         "duckdb_secrets()",
     ],
 )
-def test_a_query_reads_nothing_but_what_is_published(
+def test_a_query_reads_only_published_data(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside: str
 ) -> None:
     file = tmp_path / "secret.csv"
@@ -103,8 +103,7 @@ def test_a_query_reads_nothing_but_what_is_published(
         run_query(backend, f"SELECT * FROM {source}")
 
 
-def test_a_query_reads_published_files_but_not_staged_ones(backend: Backend) -> None:
-    """The files of the published snapshot stay readable, those of a load do not."""
+def test_a_query_reads_no_staged_files(backend: Backend) -> None:
     root = Path(backend.warehouse.location(PUBLISHED_TABLES[0])).parent.parent
     [staged, *_] = root.glob("staged/tables/*/*.parquet")
     with pytest.raises(QueryFailed, match="Permission Error"):
@@ -152,7 +151,7 @@ def test_a_query_is_a_single_select(
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "-- a comment", "/* another */", ";", " ; -- nothing"])
-def test_an_empty_query_says_what_to_write(backend: Backend, text: str) -> None:
+def test_an_empty_query_is_rejected_with_an_example(backend: Backend, text: str) -> None:
     with pytest.raises(InvalidQuery, match=r"it is empty\. Write a SELECT, such as: SELECT"):
         run_query(backend, text)
 
@@ -167,11 +166,11 @@ def test_an_empty_query_says_what_to_write(backend: Backend, text: str) -> None:
         "SELECT 1 AS a UNION SELECT 1",
     ],
 )
-def test_every_form_of_a_select_is_a_query(backend: Backend, text: str) -> None:
+def test_every_form_of_a_select_is_accepted(backend: Backend, text: str) -> None:
     assert run_query(backend, text).to_pylist() == [{"a": 1}]
 
 
-def test_adjusted_prices_are_on_todays_basis_and_published_ones_as_traded(backend: Backend) -> None:
+def test_adjusted_prices_are_split_adjusted_and_published_prices_are_as_traded(backend: Backend) -> None:
     days = (INSIDE, EX_DATE, LAST)
     listed = ", ".join(f"DATE '{day}'" for day in days)
     columns = "trade_date, open_price, high_price, low_price, close_price, volume"
@@ -192,10 +191,10 @@ def test_adjusted_prices_are_on_todays_basis_and_published_ones_as_traded(backen
     ]
 
 
-def test_summary_counts_and_averages_on_the_latest_basis(backend: Backend) -> None:
+def test_summary_counts_bars_and_averages_split_adjusted_prices(backend: Backend) -> None:
     dog, split = summary(backend)
 
-    # 1000 lies 90 days back and is left out; 90 before the split counts as 30; the last session's average is 30.75.
+    # 1000 is 90 days old and not included; 90 before the split counts as 30; the last session's average is 30.75.
     inside = [day for day in SESSIONS if day >= INSIDE and day != BEFORE_EX_DATE]
     assert split.avg_price_90d == pytest.approx((30.0 * (len(inside) - 1) + 30.75) / len(inside), rel=1e-12)
     assert split == SymbolSummary(
@@ -207,8 +206,22 @@ def test_summary_counts_and_averages_on_the_latest_basis(backend: Backend) -> No
         last_close=33.0,
         avg_price_90d=split.avg_price_90d,
     )
-    # One session, though it failed three audits; nothing of it is published.
+    # One quarantined session, although its bar failed three audits; DOG has no published bar.
     assert dog == SymbolSummary("DOG", 0, None, None, 1, None, None)
+
+
+def test_summary_and_board_have_the_same_90_day_average(backend: Backend) -> None:
+    [board] = run_query(backend, "SELECT avg_price_90d FROM published.latest_board").to_pylist()
+    assert summary(backend)[1].avg_price_90d == pytest.approx(board["avg_price_90d"], rel=1e-12)
+
+
+def test_summary_has_no_90_day_average_without_90_days_of_history(tmp_path: Path) -> None:
+    source = ScriptedSource()
+    source.set_bars("SPLIT", {day: flat(30, 900) for day in SESSIONS[2:]})
+    short = local_backend(tmp_path / "backend")
+    Scene(short, source, LISTED, replace(LIMITS, min_coverage=0.0)).run(SESSIONS[2:])
+    [split] = summary(short)
+    assert (split.first_session, split.avg_price_90d) == (SESSIONS[2], None)
 
 
 def test_relations_are_the_published_tables_and_the_views(backend: Backend) -> None:

@@ -1,7 +1,9 @@
-"""Every view: its columns are as declared, and its values are what pandas makes of the vendor's answers."""
+"""Every view: columns as declared, and values as pandas computes them from the vendor's responses."""
 
+import re
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,11 @@ import pandas as pd
 import pytest
 
 from stock_assets.backends.interface import Backend
-from stock_assets.core.calendar import sessions_between
+from stock_assets.core.calendar import CALENDAR_END, CALENDAR_START, sessions_between
 from stock_assets.core.universe import Listing, Universe
+from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import run_query
-from stock_assets.serve.views import VIEWS, create_views, with_sources
+from stock_assets.serve.views import VIEWS, create_views, with_dependencies
 from stock_assets_tests.support.scenes import BAD_BAR, CALM_BAR, Scene, calm_source
 from stock_assets_tests.support.steps import LIMITS, local_backend
 
@@ -20,7 +23,7 @@ ARROW_NAMES = {"varchar": "string", "date": "date32[day]", "bigint": "int64", "b
 
 
 def frame(backend: Backend, select: str, *index: str) -> pd.DataFrame:
-    """Run a query and give it a sorted index."""
+    """Run a query and return its rows with a sorted index."""
     rows: pd.DataFrame = run_query(backend, select).to_pandas()
     rows["trade_date"] = pd.to_datetime(rows["trade_date"])
     return rows.set_index(list(index)).sort_index()
@@ -47,13 +50,13 @@ def test_the_grain_identifies_a_row(recorded_backend: Backend, name: str) -> Non
     assert run_query(recorded_backend, select).num_rows == 0
 
 
-def test_a_view_brings_those_it_reads_and_no_others() -> None:
-    assert [view.name for view in with_sources(["latest_board"])] == ["price_trends", "latest_board"]
-    assert [view.name for view in with_sources(["movers"])] == ["movers"]
-    assert [view.name for view in with_sources(VIEWS)] == list(VIEWS)
+def test_the_dependencies_of_a_view_are_created_before_it() -> None:
+    assert [view.name for view in with_dependencies(["latest_board"])] == ["price_trends", "latest_board"]
+    assert [view.name for view in with_dependencies(["movers"])] == ["movers"]
+    assert [view.name for view in with_dependencies(VIEWS)] == list(VIEWS)
 
 
-def test_trends_are_what_pandas_computes(trends: pd.DataFrame, recorded_bars: pd.DataFrame) -> None:
+def test_price_trends_equal_pandas(trends: pd.DataFrame, recorded_bars: pd.DataFrame) -> None:
     bars = recorded_bars.sort_index()
     assert list(trends.index) == list(bars.index)
     pairs = {"open_price": "open_now", "high_price": "high_now", "low_price": "low_now", "close_price": "close_now"}
@@ -66,7 +69,7 @@ def test_trends_are_what_pandas_computes(trends: pd.DataFrame, recorded_bars: pd
     np.testing.assert_allclose(trends["rolling_avg_5d"], five, rtol=1e-9)
 
 
-def test_the_90_day_average_covers_calendar_days_and_waits_for_them(
+def test_the_90_day_average_covers_calendar_days_and_needs_90_of_them(
     trends: pd.DataFrame, recorded_bars: pd.DataFrame
 ) -> None:
     for symbol in ("AAPL", "FB", "GOOG", "IBM", "MSFT"):
@@ -77,7 +80,7 @@ def test_the_90_day_average_covers_calendar_days_and_waits_for_them(
         np.testing.assert_allclose(trends.loc[symbol]["avg_price_90d"], expected, rtol=1e-9)
 
 
-def test_volatility_is_garman_klass_in_percent_and_its_21_sessions(
+def test_volatility_is_garman_klass_in_percent_for_1_and_21_sessions(
     trends: pd.DataFrame, recorded_bars: pd.DataFrame
 ) -> None:
     bars = recorded_bars.sort_index()
@@ -89,7 +92,7 @@ def test_volatility_is_garman_klass_in_percent_and_its_21_sessions(
     np.testing.assert_allclose(trends["volatility_21d_pct"], np.sqrt(rolled) * 100, rtol=1e-7)
 
 
-def test_weeks_hold_what_their_days_hold(recorded_backend: Backend, trends: pd.DataFrame) -> None:
+def test_weekly_trends_aggregate_the_sessions_of_each_week(recorded_backend: Backend, trends: pd.DataFrame) -> None:
     weeks = frame(recorded_backend, "SELECT * FROM published.weekly_trends", "symbol", "trade_date")
     apple = trends.loc["AAPL"]
     week = pd.DatetimeIndex(apple.index).to_period("W-SUN")
@@ -117,7 +120,7 @@ def test_the_latest_board_is_the_last_row_of_every_symbol(recorded_backend: Back
         last = trends.loc[row["symbol"]].iloc[-1]
         assert row["close_price"] == last["close_price"]
         assert row["avg_price_90d"] == last["avg_price_90d"]
-    # As `stock-assets summary` has it.
+    # The same value as in `stock-assets summary`.
     assert round(board[0]["avg_price_90d"], 2) == 495.99
 
 
@@ -132,7 +135,9 @@ def test_movers_rank_the_changes_of_a_session(recorded_backend: Backend, recorde
     np.testing.assert_allclose([row["price_change_pct"] for row in rows], changes, rtol=1e-9)
 
 
-def test_volume_surges_are_at_least_twice_the_usual(recorded_backend: Backend, recorded_bars: pd.DataFrame) -> None:
+def test_volume_surges_are_at_least_twice_the_usual_volume(
+    recorded_backend: Backend, recorded_bars: pd.DataFrame
+) -> None:
     volumes = recorded_bars["volume_now"].sort_index()
     usual = volumes.groupby("symbol").transform(lambda own: own.rolling(7).mean().shift(1))
     ratio = (volumes / usual).swaplevel()
@@ -157,7 +162,7 @@ def test_breadth_counts_the_symbols_that_closed_above_their_open(
     np.testing.assert_array_equal(found["decliners"], (change < 0).groupby("trade_date").sum())
 
 
-def test_splits_show_on_their_ex_dates(recorded_backend: Backend) -> None:
+def test_split_events_are_on_their_ex_dates(recorded_backend: Backend) -> None:
     rows = run_query(recorded_backend, "SELECT * FROM published.split_events ORDER BY trade_date").to_pylist()
     assert [tuple(row.values()) for row in rows] == [
         ("AAPL", date(2000, 6, 21), 2.0),
@@ -172,8 +177,8 @@ MISSING, BAD = SESSIONS[5], SESSIONS[10]
 
 
 @pytest.fixture(scope="module")
-def gappy_home(tmp_path_factory: pytest.TempPathFactory) -> Backend:
-    """STOP has no bar after a month, HOLE lacks one session, and has a bad bar on another."""
+def gappy_backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    """STOP has no bar after a month; HOLE has one missing session, and a bad bar on another."""
     source = calm_source(("HOLE", "GOOD", "FULL", "STOP", "MORE"), SESSIONS)
     source.drop_bar("HOLE", MISSING)
     source.set_bar("HOLE", BAD, BAD_BAR)
@@ -184,8 +189,8 @@ def gappy_home(tmp_path_factory: pytest.TempPathFactory) -> Backend:
     return backend
 
 
-def test_coverage_tells_the_missing_from_the_quarantined_and_the_delisted(gappy_home: Backend) -> None:
-    rows = run_query(gappy_home, "SELECT * FROM published.coverage ORDER BY trade_date").to_pylist()
+def test_coverage_separates_missing_quarantined_and_delisted_symbols(gappy_backend: Backend) -> None:
+    rows = run_query(gappy_backend, "SELECT * FROM published.coverage ORDER BY trade_date").to_pylist()
     found = {row["trade_date"]: tuple(row.values())[1:6] for row in rows}
     assert found[MISSING] == (5, 4, 0, 1, 80.0)
     assert found[BAD] == (5, 4, 1, 0, 80.0)
@@ -199,8 +204,15 @@ def test_coverage_tells_the_missing_from_the_quarantined_and_the_delisted(gappy_
     assert {row["days_since_previous"] for row in rows} == {None, 1, 3, 4}
 
 
-def test_quarantine_counts_each_audit(gappy_home: Backend) -> None:
-    rows = run_query(gappy_home, "SELECT * FROM published.quarantine_by_audit").to_pylist()
+def test_the_panel_of_incomplete_sessions_knows_every_long_closing_of_the_exchange() -> None:
+    sessions = sessions_between(CALENDAR_START, CALENDAR_END)
+    after_long_closings = [day for before, day in pairwise(sessions) if (day - before).days > 4]
+    listed = re.findall(r"DATE '([0-9-]+)'", PANELS["incomplete_sessions"].statement.text)
+    assert listed == [str(day) for day in after_long_closings]
+
+
+def test_quarantine_by_audit_counts_bars_per_audit(gappy_backend: Backend) -> None:
+    rows = run_query(gappy_backend, "SELECT * FROM published.quarantine_by_audit").to_pylist()
     assert rows == [{"trade_date": BAD, "audit": "volume_not_negative", "bars": 1}]
 
 
@@ -217,8 +229,8 @@ def test_quarantine_counts_each_audit(gappy_home: Backend) -> None:
         (date(2012, 7, 17), 21, 14),
     ],
 )
-def test_freshness_counts_weekdays(gappy_home: Backend, today: date, days_old: int, weekdays_missed: int) -> None:
-    with gappy_home.warehouse.open() as sql:
+def test_freshness_counts_weekdays(gappy_backend: Backend, today: date, days_old: int, weekdays_missed: int) -> None:
+    with gappy_backend.warehouse.open() as sql:
         select = VIEWS["freshness"].statement.bind({**create_views(sql, ()), "today": today})
         [row] = sql.query(select).to_pylist()
     assert row == {"latest_session": SESSIONS[-1], "days_old": days_old, "weekdays_missed": weekdays_missed}

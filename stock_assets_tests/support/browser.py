@@ -1,4 +1,4 @@
-"""Chromium without a window, as tests drive it, offline unless asked otherwise; tests are skipped without it."""
+"""Headless Chromium for tests, offline by default. Without Chromium a test is skipped."""
 
 import base64
 import shutil
@@ -27,12 +27,12 @@ class Browser:
         self._driver = driver
 
     def open(self, page: Path) -> None:
-        """Load a file and wait until its script says that all is drawn."""
+        """Load a file and wait until its script has drawn all charts."""
         self.load(page)
         self.wait_for("document.body.dataset.ready === 'yes'")
 
     def load(self, page: Path) -> None:
-        """Load a file and wait for nothing."""
+        """Load a file without waiting for its script."""
         self._driver.get(page.absolute().as_uri())
 
     def visit(self, url: str) -> None:
@@ -40,34 +40,34 @@ class Browser:
         self._driver.get(url)
 
     def wait_for(self, condition: str) -> None:
-        """Wait until a condition in JavaScript holds."""
+        """Wait until a JavaScript condition is true."""
         WebDriverWait(self._driver, PATIENCE_SECONDS).until(lambda driver: driver.execute_script(f"return {condition}"))
 
-    def run(self, script: str) -> Any:  # noqa: ANN401 (whatever the script gives)
+    def run(self, script: str) -> Any:  # noqa: ANN401 (the result of any script)
         """Run JavaScript in the page."""
         return self._driver.execute_script(script)
 
     def press(self, keys: str) -> None:
-        """Press keys where the focus is."""
+        """Press keys in the focused element."""
         self._driver.switch_to.active_element.send_keys(keys)
 
     def console(self) -> list[str]:
-        """Everything the page has complained about since the last call."""
+        """Return the messages in the console since the last call."""
         return [str(entry["message"]) for entry in self._driver.get_log("browser")]  # type: ignore[no-untyped-call]
 
     def type(self, selector: str, text: str) -> None:
-        """Replace the text of the last field that a selector finds."""
+        """Replace the text of the last field that matches a selector."""
         field = self._driver.find_elements(By.CSS_SELECTOR, selector)[-1]
         field.send_keys(f"{Keys.CONTROL}a")
         field.send_keys(f"{Keys.NULL}{text}{Keys.ENTER}")
 
     def screenshot(self) -> bytes:
-        """Give the whole page as a PNG."""
+        """Return the whole page as a PNG."""
         found = self._driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "format": "png"})
         return base64.b64decode(found["data"])
 
     def pdf(self) -> bytes:
-        """Print the page."""
+        """Return the printed page as a PDF."""
         return base64.b64decode(self._driver.execute_cdp_cmd("Page.printToPDF", {})["data"])
 
 
@@ -75,7 +75,7 @@ class Browser:
 def browser(
     width: int, height: int, *, dark: bool = False, script: bool = True, online: bool = False
 ) -> Iterator[Browser]:
-    """Start Chromium at a size; skip the test if it is not installed."""
+    """Start Chromium with a window size; skip the test if it is not installed."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
@@ -104,6 +104,6 @@ def _set_up(driver: webdriver.Chrome, width: int, height: int, *, dark: bool, sc
 
 
 def colours(png: bytes) -> int:
-    """Count the different colours of a picture."""
+    """Return the number of different colours of a picture."""
     picture = Image.open(BytesIO(png)).convert("RGB")
     return len(picture.getcolors(picture.width * picture.height) or [])

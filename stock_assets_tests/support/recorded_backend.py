@@ -1,6 +1,6 @@
-"""Fixtures: backends with the whole recording published, read by the tests of views, panels, dashboards and reports.
+"""Fixtures: backends with the whole recorded sample published, for tests of views, panels, dashboards and reports.
 
-The AWS backend is the double's, and slow: every statement of a panel is translated and run anew.
+The AWS backend uses the Athena emulator, which is slow: it translates and runs each statement of a panel again.
 """
 
 import json
@@ -17,21 +17,21 @@ from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION, RecordedS
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.steps import load_range, local_backend
 
-HOMES = ("local", pytest.param("aws", marks=pytest.mark.slow))
+BACKENDS = ("local", pytest.param("aws", marks=pytest.mark.slow))
 local_only = pytest.mark.parametrize("recorded_backend", ["local"], indirect=True, scope="session")
-"""Marks a test of what is drawn from the rows, whichever backend they come from."""
+"""Marks a test of drawing, which does not depend on the backend."""
 
 
 def _make(kind: str, folder: Path, request: pytest.FixtureRequest) -> Backend:
-    """Make an empty backend; the double of AWS is started only where it is asked for."""
+    """Return an empty backend; the Athena emulator is started only for the AWS backend."""
     if kind == "local":
         return local_backend(folder)
     return athena_backend(request.getfixturevalue("aws_server").endpoint, folder)
 
 
-@pytest.fixture(scope="session", params=HOMES)
+@pytest.fixture(scope="session", params=BACKENDS)
 def recorded_backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
-    """All 13 recorded years, published as one load; to be read only."""
+    """A backend with all 13 recorded years, published as one load. Tests only read it."""
     backend = _make(request.param, tmp_path_factory.mktemp("recorded") / "backend", request)
     load_range(backend, RecordedSource(), Pipeline.from_settings(Settings()).universe, FIRST_SESSION, LAST_SESSION)
     return backend
@@ -39,7 +39,7 @@ def recorded_backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="session")
 def recorded_bars() -> pd.DataFrame:
-    """The vendor's answers on today's share basis, by symbol and date, computed with pandas alone."""
+    """The vendor's split-adjusted responses by symbol and date, computed with pandas alone."""
     source = RecordedSource()
     frames = []
     for listing in Pipeline.from_settings(Settings()).universe.listings:

@@ -1,4 +1,4 @@
--- Bars kept in quarantine by each row audit.
+-- Bars quarantined by each row audit.
 SELECT CAST(trade_date AS TIMESTAMP) AS time, audit, bars
 FROM ${quarantine_by_audit} AS q
 WHERE ${dates}

@@ -1,4 +1,4 @@
--- Close less open of each session.
+-- Close minus open of each session.
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, daily_return
 FROM ${price_trends} AS t
 WHERE ${dates} AND ${symbols}

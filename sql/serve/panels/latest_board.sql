@@ -1,4 +1,4 @@
--- The latest row of every symbol.
+-- The latest row of each symbol.
 SELECT
     symbol,
     trade_date,

@@ -1,4 +1,4 @@
--- Bars in quarantine, newest first.
+-- Quarantined bars, newest first.
 SELECT trade_date, symbol, audit, detail, load_id
 FROM ${published_quarantine} AS q
 WHERE ${dates}

@@ -1,4 +1,4 @@
--- The symbols to choose from.
+-- Symbols that can be selected.
 SELECT symbol
 FROM ${latest_board} AS b
 ORDER BY symbol

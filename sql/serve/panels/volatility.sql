@@ -1,4 +1,4 @@
--- Volatility of each session, and of the last 21 together.
+-- Volatility of each session, and of the last 21 sessions.
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volatility_pct, volatility_21d_pct
 FROM ${price_trends} AS t
 WHERE ${dates} AND ${symbols}

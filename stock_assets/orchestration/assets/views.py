@@ -57,7 +57,7 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
 def _spec(view: View, owners: list[str]) -> dg.AssetSpec:
     return dg.AssetSpec(
         asset_key(view),
-        deps=[asset_key(relation) for relation in view.sources],
+        deps=[asset_key(relation) for relation in view.dependencies],
         group_name=GROUP,
         kinds={"sql", "view"},
         owners=owners,

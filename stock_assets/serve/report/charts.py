@@ -1,10 +1,10 @@
-"""The charts of the report, drawn with Altair: specifications that the page fills with the rows of a symbol.
+"""The charts of the report, made with Altair: specifications that the page fills with the rows of a symbol.
 
-Belongs here: marks, axes and colours. Does not belong here: rows (`data`), words (`panels`), the page (`page`).
+Belongs here: marks, axes and colours. Does not belong here: rows (`data`), descriptions (`panels`), the page (`page`).
 
-Colours are names of CSS variables, which the page sets for light, dark and print; `LIGHT` stands in for them where
-there is no page. They are of the palette of Okabe and Ito, told apart also by the colour-blind. Up is blue, down is
-orange. The time axis has every calendar day: a weekend or holiday is a distance without marks, never a made-up value.
+Colours are names of CSS variables, which the page sets for light, dark and print; pictures without a page use `LIGHT`.
+They are from the palette of Okabe and Ito, which colour-blind people can distinguish. Up is blue, down is orange. The
+time axis has every calendar day: a weekend or holiday is an empty space, never an invented value.
 """
 
 import json
@@ -28,7 +28,7 @@ _HEIGHT = 240
 _PICTURE_HEIGHT = 150
 _MAIN, _SECOND, _SOFT, _MUTED = (f"var(--{name})" for name in ("main", "second", "soft", "muted"))
 _UP_OR_DOWN = alt.condition(alt.datum.direction == "up", alt.value("var(--up)"), alt.value("var(--down)"))
-# A bar is as wide as its share of the axis; the page says how many there are.
+# A bar is as wide as its share of the axis; the page sets the number of bars.
 _BARS = alt.param(name="bars", value=252)
 _BAR_WIDTH = alt.ExprRef(expr="max(1, min(14, 0.65 * width / bars))")
 
@@ -37,7 +37,7 @@ Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 @cache
 def charts() -> dict[str, dict[str, Any]]:
-    """Give the Vega-Lite specification of every chart, by panel; the same for all data, and not to be changed."""
+    """Return the Vega-Lite specification of each chart, by panel. It does not depend on data; do not modify it."""
     drawn: dict[str, Chart] = {
         "average_price": _lines({"avg_price_90d": "90-day average"}, "USD"),
         "close_and_average": _lines({"close_price": "Close", "rolling_avg_5d": "5-day average"}, "USD"),
@@ -53,8 +53,8 @@ def charts() -> dict[str, dict[str, Any]]:
 
 
 def with_rows(spec: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Fill a specification with rows and plain colours, for a picture without a page."""
-    # The marks at the foot of a chart lie at its height.
+    """Return a specification with rows and plain colours, for a picture without a page."""
+    # Marks at the bottom of a chart have its height as coordinate.
     text = json.dumps(spec).replace(f'"value": {_HEIGHT}', f'"value": {_PICTURE_HEIGHT}')
     for name, colour in LIGHT.items():
         text = text.replace(f"var(--{name})", colour)
@@ -101,7 +101,7 @@ def _lines(fields: dict[str, str], unit: str) -> Chart:
     layers = [
         _base()
         .transform_calculate(series=f"'{title}'")
-        # A null ends the line; what is missing is not bridged.
+        # A null ends the line, so that no line is drawn across a missing bar.
         .mark_line(strokeWidth=2, invalid="break-paths-filter-domains", strokeDash=[1, 0] if number == 0 else [5, 3])
         .encode(
             y=_y(field, unit),
@@ -113,9 +113,9 @@ def _lines(fields: dict[str, str], unit: str) -> Chart:
 
 
 def _marks(**fields: str) -> list[alt.Chart]:
-    """Draw splits, sessions without a bar, and an unseen rule at every session that shows its values.
+    """Return the marks of splits, of sessions without a bar, and an invisible rule per session for its tooltip.
 
-    Every row is drawn, most as nothing: a layer that filters all its rows away would leave its axis without an extent.
+    Every row is drawn, most of them invisible: a layer without rows would leave its axis without an extent.
     """
     gap: dict[str, Any] = {"fontSize": 14, "color": _SECOND, "baseline": "bottom"}
     split: dict[str, Any] = {"align": "left", "dx": 4, "baseline": "top", "color": _MUTED, "fontSize": 12}

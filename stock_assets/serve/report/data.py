@@ -1,10 +1,10 @@
-"""What the report shows, read with the statements of the panels and put together as one compact data set.
+"""The data of the report: rows of the panels, combined into one compact data set.
 
 Belongs here: which rows are read, and their shape on the page. Does not belong here: drawing (`charts`, `page`).
 
-The last year is kept by session, the whole history by week: ten years of twenty symbols by session would be three
-times the size, on charts a few hundred points wide. Series are columns on one list of sessions of the exchange; a
-session without a bar is null between a symbol's first and last, so that no line is drawn across it.
+The last year is stored by session, the whole history by week: ten years of twenty symbols by session would be three
+times the size, on charts a few hundred points wide. Series are columns on one list of the exchange's sessions; a
+session without a bar between a symbol's first and last bar is null, so that no line is drawn across it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,10 +32,10 @@ OTHERS = (
     "incomplete_sessions",
     "quarantined_bars",
 )
-BY_SESSION = timedelta(days=365)
+RECENT = timedelta(days=365)
 _EVERYTHING = Fragment("1 = 1")
-_ROUGH_FROM = 10
-"""From this price on two decimals are kept, else four."""
+_TWO_DECIMALS_FROM = 10
+"""Prices from here on keep two decimals, smaller ones four."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class ReportData:
     """Everything on the page.
 
     Attributes:
-        label: what the source calls itself.
-        names: of companies, by symbol, of the symbols shown.
+        label: name of the source.
+        names: names of companies, by symbol.
         first: first published session, or None if nothing is published.
-        latest: the latest.
-        daily: series by session of the last year.
-        weekly: series by week of the whole history.
-        tables: rows of the other panels, by name.
+        latest: latest published session, or None.
+        daily: series by session, of the last year.
+        weekly: series by week, of the whole history.
+        tables: rows of the other panels, by panel.
     """
 
     label: str
@@ -66,8 +66,8 @@ class ReportData:
         return sorted(self.names)
 
 
-def gather(parts: PipelineParts) -> ReportData:
-    """Read what is published."""
+def read_report(parts: PipelineParts) -> ReportData:
+    """Read the data of the report from the published tables and views."""
     label = parts.source.label
     with parts.backend.warehouse.open() as sql:
         names = create_views(sql)
@@ -77,7 +77,7 @@ def gather(parts: PipelineParts) -> ReportData:
         latest = max((row["trade_date"] for row in board), default=None)
         if latest is None:
             return ReportData(label, shown, None, None, {}, {}, {})
-        year = Fragment(f"trade_date > {literal(latest - BY_SESSION)}")
+        year = Fragment(f"trade_date > {literal(latest - RECENT)}")
         by_week = {**names, "price_trends": names["weekly_trends"], "candles": names["weekly_trends"]}
         weekly = _merged(sql, by_week, _EVERYTHING)
         daily = _merged(sql, names, year)
@@ -96,9 +96,9 @@ def gather(parts: PipelineParts) -> ReportData:
                 "movers": _rows(sql, "movers", names),
                 "splits": _rows(sql, "splits", names),
                 "market_breadth": _rows(sql, "market_breadth", names, year),
-                "coverage": [row for row in coverage if row["time"].date() > latest - BY_SESSION],
+                "coverage": [row for row in coverage if row["time"].date() > latest - RECENT],
                 "volume_surges": _rows(sql, "volume_surges", names, year),
-                "incomplete_sessions": _rows(sql, "incomplete_sessions", names, year),
+                "incomplete_sessions": _incomplete(_rows(sql, "incomplete_sessions", names, year), coverage, latest),
                 "quarantined_bars": _rows(sql, "quarantined_bars", names),
             },
         )
@@ -111,11 +111,28 @@ def _rows(
     return list(rows.to_pylist())
 
 
+def _incomplete(rows: Sequence[Row], coverage: Sequence[Row], latest: date) -> list[Row]:
+    """Return the incomplete sessions of the last year: those with missing symbols, and those without any bar.
+
+    The panel has no exchange calendar and finds a session without any bar by the days around it. The report has the
+    calendar, and names the session itself.
+    """
+    with_bars = {row["time"].date() for row in coverage}
+    first = max(min(with_bars), latest - RECENT + timedelta(days=1))
+    absent: list[Row] = [
+        {**dict.fromkeys(PANELS["incomplete_sessions"].columns), "trade_date": day, "published_symbols": 0}
+        for day in sessions_between(first, latest)
+        if day not in with_bars
+    ]
+    partial = [row for row in rows if row["published_symbols"] < row["expected_symbols"]]
+    return sorted([*partial, *absent], key=lambda row: row["trade_date"], reverse=True)
+
+
 _BySymbol = dict[str, dict[date, dict[str, Any]]]
 
 
 def _merged(sql: SqlSession, names: Mapping[str, SqlValue], dates: SqlValue) -> _BySymbol:
-    """Put the columns of all series side by side, by symbol and day."""
+    """Return the columns of all series, by symbol and day."""
     merged: _BySymbol = {}
     for panel in SERIES:
         for row in _rows(sql, panel, names, dates):
@@ -125,13 +142,13 @@ def _merged(sql: SqlSession, names: Mapping[str, SqlValue], dates: SqlValue) -> 
 
 
 def _week_ends(first: date, latest: date) -> dict[date, date]:
-    """Give, for every session, the last one of its week."""
+    """Return the last session of the week of every session."""
     ends = {day.isocalendar()[:2]: day for day in sessions_between(first, latest)}
     return {day: ends[day.isocalendar()[:2]] for day in sessions_between(first, latest)}
 
 
 def _on_one_list(merged: _BySymbol, place_of: Mapping[date, date]) -> dict[str, Any]:
-    """Write every symbol's columns along the days, with null where it has no bar."""
+    """Return each symbol's columns along the days, with null for days without a bar."""
     days = sorted(set(place_of.values()))
     position = {day: number for number, day in enumerate(days)}
     series = {}
@@ -145,9 +162,9 @@ def _on_one_list(merged: _BySymbol, place_of: Mapping[date, date]) -> dict[str, 
 
 
 def _rounded(name: str, values: Sequence[float | None]) -> list[float | None]:
-    """Round to what a chart can show; a price of a few dollars keeps more decimals."""
+    """Round values to the precision of a chart; prices of a few dollars keep more decimals."""
     if name == "volume":
         return [None if value is None else round(value) for value in values]
     biggest = max((abs(value) for value in values if value is not None), default=0)
-    digits = 2 if name.endswith(("_pct", "_ratio")) or biggest >= _ROUGH_FROM else 4
+    digits = 2 if name.endswith(("_pct", "_ratio")) or biggest >= _TWO_DECIMALS_FROM else 4
     return [None if value is None else round(value, digits) for value in values]

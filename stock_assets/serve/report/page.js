@@ -1,5 +1,5 @@
 "use strict";
-// Fills the charts with the rows of the chosen symbol and time. Everything it needs is in the element `data`.
+// Fills the charts with the rows of the selected symbol and time range. All data are in the element `data`.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   if (!data.daily) return;
@@ -68,7 +68,7 @@
       column in rows[0] && !(column === "symbol" && "day" in rows[0]));
     const table = document.createElement("table");
     const caption = table.createCaption();
-    caption.textContent = rows.length > TABLE_ROWS ? `The latest ${TABLE_ROWS} of ${rows.length}.` : `${rows.length} rows.`;
+    caption.textContent = rows.length > TABLE_ROWS ? `The latest ${TABLE_ROWS} of ${rows.length}.` : `${rows.length} ${rows.length === 1 ? "row" : "rows"}.`;
     const head = table.createTHead().insertRow();
     for (const column of columns) {
       const cell = document.createElement("th");
@@ -109,7 +109,7 @@
     const bars = (spec.params || []).some((param) => param.name === "bars");
     spec.datasets = { rows };
     if (bars) spec.params = spec.params.map((param) => param.name === "bars" ? { ...param, value: rows.length } : param);
-    // Vega names the element it draws into after itself; the name above belongs to the one around it.
+    // Vega sets the name of the element that it draws into; the name set above belongs to the element around it.
     const inside = document.createElement("div");
     holder.append(inside);
     const made = (await vegaEmbed(inside, spec, { renderer: "svg", actions: false })).view;
@@ -126,10 +126,10 @@
     document.getElementById("note").textContent = rows.length
       ? `${symbol}, ${rows[0].day} to ${rows[rows.length - 1].day}: ${rows.length} ` +
         `${range === "all" ? "weeks" : "sessions"}${missing ? `, ${missing} without a bar (×)` : ", none missing"}.` +
-        `${range === "all" ? " Each week has its first open, highest high, lowest low, last close and summed volume; " +
-          "its daily return is close less open of the week, its volatility that of its days together, its surge ratio " +
-          "the largest of its days." : ""}`
-      : `${symbol} has no bar in this time.`;
+        `${range === "all" ? " Each week has its first open, highest high, lowest low, last close and total volume. Its daily return is " +
+          "close minus open of the week, its volatility is that of all its sessions, its surge ratio the largest of " +
+          "its sessions." : ""}`
+      : `${symbol} has no bar in this time range.`;
     for (const name of ["average_price", "close_and_average", "daily_return", "volatility", "volume", "candlesticks"]) {
       await show(name, rows, range === "all" ? `${symbol}, by week` : symbol);
     }

@@ -1,7 +1,7 @@
-"""The page of the report: one HTML file with everything inside, and small pictures of it for the Dagster UI.
+"""The page of the report: one self-contained HTML file, and small pictures for the Dagster UI.
 
-Belongs here: putting words, tables, data and scripts together. Does not belong here: rows (`data`), charts (`charts`).
-The page's own HTML, style and script are the files beside this module.
+Belongs here: combining texts, tables, data and scripts. Does not belong here: rows (`data`), charts (`charts`). HTML,
+style and script of the page are files in this folder.
 """
 
 import base64
@@ -40,14 +40,14 @@ _HEADINGS = {
 }
 
 
-def draw(data: ReportData, drawn_at: datetime) -> str:
-    """Write the whole page."""
+def render_page(data: ReportData, rendered_at: datetime) -> str:
+    """Render the whole page."""
     return _fill(
         _file("page.html"),
         {
-            "title": escape(f"stock_assets: {data.label}"),
+            "title": escape(f"Daily stock prices: {data.label}"),
             "label": escape(data.label),
-            "standing": _standing(data, drawn_at),
+            "status": _status(data, rendered_at),
             "style": _file("page.css"),
             "options": "".join(
                 f'<option value="{escape(symbol)}">{escape(symbol)}{escape(f" · {name}" if name else "")}</option>'
@@ -59,7 +59,7 @@ def draw(data: ReportData, drawn_at: datetime) -> str:
             "surges": _table("volume_surges", data),
             "incomplete": _table("incomplete_sessions", data),
             "quarantine": _table("quarantined_bars", data),
-            # Nothing in a script may look like its end.
+            # The data must not contain the end tag of their script element.
             "data": json.dumps(_for_script(data), separators=(",", ":")).replace("</", "<\\/"),
             "script": _file("page.js"),
             "library": _library() if data.latest else "",
@@ -69,7 +69,7 @@ def draw(data: ReportData, drawn_at: datetime) -> str:
 
 
 def previews(data: ReportData) -> dict[str, str]:
-    """Draw small pictures, by title, as Markdown with the picture inside."""
+    """Render small pictures as Markdown with embedded images, by title."""
     if data.latest is None:
         return {}
     specs, symbol = charts(), min(data.daily["symbols"])
@@ -88,7 +88,7 @@ def _picture(spec: dict[str, Any], alternative: str) -> str:
 
 
 def _rows_of(data: ReportData, symbol: str) -> list[dict[str, Any]]:
-    """Give a symbol's rows by session, as the page's script makes them."""
+    """Return a symbol's rows by session, as the page's script computes them."""
     own = data.daily["symbols"][symbol]
     length = len(next(iter(own["columns"].values())))
     days = data.daily["days"][own["first"] : own["first"] + length]
@@ -107,7 +107,7 @@ def _milliseconds(day: str) -> int:
 
 
 def _splits(data: ReportData, symbol: str) -> dict[str, str]:
-    """Give the label of each split of a symbol, by day."""
+    """Return the label of each split of a symbol, by day."""
     return {
         f"{row['time']:%Y-%m-%d}": f"{row['split_ratio']:g}:1 split"
         for row in data.tables["splits"]
@@ -116,7 +116,7 @@ def _splits(data: ReportData, symbol: str) -> dict[str, str]:
 
 
 def _for_script(data: ReportData) -> dict[str, Any]:
-    """Give the script what it draws, and nothing else."""
+    """Return the data that the script draws."""
     if data.latest is None:
         return {}
     shared = {
@@ -137,11 +137,11 @@ def _for_script(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _standing(data: ReportData, drawn_at: datetime) -> str:
-    drawn = f"Drawn {drawn_at:%Y-%m-%d %H:%M} UTC."
+def _status(data: ReportData, rendered_at: datetime) -> str:
+    rendered = f"Rendered {rendered_at:%Y-%m-%d %H:%M} UTC."
     if data.first is None:
-        return f"Nothing is published yet. {drawn}"
-    return f"Latest session {data.latest}, {len(data.names)} symbols, history from {data.first}. {drawn}"
+        return f"Nothing is published yet. {rendered}"
+    return f"Latest session {data.latest}, {len(data.names)} symbols, history from {data.first}. {rendered}"
 
 
 def _figure(name: str) -> str:
@@ -159,7 +159,7 @@ def _board(data: ReportData) -> str:
     if data.latest is None:
         return ""
     panel = PANELS["latest_board"]
-    # What matters first where the table is wider than the screen.
+    # The most important columns come first, where the table is wider than the screen.
     first = ("symbol", "close_price", "price_change_pct")
     columns = [
         *first,
@@ -212,13 +212,13 @@ def _cell(column: str, value: object) -> str:
 
 
 def _spark(data: ReportData, symbol: str) -> str:
-    """Draw the closes of the last months as a tiny line; a session without one breaks it."""
+    """Render the closes of the last months as a small line, interrupted at sessions without a bar."""
     closes = data.daily["symbols"].get(symbol, {"columns": {"close_price": []}})["columns"]["close_price"]
     recent = closes[-_QUARTER:]
-    had = [close for close in recent if close is not None]
-    if not had:
+    available = [close for close in recent if close is not None]
+    if not available:
         return ""
-    low, span = min(had), (max(had) - min(had)) or 1.0
+    low, span = min(available), (max(available) - min(available)) or 1.0
     path, pen = "", "M"
     for number, close in enumerate(recent):
         if close is None:
@@ -230,8 +230,8 @@ def _spark(data: ReportData, symbol: str) -> str:
 
 
 def _library() -> str:
-    """Give Vega, Vega-Lite and Vega-Embed as one script; a process makes it once, in a second."""
-    # Without a snippet it names them for other scripts; the stub asks for one all the same.
+    """Return Vega, Vega-Lite and Vega-Embed as one script; vl-convert builds it once per process, in a second."""
+    # Without a snippet the script exports the libraries' names; the type stub requires one nevertheless.
     library: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
     return library
 
@@ -241,7 +241,7 @@ def _file(name: str) -> str:
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:
-    """Replace each `{{name}}` once; what is put in is not looked at again."""
+    """Replace each `{{name}}` once; inserted text is not searched again."""
     pieces = template.split("{{")
     filled = [pieces[0]]
     for piece in pieces[1:]:

@@ -1,6 +1,7 @@
-"""Where a drawn report is put: a file for whoever asks on the command line, an object of the backend for the asset.
+"""Storing rendered reports: a file for the command line, an object of the backend for the asset `reports/prices`.
 
-Belongs here: drawing now and keeping the result. Does not belong here: how it looks (`page`), Dagster (`assets`).
+Belongs here: rendering a report now and storing it. Does not belong here: its look (`page`), its asset
+(`orchestration.assets.report`).
 """
 
 from dataclasses import dataclass
@@ -8,23 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.serve.report.data import gather
-from stock_assets.serve.report.page import draw, previews
+from stock_assets.serve.report.data import read_report
+from stock_assets.serve.report.page import previews, render_page
 
 FOLDER = "reports/prices/"
-KEPT = 5
-"""Reports that are kept, newest first: whoever has one open can load it again."""
+MAX_REPORTS = 5
+"""Stored reports that are kept, so that a page that is open in a browser can be reloaded."""
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A report as it was stored.
+class StoredReport:
+    """A stored report.
 
     Attributes:
         uri: address in the backend.
-        size: bytes.
-        symbols: on it.
-        latest: session it shows as the latest, or empty.
+        size: size in bytes.
+        symbols: number of symbols.
+        latest: latest session in the report, or empty.
         previews: small pictures as Markdown, by title.
     """
 
@@ -36,8 +37,8 @@ class Stored:
 
 
 def write_report(parts: PipelineParts, file: Path) -> int:
-    """Draw the report into a file, whole or not at all; give its size in bytes."""
-    page = draw(gather(parts), datetime.now(UTC)).encode()
+    """Render the report into a file, completely or not at all; return its size in bytes."""
+    page = render_page(read_report(parts), datetime.now(UTC)).encode()
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
     partial.write_bytes(page)
@@ -45,13 +46,13 @@ def write_report(parts: PipelineParts, file: Path) -> int:
     return len(page)
 
 
-def store_report(parts: PipelineParts) -> Stored:
-    """Draw the report and keep it in the backend, named by the moment; forget those before the last few."""
+def store_report(parts: PipelineParts) -> StoredReport:
+    """Render the report and store it in the backend, named by its timestamp; delete all but the newest few."""
     backend = parts.backend
-    data, now = gather(parts), datetime.now(UTC)
-    page = draw(data, now).encode()
+    data, now = read_report(parts), datetime.now(UTC)
+    page = render_page(data, now).encode()
     key = f"{FOLDER}{now:%Y%m%dT%H%M%S%fZ}.html"
     backend.objects.put(key, page)
-    for old in backend.objects.list(FOLDER)[:-KEPT]:
+    for old in backend.objects.list(FOLDER)[:-MAX_REPORTS]:
         backend.objects.delete(old)
-    return Stored(backend.objects.uri(key), len(page), len(data.names), str(data.latest or ""), previews(data))
+    return StoredReport(backend.objects.uri(key), len(page), len(data.names), str(data.latest or ""), previews(data))

@@ -19,7 +19,7 @@ from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, STAGED_PRIC
 from stock_assets.coverage.gaps import coverage
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import relations, run_query, summary
-from stock_assets.serve.report.data import OTHERS, SERIES, gather
+from stock_assets.serve.report.data import OTHERS, SERIES, read_report
 from stock_assets.serve.views import create_views
 from stock_assets_tests.emulators.athena.server import AwsDouble
 from stock_assets_tests.support.aws_runs import Bars, LiveRuns, live_runs
@@ -89,7 +89,7 @@ def _look(runs: LiveRuns) -> None:
     summary(runs.backend)
     for table in PUBLISHED_TABLES:
         runs.backend.warehouse.history(table)
-    gather(parts(runs.backend, universe=FIVE))
+    read_report(parts(runs.backend, universe=FIVE))
     # What only the dashboards show.
     with runs.backend.warehouse.open() as sql:
         names = create_views(sql)

@@ -1,4 +1,4 @@
-"""The report in a real Chromium, with the network off: drawn, readable, filtered, without a complaint."""
+"""The report in Chromium without a network: rendering, filters, keyboard, printing, and no error in the console."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ WIDTHS = "[document.documentElement.scrollWidth, window.innerWidth]"
 
 
 def marks(page: Browser, chart: str) -> int:
-    """Count what is drawn in a chart."""
+    """Count the marks of a chart."""
     return int(page.run(f"return document.querySelectorAll('#{chart} svg .mark-group path, #{chart} svg line').length"))
 
 
@@ -48,7 +48,7 @@ def test_every_chart_is_drawn_and_nothing_overflows(recorded_page: Path, width: 
 
 
 @local_only
-def test_it_opens_at_once(recorded_page: Path) -> None:
+def test_the_page_opens_within_two_seconds(recorded_page: Path) -> None:
     with browser(1280, 900) as page:
         page.open(recorded_page)
         drawn = float(page.run("return performance.getEntriesByName('drawn')[0].startTime")) / 1000
@@ -69,7 +69,7 @@ def test_the_symbol_filter_changes_every_chart_of_a_symbol(recorded_page: Path) 
         assert all("GOOG" in after[chart] and after[chart] != before[chart] for chart in SERIES)
         assert "the last 741.14 (USD)" in after["average_price"]
         axis = page.run(f"return {TEXTS.format('close_and_average')}")
-        assert "800" in axis, "the axis of the new symbol"
+        assert "800" in axis, "the axis fits the new symbol"
         page.run("document.querySelector('button[data-symbol=FB]').click()")
         page.wait_for("document.body.dataset.drawn === 'FB year'")
         newest = page.run("return document.querySelector('#candlesticks tbody tr').textContent")
@@ -78,12 +78,12 @@ def test_the_symbol_filter_changes_every_chart_of_a_symbol(recorded_page: Path) 
         kinds = "return [...document.querySelectorAll('#candlesticks {}')].map((cell) => cell.className)"
         heads = page.run(kinds.format("thead th"))
         assert heads == page.run(kinds.format("tbody tr:first-child td"))
-        assert heads == ["", *["number"] * (len(heads) - 1)], "a header stands over its column"
+        assert heads == ["", *["number"] * (len(heads) - 1)], "headers are aligned as their columns"
         assert page.console() == []
 
 
 @local_only
-def test_the_time_shown_can_be_chosen_and_splits_stand_where_they_were(recorded_page: Path) -> None:
+def test_the_time_range_can_be_selected_and_splits_are_marked(recorded_page: Path) -> None:
     with browser(1280, 900) as page:
         page.open(recorded_page)
         assert not [text for text in page.run(f"return {TEXTS.format('candlesticks')}") if "split" in text]
@@ -99,7 +99,7 @@ def test_the_time_shown_can_be_chosen_and_splits_stand_where_they_were(recorded_
         assert page.console() == []
 
 
-def test_what_is_missing_is_marked_and_no_line_crosses_it(gappy_page: Path) -> None:
+def test_missing_bars_are_marked_and_no_line_crosses_them(gappy_page: Path) -> None:
     with browser(1280, 900) as page:
         page.open(gappy_page)
         page.run("document.querySelector('button[data-symbol=HOLE]').click()")
@@ -112,7 +112,7 @@ def test_what_is_missing_is_marked_and_no_line_crosses_it(gappy_page: Path) -> N
             "return [...document.querySelectorAll('#close_and_average svg .mark-line path')]"
             ".map((path) => path.getAttribute('d'))"
         )
-        # Two sessions without a close cut the line in three.
+        # Two sessions without a close split the line into three parts.
         assert next(line.count("M") for line in lines if line) == 3
         table = page.run("return document.querySelector('#close_and_average .scroll').textContent")
         assert f"{MISSING}no bar" in table
@@ -138,7 +138,7 @@ def test_the_keyboard_reaches_everything_in_order(recorded_page: Path) -> None:
 
 
 @local_only
-def test_it_prints(recorded_page: Path) -> None:
+def test_the_page_can_be_printed(recorded_page: Path) -> None:
     with browser(1280, 900, dark=True) as page:
         page.open(recorded_page)
         printed = page.pdf()
@@ -147,7 +147,7 @@ def test_it_prints(recorded_page: Path) -> None:
 
 
 @local_only
-def test_without_scripts_the_tables_are_there(recorded_page: Path) -> None:
+def test_the_tables_are_visible_without_scripts(recorded_page: Path) -> None:
     with browser(1280, 900, script=False) as page:
         page.load(recorded_page)
         assert colours(page.screenshot()) > 50

@@ -1,4 +1,4 @@
-"""The report as a file: one data set with the values of the views, labelled, self-contained, safe; and its pictures."""
+"""The report page: values of the views, self-contained, accessible and safe; and its pictures for the Dagster UI."""
 
 import base64
 import json
@@ -17,16 +17,18 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.universe import Universe
 from stock_assets.orchestration.assets.report import report_asset
+from stock_assets.orchestration.resources import pipeline_resource
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.report.charts import charts
-from stock_assets.serve.report.data import OTHERS, SERIES, ReportData, gather
-from stock_assets.serve.report.page import draw, previews
-from stock_assets.serve.report.store import FOLDER, KEPT, store_report, write_report
+from stock_assets.serve.report.data import OTHERS, SERIES, ReportData, read_report
+from stock_assets.serve.report.page import previews, render_page
+from stock_assets.serve.report.store import FOLDER, MAX_REPORTS, store_report, write_report
 from stock_assets_tests.fakes.source import ScriptedSource
-from stock_assets_tests.serve.report.conftest import BAD, DRAWN_AT, EX_DATE, MISSING, SCRIPT
-from stock_assets_tests.support.steps import parts
+from stock_assets_tests.serve.report.conftest import BAD, EX_DATE, MISSING, RENDERED_AT, SCRIPT
+from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
+from stock_assets_tests.support.steps import as_pipeline, parts
 
-NOBODY = Universe(())
+NO_SYMBOLS = Universe(())
 ADDRESS = re.compile(r"""(?:src|href|action)=["']?([^"'\s>]+)|url\(([^)]+)\)|@import""")
 
 
@@ -36,7 +38,7 @@ def embedded(page: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_last_year_is_by_session_and_the_history_by_week(
+def test_the_last_year_has_daily_values_and_the_history_weekly_values(
     recorded_data: ReportData, recorded_bars: pd.DataFrame
 ) -> None:
     days = recorded_data.daily["days"]
@@ -47,7 +49,7 @@ def test_the_last_year_is_by_session_and_the_history_by_week(
     assert apple["columns"]["close_price"] == [round(close, 2) for close in closes]
     facebook = recorded_data.daily["symbols"]["FB"]
     assert days[facebook["first"]] == "2012-05-18"
-    # No 90 days of history in its first quarter; not a value of fewer.
+    # FB has no 90 days of history in its first quarter, and no average of fewer days.
     assert facebook["columns"]["avg_price_90d"][:60] == [None] * 60
     assert facebook["columns"]["avg_price_90d"][-1] == 28.56
     weeks = recorded_data.weekly["days"]
@@ -59,7 +61,7 @@ def test_the_last_year_is_by_session_and_the_history_by_week(
     assert weekly["close_price"][0] == 32.0
 
 
-def test_a_session_without_a_bar_is_null_and_one_in_quarantine_too(gappy_data: ReportData) -> None:
+def test_missing_and_quarantined_bars_are_null_and_listed_as_incomplete_sessions(gappy_data: ReportData) -> None:
     days, hole = gappy_data.daily["days"], gappy_data.daily["symbols"]["HOLE"]
     closes = hole["columns"]["close_price"]
     assert [days[n + hole["first"]] for n, close in enumerate(closes) if close is None] == [str(MISSING), str(BAD)]
@@ -71,16 +73,30 @@ def test_a_session_without_a_bar_is_null_and_one_in_quarantine_too(gappy_data: R
     assert [row["audit"] for row in gappy_data.tables["quarantined_bars"]] == ["volume_not_negative"]
 
 
-def test_the_page_says_what_it_shows(recorded_page: Path) -> None:
+def test_complete_data_has_no_incomplete_sessions(recorded_data: ReportData) -> None:
+    """The year includes 2012-10-31, the first session after the two days that Hurricane Sandy closed the exchange."""
+    assert recorded_data.tables["incomplete_sessions"] == []
+
+
+def test_a_session_without_any_bar_is_listed_as_incomplete(backend: Backend) -> None:
+    scene = Scene(backend, wavy_source())
+    scene.run(TWO_WEEKS[:3])
+    scene.run(TWO_WEEKS[4:])
+    [row] = read_report(scene).tables["incomplete_sessions"]
+    assert (row["trade_date"], row["published_symbols"], row["missing_symbols"]) == (TWO_WEEKS[3], 0, None)
+    assert f"<td>{TWO_WEEKS[3]}</td>" in render_page(read_report(scene), RENDERED_AT)
+
+
+def test_the_page_names_source_sessions_and_panels(recorded_page: Path) -> None:
     text = recorded_page.read_text(encoding="utf-8")
     assert text.count("recorded sample, ends 2013-03-01") == 2
-    assert "Latest session 2013-03-01, 5 symbols, history from 2000-03-01. Drawn 2013-03-02 01:02 UTC." in text
+    assert "Latest session 2013-03-01, 5 symbols, history from 2000-03-01. Rendered 2013-03-02 01:02 UTC." in text
     for name in (*SERIES, "market_breadth", "movers", "coverage", "latest_board", "volume_surges"):
         assert escape(PANELS[name].description) in text, name
     assert "{{" not in re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
 
 
-def test_the_page_needs_nothing_but_itself(recorded_page: Path) -> None:
+def test_the_page_loads_no_other_resource(recorded_page: Path) -> None:
     text = re.sub(r"<script>.*?</script>", "", recorded_page.read_text(encoding="utf-8"), flags=re.DOTALL)
     addresses = [found[0] or found[1] for found in ADDRESS.findall(text)]
     assert set(addresses) == {"data:,", "#charts"}
@@ -88,7 +104,7 @@ def test_the_page_needs_nothing_but_itself(recorded_page: Path) -> None:
 
 
 class Outline(HTMLParser):
-    """Collects what assistive technology needs."""
+    """Collects the elements of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,11 +114,11 @@ class Outline(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
-        """Attributes of every element of a kind."""
+        """Return the attributes of all elements of a kind."""
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def test_everything_has_a_name_for_who_cannot_see_it(recorded_page: Path) -> None:
+def test_charts_tables_and_controls_have_accessible_names(recorded_page: Path) -> None:
     page = Outline()
     page.feed(recorded_page.read_text(encoding="utf-8"))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -113,41 +129,41 @@ def test_everything_has_a_name_for_who_cannot_see_it(recorded_page: Path) -> Non
     assert len(charts_shown) == len(page.all("figure")) == len(page.all("figcaption")) == 9
     assert all(one["aria-labelledby"] in ids for one in charts_shown)
     assert {one["for"] for one in page.all("label") if "for" in one} == {"symbol"}
-    assert len(page.all("caption")) == len(page.all("table")) == 3
+    assert len(page.all("caption")) == len(page.all("table")) == 2
     assert all(one.get("scope") for one in page.all("th"))
     assert all(one["aria-label"] for one in page.all("div") if one.get("role") == "region")
     # A table wider than the screen is scrolled with the keyboard.
     assert all(one["tabindex"] == "0" for one in page.all("div") if one.get("class") == "scroll")
 
 
-def test_texts_from_elsewhere_are_only_texts(gappy_page: Path) -> None:
+def test_company_names_and_source_labels_are_escaped(gappy_page: Path) -> None:
     text = gappy_page.read_text(encoding="utf-8")
     assert SCRIPT not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    data = draw(ReportData(SCRIPT, {}, None, None, {}, {}, {}), DRAWN_AT)
+    data = render_page(ReportData(SCRIPT, {}, None, None, {}, {}, {}), RENDERED_AT)
     assert SCRIPT not in data
 
 
-def test_an_empty_table_gives_a_page_that_says_so(backend: Backend) -> None:
-    data = gather(parts(backend, universe=NOBODY))
-    page = draw(data, DRAWN_AT)
-    assert "Nothing is published yet. Drawn 2013-03-02 01:02 UTC." in page
+def test_a_page_without_published_bars_says_that_nothing_is_published(backend: Backend) -> None:
+    data = read_report(parts(backend, universe=NO_SYMBOLS))
+    page = render_page(data, RENDERED_AT)
+    assert "Nothing is published yet. Rendered 2013-03-02 01:02 UTC." in page
     assert len(page) < 30_000
     assert previews(data) == {}
 
 
-def test_every_chart_takes_its_rows_by_name_and_its_colours_from_the_page() -> None:
+def test_charts_use_named_rows_and_colours_of_the_page() -> None:
     for name, spec in charts().items():
         text = json.dumps(spec)
         assert '"data": {"name": "rows"}' in text, name
         assert spec["width"] == "container"
         assert re.findall(r"#[0-9a-f]{3,6}\b", text) == [], name
         columns = {field.partition(":")[0] for field in re.findall(r'"field": "(\w+)"', text)}
-        made_in_the_chart = {"day", "split", "gap", "series", "kind", "direction"}
-        assert columns - made_in_the_chart <= set(PANELS[name].columns), name
+        computed_by_the_chart = {"day", "split", "gap", "series", "kind", "direction"}
+        assert columns - computed_by_the_chart <= set(PANELS[name].columns), name
 
 
-def test_pictures_are_small_pngs(recorded_data: ReportData) -> None:
+def test_previews_are_small_different_pngs(recorded_data: ReportData) -> None:
     pictures = previews(recorded_data)
     assert list(pictures) == [
         "AAPL: Average price, 90 days",
@@ -164,18 +180,18 @@ def test_pictures_are_small_pngs(recorded_data: ReportData) -> None:
         assert 300 < width < 520
         assert 100 < height < 250
         assert len(png) < 40_000
-    # Not four times the same, and not blank: a blank one of this size takes under 2 kB.
+    # All four differ, and none is blank: a blank picture of this size has less than 2 kB.
     assert len({len(picture) for picture in pictures.values()}) == 4
     assert min(map(len, pictures.values())) > 5_000
 
 
-def test_the_asset_keeps_the_last_reports_and_shows_pictures(recorded_backend: Backend, tmp_path: Path) -> None:
-    for number in range(KEPT):
+def test_the_asset_keeps_the_newest_reports_and_shows_previews(recorded_backend: Backend, tmp_path: Path) -> None:
+    for number in range(MAX_REPORTS):
         recorded_backend.objects.put(f"{FOLDER}2013030{number}T000000000000Z.html", b"an older one")
-    source = dg.ResourceDefinition.hardcoded_resource(ScriptedSource())
+    pipeline = as_pipeline(parts(recorded_backend, ScriptedSource()))
     done = dg.materialize(
         [report_asset(owners=["team:a"])],
-        resources={"backend": recorded_backend, "source": source},
+        resources={"pipeline": pipeline_resource(pipeline)},
         instance=dg.DagsterInstance.ephemeral(),
     )
     [event] = done.asset_materializations_for_node("report")
@@ -183,25 +199,25 @@ def test_the_asset_keeps_the_last_reports_and_shows_pictures(recorded_backend: B
     assert (shown["symbols"], shown["latest session"], shown["source"]) == (5, "2013-03-01", "bars written by a test")
     assert "data:image/png;base64," in str(shown["AAPL: Volatility"])
     kept = recorded_backend.objects.list(FOLDER)
-    assert len(kept) == KEPT
+    assert len(kept) == MAX_REPORTS
     assert f"{FOLDER}20130300T000000000000Z.html" not in kept
     assert shown["dagster/uri"] == recorded_backend.objects.uri(kept[-1])
     assert recorded_backend.objects.get(kept[-1]).startswith(b"<!doctype html>")
 
 
-def test_a_report_is_written_whole(recorded_backend: Backend, tmp_path: Path) -> None:
+def test_a_report_file_is_written_without_leftovers(recorded_backend: Backend, tmp_path: Path) -> None:
     file = tmp_path / "deep" / "report.html"
-    size = write_report(parts(recorded_backend, universe=NOBODY), file)
+    size = write_report(parts(recorded_backend, universe=NO_SYMBOLS), file)
     assert file.stat().st_size == size
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_report_of_nothing_is_stored_too(backend: Backend) -> None:
-    stored = store_report(parts(backend, universe=NOBODY))
+def test_a_report_without_published_bars_is_stored(backend: Backend) -> None:
+    stored = store_report(parts(backend, universe=NO_SYMBOLS))
     assert (stored.symbols, stored.latest, stored.previews) == (0, "", {})
 
 
-def test_the_lineage_names_all_that_is_read(recorded_data: ReportData) -> None:
+def test_the_asset_depends_on_every_relation_that_the_report_reads(recorded_data: ReportData) -> None:
     assert set(recorded_data.tables) == set(OTHERS)
     [spec] = report_asset(owners=["team:a"]).specs
     read = {dep.asset_key.to_user_string() for dep in spec.deps}

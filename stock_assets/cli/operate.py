@@ -1,0 +1,109 @@
+"""Commands that operate the pipeline: `rollback`, `maintain`, `quota` and `ui`.
+
+Belongs here: arguments and printing. Does not belong here: what an operation does (`maintenance`, `backends`,
+`orchestration`).
+"""
+
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from stock_assets.cli.output import print_grid, print_line
+from stock_assets.cli.read import DEFAULT_TABLE, published_table
+
+
+def rollback(
+    snapshot: Annotated[int, typer.Argument(help="A snapshot listed by `stock-assets history`.")],
+    table: Annotated[str, typer.Argument(help="A published table.")] = DEFAULT_TABLE,
+) -> None:
+    """Make another snapshot of a published table the current one."""
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    Pipeline.from_settings(Settings.from_env()).backend.warehouse.rollback(published_table(table), snapshot)
+    print_line(
+        f"{table} is now at snapshot {snapshot}. To undo this, roll back to a snapshot of `stock-assets history`."
+    )
+
+
+def maintain() -> None:
+    """Compact tables, expire snapshots and remove orphan files now, as the weekly job does."""
+    from stock_assets.core.text import plural
+    from stock_assets.maintenance.maintenance import maintain as maintain_backend
+    from stock_assets.orchestration.build import build_definitions, retention_policy
+    from stock_assets.orchestration.jobs.maintenance import delete_old_runs
+    from stock_assets.orchestration.runs import local_instance
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    settings = Settings.from_env()
+    pipeline = Pipeline.from_settings(settings)
+    checks = build_definitions(settings, pipeline=pipeline).resolve_asset_graph().asset_check_keys
+    with local_instance(settings) as instance:
+        at, retention = datetime.now(UTC), retention_policy(settings)
+        done = maintain_backend(pipeline.backend, retention, at)
+        deleted = delete_old_runs(instance, checks, before=at - retention.runs)
+    print_grid(list(done.rows[0]), [[str(value) for value in row.values()] for row in done.rows])
+    print_line(
+        f"Removed: {plural(done.loads_dropped, 'old load')}, {plural(done.leftovers, 'leftover')} of killed runs, "
+        f"{plural(deleted, 'old run')}."
+    )
+
+
+def quota() -> None:
+    """Show the vendor's calls, used and left, and the last request of each symbol."""
+    from stock_assets.core.errors import Outcome
+    from stock_assets.ingest.quota import read_quota
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    pipeline = Pipeline.from_settings(Settings.from_env())
+    source, state = pipeline.source, read_quota(pipeline)
+    if source.terms.limits.unlimited:
+        print_line(f"{source.label}: requests to this source use no calls.")
+    else:
+        rows = []
+        for limit in state.allowances:
+            left, allowed = ("any", "any") if limit.allowed is None else (str(limit.left), str(limit.allowed))
+            rows.append((limit.per, str(limit.spent), left, allowed))
+        print_grid(("Calls per", "Used", "Left", "Allowed"), rows, title=source.label)
+        print_line(f"The quota resets at {state.next_reset:%Y-%m-%d %H:%M} UTC.")
+    if state.blocked_until is not None:
+        print_line(
+            "The vendor reported that no calls are left: no request is sent before "
+            f"{state.blocked_until:%Y-%m-%d %H:%M} UTC."
+        )
+    requests = [
+        (
+            symbol,
+            kind,
+            f"{fetch.fetched_at:%Y-%m-%d %H:%M}",
+            fetch.outcome,
+            str(fetch.calls),
+            "" if fetch.outcome is Outcome.OK else fetch.detail,
+        )
+        for symbol, newest in state.newest.items()
+        for kind, fetch in newest.items()
+        if fetch is not None
+    ]
+    # Without a failure there is no detail, and the column would only take space.
+    width = 6 if any(detail for *_, detail in requests) else 5
+    header = ("Symbol", "Request", "When (UTC)", "Outcome", "Calls", "Detail")
+    print_grid(header[:width], [row[:width] for row in requests], title="Last requests")
+
+
+def ui(port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000) -> None:
+    """Open the Dagster UI and daemon on the same instance that `backfill` uses."""
+    from stock_assets.orchestration.instance.code_location import write_workspace
+    from stock_assets.orchestration.runs import local_instance
+    from stock_assets.settings import Settings
+
+    settings = Settings.from_env()
+    with local_instance(settings):
+        workspace = write_workspace(settings.instance_dir)
+    environment = {**os.environ, "DAGSTER_HOME": str(settings.instance_dir)}
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-p", str(port)]
+    os.execve(command[0], command, environment)  # noqa: S606 (fixed arguments, no shell needed)

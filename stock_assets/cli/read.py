@@ -1,0 +1,129 @@
+"""Commands that read published tables: `summary`, `query`, `tables`, `report` and `history`.
+
+Belongs here: arguments and printing. Does not belong here: the statements (`serve`).
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stock_assets.cli.output import err, print_grid, print_line, print_rows, print_summary
+
+if TYPE_CHECKING:
+    from stock_assets.core.tables import Table
+    from stock_assets.pipeline import Pipeline
+
+DEFAULT_TABLE = "published.daily_prices"
+"""Default of arguments that name a published table; importing its definition would cost every `--help` pyarrow."""
+
+
+def summary() -> None:
+    """Print one row per published symbol, and where the table is stored."""
+    print_summary(_pipeline())
+
+
+def query(
+    select: Annotated[str, typer.Argument(help='A SELECT, such as "select * from published.daily_prices limit 5".')],
+    *,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV to standard output.")] = False,
+    parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file instead.")] = None,
+) -> None:
+    """Run a SELECT over the published tables and views."""
+    rows = _pipeline().query(select)
+    if parquet is not None:
+        import pyarrow.parquet
+
+        from stock_assets.core.text import plural
+
+        pyarrow.parquet.write_table(rows, parquet)
+        err.print(f"{plural(rows.num_rows, 'row')} written to {parquet}", markup=False, soft_wrap=True)
+    elif csv:
+        import pyarrow.csv
+
+        pyarrow.csv.write_csv(rows, sys.stdout.buffer)
+    else:
+        print_rows(rows)
+
+
+def tables(
+    name: Annotated[str, typer.Argument(help="A table or view, such as published.daily_prices, for its columns.")] = "",
+) -> None:
+    """List the published tables and views, or the columns of one."""
+    found = _pipeline().relations()
+    if not name:
+        rows = [(relation.name, relation.kind, f"{relation.rows:,}", relation.description) for relation in found]
+        print_grid(("Name", "Kind", "Rows", "Description"), rows)
+        return
+    chosen = next((relation for relation in found if relation.name == name), None)
+    if chosen is None:
+        raise typer.BadParameter(_unknown(name, [relation.name for relation in found]))
+    columns = [(column.name, column.type, column.meaning) for column in chosen.columns]
+    print_grid(("Column", "Type", "Meaning"), columns, title=chosen.name)
+
+
+def report(
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; default: served/report.html in the data folder.")
+    ] = None,
+) -> None:
+    """Draw the published tables into one HTML file, and print its path."""
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.serve.report.store import write_report
+    from stock_assets.settings import Settings
+
+    settings = Settings.from_env()
+    file = output or settings.root / "served" / "report.html"
+    size = write_report(Pipeline.from_settings(settings), file)
+    err.print(f"{size / 1e6:.1f} MB. Open the file in any browser; it needs no network:", soft_wrap=True)
+    sys.stdout.write(f"{file.absolute()}\n")
+
+
+def history(table: Annotated[str, typer.Argument(help="A published table.")] = DEFAULT_TABLE) -> None:
+    """List the snapshots of a published table, newest first."""
+    from stock_assets.backends.interface import MAINTENANCE
+
+    rows = []
+    for snapshot in _pipeline().backend.warehouse.history(published_table(table)):
+        properties = snapshot.properties
+        sessions = f"{properties.get('start_date', '')} to {properties.get('end_date', '')}"
+        rows.append(
+            (
+                str(snapshot.snapshot_id),
+                f"{snapshot.committed_at:%Y-%m-%d %H:%M:%S}",
+                f"{snapshot.rows:,}",
+                properties.get("added", ""),
+                properties.get("removed", ""),
+                f"maintenance: {properties[MAINTENANCE]}" if snapshot.is_maintenance else sessions,
+                "current" if snapshot.is_current else "",
+            )
+        )
+    print_grid(("Snapshot", "Committed (UTC)", "Rows", "Added", "Removed", "Requested sessions", ""), rows)
+    if not rows:
+        print_line(f"{table} has no snapshots yet. Load sessions with: stock-assets backfill FIRST LAST")
+
+
+def published_table(name: str) -> "Table":
+    """Return the published table of a name.
+
+    Raises:
+        typer.BadParameter: no published table has this name.
+    """
+    from stock_assets.core.tables import PUBLISHED_TABLES
+
+    for table in PUBLISHED_TABLES:
+        if table.full_name == name:
+            return table
+    raise typer.BadParameter(_unknown(name, [table.full_name for table in PUBLISHED_TABLES]))
+
+
+def _unknown(name: str, available: list[str]) -> str:
+    return f"Unknown table '{name}'. Available: {', '.join(available)}"
+
+
+def _pipeline() -> "Pipeline":
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    return Pipeline.from_settings(Settings.from_env())

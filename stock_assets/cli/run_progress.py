@@ -1,0 +1,77 @@
+"""Following a run that the command line started: progress, findings and the result.
+
+Belongs here: what is printed while a run is under way and when it has ended. Does not belong here: starting runs
+(`orchestration.runs`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+import dagster as dg
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from stock_assets.cli.output import err, print_error, print_line, print_warning
+from stock_assets.core.text import plural
+from stock_assets.orchestration.runs import RunResult, run_sessions
+from stock_assets.pipeline import Pipeline
+from stock_assets.settings import Settings
+
+_PARTITIONED_ASSETS = 4
+_SAMPLE_ROWS = 3
+
+
+def run_and_print(
+    settings: Settings, pipeline: Pipeline, sessions: Sequence[date], raw: Mapping[str, object] | None = None
+) -> bool:
+    """Run some sessions and print the result; return whether the run succeeded."""
+    result = _follow(settings, pipeline, sessions, raw)
+    for check in result.findings:
+        blocks = check.blocking and check.severity is dg.AssetCheckSeverity.ERROR
+        (print_error if blocks else print_warning)("\n".join(finding_lines(check)))
+    for failure in result.failures:
+        print_error(failure)
+    if result.changed_tables:
+        print_line(f"Published: {', '.join(result.changed_tables)}.")
+    elif result.success:
+        print_line("Nothing changed: the same rows are published already, and no snapshot was added.")
+    return result.success
+
+
+def finding_lines(check: dg.AssetCheckEvaluation) -> Iterator[str]:
+    """Write what a check found: the count, the first rows with symbol and session, and what to do."""
+    sample = check.metadata.get("sample")
+    rows = [record.data for record in sample.records] if isinstance(sample, dg.TableMetadataValue) else []
+    bad_rows = check.metadata.get("bad rows")
+    if rows and isinstance(bad_rows, dg.IntMetadataValue) and bad_rows.value is not None:
+        yield f"{check.check_name}: {plural(bad_rows.value, 'bad row')}"
+    else:
+        yield f"{check.check_name}: {check.description or 'failed'}"
+    for row in rows[:_SAMPLE_ROWS]:
+        place = " ".join(str(row[name]) for name in ("symbol", "trade_date") if row.get(name))
+        yield f"  {place}: {row.get('detail', '')}" if place else f"  {row.get('detail', '')}"
+    if len(rows) > _SAMPLE_ROWS:
+        yield "  ..."
+    remedy = check.metadata.get("remedy")
+    if remedy is not None and str(remedy.value) not in (check.description or ""):
+        yield f"  What to do: {remedy.value}"
+
+
+def _follow(
+    settings: Settings, pipeline: Pipeline, sessions: Sequence[date], raw: Mapping[str, object] | None
+) -> RunResult:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task("starting", total=_PARTITIONED_ASSETS * len(sessions))
+
+        def show(event: dg.DagsterEvent) -> None:
+            if event.is_step_start:
+                progress.update(task, description=str(event.step_key).replace("__", "/"))
+            elif event.is_step_materialization and event.partition is not None:
+                progress.advance(task)
+
+        return run_sessions(settings, pipeline, sessions[0], sessions[-1], on_event=show, raw=raw)
