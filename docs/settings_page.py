@@ -1,0 +1,83 @@
+"""Generate docs/settings.md from the class `Settings`: `make settings-docs`.
+
+Belongs here: how the page looks. Does not belong here: what a setting means (`stock_assets.settings`).
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import HttpUrl
+from pydantic.fields import FieldInfo
+
+from stock_assets.settings import API_KEY_VARIABLE, Settings
+
+PAGE = Path(__file__).with_name("settings.md")
+
+_INTRODUCTION = """\
+# Settings
+
+Environment variables set the pipeline; no other file or flag does. An empty variable counts as not set.
+This page is generated from [`settings.py`](../stock_assets/settings.py): run `make settings-docs` after a change there.
+"""
+
+# Each field is in the first section that has a prefix of its name.
+_SECTIONS = {
+    "Live prices": ("alpha_vantage_", "calls_", "splits_"),
+    "Alerts and links": ("alert_", "ui_", "grafana_", "code_"),
+    "AWS backend": ("aws_",),
+    "Trino backend": ("trino_",),
+    "General": ("",),
+}
+
+_SECRETS = f"""\
+## Secrets
+
+No setting contains these; each is read when it is used.
+
+| variable | meaning |
+|---|---|
+| `{API_KEY_VARIABLE}` | API key of Alpha Vantage; read when a request is sent |
+| `STOCK_ASSETS_TRINO_PASSWORD` | password of the Trino user; read when a statement is sent, and sent over `https` only |
+
+## Variables of other files
+
+| variable | read by |
+|---|---|
+| `STOCK_ASSETS_DAGSTER_POSTGRES_URL`, `STOCK_ASSETS_DAGSTER_LOG_BUCKET` | [`infra/aws/dagster.yaml`](../infra/aws/dagster.yaml) |
+| `STOCK_ASSETS_ATHENA_DATABASE`, `STOCK_ASSETS_ATHENA_WORKGROUP` | the data source of [Grafana](dashboards.md#grafana) |
+| `STOCK_ASSETS_TEST_*` | the tests; see [aws](aws.md#tests) and [trino](trino.md#the-server-of-the-tests) |
+"""
+
+
+def render() -> str:
+    """Return the text of the page."""
+    sections = {title: "" for title in ("General", *_SECTIONS)}
+    for name, field in Settings.model_fields.items():
+        sections[_section(name)] += _row(name, field)
+    tables = [
+        f"## {title}\n\n| variable | default | meaning |\n|---|---|---|\n{rows}" for title, rows in sections.items() if rows
+    ]
+    return "\n".join([_INTRODUCTION, *tables, _SECRETS])
+
+
+def variable(name: str, field: FieldInfo) -> str:
+    """Return the environment variable of a field."""
+    return str(field.validation_alias or f"{Settings.model_config['env_prefix']}{name.upper()}")
+
+
+def _section(name: str) -> str:
+    return next(title for title, prefixes in _SECTIONS.items() if name.startswith(prefixes))
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    default = field.default
+    if isinstance(default, HttpUrl):
+        default = str(default).rstrip("/")
+    if isinstance(default, StrEnum):
+        default = default.value
+    shown = "" if default is None else f"`{default}`"
+    return f"| `{variable(name, field)}` | {shown} | {field.description} |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
