@@ -37,14 +37,14 @@ No setting contains these; each is read when it is used.
 | variable | meaning |
 |---|---|
 | `{API_KEY_VARIABLE}` | API key of Alpha Vantage; read when a request is sent |
-| `STOCK_ASSETS_TRINO_PASSWORD` | password of the Trino user; read when a statement is sent, and sent over `https` only |
+| `STOCK_ASSETS_TRINO_PASSWORD` | password of the Trino user; read when a statement is sent; needs an `https` address |
 
 ## Variables of other files
 
 | variable | read by |
 |---|---|
-| `STOCK_ASSETS_DAGSTER_POSTGRES_URL`, `STOCK_ASSETS_DAGSTER_LOG_BUCKET` | [`infra/aws/dagster.yaml`](../infra/aws/dagster.yaml) |
-| `STOCK_ASSETS_ATHENA_DATABASE`, `STOCK_ASSETS_ATHENA_WORKGROUP` | the data source of [Grafana](dashboards.md#grafana) |
+| `STOCK_ASSETS_DAGSTER_*` | [`infra/aws/dagster.yaml`](../infra/aws/dagster.yaml) |
+| `STOCK_ASSETS_ATHENA_*` | the data source of [Grafana](dashboards.md#grafana) |
 | `STOCK_ASSETS_TEST_*` | the tests; see [aws](aws.md#tests) and [trino](trino.md#the-server-of-the-tests) |
 """
 
