@@ -3,10 +3,9 @@
 Belongs here: how the page looks. Does not belong here: what a setting means (`stock_assets.settings`).
 """
 
-from enum import StrEnum
+import re
 from pathlib import Path
 
-from pydantic import HttpUrl
 from pydantic.fields import FieldInfo
 
 from stock_assets.settings import API_KEY_VARIABLE, Settings
@@ -45,7 +44,7 @@ No setting contains these; each is read when it is used.
 |---|---|
 | `STOCK_ASSETS_DAGSTER_*` | [`infra/aws/dagster.yaml`](../infra/aws/dagster.yaml) |
 | `STOCK_ASSETS_ATHENA_*` | the data source of [Grafana](dashboards.md#grafana) |
-| `STOCK_ASSETS_TEST_*` | the tests; see [aws](aws.md#tests) and [trino](trino.md#the-server-of-the-tests) |
+| `STOCK_ASSETS_TEST_*` | the tests; see [aws](aws.md#tests) and [engines](engines.md#the-server-of-the-tests) |
 """
 
 
@@ -70,13 +69,10 @@ def _section(name: str) -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    default = field.default
-    if isinstance(default, HttpUrl):
-        default = str(default).rstrip("/")
-    if isinstance(default, StrEnum):
-        default = default.value
-    shown = "" if default is None else f"`{default}`"
-    return f"| `{variable(name, field)}` | {shown} | {field.description} |\n"
+    # Pydantic adds a slash to an address without a path.
+    default = "" if field.default is None else f"`{str(field.default).rstrip('/')}`"
+    meaning = re.sub(r"docs/(\w+)\.md", r"[\1](\1.md)", field.description or "")
+    return f"| `{variable(name, field)}` | {default} | {meaning} |\n"
 
 
 if __name__ == "__main__":
