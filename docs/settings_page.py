@@ -50,11 +50,13 @@ No setting contains these; each is read when it is used.
 
 def render() -> str:
     """Return the text of the page."""
-    sections = {title: "" for title in ("General", *_SECTIONS)}
+    sections = dict.fromkeys(("General", *_SECTIONS), "")
     for name, field in Settings.model_fields.items():
         sections[_section(name)] += _row(name, field)
     tables = [
-        f"## {title}\n\n| variable | default | meaning |\n|---|---|---|\n{rows}" for title, rows in sections.items() if rows
+        f"## {title}\n\n| variable | default | meaning |\n|---|---|---|\n{rows}"
+        for title, rows in sections.items()
+        if rows
     ]
     return "\n".join([_INTRODUCTION, *tables, _SECRETS])
 
