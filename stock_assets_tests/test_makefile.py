@@ -21,6 +21,17 @@ def test_help_lists_every_target_with_its_description() -> None:
     assert set(listed) == set(targets.split())
 
 
+def test_the_continuous_integration_calls_only_targets_of_the_makefile() -> None:
+    [targets] = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    for file in [ROOT / ".ci" / "run", *sorted((ROOT / ".github" / "workflows").glob("*.yaml"))]:
+        text = file.read_text(encoding="utf-8")
+        called = re.findall(r"^ *(?:- run: )?make ([a-z -]+?)(?: >.*)?$", text, re.MULTILINE)
+        called += [target.replace(",", " ") for target in re.findall(r"target: \[(.*)\]", text)]
+        names = {name for line in called for name in line.split()}
+        assert names, file
+        assert names <= set(targets.split()), file
+
+
 def test_every_pin_has_a_hash_and_no_package_index_is_named() -> None:
     assert "://" not in LOCK
     pins = re.split(r"\n(?=\S)", LOCK.strip())
