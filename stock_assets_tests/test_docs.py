@@ -1,6 +1,8 @@
-"""The documents are true: every setting and command is described, every link leads to a file."""
+"""The documents are true: every setting and command, every link, and the words that all texts use."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,78 @@ def _anchors(page: Path) -> set[str]:
     """Return the anchors that code hosts give to the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+# Private words of earlier versions, replaced by the glossary of docs/architecture.md.
+FORBIDDEN = (
+    "share basis",
+    "taken over",
+    "takeover",
+    "arrivals",
+    "upkeep",
+    "mend",
+    "in vain",
+    "all told",
+    "set aside",
+    "of one's own",
+    "made anew",
+    "asked for again",
+    "could be had",
+    "the bell",
+    "what readers lack",
+    "once more when it is over",
+)
+_PATTERN = re.compile(rf"\b({'|'.join(FORBIDDEN)})\b", re.IGNORECASE)
+_TEXTS = ("*.md", "Makefile", "docs/*.md", "infra/**/*.json", "infra/**/*.yaml", "sql/**/*.md", "sql/**/*.sql")
+_PACKAGE_TEXTS = ("stock_assets/**/*.html", "stock_assets/**/*.js", "stock_assets/universes/*.csv")
+_PYTHON = ("stock_assets/**/*.py", "infra/**/*.py")
+
+
+def folder_of(path: Path) -> str:
+    """Return the package or folder under which the test reports a file."""
+    return "/".join(path.relative_to(PROJECT).parts[:-1][:2]) or "."
+
+
+SCANNED = sorted({path for pattern in (*_TEXTS, *_PACKAGE_TEXTS, *_PYTHON) for path in PROJECT.glob(pattern)})
+_FOLDERS = sorted({folder_of(path) for path in SCANNED})
+
+
+@pytest.mark.parametrize("folder", _FOLDERS)
+def test_texts_use_no_forbidden_phrase(folder: str) -> None:
+    found = {
+        str(path.relative_to(PROJECT)): phrases
+        for path in SCANNED
+        if folder_of(path) == folder
+        and (phrases := [match.group() for text in _texts(path) for match in _PATTERN.finditer(text)])
+    }
+    assert found == {}, "use the words of the glossary in docs/architecture.md"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("-- on the row's\n-- own SHARE\n-- basis", ["SHARE basis"]),
+        ("Mend the file. It is recommended.", ["Mend"]),
+        ("The bells; setting asides; amended", []),
+    ],
+)
+def test_phrases_are_found_as_whole_words_across_lines(text: str, found: list[str]) -> None:
+    assert [match.group() for match in _PATTERN.finditer(_one_line(text))] == found
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """Return the texts of a file that people may see: of Python code its strings, docstrings included."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        strings = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
+        yield from (_one_line(value) for value in strings if isinstance(value, str))
+        return
+    if path.name == "CHANGELOG.md":
+        # It names what was renamed, as code.
+        text = re.sub(r"`[^`]*`", "", text)
+    yield _one_line(text)
+
+
+def _one_line(text: str) -> str:
+    """Join lines, without the marks of SQL and YAML comments, so that a phrase is found across a line break."""
+    return " ".join(re.sub(r"^\s*(--|#)", " ", text, flags=re.MULTILINE).split())
