@@ -1,1 +1,4 @@
-"""Tests; the folders mirror the package. `contracts` runs one suite on every backend, `support` holds the shared edges."""
+"""Tests; the folders mirror the package. `contracts` runs one suite on every backend.
+
+`support` contains shared helpers, `fakes` stands for the edges (vendor, clock, channels), `emulators` for AWS.
+"""

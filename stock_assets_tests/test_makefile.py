@@ -1,4 +1,4 @@
-"""The Makefile lists its targets, and installs nothing without a hash but pip and uv themselves."""
+"""The Makefile lists its targets, and the set-up checks the hash of every package except pip and uv."""
 
 import re
 import subprocess
@@ -15,13 +15,24 @@ def make(*arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
-def test_help_lists_every_target_with_what_it_does() -> None:
+def test_help_lists_every_target_with_its_description() -> None:
     listed = {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1] for line in make("help").splitlines()}
     [targets] = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert set(listed) == set(targets.split())
 
 
-def test_every_pin_has_a_hash_and_no_index_is_named() -> None:
+def test_the_continuous_integration_calls_only_targets_of_the_makefile() -> None:
+    [targets] = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    for file in [ROOT / ".ci" / "run", *sorted((ROOT / ".github" / "workflows").glob("*.yaml"))]:
+        text = file.read_text(encoding="utf-8")
+        called = re.findall(r"^ *(?:- run: )?make ([a-z -]+?)(?: >.*)?$", text, re.MULTILINE)
+        called += [target.replace(",", " ") for target in re.findall(r"target: \[(.*)\]", text)]
+        names = {name for line in called for name in line.split()}
+        assert names, file
+        assert names <= set(targets.split()), file
+
+
+def test_every_pin_has_a_hash_and_no_package_index_is_named() -> None:
     assert "://" not in LOCK
     pins = re.split(r"\n(?=\S)", LOCK.strip())
     assert all(re.match(r"[a-z0-9.-]+(\[[a-z0-9, -]+\])?==", pin) and "--hash=sha256:" in pin for pin in pins)
@@ -36,7 +47,7 @@ def test_the_build_backend_is_locked_and_nothing_is_built_in_isolation() -> None
     installs = [step.split() for step in steps if "pip install" in step]
     assert len(installs) == 4
     for words in installs:
-        # A source distribution would fetch a build backend of its own.
+        # pip would download the build backend of a source distribution without checking a hash.
         only_wheels = {"--only-binary", ":all:"} <= set(words)
         assert only_wheels == ("--editable" not in words)
         allowed = (

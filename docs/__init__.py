@@ -1,0 +1,1 @@
+"""Pages of the documentation, and the generator of one of them."""

@@ -1,0 +1,81 @@
+"""Generate docs/settings.md from the class `Settings`: `make settings-docs`.
+
+Belongs here: how the page looks. Does not belong here: what a setting means (`stock_assets.settings`).
+"""
+
+import re
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from stock_assets.settings import API_KEY_VARIABLE, Settings
+
+PAGE = Path(__file__).with_name("settings.md")
+
+_INTRODUCTION = """\
+# Settings
+
+Environment variables set the pipeline; no other file or flag does. An empty variable counts as not set.
+This page is generated from [`settings.py`](../stock_assets/settings.py): run `make settings-docs` after a change there.
+"""
+
+# Each field is in the first section that has a prefix of its name.
+_SECTIONS = {
+    "Live prices": ("alpha_vantage_", "calls_", "splits_"),
+    "Alerts and links": ("alert_", "ui_", "grafana_", "code_"),
+    "AWS backend": ("aws_",),
+    "Trino backend": ("trino_",),
+    "General": ("",),
+}
+
+_SECRETS = f"""\
+## Secrets
+
+No setting contains these; each is read when it is used.
+
+| variable | meaning |
+|---|---|
+| `{API_KEY_VARIABLE}` | API key of Alpha Vantage; read when a request is sent |
+| `STOCK_ASSETS_TRINO_PASSWORD` | password of the Trino user; read when a statement is sent; needs an `https` address |
+
+## Variables of other files
+
+| variable | read by |
+|---|---|
+| `STOCK_ASSETS_DAGSTER_*` | [`infra/aws/dagster.yaml`](../infra/aws/dagster.yaml) |
+| `STOCK_ASSETS_ATHENA_*` | the data source of [Grafana](dashboards.md#grafana) |
+| `STOCK_ASSETS_TEST_*` | the tests; see [aws](aws.md#tests) and [engines](engines.md#the-server-of-the-tests) |
+"""
+
+
+def render() -> str:
+    """Return the text of the page."""
+    sections = dict.fromkeys(("General", *_SECTIONS), "")
+    for name, field in Settings.model_fields.items():
+        sections[_section(name)] += _row(name, field)
+    tables = [
+        f"## {title}\n\n| variable | default | meaning |\n|---|---|---|\n{rows}"
+        for title, rows in sections.items()
+        if rows
+    ]
+    return "\n".join([_INTRODUCTION, *tables, _SECRETS])
+
+
+def variable(name: str, field: FieldInfo) -> str:
+    """Return the environment variable of a field."""
+    return str(field.validation_alias or f"{Settings.model_config['env_prefix']}{name.upper()}")
+
+
+def _section(name: str) -> str:
+    return next(title for title, prefixes in _SECTIONS.items() if name.startswith(prefixes))
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    # Pydantic adds a slash to an address without a path.
+    default = "" if field.default is None else f"`{str(field.default).rstrip('/')}`"
+    meaning = re.sub(r"docs/(\w+)\.md", r"[\1](\1.md)", field.description or "")
+    return f"| `{variable(name, field)}` | {default} | {meaning} |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
