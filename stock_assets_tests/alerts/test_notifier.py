@@ -46,7 +46,7 @@ def notifier(backend: Backend, channel: RecordingChannel) -> Notifier:
 def test_an_incident_is_sent_once(notifier: Notifier, channel: RecordingChannel) -> None:
     for hour in range(3):
         assert notifier.notify(INCIDENT, AT + timedelta(hours=hour)) == []
-    [message] = channel.heard
+    [message] = channel.sent
     assert message.text.splitlines() == [
         "stock_assets: publish failed",
         "job: daily_prices",
@@ -68,12 +68,12 @@ def test_a_resolution_is_sent_once_and_the_next_incident_is_new(notifier: Notifi
     notifier.notify(INCIDENT, AT)
     for _ in range(2):
         assert notifier.resolve(INCIDENT.reference, AT, "run 2 has succeeded") == []
-    assert [message.title for message in channel.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    assert [message.title for message in channel.sent] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
     assert notifier.open_incidents() == []
 
     notifier.notify(INCIDENT, AT + timedelta(days=1))
-    assert len(channel.heard) == 3
-    assert len({message.reference for message in channel.heard}) == 3
+    assert len(channel.sent) == 3
+    assert len({message.reference for message in channel.sent}) == 3
 
 
 def test_success_of_the_same_steps_and_sessions_resolves_an_incident_also_in_parts(
@@ -86,23 +86,23 @@ def test_success_of_the_same_steps_and_sessions_resolves_an_incident_also_in_par
     assert notifier.open_incidents() == [INCIDENT]
     notifier.record_success(DAYS[2:], {"publish", "views"}, AT, "the third")
     assert notifier.open_incidents() == []
-    assert channel.heard[-1].text.endswith("the third")
+    assert channel.sent[-1].text.endswith("the third")
 
 
 def test_an_undelivered_message_is_sent_by_the_next_evaluation(notifier: Notifier, channel: RecordingChannel) -> None:
-    channel.deaf = True
-    assert notifier.notify(INCIDENT, AT) == ["ear: nobody listens"]
-    assert notifier.deliver_pending(AT) == ["ear: nobody listens"]
-    channel.deaf = False
+    channel.broken = True
+    assert notifier.notify(INCIDENT, AT) == ["recorder: the channel is broken"]
+    assert notifier.deliver_pending(AT) == ["recorder: the channel is broken"]
+    channel.broken = False
     assert notifier.deliver_pending(AT) == []
     assert notifier.deliver_pending(AT) == []
-    assert len(channel.heard) == 1
+    assert len(channel.sent) == 1
 
-    channel.deaf = True
-    assert notifier.resolve(INCIDENT.reference, AT, "over") == ["ear: nobody listens"]
-    channel.deaf = False
+    channel.broken = True
+    assert notifier.resolve(INCIDENT.reference, AT, "over") == ["recorder: the channel is broken"]
+    channel.broken = False
     assert notifier.deliver_pending(AT) == []
-    assert [message.title for message in channel.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    assert [message.title for message in channel.sent] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
     assert notifier.open_incidents() == []
 
 
@@ -110,13 +110,13 @@ def test_a_failing_channel_does_not_cause_second_messages_on_the_others(
     backend: Backend, channel: RecordingChannel, tmp_path: Path
 ) -> None:
     notifier = Notifier(backend, [LogFile(tmp_path / "alerts.log"), channel])
-    channel.deaf = True
+    channel.broken = True
     for _ in range(3):
         notifier.notify(INCIDENT, AT)
-    channel.deaf = False
+    channel.broken = False
     notifier.deliver_pending(AT)
     assert (tmp_path / "alerts.log").read_text(encoding="utf-8").count(INCIDENT.title) == 1
-    assert len(channel.heard) == 1
+    assert len(channel.sent) == 1
 
 
 class Broken(Channel):
@@ -143,12 +143,12 @@ def test_no_failure_of_a_channel_prevents_delivery_through_the_others(
         assert [line.partition(":")[0] for line in undelivered] == ["broken", "log", "log", "webhook"]
         assert "T0P-SECRET" not in "".join(undelivered)
         assert step() == undelivered
-    assert [message.title for message in channel.heard] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
+    assert [message.title for message in channel.sent] == [INCIDENT.title, f"Resolved: {INCIDENT.title}"]
 
     hook.status = 200
     assert Notifier(backend, [LogFile(tmp_path / "log"), Webhook(hook.url), channel]).deliver_pending(AT) == []
-    assert len(channel.heard) == 2
-    assert [body["title"] for body in hook.got] == [f"Resolved: {INCIDENT.title}"]
+    assert len(channel.sent) == 2
+    assert [body["title"] for body in hook.accepted] == [f"Resolved: {INCIDENT.title}"]
 
 
 def test_the_log_file_accepts_invalid_bytes_and_texts_that_are_not_unicode(backend: Backend, tmp_path: Path) -> None:
@@ -175,16 +175,16 @@ def test_an_unreadable_incident_does_not_prevent_notifications_of_the_others(
     backend: Backend, notifier: Notifier, channel: RecordingChannel, note: bytes
 ) -> None:
     other = replace(INCIDENT, subject="another, ununreadable")
-    channel.deaf = True
+    channel.broken = True
     notifier.notify(other, AT)
-    channel.deaf = False
+    channel.broken = False
     unreadable = f"alerts/open/{INCIDENT.reference}/incident.json"
     backend.objects.put(unreadable, note)
 
     [line] = notifier.deliver_pending(AT)
 
     assert unreadable in line
-    assert [message.title for message in channel.heard] == [other.title]
+    assert [message.title for message in channel.sent] == [other.title]
     assert notifier.open_incidents() == [other]
     assert notifier.record_success(DAYS, {"publish"}, AT, "over") == []
     assert notifier.open_incidents() == []
@@ -200,7 +200,7 @@ def test_an_unreadable_incident_is_sent_again_when_it_happens_again(
 
     assert notifier.notify(INCIDENT, AT + timedelta(hours=1)) == []
 
-    assert len(channel.heard) == 2
+    assert len(channel.sent) == 2
     assert notifier.open_incidents() == [INCIDENT]
     backend.objects.delete(unreadable)
     backend.objects.put(unreadable, b"{")
@@ -220,7 +220,7 @@ def test_a_process_killed_after_writing_the_log_file_does_not_write_twice(backen
 
 def test_long_lists_are_shortened(notifier: Notifier, channel: RecordingChannel) -> None:
     notifier.notify(replace(INCIDENT, facts={"symbols missing": [f"S{number}" for number in range(50)]}), AT)
-    lines = channel.heard[0].text.splitlines()
+    lines = channel.sent[0].text.splitlines()
     assert lines[-2] == f"  and {50 - MAX_LINES} more"
     assert len(lines) == MAX_LINES + 4
 
@@ -233,7 +233,7 @@ def hook() -> Iterator[WebhookServer]:
 
 def test_a_webhook_gets_text_and_fields(backend: Backend, hook: WebhookServer) -> None:
     assert Notifier(backend, [Webhook(hook.url)]).notify(INCIDENT, AT) == []
-    [body] = hook.got
+    [body] = hook.accepted
     assert body["text"].startswith("stock_assets: publish failed\njob: daily_prices")
     assert body["reference"].startswith(INCIDENT.reference)
     assert body["sessions"] == "2024-02-29 to 2024-03-04"
@@ -243,10 +243,10 @@ def test_a_failing_webhook_is_retried_and_its_url_is_not_shown(backend: Backend,
     notifier = Notifier(backend, [Webhook(hook.url)])
     hook.status = 503
     [why] = notifier.notify(INCIDENT, AT)
-    assert hook.asked == 3
+    assert hook.posts == 3
     hook.status = 200
     assert notifier.deliver_pending(AT) == []
-    assert len(hook.got) == 1
+    assert len(hook.accepted) == 1
     hook.status = 404
     [lost] = notifier.resolve(INCIDENT.reference, AT, "over")
     assert "404" in lost

@@ -69,7 +69,7 @@ def test_a_range_of_five_years_uses_one_call_per_symbol_and_later_none(setup: Se
 
     first = setup.fetch(TWENTY, *sessions)
     assert outcomes(first) == {}
-    assert sorted(setup.server.asked()) == list(TWENTY.symbols)
+    assert sorted(setup.server.requested()) == list(TWENTY.symbols)
 
     setup.clock.sleep(3600)
     again = setup.fetch(TWENTY, *sessions)
@@ -88,7 +88,7 @@ def test_a_run_requests_only_allowed_symbols_and_reports_the_others(setup: Setup
         sleep=setup.clock.sleep,
     )
 
-    assert setup.server.asked() == ["S02"]
+    assert setup.server.requested() == ["S02"]
     assert [(result.symbol, result.outcome, result.calls) for result in results] == [
         ("S01", Outcome.LATE, 0),
         ("S02", Outcome.OK, 1),
@@ -148,7 +148,7 @@ def test_the_last_call_is_used_and_the_other_symbols_follow_the_next_day_without
 
     first = setup.fetch(TWENTY, TODAY, calls_per_day=25)
 
-    assert setup.server.asked() == ["S01"]
+    assert setup.server.requested() == ["S01"]
     assert len(outcomes(first)) == 19
     assert set(outcomes(first).values()) == {Outcome.DAILY_QUOTA}
     assert "not requested: today's 25 calls are used; calls are available again at" in first["S02"].detail
@@ -159,31 +159,31 @@ def test_the_last_call_is_used_and_the_other_symbols_follow_the_next_day_without
 
     assert outcomes(second) == {}
     # The symbols missing longest came first: the symbol that was stored came last.
-    assert setup.server.asked()[1:] == [*TWENTY.symbols[1:], "S01"]
+    assert setup.server.requested()[1:] == [*TWENTY.symbols[1:], "S01"]
 
 
 def test_a_symbol_without_a_call_comes_first_the_next_day_although_only_that_day_is_requested(setup: Setup) -> None:
     setup.fetch(symbols(3), TODAY, calls_per_day=2)
-    assert setup.server.asked() == ["S01", "S02"]
+    assert setup.server.requested() == ["S01", "S02"]
 
     setup.move_to(NEXT_SESSION)
     setup.fetch(symbols(3), NEXT_SESSION, calls_per_day=1)
-    assert setup.server.asked()[2:] == ["S03"]
+    assert setup.server.requested()[2:] == ["S03"]
 
 
 def test_a_symbol_the_vendor_does_not_know_comes_last(setup: Setup) -> None:
-    setup.server.answer("S01", Mischief.INVALID_CALL)
+    setup.server.respond("S01", Mischief.INVALID_CALL)
     setup.fetch(symbols(3), TODAY)
     setup.move_to(NEXT_SESSION)
     setup.fetch(symbols(3), NEXT_SESSION)
-    assert setup.server.asked()[3:] == ["S02", "S03", "S01"]
+    assert setup.server.requested()[3:] == ["S02", "S03", "S01"]
 
 
 def test_a_quota_message_of_the_vendor_stops_requests_for_an_hour(setup: Setup) -> None:
-    setup.server.answer("S03", Mischief.DAILY_QUOTA, None)
+    setup.server.respond("S03", Mischief.DAILY_QUOTA, None)
 
     results = setup.fetch(symbols(5), TODAY, calls_per_day=25)
-    assert setup.server.asked() == ["S01", "S02", "S03"]
+    assert setup.server.requested() == ["S01", "S02", "S03"]
     assert outcomes(results) == dict.fromkeys(("S03", "S04", "S05"), Outcome.DAILY_QUOTA)
 
     setup.clock.sleep(1800)
@@ -192,16 +192,16 @@ def test_a_quota_message_of_the_vendor_stops_requests_for_an_hour(setup: Setup) 
 
     setup.clock.sleep(1800)
     assert outcomes(setup.fetch(symbols(5), TODAY, calls_per_day=25)) == {}
-    assert setup.server.asked()[3:] == ["S03", "S04", "S05"]
+    assert setup.server.requested()[3:] == ["S03", "S04", "S05"]
 
 
 def test_only_transient_failures_are_retried_after_the_other_symbols_and_each_uses_a_call(setup: Setup) -> None:
-    setup.server.answer("S01", Mischief.BURST, Mischief.HTTP_503, Mischief.RESET, None)
-    setup.server.answer("S02", Mischief.INVALID_CALL)
+    setup.server.respond("S01", Mischief.BURST, Mischief.HTTP_503, Mischief.RESET, None)
+    setup.server.respond("S02", Mischief.INVALID_CALL)
 
     results = setup.fetch(symbols(3), TODAY, calls_per_day=25, first_pause_seconds=2.0)
 
-    assert setup.server.asked() == ["S01", "S02", "S03", "S01", "S01", "S01"]
+    assert setup.server.requested() == ["S01", "S02", "S03", "S01", "S01", "S01"]
     assert outcomes(results) == {"S02": Outcome.UNKNOWN_SYMBOL}
     assert results["S01"].calls == 4
     assert setup.backend.rate_limiter.spent("alpha_vantage", EVENING) == 6
@@ -210,16 +210,16 @@ def test_only_transient_failures_are_retried_after_the_other_symbols_and_each_us
 
 
 def test_a_symbol_is_requested_at_most_four_times(setup: Setup) -> None:
-    setup.server.answer("S01", Mischief.BURST)
+    setup.server.respond("S01", Mischief.BURST)
     results = setup.fetch(symbols(2), TODAY)
-    assert setup.server.asked() == ["S01", "S02", "S01", "S01", "S01"]
+    assert setup.server.requested() == ["S01", "S02", "S01", "S01", "S01"]
     assert outcomes(results) == {"S01": Outcome.THROTTLED}
 
 
 def test_a_retry_never_uses_the_last_call_of_another_symbol(setup: Setup) -> None:
-    setup.server.answer("S01", Mischief.BURST)
+    setup.server.respond("S01", Mischief.BURST)
     results = setup.fetch(symbols(3), TODAY, calls_per_day=3)
-    assert setup.server.asked() == ["S01", "S02", "S03"]
+    assert setup.server.requested() == ["S01", "S02", "S03"]
     # The symbol keeps the reason of its own failure.
     assert outcomes(results) == {"S01": Outcome.THROTTLED}
 
@@ -227,23 +227,23 @@ def test_a_retry_never_uses_the_last_call_of_another_symbol(setup: Setup) -> Non
 @pytest.mark.parametrize(("header", "slept"), [("17", 17.0), ("60", 60.0)])
 def test_the_pause_that_the_vendor_requires_is_respected(setup: Setup, header: str, slept: float) -> None:
     setup.server.retry_after = header
-    setup.server.answer("S01", Mischief.HTTP_429, None)
+    setup.server.respond("S01", Mischief.HTTP_429, None)
     assert outcomes(setup.fetch(symbols(1), TODAY)) == {}
     assert setup.clock.slept == [slept]
 
 
 def test_a_required_pause_longer_than_a_run_stops_the_requests(setup: Setup) -> None:
     setup.server.retry_after = str(int(MAX_PAUSE_SECONDS) + 1)
-    setup.server.answer("S01", Mischief.HTTP_429, None)
+    setup.server.respond("S01", Mischief.HTTP_429, None)
     results = setup.fetch(symbols(3), TODAY)
-    assert setup.server.asked() == ["S01"]
+    assert setup.server.requested() == ["S01"]
     assert set(outcomes(results).values()) == {Outcome.THROTTLED}
     assert setup.clock.slept == []
 
 
 def test_requests_stop_after_a_few_when_the_vendor_is_down(setup: Setup) -> None:
     for symbol in TWENTY.symbols:
-        setup.server.answer(symbol, Mischief.HTTP_500)
+        setup.server.respond(symbol, Mischief.HTTP_500)
     results = setup.fetch(TWENTY, TODAY)
     assert len(setup.server.requests) == MAX_CONSECUTIVE_FAILURES
     assert set(outcomes(results).values()) == {Outcome.UNREACHABLE}
@@ -252,7 +252,7 @@ def test_requests_stop_after_a_few_when_the_vendor_is_down(setup: Setup) -> None
 
 def test_a_rejected_api_key_is_used_once(setup: Setup) -> None:
     for symbol in TWENTY.symbols:
-        setup.server.answer(symbol, Mischief.MISSING_KEY)
+        setup.server.respond(symbol, Mischief.MISSING_KEY)
     results = setup.fetch(TWENTY, TODAY)
     assert len(setup.server.requests) == 1
     assert set(outcomes(results).values()) == {Outcome.BAD_KEY}
@@ -285,20 +285,20 @@ def test_sessions_before_the_first_bar_of_the_response_are_unobtainable(setup: S
 
 
 def test_only_a_late_bar_is_requested_again(setup: Setup) -> None:
-    setup.server.answer("S02", Mischief.LATE, None)
+    setup.server.respond("S02", Mischief.LATE, None)
     first = setup.fetch(symbols(3), TODAY)
     assert outcomes(first) == {"S02": Outcome.LATE}
     assert first["S02"].missing == (TODAY,)
 
     setup.clock.sleep(600)
     assert outcomes(setup.fetch(symbols(3), TODAY)) == {}
-    assert setup.server.asked() == ["S01", "S02", "S03", "S02"]
+    assert setup.server.requested() == ["S01", "S02", "S03", "S02"]
 
 
 def test_a_symbol_is_not_expected_before_it_was_listed(setup: Setup) -> None:
     universe = Universe((Listing("S01", "One", first_session=NEXT_SESSION), Listing("S02", "Two")))
     results = setup.fetch(universe, TODAY)
-    assert setup.server.asked() == ["S02"]
+    assert setup.server.requested() == ["S02"]
     assert results["S01"].wanted == ()
     assert outcomes(results) == {}
 
@@ -341,8 +341,8 @@ def test_a_bar_that_arrived_before_the_market_close_does_not_count(setup: Setup)
 
 
 def test_every_response_is_stored_byte_for_byte_including_error_messages(setup: Setup) -> None:
-    setup.server.answer("S01", Mischief.HTTP_500)
-    setup.server.answer("S02", Mischief.DAILY_QUOTA)
+    setup.server.respond("S01", Mischief.HTTP_500)
+    setup.server.respond("S02", Mischief.DAILY_QUOTA)
     setup.fetch(symbols(2), TODAY, attempts=1)
 
     stored = {
@@ -354,8 +354,8 @@ def test_every_response_is_stored_byte_for_byte_including_error_messages(setup: 
 
 
 def test_a_response_with_the_bytes_of_another_symbol_is_rejected(setup: Setup) -> None:
-    setup.server.answer("S01", Mischief.WRONG_SYMBOL)
-    setup.server.answer("S02", Mischief.WRONG_SYMBOL, None)
+    setup.server.respond("S01", Mischief.WRONG_SYMBOL)
+    setup.server.respond("S02", Mischief.WRONG_SYMBOL, None)
 
     first = setup.fetch(symbols(2), TODAY)
     assert outcomes(first) == {"S02": Outcome.MALFORMED}

@@ -39,7 +39,7 @@ class Setup:
 
     def requested(self) -> list[str]:
         """Return the symbols whose splits were requested since the last call of this method."""
-        found = self.server.asked("SPLITS")
+        found = self.server.requested("SPLITS")
         self.server.requests.clear()
         return found
 
@@ -81,7 +81,7 @@ def test_calls_are_reserved_for_prices(setup: Setup) -> None:
     assert never_received(parts(setup.backend, universe=symbols(4))) == ["S03", "S04"]
 
     setup.prices(symbols(4), TODAY, **plan)
-    assert len(setup.server.asked()) == 4
+    assert len(setup.server.requested()) == 4
     setup.server.requests.clear()
 
     # On the next day, a Saturday, no price is missing and splits may use all calls.
@@ -98,7 +98,7 @@ def test_in_the_evening_splits_use_the_calls_that_prices_left(setup: Setup) -> N
 
 
 def test_a_symbol_with_a_lasting_failure_is_requested_once_a_day(setup: Setup) -> None:
-    setup.server.answer("S01", Mischief.INVALID_CALL, function="SPLITS")
+    setup.server.respond("S01", Mischief.INVALID_CALL, function="SPLITS")
     for _ in range(2):
         assert "does not know" in setup.splits(symbols(1))["S01"]
     assert setup.requested() == ["S01"]
@@ -118,7 +118,7 @@ def test_an_unexplained_jump_makes_splits_due_until_it_is_explained(setup: Setup
         lines = [
             f"{day},{p},{p},{p},{p},1000" for day in reversed(sessions) for p in [price / (10 if day == last else 1)]
         ]
-        setup.server.answer(symbol, "".join(f"{line}\r\n" for line in (HEADER, *lines)).encode())
+        setup.server.respond(symbol, "".join(f"{line}\r\n" for line in (HEADER, *lines)).encode())
     source = live_source(setup.server, now=setup.clock.now)
 
     def load() -> dict[object, object]:

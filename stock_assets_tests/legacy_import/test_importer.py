@@ -309,7 +309,7 @@ def test_an_import_killed_between_any_two_steps_neither_loses_nor_repeats_bars(
 def test_a_run_imports_the_data_that_its_config_names(scene: Scene, tmp_path: Path) -> None:
     folder = firehose_files(tmp_path / "old", scene)
     write_legacy_file(folder / "damaged", b"\xff", LONG_AGO)
-    requests_before = len(scene.source.asked)
+    requests_before = len(scene.source.requests)
     dagster_pipeline = pipeline(scene, tmp_path)
     result = dagster_pipeline.definitions.resolve_job_def(JOB_NAME).execute_in_process(
         instance=dagster_pipeline.instance,
@@ -321,7 +321,7 @@ def test_a_run_imports_the_data_that_its_config_names(scene: Scene, tmp_path: Pa
         raise_on_error=False,
     )
     assert result.success
-    assert {kind for kind, _ in scene.source.asked[requests_before:]} == {"splits"}
+    assert {kind for kind, _ in scene.source.requests[requests_before:]} == {"splits"}
     assert content(scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), scene, FIRST_WEEK)
     metadata = result.asset_materializations_for_node("raw__daily_prices")[0].metadata
     assert "20 files, 100 rows: 25 repeated" in str(metadata["imported"].value)
