@@ -232,7 +232,9 @@ def maintain() -> None:
     for row in done.rows:
         grid.add_row(*map(str, row.values()))
     _out.print(grid)
-    _out.print(f"{done.loads_dropped} old loads dropped, {done.leftovers} leftovers removed, {deleted} runs deleted.")
+    _out.print(
+        f"{done.loads_dropped} old loads dropped, {done.incomplete_loads} leftovers removed, {deleted} runs deleted."
+    )
 
 
 @app.command()
@@ -291,9 +293,9 @@ def _find_missing(pipeline: Pipeline, sessions: list[date]) -> Missing:
             style="yellow",
             soft_wrap=True,
         )
-    if found.unreachable:
-        why = found.unreachable[0].why
-        _err.print(f"{len(found.unreachable)} bars are out of reach: {why}", style="yellow", soft_wrap=True)
+    if found.unavailable:
+        why = found.unavailable[0].reason
+        _err.print(f"{len(found.unavailable)} bars are out of reach: {why}", style="yellow", soft_wrap=True)
     none = "only rejected sessions" if found.rejected else "nothing"
     _out.print(f"Missing: {format_ranges(found.sessions) or none}; runs: {len(found.ranges)}.", soft_wrap=True)
     return found

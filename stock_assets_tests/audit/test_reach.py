@@ -8,7 +8,7 @@ from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import LoadRejected
-from stock_assets.loads.load import newest
+from stock_assets.loads.load import newest_load
 from stock_assets.publish.publishing import publish
 from stock_assets.sources.interface import AvailableHistory
 from stock_assets.stage.staging import stage
@@ -42,7 +42,8 @@ def test_sessions_nobody_can_have_do_not_hold_back_the_others(backend: Backend) 
 
     assert {row["trade_date"] for row in published_rows(backend)} == set(HAD)
     verdicts = {
-        verdict.audit.name: verdict for verdict in audit_load(parts(backend, universe=FIVE), newest(backend, ASKED))
+        verdict.audit.name: verdict
+        for verdict in audit_load(parts(backend, universe=FIVE), newest_load(backend, ASKED))
     }
     unobtainable = verdicts["every_listed_symbol_present"]
     assert (unobtainable.bad_rows, unobtainable.blocks) == (5 * len(FIVE.symbols), False)

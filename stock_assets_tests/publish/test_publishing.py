@@ -192,7 +192,7 @@ def test_a_newer_answer_that_reaches_less_far_back_wins_where_it_reaches(scene: 
 
     done = scene.run(TWO_WEEKS)
 
-    assert len([payload for payload in done.load.payloads if payload.endswith("/IBM.csv")]) == 2
+    assert len([key for key in done.load.response_keys if key.endswith("/IBM.csv")]) == 2
     assert content(scene.backend) == rebuilt(other_home, scene, TWO_WEEKS)
 
 
