@@ -3,8 +3,8 @@
 Belongs here: finding and describing audits. Does not belong here: running the audits of a load (`audit.audits`), naming
 a file that the engine does not accept (`broken_audits`).
 
-An audit is one SELECT that returns the bad rows as (symbol, trade_date, detail). Its folder decides what a bad row leads
-to:
+An audit is one SELECT that returns the bad rows as (symbol, trade_date, detail). Its folder decides what happens to a
+bad row:
 
 - `row/`: the bar is quarantined, the rest of the load is published. The file reads `${bars}`.
 - `load/`: the whole load is rejected.

@@ -71,7 +71,7 @@ def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_goes_on(scene: 
     assert failed(found.values()) == {"volume_not_negative"}
     check = found["volume_not_negative"]
     assert check.severity is dg.AssetCheckSeverity.WARN
-    assert check.description == "1 bad rows, first: volume -5"
+    assert check.description == "1 bad row, first: IBM 2012-03-13: volume -5"
     assert check.metadata["bad rows"].value == 1
     [audit] = [audit for audit in audits() if audit.name == "volume_not_negative"]
     assert check.metadata["remedy"].value == audit.file.remedy

@@ -114,7 +114,7 @@ def test_pauses_grow_and_end(scene: Scene) -> None:
 
     chosen = planned(look(scene, FIRST_WEEK), at=last + timedelta(days=365))
     assert ranges(chosen) == []
-    assert chosen.unresolved == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)"
+    assert chosen.unresolved == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (requested 8 times)"
 
 
 def test_a_bar_that_turns_up_after_the_end_is_loaded_without_a_call(scene: Scene) -> None:
@@ -221,7 +221,7 @@ def test_a_bar_set_aside_since_it_came_before_the_bell_is_asked_for(scene: Scene
     scene.stage([MONDAY])
     scene.publish([MONDAY])
     [found] = look(scene, [MONDAY]).gaps
-    assert (found.symbol, found.stored, found.reason) == ("IBM", False, "not asked for since the bell")
+    assert (found.symbol, found.stored, found.reason) == ("IBM", False, "not requested since the market close")
 
 
 class Sensor:
@@ -396,7 +396,7 @@ def test_what_stays_missing_is_told_once_and_so_is_its_end(scene: Scene) -> None
         sensor.tick()
     [message] = sensor.ear.heard
     assert message.title == "stock_assets: bars that stay missing and are asked for no more: 1"
-    assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)" in message.text.splitlines()
+    assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (requested 8 times)" in message.text.splitlines()
     assert "remedy: " in message.text
 
     scene.source.set_bar("IBM", MONDAY, CALM_BAR)
