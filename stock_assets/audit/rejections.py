@@ -81,11 +81,11 @@ def current_rejections(
         sessions: the sessions of interest.
     """
     backend, rules_digest = parts.backend, audit_rules_digest(parts)
-    wanted = set(sessions)
+    relevant = set(sessions)
     newest: dict[date, Rejection] = {}
-    for key in backend.objects.list(f"{_FOLDER}/") if wanted else []:
+    for key in backend.objects.list(f"{_FOLDER}/") if relevant else []:
         rejection = _read(backend, key)
-        newest |= {day: rejection for day in map(date.fromisoformat, rejection.bars) if day in wanted}
+        newest |= {day: rejection for day in map(date.fromisoformat, rejection.bars) if day in relevant}
     same_rules = [session for session, rejection in newest.items() if rejection.rules_digest == rules_digest]
     now = bar_digests(backend, stored, same_rules)
     return {day: newest[day] for day in same_rules if newest[day].bars[day.isoformat()] == now[day]}

@@ -73,10 +73,10 @@ def test_each_column_equals_the_independent_computation(published: Rows, expecte
     assert wrong == []
 
 
-def same(found: object, wanted: object, *, exactly: bool) -> bool:
-    if isinstance(wanted, float) and isinstance(found, float) and not exactly:
-        return math.isclose(found, wanted, rel_tol=1e-9, abs_tol=0)
-    return type(found) is type(wanted) and found == wanted
+def same(found: object, expected: object, *, exactly: bool) -> bool:
+    if isinstance(expected, float) and isinstance(found, float) and not exactly:
+        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=0)
+    return type(found) is type(expected) and found == expected
 
 
 @pytest.mark.parametrize(
@@ -201,13 +201,13 @@ def csco_rows(
 
 
 def assert_as_expected(rows: list[Row], bars: dict[date, str], splits: dict[date, str] | None = None) -> None:
-    wanted = expected_rows("CSCO", [bar(day, line) for day, line in bars.items()], splits or {})
-    assert [row["trade_date"] for row in rows] == [row["trade_date"] for row in wanted]
+    expected = expected_rows("CSCO", [bar(day, line) for day, line in bars.items()], splits or {})
+    assert [row["trade_date"] for row in rows] == [row["trade_date"] for row in expected]
     wrong = [
-        (row["trade_date"], name, row[name], want[name])
-        for row, want in zip(rows, wanted, strict=True)
+        (row["trade_date"], name, row[name], computed[name])
+        for row, computed in zip(rows, expected, strict=True)
         for name in DAILY_PRICES.column_names
-        if not same(row[name], want[name], exactly=False)
+        if not same(row[name], computed[name], exactly=False)
     ]
     assert wrong == []
 

@@ -114,7 +114,7 @@ def requested_before_the_market_close(scene: Scene) -> Load:
     fetch_prices(scene, before, now=lambda: datetime(2012, 3, 14, 18, 0, tzinfo=UTC))
     for symbol in FIVE.symbols:
         scene.source.set_bar(symbol, LAST_DAY, calm_bar(symbol, LAST_DAY))
-    scene.source.set_failure("IBM", SourceUnreachable("no answer", symbol="IBM"))
+    scene.source.set_failure("IBM", SourceUnreachable("no response", symbol="IBM"))
     fetch_prices(scene, after, now=lambda: datetime(2012, 3, 14, 22, 0, tzinfo=UTC))
     return scene.stage(SECOND_WEEK)
 
