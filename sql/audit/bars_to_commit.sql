@@ -1,4 +1,4 @@
--- The staged rows as the row audits read them: what would be published, with where each bar comes from.
+-- The staged rows as the row audits read them: what would be published, with the origin of each bar.
 SELECT
     s.symbol,
     s.trade_date,

@@ -1,4 +1,4 @@
--- The bad rows of all audits: the first sample_rows of each and one of each session, with the number of all of them.
+-- The bad rows of all audits: the first sample_rows of each audit and one of each session, with the total number.
 SELECT audit, symbol, trade_date, detail, bad_rows
 FROM (
     SELECT

@@ -1,3 +1,3 @@
--- The bars this load quarantined, under the name of the audit they failed.
+-- The bars that this load quarantined, with the name of the audit that they failed.
 SELECT CAST(${prefix} || audit AS VARCHAR) AS audit, symbol, trade_date, detail
 FROM ${quarantined_prices} AS q

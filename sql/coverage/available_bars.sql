@@ -1,4 +1,4 @@
--- The bars that readers have, and those set aside with the answer they came from, since a day.
+-- The published bars since a day, and the quarantined bars with the response that they come from.
 SELECT symbol, trade_date, CAST(NULL AS VARCHAR) AS quarantined_from
 FROM ${published_prices} AS p
 WHERE trade_date >= ${since}

@@ -2,6 +2,6 @@
 -- without a known split: the rule of the audit no_unexplained_jump, applied to the published rows.
 SELECT symbol, MAX(trade_date) AS trade_date
 FROM ${published_prices} AS p
-WHERE ABS(price_change_pct) > 4E1
+WHERE ABS(price_change_pct) > ${max_jump} * 1E2
   AND trade_date >= ${since}
 GROUP BY symbol

@@ -1,4 +1,4 @@
--- Rows of a load that the range of a published table does not have like this: new ones, and changed ones as they will be.
+-- Rows of a load that differ from the published rows in its range: new rows, and changed rows as they will be.
 -- EXCEPT compares every column and treats NULLs as equal.
 SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (

@@ -1,6 +1,6 @@
--- Makes a range of a published table equal to the staged rows, in one commit: rows appear, change and go together.
--- Rows that are equal in every column are left alone, so a repeat commits nothing. The version that was audited has to
--- be the current one still: else the cast of the version fails, and with it the whole statement.
+-- Make a range of a published table equal to the staged rows, in one commit: rows are added, changed and removed
+-- together. Rows that are equal in every column are not written, so a repetition commits nothing. The audited snapshot
+-- must still be the current one: otherwise the cast of the snapshot id fails, and with it the whole statement.
 MERGE INTO ${target} AS t
 USING (
     SELECT c.*

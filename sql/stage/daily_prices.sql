@@ -1,8 +1,8 @@
--- Every row this load publishes, with its metrics: the bars of [start_date, end_date] that passed the row audits,
+-- Every row that this load publishes, with its metrics: the bars of [start_date, end_date] that passed the row audits,
 -- and the already published bars of the rest of [first_date, last_date], whose look-back reaches into the range.
--- Windows are counted in LAGs, not frames: the sums then add up in one fixed order on every engine, so that a row
--- is the same to the last bit however the load was cut. A look-back of more than lookback_days calendar days (a
--- trading halt) gives NULL, and so does one with too few sessions.
+-- Windows are written with LAG, not as frames: the sums then add up in one fixed order on every engine, so that a row
+-- is the same to the last bit whatever the sessions of the load. A look-back of more than lookback_days calendar days
+-- (a trading halt) gives NULL, and so does a look-back with too few sessions.
 WITH bars AS (
     SELECT t.symbol, t.trade_date, t.open_price, t.high_price, t.low_price, t.close_price, t.volume
     FROM ${typed_prices} AS t
@@ -25,9 +25,9 @@ prices AS (
         AND f.ex_date <= b.trade_date
         AND (f.next_ex_date IS NULL OR b.trade_date < f.next_ex_date)
 ),
--- A price of an earlier day d, put on the share basis of this row's day T, is p(d) * factor(d) / factor(T); a volume
--- is v(d) * factor(T) / factor(d). The factors are divided first: without a split between them the quotient is
--- exactly 1 and the value stays exactly what was traded.
+-- Look-back values are split-adjusted as of the row's date (point in time): a price of an earlier day d, seen from the
+-- row's day T, is p(d) * factor(d) / factor(T); a volume is v(d) * factor(T) / factor(d). The factors are divided first:
+-- without a split between them the quotient is exactly 1, and the value is exactly the traded one.
 looked_back AS (
     SELECT
         prices.*,
@@ -57,8 +57,8 @@ guarded AS (
         CASE WHEN DATE_DIFF('day', session_7, trade_date) <= ${lookback_days}
              THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
             AS mean_shares_7,
-        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
-        -- threshold, and from doubles engines make decimals that differ in the last digit.
+        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range could be on either side of the
+        -- threshold, and decimals that engines convert from doubles differ in the last digit.
         CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
         CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
         CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
@@ -73,7 +73,7 @@ shaped AS (
         high_units - low_units                         AS bar_range,
         high_units - GREATEST(open_units, close_units) AS upper_wick,
         LEAST(open_units, close_units) - low_units     AS lower_wick,
-        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
+        -- The last bits of a logarithm differ between engines; 13 decimals are the same on all of them.
         CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
              THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
         CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0

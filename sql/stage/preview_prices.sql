@@ -1,4 +1,4 @@
--- The last session asked for, as staged, for the UI.
+-- The staged rows of the last requested session, for the UI.
 SELECT
     symbol, trade_date, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type
 FROM ${staged_prices} AS s

@@ -1,5 +1,6 @@
 -- The typed bars of this load that fail a row audit, one row per bar and audit.
--- A bar that an earlier load quarantined with the same content keeps that load's id, so that a repeat changes nothing.
+-- A bar that an earlier load quarantined with the same content keeps the id of that load, so that a repetition changes
+-- nothing.
 WITH failures AS (
     SELECT DISTINCT audit, symbol, trade_date, detail
     FROM (${row_failures}) AS f
@@ -28,5 +29,5 @@ LEFT JOIN ${published_quarantine} AS k
     AND k.trade_date = q.trade_date
     AND k.audit = q.audit
     AND k.payload = q.payload
-    -- All of q lies there; said again, so that an engine reads these partitions only.
+    -- All rows of q lie in this range; the condition is repeated so that an engine reads only these partitions.
     AND k.trade_date BETWEEN ${start_date} AND ${end_date}

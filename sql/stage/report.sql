@@ -1,4 +1,4 @@
--- What a load holds, for the UI: a row per session asked for, and the previews of what is published and quarantined.
+-- The report of a load, for the UI: one row per requested session, and previews of published and quarantined bars.
 SELECT
     'session'              AS part,
     trade_date,

@@ -1,4 +1,4 @@
--- What a load holds of every session asked for: rows to publish, symbols, bars in quarantine.
+-- For each requested session of a load: symbols, rows to publish, quarantined bars.
 SELECT
     t.trade_date,
     COUNT(DISTINCT t.symbol)                              AS symbols,

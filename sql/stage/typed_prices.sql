@@ -1,13 +1,13 @@
--- The newest fetch of every bar from start_date to end_date, as typed columns.
--- Text that is not a plain number becomes NULL and is named in unparsed_text. It is matched before the cast, since
--- Trino and DuckDB cast different texts; what TRIM takes away is named, since for Trino a tab is a space too. A price of
--- more than 12 digits before the point is no price: it would not fit the decimals of the audits, and of 310 digits it
--- would be infinite. RANK keeps both bars where one answer holds a session twice, so that the audit of uniqueness sees
--- them. A row without a readable date has no session and is left to the audit of raw rows.
+-- The newest response of every bar from start_date to end_date, as typed columns. Text that is not a plain number
+-- becomes NULL and is named in unparsed_text. It is matched before the cast, since Trino and DuckDB cast different
+-- texts; the character that TRIM removes is named, since for Trino a tab is a space too. A price of more than 12 digits
+-- before the point is no price: it would not fit the decimals of the audits, and with 310 digits it would be infinite.
+-- RANK keeps both bars if one response holds a session twice, so that the audit one_row_per_symbol_and_session finds
+-- them. A row without a readable date has no session; the audit every_raw_row_accounted_for finds it.
 WITH fields AS (
     SELECT
         p.symbol,
-        p.payload,
+        p.response_key AS payload,
         p.fetched_at,
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
@@ -16,7 +16,7 @@ WITH fields AS (
         COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
         COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
     FROM ${raw_prices} AS r
-    JOIN ${payloads} AS p ON p.path = r."$path"
+    JOIN ${responses} AS p ON p.path = r."$path"
 ),
 typed AS (
     SELECT

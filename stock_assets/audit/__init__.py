@@ -1,1 +1,1 @@
-"""Judges a staged load: one SQL file per audit, each returning the bad rows."""
+"""Audit a staged load: one SQL file per audit, each of which returns the bad rows."""

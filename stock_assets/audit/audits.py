@@ -1,16 +1,8 @@
-"""Finds the audits under `sql/audit` and passes judgement on a load.
+"""Run the audits of a staged load and decide what their bad rows mean.
 
-Belongs here: what the kinds of audit mean. Does not belong here: any single audit (each is a file), or how Dagster
-shows a verdict (`checks`).
-
-An audit is one SELECT that returns the bad rows as (symbol, trade_date, detail). Its folder says what they lead to:
-
-- `row/`: the bar is quarantined, the rest of the load goes on. The file reads `${bars}`.
-- `load/`: any bad row keeps the whole load from being published.
-- `warning/`: shown, never in the way.
-- `schema/`: as `load/`, and judged first: the others need the columns it vouches for.
-
-Adding an audit is adding a file.
+Belongs here: the verdict of each audit on one load. Does not belong here: the list of audit files
+(`loads.audit_files`), any single audit (each is a file under `sql/audit`), or how Dagster shows a verdict
+(`orchestration.checks.audits`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +14,7 @@ from stock_assets.backends.interface import SqlSession
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.loads.audit_files import Audit, AuditKind, audits
+from stock_assets.loads.broken_audits import raise_for_broken_audit
 
 SAMPLE_ROWS = 10
 _QUARANTINED = "quarantined "
@@ -29,23 +22,29 @@ _QUARANTINED = "quarantined "
 
 @dataclass(frozen=True)
 class BadRow:
-    """One bad row; symbol or trade_date are None where the audit is about a whole session or table."""
+    """One bad row; symbol or trade_date is None if the audit is about a whole session or table."""
 
     symbol: str | None
     trade_date: date | None
     detail: str
 
+    def __str__(self) -> str:
+        """Return symbol, session and detail on one line."""
+        subject = " ".join(str(part) for part in (self.symbol, self.trade_date) if part is not None)
+        return f"{subject}: {self.detail}" if subject else self.detail
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one audit found in one load.
+    """Result of one audit of one load.
 
     Attributes:
         audit: the audit.
-        bad_rows: how many rows it found, quarantined ones included.
+        bad_rows: number of bad rows, quarantined rows included.
         blocks: whether the load may not be published.
-        sample: the first of the bad rows.
-        sessions: all those that the bad rows name, in order; where some are quarantined and some not, of the latter.
+        sample: the first bad rows.
+        sessions: all sessions that the bad rows name, in order; if some bad rows are quarantined and others are not,
+            only the sessions of the others.
     """
 
     audit: Audit
@@ -56,57 +55,88 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """No bad row at all."""
+        """Whether the audit found no bad row."""
         return self.bad_rows == 0
+
+    @property
+    def summary(self) -> str:
+        """The number of bad rows and the first one with its symbol and session, on one line."""
+        if self.passed:
+            return "no bad rows"
+        return f"{self.bad_rows} bad {'row' if self.bad_rows == 1 else 'rows'}, first: {self.sample[0]}"
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What one statement found.
+class AuditResults:
+    """Result of one statement that runs all audits.
 
     Attributes:
         verdicts: one per audit.
-        counts: rows of each further question, by its name; without those that no row answers.
+        counts: number of rows of each further SELECT, by its name; a SELECT without rows is absent.
     """
 
     verdicts: list[Verdict]
     counts: Mapping[str, int]
 
 
-def judge(
+def run_audits(
     sql: SqlSession, values: Mapping[str, SqlValue], further: Mapping[str, Fragment] = MappingProxyType({})
-) -> Judgement:
+) -> AuditResults:
     """Audit one load: the rows that would be committed, and the bars that were quarantined.
 
-    All audits are one statement, since engines that acquire do so for each. Where it cannot even be run, the audits of
-    the schema are asked alone, and if they cannot say why, the engine's reason stands.
+    All audits are one statement, since an engine may charge for each statement. If the statement fails, the schema
+    audits run alone: columns that differ from their declaration are the usual reason. If they find nothing, the audits
+    run one by one, so that the error names the broken file.
 
     Args:
         sql: a session of the load.
-        values: what the audits may name.
-        further: SELECTs of (symbol, trade_date, detail) whose rows are counted on the way, by name.
+        values: the values that audits may name.
+        further: SELECTs of (symbol, trade_date, detail) whose rows the same statement counts, by name.
 
     Returns:
-        one verdict per audit; only those of the schema if it is not as declared, since the other audits could not
-        be trusted to read what they mean.
+        one verdict per audit; only those of the schema audits if one of them blocks, since the other audits might then
+        read columns with another meaning.
+
+    Raises:
+        QueryFailed: the SQL engine does not accept the statement; if one audit is the reason, the message names its
+            file.
     """
     try:
-        judgement = _judge(sql, values, tuple(AuditKind), further)
-    except QueryFailed:
-        judgement = _judge(sql, values, (AuditKind.SCHEMA,), {})
-        if not any(verdict.blocks for verdict in judgement.verdicts):
+        results = _run(sql, values, tuple(AuditKind), further)
+    except QueryFailed as error:
+        results = _run_schema_audits(sql, values)
+        if not any(verdict.blocks for verdict in results.verdicts):
+            raise_for_broken_audit(sql, _bound_audits(values, tuple(AuditKind)), error)
             raise
-    schema = [verdict for verdict in judgement.verdicts if verdict.audit.kind is AuditKind.SCHEMA]
-    return Judgement(schema, {}) if any(verdict.blocks for verdict in schema) else judgement
+    schema = [verdict for verdict in results.verdicts if verdict.audit.kind is AuditKind.SCHEMA]
+    return AuditResults(schema, {}) if any(verdict.blocks for verdict in schema) else results
 
 
-def _judge(
-    sql: SqlSession, values: Mapping[str, SqlValue], kinds: Sequence[AuditKind], further: Mapping[str, Fragment]
-) -> Judgement:
-    """Run the audits of some kinds as one statement."""
-    chosen = [audit for audit in audits() if audit.kind in kinds]
+def _run_schema_audits(sql: SqlSession, values: Mapping[str, SqlValue]) -> AuditResults:
+    kinds = (AuditKind.SCHEMA,)
+    try:
+        return _run(sql, values, kinds, {})
+    except QueryFailed as error:
+        raise_for_broken_audit(sql, _bound_audits(values, kinds), error)
+        raise
+
+
+def _bound_audits(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) -> list[tuple[Audit, str]]:
+    """Bind the audits of some kinds; row audits read the rows that would be committed."""
     to_commit = dict(values) | {"bars": Fragment(f"({statement('audit/bars_to_commit.sql').bind(values)})")}
-    parts = [audit.named(to_commit if audit.kind is AuditKind.ROW else values) for audit in chosen]
+    return [
+        (audit, audit.bind_named(to_commit if audit.kind is AuditKind.ROW else values))
+        for audit in audits()
+        if audit.kind in kinds
+    ]
+
+
+def _run(
+    sql: SqlSession, values: Mapping[str, SqlValue], kinds: Sequence[AuditKind], further: Mapping[str, Fragment]
+) -> AuditResults:
+    """Run the audits of some kinds as one statement."""
+    bound = _bound_audits(values, kinds)
+    parts = [select for _, select in bound]
     if AuditKind.ROW in kinds:
         parts.append(statement("audit/quarantined.sql").bind(dict(values) | {"prefix": _QUARANTINED}))
     for name, rows in further.items():
@@ -118,9 +148,9 @@ def _judge(
     for row in sql.query(findings).to_pylist():
         found.setdefault(row["audit"], []).append(row)
     verdicts = [
-        _verdict(audit, found.get(audit.name, []), found.get(_QUARANTINED + audit.name, [])) for audit in chosen
+        _verdict(audit, found.get(audit.name, []), found.get(_QUARANTINED + audit.name, [])) for audit, _ in bound
     ]
-    return Judgement(verdicts, {name: int(str(found[name][0]["bad_rows"])) for name in further if name in found})
+    return AuditResults(verdicts, {name: int(str(found[name][0]["bad_rows"])) for name in further if name in found})
 
 
 def _verdict(audit: Audit, bad: list[dict[str, object]], quarantined: list[dict[str, object]]) -> Verdict:

@@ -1,12 +1,12 @@
-"""Notes of loads that may not be published, so that nothing tries the same bars again by itself.
+"""Records of rejected loads, so that the pipeline does not load the same bars again automatically.
 
-Belongs here: what a note holds, and whether anything has changed since. Does not belong here: refusing (`gate`), or
-what is tried instead (`automation.catch_up`).
+Belongs here: the content of a record, and whether anything has changed since. Does not belong here: rejecting a load
+(`gate`), or deciding what to load instead (`coverage.catch_up`).
 
-A refusal stands for the sessions that the bad rows name (for the whole load if they name none), and for the bars those
-sessions had then, under the rules of then. A newer answer with the same bars changes nothing; a corrected bar, a bar
-that has come in since, another limit, universe or audit does. A line of an answer that is dated on no session belongs
-to every session that the answer serves: it too may be what was refused.
+A rejection applies to the sessions that the bad rows name (to the whole load if they name none), to the bars that these
+sessions had at the time, and to the rules at the time. A newer response with the same bars changes nothing. A corrected
+bar, an additional bar, another limit, universe or audit ends the rejection. A line of a response whose date is not a
+session belongs to every session for which the response is used: it too may be the rejected line.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.load import Load
 
 KEPT_FOR = timedelta(days=400)
-"""Longer than anything looks back by itself."""
-_FOLDER = "staged/refusals"
+"""Longer than any automatic step looks back."""
+_FOLDER = "staged/rejections"
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Rejection:
 
     Attributes:
         load_id: the load.
-        audits: names of those that blocked it.
-        bars: digest of the bars of each session it stands for, by ISO date.
-        rules_digest: digest of the rules it was judged by.
+        audits: names of the audits that blocked the load.
+        bars: digest of the bars of each session that the rejection applies to, by ISO date.
+        rules_digest: digest of the rules at the time.
         rejected_at: aware, UTC.
     """
 
@@ -48,7 +48,7 @@ class Rejection:
 
 
 def record_rejection(parts: PipelineParts, load: Load, blocking: Sequence[Verdict]) -> None:
-    """Note that a load was refused; once for each load."""
+    """Record that a load was rejected, once for each load; delete records that are too old to matter."""
     backend, rejected_at = parts.backend, datetime.now(UTC)
     key = f"{_FOLDER}/{load.load_id}.json"
     if key in backend.objects.list(f"{_FOLDER}/"):
@@ -57,56 +57,56 @@ def record_rejection(parts: PipelineParts, load: Load, blocking: Sequence[Verdic
     sessions = sorted(named) or sessions_between(load.start_date, load.end_date)
     stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
     digests = bar_digests(backend, stored, sessions)
-    refusal = Rejection(
+    rejection = Rejection(
         load_id=load.load_id,
         audits=tuple(verdict.audit.name for verdict in blocking),
         bars={session.isoformat(): digest for session, digest in digests.items()},
         rules_digest=audit_rules_digest(parts),
         rejected_at=rejected_at,
     )
-    backend.objects.put(key, json.dumps(asdict(refusal), default=str, indent=1).encode())
-    for old in backend.objects.list(f"{_FOLDER}/"):
-        if _read(backend, old).rejected_at < rejected_at - KEPT_FOR:
-            backend.objects.delete(old)
+    backend.objects.put(key, json.dumps(asdict(rejection), default=str, indent=1).encode())
+    for recorded in backend.objects.list(f"{_FOLDER}/"):
+        if _read(backend, recorded).rejected_at < rejected_at - KEPT_FOR:
+            backend.objects.delete(recorded)
 
 
 def current_rejections(
     parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]], sessions: Iterable[date]
 ) -> dict[date, Rejection]:
-    """Find the sessions whose bars were refused and are the same still, under the same rules.
+    """Return the rejections, by session, of bars that have not changed since, under rules that have not changed.
 
     Args:
         parts: the pipeline.
         stored: every request for prices by symbol, newest first.
-        sessions: those of interest.
+        sessions: the sessions of interest.
     """
     backend, rules_digest = parts.backend, audit_rules_digest(parts)
-    wanted = set(sessions)
+    relevant = set(sessions)
     newest: dict[date, Rejection] = {}
-    for key in backend.objects.list(f"{_FOLDER}/") if wanted else []:
-        refusal = _read(backend, key)
-        newest |= {day: refusal for day in map(date.fromisoformat, refusal.bars) if day in wanted}
-    asked_about = [session for session, refusal in newest.items() if refusal.rules_digest == rules_digest]
-    now = bar_digests(backend, stored, asked_about)
-    return {day: newest[day] for day in asked_about if newest[day].bars[day.isoformat()] == now[day]}
+    for key in backend.objects.list(f"{_FOLDER}/") if relevant else []:
+        rejection = _read(backend, key)
+        newest |= {day: rejection for day in map(date.fromisoformat, rejection.bars) if day in relevant}
+    same_rules = [session for session, rejection in newest.items() if rejection.rules_digest == rules_digest]
+    now = bar_digests(backend, stored, same_rules)
+    return {day: newest[day] for day in same_rules if newest[day].bars[day.isoformat()] == now[day]}
 
 
 def audit_rules_digest(parts: PipelineParts) -> str:
-    """Digest what a load is judged by: the audits, the staging that feeds them, the limits and the universe."""
+    """Return a digest of the rules: blocking audits, the staging SQL that they read, limits and universe."""
     folders = ("stage", "audit", "audit/schema", "audit/row", "audit/load")
     texts = [file.text for folder in folders for file in statements(folder)]
     return _digest([*texts, repr(parts.limits), repr(parts.universe)])
 
 
 def bar_digests(backend: Backend, stored: Mapping[str, Sequence[Fetch]], sessions: Sequence[date]) -> dict[date, str]:
-    """Digest the bars that staging would read for each session, of all symbols."""
+    """Return, by session, a digest of the bars of all symbols that staging would read."""
     lines: dict[date, list[str]] = {session: [] for session in sessions}
     for symbol in sorted(stored) if sessions else []:
-        held = newest_responses(stored[symbol], sessions)
-        held |= newest_responses(stored[symbol], set(sessions) - held.keys(), after_close=False)
-        texts = {fetch.response_key: bar_lines(backend, fetch.response_key) for fetch in held.values()}
-        for session, fetch in held.items():
-            found = texts[fetch.response_key]
+        responses = answers(stored[symbol], sessions)
+        responses |= answers(stored[symbol], set(sessions) - responses.keys(), after_close=False)
+        bars = {fetch.payload: bar_lines(backend, fetch.payload) for fetch in responses.values()}
+        for session, fetch in responses.items():
+            found = bars[fetch.payload]
             lines[session].append(f"{symbol} {found.get(session, [])} {found.get(None, [])}")
     return {session: _digest(found) for session, found in lines.items()}
 
@@ -116,7 +116,7 @@ def _digest(parts: Iterable[str]) -> str:
 
 
 def _read(backend: Backend, key: str) -> Rejection:
-    note = json.loads(backend.objects.get(key))
+    stored = json.loads(backend.objects.get(key))
     return Rejection(
-        **{**note, "audits": tuple(note["audits"]), "rejected_at": datetime.fromisoformat(note["rejected_at"])}
+        **{**stored, "audits": tuple(stored["audits"]), "rejected_at": datetime.fromisoformat(stored["rejected_at"])}
     )

@@ -18,3 +18,7 @@ class Limits:
 
     min_coverage: float
     max_quarantined_share: float
+
+
+UNEXPLAINED_JUMP = 0.4
+"""A close that moves by more than this share of the previous close, without a split, is reported as a jump."""

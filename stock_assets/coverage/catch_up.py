@@ -1,7 +1,7 @@
-"""What the catch-up sensor loads next: gaps merged into few runs, within the quota of the day.
+"""Plan what the catch-up sensor loads next: gaps merged into few runs, within the quota of the day.
 
-Belongs here: which gaps are due and which calls are free. Does not belong here: finding the gaps (`gaps`), starting runs
-(`orchestration.sensors.catch_up`).
+Belongs here: which gaps are due and which calls are free. Does not belong here: finding the gaps (`gaps`), starting
+runs (`orchestration.sensors.catch_up`).
 """
 
 import hashlib
@@ -10,64 +10,64 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from stock_assets.core.calendar import sessions_between
-from stock_assets.coverage.gaps import Coverage, Gap, catch_up_starts
+from stock_assets.coverage.gaps import Coverage, Gap, catch_up_start
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.parts import PipelineParts
 
-_SHOWN = 5
+_LISTED = 5
 
 
 @dataclass(frozen=True)
 class CatchUpPlan:
-    """What to do now.
+    """What to load now, what waits, and what remains missing.
 
     Attributes:
-        runs: those worth having now.
-        later: when the next gap is worth asking for, or None.
-        given_up: gaps nobody will ask for any more.
-        rejected: sessions that wait for better bars, with the audits that refused them.
+        runs: runs to start now.
+        next_due: when the next gap becomes due, or None.
+        given_up: gaps that are no longer requested automatically.
+        rejected: sessions that wait for better bars, with the audits that rejected them.
     """
 
     runs: tuple[RunSpec, ...]
-    later: datetime | None
+    next_due: datetime | None
     given_up: tuple[Gap, ...]
     rejected: dict[date, tuple[str, ...]]
 
     @property
-    def lasting(self) -> str:
-        """What stays incomplete, on one line; empty if nothing does."""
-        parts = [f"{gap.symbol} {gap.session}: {gap.why}" for gap in self.given_up[:_SHOWN]]
+    def unresolved(self) -> str:
+        """What remains missing without help, on one line; empty if nothing does."""
+        parts = [f"{gap.symbol} {gap.session}: {gap.reason}" for gap in self.given_up[:_LISTED]]
         parts += [
-            f"{session}: refused by {', '.join(audits)}" for session, audits in list(self.rejected.items())[:_SHOWN]
+            f"{session}: rejected by {', '.join(audits)}" for session, audits in list(self.rejected.items())[:_LISTED]
         ]
         more = len(self.given_up) + len(self.rejected) - len(parts)
         return "; ".join([*parts, *([f"and {more} more"] if more else [])])
 
 
-def plan_catch_up(found: Coverage, *, room: int | None, reserve_calls: int, at: datetime) -> CatchUpPlan:
-    """Turn gaps into as few runs as possible.
+def plan_catch_up(found: Coverage, *, calls_available: int | None, reserve_calls: int, at: datetime) -> CatchUpPlan:
+    """Merge gaps into as few runs as possible.
 
     Args:
         found: the gaps.
-        room: calls that may be spent now; None for any number.
-        reserve_calls: calls that are not counted in `room` since they are the schedule's.
+        calls_available: calls that catch-up may use now; None for no limit.
+        reserve_calls: calls that `calls_available` does not contain since they are reserved for the schedule.
         at: now, aware, UTC.
     """
     due = [gap for gap in found.gaps if gap.due is not None and gap.due <= at]
-    # Those missing longest first; the gaps come in the order of sessions.
-    ask = tuple(dict.fromkeys(gap.symbol for gap in due))[:room]
-    asked = [gap for gap in due if gap.symbol in ask]
+    # The oldest gaps first: the gaps are in the order of sessions.
+    symbols = tuple(dict.fromkeys(gap.symbol for gap in due))[:calls_available]
+    to_request = [gap for gap in due if gap.symbol in symbols]
     to_load = [gap for gap in found.gaps if gap.stored]
-    sound = {gap.session for gap in [*to_load, *asked]} - found.rejected.keys()
-    doubtful = {gap.session for gap in asked} & found.rejected.keys()
-    # A session that was refused must not hold back its neighbours once more.
+    sound = {gap.session for gap in [*to_load, *to_request]} - found.rejected.keys()
+    doubtful = {gap.session for gap in to_request} & found.rejected.keys()
+    # A session that was rejected must not block its neighbours again.
     ranges = [
         *bridged_ranges(sound, apart=found.rejected.keys()),
         *((session, session) for session in sorted(doubtful)),
     ]
     return CatchUpPlan(
-        runs=tuple(_run_spec(first, last, [*to_load, *asked], found, reserve_calls) for first, last in ranges),
-        later=min((gap.due for gap in found.gaps if gap.due is not None and gap.due > at), default=None),
+        runs=tuple(_run_spec(first, last, [*to_load, *to_request], found, reserve_calls) for first, last in ranges),
+        next_due=min((gap.due for gap in found.gaps if gap.due is not None and gap.due > at), default=None),
         given_up=tuple(gap for gap in found.gaps if gap.given_up),
         rejected={session: found.rejected[session].audits for session in sorted(found.rejected)},
     )
@@ -75,43 +75,48 @@ def plan_catch_up(found: Coverage, *, room: int | None, reserve_calls: int, at: 
 
 def _run_spec(first: date, last: date, gaps: Sequence[Gap], found: Coverage, reserve_calls: int) -> RunSpec:
     inside = [gap for gap in gaps if first <= gap.session <= last]
-    refusals = sorted({refusal.load_id for refusal in found.rejected.values()})
+    rejections = sorted({rejection.load_id for rejection in found.rejected.values()})
     state = [f"{gap.symbol} {gap.session} {gap.stored} {gap.due}" for gap in inside]
     symbols = sorted({gap.symbol for gap in inside if not gap.stored})
     return RunSpec(
         first,
         last,
         config={"request_symbols": symbols, "reserve_calls": reserve_calls},
-        state=hashlib.sha256("\n".join([*state, *refusals]).encode()).hexdigest()[:16],
+        state=hashlib.sha256("\n".join([*state, *rejections]).encode()).hexdigest()[:16],
     )
 
 
-def calls_left(parts: PipelineParts, at: datetime) -> tuple[int | None, int]:
-    """Say how many calls may be spent now, and how many belong to the runs scheduled in this quota day."""
+def available_calls(parts: PipelineParts, at: datetime) -> tuple[int | None, int]:
+    """Return the calls that catch-up may use now, and the calls reserved for scheduled runs of this quota day.
+
+    The first number is None if the source has no daily quota.
+    """
     backend, source = parts.backend, parts.source
     limits = source.terms.limits
     if backend.rate_limiter.blocked_until(source.vendor, at):
         return 0, 0
     if limits.per_day is None:
         return None, 0
-    to_come = [
+    scheduled = [
         session
         for session in sessions_between(at.date(), limits.next_reset(at).date())
-        if at < catch_up_starts(session) <= limits.next_reset(at)
+        if at < catch_up_start(session) <= limits.next_reset(at)
     ]
-    keep = max((sum(listing.covers(session) for listing in parts.universe.listings) for session in to_come), default=0)
-    spent = backend.rate_limiter.spent(source.vendor, limits.day_start(at))
-    return max(0, limits.per_day - spent - keep), keep
+    reserved = max(
+        (sum(listing.covers(session) for listing in parts.universe.listings) for session in scheduled), default=0
+    )
+    used_calls = backend.rate_limiter.spent(source.vendor, limits.day_start(at))
+    return max(0, limits.per_day - used_calls - reserved), reserved
 
 
 @dataclass(frozen=True)
 class CatchUpWindow:
-    """The sessions that are looked after here.
+    """The sessions that catch-up handles.
 
     Attributes:
         first: first session with a partition.
-        last: last one the source can ever have, or None if it grows every day.
-        count: how many of the latest at most.
+        last: last session that the source can ever have, or None if it gets a new one every day.
+        count: largest number of sessions, the latest ones.
     """
 
     first: date
@@ -119,7 +124,7 @@ class CatchUpWindow:
     count: int
 
     def sessions(self, at: datetime) -> list[date]:
-        """List them in order, as of a moment."""
+        """Return the sessions in order, as of a timestamp."""
         today = at.astimezone(UTC).date()
         closed = sessions_between(self.first, min(self.last, today) if self.last else today)
-        return [session for session in closed if catch_up_starts(session) <= at][-self.count :]
+        return [session for session in closed if catch_up_start(session) <= at][-self.count :]

@@ -1,6 +1,6 @@
-"""Whether the latest session is published, by the exchange's calendar: weekends and holidays are never late.
+"""Check whether the latest session is published, by the exchange's calendar: weekends and holidays are never late.
 
-Belongs here: the expected session and the published one. Does not belong here: loading what is late (`catch_up`), the
+Belongs here: the expected session and the published one. Does not belong here: loading a late session (`catch_up`), the
 check and the sensor (`orchestration`).
 """
 
@@ -11,7 +11,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.coverage.gaps import catch_up_starts
+from stock_assets.coverage.gaps import catch_up_start
 
 GRACE = timedelta(hours=1)
 """Time from the start of catch-up for a session until consumers may expect the session."""
@@ -20,12 +20,12 @@ _TWO_WEEKS = timedelta(days=14)
 
 @dataclass(frozen=True)
 class Freshness:
-    """How the table stands at a moment.
+    """Freshness of published.daily_prices at a timestamp.
 
     Attributes:
         expected: the session that should be published by then.
-        latest: the latest that is, or None.
-        symbols: number of symbols published for the expected one.
+        latest: the latest published session, or None.
+        symbols: number of symbols published for the expected session.
     """
 
     expected: date
@@ -34,28 +34,30 @@ class Freshness:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the expected session is there."""
+        """Whether the expected session is published."""
         return self.symbols > 0
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """The freshness on one line."""
         if self.is_fresh:
-            return f"session {self.expected} is published, {self.symbols} symbols"
+            return (
+                f"session {self.expected} is published, {self.symbols} {'symbol' if self.symbols == 1 else 'symbols'}"
+            )
         return f"session {self.expected} should be published and is not; the latest is {self.latest or 'none'}"
 
 
 def expected_session(at: datetime) -> date:
-    """Give the latest session that readers may expect at a moment."""
+    """Return the latest session that consumers may expect at a timestamp."""
     days = sessions_between((at - _TWO_WEEKS).date(), at.date())
-    return [session for session in days if catch_up_starts(session) + GRACE <= at][-1]
+    return [session for session in days if catch_up_start(session) + GRACE <= at][-1]
 
 
 def freshness(backend: Backend, at: datetime) -> Freshness:
-    """Look at the published table."""
+    """Read the freshness of the published table."""
     expected = expected_session(at)
     with backend.warehouse.open() as sql:
-        # Of a table that is up to date, a few weeks are read; only one that is not is read as a whole.
+        # If the table is up to date, a few weeks are read; otherwise the whole table.
         for since in (expected - _TWO_WEEKS, date.min):
             select = statement("coverage/latest_session.sql").bind(
                 {"published_prices": sql.name(DAILY_PRICES), "expected": expected, "since": since}

@@ -1,11 +1,11 @@
-"""What of the latest sessions readers do not have, symbol by symbol, and what may be done about it.
+"""Find bars that are missing from the published table, and decide when to request each again.
 
-Belongs here: comparing what is published with what should be, from the ledger, the tables and the notes of refused
-loads. Does not belong here: when a run is asked for (`catch_up`), or asking the vendor (`ingest`).
+Belongs here: comparing the published bars with the expected ones, from the ledger, the tables and the records of
+rejected loads. Does not belong here: when a run is started (`catch_up`), or requesting prices (`ingest`).
 
-A bar counts as had when it is published, or in quarantine with nothing newer stored. What is missing is worth asking
-for again after growing pauses, counted from the requests in the ledger, whoever made them; after the last of them
-nobody asks for it by itself any more. A bar that turns up in a later answer anyway is taken.
+A bar is available if it is published, or quarantined with no newer response stored. A missing bar is requested again
+after growing delays, counted from the requests in the ledger, whatever started them; after the last delay it is no
+longer requested automatically. A bar that appears in a later response is loaded all the same.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,42 +24,42 @@ from stock_assets.ingest.price_requests import classify_missing, format_unobtain
 from stock_assets.sources.interface import AvailableHistory
 
 SCHEDULED_AT = time(22, tzinfo=UTC)
-"""When the schedule asks for the session of the day."""
+"""Time at which the schedule requests the session of the day."""
 RETRY_DELAYS = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 16, 24, 24))
-"""Time after a vain request until the next one; after the last, no more."""
-ONE_ATTEMPT = timedelta(minutes=30)
-"""Requests closer to each other are repetitions within one run."""
+"""Delays between retries; after the last one we stop."""
+SAME_ATTEMPT = timedelta(minutes=30)
+"""Requests closer to each other are repetitions within one run and count as one attempt."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """One bar that readers should have and do not.
+    """One expected bar that is not published.
 
     Attributes:
         symbol: ticker.
         session: trade date.
-        stored: an answer with it is stored; only loading is left to do.
-        due: when it is worth asking for, aware, UTC; None when it is stored or nobody should ask any more.
-        why: one line for people.
-        asked: requests since the bell, in vain.
+        stored: whether a stored response has the bar, so that only loading remains.
+        due: when to request the bar, aware, UTC; None if it is stored or no longer requested.
+        reason: why the bar is missing, on one line.
+        requests: failed attempts since the market close.
     """
 
     symbol: str
     session: date
     stored: bool
     due: datetime | None
-    why: str
-    asked: int = 0
+    reason: str
+    requests: int = 0
 
     @property
     def given_up(self) -> bool:
-        """Nothing will be done about it by itself."""
+        """Whether the pipeline no longer tries to get the bar automatically."""
         return not self.stored and self.due is None
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What is not had of some sessions.
+    """The missing bars of some sessions.
 
     Attributes:
         gaps: in the order of sessions and symbols.
@@ -70,43 +70,43 @@ class Coverage:
     rejected: Mapping[date, Rejection]
 
 
-def catch_up_starts(session: date) -> datetime:
-    """Give the moment from which a session is looked after here; before it, it is the schedule's."""
+def catch_up_start(session: date) -> datetime:
+    """Return the timestamp from which catch-up handles a session; before it, the session belongs to the schedule."""
     return datetime.combine(session, SCHEDULED_AT) + RETRY_DELAYS[0]
 
 
 def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) -> Coverage:
-    """Find what is not had of the sessions.
+    """Find the missing bars of some sessions.
 
     Args:
         parts: the pipeline.
-        sessions: those of interest, in order.
+        sessions: the sessions of interest, in order.
         at: now, aware, UTC.
     """
     if not sessions:
         return Coverage((), {})
     backend = parts.backend
     fetches = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
-    held = _held(backend, sessions[0])
-    reach = parts.source.available_history(at)
+    available = _available_bars(backend, sessions[0])
+    history = parts.source.available_history(at)
     gaps: list[Gap] = []
     for listing in parts.universe.listings:
-        asked = fetches.get(listing.symbol, [])
-        wanted = [session for session in sessions if listing.covers(session)]
-        lacking = _lacking(backend, wanted, asked, held.get(listing.symbol, {}))
-        stored = newest_responses(asked, lacking)
+        requests = fetches.get(listing.symbol, [])
+        expected = [session for session in sessions if listing.covers(session)]
+        missing = _missing_sessions(backend, expected, requests, available.get(listing.symbol, {}))
+        stored = answers(requests, missing)
         gaps += (
-            Gap(listing.symbol, session, stored=True, due=None, why="stored, not published")
+            Gap(listing.symbol, session, stored=True, due=None, reason="stored, not published")
             if session in stored
-            else _missing(listing.symbol, session, asked, reach)
-            for session in lacking
+            else _gap(listing.symbol, session, requests, history)
+            for session in missing
         )
-    refused = current_rejections(parts, fetches, {gap.session for gap in gaps})
-    return Coverage(tuple(sorted(gaps, key=lambda gap: (gap.session, gap.symbol))), refused)
+    rejected = current_rejections(parts, fetches, {gap.session for gap in gaps})
+    return Coverage(tuple(sorted(gaps, key=lambda gap: (gap.session, gap.symbol))), rejected)
 
 
-def _held(backend: Backend, since: date) -> dict[str, dict[date, str | None]]:
-    """List, by symbol and session, what readers have (None) or where the bar in quarantine came from."""
+def _available_bars(backend: Backend, since: date) -> dict[str, dict[date, str | None]]:
+    """Return, by symbol and session, None for a published bar, or the response key of a quarantined one."""
     with backend.warehouse.open() as sql:
         rows = sql.query(
             statement("coverage/available_bars.sql").bind(
@@ -117,62 +117,65 @@ def _held(backend: Backend, since: date) -> dict[str, dict[date, str | None]]:
                 }
             )
         ).to_pylist()
-    held: dict[str, dict[date, str | None]] = {}
-    # What is published hides a quarantined bar of the same session.
+    available: dict[str, dict[date, str | None]] = {}
+    # A published bar hides a quarantined bar of the same session.
     for row in sorted(rows, key=lambda row: row["quarantined_from"] is None):
-        held.setdefault(row["symbol"], {})[row["trade_date"]] = row["quarantined_from"]
-    return held
+        available.setdefault(row["symbol"], {})[row["trade_date"]] = row["quarantined_from"]
+    return available
 
 
-def _lacking(
-    backend: Backend, wanted: Sequence[date], fetches: Sequence[Fetch], held: Mapping[date, str | None]
+def _missing_sessions(
+    backend: Backend, expected: Sequence[date], fetches: Sequence[Fetch], available: Mapping[date, str | None]
 ) -> list[date]:
-    """List the sessions that are neither published nor in quarantine as the newest answer has them."""
-    reject_files = [session for session in wanted if held.get(session) is not None]
-    newest = newest_responses(fetches, reject_files)
-    lacking = {
+    """Return the sessions that are neither published nor quarantined with the bar of the newest response."""
+    quarantined = [session for session in expected if available.get(session) is not None]
+    newest = answers(fetches, quarantined)
+    outdated = {
         session
-        for session in reject_files
-        # Where no answer came after the bell, the bar was set aside for that, and is still to be had.
-        if session not in newest or _differs(backend, session, newest[session].response_key, str(held[session]))
+        for session in quarantined
+        # Without a response after the market close, the bar is in quarantine for that reason and still to be requested.
+        if session not in newest or _differs(backend, session, newest[session].payload, str(available[session]))
     }
-    return [session for session in wanted if session not in held or session in lacking]
+    return [session for session in expected if session not in available or session in outdated]
 
 
 def _differs(backend: Backend, session: date, newest: str, quarantined_from: str) -> bool:
-    """Tell whether a newer answer has another bar than the one in quarantine."""
+    """Return whether a newer response has another bar than the quarantined one."""
     return newest != quarantined_from and (
         bar_lines(backend, newest).get(session) != bar_lines(backend, quarantined_from).get(session)
     )
 
 
-def _missing(symbol: str, session: date, fetches: Sequence[Fetch], reach: AvailableHistory | None) -> Gap:
-    """Say of a bar that no answer has whether, and when, it is worth asking for."""
-    if before_available_history([session], reach):
-        return Gap(symbol, session, stored=False, due=None, why=format_unobtainable([session], reach))
-    vain = [
+def _gap(symbol: str, session: date, fetches: Sequence[Fetch], history: AvailableHistory | None) -> Gap:
+    """Return the gap of a bar that no response has: whether and when to request it, and why it is missing."""
+    if beyond([session], history):
+        return Gap(symbol, session, stored=False, due=None, reason=why_unobtainable([session], history))
+    failed = [
         fetch
         for fetch in fetches
-        # That the day's calls were spent says nothing about the bar, and neither do the files of others.
+        # An exhausted daily quota is no statement about the bar, and neither is a landing file.
         if fetch.fetched_at >= closing_time(session)
         and fetch.outcome is not Outcome.DAILY_QUOTA
         and not fetch.is_landing_file
     ]
-    if not vain:
-        return Gap(symbol, session, stored=False, due=catch_up_starts(session), why="not asked for since the bell")
-    answered = next((fetch for fetch in vain if fetch.outcome is Outcome.OK), None)
-    outcome, why = classify_missing([session], answered, reach) if answered else (vain[0].outcome, vain[0].detail)
-    attempts = _attempts([fetch.fetched_at for fetch in vain])
+    if not failed:
+        reason = "not requested since the market close"
+        return Gap(symbol, session, stored=False, due=catch_up_start(session), reason=reason)
+    response = next((fetch for fetch in failed if fetch.outcome is Outcome.OK), None)
+    outcome, reason = judge_missing([session], response, history) if response else (failed[0].outcome, failed[0].detail)
+    attempts = _attempts([fetch.fetched_at for fetch in failed])
     if outcome is Outcome.UNOBTAINABLE or attempts > len(RETRY_DELAYS):
-        return Gap(symbol, session, stored=False, due=None, why=f"{why} (asked {attempts} times)", asked=attempts)
-    due = max(vain[0].fetched_at + RETRY_DELAYS[attempts - 1], catch_up_starts(session))
-    return Gap(symbol, session, stored=False, due=due, why=why, asked=attempts)
+        times = "once" if attempts == 1 else f"{attempts} times"
+        reason = f"{reason} (requested {times})"
+        return Gap(symbol, session, stored=False, due=None, reason=reason, requests=attempts)
+    due = max(failed[0].fetched_at + RETRY_DELAYS[attempts - 1], catch_up_start(session))
+    return Gap(symbol, session, stored=False, due=due, reason=reason, requests=attempts)
 
 
 def _attempts(newest_first: Collection[datetime]) -> int:
-    """Count requests, taking those shortly after one another as one."""
+    """Count requests; those shortly after one another are one attempt."""
     count, begun = 0, None
-    for moment in sorted(newest_first):
-        if begun is None or moment - begun >= ONE_ATTEMPT:
-            count, begun = count + 1, moment
+    for requested_at in sorted(newest_first):
+        if begun is None or requested_at - begun >= SAME_ATTEMPT:
+            count, begun = count + 1, requested_at
     return count

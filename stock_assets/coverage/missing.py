@@ -1,4 +1,4 @@
-"""Sessions that are missing from the published table, and the runs that would load them.
+"""Find sessions that are missing from the published table, and the runs that would load them.
 
 Belongs here: what `--missing` on the command line loads and skips. Does not belong here: finding single bars (`gaps`),
 starting runs (`orchestration.runs`).
@@ -15,36 +15,36 @@ from stock_assets.ingest.parts import PipelineParts
 
 @dataclass(frozen=True)
 class Missing:
-    """What readers should have and do not.
+    """Sessions with missing bars.
 
     Attributes:
-        sessions: those worth a run, in order.
-        ranges: the same as few ranges, over small stretches of others.
-        rejected: those whose bars an audit has rejected and are the same still, with the audits; another run would
-            refuse them again.
-        unreachable: bars that no answer of the source reaches.
+        sessions: sessions worth loading, in order.
+        ranges: the same sessions as few ranges, which may contain short stretches of other sessions.
+        rejected: sessions whose bars an audit rejected and which have not changed since, with the audits; another run
+            would reject them again.
+        unavailable: bars outside the source's available history.
     """
 
     sessions: tuple[date, ...]
     ranges: tuple[tuple[date, date], ...]
     rejected: Mapping[date, tuple[str, ...]]
-    unreachable: tuple[Gap, ...]
+    unavailable: tuple[Gap, ...]
 
 
 def find_missing(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) -> Missing:
-    """Compare what is published of some sessions with what should be.
+    """Compare the published bars of some sessions with the expected ones.
 
     Args:
         parts: the pipeline.
-        sessions: those of interest, in order.
+        sessions: the sessions of interest, in order.
         at: now, aware, UTC.
     """
     found = coverage(parts, sessions, at=at)
-    unreachable = tuple(gap for gap in found.gaps if gap.given_up and not gap.asked)
-    lacking = {gap.session for gap in found.gaps if gap not in unreachable} - found.rejected.keys()
+    unavailable = tuple(gap for gap in found.gaps if gap.given_up and not gap.requests)
+    missing = {gap.session for gap in found.gaps if gap not in unavailable} - found.rejected.keys()
     return Missing(
-        sessions=tuple(sorted(lacking)),
-        ranges=tuple(bridged_ranges(lacking, apart=found.rejected.keys())),
+        sessions=tuple(sorted(missing)),
+        ranges=tuple(bridged_ranges(missing, apart=found.rejected.keys())),
         rejected={session: found.rejected[session].audits for session in sorted(found.rejected)},
-        unreachable=unreachable,
+        unavailable=unavailable,
     )

@@ -11,18 +11,18 @@ from datetime import date
 from stock_assets.core.calendar import next_session, sessions_between
 
 BRIDGED_SESSIONS = 20
-"""Sessions with nothing to do that a run may load again: they cost less than a run of their own."""
+"""Sessions in a row that a run may load although nothing is missing there: they cost less than a second run."""
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run worth having.
+    """One run worth starting.
 
     Attributes:
         first: first session.
         last: last session.
-        config: of the step that makes `raw/daily_prices`.
-        state: digest of what it is about: the same as long as nothing has changed.
+        config: configuration of the step that writes `raw/daily_prices`.
+        state: digest of the reason for the run: the same as long as nothing has changed.
     """
 
     first: date
@@ -32,7 +32,7 @@ class RunSpec:
 
 
 def bridged_ranges(sessions: Iterable[date], *, apart: Collection[date] = ()) -> list[tuple[date, date]]:
-    """Group sessions into ranges, over small stretches of others but never over one that is to be kept apart."""
+    """Group sessions into ranges that may bridge short stretches of other sessions, but no session in `apart`."""
     ranges: list[tuple[date, date]] = []
     walls = set(apart)
     for session in sorted(sessions):

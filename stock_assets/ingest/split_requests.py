@@ -17,6 +17,7 @@ from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
+from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
@@ -127,7 +128,9 @@ def _calls_for_prices(parts: PipelineParts, at: datetime) -> int:
 
 def _jumps(backend: Backend, since: date) -> dict[str, date]:
     with backend.warehouse.open() as sql:
-        select = statement("ingest/latest_jumps.sql").bind({"published_prices": sql.name(DAILY_PRICES), "since": since})
+        select = statement("ingest/latest_jumps.sql").bind(
+            {"published_prices": sql.name(DAILY_PRICES), "since": since, "max_jump": UNEXPLAINED_JUMP}
+        )
         return {row["symbol"]: row["trade_date"] for row in sql.query(select).to_pylist()}
 
 

@@ -1,1 +1,5 @@
-"""TODO."""
+"""What stage, audit and publish share: the load, the inputs of its SQL statements, and the list of audit files.
+
+Belongs here: values and SQL inputs that more than one of the three steps needs. Does not belong here: a step itself
+(`stage`, `audit`, `publish`).
+"""

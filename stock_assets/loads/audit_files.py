@@ -1,8 +1,10 @@
-"""The audit files under `sql/audit`: what kinds there are, and their list.
+"""The audit files under `sql/audit`: their kinds and their list.
 
-Belongs here: finding and describing audits. Does not belong here: running them on a load (`audit.audits`).
+Belongs here: finding and describing audits. Does not belong here: running the audits of a load (`audit.audits`), naming
+a file that the engine does not accept (`broken_audits`).
 
-An audit is one SELECT that returns the bad rows as (symbol, trade_date, detail). Its folder says what a bad row leads to:
+An audit is one SELECT that returns the bad rows as (symbol, trade_date, detail). Its folder decides what happens to a
+bad row:
 
 - `row/`: the bar is quarantined, the rest of the load is published. The file reads `${bars}`.
 - `load/`: the whole load is rejected.
@@ -21,7 +23,7 @@ from stock_assets.core.sql import Fragment, SqlValue, Statement, statement, stat
 
 
 class AuditKind(StrEnum):
-    """What bad rows lead to; the value is the folder below `sql/audit`."""
+    """Consequence of a bad row; the value is the folder below `sql/audit`."""
 
     SCHEMA = "schema"
     ROW = "row"
@@ -31,7 +33,7 @@ class AuditKind(StrEnum):
 
 @dataclass(frozen=True)
 class Audit:
-    """One audit; its name is the truth it asserts."""
+    """One audit; its name states what is true of good rows."""
 
     kind: AuditKind
     file: Statement
@@ -46,13 +48,13 @@ class Audit:
         """Whether a bad row of this audit can keep a load from being published."""
         return self.kind is not AuditKind.WARNING
 
-    def named(self, values: Mapping[str, SqlValue]) -> str:
-        """Bind the audit, with its name as the first column of each bad row."""
+    def bind_named(self, values: Mapping[str, SqlValue]) -> str:
+        """Return the bound SELECT of the bad rows, with the name of the audit as its first column."""
         bad_rows = Fragment(self.file.bind(values))
         return statement("audit/named.sql").bind({"audit": self.name, "bad_rows": bad_rows})
 
 
 @cache
 def audits() -> tuple[Audit, ...]:
-    """List all audits, in the order in which they are judged."""
+    """Return all audits in the order in which they are evaluated."""
     return tuple(Audit(kind, file) for kind in AuditKind for file in statements(f"audit/{kind}"))

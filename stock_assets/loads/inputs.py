@@ -1,4 +1,4 @@
-"""What the statements under `sql/stage` and `sql/audit` may name: the inputs and parameters of one load.
+"""The inputs and parameters that the statements under `sql/stage` and `sql/audit` may name, for one load.
 
 Belongs here: the vocabulary of `${name}` marks, in one place for staging, audits and the gate. Does not belong here:
 running a statement.
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from stock_assets.backends.interface import Backend, Fetch, SqlSession
 from stock_assets.core.calendar import session_table, sessions_between
+from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import SqlValue
 from stock_assets.core.tables import (
     DAILY_PRICES,
@@ -26,16 +27,16 @@ from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.load import Load
 
 LOOKBACK_DAYS = 21
-"""Calendar days a metric may look back. Seven sessions never took more than 18 (September 2001)."""
+"""Calendar days that a metric may look back. Seven sessions never took more than 18 (September 2001)."""
 
 
 def inputs(parts: PipelineParts, sql: SqlSession, load: Load) -> dict[str, SqlValue]:
-    """Bind everything that the statements under `sql/stage` and `sql/audit` may name, for one load."""
+    """Return the values of all marks that the statements under `sql/stage` and `sql/audit` may name, for one load."""
     backend = parts.backend
-    payloads = fetches_for_responses(backend, load.payloads)
+    responses = fetches_for_responses(backend, load.response_keys)
     return {
-        "raw_prices": sql.register_responses([backend.objects.uri(fetch.response_key) for fetch in payloads]),
-        "payloads": sql.register("payloads", _payload_table(backend, payloads)),
+        "raw_prices": sql.register_responses([backend.objects.uri(fetch.payload) for fetch in responses]),
+        "responses": sql.register("responses", _response_table(backend, responses)),
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
         "listings": sql.register("listings", parts.universe.table()),
         "declared_columns": sql.register(
@@ -59,15 +60,16 @@ def inputs(parts: PipelineParts, sql: SqlSession, load: Load) -> dict[str, SqlVa
         "lookback_days": LOOKBACK_DAYS,
         "min_coverage": parts.limits.min_coverage,
         "max_quarantined_share": parts.limits.max_quarantined_share,
+        "max_jump": UNEXPLAINED_JUMP,
     }
 
 
-def _payload_table(backend: Backend, payloads: Sequence[Fetch]) -> pa.Table:
+def _response_table(backend: Backend, responses: Sequence[Fetch]) -> pa.Table:
     return pa.table(
         {
-            "path": pa.array([backend.objects.uri(fetch.response_key) for fetch in payloads], pa.string()),
-            "payload": pa.array([fetch.response_key for fetch in payloads], pa.string()),
-            "symbol": pa.array([fetch.symbol for fetch in payloads], pa.string()),
-            "fetched_at": pa.array([fetch.fetched_at.replace(tzinfo=None) for fetch in payloads], pa.timestamp("us")),
+            "path": pa.array([backend.objects.uri(fetch.payload) for fetch in responses], pa.string()),
+            "response_key": pa.array([fetch.payload for fetch in responses], pa.string()),
+            "symbol": pa.array([fetch.symbol for fetch in responses], pa.string()),
+            "fetched_at": pa.array([fetch.fetched_at.replace(tzinfo=None) for fetch in responses], pa.timestamp("us")),
         }
     )

@@ -1,7 +1,7 @@
-"""A load: the sessions one run stages, audits and publishes together, and the note that it is staged.
+"""A load: the sessions that one run stages, audits and publishes together, and the record that it is staged.
 
 Belongs here: what identifies a load, and finding the newest one for some sessions. Does not belong here: its rows
-(`staging`).
+(`stage.staging`).
 """
 
 import json
@@ -15,7 +15,7 @@ from stock_assets.core.errors import NothingStaged
 
 _FOLDER = "staged/loads"
 SPLITS_PROPERTY = "splits"
-"""Under which a version of published.daily_prices names the splits that all its rows follow."""
+"""Property of a snapshot of published.daily_prices: digest of the splits that all its rows follow."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class Load:
 
     Attributes:
         load_id: unique for every attempt; names the staging tables.
-        start_date: first session asked for.
-        end_date: last session asked for.
+        start_date: first requested session.
+        end_date: last requested session.
         first_date: first day whose published rows are replaced (earlier than start_date after a late split).
-        last_date: last day whose published rows are replaced: their look-back reaches into the sessions asked for.
-        available_from: first day the source could still answer for when the load was staged.
-        base_snapshot: version of published.daily_prices that the look-back read; None before the first.
-        rows: rows staged.
-        quarantined: bars quarantined.
-        payloads: keys of the stored answers the bars come from.
+        last_date: last day whose published rows are replaced: their look-back reaches into the requested sessions.
+        available_from: first day of the source's available history when the load was staged.
+        base_snapshot: snapshot of published.daily_prices that the look-back read; None before the first snapshot.
+        rows: number of staged rows.
+        quarantined: number of rows in the quarantine of the load.
+        response_keys: keys of the raw responses that the bars come from.
         staged_at: aware, UTC.
-        splits: digest of the splits known when it was staged; every row it replaces follows them.
+        splits: digest of the splits known when the load was staged; every row that it replaces follows them.
     """
 
     load_id: str
@@ -46,50 +46,51 @@ class Load:
     base_snapshot: int | None
     rows: int
     quarantined: int
-    payloads: tuple[str, ...]
+    response_keys: tuple[str, ...]
     staged_at: datetime
     splits: str = ""
 
 
 def new_load_id(staged_at: datetime) -> str:
-    """Make an id that sorts by time and never repeats, also where two processes stage in the same microsecond."""
+    """Return an id that sorts by time and never repeats, also if two processes stage in the same microsecond."""
     return f"load_{staged_at:%Y%m%dt%H%M%S%f}_{token_hex(4)}"
 
 
 def record_load(backend: Backend, load: Load) -> None:
-    """Note that the load's staging tables are complete; written last, so that a killed load is never found."""
+    """Record that the staging tables of a load are complete; written last, so that a killed load is never found."""
     backend.objects.put(_key(load), json.dumps(asdict(load), default=str, indent=1).encode())
 
 
-def newest(backend: Backend, sessions: Sequence[date]) -> Load:
-    """Find the newest load of exactly these sessions.
+def newest_load(backend: Backend, sessions: Sequence[date]) -> Load:
+    """Return the newest load of exactly these sessions.
 
     Raises:
-        NothingStaged: there is none.
+        NothingStaged: no load of these sessions is staged.
     """
     start, end = min(sessions), max(sessions)
     keys = backend.objects.list(f"{_FOLDER}/{start}_{end}/")
     if not keys:
         raise NothingStaged(
-            f"no staged load of the sessions {start} to {end}; materialize staged/daily_prices for exactly these first"
+            f"No load of the sessions {start} to {end} is staged. "
+            "Materialize staged/daily_prices for exactly these sessions first."
         )
     return _read(backend.objects, keys[-1])
 
 
-def newest_load_of_all(backend: Backend) -> Load:
-    """Find the newest load of any sessions.
+def newest_load_of_any_sessions(backend: Backend) -> Load:
+    """Return the newest load, whatever its sessions.
 
     Raises:
-        NothingStaged: there is none.
+        NothingStaged: no load is staged.
     """
     keys = sorted(backend.objects.list(f"{_FOLDER}/"), key=lambda key: key.rpartition("/")[2])
     if not keys:
-        raise NothingStaged("nothing is staged; materialize staged/daily_prices first")
+        raise NothingStaged("No load is staged. Materialize staged/daily_prices first.")
     return _read(backend.objects, keys[-1])
 
 
 def drop_old_loads(backend: Backend, *, older_than: timedelta, now: datetime) -> int:
-    """Drop the staging tables and notes of old loads; give how many."""
+    """Drop the staging tables, records and reports of old loads; return the number of loads."""
     limit = new_load_id(now.astimezone(UTC) - older_than)
     old = [key for key in backend.objects.list(f"{_FOLDER}/") if _load_id(key) < limit]
     for key in old:
@@ -100,18 +101,23 @@ def drop_old_loads(backend: Backend, *, older_than: timedelta, now: datetime) ->
 
 
 def report_key(load_id: str) -> str:
-    """Give the key of what a load holds, as people are shown it (`report`)."""
+    """Return the key of the stored report of a load (`stage.report`)."""
     return f"staged/reports/{load_id}.json"
 
 
-def drop_leftovers(backend: Backend, *, older_than: timedelta, now: datetime) -> int:
-    """Drop old staging tables without a note, and half-written objects: killed runs left them; give how many."""
-    moment = now.astimezone(UTC) - older_than
-    noted = {_load_id(key) for key in backend.objects.list(f"{_FOLDER}/")}
-    lost = [load for load in backend.warehouse.staged_loads() if load < new_load_id(moment) and load not in noted]
-    for load in lost:
+def drop_incomplete_loads(backend: Backend, *, older_than: timedelta, now: datetime) -> int:
+    """Drop old staging tables without a record, and partly written objects; return how many were dropped.
+
+    Runs that were killed leave them.
+    """
+    before = now.astimezone(UTC) - older_than
+    recorded = {_load_id(key) for key in backend.objects.list(f"{_FOLDER}/")}
+    incomplete = [
+        load for load in backend.warehouse.staged_loads() if load < new_load_id(before) and load not in recorded
+    ]
+    for load in incomplete:
         backend.warehouse.drop_staging(load)
-    return len(lost) + backend.objects.sweep(before=moment)
+    return len(incomplete) + backend.objects.sweep(before=before)
 
 
 def _key(load: Load) -> str:
@@ -132,7 +138,7 @@ def _read(objects: Objects, key: str) -> Load:
         **{
             **stored,
             **dates,
-            "payloads": tuple(stored["payloads"]),
+            "response_keys": tuple(stored["response_keys"]),
             "staged_at": datetime.fromisoformat(stored["staged_at"]),
         }
     )

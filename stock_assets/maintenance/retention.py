@@ -13,8 +13,8 @@ class RetentionPolicy:
 
     Attributes:
         staging: staging tables of a load, and what killed writers have left.
-        snapshots: versions of published tables.
-        runs: runs of the Dagster instance that nothing shown depends on.
+        snapshots: snapshots of published tables.
+        runs: runs of the Dagster instance that no displayed state depends on.
     """
 
     staging: timedelta

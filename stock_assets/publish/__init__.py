@@ -1,1 +1,1 @@
-"""Commits audited loads, and nothing else."""
+"""Commit audited loads to the published tables, and nothing else."""

@@ -1,24 +1,24 @@
-"""Publishes a staged load: audit what would be committed, commit it at once, or refuse.
+"""Publish a staged load: audit the rows that would be committed, then commit them in one step or reject the load.
 
-Belongs here: the gate and the commit, in one function, so that no way of launching a run gets past the gate.
+Belongs here: the gate and the commit, in one function, so that no way of launching a run bypasses the gate.
 Does not belong here: what the audits are (`audit`), how a backend commits (`backends`).
 """
 
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from stock_assets.audit.audits import judge
+from stock_assets.audit.audits import run_audits
 from stock_assets.audit.gate import reject_if_blocked
 from stock_assets.backends.interface import Commit, SqlSession
 from stock_assets.core.errors import ConcurrentPublish
+from stock_assets.core.retry import retrying
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, Table
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.inputs import inputs
-from stock_assets.loads.load import SPLITS_PROPERTY, Load, newest
+from stock_assets.loads.load import SPLITS_PROPERTY, Load, newest_load
 from stock_assets.stage.staging import stage
 
 ATTEMPTS = 8
@@ -29,7 +29,7 @@ _CHANGES = ("added", "removed")
 
 @dataclass(frozen=True)
 class Published:
-    """What publishing a load did to the two tables."""
+    """Result of publishing a load: the commits to the two tables."""
 
     load: Load
     prices: Commit
@@ -42,40 +42,43 @@ def publish(
     """Publish the newest staged load of these sessions.
 
     The metrics of a load depend on published rows around it. If another writer has committed since the load was
-    staged, it is staged again on top of that commit; whichever order the commits come in, the table ends the same.
+    staged, it is staged again on top of that commit; the table ends the same in whichever order the commits come.
 
     Raises:
         NothingStaged: no load of exactly these sessions is staged.
-        LoadRejected: a blocking audit found bad rows in what would be committed.
+        LoadRejected: a blocking audit found bad rows in the rows that would be committed.
         ConcurrentPublish: other writers were faster in every attempt.
     """
-    load = newest(parts.backend, sessions)
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _publish_once(parts, load)
-        except ConcurrentPublish:
-            if attempt == ATTEMPTS:
-                raise
-        pause(random.uniform(0, min(0.1 * 2**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
-        load = stage(parts, [load.start_date, load.end_date])
-    raise AssertionError("unreachable")
+    loads = _loads_to_publish(parts, sessions)
+    retry = retrying(attempts=ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, on=ConcurrentPublish, sleep=pause)
+    return retry(lambda: _publish_once(parts, next(loads)))
+
+
+def _loads_to_publish(parts: PipelineParts, sessions: Sequence[date]) -> Iterator[Load]:
+    """Yield the newest staged load of the sessions, then a new load of them for each further attempt."""
+    load = newest_load(parts.backend, sessions)
+    yield load
+    while True:
+        yield stage(parts, [load.start_date, load.end_date])
 
 
 def _publish_once(parts: PipelineParts, load: Load) -> Published:
     with parts.backend.warehouse.open(load.load_id) as sql:
         if sql.base(DAILY_PRICES) != load.base_snapshot:
-            raise ConcurrentPublish("published.daily_prices has changed since the load was staged")
+            raise ConcurrentPublish(
+                f"published.daily_prices has changed since load {load.load_id} was staged. Run the step again."
+            )
         values = inputs(parts, sql, load)
         changes = {name: rows for target, source in _TARGETS for name, rows in _changes(sql, target, source, load)}
-        judgement = judge(sql, values, changes)
-        reject_if_blocked(parts, load, judgement.verdicts)
-        # Quarantine first: if the process dies between the two, a bar may be in quarantine too early, never lost.
-        quarantine, prices = (_replace(sql, target, source, load, judgement.counts) for target, source in _TARGETS)
+        results = run_audits(sql, values, changes)
+        reject_if_blocked(parts, load, results.verdicts)
+        # Quarantine first: if the process is killed between the two, a bar may be in quarantine too early, never lost.
+        quarantine, prices = (_replace(sql, target, source, load, results.counts) for target, source in _TARGETS)
     return Published(load, prices, quarantine)
 
 
 def _changes(sql: SqlSession, target: Table, source: Table, load: Load) -> Iterator[tuple[str, Fragment]]:
-    """Write the questions what would appear and what would go: a row that changes does both."""
+    """Yield named SELECTs of the rows that the commit would add and remove; a changed row is in both."""
     first, last = _range(target, load)
     values: dict[str, SqlValue] = {
         "columns": Fragment(", ".join(target.column_names)),
@@ -89,7 +92,7 @@ def _changes(sql: SqlSession, target: Table, source: Table, load: Load) -> Itera
 
 
 def _replace(sql: SqlSession, target: Table, source: Table, load: Load, counts: Mapping[str, int]) -> Commit:
-    """Commit the staged rows of one table, unless they are what is published already."""
+    """Commit the staged rows of one table, unless the published rows are equal to them."""
     added, removed = (counts.get(f"{change} {target.full_name}", 0) for change in _CHANGES)
     if not added and not removed:
         return Commit(sql.base(target), 0, 0)

@@ -1,1 +1,1 @@
-"""Typed rows with metrics: one load at a time, read by audit and publish only."""
+"""The first step after fetching: typed rows with metrics, one load at a time, read only by audit and publish."""

@@ -1,6 +1,7 @@
-"""What a load holds, as metadata that an operator reads in the UI: in all, per session, and a preview.
+"""The report of a load for the Dagster UI: counts per session and previews of rows.
 
-Belongs here: counting and showing. Does not belong here: the load itself (`load`, `staging`).
+Belongs here: counting and previewing the rows of a load. Does not belong here: the load itself (`loads.load`,
+`stage.staging`).
 """
 
 import json
@@ -12,11 +13,7 @@ from typing import Any
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import ObjectExists
 from stock_assets.core.sql import Fragment, SqlValue, statement
-from stock_assets.core.tables import (
-    STAGED_PRICES,
-    STAGED_QUARANTINE,
-    TYPED_PRICES,
-)
+from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
 from stock_assets.loads.load import Load, report_key
 
 _PRICE_COLUMNS = (
@@ -36,12 +33,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a load holds.
+    """Counts and previews of the rows of a load.
 
     Attributes:
-        sessions: of every session asked for: symbols, rows to publish, bars in quarantine.
-        prices: the last session, as staged.
-        quarantine: the first bars in quarantine.
+        sessions: for each requested session: symbols, rows to publish, quarantined bars.
+        prices: the rows of the last requested session, as staged.
+        quarantine: the first quarantined bars.
     """
 
     sessions: list[Row]
@@ -50,17 +47,17 @@ class LoadReport:
 
 
 def load_report(backend: Backend, load: Load) -> LoadReport:
-    """Read the report of a load, or make it: once, since an engine may acquire for each look."""
+    """Return the report of a load; it is computed once and stored, since an engine may charge for each query."""
     try:
         return LoadReport(**json.loads(backend.objects.get(report_key(load.load_id))))
     except KeyError:
-        report = _make_report(backend, load)
+        report = _compute_report(backend, load)
     with suppress(ObjectExists):
         backend.objects.put(report_key(load.load_id), json.dumps(asdict(report), default=str).encode())
     return report
 
 
-def _make_report(backend: Backend, load: Load) -> LoadReport:
+def _compute_report(backend: Backend, load: Load) -> LoadReport:
     with backend.warehouse.open(load.load_id) as sql:
         values: dict[str, SqlValue] = {
             "typed_prices": sql.name(TYPED_PRICES),
@@ -82,7 +79,7 @@ def _make_report(backend: Backend, load: Load) -> LoadReport:
 
 
 def _part(rows: Sequence[Row], part: str, columns: Sequence[str]) -> list[Row]:
-    """Choose the rows and columns of one part; dates as text, as they are stored."""
+    """Return the rows and columns of one part, with dates as text, as the stored report has them."""
     return [
         {column: str(row[column]) if column == "trade_date" else row[column] for column in columns}
         for row in rows

@@ -1,6 +1,6 @@
-"""Stages a load: chooses the answers, binds the SQL under `sql/stage`, makes the three staging tables.
+"""Stage a load: choose the raw responses, bind the SQL under `sql/stage`, write the three staging tables.
 
-Belongs here: the order of the statements and the range a load replaces. Does not belong here: how a column is
+Belongs here: the order of the statements and the range that a load replaces. Does not belong here: how a column is
 computed (the SQL), what makes a bar bad (`sql/audit/row`).
 """
 
@@ -13,34 +13,36 @@ import pyarrow as pa
 
 from stock_assets.backends.interface import Backend, Snapshot, SqlSession
 from stock_assets.core.calendar import sessions_between
-from stock_assets.core.errors import NothingStaged
+from stock_assets.core.errors import NothingStaged, QueryFailed
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
 from stock_assets.ingest.ledger_queries import known_splits, responses_for
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.splits import split_table
 from stock_assets.loads.audit_files import AuditKind, audits
+from stock_assets.loads.broken_audits import raise_for_broken_audit
 from stock_assets.loads.inputs import LOOKBACK_DAYS, inputs
 from stock_assets.loads.load import SPLITS_PROPERTY, Load, new_load_id, record_load
 
 
 def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
-    """Make the staging tables of a load over these sessions.
+    """Write the staging tables of a load of these sessions, and record the load.
 
     Raises:
-        NothingStaged: no stored answer holds any of the sessions.
+        NothingStaged: no stored response has a bar of any of the sessions.
+        QueryFailed: the SQL engine does not accept a statement; if it is a row audit, the message names the file.
     """
     backend = parts.backend
     staged_at = datetime.now(UTC)
     start, end = min(sessions), max(sessions)
-    # Every session between the two, not only those asked for: the range is replaced as a whole.
-    payloads = responses_for(backend, sessions_between(start, end))
-    if not payloads:
+    # Every session between the two, not only the requested ones: the range is replaced as a whole.
+    responses = responses_for(backend, sessions_between(start, end))
+    if not responses:
         raise NothingStaged(
-            f"staged/daily_prices: no stored answer holds a session from {start} to {end}; "
-            "materialize raw/daily_prices for them first"
+            f"staged/daily_prices: no stored response has a bar of a session from {start} to {end}. "
+            "Materialize raw/daily_prices for these sessions first."
         )
-    reach = parts.source.available_history(staged_at)
+    available = parts.source.available_history(staged_at)
     load_id = new_load_id(staged_at)
     with backend.warehouse.open(load_id) as sql:
         splits = split_table(known_splits(parts))
@@ -52,28 +54,39 @@ def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
             end_date=end,
             first_date=first,
             last_date=last,
-            available_from=reach.first if reach else date.min,
+            available_from=available.first if available else date.min,
             base_snapshot=sql.base(DAILY_PRICES),
             rows=0,
             quarantined=0,
-            payloads=tuple(fetch.response_key for fetch in payloads),
+            response_keys=tuple(fetch.payload for fetch in responses),
             staged_at=staged_at,
             splits=_digest(splits),
         )
         values = base | inputs(parts, sql, load)
         sql.stage(TYPED_PRICES, statement("stage/typed_prices.sql").bind(values))
-        row_failures = {"row_failures": Fragment(_row_failures(values))}
-        quarantined = sql.stage(
-            STAGED_QUARANTINE, statement("stage/quarantined_prices.sql").bind(values | row_failures)
-        )
+        quarantined = _quarantine(sql, values)
         rows = sql.stage(STAGED_PRICES, statement("stage/daily_prices.sql").bind(values))
     load = replace(load, rows=rows, quarantined=quarantined)
     record_load(backend, load)
     return load
 
 
+def _quarantine(sql: SqlSession, values: dict[str, SqlValue]) -> int:
+    """Write the staging table of the bars that fail a row audit; return its number of rows."""
+    row_audits = [(audit, audit.bind_named(values)) for audit in audits() if audit.kind is AuditKind.ROW]
+    row_failures = Fragment("\nUNION ALL\n".join(select for _, select in row_audits))
+    try:
+        return sql.stage(
+            STAGED_QUARANTINE,
+            statement("stage/quarantined_prices.sql").bind(values | {"row_failures": row_failures}),
+        )
+    except QueryFailed as error:
+        raise_for_broken_audit(sql, row_audits, error)
+        raise
+
+
 def _range_to_replace(start: date, end: date, stale: tuple[date | None, date | None]) -> tuple[date, date]:
-    """Widen the sessions asked for by what looks back into them, and by rows whose split factor is out of date."""
+    """Widen the requested range by the sessions that look back into it, and by rows with an outdated split factor."""
     first, last = stale
     return min(start, first or start), max(end, last or end) + timedelta(days=LOOKBACK_DAYS)
 
@@ -81,24 +94,28 @@ def _range_to_replace(start: date, end: date, stale: tuple[date | None, date | N
 def _stale_range(
     backend: Backend, sql: SqlSession, base: dict[str, SqlValue], splits: pa.Table
 ) -> tuple[date | None, date | None]:
-    """Find the published rows whose split factor is out of date.
+    """Find the published rows whose split factor is outdated.
 
-    That reads every row there is. So a version says which splits it follows, and nothing is read if these still stand.
+    That reads every published row. So a snapshot records which splits it follows, and nothing is read if these have not
+    changed.
     """
-    version = sql.base(DAILY_PRICES)
-    if version is None:
+    snapshot_id = sql.base(DAILY_PRICES)
+    if snapshot_id is None:
         return None, None
-    if _splits_followed(backend.warehouse.history(DAILY_PRICES), version) == _digest(splits):
+    if _splits_followed(backend.warehouse.history(DAILY_PRICES), snapshot_id) == _digest(splits):
         return None, None
     values = base | {"published_prices": sql.name(DAILY_PRICES)}
     stale = sql.query(statement("stage/stale_splits.sql").bind(values)).to_pylist()[0]
     return stale["first_stale"], stale["last_stale"]
 
 
-def _splits_followed(history: Sequence[Snapshot], version: int) -> str | None:
-    """Give what a version says of the splits it follows; one of maintenance, which says nothing, as the one before."""
+def _splits_followed(history: Sequence[Snapshot], snapshot_id: int) -> str | None:
+    """Return the digest of the splits that a snapshot follows.
+
+    A snapshot of maintenance records no splits and changes no rows: it follows those of the load before it.
+    """
     ids = [snapshot.snapshot_id for snapshot in history]
-    since = history[ids.index(version) :] if version in ids else ()
+    since = history[ids.index(snapshot_id) :] if snapshot_id in ids else ()
     of_a_load = next((snapshot for snapshot in since if not snapshot.is_maintenance), None)
     return of_a_load.properties.get(SPLITS_PROPERTY) if of_a_load is not None else None
 
@@ -106,8 +123,3 @@ def _splits_followed(history: Sequence[Snapshot], version: int) -> str | None:
 def _digest(splits: pa.Table) -> str:
     rows = sorted(repr(list(row.values())) for row in splits.to_pylist())
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
-
-
-def _row_failures(values: dict[str, SqlValue]) -> str:
-    parts = [audit.named(values) for audit in audits() if audit.kind is AuditKind.ROW]
-    return "\nUNION ALL\n".join(parts)

@@ -41,6 +41,7 @@ NUMBERS: dict[str, SqlValue] = {
     "sample_rows": 10,
     "min_coverage": 0.5,
     "max_quarantined_share": 0.25,
+    "max_jump": 0.4,
 }
 
 

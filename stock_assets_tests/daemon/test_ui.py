@@ -103,8 +103,8 @@ def test_ten_sessions_from_the_page_of_the_job_are_one_run_of_the_whole_path(web
 def test_a_failing_check_shows_its_rows_and_what_to_do(web: WebServer, page: Browser) -> None:
     """Of the backfill of ten: AAPL fell by half, which is true and shown."""
     page.visit(f"{web.url}/assets/staged/daily_prices?view=checks&checkDetail=no_unexplained_jump")
-    reads(page, "1 bad rows, first: -51.87%")
-    reads(page, "check for a split the source does not know yet")
+    reads(page, "1 bad row, first: AAPL 2000-09-29: -51.87%")
+    reads(page, "check for a split that the source does not know yet")
     cells = "[...document.querySelectorAll('td')].map((cell) => cell.innerText.trim())"
     page.wait_for(f"{cells}.includes('-51.87%')")
     found = page.run(f"return {cells}")

@@ -1,4 +1,4 @@
-"""Nothing unaudited is published, however the run was launched and whatever was done to the staged tables."""
+"""No unaudited row is published, whatever launched the run and whatever changed the staging tables."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ DAY = date(2012, 3, 13)
 
 @pytest.fixture
 def scene(backend: Backend) -> Scene:
-    """A published first week; everything is fetched."""
+    """The first week is published; all bars are fetched."""
     scene = Scene(backend, calm_source())
     scene.run(FIRST_WEEK)
     return scene
@@ -36,7 +36,7 @@ def scene(backend: Backend) -> Scene:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """The same, for tests that are refused and so leave everything as it was."""
+    """The same, shared by tests whose loads are rejected and therefore change nothing."""
     scene = Scene(local_backend(tmp_path_factory.mktemp("shared")), calm_source())
     scene.run(FIRST_WEEK)
     return scene
@@ -47,47 +47,47 @@ def dagster(scene: Scene, tmp_path: Path) -> WiredScene:
     return pipeline(scene, tmp_path)
 
 
-def vendor_doubles_a_bar(scene: Scene) -> None:
+def write_a_bar_twice(scene: Scene) -> None:
     scene.source.double_bar("IBM", DAY)
     scene.deliver_again()
 
 
-def refused(result: dg.ExecuteInProcessResult) -> bool:
+def publish_rejected(result: dg.ExecuteInProcessResult) -> bool:
     step, message = failure(result)
-    return step == "publish" and "one_row_per_symbol_and_session" in message and "is not published" in message
+    return step == "publish" and "one_row_per_symbol_and_session" in message and "was rejected" in message
 
 
-def test_publish_alone_refuses_after_a_failed_audit(scene: Scene, dagster: WiredScene) -> None:
-    vendor_doubles_a_bar(scene)
+def test_publish_alone_rejects_a_load_that_failed_its_audit(scene: Scene, dagster: WiredScene) -> None:
+    write_a_bar_twice(scene)
     before = state(scene.backend)
     assert not dagster.run(STAGED | CHECKS | PUBLISHED, SECOND_WEEK).success
 
     result = dagster.run(PUBLISHED, SECOND_WEEK)
 
     assert checks(result) == {}
-    assert refused(result)
+    assert publish_rejected(result)
     assert state(scene.backend) == before
 
 
-def test_a_run_without_checks_refuses(scene: Scene, dagster: WiredScene) -> None:
-    vendor_doubles_a_bar(scene)
+def test_a_run_without_checks_rejects_a_bad_load(scene: Scene, dagster: WiredScene) -> None:
+    write_a_bar_twice(scene)
     before = state(scene.backend)
 
     result = dagster.run(dg.AssetSelection.all().without_checks(), SECOND_WEEK)
 
     assert checks(result) == {}
-    assert refused(result)
+    assert publish_rejected(result)
     assert state(scene.backend) == before
 
 
 def test_a_run_without_checks_publishes_good_rows(scene: Scene, dagster: WiredScene) -> None:
-    """So that it is the audit that refuses above, not the way of launching."""
+    """So the tests above fail because of the audit, not because of the way of launching."""
     assert dagster.run((STAGED | PUBLISHED).without_checks(), SECOND_WEEK).success
 
     assert {day for _, day in keys(published_rows(scene.backend))} == set(FIRST_WEEK + SECOND_WEEK)
 
 
-def test_publish_alone_publishes_what_was_staged_before(scene: Scene, dagster: WiredScene) -> None:
+def test_publish_alone_publishes_a_load_that_was_staged_before(scene: Scene, dagster: WiredScene) -> None:
     assert dagster.run(STAGED, SECOND_WEEK).success
     assert dagster.run(PUBLISHED, SECOND_WEEK).success
 
@@ -115,30 +115,30 @@ def replaced(column: str, value: str) -> str:
         ("SELECT * EXCLUDE (volume) FROM {name}", "columns_as_declared"),
     ],
 )
-def test_what_changed_between_stage_and_publish_is_audited_again(shared: Scene, select: str, audit: str) -> None:
+def test_staging_tables_that_changed_before_publish_are_audited_again(shared: Scene, select: str, audit: str) -> None:
     load = shared.stage(SECOND_WEEK)
     tamper(shared.backend, load, STAGED_PRICES, select)
     before = state(shared.backend)
 
     with pytest.raises(
-        LoadRejected, match=f"load {load.load_id} is not published, and the table is as it was. {audit}"
+        LoadRejected, match=f"load {load.load_id} was rejected and not published; the table has not changed. {audit}"
     ):
         shared.publish(SECOND_WEEK)
 
     assert state(shared.backend) == before
 
 
-def test_every_blocking_audit_is_named(shared: Scene) -> None:
+def test_the_error_names_every_blocking_audit(shared: Scene) -> None:
     load = shared.stage(SECOND_WEEK)
     tamper(shared.backend, load, STAGED_PRICES, f"{replaced('low_price', '-1.0')} UNION ALL SELECT * FROM {{name}}")
 
-    with pytest.raises(LoadRejected, match="one_row_per_symbol_and_session") as refusal:
+    with pytest.raises(LoadRejected, match="one_row_per_symbol_and_session") as rejected:
         shared.publish(SECOND_WEEK)
 
-    assert "prices_positive" in str(refusal.value)
+    assert "prices_positive" in str(rejected.value)
 
 
-def test_publish_with_nothing_staged_says_what_to_do(shared: Scene) -> None:
+def test_publish_without_a_staged_load_fails_with_a_remedy(shared: Scene) -> None:
     load = shared.stage(TWO_WEEKS)
     drop_old_loads(shared.backend, older_than=timedelta(), now=load.staged_at + timedelta(seconds=1))
 
@@ -146,14 +146,14 @@ def test_publish_with_nothing_staged_says_what_to_do(shared: Scene) -> None:
         shared.publish(TWO_WEEKS)
 
     assert str(error.value) == (
-        "no staged load of the sessions 2012-03-01 to 2012-03-14; "
-        "materialize staged/daily_prices for exactly these first"
+        "No load of the sessions 2012-03-01 to 2012-03-14 is staged. "
+        "Materialize staged/daily_prices for exactly these sessions first."
     )
 
 
 @pytest.mark.parametrize("part", [SECOND_WEEK[1:], SECOND_WEEK[:-1], [DAY], [FIRST_WEEK[-1], *SECOND_WEEK]])
-def test_publish_of_other_sessions_than_those_staged_refuses(shared: Scene, part: list[date]) -> None:
-    """A load is judged as a whole, so it is published as a whole."""
+def test_publish_of_sessions_other_than_the_staged_ones_fails(shared: Scene, part: list[date]) -> None:
+    """A load is audited as a whole, so it is published as a whole."""
     shared.stage(SECOND_WEEK)
     before = state(shared.backend)
 
@@ -163,9 +163,9 @@ def test_publish_of_other_sessions_than_those_staged_refuses(shared: Scene, part
     assert state(shared.backend) == before
 
 
-def test_publish_alone_with_nothing_staged_fails_in_dagster(scene: Scene, dagster: WiredScene) -> None:
+def test_publish_without_a_staged_load_fails_in_dagster(scene: Scene, dagster: WiredScene) -> None:
     step, message = failure(dagster.run(PUBLISHED, SECOND_WEEK))
 
     assert step == "publish"
-    assert "materialize staged/daily_prices" in message
+    assert "Materialize staged/daily_prices" in message
     assert len(scene.backend.warehouse.history(DAILY_PRICES)) == 1

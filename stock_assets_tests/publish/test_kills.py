@@ -1,4 +1,4 @@
-"""A publish is all or nothing for whoever reads, also when its process is killed or others publish at once."""
+"""Consumers see all of a publish or nothing, also if its process is killed or other processes publish at once."""
 
 import random
 import signal
@@ -22,7 +22,7 @@ Content = tuple[list[dict[str, object]], list[dict[str, object]]]
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Content]:
-    """What each version looks like when it is published undisturbed."""
+    """The published rows of each version after an undisturbed publish."""
     return {
         name: rebuilt(
             local_backend(tmp_path_factory.mktemp(name)), Scene(local_backend(Path()), version(name)), TWO_WEEKS
@@ -32,7 +32,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Content]:
 
 
 def kill_during_publish(root: Path, name: str, after_seconds: float) -> bool:
-    """Let a process publish a version, and kill it some time after it began; tell whether it had not ended by then."""
+    """Kill a process some seconds after it began to publish; return whether the publish had not ended by then."""
     context = fork_server()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=publish_version, args=(root, name, sender), daemon=True)
@@ -51,54 +51,54 @@ def kill_during_publish(root: Path, name: str, after_seconds: float) -> bool:
 
 
 def timed_publish(root: Path, name: str) -> float:
-    """Publish what is staged, as the next run would; give the seconds it took."""
+    """Publish the staged load, as the next run would; return the seconds that it took."""
     scene = Scene(local_backend(root), version(name))
     began = time.monotonic()
     scene.publish(TWO_WEEKS)
     return time.monotonic() - began
 
 
-def kill_and_look(root: Path, kills: int, versions: dict[str, Content]) -> None:
-    """Kill publishes of B over A and of A over B, at moments spread over a publish, until enough were cut off."""
+def check_killed_publishes(root: Path, kills: int, versions: dict[str, Content]) -> None:
+    """Kill publishes of B over A and of A over B, at times spread over a publish, until enough were interrupted."""
     old, new = VERSIONS
     first = Scene(local_backend(root), version(old))
     first.fetch(TWO_WEEKS)
     first.stage(TWO_WEEKS)
     took = timed_publish(root, old)
-    cut_off = 0
+    interrupted = 0
     for number in range(4 * kills):
-        moment = (number % kills + random.random()) / kills * 1.2  # noqa: S311 (any moment will do)
-        cut_off += kill_during_publish(root, new, moment * took)
+        share = (number % kills + random.random()) / kills * 1.2  # noqa: S311 (any time will do)
+        interrupted += kill_during_publish(root, new, share * took)
 
         prices, quarantine = content(local_backend(root))
 
         assert prices in (versions[old][0], versions[new][0])
         assert quarantine in (versions[old][1], versions[new][1])
         if prices == versions[new][0]:
-            # Quarantine is committed first: no bar is ever in neither of the two tables.
+            # Quarantine is committed first: every bar is always in one of the two tables.
             assert quarantine == versions[new][1]
         took = max(took, timed_publish(root, new))
         assert content(local_backend(root)) == versions[new]
         old, new = new, old
-        if cut_off == kills:
+        if interrupted == kills:
             return
-    pytest.fail(f"of {4 * kills} kills only {cut_off} met a publish")
+    pytest.fail(f"of {4 * kills} kills only {interrupted} interrupted a publish")
 
 
 def test_a_killed_publish_leaves_the_old_or_the_new_version(tmp_path: Path, versions: dict[str, Content]) -> None:
-    kill_and_look(tmp_path / "backend", NORMAL_KILLS, versions)
+    check_killed_publishes(tmp_path / "backend", NORMAL_KILLS, versions)
 
 
 @pytest.mark.slow
 def test_many_killed_publishes_leave_the_old_or_the_new_version(tmp_path: Path, versions: dict[str, Content]) -> None:
     root = tmp_path / "backend"
-    kill_and_look(root, SLOW_KILLS, versions)
+    check_killed_publishes(root, SLOW_KILLS, versions)
     history = local_backend(root).warehouse.history(DAILY_PRICES)
     assert {snapshot.rows for snapshot in history} == {len(FIVE.symbols) * len(TWO_WEEKS) - 1}
 
 
 def publish_overlapping(tmp_path: Path, ranges: list[tuple[date, date]], rounds: int) -> None:
-    """Let each range be published by a process of its own, all at once, in a new backend every round."""
+    """Publish each range from its own process, all at the same time, in a new backend each round."""
     source = wavy_source()
     source.set_bar("MSFT", TWO_WEEKS[4], "100,102,99,101,-5")
     roots = [tmp_path / f"round {number}" for number in range(rounds)]
@@ -121,11 +121,11 @@ def publish_overlapping(tmp_path: Path, ranges: list[tuple[date, date]], rounds:
         assert content(local_backend(root)) == expected
 
 
-def test_two_processes_publishing_overlapping_ranges_lose_and_double_nothing(tmp_path: Path) -> None:
+def test_two_processes_that_publish_overlapping_ranges_neither_lose_nor_duplicate_rows(tmp_path: Path) -> None:
     publish_overlapping(tmp_path, [(TWO_WEEKS[0], TWO_WEEKS[6]), (TWO_WEEKS[3], TWO_WEEKS[9])], NORMAL_ROUNDS)
 
 
 @pytest.mark.slow
-def test_four_processes_publishing_overlapping_ranges_lose_and_double_nothing(tmp_path: Path) -> None:
+def test_four_processes_that_publish_overlapping_ranges_neither_lose_nor_duplicate_rows(tmp_path: Path) -> None:
     ranges = [(TWO_WEEKS[first], TWO_WEEKS[last]) for first, last in ((0, 4), (2, 6), (4, 9), (0, 9))]
     publish_overlapping(tmp_path, ranges, SLOW_ROUNDS)

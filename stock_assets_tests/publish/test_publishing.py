@@ -1,4 +1,4 @@
-"""What a publish does to the two tables: one whole snapshot per load, or nothing."""
+"""A publish commits one complete snapshot per load to the two tables, or nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,13 +43,13 @@ def scene(backend: Backend) -> Scene:
 
 
 @pytest.fixture
-def other_home(tmp_path: Path) -> Backend:
-    """An empty backend, for the rebuild to compare with."""
+def rebuilt_backend(tmp_path: Path) -> Backend:
+    """An empty backend for the rebuild that a test compares with."""
     return local_backend(tmp_path / "rebuilt")
 
 
 def revise(scene: Scene, line: str, *, symbol: str = "IBM", day: date = DAY) -> None:
-    """Let the vendor correct a bar, and fetch the correction."""
+    """Correct a bar at the vendor, and store the response with the correction."""
     scene.source.set_bar(symbol, day, line)
     deliver(scene.backend, symbol, scene.source.fetch_prices(symbol, []))
 
@@ -60,7 +60,7 @@ def failing_warnings(scene: Scene, sessions: list[date]) -> set[str]:
     return {verdict.audit.name for verdict in verdicts if not verdict.passed}
 
 
-def test_a_load_is_one_snapshot_that_says_where_it_comes_from(scene: Scene) -> None:
+def test_a_load_is_one_snapshot_whose_properties_name_its_origin(scene: Scene) -> None:
     done = scene.run(SECOND_WEEK)
 
     [snapshot] = scene.backend.warehouse.history(DAILY_PRICES)
@@ -78,19 +78,19 @@ def test_a_load_is_one_snapshot_that_says_where_it_comes_from(scene: Scene) -> N
     assert not done.quarantine.changed
 
 
-def test_a_repeat_commits_nothing(scene: Scene) -> None:
+def test_publishing_the_same_bars_again_commits_nothing(scene: Scene) -> None:
     scene.source.set_bar("ORCL", DAY, BAD_BAR)
     first = scene.run(SECOND_WEEK)
     before = state(scene.backend)
 
     again = scene.run(SECOND_WEEK)
     scene.deliver_again()
-    with_the_same_bars_fetched_again = scene.run(SECOND_WEEK)
+    after_a_new_response = scene.run(SECOND_WEEK)
 
     assert (again.prices.changed, again.quarantine.changed) == (False, False)
     assert again.prices.snapshot_id == first.prices.snapshot_id
     assert again.quarantine.snapshot_id == first.quarantine.snapshot_id
-    assert not with_the_same_bars_fetched_again.prices.changed
+    assert not after_a_new_response.prices.changed
     assert state(scene.backend)[DAILY_PRICES.full_name] == before[DAILY_PRICES.full_name]
 
 
@@ -99,8 +99,8 @@ def rows_of(backend: Backend, snapshot: Snapshot) -> list[dict[str, object]]:
     return published_rows(backend)
 
 
-def test_no_version_in_history_was_ever_a_hole(scene: Scene) -> None:
-    """Whatever version a reader or a rollback lands on, it is one that a load left complete."""
+def test_every_snapshot_in_history_is_complete(scene: Scene) -> None:
+    """Every snapshot that consumers or a rollback can see is the complete result of a load."""
     scene.run(TWO_WEEKS)
     expected = [keys(published_rows(scene.backend))]
     for line in (GOOD_BAR, BAD_BAR, GOOD_BAR):
@@ -115,7 +115,7 @@ def test_no_version_in_history_was_ever_a_hole(scene: Scene) -> None:
     assert [snapshot.rows for snapshot in reversed(history)] == [50, 50, 49, 50]
 
 
-def test_a_bad_bar_lands_in_quarantine_with_its_audit_and_load(scene: Scene) -> None:
+def test_a_bad_bar_is_quarantined_with_its_audits_and_load(scene: Scene) -> None:
     scene.source.set_bar("ORCL", DAY, "100,102,99,-101,-5")
     done = scene.run(SECOND_WEEK)
 
@@ -132,7 +132,7 @@ def test_a_bad_bar_lands_in_quarantine_with_its_audit_and_load(scene: Scene) -> 
     assert ("ORCL", DAY) not in keys(published_rows(scene.backend))
 
 
-def test_the_same_bar_quarantined_again_keeps_its_load_and_commits_nothing(scene: Scene) -> None:
+def test_a_bar_that_is_quarantined_again_keeps_its_load_id_and_commits_nothing(scene: Scene) -> None:
     scene.source.set_bar("ORCL", DAY, BAD_BAR)
     first = scene.run(SECOND_WEEK)
     before = state(scene.backend)
@@ -146,8 +146,8 @@ def test_the_same_bar_quarantined_again_keeps_its_load_and_commits_nothing(scene
     assert state(scene.backend)[QUARANTINED_PRICES.full_name] == before[QUARANTINED_PRICES.full_name]
 
 
-def test_a_correction_leaves_quarantine_and_is_published_as_if_it_had_always_been_good(
-    scene: Scene, other_home: Backend
+def test_a_corrected_bar_leaves_quarantine_and_is_published_as_in_a_full_rebuild(
+    scene: Scene, rebuilt_backend: Backend
 ) -> None:
     scene.source.set_bar("IBM", DAY, BAD_BAR)
     scene.run(TWO_WEEKS)
@@ -159,11 +159,11 @@ def test_a_correction_leaves_quarantine_and_is_published_as_if_it_had_always_bee
     assert published_rows(scene.backend, QUARANTINED_PRICES) == []
     assert done.quarantine.removed == 1
     assert ("IBM", DAY) in keys(published_rows(scene.backend))
-    assert content(scene.backend) == rebuilt(other_home, scene, TWO_WEEKS)
+    assert content(scene.backend) == rebuilt(rebuilt_backend, scene, TWO_WEEKS)
 
 
-def test_a_correction_of_a_calm_bar_warns_about_nothing(backend: Backend) -> None:
-    """A bar that comes out of quarantine is new, not a revision of something readers have seen."""
+def test_a_corrected_bar_causes_no_warning(backend: Backend) -> None:
+    """A bar from quarantine is new: consumers have not seen another bar that it revises."""
     scene = Scene(backend, calm_source())
     scene.source.set_bar("IBM", DAY, BAD_BAR)
     scene.run(TWO_WEEKS)
@@ -172,7 +172,7 @@ def test_a_correction_of_a_calm_bar_warns_about_nothing(backend: Backend) -> Non
     assert failing_warnings(scene, SECOND_WEEK) == set()
 
 
-def test_a_bad_revision_withdraws_the_bar_into_quarantine(scene: Scene, other_home: Backend) -> None:
+def test_a_bad_revision_moves_the_published_bar_to_quarantine(scene: Scene, rebuilt_backend: Backend) -> None:
     scene.run(TWO_WEEKS)
     revise(scene, BAD_BAR)
 
@@ -181,10 +181,12 @@ def test_a_bad_revision_withdraws_the_bar_into_quarantine(scene: Scene, other_ho
     assert keys(published_rows(scene.backend, QUARANTINED_PRICES)) == {("IBM", DAY)}
     assert keys(published_rows(scene.backend)) == {(s, d) for s in FIVE.symbols for d in TWO_WEEKS} - {("IBM", DAY)}
     assert done.prices.removed > done.prices.added
-    assert content(scene.backend) == rebuilt(other_home, scene, TWO_WEEKS)
+    assert content(scene.backend) == rebuilt(rebuilt_backend, scene, TWO_WEEKS)
 
 
-def test_a_newer_answer_that_reaches_less_far_back_wins_where_it_reaches(scene: Scene, other_home: Backend) -> None:
+def test_a_newer_response_with_less_history_replaces_only_the_sessions_that_it_has(
+    scene: Scene, rebuilt_backend: Backend
+) -> None:
     scene.run(TWO_WEEKS)
     scene.source.set_bar("IBM", DAY, GOOD_BAR)
     short = scene.source.fetch_prices("IBM", []).decode().splitlines()[: len(SECOND_WEEK) + 1]
@@ -192,11 +194,11 @@ def test_a_newer_answer_that_reaches_less_far_back_wins_where_it_reaches(scene: 
 
     done = scene.run(TWO_WEEKS)
 
-    assert len([payload for payload in done.load.payloads if payload.endswith("/IBM.csv")]) == 2
-    assert content(scene.backend) == rebuilt(other_home, scene, TWO_WEEKS)
+    assert len([key for key in done.load.response_keys if key.endswith("/IBM.csv")]) == 2
+    assert content(scene.backend) == rebuilt(rebuilt_backend, scene, TWO_WEEKS)
 
 
-def test_a_change_is_carried_into_the_sessions_that_look_back_at_it(scene: Scene, other_home: Backend) -> None:
+def test_a_changed_bar_changes_the_metrics_of_later_sessions(scene: Scene, rebuilt_backend: Backend) -> None:
     scene.run(TWO_WEEKS)
     before = {(row["symbol"], row["trade_date"]): row for row in published_rows(scene.backend)}
     revise(scene, GOOD_BAR, day=FIRST_WEEK[1])
@@ -205,16 +207,16 @@ def test_a_change_is_carried_into_the_sessions_that_look_back_at_it(scene: Scene
 
     after = {(row["symbol"], row["trade_date"]): row for row in published_rows(scene.backend)}
     changed = {key for key, row in after.items() if row != before[key]}
-    # By number of session: the bar 1 itself; 2 by prev_close; 4 and 5, whose mean of 5 closes holds it; 7 and 8,
-    # whose 7 volumes before hold it.
+    # By number of session: bar 1 itself; 2 by prev_close; 4 and 5, whose mean of 5 closes includes it; 7 and 8, whose
+    # mean of 7 volumes includes it.
     assert changed == {("IBM", TWO_WEEKS[number]) for number in (1, 2, 4, 5, 7, 8)}
     assert (done.prices.added, done.prices.removed) == (len(changed), len(changed))
     following = FIRST_WEEK[2]
     assert after["IBM", following]["prev_close"] == 62
-    assert content(scene.backend) == rebuilt(other_home, scene, TWO_WEEKS)
+    assert content(scene.backend) == rebuilt(rebuilt_backend, scene, TWO_WEEKS)
 
 
-def test_a_symbol_that_left_the_universe_keeps_its_history(scene: Scene, other_home: Backend) -> None:
+def test_a_symbol_that_left_the_universe_keeps_its_history(scene: Scene, rebuilt_backend: Backend) -> None:
     scene.run(TWO_WEEKS)
     before = published_rows(scene.backend)
     scene.change(universe=Universe(FIVE.listings[1:]))
@@ -233,7 +235,7 @@ T = TypeVar("T")
 
 @dataclass
 class Rival:
-    """Another writer, who corrects a bar of the first week and publishes it; `times` limits how often."""
+    """Another writer that corrects a bar of the first week and publishes it, at most `times` times."""
 
     scene: Scene
     times: int
@@ -246,29 +248,29 @@ class Rival:
             self.scene.run(FIRST_WEEK)
 
     def commit_after(self, step: Callable[P, T]) -> Callable[P, T]:
-        """Let the step be done, then be faster."""
+        """Return the step followed by a commit, so that the rival is faster than the next step."""
 
-        def overtaken(*args: P.args, **kwargs: P.kwargs) -> T:
+        def step_and_commit(*args: P.args, **kwargs: P.kwargs) -> T:
             result = step(*args, **kwargs)
             self.commit()
             return result
 
-        return overtaken
+        return step_and_commit
 
 
 @pytest.fixture
 def staged(scene: Scene) -> Load:
-    """A published first week, and a second one that is staged on top of it."""
+    """The first week is published, and the second week is staged on top of it."""
     scene.run(FIRST_WEEK)
     scene.fetch(SECOND_WEEK)
     return scene.stage(SECOND_WEEK)
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_load_that_was_overtaken_is_staged_again(
-    scene: Scene, staged: Load, other_home: Backend, monkeypatch: pytest.MonkeyPatch, times: int
+def test_a_load_is_staged_again_after_another_writer_commits(
+    scene: Scene, staged: Load, rebuilt_backend: Backend, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    """The second week looks back at the first: as staged, it would keep metrics of bars that were corrected since."""
+    """The second week looks back at the first: as first staged, its metrics would use bars corrected since."""
     rival = Rival(scene, times)
     rival.commit()
     monkeypatch.setattr(publishing, "stage", rival.commit_after(stage))
@@ -278,13 +280,13 @@ def test_a_load_that_was_overtaken_is_staged_again(
     assert rival.done == times
     assert done.load.load_id > staged.load_id
     assert done.load.base_snapshot != staged.base_snapshot
-    assert content(scene.backend) == rebuilt(other_home, scene, TWO_WEEKS)
+    assert content(scene.backend) == rebuilt(rebuilt_backend, scene, TWO_WEEKS)
 
 
-def test_a_commit_while_the_load_is_audited_is_not_overwritten(
-    scene: Scene, staged: Load, other_home: Backend, monkeypatch: pytest.MonkeyPatch
+def test_a_commit_during_the_audits_is_not_overwritten(
+    scene: Scene, staged: Load, rebuilt_backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The version the gate has read is the one the commit must build on."""
+    """The commit must follow the snapshot that the gate has read."""
     revise(scene, BAD_BAR)
     load = scene.stage(SECOND_WEEK)
     rival = Rival(scene, times=1)
@@ -294,10 +296,10 @@ def test_a_commit_while_the_load_is_audited_is_not_overwritten(
 
     assert rival.done == 1
     assert done.load.load_id > load.load_id > staged.load_id
-    assert content(scene.backend) == rebuilt(other_home, scene, TWO_WEEKS)
+    assert content(scene.backend) == rebuilt(rebuilt_backend, scene, TWO_WEEKS)
 
 
-def test_publish_gives_up_when_others_are_always_faster(
+def test_publish_fails_if_other_writers_are_faster_in_every_attempt(
     scene: Scene, staged: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "ATTEMPTS", 3)
@@ -317,8 +319,8 @@ def test_publish_gives_up_when_others_are_always_faster(
     assert staged.base_snapshot is not None
 
 
-def test_two_loads_of_one_moment_have_different_names() -> None:
-    """Two processes may stage in the same microsecond; one set of tables for both would mix their rows."""
-    moment = datetime(2012, 3, 14, 22, 0, tzinfo=UTC)
+def test_two_loads_staged_at_the_same_time_have_different_ids() -> None:
+    """Two processes may stage in the same microsecond; with one set of tables for both, rows would mix."""
+    staged_at = datetime(2012, 3, 14, 22, 0, tzinfo=UTC)
 
-    assert new_load_id(moment) != new_load_id(moment)
+    assert new_load_id(staged_at) != new_load_id(staged_at)

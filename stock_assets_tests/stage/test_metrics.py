@@ -1,4 +1,4 @@
-"""The published metrics: against an independent computation over all recorded years, and where they are delicate."""
+"""The published metrics equal an independent computation over all recorded years, and in delicate cases."""
 
 import math
 from datetime import date, timedelta
@@ -26,7 +26,7 @@ RECORDED_SPLITS = {
     "MSFT": {date(2003, 2, 18): "2"},
 }
 TWO = Universe((Listing("CSCO", "CSCO"), Listing("ORCL", "ORCL")))
-"""CSCO is what a test is about; ORCL trades every day, so that no session is below the coverage."""
+"""CSCO is the symbol under test; ORCL trades every day, so that every session has enough coverage."""
 SESSIONS = sessions_between(date(2012, 3, 1), date(2012, 5, 31))
 
 Rows = dict[tuple[str, date], Row]
@@ -38,7 +38,7 @@ def by_key(rows: list[dict[str, object]]) -> Rows:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    """All 13 recorded years of all five symbols, through the whole path."""
+    """The published rows of all 13 recorded years of all five symbols."""
     backend = local_backend(tmp_path_factory.mktemp("thirteen_years"))
     load_range(backend, RecordedSource(), RECORDED, FIRST_SESSION, LAST_SESSION)
     return by_key(published_rows(backend))
@@ -46,7 +46,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Rows:
 
 @pytest.fixture(scope="module")
 def expected() -> Rows:
-    """The same, computed from the recording without the pipeline."""
+    """The same rows, computed from the recording without the pipeline."""
     recording = import_module("bokeh_sampledata.stocks")
     rows = []
     for symbol in RECORDED.symbols:
@@ -64,7 +64,7 @@ def test_every_recorded_bar_is_published(published: Rows, expected: Rows) -> Non
 
 
 @pytest.mark.parametrize("column", DAILY_PRICES.column_names)
-def test_column_equals_the_independent_computation(published: Rows, expected: Rows, column: str) -> None:
+def test_each_column_equals_the_independent_computation(published: Rows, expected: Rows, column: str) -> None:
     wrong = [
         (key, published[key][column], row[column])
         for key, row in expected.items()
@@ -73,16 +73,16 @@ def test_column_equals_the_independent_computation(published: Rows, expected: Ro
     assert wrong == []
 
 
-def same(found: object, wanted: object, *, exactly: bool) -> bool:
-    if isinstance(wanted, float) and isinstance(found, float) and not exactly:
-        return math.isclose(found, wanted, rel_tol=1e-9, abs_tol=0)
-    return type(found) is type(wanted) and found == wanted
+def same(found: object, expected: object, *, exactly: bool) -> bool:
+    if isinstance(expected, float) and isinstance(found, float) and not exactly:
+        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=0)
+    return type(found) is type(expected) and found == expected
 
 
 @pytest.mark.parametrize(
     ("column", "before_first_value"), [("prev_close", 1), ("rolling_avg_5d", 4), ("volume_surge_ratio", 7)]
 )
-def test_null_until_there_are_enough_sessions_and_never_after(
+def test_a_look_back_metric_is_null_until_there_are_enough_sessions(
     published: Rows, column: str, before_first_value: int
 ) -> None:
     for symbol in RECORDED.symbols:
@@ -92,7 +92,7 @@ def test_null_until_there_are_enough_sessions_and_never_after(
         )
 
 
-def test_a_split_is_not_a_crash(published: Rows) -> None:
+def test_a_split_changes_no_split_adjusted_metric(published: Rows) -> None:
     before, after = published["AAPL", date(2005, 2, 25)], published["AAPL", date(2005, 2, 28)]
     assert (before["close_price"], before["split_factor"]) == (88.99, 2.0)
     assert (after["close_price"], after["split_factor"]) == (44.86, 4.0)
@@ -100,13 +100,13 @@ def test_a_split_is_not_a_crash(published: Rows) -> None:
     assert after["price_change_pct"] == pytest.approx(0.820, abs=0.001)
 
 
-def test_a_real_crash_is_published_as_one(published: Rows) -> None:
+def test_a_real_crash_is_published_unchanged(published: Rows) -> None:
     row = published["AAPL", date(2000, 9, 29)]
     assert (row["prev_close"], row["close_price"]) == (53.5, 25.75)
     assert row["price_change_pct"] == pytest.approx(-51.869, abs=0.001)
 
 
-def test_split_factors(published: Rows) -> None:
+def test_the_split_factor_steps_on_each_ex_date(published: Rows) -> None:
     steps: dict[str, list[tuple[date, object]]] = {symbol: [] for symbol in RECORDED.symbols}
     for (symbol, day), row in sorted(published.items()):
         if not steps[symbol] or steps[symbol][-1][1] != row["split_factor"]:
@@ -120,7 +120,7 @@ def test_split_factors(published: Rows) -> None:
     }
 
 
-def test_prev_close_is_the_close_before_to_the_last_bit_unless_there_is_a_split(published: Rows) -> None:
+def test_prev_close_equals_the_close_before_to_the_last_bit_except_on_ex_dates(published: Rows) -> None:
     keys = sorted(published)
     pairs = [(before, after) for before, after in pairwise(keys) if before[0] == after[0]]
     differ = {after for before, after in pairs if published[before]["close_price"] != published[after]["prev_close"]}
@@ -131,14 +131,14 @@ CANDLES = [
     # open, high, low, close, type
     ("100", "100", "100", "100", "flat"),
     ("100", "100.0001", "100", "100", "doji"),
-    # A body of exactly a tenth of the range, and just more; 0.1 of 1.0 is no exact double.
+    # A body of exactly a tenth of the range, and slightly more; 0.1 of 1.0 is no exact double.
     ("104", "110", "100", "105", "doji"),
     ("105", "110", "100", "104", "doji"),
     ("104", "110", "100", "105.0001", "bullish"),
     ("105.0001", "110", "100", "104", "bearish"),
     ("25.1", "25.7", "24.7", "25.2", "doji"),
     ("38.29", "38.5", "37.9", "38.35", "doji"),
-    # No body at all is a doji, wherever it lies.
+    # A bar without a body is a doji at any height.
     ("110", "110", "100", "110", "doji"),
     ("100", "110", "100", "100", "doji"),
     # Hammer: the lower wick at least two bodies, the upper at most half of one.
@@ -167,7 +167,7 @@ CANDLES = [
 
 @pytest.fixture(scope="module")
 def candles(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    """The bars above, one a session."""
+    """The published rows of the bars above, one per session."""
     source = ScriptedSource()
     days = SESSIONS[: len(CANDLES)]
     source.set_bars("CSCO", {day: ",".join([*bar[:4], "100"]) for day, bar in zip(days, CANDLES, strict=True)})
@@ -184,7 +184,7 @@ def test_candle_type(candles: list[Row], number: int) -> None:
 
 
 def scripted(bars: dict[date, str], splits: dict[date, str] | None = None) -> ScriptedSource:
-    """CSCO as given; ORCL trades on."""
+    """Return a source with these bars of CSCO, and a bar of ORCL on every session."""
     source = ScriptedSource()
     source.set_bars("CSCO", bars)
     source.set_bars("ORCL", walk("ORCL", SESSIONS))
@@ -201,19 +201,19 @@ def csco_rows(
 
 
 def assert_as_expected(rows: list[Row], bars: dict[date, str], splits: dict[date, str] | None = None) -> None:
-    wanted = expected_rows("CSCO", [bar(day, line) for day, line in bars.items()], splits or {})
-    assert [row["trade_date"] for row in rows] == [row["trade_date"] for row in wanted]
+    expected = expected_rows("CSCO", [bar(day, line) for day, line in bars.items()], splits or {})
+    assert [row["trade_date"] for row in rows] == [row["trade_date"] for row in expected]
     wrong = [
-        (row["trade_date"], name, row[name], want[name])
-        for row, want in zip(rows, wanted, strict=True)
+        (row["trade_date"], name, row[name], computed[name])
+        for row, computed in zip(rows, expected, strict=True)
         for name in DAILY_PRICES.column_names
-        if not same(row[name], want[name], exactly=False)
+        if not same(row[name], computed[name], exactly=False)
     ]
     assert wrong == []
 
 
 @pytest.mark.parametrize(("days_away", "known"), [(21, True), (22, False)])
-def test_a_halt_longer_than_the_guard_has_no_previous_close(backend: Backend, days_away: int, known: bool) -> None:  # noqa: FBT001 (a table of cases)
+def test_the_first_bar_after_a_long_halt_has_no_previous_close(backend: Backend, days_away: int, known: bool) -> None:  # noqa: FBT001 (a table of cases)
     halted_from, resumes = SESSIONS[7], SESSIONS[7] + timedelta(days=days_away)
     bars = {day: line for day, line in walk("CSCO", SESSIONS).items() if day <= halted_from or day >= resumes}
     rows = csco_rows(backend, scripted(bars))
@@ -224,8 +224,8 @@ def test_a_halt_longer_than_the_guard_has_no_previous_close(backend: Backend, da
     assert_as_expected(rows, bars)
 
 
-def test_windows_reach_over_a_short_halt_and_not_over_a_long_one(backend: Backend) -> None:
-    """Each window is guarded by its own oldest session."""
+def test_a_window_spans_a_short_halt_but_not_a_long_one(backend: Backend) -> None:
+    """The oldest session of each window decides whether the halt is too long."""
     bars = {day: line for day, line in walk("CSCO", SESSIONS).items() if not SESSIONS[10] < day < SESSIONS[20]}
     rows = csco_rows(backend, scripted(bars))
     after = [row for row in rows if SESSIONS[20] <= row["trade_date"] <= SESSIONS[28]]  # type: ignore[operator]  # dates
@@ -235,13 +235,13 @@ def test_windows_reach_over_a_short_halt_and_not_over_a_long_one(backend: Backen
     assert_as_expected(rows, bars)
 
 
-def test_no_volume_to_compare_with_gives_null(backend: Backend) -> None:
+def test_the_volume_ratio_is_null_if_all_volumes_before_are_zero(backend: Backend) -> None:
     bars = dict.fromkeys(SESSIONS[:7], "10,11,9,10.5,0") | {SESSIONS[7]: "10,11,9,10.5,500"}
     rows = csco_rows(backend, scripted(bars), last=SESSIONS[7])
     assert rows[7]["volume_surge_ratio"] is None
 
 
-def test_look_back_over_a_split_is_on_the_row_s_own_share_basis(backend: Backend) -> None:
+def test_a_look_back_over_a_split_is_split_adjusted_as_of_the_date_of_the_row(backend: Backend) -> None:
     bars = dict.fromkeys(SESSIONS[:8], "100,100,100,100,700") | {SESSIONS[8]: "60,60,60,60,2800"}
     rows = csco_rows(backend, scripted(bars, {SESSIONS[8]: "2.0000"}), last=SESSIONS[8])
     assert (rows[8]["prev_close"], rows[8]["price_change_pct"]) == (50.0, 20.0)
@@ -250,7 +250,7 @@ def test_look_back_over_a_split_is_on_the_row_s_own_share_basis(backend: Backend
     assert (rows[7]["prev_close"], rows[7]["volume_surge_ratio"]) == (100.0, 1.0)
 
 
-def test_reverse_split(backend: Backend) -> None:
+def test_a_reverse_split_is_adjusted(backend: Backend) -> None:
     bars = dict.fromkeys(SESSIONS[:8], "10,10,10,10,700") | {SESSIONS[8]: "90,90,90,90,35"}
     rows = csco_rows(backend, scripted(bars, {SESSIONS[8]: "0.1000"}), last=SESSIONS[8])
     assert rows[8]["split_factor"] == 0.1
@@ -259,8 +259,8 @@ def test_reverse_split(backend: Backend) -> None:
     assert rows[8]["volume_surge_ratio"] == pytest.approx(0.5, rel=1e-12)
 
 
-def test_ratios_without_an_exact_double(backend: Backend) -> None:
-    """A spin-off and later splits: factors 1.253, 3.759, 0.9397500; closes stay exact away from an ex-date."""
+def test_split_ratios_without_an_exact_double_change_only_values_on_ex_dates(backend: Backend) -> None:
+    """A spin-off and later splits: factors 1.253, 3.759, 0.9397500; closes are exact except on ex-dates."""
     bars = walk("CSCO", SESSIONS)
     splits = {SESSIONS[5]: "1.2530", SESSIONS[20]: "3.0000", SESSIONS[30]: "0.2500"}
     rows = csco_rows(backend, scripted(bars, splits))
@@ -270,7 +270,7 @@ def test_ratios_without_an_exact_double(backend: Backend) -> None:
     assert differ == list(splits)
 
 
-def test_a_split_on_a_day_without_a_bar_holds_from_the_next_bar_on(backend: Backend) -> None:
+def test_a_split_on_a_day_without_a_bar_applies_from_the_next_bar_on(backend: Backend) -> None:
     halted = SESSIONS[8]
     bars = {day: line for day, line in walk("CSCO", SESSIONS).items() if day != halted}
     rows = csco_rows(backend, scripted(bars, {halted: "2.0000"}))
@@ -284,15 +284,15 @@ AT_30 = {SESSIONS[30]: "2.0000"}
 @pytest.mark.parametrize(
     ("known_first", "known_later", "loaded_later"),
     [
-        pytest.param({}, AT_30, 0, id="learned with an earlier session"),
-        pytest.param({}, AT_30, -1, id="learned with a later session"),
+        pytest.param({}, AT_30, 0, id="known when an earlier session is loaded"),
+        pytest.param({}, AT_30, -1, id="known when a later session is loaded"),
         pytest.param(AT_30, {}, -1, id="withdrawn"),
         pytest.param(AT_30, {SESSIONS[33]: "2.0000"}, 0, id="moved to a later day"),
         pytest.param(AT_30, {SESSIONS[27]: "2.0000"}, 0, id="moved to an earlier day"),
-        pytest.param(AT_30, AT_30 | {SESSIONS[20]: "1.2530"}, -1, id="an earlier one learned"),
+        pytest.param(AT_30, AT_30 | {SESSIONS[20]: "1.2530"}, -1, id="an earlier split becomes known"),
     ],
 )
-def test_a_split_learned_after_publishing_is_in_force_everywhere_after_the_next_load(
+def test_a_split_that_becomes_known_after_publishing_applies_to_all_rows_after_the_next_load(
     backend: Backend, tmp_path: Path, known_first: dict[date, str], known_later: dict[date, str], loaded_later: int
 ) -> None:
     """The next load is a single session, more than a look-back away from the split."""

@@ -1,4 +1,4 @@
-"""Whatever the order of the loads, the published table is the one a single full rebuild gives, to the last bit."""
+"""In any order of loads, the published table equals that of a single full rebuild to the last bit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ EIGHT = Universe(
 )
 
 Span = tuple[int, int]
-"""First and last session of a load, as numbers within a stretch."""
+"""First and last session of a load, as positions within a stretch."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A range of sessions with something delicate inside, and what the vendor says about it in the end."""
+    """A range of sessions that contains delicate cases, and a source with the final bars and splits."""
 
     universe: Universe
     sessions: tuple[date, ...]
@@ -42,7 +42,7 @@ class Stretch:
         load_range(backend, source, self.universe, self.sessions[span[0]], self.sessions[span[1]])
 
     def rebuilt(self) -> list[dict[str, object]]:
-        """The table of one load over everything, floats as bits."""
+        """Return the table after one load of all sessions, floats as bits."""
         return _rebuilt(self)
 
 
@@ -74,7 +74,7 @@ SPLITS = {
 
 
 def september_2001() -> ScriptedSource:
-    """The exchange closed for four days; holes, a halt longer than the guard, an odd split, a halt at its ex-date."""
+    """Return a source with four closed days, missing bars, a long halt, an odd split, and a halt on its ex-date."""
     source = ScriptedSource()
     for symbol, bars in BARS.items():
         source.set_bars(symbol, bars)
@@ -98,7 +98,7 @@ STRETCHES = {
 
 @st.composite
 def loads(draw: st.DrawFn, length: int) -> list[Span]:
-    """Cut a stretch into loads, add some that overlap or repeat, and shuffle."""
+    """Cut a stretch into loads, add overlapping or repeated ones, and shuffle."""
     cuts = sorted(draw(st.sets(st.integers(1, length - 1), min_size=1, max_size=3)))
     parts = [(first, last - 1) for first, last in zip([0, *cuts], [*cuts, length], strict=True)]
     anywhere = st.tuples(st.integers(0, length - 1), st.integers(0, length - 1)).map(
@@ -125,19 +125,19 @@ def check_partition(drawn: tuple[str, list[Span]]) -> None:
 
 @given(stretches_with_loads())
 @BOUNDED
-def test_any_order_of_loads_gives_one_rebuild(drawn: tuple[str, list[Span]]) -> None:
+def test_any_order_of_loads_equals_one_rebuild(drawn: tuple[str, list[Span]]) -> None:
     check_partition(drawn)
 
 
 @pytest.mark.slow
 @given(stretches_with_loads())
 @MANY
-def test_any_order_of_loads_gives_one_rebuild_in_many_histories(drawn: tuple[str, list[Span]]) -> None:
+def test_any_order_of_loads_equals_one_rebuild_in_many_histories(drawn: tuple[str, list[Span]]) -> None:
     check_partition(drawn)
 
 
-def test_newest_session_first(backend: Backend) -> None:
-    """The order that needs every forward republish: each load lies before all that is published."""
+def test_loads_from_the_newest_session_backwards_equal_one_rebuild(backend: Backend) -> None:
+    """In this order every load must publish later rows again: it is before all published rows."""
     source = MADE.source()
     for first in range(len(MADE.sessions) - 6, -6, -6):
         MADE.load(backend, source, (max(first, 0), first + 5))
@@ -145,15 +145,15 @@ def test_newest_session_first(backend: Backend) -> None:
 
 
 @dataclass(frozen=True)
-class News:
-    """Something the vendor gets right only later: a bar it lacked, had wrong, had broken; or a symbol's splits."""
+class Correction:
+    """A late correction by the vendor: of a missing, wrong or broken bar, or of the splits of a symbol."""
 
     kind: str
     symbol: str
     number: int = 0
 
     def spoil(self, source: ScriptedSource) -> None:
-        """Put the source into the state before."""
+        """Put the source into its state before the correction."""
         day = MADE.sessions[self.number]
         match self.kind:
             case "late":
@@ -167,8 +167,8 @@ class News:
             case "wrong splits":
                 source.set_splits(self.symbol, {MADE.sessions[13]: "3.0000"})
 
-    def arrive(self, backend: Backend, source: ScriptedSource) -> None:
-        """Correct the source as the vendor does; it is asked once more, as it is whenever a session is missing."""
+    def apply(self, backend: Backend, source: ScriptedSource) -> None:
+        """Correct the source and store a new response, as after a request for a missing session."""
         if self.kind.endswith("splits"):
             source.set_splits(self.symbol, SPLITS[self.symbol])
             return
@@ -177,41 +177,43 @@ class News:
         deliver(backend, self.symbol, source.fetch_prices(self.symbol, [day]))
 
 
-BAR_NEWS = st.builds(
-    News,
+BAR_CORRECTIONS = st.builds(
+    Correction,
     st.sampled_from(["late", "revised", "broken"]),
     st.sampled_from(["MU", "TXN"]),
     st.integers(0, len(SEPTEMBER_2001) - 1),
 )
-SPLIT_NEWS = st.builds(News, st.sampled_from(["no splits", "wrong splits"]), st.sampled_from(["CSCO", "TXN"]))
-# At most one bar a session, and of symbols that trade every day: coverage and quarantine have limits of their own.
-NEWS = st.lists(BAR_NEWS, max_size=3, unique_by=lambda news: news.number).flatmap(
-    lambda bars: st.lists(SPLIT_NEWS, min_size=0 if bars else 1, max_size=2, unique_by=lambda news: news.symbol).map(
-        lambda splits: bars + splits
-    )
+SPLIT_CORRECTIONS = st.builds(
+    Correction, st.sampled_from(["no splits", "wrong splits"]), st.sampled_from(["CSCO", "TXN"])
+)
+# At most one bar per session, of symbols that trade every day: otherwise limits of coverage and quarantine apply.
+CORRECTIONS = st.lists(BAR_CORRECTIONS, max_size=3, unique_by=lambda one: one.number).flatmap(
+    lambda bars: st.lists(
+        SPLIT_CORRECTIONS, min_size=0 if bars else 1, max_size=2, unique_by=lambda one: one.symbol
+    ).map(lambda splits: bars + splits)
 )
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Span | News]:
-    """Mix loads and news; at the end the sessions the news was about are loaded once more, in any order."""
-    news = draw(NEWS)
-    steps: list[Span | News] = draw(st.permutations([*draw(loads(len(MADE.sessions))), *news]))
-    numbers = draw(st.permutations([one.number for one in news]))
+def histories(draw: st.DrawFn) -> list[Span | Correction]:
+    """Mix loads and corrections; at the end the corrected sessions are loaded again, in any order."""
+    corrections = draw(CORRECTIONS)
+    steps: list[Span | Correction] = draw(st.permutations([*draw(loads(len(MADE.sessions))), *corrections]))
+    numbers = draw(st.permutations([one.number for one in corrections]))
     last_loads = [(number, min(number + draw(st.integers(0, 2)), len(MADE.sessions) - 1)) for number in numbers]
     return [*steps, *last_loads]
 
 
-def check_history(steps: list[Span | News]) -> None:
+def check_history(steps: list[Span | Correction]) -> None:
     source = september_2001()
     for step in steps:
-        if isinstance(step, News):
+        if isinstance(step, Correction):
             step.spoil(source)
     with TemporaryDirectory() as folder:
         backend = local_backend(Path(folder))
         for step in steps:
-            if isinstance(step, News):
-                step.arrive(backend, source)
+            if isinstance(step, Correction):
+                step.apply(backend, source)
             else:
                 MADE.load(backend, source, step)
         assert exact(published_rows(backend)) == MADE.rebuilt()
@@ -219,26 +221,28 @@ def check_history(steps: list[Span | News]) -> None:
 
 @given(histories())
 @BOUNDED
-def test_late_bars_corrections_and_late_splits_give_one_rebuild(steps: list[Span | News]) -> None:
+def test_late_bars_corrections_and_late_splits_equal_one_rebuild(steps: list[Span | Correction]) -> None:
     check_history(steps)
 
 
 @pytest.mark.slow
 @given(histories())
 @MANY
-def test_late_bars_corrections_and_late_splits_give_one_rebuild_in_many_histories(steps: list[Span | News]) -> None:
+def test_late_bars_corrections_and_late_splits_equal_one_rebuild_in_many_histories(
+    steps: list[Span | Correction],
+) -> None:
     check_history(steps)
 
 
-def test_a_load_publishes_only_the_sessions_asked_for(backend: Backend) -> None:
+def test_a_load_publishes_only_the_requested_sessions(backend: Backend) -> None:
     number = 12
-    asked = MADE.sessions[number]
-    result = load_range(backend, MADE.source(), EIGHT, asked, asked)
-    assert {row["trade_date"] for row in published_rows(backend)} == {asked}
-    assert (result.load.first_date, result.load.last_date) == (asked, asked + timedelta(days=LOOKBACK_DAYS))
+    requested = MADE.sessions[number]
+    result = load_range(backend, MADE.source(), EIGHT, requested, requested)
+    assert {row["trade_date"] for row in published_rows(backend)} == {requested}
+    assert (result.load.first_date, result.load.last_date) == (requested, requested + timedelta(days=LOOKBACK_DAYS))
 
 
-def test_a_load_between_two_others_leaves_the_sessions_nobody_asked_for_alone(backend: Backend) -> None:
+def test_a_load_between_two_others_publishes_no_session_that_was_not_requested(backend: Backend) -> None:
     source = MADE.source()
     for span in ((0, 5), (20, 25), (12, 12)):
         MADE.load(backend, source, span)
@@ -246,11 +250,11 @@ def test_a_load_between_two_others_leaves_the_sessions_nobody_asked_for_alone(ba
     assert numbers == {*range(6), 12, *range(20, 26)}
 
 
-def test_a_changed_bar_changes_the_sessions_that_look_back_at_it_and_no_others(backend: Backend) -> None:
+def test_a_changed_bar_changes_only_the_sessions_that_look_back_at_it(backend: Backend) -> None:
     source = MADE.source()
     MADE.load(backend, source, (0, len(MADE.sessions) - 1))
     before = exact(published_rows(backend))
-    News("revised", "TXN", 14).spoil(source)
+    Correction("revised", "TXN", 14).spoil(source)
     deliver(backend, "TXN", source.fetch_prices("TXN", [MADE.sessions[14]]))
     result = load_range(backend, source, EIGHT, MADE.sessions[14], MADE.sessions[14])
     changed = [

@@ -1,4 +1,4 @@
-"""From the vendor's text to types: what counts as a number, which answer a bar is taken from."""
+"""From the vendor's text to types: which texts are numbers, and from which response a bar is read."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -23,8 +23,8 @@ NOON = datetime(2012, 6, 1, 12, tzinfo=UTC)
 GOOD = "10,11,9,10.5,100"
 
 
-def answer(*lines: tuple[date, str]) -> bytes:
-    """Write an answer in the vendor's form, newest first."""
+def response(*lines: tuple[date, str]) -> bytes:
+    """Return a response in the vendor's format, newest session first."""
     ordered = sorted(lines, key=lambda line: line[0], reverse=True)
     return "".join(
         f"{line}\r\n" for line in [",".join(RAW_COLUMNS), *(f"{day},{bar}" for day, bar in ordered)]
@@ -32,7 +32,7 @@ def answer(*lines: tuple[date, str]) -> bytes:
 
 
 def typed(backend: Backend, first: date = DAY, last: date = DAY) -> list[Row]:
-    """Stage the stored answers and read the typed rows."""
+    """Stage the stored responses and read the typed rows."""
     load = stage(parts(backend, RecordedSource(), ONE), sessions_between(first, last))
     with backend.warehouse.open(load.load_id) as sql:
         return [*sql.query(f"SELECT * FROM {TYPED_PRICES.full_name} ORDER BY trade_date, close_price").to_pylist()]
@@ -74,7 +74,7 @@ PRICES = [
     ("1" * 13, None),
     ("0." + "1" * 21, None),
     ("9" * 400, None),
-    ("\u0661\u0662", None),  # digits, but not ours
+    ("\u0661\u0662", None),  # digits of another script
 ]
 VOLUMES = [
     ("100", 100),
@@ -97,7 +97,7 @@ VOLUMES = [
 
 
 def unparsed(name: str, text: str) -> str | None:
-    """Name the field as the table does; a field without text is missing, not unparsed."""
+    """Return the text of the column `unparsed_text`; a field without text is missing, not unparsed."""
     written = text.strip(' "')
     return f"{name}={written}" if written else None
 
@@ -107,8 +107,8 @@ def columns() -> dict[str, int]:
     return {"open": 0, "high": 1, "low": 2, "close": 3}
 
 
-def test_price_texts(backend: Backend, columns: dict[str, int]) -> None:
-    """Each text in each of the four price columns; a session a text, an answer of a symbol a column."""
+def test_prices_are_parsed_only_from_plain_numbers(backend: Backend, columns: dict[str, int]) -> None:
+    """Each text in each of the four price columns: one session per text, one symbol per column."""
     days = sessions_between(date(2012, 3, 1), date(2012, 5, 31))[: len(PRICES)]
     for name, position in columns.items():
         lines = []
@@ -116,7 +116,7 @@ def test_price_texts(backend: Backend, columns: dict[str, int]) -> None:
             fields = GOOD.split(",")
             fields[position] = text
             lines.append((day, ",".join(fields)))
-        deliver(backend, name.upper(), answer(*lines), NOON)
+        deliver(backend, name.upper(), response(*lines), NOON)
     rows = typed(backend, days[0], days[-1])
     found = {(row["symbol"], row["trade_date"]): (row, row["unparsed_text"]) for row in rows}
     assert len(found) == len(PRICES) * len(columns)
@@ -129,10 +129,10 @@ def test_price_texts(backend: Backend, columns: dict[str, int]) -> None:
             assert row["volume"] == 100
 
 
-def test_volume_texts(backend: Backend) -> None:
+def test_volumes_are_parsed_only_from_whole_numbers(backend: Backend) -> None:
     days = sessions_between(date(2012, 3, 1), date(2012, 5, 31))[: len(VOLUMES)]
     lines = [(day, f"10,11,9,10.5,{text}") for day, (text, _) in zip(days, VOLUMES, strict=True)]
-    deliver(backend, "CSCO", answer(*lines), NOON)
+    deliver(backend, "CSCO", response(*lines), NOON)
     rows = typed(backend, days[0], days[-1])
     assert [row["volume"] for row in rows] == [value for _, value in VOLUMES]
     assert [row["unparsed_text"] for row in rows] == [
@@ -140,60 +140,60 @@ def test_volume_texts(backend: Backend) -> None:
     ]
 
 
-def test_every_unparsed_field_is_named(backend: Backend) -> None:
-    deliver(backend, "CSCO", answer((DAY, "a,b,,-,1.5")), NOON)
+def test_unparsed_text_names_every_field(backend: Backend) -> None:
+    deliver(backend, "CSCO", response((DAY, "a,b,,-,1.5")), NOON)
     [row] = typed(backend)
     assert row["unparsed_text"] == "open=a, high=b, close=-, volume=1.5"
     assert {row[name] for name in ("open_price", "high_price", "low_price", "close_price", "volume")} == {None}
 
 
-def test_a_row_says_where_it_comes_from(backend: Backend) -> None:
-    key = deliver(backend, "CSCO", answer((DAY, GOOD)), NOON)
+def test_a_row_names_the_response_that_it_comes_from(backend: Backend) -> None:
+    key = deliver(backend, "CSCO", response((DAY, GOOD)), NOON)
     [row] = typed(backend)
     assert (row["symbol"], row["payload"], row["fetched_at"]) == ("CSCO", key, NOON.replace(tzinfo=None))
 
 
-def test_the_newest_fetch_wins(backend: Backend) -> None:
-    """Also when it is noted first: the time of the answer decides."""
-    deliver(backend, "CSCO", answer((DAY, "10,11,9,10.75,100")), NOON + timedelta(microseconds=1))
-    deliver(backend, "CSCO", answer((DAY, "10,11,9,10.25,100")), NOON)
+def test_a_bar_comes_from_the_newest_response(backend: Backend) -> None:
+    """The time of the response decides, not the order of the ledger."""
+    deliver(backend, "CSCO", response((DAY, "10,11,9,10.75,100")), NOON + timedelta(microseconds=1))
+    deliver(backend, "CSCO", response((DAY, "10,11,9,10.25,100")), NOON)
     assert [row["close_price"] for row in typed(backend)] == [10.75]
 
 
-def test_older_answers_fill_the_holes_of_newer_ones(backend: Backend) -> None:
+def test_bars_that_newer_responses_do_not_have_come_from_older_ones(backend: Backend) -> None:
     first, second, third = SESSIONS[:3]
-    old = deliver(backend, "CSCO", answer((first, GOOD), (second, GOOD), (third, GOOD)), NOON)
-    new = deliver(backend, "CSCO", answer((first, GOOD), (third, GOOD)), NOON + timedelta(days=1))
+    old = deliver(backend, "CSCO", response((first, GOOD), (second, GOOD), (third, GOOD)), NOON)
+    new = deliver(backend, "CSCO", response((first, GOOD), (third, GOOD)), NOON + timedelta(days=1))
     rows = typed(backend, first, third)
     assert [(row["trade_date"], row["payload"]) for row in rows] == [(first, new), (second, old), (third, new)]
 
 
 def test_a_newest_bar_that_is_broken_is_not_replaced_by_an_older_one(backend: Backend) -> None:
-    """What the vendor says now counts; it goes to quarantine, and nobody reads a value that was taken back."""
-    deliver(backend, "CSCO", answer((DAY, GOOD)), NOON)
-    deliver(backend, "CSCO", answer((DAY, "10,11,9,,100")), NOON + timedelta(days=1))
+    """The newest value counts: it goes to quarantine, and consumers never see a value that the vendor replaced."""
+    deliver(backend, "CSCO", response((DAY, GOOD)), NOON)
+    deliver(backend, "CSCO", response((DAY, "10,11,9,,100")), NOON + timedelta(days=1))
     assert [row["close_price"] for row in typed(backend)] == [None]
 
 
-def test_a_session_twice_in_one_answer_stays_twice(backend: Backend) -> None:
-    deliver(backend, "CSCO", answer((DAY, "10,11,9,10.25,100"), (DAY, "10,11,9,10.75,100")), NOON)
+def test_a_session_that_is_twice_in_one_response_is_typed_twice(backend: Backend) -> None:
+    deliver(backend, "CSCO", response((DAY, "10,11,9,10.25,100"), (DAY, "10,11,9,10.75,100")), NOON)
     assert [row["close_price"] for row in typed(backend)] == [10.25, 10.75]
 
 
-def test_a_session_twice_in_an_older_answer_is_replaced(backend: Backend) -> None:
-    deliver(backend, "CSCO", answer((DAY, "10,11,9,10.25,100"), (DAY, "10,11,9,10.75,100")), NOON)
-    deliver(backend, "CSCO", answer((DAY, GOOD)), NOON + timedelta(days=1))
+def test_a_session_that_is_twice_in_an_older_response_is_replaced(backend: Backend) -> None:
+    deliver(backend, "CSCO", response((DAY, "10,11,9,10.25,100"), (DAY, "10,11,9,10.75,100")), NOON)
+    deliver(backend, "CSCO", response((DAY, GOOD)), NOON + timedelta(days=1))
     assert [row["close_price"] for row in typed(backend)] == [10.5]
 
 
-def test_only_the_sessions_of_the_load(backend: Backend) -> None:
-    deliver(backend, "CSCO", answer(*((day, GOOD) for day in SESSIONS)), NOON)
+def test_only_sessions_of_the_load_are_typed(backend: Backend) -> None:
+    deliver(backend, "CSCO", response(*((day, GOOD) for day in SESSIONS)), NOON)
     assert [row["trade_date"] for row in typed(backend, SESSIONS[2], SESSIONS[4])] == SESSIONS[2:5]
 
 
 def test_symbols_do_not_mix(backend: Backend) -> None:
-    deliver(backend, "CSCO", answer((DAY, "10,11,9,10.25,100")), NOON)
-    deliver(backend, "ORCL", answer((DAY, "10,11,9,10.75,100")), NOON + timedelta(days=1))
+    deliver(backend, "CSCO", response((DAY, "10,11,9,10.25,100")), NOON)
+    deliver(backend, "ORCL", response((DAY, "10,11,9,10.75,100")), NOON + timedelta(days=1))
     assert [(row["symbol"], row["close_price"]) for row in typed(backend)] == [("CSCO", 10.25), ("ORCL", 10.75)]
 
 
@@ -201,12 +201,12 @@ def chosen(backend: Backend, *sessions: date) -> list[str]:
     return [fetch.response_key for fetch in responses_for(backend, sessions)]
 
 
-def test_payloads_for_takes_only_what_is_needed(backend: Backend) -> None:
+def test_responses_for_returns_only_the_needed_responses(backend: Backend) -> None:
     first, second, third, fourth = SESSIONS[:4]
-    whole = deliver(backend, "CSCO", answer(*((day, GOOD) for day in SESSIONS[:3])), NOON)
-    hidden = deliver(backend, "CSCO", answer((first, GOOD)), NOON + timedelta(days=1))
-    ends = deliver(backend, "CSCO", answer((first, GOOD), (third, GOOD), (fourth, GOOD)), NOON + timedelta(days=2))
-    other = deliver(backend, "ORCL", answer((second, GOOD)), NOON)
+    whole = deliver(backend, "CSCO", response(*((day, GOOD) for day in SESSIONS[:3])), NOON)
+    hidden = deliver(backend, "CSCO", response((first, GOOD)), NOON + timedelta(days=1))
+    ends = deliver(backend, "CSCO", response((first, GOOD), (third, GOOD), (fourth, GOOD)), NOON + timedelta(days=2))
+    other = deliver(backend, "ORCL", response((second, GOOD)), NOON)
     assert chosen(backend, first, third) == [ends]
     assert chosen(backend, first, second, third) == [ends, whole, other]
     assert chosen(backend, second) == [whole, other]
@@ -215,14 +215,14 @@ def test_payloads_for_takes_only_what_is_needed(backend: Backend) -> None:
     assert hidden not in chosen(backend, *SESSIONS)
 
 
-def test_payloads_for_takes_an_answer_from_before_the_close_and_the_audit_judges_it(backend: Backend) -> None:
-    key = deliver(backend, "CSCO", answer((DAY, GOOD)), closing_time(DAY) - timedelta(minutes=1))
+def test_a_response_from_before_the_close_is_staged_and_its_bar_quarantined(backend: Backend) -> None:
+    key = deliver(backend, "CSCO", response((DAY, GOOD)), closing_time(DAY) - timedelta(minutes=1))
     assert chosen(backend, DAY) == [key]
     assert stage(parts(backend, RecordedSource(), ONE), [DAY]).quarantined == 1
 
 
 def test_the_widest_prices_pass_every_audit_without_an_overflow(backend: Backend) -> None:
-    """Audits write what they found as decimals; a bar at the limit is judged like any other."""
+    """Audits write their findings as decimals; a bar at the limit is audited like any other."""
     widest, smallest = "9" * 12 + "." + "9" * 20, "0." + "0" * 19 + "1"
     first, second, third = SESSIONS[:3]
     lines = [
@@ -230,8 +230,8 @@ def test_the_widest_prices_pass_every_audit_without_an_overflow(backend: Backend
         (second, ",".join([widest] * 4 + ["1"])),
         (third, f"{widest},{smallest},{widest},{smallest},-1"),
     ]
-    deliver(backend, "CSCO", answer(*lines), NOON)
-    deliver(backend, "ORCL", answer((third, GOOD)), NOON)
+    deliver(backend, "CSCO", response(*lines), NOON)
+    deliver(backend, "ORCL", response((third, GOOD)), NOON)
     sessions = sessions_between(first, third)
     limits = Limits(min_coverage=0.5, max_quarantined_share=0.5)
     load = stage(parts(backend, RecordedSource(), ONE, limits=limits), sessions)

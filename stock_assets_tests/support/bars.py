@@ -1,4 +1,4 @@
-"""Bars made for tests: plausible, different on every day, the same in every run; and exact comparison of rows."""
+"""Generated bars: plausible, different on every day, the same in every run; and exact comparison of rows."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ Row = Mapping[str, object]
 
 
 def walk(symbol: str, sessions: Iterable[date]) -> dict[date, str]:
-    """Make a random walk of a symbol, as `open,high,low,close,volume`; symbol and session alone decide."""
+    """Return a random walk of a symbol, as `open,high,low,close,volume`; symbol and sessions alone determine it."""
     bars, close = {}, 100.0
     for session in sessions:
         dice = random.Random(f"{symbol} {session}")  # noqa: S311 (repeatable prices, no secret)
@@ -25,30 +25,30 @@ def walk(symbol: str, sessions: Iterable[date]) -> dict[date, str]:
 
 
 def deliver(backend: Backend, symbol: str, body: bytes, fetched_at: datetime | None = None) -> str:
-    """Store an answer as if the vendor had been asked for it, also where nothing is missing; give its key.
+    """Store a response as if it had been requested, also if no bar is missing; return its key.
 
-    It is stored as it is, whatever the reader of answers would say: staging has to stand on its own.
+    The body is stored unchecked, even if the response reader would not accept it: staging must not rely on the reader.
     """
-    moment = fetched_at or datetime.now(UTC)
-    held = {date.fromisoformat(line[:10]) for line in body.decode().splitlines()[1:]}
-    first, last = min(held), max(held)
-    key = f"raw/daily_prices/ingest_date={moment:%Y-%m-%d}/{moment:%Y%m%dT%H%M%S%fZ}/{symbol}.csv"
+    received_at = fetched_at or datetime.now(UTC)
+    sessions = {date.fromisoformat(line[:10]) for line in body.decode().splitlines()[1:]}
+    first, last = min(sessions), max(sessions)
+    key = f"raw/daily_prices/ingest_date={received_at:%Y-%m-%d}/{received_at:%Y%m%dT%H%M%S%fZ}/{symbol}.csv"
     backend.objects.put(key, body)
     backend.ledger.record(
         Fetch(
             symbol,
             FetchKind.PRICES,
-            moment,
+            received_at,
             Outcome.OK,
             response_key=key,
             first_session=first,
             last_session=last,
-            missing_sessions=tuple(day for day in sessions_between(first, last) if day not in held),
+            holes=tuple(day for day in sessions_between(first, last) if day not in sessions),
         )
     )
     return key
 
 
 def exact(rows: Sequence[Row]) -> list[dict[str, object]]:
-    """Write floats as their bits, so that rows are equal only if they are so to the last one."""
+    """Return the rows with floats as text of all their bits, so that rows are equal only to the last bit."""
     return [{name: value.hex() if isinstance(value, float) else value for name, value in row.items()} for row in rows]

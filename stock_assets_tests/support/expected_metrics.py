@@ -1,7 +1,7 @@
-"""The columns of published.daily_prices, computed in plain Python from their definitions.
+"""Compute the columns of published.daily_prices in plain Python from their definitions.
 
-Written from the definitions alone, bar after bar, in exact fractions wherever a logarithm does not forbid it. It
-shares nothing with the statements under `sql/`, so that an error there cannot hide here.
+The code follows the definitions alone, bar after bar, in exact fractions except for logarithms. It shares nothing with
+the statements under `sql/`, so that an error there cannot be repeated here.
 """
 
 import math
@@ -26,14 +26,14 @@ class Bar:
 
 
 def bar(session: date, line: str) -> Bar:
-    """Read `open,high,low,close,volume`."""
+    """Parse `open,high,low,close,volume`."""
     *prices, volume = line.split(",")
     open_, high, low, close = map(Fraction, prices)
     return Bar(session, open_, high, low, close, int(volume))
 
 
 def expected_rows(symbol: str, bars: Sequence[Bar], splits: Mapping[date, str]) -> list[dict[str, object]]:
-    """Give the published rows of one symbol, in the order of its sessions."""
+    """Return the published rows of one symbol, in the order of its sessions."""
     ordered = sorted(bars, key=lambda one: one.session)
     factors = [_factor(splits, one.session) for one in ordered]
     history = list(zip(ordered, factors, strict=True))
@@ -41,9 +41,9 @@ def expected_rows(symbol: str, bars: Sequence[Bar], splits: Mapping[date, str]) 
 
 
 def _row(history: Sequence[tuple[Bar, Fraction]]) -> dict[str, object]:
-    """Compute the last bar's row; `history` holds it and up to 7 bars before it, each with its split factor."""
+    """Compute the row of the last bar; `history` has it and up to 7 bars before it, each with its split factor."""
     today, factor = history[-1]
-    # One share of an earlier day has become factor / then shares of today.
+    # One share of an earlier day is now factor / then shares.
     prev_close = [one.close * then / factor for one, then in _previous(history, 1)]
     closes = [one.close * then / factor for one, then in _previous(history, 4)]
     volumes = [one.volume * factor / then for one, then in _previous(history, 7)]
@@ -68,7 +68,7 @@ def _row(history: Sequence[tuple[Bar, Fraction]]) -> dict[str, object]:
 
 
 def _previous(history: Sequence[tuple[Bar, Fraction]], count: int) -> Sequence[tuple[Bar, Fraction]]:
-    """Give the `count` bars before the last one, or none if there are fewer or they reach back too far."""
+    """Return the `count` bars before the last one, or none if there are fewer or the first is too old."""
     chosen = history[-count - 1 : -1]
     if len(chosen) < count or (history[-1][0].session - chosen[0][0].session).days > GUARD_DAYS:
         return ()
@@ -85,7 +85,7 @@ def _garman_klass(today: Bar) -> float:
 
 
 def candle(today: Bar) -> str:
-    """Name the shape of a bar; the first rule that fits wins."""
+    """Return the candle type of a bar: the first rule that applies."""
     body = abs(today.close - today.open)
     length = today.high - today.low
     above = today.high - max(today.open, today.close)

@@ -1,6 +1,6 @@
-"""What processes of kill and race tests do; they share nothing with the test but the backend's folder.
+"""Functions that the processes of kill and race tests run; they share only the backend's folder with the test.
 
-Version A and version B of the bars differ in every row, and in the bar that is bad.
+Version A and version B of the bars differ in every row, and in which bar is bad.
 """
 
 import time
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 120
 
 
 def version(name: str) -> ScriptedSource:
-    """Give a source of one version of the bars."""
+    """Return a source with one version of the bars."""
     source = ScriptedSource()
     for symbol in FIVE.symbols:
         source.set_bars(symbol, walk(f"{symbol} {name}", TWO_WEEKS))
@@ -31,11 +31,11 @@ def version(name: str) -> ScriptedSource:
 
 
 def publish_version(root: Path, name: str, events: Connection) -> None:
-    """Fetch, stage and publish one version; say when the publish begins and ends, then wait to be killed."""
+    """Fetch, stage and publish one version; send when publishing begins and ends, then wait to be killed."""
     scene = Scene(local_backend(root), version(name))
     scene.deliver_again()
     load = scene.stage(TWO_WEEKS)
-    # What only the first audit of a process takes must not use up the moments at which it is killed.
+    # The first audit of a process takes longer. It runs here, so that the kills are spread over the publish itself.
     audit_load(scene, load)
     events.send("begin")
     scene.publish(TWO_WEEKS)
@@ -44,7 +44,7 @@ def publish_version(root: Path, name: str, events: Connection) -> None:
 
 
 def publish_at_once(roots: Sequence[Path], first: date, last: date, barrier: Barrier) -> None:
-    """Stage and publish one range in each backend, at the same moments as the other processes."""
+    """Stage and publish one range in each backend, at the same time as the other processes."""
     sessions = [day for day in TWO_WEEKS if first <= day <= last]
     try:
         for root in roots:
@@ -54,6 +54,6 @@ def publish_at_once(roots: Sequence[Path], first: date, last: date, barrier: Bar
             barrier.wait(PATIENCE_SECONDS)
             scene.publish(sessions)
     except BaseException:
-        # The others must not wait for one that has failed.
+        # The other processes must not wait for a failed one.
         barrier.abort()
         raise

@@ -1,9 +1,11 @@
-"""Two weeks of five symbols whose bars a test changes, and what is published before and after.
+"""Two weeks of five symbols whose bars a test changes, and the published tables before and after.
 
-The bars of `calm_source` are all alike, so that one changed bar is the only thing an audit can find. Those of
-`wavy_source` differ from day to day, so that a wrong look-back shows in the metrics.
+The bars of `calm_source` stay near 100, so that one changed bar is the only thing that an audit can find; yet no bar
+repeats another one, so that an audit of repeated bars finds nothing either. The bars of `wavy_source` differ so much
+from day to day that a wrong look-back is visible in the metrics.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -27,13 +29,13 @@ TWO_WEEKS = FIRST_WEEK + SECOND_WEEK
 CALM_BAR = "100,102,99,101,1000"
 BAD_BAR = "100,102,99,101,-5"
 
-# What differs between two backends that hold the same bars: when they were fetched and staged.
-_OF_THE_FETCH = ("fetched_at", "payload", "load_id")
+# Columns that differ between two backends with the same bars: when the bars were fetched and staged.
+_FETCH_COLUMNS = ("fetched_at", "payload", "load_id")
 
 
 @dataclass(frozen=True)
 class Scene(PipelineParts):
-    """A backend, a source and a universe, with the steps of the path as short calls."""
+    """A backend, a source, a universe and limits, with the steps of the data path as short calls."""
 
     backend: Backend
     source: ScriptedSource
@@ -41,16 +43,16 @@ class Scene(PipelineParts):
     limits: Limits = LIMITS
 
     def change(self, **parts: object) -> None:
-        """Replace some parts, such as the universe; a pipeline itself never changes."""
+        """Replace some parts, such as the universe; a real pipeline is immutable."""
         for name, value in parts.items():
             object.__setattr__(self, name, value)
 
     def fetch(self, sessions: Sequence[date]) -> None:
-        """Store the answers for some sessions."""
+        """Request the missing bars of some sessions and store the responses."""
         fetch(self.backend, self.source, self.universe, sessions)
 
     def deliver_again(self) -> None:
-        """Store a new answer of every symbol, with all the bars the vendor has now."""
+        """Store a new response for every symbol, with all bars that the vendor has now."""
         for symbol in self.universe.symbols:
             deliver(self.backend, symbol, self.source.fetch_prices(symbol, []))
 
@@ -63,22 +65,31 @@ class Scene(PipelineParts):
         return publish(self, sessions, pause=lambda _: None)
 
     def run(self, sessions: Sequence[date]) -> Published:
-        """Fetch what is missing, stage and publish."""
+        """Fetch missing bars, stage and publish."""
         self.fetch(sessions)
         self.stage(sessions)
         return self.publish(sessions)
 
 
 def calm_source(symbols: Sequence[str] = FIVE.symbols, sessions: Sequence[date] = TWO_WEEKS) -> ScriptedSource:
-    """Give every symbol the same bar on every session."""
+    """Return a source with a calm bar of every symbol on every session: no audit finds anything, no bar repeats."""
     source = ScriptedSource()
     for symbol in symbols:
-        source.set_bars(symbol, dict.fromkeys(sessions, CALM_BAR))
+        source.set_bars(symbol, {session: calm_bar(symbol, session) for session in sessions})
     return source
 
 
+def calm_bar(symbol: str, session: date) -> str:
+    """Return the `open,high,low,close,volume` of `calm_source`; symbol and session alone determine it."""
+    dice = random.Random(f"calm 1 {symbol} {session}")  # noqa: S311 (repeatable prices, no secret)
+    open_, close = (round(dice.uniform(98, 102), 4) for _ in range(2))
+    high = round(max(open_, close) + dice.uniform(0.1, 1), 4)
+    low = round(min(open_, close) - dice.uniform(0.1, 1), 4)
+    return f"{open_},{high},{low},{close},{dice.randrange(100_000, 1_000_000)}"
+
+
 def wavy_source(symbols: Sequence[str] = FIVE.symbols, sessions: Sequence[date] = TWO_WEEKS) -> ScriptedSource:
-    """Give every symbol a different bar on every session."""
+    """Return a source with a random walk of every symbol."""
     source = ScriptedSource()
     for symbol in symbols:
         source.set_bars(symbol, walk(symbol, sessions))
@@ -86,13 +97,13 @@ def wavy_source(symbols: Sequence[str] = FIVE.symbols, sessions: Sequence[date] 
 
 
 def tamper(backend: Backend, load: Load, table: Table, select: str) -> None:
-    """Overwrite a staging table of a load; `{name}` in the SELECT is its own name."""
+    """Overwrite a staging table of a load; `{name}` in the SELECT is the name of the table."""
     with backend.warehouse.open(load.load_id) as sql:
         sql.stage(table, select.format(name=sql.name(table).value))
 
 
 def state(backend: Backend) -> dict[str, object]:
-    """Everything a reader can see of the published tables: versions, and the rows of the current one."""
+    """Return everything that consumers see of the published tables: snapshots, and the rows of the current one."""
     return {
         table.full_name: (backend.warehouse.history(table), published_rows(backend, table))
         for table in PUBLISHED_TABLES
@@ -100,22 +111,22 @@ def state(backend: Backend) -> dict[str, object]:
 
 
 def content(backend: Backend) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-    """The published and the quarantined rows, without what says when they were fetched and staged."""
+    """Return the published and the quarantined rows, without the columns about fetching and staging."""
     quarantine = [
-        {name: value for name, value in row.items() if name not in _OF_THE_FETCH}
+        {name: value for name, value in row.items() if name not in _FETCH_COLUMNS}
         for row in published_rows(backend, QUARANTINED_PRICES)
     ]
     return published_rows(backend, DAILY_PRICES), quarantine
 
 
 def keys(rows: Sequence[dict[str, object]]) -> set[tuple[object, object]]:
-    """The (symbol, session) of each row."""
+    """Return the (symbol, session) of each row."""
     return {(row["symbol"], row["trade_date"]) for row in rows}
 
 
 def rebuilt(
     backend: Backend, scene: Scene, sessions: Sequence[date]
 ) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-    """What `content` is in an empty backend that gets the source's present bars as one load."""
+    """Return the `content` of an empty backend after one load of all bars that the source has now."""
     Scene(backend, scene.source, scene.universe, scene.limits).run(sessions)
     return content(backend)

@@ -1,4 +1,4 @@
-"""Shorthand for the whole path without Dagster: fetch, stage, publish, and read back."""
+"""Short calls for the whole data path without Dagster: fetch, stage, publish, and read back."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -24,28 +24,28 @@ from stock_assets_tests.fakes.source import ScriptedSource
 LIMITS = Limits(min_coverage=0.5, max_quarantined_share=0.25)
 
 FIVE = Universe(tuple(Listing(symbol, symbol) for symbol in ("AAPL", "CSCO", "IBM", "MSFT", "ORCL")))
-"""Five symbols, always listed."""
+"""Five symbols without a first or last session."""
 
 
 def local_backend(root: Path) -> Backend:
-    """A local backend in an empty folder."""
+    """Return a local backend in a folder."""
     return LocalBackend(root)
 
 
 def parts(
     backend: Backend, source: PriceSource | None = None, universe: Universe = FIVE, limits: Limits = LIMITS
 ) -> PipelineParts:
-    """Put together what the steps take; without a source, one that has no bars."""
+    """Return the parts that the steps take; the default source has no bars."""
     return PipelineParts(backend, source or ScriptedSource(), universe, limits)
 
 
 def as_pipeline(given: PipelineParts) -> Pipeline:
-    """Make a pipeline of the same parts, for the definitions."""
+    """Return a pipeline of the same parts, for the definitions."""
     return Pipeline(given.backend, given.source, given.universe, given.limits)
 
 
 def fetch(backend: Backend, source: PriceSource, universe: Universe, sessions: Sequence[date]) -> None:
-    """Store the answers for some sessions."""
+    """Request the splits and the missing bars of some sessions and store the responses."""
     fetch_splits(parts(backend, source, universe))
     fetch_prices(parts(backend, source, universe), sessions)
 
@@ -59,7 +59,7 @@ def load_range(backend: Backend, source: PriceSource, universe: Universe, first:
 
 
 def published_rows(backend: Backend, table: Table = DAILY_PRICES) -> list[dict[str, object]]:
-    """All rows of a published table, in the order of its grain."""
+    """Return all rows of a published table, in the order of its grain."""
     rows = read(backend, f"SELECT * FROM {table.full_name} ORDER BY {', '.join(table.grain)}").to_pylist()
     return list(rows)
 

@@ -1,5 +1,5 @@
--- Every raw row of the sessions asked for is staged or quarantined, and every raw row has a readable date.
--- remedy: look at the line in the stored answer; mend sql/stage/typed_prices.sql if it lost the row.
+-- Every raw row of the requested sessions is staged or quarantined, and every raw row has a readable date.
+-- remedy: read the line in the raw response; if sql/stage/typed_prices.sql lost the row, fix that statement.
 WITH raw_rows AS (
     SELECT
         p.symbol,
@@ -7,7 +7,7 @@ WITH raw_rows AS (
         CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM ${raw_prices} AS r
-    JOIN ${payloads} AS p ON p.path = r."$path"
+    JOIN ${responses} AS p ON p.path = r."$path"
 )
 SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
 FROM raw_rows AS r

@@ -1,6 +1,6 @@
--- In every session asked for, enough of the listed symbols have a bar. A session further back than the source reaches,
--- of which nobody has a bar, is not held against the others; the warning of missing symbols names it.
--- remedy: see raw/daily_prices for the symbols that did not arrive and why; materialize the sessions again.
+-- In every requested session, enough of the listed symbols have a bar. A session before the source's available history,
+-- for which no symbol has a bar, does not block the others; the warning every_listed_symbol_present names it.
+-- remedy: raw/daily_prices shows which symbols are missing and why; materialize the sessions again.
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     c.session AS trade_date,

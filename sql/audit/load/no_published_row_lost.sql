@@ -1,5 +1,5 @@
--- A published row is replaced or quarantined, never dropped: a bar that once was published is still among the answers.
--- remedy: a stored answer is gone; restore it under raw/daily_prices, or fetch the sessions again.
+-- Every published row is replaced or quarantined: a bar that was published before is still in a raw response.
+-- remedy: a raw response is gone; restore it under raw/daily_prices, or request the sessions again.
 SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
 FROM ${published_prices} AS p
 LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${staged_prices}) AS s

@@ -1,5 +1,6 @@
 -- A symbol has at most one row in a session.
--- remedy: find the answer that holds the session twice, report it; load the session again after the next answer of the symbol.
+-- remedy: report the raw response with the duplicate session to the vendor; load the session again after the next
+-- response for the symbol.
 SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
 FROM ${staged_prices} AS s
 GROUP BY symbol, trade_date

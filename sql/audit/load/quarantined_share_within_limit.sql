@@ -1,5 +1,5 @@
--- In no session does quarantine take more than the allowed share of the symbols; one bad tick is noise, many are a bad feed.
--- remedy: compare the session with another source; if the bars are right after all, raise STOCK_ASSETS_MAX_QUARANTINED_SHARE.
+-- In no session are more than the allowed share of the symbols quarantined; one bad tick is noise, many are a bad feed.
+-- remedy: compare the session with another source; if the bars are right, raise STOCK_ASSETS_MAX_QUARANTINED_SHARE.
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     t.trade_date,

@@ -1,5 +1,6 @@
--- The low is not above the open or the close.
--- remedy: compare with another source; the answers of the next sessions hold the bar again, so load this one after them.
+-- The low is at most as high as the open and the close.
+-- remedy: compare with another source; the responses of the next sessions contain the bar again, so load this session
+-- after them.
 SELECT
     symbol,
     trade_date,

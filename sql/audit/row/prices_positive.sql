@@ -1,5 +1,6 @@
 -- Every price is above zero.
--- remedy: look at the stored answer; the answers of the next sessions hold the bar again, so load this one after them.
+-- remedy: read the raw response; the responses of the next sessions contain the bar again, so load this session after
+-- them.
 SELECT
     symbol,
     trade_date,

@@ -1,5 +1,5 @@
--- The bar was fetched after the closing bell of its session; before it, a bar is only the day so far.
--- remedy: materialize the session again after the close.
+-- The bar was fetched after the market close of its session; before it, a bar covers only part of the day.
+-- remedy: materialize the session again after the market close.
 SELECT
     b.symbol,
     b.trade_date,

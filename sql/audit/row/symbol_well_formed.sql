@@ -1,5 +1,5 @@
 -- The symbol is a ticker: a capital letter, then at most nine capitals, digits, dots or hyphens.
--- remedy: mend the symbol in the universe file, or rename the file that was delivered.
+-- remedy: correct the symbol in the universe file, or rename the landing file.
 SELECT symbol, trade_date, 'symbol ' || symbol AS detail
 FROM ${bars} AS b
 WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')

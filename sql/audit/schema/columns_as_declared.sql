@@ -1,4 +1,4 @@
--- The staged tables have exactly the declared columns and types.
+-- The staging tables have exactly the declared columns and types.
 -- remedy: make the statements under sql/stage agree with stock_assets/core/tables.py, then stage again.
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,

@@ -1,5 +1,5 @@
--- Every symbol listed on a session asked for has a bar.
--- remedy: see raw/daily_prices for the reason; materialize the session again when the bar is there.
+-- Every symbol that is listed on a requested session has a bar.
+-- remedy: raw/daily_prices shows the reason; materialize the session again when the vendor has the bar.
 SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
 FROM ${sessions} AS c
 JOIN ${listings} AS l

@@ -1,5 +1,5 @@
--- The vendor did not change a bar that is already published; where it did, the newer one is published.
--- remedy: nothing to do, but whoever used the old values may want to know.
+-- The vendor did not change a bar that is already published; if it did, the newer bar is published.
+-- remedy: none needed; inform consumers who used the earlier values.
 SELECT
     s.symbol,
     s.trade_date,

@@ -1,5 +1,5 @@
 -- Shares were traded in the session.
--- remedy: a trading halt shows like this; else ask the vendor again later.
+-- remedy: none needed if trading was halted; otherwise request the session again later.
 SELECT symbol, trade_date, 'volume 0' AS detail
 FROM ${staged_prices} AS s
 WHERE volume = 0

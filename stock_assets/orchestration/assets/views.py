@@ -13,7 +13,7 @@ import dagster as dg
 
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import markdown_table
-from stock_assets.loads.load import newest_load_of_all
+from stock_assets.loads.load import newest_load_of_any_sessions
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
 from stock_assets.orchestration.keys import asset_key, column_schema
 from stock_assets.pipeline import Pipeline
@@ -36,7 +36,7 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
         with backend.warehouse.open() as sql:
             create_views(sql)
         # On its own day a price is adjusted by nothing, so the newest load shows what the view ends with.
-        latest = load_report(backend, newest_load_of_all(backend)).prices
+        latest = load_report(backend, newest_load_of_any_sessions(backend)).prices
         rows = next((version.rows for version in backend.warehouse.history(DAILY_PRICES) if version.is_current), 0)
         shown = {
             "adjusted_prices": {

@@ -14,7 +14,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.tables import STAGED_PRICES
 from stock_assets.loads.audit_files import Audit, AuditKind, audits
-from stock_assets.loads.load import Load, newest, newest_load_of_all
+from stock_assets.loads.load import Load, newest_load, newest_load_of_any_sessions
 from stock_assets.orchestration.keys import asset_key
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.pipeline import Pipeline
@@ -69,7 +69,7 @@ def _spec(audit: Audit) -> dg.AssetCheckSpec:
 def _load_of(backend: Backend, tags: Mapping[str, str]) -> Load:
     """Find the load of the run's sessions; a check launched by itself has none and judges the newest load."""
     sessions = tagged_sessions(tags)
-    return newest(backend, sessions) if sessions else newest_load_of_all(backend)
+    return newest_load(backend, sessions) if sessions else newest_load_of_any_sessions(backend)
 
 
 def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
@@ -85,7 +85,7 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
         check_name=verdict.audit.name,
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.ERROR if verdict.blocks else dg.AssetCheckSeverity.WARN,
-        description=None if verdict.passed else f"{verdict.bad_rows} bad rows, first: {verdict.sample[0].detail}",
+        description=None if verdict.passed else verdict.summary,
         metadata={
             "bad rows": verdict.bad_rows,
             "load": load.load_id,

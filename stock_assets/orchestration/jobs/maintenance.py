@@ -79,7 +79,7 @@ def maintenance_job(
         context.add_output_metadata(
             {
                 "loads dropped": done.loads_dropped,
-                "leftovers removed": done.leftovers,
+                "leftovers removed": done.incomplete_loads,
                 "runs deleted": deleted,
                 "published tables": dg.MetadataValue.md(markdown_table(done.rows)),
                 **statement_metadata(pipeline.backend),

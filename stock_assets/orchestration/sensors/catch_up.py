@@ -19,7 +19,7 @@ from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.coverage.catch_up import CatchUpWindow, calls_left, plan_catch_up
+from stock_assets.coverage.catch_up import CatchUpWindow, available_calls, plan_catch_up
 from stock_assets.coverage.gaps import Gap
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.run_requests import build_run_requests, run_in_progress
@@ -58,11 +58,11 @@ def catch_up_sensor(
                 skip_reason="readers see an earlier version since a rollback; the next load ends that"
             )
         sessions = window.sessions(at)
-        room, reserve_calls = calls_left(pipeline, at)
+        calls_available, reserve_calls = available_calls(pipeline, at)
         found = pipeline.coverage(sessions, at=at)
-        chosen = plan_catch_up(found, room=room, reserve_calls=reserve_calls, at=at)
+        chosen = plan_catch_up(found, calls_available=calls_available, reserve_calls=reserve_calls, at=at)
         requests, notes = build_run_requests(context.instance, SENSOR_NAME, chosen.runs, at)
-        notes += [f"stays incomplete: {chosen.lasting}"] if chosen.lasting else []
+        notes += [f"stays incomplete: {chosen.unresolved}"] if chosen.unresolved else []
         notes += [
             f"not delivered yet: {line}"
             for line in notify_missing(Notifier(pipeline.backend, channels), chosen.given_up, at)
@@ -71,9 +71,9 @@ def catch_up_sensor(
             for note in notes:
                 context.log.info(note)
             return dg.SensorResult(run_requests=requests)
-        if chosen.later:
-            notes.append(f"asks again from {chosen.later:%Y-%m-%d %H:%M} UTC")
-        elif room == 0:
+        if chosen.next_due:
+            notes.append(f"asks again from {chosen.next_due:%Y-%m-%d %H:%M} UTC")
+        elif calls_available == 0:
             notes.append("the day's calls are spent or the schedule's")
         return dg.SensorResult(skip_reason="; ".join(notes) or f"the latest {len(sessions)} sessions are complete")
 
@@ -85,7 +85,7 @@ def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) ->
 
     Sessions no answer reaches were never asked for; they are named in the sensor's own words only.
     """
-    missing = {f"{gap.symbol} {gap.session}": gap for gap in given_up if gap.asked}
+    missing = {f"{gap.symbol} {gap.session}": gap for gap in given_up if gap.requests}
     before = [incident for incident in notifier.open_incidents() if incident.kind == "coverage"]
     if not missing:
         how = "all of it has come, or is no longer among the latest sessions"
@@ -99,7 +99,7 @@ def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) ->
             title=f"stock_assets: bars that stay missing and are asked for no more: {len(missing)}",
             sessions=tuple(sorted({gap.session for gap in missing.values()})),
             facts={
-                "missing": [f"{name}: {gap.why}" for name, gap in missing.items()],
+                "missing": [f"{name}: {gap.reason}" for name, gap in missing.items()],
                 "remedy": "correct the universe file if a symbol or its first or last session is wrong there; bring "
                 "the bars as a file, or materialize the sessions to ask once more",
             },

@@ -10,7 +10,7 @@ import pytest
 from stock_assets.backends.interface import Backend
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets.loads.audit_files import AuditKind, audits
-from stock_assets.loads.load import newest
+from stock_assets.loads.load import newest_load
 from stock_assets.orchestration.keys import asset_key
 from stock_assets_tests.support.dagster_runs import CHECKS, PUBLISHED, WiredScene, checks, failure, pipeline, succeeded
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, calm_source, keys, state, tamper
@@ -41,7 +41,7 @@ def test_every_audit_is_its_own_check_and_passes_on_good_rows(scene: Scene, dags
     found = checks(result)
     assert set(found) == ALL
     assert failed(found.values()) == set()
-    load = newest(scene.backend, SECOND_WEEK).load_id
+    load = newest_load(scene.backend, SECOND_WEEK).load_id
     assert {(check.metadata["bad rows"].value, check.metadata["load"].value) for check in found.values()} == {(0, load)}
     assert len(published_rows(scene.backend)) == len(FIVE.symbols) * len(SECOND_WEEK)
 
@@ -71,7 +71,7 @@ def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_goes_on(scene: 
     assert failed(found.values()) == {"volume_not_negative"}
     check = found["volume_not_negative"]
     assert check.severity is dg.AssetCheckSeverity.WARN
-    assert check.description == "1 bad rows, first: volume -5"
+    assert check.description == "1 bad row, first: IBM 2012-03-13: volume -5"
     assert check.metadata["bad rows"].value == 1
     [audit] = [audit for audit in audits() if audit.name == "volume_not_negative"]
     assert check.metadata["remedy"].value == audit.file.remedy
@@ -169,4 +169,4 @@ def test_checks_with_nothing_staged_say_so(dagster: WiredScene) -> None:
     assert not result.success
     step, message = failure(result)
     assert step == "audits"
-    assert "nothing is staged; materialize staged/daily_prices first" in message
+    assert "No load is staged. Materialize staged/daily_prices first." in message

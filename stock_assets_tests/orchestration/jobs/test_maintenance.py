@@ -10,7 +10,7 @@ import pytest
 
 from stock_assets.backends.interface import Backend
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
-from stock_assets.loads.load import drop_leftovers, drop_old_loads
+from stock_assets.loads.load import drop_incomplete_loads, drop_old_loads
 from stock_assets.orchestration.jobs.maintenance import JOB_NAME, delete_old_runs
 from stock_assets.orchestration.keys import asset_key
 from stock_assets_tests.support.dagster_runs import STAGED, WiredScene, checks, pipeline
@@ -81,13 +81,13 @@ def test_what_killed_runs_left_in_staging_goes_when_it_is_old(scene: Scene, tmp_
     partial = tmp_path / "backend" / "raw" / ".partial-killed"
     partial.write_bytes(b"half")
 
-    assert drop_leftovers(scene.backend, older_than=WEEK, now=now) == 0
+    assert drop_incomplete_loads(scene.backend, older_than=WEEK, now=now) == 0
     assert scene.backend.warehouse.staged_loads() == sorted([noted.load_id, lost.load_id])
     os.utime(partial, (0, 0))
-    assert drop_leftovers(scene.backend, older_than=WEEK, now=now) == 1
+    assert drop_incomplete_loads(scene.backend, older_than=WEEK, now=now) == 1
     assert not partial.exists()
 
-    assert drop_leftovers(scene.backend, older_than=WEEK, now=now + 2 * WEEK) == 1
+    assert drop_incomplete_loads(scene.backend, older_than=WEEK, now=now + 2 * WEEK) == 1
     assert scene.backend.warehouse.staged_loads() == [noted.load_id]
     assert drop_old_loads(scene.backend, older_than=WEEK, now=now + 2 * WEEK) == 1
     assert scene.backend.warehouse.staged_loads() == []

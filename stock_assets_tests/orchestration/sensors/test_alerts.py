@@ -90,7 +90,7 @@ def test_a_refused_load_is_told_once_with_all_that_is_needed_and_so_is_its_end(w
     assert "sessions: 2012-03-01 to 2012-03-07" in lines
     audits = lines.index("failed audits:")
     assert lines[audits + 1 : audits + 4] == [
-        "  quarantined_share_within_limit: 1 bad rows, first: 2 of 5 symbols quarantined (2012-03-05)",
+        "  quarantined_share_within_limit: 1 bad row, first: 2012-03-05: 2 of 5 symbols quarantined (2012-03-05)",
         f"    remedy: {SHARE.file.remedy}",
         "    2012-03-05 2 of 5 symbols quarantined",
     ]

@@ -15,7 +15,7 @@ from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import LoadRejected, Outcome
 from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.coverage.catch_up import CatchUpPlan, CatchUpWindow, calls_left, plan_catch_up
+from stock_assets.coverage.catch_up import CatchUpPlan, CatchUpWindow, available_calls, plan_catch_up
 from stock_assets.coverage.gaps import RETRY_DELAYS, Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import BRIDGED_SESSIONS
 from stock_assets.orchestration.jobs.daily_prices import daily_job
@@ -44,9 +44,9 @@ def look(scene: Scene, sessions: Sequence[date] = TWO_WEEKS, *, at: datetime = N
     return coverage(scene, sessions, at=at)
 
 
-def planned(found: Coverage, *, room: int | None = None, at: datetime = NOW) -> CatchUpPlan:
+def planned(found: Coverage, *, calls_available: int | None = None, at: datetime = NOW) -> CatchUpPlan:
     """CatchUpPlan with any number of calls, or some."""
-    return plan_catch_up(found, room=room, reserve_calls=0, at=at)
+    return plan_catch_up(found, calls_available=calls_available, reserve_calls=0, at=at)
 
 
 def ranges(chosen: CatchUpPlan) -> list[tuple[date, date, tuple[str, ...]]]:
@@ -56,7 +56,7 @@ def ranges(chosen: CatchUpPlan) -> list[tuple[date, date, tuple[str, ...]]]:
 
 def gap(session: date, symbol: str = "IBM", *, stored: bool = True) -> Gap:
     """A gap that is due."""
-    return Gap(symbol, session, stored=stored, due=None if stored else NOW, why="a test")
+    return Gap(symbol, session, stored=stored, due=None if stored else NOW, reason="a test")
 
 
 def vain(symbol: str, fetched_at: datetime, outcome: Outcome = Outcome.UNREACHABLE) -> Fetch:
@@ -114,7 +114,7 @@ def test_pauses_grow_and_end(scene: Scene) -> None:
 
     chosen = planned(look(scene, FIRST_WEEK), at=last + timedelta(days=365))
     assert ranges(chosen) == []
-    assert chosen.lasting == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)"
+    assert chosen.unresolved == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (requested 8 times)"
 
 
 def test_a_bar_that_turns_up_after_the_end_is_loaded_without_a_call(scene: Scene) -> None:
@@ -130,7 +130,7 @@ def test_what_no_plan_reaches_is_given_up_at_once(server: VendorServer, backend:
     sessions = [date(2012, 3, 1)]
     found = coverage(parts(backend, source, symbols(1)), sessions, at=utc("2024-03-01 23:30"))
     assert [gap.given_up for gap in found.gaps] == [True]
-    assert "premium plan" in found.gaps[0].why
+    assert "premium plan" in found.gaps[0].reason
     assert ranges(planned(found)) == []
 
 
@@ -145,21 +145,21 @@ def test_calls_of_the_schedule_are_left(server: VendorServer, backend: Backend) 
     twenty = symbols(20)
     source = live_source(server, calls_per_day=25)
     friday, saturday = utc("2024-03-01 15:00"), utc("2024-03-02 15:00")
-    assert calls_left(parts(backend, source, twenty), friday) == (5, 20)
-    assert calls_left(parts(backend, source, twenty), saturday) == (25, 0)
+    assert available_calls(parts(backend, source, twenty), friday) == (5, 20)
+    assert available_calls(parts(backend, source, twenty), saturday) == (25, 0)
     for _ in range(7):
         backend.rate_limiter.acquire(source.vendor, source.terms.limits, lambda: friday)
-    assert calls_left(parts(backend, source, twenty), friday) == (0, 20)
+    assert available_calls(parts(backend, source, twenty), friday) == (0, 20)
     backend.rate_limiter.close(source.vendor, saturday + timedelta(hours=1))
-    assert calls_left(parts(backend, source, twenty), saturday) == (0, 0)
+    assert available_calls(parts(backend, source, twenty), saturday) == (0, 0)
 
 
 def test_no_more_symbols_are_asked_than_there_are_calls_the_longest_missing_first() -> None:
     found = Coverage(
         tuple(gap(day, symbol, stored=False) for day, symbol in zip(FIRST_WEEK, FIVE.symbols, strict=True)), {}
     )
-    assert ranges(planned(found, room=2)) == [(FIRST_WEEK[0], FIRST_WEEK[1], ("AAPL", "CSCO"))]
-    assert ranges(planned(found, room=0)) == []
+    assert ranges(planned(found, calls_available=2)) == [(FIRST_WEEK[0], FIRST_WEEK[1], ("AAPL", "CSCO"))]
+    assert ranges(planned(found, calls_available=0)) == []
 
 
 def test_gaps_are_joined_over_small_stretches() -> None:
@@ -178,7 +178,7 @@ def test_a_refused_session_waits_and_its_neighbours_do_not(scene: Scene) -> None
     before, after = (FIRST_WEEK[0], FIRST_WEEK[1], ()), (FIRST_WEEK[3], FIRST_WEEK[4], ())
     chosen = planned(look(scene, FIRST_WEEK))
     assert ranges(chosen) == [before, after]
-    assert "quarantined_share_within_limit" in chosen.lasting
+    assert "quarantined_share_within_limit" in chosen.unresolved
     for first, last, _ in ranges(chosen):
         scene.run(sessions_between(first, last))
 
@@ -221,7 +221,7 @@ def test_a_bar_set_aside_since_it_came_before_the_bell_is_asked_for(scene: Scene
     scene.stage([MONDAY])
     scene.publish([MONDAY])
     [found] = look(scene, [MONDAY]).gaps
-    assert (found.symbol, found.stored, found.why) == ("IBM", False, "not asked for since the bell")
+    assert (found.symbol, found.stored, found.reason) == ("IBM", False, "not requested since the market close")
 
 
 class Sensor:
@@ -396,7 +396,7 @@ def test_what_stays_missing_is_told_once_and_so_is_its_end(scene: Scene) -> None
         sensor.tick()
     [message] = sensor.ear.sent
     assert message.title == "stock_assets: bars that stay missing and are asked for no more: 1"
-    assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)" in message.text.splitlines()
+    assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (requested 8 times)" in message.text.splitlines()
     assert "remedy: " in message.text
 
     scene.source.set_bar("IBM", MONDAY, CALM_BAR)
@@ -410,8 +410,8 @@ def test_what_stays_missing_is_told_once_and_so_is_its_end(scene: Scene) -> None
 def test_less_missing_than_was_told_is_no_news_and_more_is(scene: Scene) -> None:
     ear = RecordingChannel()
     notifier = Notifier(scene.backend, [ear])
-    lost = [replace(gap(session, stored=False), due=None, asked=8) for session in FIRST_WEEK]
-    beyond_reach = replace(lost[0], session=SECOND_WEEK[0], asked=0)
+    lost = [replace(gap(session, stored=False), due=None, requests=8) for session in FIRST_WEEK]
+    beyond_reach = replace(lost[0], session=SECOND_WEEK[0], requests=0)
     for missing in (lost[:2], lost[:1], [*lost[:2], beyond_reach]):
         notify_missing(notifier, missing, NOW)
     assert len(ear.sent) == 1

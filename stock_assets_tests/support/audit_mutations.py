@@ -1,0 +1,302 @@
+"""One mutation of the good rows for each audit: how a bad row comes in, and what the audit must find.
+
+To add an audit, add an entry to MUTATIONS that brings in a row that this audit alone finds.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from stock_assets.audit.audits import BadRow, Verdict
+from stock_assets.audit.gate import audit_load
+from stock_assets.backends.interface import Backend, FetchKind
+from stock_assets.backends.local.backend import LocalBackend
+from stock_assets.backends.local.database import connect
+from stock_assets.core.errors import SourceUnreachable
+from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
+from stock_assets.core.universe import Listing, Universe
+from stock_assets.ingest.price_requests import fetch_prices
+from stock_assets.loads.load import Load
+from stock_assets_tests.support.scenes import BAD_BAR, SECOND_WEEK, Scene, calm_bar, tamper
+from stock_assets_tests.support.steps import FIVE
+
+DAY = date(2012, 3, 13)
+LAST_DAY = SECOND_WEEK[-1]
+SATURDAY = date(2012, 3, 10)
+OTHER_BAR = "100.25,102.5,99.75,101.5,2000"
+"""A good bar that differs from those of `calm_source`."""
+
+Mutate = Callable[[Scene], Load]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One bad row of the second week.
+
+    Attributes:
+        audit: the audit that must find the row.
+        mutate: brings the row in and stages the second week.
+        sample: the bad rows that the audit must return.
+        also: other audits that the row must fail as well.
+        quarantined: bars that the load must quarantine.
+    """
+
+    audit: str
+    mutate: Mutate
+    sample: tuple[BadRow, ...]
+    also: frozenset[str] = frozenset()
+    quarantined: frozenset[tuple[str, date]] = frozenset()
+
+
+def vendor_writes(line: str, *, symbols: tuple[str, ...] = ("IBM",), day: date = DAY) -> Mutate:
+    def mutate(scene: Scene) -> Load:
+        for symbol in symbols:
+            scene.source.set_bar(symbol, day, line)
+        scene.fetch(SECOND_WEEK)
+        return scene.stage(SECOND_WEEK)
+
+    return mutate
+
+
+def vendor_omits(*symbols: str) -> Mutate:
+    def mutate(scene: Scene) -> Load:
+        for symbol in symbols:
+            scene.source.drop_bar(symbol, DAY)
+        scene.fetch(SECOND_WEEK)
+        return scene.stage(SECOND_WEEK)
+
+    return mutate
+
+
+def vendor_writes_a_session_twice(scene: Scene) -> Load:
+    response = scene.source.fetch_prices("IBM", []).decode()
+    # The response reader requires the vendor's order, newest first.
+    doubled = response.replace(f"\r\n{DAY},", f"\r\n{DAY},{OTHER_BAR}\r\n{DAY},")
+    scene.source.set_body("IBM", doubled.encode())
+    scene.fetch(SECOND_WEEK)
+    return scene.stage(SECOND_WEEK)
+
+
+def vendor_revises(text: str) -> Mutate:
+    def mutate(scene: Scene) -> Load:
+        scene.run(SECOND_WEEK)
+        scene.source.set_bar("IBM", DAY, text)
+        scene.deliver_again()
+        return scene.stage(SECOND_WEEK)
+
+    return mutate
+
+
+def staging_table_becomes(table: Table, select: str) -> Mutate:
+    def mutate(scene: Scene) -> Load:
+        scene.fetch(SECOND_WEEK)
+        load = scene.stage(SECOND_WEEK)
+        tamper(scene.backend, load, table, select)
+        return load
+
+    return mutate
+
+
+def universe_has_a_lower_case_symbol(scene: Scene) -> Load:
+    scene.change(universe=Universe((*FIVE.listings, Listing("aapl", "", DAY, DAY))))
+    scene.source.set_bars("aapl", {DAY: calm_bar("aapl", DAY)})
+    scene.fetch(SECOND_WEEK)
+    return scene.stage(SECOND_WEEK)
+
+
+def requested_before_the_market_close(scene: Scene) -> Load:
+    """The response for IBM from before the market close has a bar of the day; after it, the request fails."""
+    before, after = SECOND_WEEK[:-1], SECOND_WEEK
+    for symbol in FIVE.symbols:
+        if symbol != "IBM":
+            scene.source.drop_bar(symbol, LAST_DAY)
+    fetch_prices(scene, before, now=lambda: datetime(2012, 3, 14, 18, 0, tzinfo=UTC))
+    for symbol in FIVE.symbols:
+        scene.source.set_bar(symbol, LAST_DAY, calm_bar(symbol, LAST_DAY))
+    scene.source.set_failure("IBM", SourceUnreachable("no response", symbol="IBM"))
+    fetch_prices(scene, after, now=lambda: datetime(2012, 3, 14, 22, 0, tzinfo=UTC))
+    return scene.stage(SECOND_WEEK)
+
+
+def ledger_loses_responses(scene: Scene) -> Load:
+    """ORCL has left the universe, and the ledger no longer has its responses."""
+    scene.run(SECOND_WEEK)
+    scene.change(universe=Universe(FIVE.listings[:-1]))
+    with connect(root_of(scene.backend) / "ledger.db") as ledger:
+        ledger.execute("DELETE FROM fetches WHERE symbol = 'ORCL'")
+    return scene.stage(SECOND_WEEK)
+
+
+def raw_response_gets_a_line(scene: Scene) -> Load:
+    scene.fetch(SECOND_WEEK)
+    [fetch] = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[:1]
+    body = scene.backend.objects.get(fetch.payload)
+    scene.backend.objects.delete(fetch.payload)
+    scene.backend.objects.put(fetch.payload, body + f"2012-02-30,{OTHER_BAR}\r\n".encode())
+    return scene.stage(SECOND_WEEK)
+
+
+def root_of(backend: Backend) -> Path:
+    assert isinstance(backend, LocalBackend)
+    return Path(backend.root)
+
+
+def bar(detail: str, *, day: date = DAY) -> tuple[BadRow, ...]:
+    return (BadRow("IBM", day, detail),)
+
+
+def row(audit: str, line: str, detail: str) -> Mutation:
+    return Mutation(audit, vendor_writes(line), bar(detail), quarantined=frozenset({("IBM", DAY)}))
+
+
+def column(detail: str) -> tuple[BadRow, ...]:
+    return (BadRow(None, None, detail),)
+
+
+def revision(**fields: str) -> tuple[str, str]:
+    """Return the bar of IBM on DAY with other fields, and the detail of the audit that finds the revision."""
+    names = ("open", "high", "low", "close", "volume")
+    before = dict(zip(names, calm_bar("IBM", DAY).split(","), strict=True))
+    line = ",".join((before | fields)[name] for name in names)
+    decimals = {name: 0 if name == "volume" else 4 for name in names}
+    changes = [
+        f"{name} {float(before[name]):.{decimals[name]}f} -> {float(value):.{decimals[name]}f}"
+        for name, value in fields.items()
+    ]
+    return line, ", ".join(changes)
+
+
+def revised(**fields: str) -> Mutation:
+    line, detail = revision(**fields)
+    return Mutation("no_revised_prices", vendor_revises(line), bar(detail))
+
+
+def jump(line: str) -> Mutation:
+    """Return a mutation whose close on the last day is far from the close before."""
+    close, before = (float(text.split(",")[3]) for text in (line, calm_bar("IBM", SECOND_WEEK[-2])))
+    detail = f"{(close - before) / before * 100:.2f}%"
+    return Mutation("no_unexplained_jump", vendor_writes(line, day=LAST_DAY), bar(detail, day=LAST_DAY))
+
+
+MUTATIONS = (
+    row("text_is_numeric", "100,102,99,1O1,1000", "close=1O1"),
+    row("text_is_numeric", "1e2,102,99,101,1000", "open=1e2"),
+    row("text_is_numeric", "100,inf,99,101,1000", "high=inf"),
+    row("text_is_numeric", "100,102,NaN,101,12.5", "low=NaN, volume=12.5"),
+    row("ohlcv_complete", ",102,99,101,1000", "open missing"),
+    row("ohlcv_complete", "100,,99,101,1000", "high missing"),
+    row("ohlcv_complete", "100,102,,101,1000", "low missing"),
+    row("ohlcv_complete", "100,102,99,,1000", "close missing"),
+    row("ohlcv_complete", "100,102,99,101,", "volume missing"),
+    row("high_not_below_body", "100,99.5,99,99.25,1000", "high 99.5000 < open 100.0000 or close 99.2500"),
+    row("high_not_below_body", "100,100.5,99,101,1000", "high 100.5000 < open 100.0000 or close 101.0000"),
+    row("low_not_above_body", "100,102,100.5,101,1000", "low 100.5000 > open 100.0000 or close 101.0000"),
+    row("low_not_above_body", "101,102,100.5,100,1000", "low 100.5000 > open 101.0000 or close 100.0000"),
+    row("prices_positive", "0,0,0,0,1000", "lowest price 0.0000"),
+    row("prices_positive", "100,102,-0.01,101,1000", "lowest price -0.0100"),
+    row("volume_not_negative", BAD_BAR, "volume -5"),
+    Mutation(
+        "symbol_well_formed",
+        universe_has_a_lower_case_symbol,
+        (BadRow("aapl", DAY, "symbol aapl"),),
+        quarantined=frozenset({("aapl", DAY)}),
+    ),
+    Mutation(
+        "session_closed_at_fetch",
+        requested_before_the_market_close,
+        bar("fetched at 2012-03-14 18:00:00, closed at 2012-03-14 20:00:00", day=LAST_DAY),
+        quarantined=frozenset({("IBM", LAST_DAY)}),
+    ),
+    Mutation(
+        "columns_as_declared",
+        staging_table_becomes(STAGED_PRICES, "SELECT * EXCLUDE (volume) FROM {name}"),
+        column("daily_prices.volume: declared bigint, found nothing"),
+    ),
+    Mutation(
+        "columns_as_declared",
+        staging_table_becomes(STAGED_PRICES, "SELECT *, 1 AS extra FROM {name}"),
+        column("daily_prices.extra: declared nothing, found integer"),
+    ),
+    Mutation(
+        "columns_as_declared",
+        staging_table_becomes(TYPED_PRICES, "SELECT * REPLACE (CAST(volume AS DOUBLE) AS volume) FROM {name}"),
+        column("typed_prices.volume: declared bigint, found double"),
+    ),
+    Mutation(
+        "columns_as_declared",
+        staging_table_becomes(STAGED_QUARANTINE, "SELECT * EXCLUDE (audit) FROM {name}"),
+        column("quarantined_prices.audit: declared varchar, found nothing"),
+    ),
+    Mutation(
+        "dates_inside_load",
+        staging_table_becomes(
+            STAGED_PRICES,
+            "SELECT * FROM {name} UNION ALL SELECT * REPLACE (DATE '2012-03-07' AS trade_date) FROM {name} "
+            f"WHERE symbol = 'IBM' AND trade_date = DATE '{DAY}'",
+        ),
+        bar("outside the load", day=date(2012, 3, 7)),
+    ),
+    Mutation(
+        "only_trading_sessions",
+        vendor_writes(OTHER_BAR, day=SATURDAY),
+        bar("the exchange was closed", day=SATURDAY),
+    ),
+    Mutation("one_row_per_symbol_and_session", vendor_writes_a_session_twice, bar("2 rows")),
+    Mutation(
+        "minimum_coverage",
+        vendor_omits("AAPL", "IBM", "MSFT"),
+        (BadRow(None, DAY, "2 of 5 symbols"),),
+        also=frozenset({"every_listed_symbol_present"}),
+    ),
+    Mutation(
+        "quarantined_share_within_limit",
+        vendor_writes(BAD_BAR, symbols=("IBM", "MSFT")),
+        (BadRow(None, DAY, "2 of 5 symbols quarantined"),),
+        also=frozenset({"volume_not_negative"}),
+        quarantined=frozenset({("IBM", DAY), ("MSFT", DAY)}),
+    ),
+    Mutation(
+        "every_raw_row_accounted_for",
+        staging_table_becomes(
+            STAGED_PRICES, f"SELECT * FROM {{name}} WHERE NOT (symbol = 'IBM' AND trade_date = DATE '{DAY}')"
+        ),
+        bar(f"raw row of {DAY}"),
+    ),
+    Mutation(
+        "every_raw_row_accounted_for",
+        raw_response_gets_a_line,
+        (BadRow("IBM", None, "raw row of 2012-02-30"),),
+    ),
+    Mutation(
+        "no_published_row_lost",
+        ledger_loses_responses,
+        tuple(BadRow("ORCL", day, "published, but not in this load") for day in SECOND_WEEK),
+    ),
+    Mutation("every_listed_symbol_present", vendor_omits("IBM"), bar("no bar")),
+    jump("50,51,49,50.5,1000"),
+    jump("150,151,149,150.5,1000"),
+    revised(volume="2000"),
+    revised(open="100.5", high="110", low="90", close="102.25"),
+    Mutation("volume_above_zero", vendor_writes("100,102,99,101,0"), bar("volume 0")),
+)
+
+
+def without_mutation(audit_paths: Iterable[str], mutations: Sequence[Mutation] = MUTATIONS) -> list[str]:
+    """Return a sentence for each audit file that no mutation tests."""
+    tested = {mutation.audit for mutation in mutations}
+    return [
+        f"sql/{path} has no mutation test; add one to MUTATIONS in stock_assets_tests/support/audit_mutations.py"
+        for path in sorted(audit_paths)
+        if Path(path).stem not in tested
+    ]
+
+
+def verdicts_by_name(scene: Scene, load: Load) -> dict[str, Verdict]:
+    """Audit a load."""
+    return {verdict.audit.name: verdict for verdict in audit_load(scene, load)}
+
+
+def failed_audits(verdicts: dict[str, Verdict]) -> set[str]:
+    """Return the names of the audits that found bad rows."""
+    return {name for name, verdict in verdicts.items() if not verdict.passed}
