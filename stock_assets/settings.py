@@ -48,6 +48,13 @@ class BackendName(StrEnum):
     TRINO = "trino"
 
 
+class EventLog(StrEnum):
+    """How the local Dagster instance stores its event log."""
+
+    OPTIMIZED = "optimized"
+    BUILTIN = "builtin"
+
+
 class Settings(BaseSettings):
     """Everything that can be set, by variables named `STOCK_ASSETS_` and the field's name in capitals."""
 
@@ -101,6 +108,12 @@ class Settings(BaseSettings):
         default=90,
         ge=1,
         description="Days after which a run of the Dagster instance is deleted, if nothing shown depends on it.",
+    )
+    event_log: EventLog = Field(
+        default=EventLog.OPTIMIZED,
+        description="Event log storage of the local Dagster instance. `optimized`: this project's faster version of "
+        "Dagster's SQLite storage. `builtin`: Dagster's own, slower; use it if a new version of Dagster has a problem "
+        "with the optimized one.",
     )
     code_url: HttpUrl | None = Field(
         default=None,

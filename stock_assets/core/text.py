@@ -13,6 +13,11 @@ def first_line(text: str) -> str:
     return text.strip().splitlines()[0][:_EXTRACT] if text.strip() else ""
 
 
+def plural(count: int, noun: str, plural_noun: str = "") -> str:
+    """Return a count with its noun: "1 run", "2 runs", "1,200 runs"."""
+    return f"{count:,} {noun if count == 1 else plural_noun or f'{noun}s'}"
+
+
 def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
     """Write rows with equal keys as a table; doubles to four decimals, None as nothing."""
     if not rows:

@@ -65,7 +65,7 @@ def build_definitions(
     # A recording has an end: none of its sessions is ever late.
     grows = pipeline.source.last_session is None
     # Athena charges for each statement, and the report sends one per panel: there it is materialized on demand.
-    job = daily_job(by_hand=[REPORT] if settings.backend is BackendName.AWS else [])
+    job = daily_job(on_demand=[REPORT] if settings.backend is BackendName.AWS else [])
     checks = [*raw_checks(pipeline.universe), audit_checks(), *([freshness_check()] if grows else [])]
     retention = retention_policy(settings)
     maintenance = maintenance_job(retention, [key for check in checks for key in check.check_keys])

@@ -1,7 +1,7 @@
 """Runs of the job, started from the command line in this process, with every event on the Dagster instance.
 
-Belongs here: the instance of the local backend, which runs are worth having, and following one. Does not belong here:
-printing (`cli`), what a run does.
+Belongs here: opening the instance, starting a run, and returning its result. Does not belong here: printing (`cli`),
+what a run does.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ from stock_assets.settings import Settings
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended.
+    """Result of a run.
 
     Attributes:
         run_id: Dagster's id.
@@ -46,9 +46,13 @@ class RunResult:
 
 @contextmanager
 def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the Dagster instance, with this version's configuration unless somebody edited it."""
+    """Open the Dagster instance, with this version's configuration unless the file was edited.
+
+    Raises:
+        SettingsError: the file was edited, and contradicts the settings or this version.
+    """
     folder = settings.instance_dir
-    configure_instance(folder)
+    configure_instance(folder, settings.event_log)
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         yield instance
 
@@ -62,20 +66,20 @@ def run_sessions(
     on_event: Callable[[dg.DagsterEvent], None],
     raw: Mapping[str, object] | None = None,
 ) -> RunResult:
-    """Run the whole path for the sessions from `first` to `last` and wait for it.
+    """Run the whole data path for the sessions from `first` to `last`, and wait for the end.
 
     Args:
         settings: the settings.
         pipeline: the pipeline constructed from them.
-        first: first session, itself one.
-        last: last session, itself one.
+        first: first session; it must be a trading session.
+        last: last session; it must be a trading session.
         on_event: called with every event of the run, from this thread.
-        raw: configuration of `raw/daily_prices` (`ingest.assets.RawConfig`); by default it asks for what is missing.
+        raw: configuration of `raw/daily_prices` (`assets.raw.RawConfig`); by default missing bars are requested.
 
     Raises:
         SessionOutOfRange: the source, or the settings, have no partition for one of the sessions.
     """
-    _refuse_missing_partitions(settings, pipeline, first, last)
+    _require_partitions(settings, pipeline, first, last)
     run_id = str(uuid4())
     job = build_definitions(settings, pipeline=pipeline).resolve_job_def(JOB_NAME)
     with local_instance(settings) as instance:
@@ -99,7 +103,7 @@ def run_sessions(
     )
 
 
-def _refuse_missing_partitions(settings: Settings, pipeline: Pipeline, first: date, last: date) -> None:
+def _require_partitions(settings: Settings, pipeline: Pipeline, first: date, last: date) -> None:
     source = pipeline.source
     known = set(session_partitions(settings.first_session, source.last_session).get_partition_keys())
     missing = [session for session in sessions_between(first, last) if session.isoformat() not in known]
@@ -111,7 +115,7 @@ def _refuse_missing_partitions(settings: Settings, pipeline: Pipeline, first: da
 
 
 def _failure(event: dg.DagsterEvent) -> str:
-    """Give the message of the error that tells why a step failed."""
+    """Return the message of the root cause of a failed step."""
     error = root_cause(event)
     return error.message.strip() if error else f"{event.step_key} failed"
 

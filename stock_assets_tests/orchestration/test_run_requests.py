@@ -3,13 +3,13 @@
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_assets.coverage.run_specs import RunSpec
+from stock_assets.orchestration.instance.dagster_internals import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN
-from stock_assets.orchestration.run_requests import RUN_PAUSES, build_run_requests, run_in_progress
+from stock_assets.orchestration.run_requests import RUN_DELAYS, build_run_requests, run_in_progress
 from stock_assets_tests.support.dagster_runs import leave_killed_run, leave_run
 
 SENSOR = "catch_up"
@@ -62,7 +62,7 @@ def test_no_history_of_runs_and_deletions_leads_to_a_key_in_use(history: list[in
                     instance.delete_run(runs[deleted].dagster_run.run_id)
                 continue
             asked = request(instance)
-            if len(runs) > len(RUN_PAUSES):
+            if len(runs) > len(RUN_DELAYS):
                 assert asked is None
             else:
                 assert asked is not None

@@ -6,17 +6,21 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from dagster._core.storage.tags import WILL_RETRY_TAG
-from dagster._core.utils import make_new_run_id
 
 from stock_assets.core.errors import StockAssetsError
 from stock_assets.core.tables import PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import CODE_LOCATION
+from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.keys import asset_key
 from stock_assets.settings import Settings
+from stock_assets_tests.support.dagster_internals import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+    make_new_run_id,
+)
 from stock_assets_tests.support.scenes import Scene
 from stock_assets_tests.support.steps import as_pipeline
 

@@ -7,9 +7,9 @@ import sys
 from itertools import count
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 
 from stock_assets.orchestration.instance.event_log import LocalEventLogStorage
+from stock_assets_tests.support.dagster_internals import StepMaterializationData
 
 BATCH = 20
 ASSET = dg.AssetKey(["written"])
@@ -17,8 +17,8 @@ ASSET = dg.AssetKey(["written"])
 
 def materialized(run_id: str, number: int) -> dg.EventLogEntry:
     """Make the event of one materialization."""
-    event = DagsterEvent(
-        event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
+    event = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
         job_name="job",
         step_key="step",
         event_specific_data=StepMaterializationData(

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import wraps
 
 import pytest
-from dagster._core.storage.runs import SqlRunStorage
 
 from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import FetchKind
@@ -15,6 +14,7 @@ from stock_assets.orchestration.checks import audits as checks
 from stock_assets.publish import publishing
 from stock_assets.settings import Settings
 from stock_assets.stage import staging
+from stock_assets_tests.support.dagster_internals import SqlRunStorage
 from stock_assets_tests.support.gates import FAILED, TOLD, pass_gate
 
 

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import dagster as dg
 
-# What the public asset decorators keep the function in; it has no public name.
-from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
-
 from stock_assets.core.sql import bundled
+from stock_assets.orchestration.instance.dagster_internals import DecoratedOpFunction
 from stock_assets.orchestration.keys import asset_key, dashboard_key
 from stock_assets.serve.dashboards import DASHBOARDS
 from stock_assets.serve.views import VIEWS

@@ -15,7 +15,6 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 
 import dagster as dg
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.incident import MOST_LINES, Incident
@@ -25,6 +24,7 @@ from stock_assets.core.calendar import format_ranges
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.symbol_status import symbol_statuses
+from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry, is_retried
 from stock_assets.orchestration.root_cause import root_cause

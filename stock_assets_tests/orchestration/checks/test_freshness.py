@@ -17,6 +17,7 @@ from stock_assets.orchestration.keys import asset_key
 from stock_assets.orchestration.sensors.freshness import freshness_sensor
 from stock_assets.settings import Settings, SourceName
 from stock_assets_tests.fakes.channel import RecordingChannel
+from stock_assets_tests.support.dagster_internals import TimeWindowFreshnessPolicy
 from stock_assets_tests.support.live_source import utc
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, calm_source
 
@@ -50,7 +51,7 @@ def test_the_calendar_says_what_may_be_expected(moment: str, expected: date) -> 
 def test_no_regular_closing_fails_the_policy() -> None:
     spec = live_definitions().resolve_asset_graph().get(asset_key(DAILY_PRICES))
     policy = spec.freshness_policy
-    assert isinstance(policy, dg._core.definitions.freshness.TimeWindowFreshnessPolicy)  # noqa: SLF001 (not public)
+    assert isinstance(policy, TimeWindowFreshnessPolicy)
     sessions = sessions_between(date(2013, 1, 2), date(2030, 12, 31))
     longest = max(after - before for before, after in pairwise(sessions))
     assert longest == LONGEST_CLOSING

@@ -9,18 +9,21 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load import location_origins_from_yaml_paths
-from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 from typer.testing import CliRunner
 
 from stock_assets.cli.app import app
 from stock_assets.orchestration.instance.code_location import CODE_LOCATION
+from stock_assets.orchestration.instance.dagster_internals import REPOSITORY_LABEL_TAG
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.runs import local_instance, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
+from stock_assets_tests.support.dagster_internals import (
+    PyProjectFileTarget,
+    WorkspaceFileTarget,
+    WorkspaceProcessContext,
+    location_origins_from_yaml_paths,
+)
 
 PROJECT = Path(__file__).parent.parent.parent
 WORKSPACE = PROJECT / "workspace.yaml"

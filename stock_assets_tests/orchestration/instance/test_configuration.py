@@ -4,10 +4,10 @@ import subprocess
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.run_coordinator import QueuedRunCoordinator
 
 from stock_assets.orchestration.instance.event_log import LocalEventLogStorage
 from stock_assets.orchestration.instance.folder import INSTANCE_FILE, SHIPPED_FILE, configure_instance
+from stock_assets_tests.support.dagster_internals import QueuedRunCoordinator
 
 OLD = "telemetry: {enabled: false}\n"
 

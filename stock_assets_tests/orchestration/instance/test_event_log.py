@@ -13,17 +13,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.event_api import EventLogRecord
-from dagster._core.events import BATCH_WRITABLE_EVENTS, DagsterEventType
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._serdes import deserialize_value
 
 from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.instance.dagster_internals import BATCH_WRITABLE_EVENTS, SqliteEventLogStorage
 from stock_assets.orchestration.instance.event_log import LocalEventLogStorage
 from stock_assets.orchestration.runs import run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets_tests.support import event_writers
+from stock_assets_tests.support.dagster_internals import EventLogRecord, deserialize_value
 from stock_assets_tests.support.event_writers import ASSET, BATCH, materialized
 
 TABLES = {
@@ -109,7 +107,7 @@ def test_a_folder_of_dagsters_own_storage_is_read_and_written_on(
         lambda log: log.get_asset_records(keys),
         lambda log: [log.get_materialized_partitions(key) for key in keys],
         lambda log: [
-            log.get_latest_storage_id_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION) for key in keys
+            log.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION) for key in keys
         ],
         lambda log: [log.get_latest_asset_partition_materialization_attempts_without_materializations(k) for k in keys],
         lambda log: [log.get_latest_planned_materialization_info(key) for key in keys],
@@ -120,7 +118,7 @@ def test_a_folder_of_dagsters_own_storage_is_read_and_written_on(
         lambda log: log.get_stats_for_run(run_id),
         lambda log: log.get_step_stats_for_run(run_id),
         lambda log: log.get_records_for_run(run_id, limit=50),
-        lambda log: log.fetch_run_status_changes(DagsterEventType.RUN_SUCCESS, limit=10).records,
+        lambda log: log.fetch_run_status_changes(dg.DagsterEventType.RUN_SUCCESS, limit=10).records,
         lambda log: log.get_asset_partitions_for_run(run_id),
     ]
     for number, ask in enumerate(questions):

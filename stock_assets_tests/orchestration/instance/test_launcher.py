@@ -9,12 +9,12 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
-from dagster._core.events import EngineEventData
-from dagster._core.launcher import WorkerStatus
 
+from stock_assets.orchestration.instance.dagster_internals import WorkerStatus
 from stock_assets.orchestration.instance.launcher import LocalRunLauncher
 from stock_assets.orchestration.runs import local_instance
 from stock_assets.settings import Settings
+from stock_assets_tests.support.dagster_internals import EngineEventData
 from stock_assets_tests.support.dagster_runs import leave_run
 
 

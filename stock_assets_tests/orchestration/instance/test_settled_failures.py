@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import time_machine
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
+from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.instance.folder import configure_instance
 from stock_assets.orchestration.instance.settled_failures import HELD_BACK_SECONDS
 from stock_assets_tests.support.dagster_runs import leave_run

@@ -19,7 +19,7 @@ from stock_assets.coverage.catch_up import CatchUpPlan, CatchUpWindow, calls_lef
 from stock_assets.coverage.gaps import RETRY_DELAYS, Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import BRIDGED_SESSIONS
 from stock_assets.orchestration.jobs.daily_prices import daily_job
-from stock_assets.orchestration.run_requests import RUN_PAUSES, TAG
+from stock_assets.orchestration.run_requests import RUN_DELAYS, TAG
 from stock_assets.orchestration.sensors.catch_up import SENSOR_NAME, catch_up_sensor, notify_missing
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.fakes.vendor_server import VendorServer
@@ -281,7 +281,7 @@ def test_nothing_is_asked_while_a_run_is_under_way(scene: Scene) -> None:
 
 def test_runs_that_change_nothing_get_rare_and_end(scene: Scene) -> None:
     sensor, keys = Sensor(scene), set()
-    for pause in (*RUN_PAUSES, None):
+    for pause in (*RUN_DELAYS, None):
         [request] = sensor.requests()
         keys.add(request.run_key)
         sensor.run(request, dg.DagsterRunStatus.FAILURE)

@@ -16,7 +16,7 @@ from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.landing_files import MOST_FILES, PATIENCE, SETTLES_AFTER, LandingScope, register_files, scan
 from stock_assets.orchestration.checks.symbols import FILES
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, daily_job
-from stock_assets.orchestration.run_requests import RUN_PAUSES
+from stock_assets.orchestration.run_requests import RUN_DELAYS
 from stock_assets.orchestration.sensors.landing_files import landing_files_sensor
 from stock_assets_tests.support.dagster_runs import WiredScene, checks, leave_run, pipeline
 from stock_assets_tests.support.scenes import FIRST_WEEK, TWO_WEEKS, Scene, content, rebuilt, wavy_source
@@ -313,7 +313,7 @@ def test_a_lost_cursor_repeats_nothing_and_no_cursor_passes_an_unknown_file(dock
 def test_a_run_that_fails_is_repeated_rarely_and_not_for_ever(dock: Dock) -> None:
     dock.bring("a/IBM.csv", vendor_csv(dock.scene, "IBM", FIRST_WEEK))
     keys = set()
-    for pause in (*RUN_PAUSES, None):
+    for pause in (*RUN_DELAYS, None):
         [request] = dock.requests()
         keys.add(request.run_key)
         leave_run(dock.instance, dg.DagsterRunStatus.FAILURE, request.tags)
