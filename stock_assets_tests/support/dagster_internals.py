@@ -1,7 +1,7 @@
 """Private names of Dagster that only tests use.
 
-Names that the package uses too are imported from `stock_assets.orchestration.instance.dagster_internals`. If a new version
-of Dagster moves a name, `test_dagster_internals.py` names it; fix it in this module only.
+Names that the package uses too are in `stock_assets.orchestration.instance.dagster_internals`. If a new version of
+Dagster moves a name, `test_dagster_internals.py` names it; fix it in this module only.
 """
 
 # The policy of an asset has no public type; a test compares its window with the calendar.

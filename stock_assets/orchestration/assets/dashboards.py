@@ -15,7 +15,7 @@ GROUP = "grafana"
 
 
 def dashboard_specs(grafana: HttpUrl | None, *, owners: list[str]) -> list[dg.AssetSpec]:
-    """Make an external asset per dashboard, with a link to it if Grafana's address is set."""
+    """Return an external asset per dashboard, with a link if Grafana's address is set."""
     return [
         dg.AssetSpec(
             dashboard_key(dashboard),
@@ -23,7 +23,7 @@ def dashboard_specs(grafana: HttpUrl | None, *, owners: list[str]) -> list[dg.As
             group_name=GROUP,
             kinds={"grafana", "dashboard"},
             owners=owners,
-            description=f"{dashboard.description} A Grafana dashboard on Athena, generated from code.",
+            description=f"{dashboard.description} A Grafana dashboard that queries Athena; its JSON is generated from code.",
             metadata={
                 "json": f"infra/grafana/dashboards/{dashboard.uid}.json",
                 **(

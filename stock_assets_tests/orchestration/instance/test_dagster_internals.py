@@ -13,8 +13,6 @@ INTERNALS = {
     PROJECT / "stock_assets_tests" / "support" / "dagster_internals.py",
 }
 PRIVATE = ("dagster._", "dagster_shared")
-# It runs in a process of its own, with an empty environment, and imports before the test watches.
-PRELOADED = PROJECT / "stock_assets_tests" / "test_definitions.py"
 
 
 def private_names(file: Path) -> list[tuple[str, str, str]]:
