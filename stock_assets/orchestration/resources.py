@@ -16,9 +16,7 @@ def pipeline_resource(pipeline: Pipeline) -> dg.ResourceDefinition:
 
     Its schema is empty, so that the UI shows no secret and a run configuration cannot change it.
     """
-    return dg.ResourceDefinition(
-        resource_fn=lambda _: pipeline, description=_description(pipeline), config_schema={}
-    )
+    return dg.ResourceDefinition(resource_fn=lambda _: pipeline, description=_description(pipeline), config_schema={})
 
 
 def _description(pipeline: Pipeline) -> str:

@@ -55,11 +55,12 @@ class Links:
             )
         )
 
-    def on_spec(
-        self, spec: dg.AssetSpec, made_by: Callable[..., object], *, cadence: str = "external"
-    ) -> dg.AssetSpec:
+    def on_spec(self, spec: dg.AssetSpec, made_by: Callable[..., object], *, cadence: str = "external") -> dg.AssetSpec:
         """Add tags and links to one asset, by default an external one, which Dagster never materializes."""
-        references: list[Reference] = [self._python(made_by), *self._sql(_STATEMENTS.get(spec.key.to_user_string(), ""))]
+        references: list[Reference] = [
+            self._python(made_by),
+            *self._sql(_STATEMENTS.get(spec.key.to_user_string(), "")),
+        ]
         return spec.merge_attributes(
             tags={
                 "source": self.source.vendor,

@@ -86,7 +86,9 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
         check_name=verdict.audit.name,
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.ERROR if verdict.blocks else dg.AssetCheckSeverity.WARN,
-        description=None if verdict.passed else f"{plural(verdict.bad_rows, 'bad row')}, first: {verdict.sample[0].detail}",
+        description=None
+        if verdict.passed
+        else f"{plural(verdict.bad_rows, 'bad row')}, first: {verdict.sample[0].detail}",
         metadata={
             "bad rows": verdict.bad_rows,
             "load": load.load_id,

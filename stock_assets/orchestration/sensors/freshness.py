@@ -36,7 +36,9 @@ def freshness_sensor(*, channels: Sequence[Channel] = (), now: Clock = utc_now) 
     ) -> dg.SensorResult:
         at = now()
         result = freshness(pipeline.backend, at)
-        undelivered = [f"not delivered yet: {line}" for line in _notify(Notifier(pipeline.backend, channels), result, at)]
+        undelivered = [
+            f"not delivered yet: {line}" for line in _notify(Notifier(pipeline.backend, channels), result, at)
+        ]
         for line in undelivered:
             context.log.warning(line)
         summary = "; ".join([result.summary, *undelivered])
