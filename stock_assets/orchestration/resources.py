@@ -24,11 +24,10 @@ def _description(pipeline: Pipeline) -> str:
     more = f" and {len(symbols) - _SYMBOLS_SHOWN} more" if len(symbols) > _SYMBOLS_SHOWN else ""
     return "\n".join(
         (
-            "Backend, source and universe of every step. Settings change them (`STOCK_ASSETS_...`, see "
-            "docs/settings.md); a run configuration cannot.",
+            "Backend, source and universe of every step. Change them with settings (docs/settings.md); a run cannot.",
             "",
-            f"- Backend: `{type(pipeline.backend).__name__}`, raw responses under "
-            f"`{pipeline.backend.objects.uri('raw')}`",
+            f"- Backend: `{type(pipeline.backend).__name__}`",
+            f"- Raw responses: `{pipeline.backend.objects.uri('raw')}`",
             f"- Source: {pipeline.source.label}",
             f"- Universe: {plural(len(symbols), 'symbol')}: {', '.join(symbols[:_SYMBOLS_SHOWN])}{more}",
         )

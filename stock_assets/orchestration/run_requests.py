@@ -3,9 +3,9 @@
 Belongs here: what the sensors that start loads share. Does not belong here: which sessions to load
 (`sensors.catch_up`, `sensors.landing_files`).
 
-Dagster silently ignores a request whose run key was used before. A key here ends with the number of the attempt, counted
-from the runs of the instance with the same tag, so that a new key is built exactly when the earlier runs have ended. If
-some of these runs were deleted, the count is lower; a number that a remaining run uses is skipped.
+Dagster silently ignores a request whose run key was used before. A key here ends with the number of the attempt,
+counted from the runs of the instance with the same tag, so that a new key is built exactly when the earlier runs have
+ended. If some of these runs were deleted, the count is lower; a number that a remaining run uses is skipped.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def _awaiting_retry(instance: dg.DagsterInstance, at: datetime) -> list[dg.Dagst
 def build_run_requests(
     instance: dg.DagsterInstance, sensor: str, specs: Sequence[RunSpec], at: datetime
 ) -> tuple[list[dg.RunRequest], list[str]]:
-    """Build run requests. If earlier runs for the same spec changed nothing, wait for the delay, and stop after the last.
+    """Build run requests. After runs that changed nothing, wait for the delay; after the last delay, stop.
 
     Returns:
         the requests, and a line about each spec that waits or is given up.

@@ -23,7 +23,7 @@ def dashboard_specs(grafana: HttpUrl | None, *, owners: list[str]) -> list[dg.As
             group_name=GROUP,
             kinds={"grafana", "dashboard"},
             owners=owners,
-            description=f"{dashboard.description} A Grafana dashboard that queries Athena; its JSON is generated from code.",
+            description=f"{dashboard.description} A Grafana dashboard on Athena, generated from code.",
             metadata={
                 "json": f"infra/grafana/dashboards/{dashboard.uid}.json",
                 **(

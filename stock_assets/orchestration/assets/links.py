@@ -46,7 +46,7 @@ class Links:
     on_demand: Collection[dg.AssetKey] = ()
 
     def on(self, asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
-        """Add tags and links to the assets of a step. The daily job materializes them for each session, or users on demand."""
+        """Add tags and links to the assets of a step."""
         function = asset.op.compute_fn
         made_by = function.decorated_fn if isinstance(function, DecoratedOpFunction) else function
         return asset.map_asset_specs(

@@ -50,8 +50,8 @@ class RawConfig(dg.Config):
 
     request_symbols: list[str] | None = Field(
         default=None,
-        description="Symbols that may be requested. Default: every symbol with missing bars. An empty list: no requests, "
-        "only stored bars are loaded.",
+        description="Symbols that may be requested. Default: every symbol with missing bars. An empty list: no "
+        "requests, only stored bars are loaded.",
     )
     reserve_calls: int = Field(
         default=0, ge=0, description="Calls of today's quota to keep for the next scheduled run."

@@ -33,9 +33,9 @@ def staged_asset(
         backfill_policy=dg.BackfillPolicy.single_run(),
         metadata={"dagster/column_schema": column_schema(STAGED_PRICES.columns)},
         description=(
-            f"{STAGED_PRICES.description} A new set of tables for each load: the newest response for every bar; bars that "
-            "fail a row audit are quarantined; metrics are computed for the other bars and for published sessions whose "
-            "look-back includes the load. Only audit and publish read these tables."
+            f"{STAGED_PRICES.description} A new set of tables for each load: the newest response for every bar; bars "
+            "that fail a row audit are quarantined; metrics are computed for the other bars and for published sessions "
+            "whose look-back includes the load. Only audit and publish read these tables."
         ),
     )
     def staged_daily_prices(

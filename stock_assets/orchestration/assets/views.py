@@ -4,8 +4,8 @@ Belongs here: definitions and metadata of the views. Does not belong here: their
 (`sql/serve`).
 
 The views have no partitions, and their step sorts last by name. Both matter: Dagster 1.13 takes a run's partitions from
-the asset of the last step by name. If this asset has partitions, Dagster writes one planned row per check and session (20
-audits x 251 sessions x 14 kB in a run over a year).
+the asset of the last step by name. If this asset has partitions, Dagster writes one planned row per check and session
+(20 audits x 251 sessions x 14 kB in a run over a year).
 """
 
 from collections.abc import Iterator

@@ -3,8 +3,8 @@
 Belongs here: the policy and the check. Does not belong here: computing freshness (`coverage.freshness`), evaluating the
 check between runs (`sensors.freshness`).
 
-Dagster's own policies support hours and cron, not holidays. The policy of the table therefore allows the longest regular
-closing, and reports a table that was not updated for days; the check is exact to the session.
+Dagster's own policies support hours and cron, not holidays. The policy of the table therefore allows the longest
+regular closing, and reports a table that was not updated for days; the check is exact to the session.
 """
 
 from datetime import timedelta

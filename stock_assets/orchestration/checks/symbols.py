@@ -64,8 +64,8 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
         asset=RAW_SPLITS,
         name="every_symbol_has_splits",
         description=(
-            "A response with the splits of every symbol is stored. Without it, prices are staged as if the symbol had never "
-            "split; when it is stored, the rows that the splits change are published again."
+            "A response with the splits of every symbol is stored. Without it, prices are staged as if the symbol had "
+            "never split; when it is stored, the rows that the splits change are published again."
         ),
     )
     def every_symbol_has_splits(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:

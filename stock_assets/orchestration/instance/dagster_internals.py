@@ -1,10 +1,10 @@
 """Every private name of Dagster that the package uses, with the reason.
 
-Belongs here: imports from `dagster._*` and `dagster_shared`, and calls of private methods. Does not belong here: what is
-built on them. If a new version of Dagster moves a name, `test_dagster_internals.py` names it; fix it in this module only.
+Belongs here: imports from `dagster._*` and `dagster_shared`, and calls of private methods. Does not belong here: what
+is built on them. If a new version of Dagster moves a name, `test_dagster_internals.py` names it; fix it in this module
+only.
 
-Checked with Dagster 1.13. No upstream issue asks for a public form of these names; where one would help, the reason says
-what the public form would have to be.
+Checked with Dagster 1.13. Issues and pull requests are those of github.com/dagster-io/dagster.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ import dagster as dg
 # `config_type` of a storage class returns this type.
 from dagster._config.config_schema import UserConfigSchema
 
-# Content of the event that plans a check. `LocalEventLogStorage` writes one row per check and run, not one per session.
+# Content of the event that plans a check. `LocalEventLogStorage` writes one row per check and run, not one per session,
+# which Dagster does since it has partitioned checks (#17005, #33231).
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 
 # The asset decorators wrap the step's function in it. Links to the code need the function's file and line.
@@ -32,7 +33,7 @@ from dagster._core.event_api import EventHandlerFn
 # Events that name an asset, and events that Dagster may store in batches.
 from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS
 
-# Base and result types of the launcher. Run monitoring has no other way to learn whether a process is alive.
+# Base and result types of the launcher. Dagster's own does not check whether the process of a run is alive (#4319).
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 
 # Status of a row of the table of check results.
@@ -44,13 +45,15 @@ from dagster._core.storage.event_log import EventLogStorage
 # Tables of the event log. The rows that `LocalEventLogStorage` writes equal those of Dagster's own storage.
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 
-# Base of `LocalEventLogStorage`; there is no public one. The tests compare every result with Dagster's own storage.
+# Base of `LocalEventLogStorage`; there is no public one. The tests compare every result with Dagster's own storage, whose
+# cost per event grows with the number of events (#19618).
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage, SqliteEventLogStorageWatchdog
 
 # How long Dagster waits for a lock of SQLite; both storages may work on one folder.
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 
-# Tags that Dagster writes to runs: the code location, the key of a sensor's request, and whether a failed run is retried.
+# Tags that Dagster writes to runs: the code location, the key of a sensor's request, and whether a failed run is
+# retried.
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, REPOSITORY_LABEL_TAG, RUN_KEY_TAG, WILL_RETRY_TAG
 
 # Argument of every storage class that `dagster.yaml` names.
@@ -113,16 +116,16 @@ USED_METHODS: Mapping[type, tuple[str, ...]] = {
     DefaultRunLauncher: ("check_run_worker_health", "supports_check_run_worker_health"),
     dg.DagsterInstance: ("_get_event_batch_size",),
 }
-"""Methods of these classes that the package calls or overrides. A method that is not called any more would be overridden
-without effect, and no import would fail."""
+"""Methods that the package calls or overrides, by class. If Dagster renames one, an override has no effect and no import
+fails; so a test checks them."""
 
 
 def store_events_in_batches(instance: dg.DagsterInstance, size: int) -> None:
     """Make an instance store its events in batches, unless `DAGSTER_EVENT_BATCH_SIZE` sets another size.
 
     Dagster reads the size from the environment only. Setting the variable here would change every other instance of the
-    process and every program that it starts, so the method that reads it is replaced on this instance. A field of
-    `dagster.yaml` would be the public form.
+    process and every program that it starts, so the method that reads it is replaced on this instance. The public form
+    would be a field of `dagster.yaml`.
     """
     chosen = instance._get_event_batch_size() or size  # noqa: SLF001 (private; the reason is above)
     instance._get_event_batch_size = lambda: chosen  # type: ignore[method-assign]  # noqa: SLF001 (same)

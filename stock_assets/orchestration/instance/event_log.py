@@ -176,7 +176,8 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
             self._store_asset_event(index, event, at)
 
     def _store_asset_event(self, conn: Connection, event: dg.EventLogEntry, event_id: int) -> None:
-        # Dagster's own storage inserts first, which fails for every event except an asset's first. This one updates first.
+        # Dagster's own storage inserts first, which fails for every event except an asset's first. This one updates
+        # first.
         asset_key = event.get_dagster_event().asset_key
         if asset_key is None:
             return

@@ -3,8 +3,8 @@
 Belongs here: writing it, and replacing it after an upgrade or a change of settings. Does not belong here: its text
 (`infra/local/dagster.yaml`).
 
-A file that the user has edited is never replaced. If it contradicts the package or the settings, an error states what to
-change.
+A file that the user has edited is never replaced. If it contradicts the package or the settings, an error states what
+to change.
 """
 
 import re

@@ -2,10 +2,10 @@
 
 Belongs here: checking processes on this machine. Does not belong here: what a run does.
 
-Dagster's default launcher does not report it. A run that is killed together with its code server (the machine is switched
-off, a command line is killed) would stay "started" forever: it would hold its pools, and the sensors would wait for its
-end. With this launcher, run monitoring detects such a run and marks it as failed, and Dagster retries it like any killed
-run.
+Dagster's default launcher does not report it. A run that is killed together with its code server (the machine is
+switched off, a command line is killed) would stay "started" forever: it would hold its pools, and the sensors would
+wait for its end. With this launcher, run monitoring detects such a run and marks it as failed, and Dagster retries it
+like any killed run.
 """
 
 import psutil

@@ -2,8 +2,8 @@
 
 Belongs here: what the local and the PostgreSQL event log share. Does not belong here: storing events.
 
-Dagster 1.13 stores the event of a failure first, then the run's status and its tag `dagster/will_retry`. The part of the
-daemon that retries killed runs reads the event, then the run, and never reads the event again. It polls every five
+Dagster 1.13 stores the event of a failure first, then the run's status and its tag `dagster/will_retry`. The part of
+the daemon that retries killed runs reads the event, then the run, and never reads the event again. It polls every five
 seconds and right after its own start; if it reads between the two writes, the run is never retried.
 """
 
@@ -16,8 +16,8 @@ import dagster as dg
 from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG, EventLogStorage
 
 HELD_BACK_SECONDS = 60.0
-"""A process that was killed before it tagged the run never tags it. After this time the daemon decides without the tag: it
-retries a failed run; run monitoring detects a run that is not marked as failed, and writes a failure itself."""
+"""A process that was killed before it tagged the run never tags it. After this time the daemon decides without the tag:
+it retries a failed run; run monitoring detects a run that is not marked as failed, and writes a failure itself."""
 
 
 class SettledFailures(EventLogStorage):

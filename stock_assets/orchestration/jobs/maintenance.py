@@ -3,8 +3,8 @@
 Belongs here: the job, and maintenance of the Dagster instance. Does not belong here: maintenance of tables and files
 (`maintenance`), when the job runs (`schedules.maintenance`).
 
-Deleting a run deletes its events. Without the newest materialization of a partition, Dagster would show the partition as
-missing. So a run is kept, however old, as long as it holds the newest materialization of any partition or the newest
+Deleting a run deletes its events. Without the newest materialization of a partition, Dagster would show the partition
+as missing. So a run is kept, however old, as long as it holds the newest materialization of any partition or the newest
 result of any check.
 """
 
@@ -39,7 +39,7 @@ def delete_old_runs(instance: dg.DagsterInstance, checks: Collection[dg.AssetChe
 
 
 def _newest_runs(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey]) -> Iterator[str]:
-    """Return the ids of runs with the newest materialization of a partition or asset, or the newest result of a check."""
+    """Return ids of runs with the newest materialization of a partition or asset, or the newest check result."""
     events = instance.event_log_storage
     for key in instance.all_asset_keys():
         newest = instance.get_latest_materialization_event(key)
@@ -68,8 +68,8 @@ def maintenance_job(
     @dg.op(
         name="maintain",
         pool="publish",
-        description="Drops old staging tables, compacts published tables, expires old snapshots, deletes orphan files and "
-        "old runs. The metadata of its output shows the result.",
+        description="Drops old staging tables, compacts published tables, expires old snapshots, deletes orphan files "
+        "and old runs. The metadata of its output shows the result.",
     )
     def maintain_everything(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
         at = now()

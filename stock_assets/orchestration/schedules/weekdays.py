@@ -12,7 +12,8 @@ from stock_assets.sources.interface import PriceSource
 
 SCHEDULE_NAME = "weekdays_after_the_close"
 CRON = "0 22 * * 1-5"
-"""22:00 UTC is 17:00 or 18:00 in New York: after the market close, also around a change to or from daylight saving time."""
+"""22:00 UTC is 17:00 or 18:00 in New York: after the market close, also around a change to or from daylight saving
+time."""
 
 
 def weekday_schedule(job: AssetJob, source: PriceSource) -> dg.ScheduleDefinition:

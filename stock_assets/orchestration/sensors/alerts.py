@@ -71,8 +71,8 @@ def alert_sensor(alerting: AlertContext, *, now: Clock = utc_now) -> dg.SensorDe
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Checks runs that have ended. Sends one alert when a run or a blocking check fails, with the remedy, and one "
-            "when the same sessions succeed. Repeated failures send no further alert."
+            "Checks runs that have ended. Sends one alert when a run or a blocking check fails, with the remedy, and "
+            "one when the same sessions succeed. Repeated failures send no further alert."
         ),
     )
     def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:

@@ -1,10 +1,10 @@
 """The sensor that loads what the schedule did not: late bars, failed symbols, days on which the machine was off.
 
-Belongs here: requesting runs for gaps, and alerting about bars that stay missing. Does not belong here: finding gaps and
-planning runs (`coverage`), the daily schedule (`schedules.weekdays`).
+Belongs here: requesting runs for gaps, and alerting about bars that stay missing. Does not belong here: finding gaps
+and planning runs (`coverage`), the daily schedule (`schedules.weekdays`).
 
-Its state is stored elsewhere: requests in the ledger, published rows in the tables, rejected loads in their records, runs
-on the instance. So it needs no cursor, and a restart changes nothing.
+Its state is stored elsewhere: requests in the ledger, published rows in the tables, rejected loads in their records,
+runs on the instance. So it needs no cursor, and a restart changes nothing.
 """
 
 from collections.abc import Sequence
@@ -43,9 +43,9 @@ def catch_up_sensor(
         minimum_interval_seconds=300,
         default_status=dg.DefaultSensorStatus.STOPPED if window.last else dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Checks the latest {window.count} sessions, from an hour after the schedule. Loads stored bars that are not "
-            "published, and requests missing bars again with growing delays, in few runs, within the day's quota. Bars "
-            "that stay missing are named here and not requested any more."
+            f"Checks the latest {window.count} sessions, from an hour after the schedule. Loads stored bars that are "
+            "not published, and requests missing bars again with growing delays, in few runs, within the day's quota. "
+            "Bars that stay missing are named here and not requested any more."
         ),
     )
     def catch_up(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
@@ -55,7 +55,7 @@ def catch_up_sensor(
             return dg.SensorResult(skip_reason=busy)
         if _rolled_back(pipeline.backend):
             return dg.SensorResult(
-                skip_reason="a published table was rolled back to an earlier snapshot; catch-up continues after the next load"
+                skip_reason="published.daily_prices was rolled back; catch-up continues after the next load"
             )
         sessions = window.sessions(at)
         available_calls, reserve_calls = calls_left(pipeline, at)
@@ -100,8 +100,8 @@ def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) ->
             sessions=tuple(sorted({gap.session for gap in missing.values()})),
             facts={
                 "missing": [f"{name}: {gap.why}" for name, gap in missing.items()],
-                "remedy": "correct the universe file if a symbol or its first or last session is wrong; add the bars as a "
-                "landing file, or materialize the sessions to request them once more",
+                "remedy": "correct the universe file if a symbol or its first or last session is wrong; add the bars "
+                "as a landing file, or materialize the sessions to request them once more",
             },
         ),
         at,

@@ -3,9 +3,9 @@
 Belongs here: grouping files into few runs, and the cursor. Does not belong here: reading and recording files
 (`ingest.landing_files`).
 
-The sensor only rejects unreadable files; the run loads the readable ones. So a file stays unknown, and a run is requested
-for it again, until a run has recorded it: whichever process is killed, no file is lost or loaded twice. The cursor only
-avoids comparing old files: it never moves past an unknown file.
+The sensor only rejects unreadable files; the run loads the readable ones. So a file stays unknown, and a run is
+requested for it again, until a run has recorded it: whichever process is killed, no file is lost or loaded twice. The
+cursor only avoids comparing old files: it never moves past an unknown file.
 """
 
 import hashlib

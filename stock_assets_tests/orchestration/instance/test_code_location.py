@@ -1,4 +1,4 @@
-"""Every way to start Dagster gives the code location one name, and runs of the command line bear it."""
+"""Every way to start Dagster uses the same name for the code location, and runs of the command line are tagged with it."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ from stock_assets_tests.support.dagster_internals import (
     location_origins_from_yaml_paths,
 )
 
-PROJECT = Path(__file__).parent.parent.parent
+PROJECT = Path(__file__).parents[3]
 WORKSPACE = PROJECT / "workspace.yaml"
 SESSION = date(2013, 3, 1)
 
@@ -36,7 +36,7 @@ def names(workspace: Path) -> list[str]:
 
 
 def test_the_command_line_and_the_workspace_have_the_same_label(tmp_path: Path) -> None:
-    """By this label the UI finds the runs of a job and of the timeline."""
+    """The UI finds the runs of a job, and of the timeline, by this label."""
     settings = Settings(data_dir=tmp_path)
     run = run_sessions(settings, Pipeline.from_settings(settings), SESSION, SESSION, on_event=lambda _: None)
     assert run.success
