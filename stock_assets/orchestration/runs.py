@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from stock_assets.core.calendar import sessions_between
+from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import SessionOutOfRange
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS
@@ -107,11 +107,20 @@ def _require_partitions(settings: Settings, pipeline: Pipeline, first: date, las
     source = pipeline.source
     known = set(session_partitions(settings.first_session, source.last_session).get_partition_keys())
     missing = [session for session in sessions_between(first, last) if session.isoformat() not in known]
-    if missing:
+    if not missing:
+        return
+    session = missing[0]
+    if session < settings.first_session:
         raise SessionOutOfRange(
-            f"{missing[0]} has no partition; there are {min(known)} to {max(known)} ({source.label}). "
-            "The first one is set by STOCK_ASSETS_FIRST_SESSION, the last one by the source"
+            f"{session} is before the first session. Set STOCK_ASSETS_FIRST_SESSION to {session} or earlier (it is "
+            f"{settings.first_session})."
         )
+    if source.last_session is not None:
+        raise SessionOutOfRange(
+            f"{session} is after the last session of the source, {source.last_session} ({source.label}). Choose an "
+            "earlier session, or set another STOCK_ASSETS_SOURCE."
+        )
+    raise SessionOutOfRange(f"{session} has not closed yet. Load it after {closing_time(session):%Y-%m-%d %H:%M} UTC.")
 
 
 def _failure(event: dg.DagsterEvent) -> str:

@@ -1,4 +1,4 @@
-"""A simulated month of a live pipeline, with all that goes wrong in one."""
+"""A simulated month of a live pipeline, with every kind of failure."""
 
 from collections import Counter
 from datetime import UTC, date, datetime
@@ -11,7 +11,7 @@ from stock_assets.core.calendar import sessions_between
 from stock_assets.settings import Settings, SourceName
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer, csv_body
 from stock_assets_tests.support.live_source import live_source, symbols
-from stock_assets_tests.support.simulated_calendar import Almanac
+from stock_assets_tests.support.simulated_calendar import SimulatedCalendar
 from stock_assets_tests.support.steps import load_range, local_backend, published_rows
 
 FIVE = symbols(5)
@@ -20,7 +20,7 @@ LATE, REFUSED = date(2025, 11, 6), date(2025, 11, 19)
 
 
 def at(day: int, hour: int) -> datetime:
-    """A moment of the month."""
+    """Return a timestamp of the month."""
     return datetime(2025, 11, day, hour, tzinfo=UTC)
 
 
@@ -33,7 +33,7 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
         source=SourceName.ALPHA_VANTAGE, data_dir=tmp_path / "data", universe=universe, first_session=FIRST
     )
     with time_machine.travel(at(3, 0), tick=True) as clock:
-        month = Almanac(tmp_path, server, settings, clock)
+        month = SimulatedCalendar(tmp_path, server, settings, clock)
 
         month.live_through(at(3, 12), at(6, 22))
         # S03 is late on the 6th, and still in the next two answers.

@@ -7,12 +7,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from stock_assets.core.errors import SessionOutOfRange
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.loads.audit_files import audits
 from stock_assets.orchestration.runs import RunResult, local_instance, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.serve.query import summary
-from stock_assets.settings import Settings
+from stock_assets.settings import Settings, SourceName
 
 FIRST, LAST = date(2012, 5, 14), date(2012, 5, 25)
 SESSIONS = 10
@@ -119,6 +120,27 @@ def test_the_instance_uses_this_version_s_configuration_or_the_edited_one(tmp_pa
     file.write_text("telemetry:\n  enabled: true\n", encoding="utf-8")
     with local_instance(settings) as instance:
         assert instance.telemetry_enabled
+
+
+@pytest.mark.parametrize(
+    ("options", "session", "message"),
+    [
+        ({}, date(2000, 2, 29), "Set STOCK_ASSETS_FIRST_SESSION to 2000-02-29 or earlier"),
+        ({}, date(2013, 3, 4), "2013-03-04 is after the last session of the source, 2013-03-01"),
+        (
+            {"source": SourceName.ALPHA_VANTAGE},
+            date(2040, 1, 4),
+            "has not closed yet. Load it after 2040-01-04 21:00 UTC",
+        ),
+    ],
+)
+def test_a_session_without_a_partition_is_rejected_with_the_remedy(
+    tmp_path: Path, options: dict[str, SourceName], session: date, message: str
+) -> None:
+    settings = Settings(data_dir=tmp_path, source=options.get("source", SourceName.RECORDED))
+    with pytest.raises(SessionOutOfRange) as raised:
+        run_sessions(settings, Pipeline.from_settings(settings), session, session, on_event=ignore)
+    assert message in str(raised.value)
 
 
 def test_a_failed_run_returns_the_reason(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ from dagster._core.storage.event_log import EventLogStorage
 # Tables of the event log. The rows that `LocalEventLogStorage` writes equal those of Dagster's own storage.
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 
-# Base of `LocalEventLogStorage`; there is no public one. The tests compare every result with Dagster's own storage, whose
-# cost per event grows with the number of events (#19618).
+# Base of `LocalEventLogStorage`; there is no public one. The tests compare every result with Dagster's own storage,
+# whose cost per event grows with the number of events (#19618).
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage, SqliteEventLogStorageWatchdog
 
 # How long Dagster waits for a lock of SQLite; both storages may work on one folder.
@@ -116,8 +116,8 @@ USED_METHODS: Mapping[type, tuple[str, ...]] = {
     DefaultRunLauncher: ("check_run_worker_health", "supports_check_run_worker_health"),
     dg.DagsterInstance: ("_get_event_batch_size",),
 }
-"""Methods that the package calls or overrides, by class. If Dagster renames one, an override has no effect and no import
-fails; so a test checks them."""
+"""Methods that the package calls or overrides, by class. If Dagster renames one, no import fails, but an override has no
+effect; so a test checks them."""
 
 
 def store_events_in_batches(instance: dg.DagsterInstance, size: int) -> None:

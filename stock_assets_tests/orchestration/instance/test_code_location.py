@@ -1,4 +1,4 @@
-"""Every way to start Dagster uses the same name for the code location, and runs of the command line are tagged with it."""
+"""Every way to start Dagster uses the same name for the code location, and tags runs with it."""
 
 import os
 import sys
