@@ -23,6 +23,7 @@ from stock_assets.orchestration.partitions import range_tags, session_partitions
 from stock_assets.orchestration.root_cause import root_cause
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
+from stock_assets.sources.interface import PriceSource
 
 
 @dataclass(frozen=True)
@@ -106,21 +107,23 @@ def run_sessions(
 def _require_partitions(settings: Settings, pipeline: Pipeline, first: date, last: date) -> None:
     source = pipeline.source
     known = set(session_partitions(settings.first_session, source.last_session).get_partition_keys())
-    missing = [session for session in sessions_between(first, last) if session.isoformat() not in known]
-    if not missing:
-        return
-    session = missing[0]
-    if session < settings.first_session:
-        raise SessionOutOfRange(
-            f"{session} is before the first session. Set STOCK_ASSETS_FIRST_SESSION to {session} or earlier (it is "
-            f"{settings.first_session})."
+    for session in sessions_between(first, last):
+        if session.isoformat() not in known:
+            raise SessionOutOfRange(_why_no_partition(session, settings.first_session, source))
+
+
+def _why_no_partition(session: date, first: date, source: PriceSource) -> str:
+    """Return why a session has no partition, and what to do."""
+    if session < first:
+        return (
+            f"{session} is before the first session, {first}. To load earlier sessions, set STOCK_ASSETS_FIRST_SESSION."
         )
-    if source.last_session is not None:
-        raise SessionOutOfRange(
-            f"{session} is after the last session of the source, {source.last_session} ({source.label}). Choose an "
-            "earlier session, or set another STOCK_ASSETS_SOURCE."
+    if source.last_session and session > source.last_session:
+        return (
+            f"{session} is after {source.last_session}, the last session of the source ({source.label}). "
+            "Choose an earlier session, or set STOCK_ASSETS_SOURCE to another source."
         )
-    raise SessionOutOfRange(f"{session} has not closed yet. Load it after {closing_time(session):%Y-%m-%d %H:%M} UTC.")
+    return f"{session} has not closed yet. Load it after {closing_time(session):%H:%M} UTC."
 
 
 def _failure(event: dg.DagsterEvent) -> str:

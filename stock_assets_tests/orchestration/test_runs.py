@@ -125,12 +125,16 @@ def test_the_instance_uses_this_version_s_configuration_or_the_edited_one(tmp_pa
 @pytest.mark.parametrize(
     ("options", "session", "message"),
     [
-        ({}, date(2000, 2, 29), "Set STOCK_ASSETS_FIRST_SESSION to 2000-02-29 or earlier"),
-        ({}, date(2013, 3, 4), "2013-03-04 is after the last session of the source, 2013-03-01"),
+        (
+            {},
+            date(2000, 2, 29),
+            "2000-02-29 is before the first session, 2000-03-01. To load earlier sessions, set STOCK_ASSETS_FIRST",
+        ),
+        ({}, date(2013, 3, 4), "2013-03-04 is after 2013-03-01, the last session of the source"),
         (
             {"source": SourceName.ALPHA_VANTAGE},
             date(2040, 1, 4),
-            "has not closed yet. Load it after 2040-01-04 21:00 UTC",
+            "has not closed yet. Load it after 21:00 UTC",
         ),
     ],
 )

@@ -116,8 +116,8 @@ USED_METHODS: Mapping[type, tuple[str, ...]] = {
     DefaultRunLauncher: ("check_run_worker_health", "supports_check_run_worker_health"),
     dg.DagsterInstance: ("_get_event_batch_size",),
 }
-"""Methods that the package calls or overrides, by class. If Dagster renames one, no import fails, but an override has no
-effect; so a test checks them."""
+"""Methods that the package calls or overrides, by class. If Dagster renames one, no import fails, but an override has
+no effect; so a test checks them."""
 
 
 def store_events_in_batches(instance: dg.DagsterInstance, size: int) -> None:

@@ -58,9 +58,9 @@ def catch_up_sensor(
                 skip_reason="published.daily_prices was rolled back; catch-up continues after the next load"
             )
         sessions = window.sessions(at)
-        available_calls, reserve_calls = calls_left(pipeline, at)
+        calls_available, reserve_calls = calls_left(pipeline, at)
         gaps = pipeline.coverage(sessions, at=at)
-        plan = plan_catch_up(gaps, room=available_calls, reserve_calls=reserve_calls, at=at)
+        plan = plan_catch_up(gaps, room=calls_available, reserve_calls=reserve_calls, at=at)
         requests, notes = build_run_requests(context.instance, SENSOR_NAME, plan.runs, at)
         notes += [f"stays incomplete: {plan.lasting}"] if plan.lasting else []
         notes += [
@@ -73,7 +73,7 @@ def catch_up_sensor(
             return dg.SensorResult(run_requests=requests)
         if plan.later:
             notes.append(f"next request after {plan.later:%Y-%m-%d %H:%M} UTC")
-        elif available_calls == 0:
+        elif calls_available == 0:
             notes.append("no calls are available now: today's quota is used or reserved for the schedule")
         return dg.SensorResult(skip_reason="; ".join(notes) or f"the latest {len(sessions)} sessions are complete")
 
