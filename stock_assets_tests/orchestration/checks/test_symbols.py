@@ -154,8 +154,8 @@ def test_a_symbol_status_has_its_start_and_reason(backend: Backend, server: Vend
     source, universe = live_source(server, full_history=False), symbols(4)
     failed = [utc("2024-03-01 22:00"), utc("2024-03-01 23:00")]
     backend.ledger.record(Fetch("S01", FetchKind.PRICES, utc("2024-02-29 22:00"), Outcome.OK, calls=1))
-    for moment in failed:
-        backend.ledger.record(Fetch("S01", FetchKind.PRICES, moment, Outcome.EMPTY, calls=1, detail="nothing came"))
+    for timestamp in failed:
+        backend.ledger.record(Fetch("S01", FetchKind.PRICES, timestamp, Outcome.EMPTY, calls=1, detail="nothing came"))
     february = Fetch(
         "S02",
         FetchKind.PRICES,

@@ -1,6 +1,7 @@
 """The event log returns the same results as Dagster's own, for several processes, and after a kill."""
 
 import gc
+import os
 import sqlite3
 import subprocess
 import sys
@@ -16,8 +17,8 @@ import pytest
 
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.dagster_internals import BATCH_WRITABLE_EVENTS, SqliteEventLogStorage
-from stock_assets.orchestration.instance.event_log import LocalEventLogStorage
-from stock_assets.orchestration.runs import run_sessions
+from stock_assets.orchestration.instance.event_log import BATCH_SIZE, LocalEventLogStorage
+from stock_assets.orchestration.runs import local_instance, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets_tests.support import event_writers
@@ -259,3 +260,22 @@ def test_a_watcher_receives_the_events_of_another_process_at_once(watched: tuple
     process = writer(folder, "run", BATCH)
     process.communicate()
     assert enough.wait(10)
+
+
+def batch_size(folder: Path) -> int:
+    """Open the instance of a folder; return the number of events that it stores at once."""
+    with local_instance(Settings(data_dir=folder)) as instance:
+        return instance._get_event_batch_size()  # noqa: SLF001 (Dagster has no public name for it)
+
+
+def test_an_instance_stores_events_in_batches_and_leaves_the_environment_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    before = dict(os.environ)
+    assert batch_size(tmp_path / "one") == BATCH_SIZE
+    assert dict(os.environ) == before
+    with dg.DagsterInstance.ephemeral() as other:
+        assert other._get_event_batch_size() == 0  # noqa: SLF001 (same)
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "7")
+    assert batch_size(tmp_path / "two") == 7

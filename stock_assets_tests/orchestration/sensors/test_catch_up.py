@@ -49,9 +49,9 @@ def planned(found: Coverage, *, room: int | None = None, at: datetime = NOW) -> 
     return plan_catch_up(found, room=room, reserve_calls=0, at=at)
 
 
-def ranges(chosen: CatchUpPlan) -> list[tuple[date, date, tuple[str, ...]]]:
+def ranges(plan: CatchUpPlan) -> list[tuple[date, date, tuple[str, ...]]]:
     """Return first and last session of each run, and the symbols it requests."""
-    return [(run.first, run.last, tuple(run.config["request_symbols"])) for run in chosen.runs]  # type: ignore[arg-type]  # a list of symbols
+    return [(run.first, run.last, tuple(run.config["request_symbols"])) for run in plan.runs]  # type: ignore[arg-type]  # a list of symbols
 
 
 def gap(session: date, symbol: str = "IBM", *, stored: bool = True) -> Gap:
@@ -112,9 +112,9 @@ def test_delays_grow_and_end(scene: Scene) -> None:
         scene.backend.ledger.record(failed_request("IBM", last + timedelta(minutes=1)))
         last += timedelta(minutes=1)
 
-    chosen = planned(find_gaps(scene, FIRST_WEEK), at=last + timedelta(days=365))
-    assert ranges(chosen) == []
-    assert chosen.lasting == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)"
+    plan = planned(find_gaps(scene, FIRST_WEEK), at=last + timedelta(days=365))
+    assert ranges(plan) == []
+    assert plan.lasting == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)"
 
 
 def test_a_bar_that_is_stored_after_the_last_delay_is_loaded_without_a_call(scene: Scene) -> None:
@@ -176,10 +176,10 @@ def test_a_rejected_session_waits_and_its_neighbours_do_not(scene: Scene) -> Non
     reject(scene, FIRST_WEEK)
 
     before, after = (FIRST_WEEK[0], FIRST_WEEK[1], ()), (FIRST_WEEK[3], FIRST_WEEK[4], ())
-    chosen = planned(find_gaps(scene, FIRST_WEEK))
-    assert ranges(chosen) == [before, after]
-    assert "quarantined_share_within_limit" in chosen.lasting
-    for first, last, _ in ranges(chosen):
+    plan = planned(find_gaps(scene, FIRST_WEEK))
+    assert ranges(plan) == [before, after]
+    assert "quarantined_share_within_limit" in plan.lasting
+    for first, last, _ in ranges(plan):
         scene.run(sessions_between(first, last))
 
     # A newer response with the same bars changes nothing, one with a fixed bar does.
