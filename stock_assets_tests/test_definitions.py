@@ -65,6 +65,10 @@ def test_definitions_load_with_an_empty_environment_and_write_nothing(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_definitions_of_the_daemon_tests_find_every_function_that_they_hold() -> None:
+    run_python("import stock_assets_tests.support.gated_definitions", Path(__file__).parent.parent)
+
+
 def test_dagster_validates_the_workspace_with_an_empty_environment() -> None:
     project = Path(__file__).parent.parent
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]

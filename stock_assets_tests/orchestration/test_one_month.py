@@ -64,7 +64,7 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
     assert Counter(server.asked()) == Counter(
         {symbol: len(expected) + (3 if symbol == "S03" else 0) for symbol in FIVE.symbols}
     )
-    # Requested by the first scheduled run that finds them six days old, every Monday (with seven days, seconds would decide).
+    # Requested every Monday, by the first run that finds them six days old (with seven days, seconds would decide).
     assert Counter(server.asked("SPLITS")) == Counter(dict.fromkeys(FIVE.symbols, 4))
 
     ideal = local_backend(tmp_path / "ideal")
