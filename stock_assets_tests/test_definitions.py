@@ -1,4 +1,4 @@
-"""What Dagster sees: the definitions load anywhere, importing touches nothing, and no name changes unnoticed."""
+"""The definitions load in any environment, imports have no side effects, and names do not change unnoticed."""
 
 import json
 import subprocess
@@ -11,13 +11,13 @@ from pydantic import HttpUrl
 
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
-from stock_assets.serve.views import VIEWS
-from stock_assets.settings import Settings, SourceName
+from stock_assets.orchestration.keys import REPORT
+from stock_assets.settings import BackendName, Settings, SourceName
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
 
-# An audit hook sees every file, socket and database Python touches. It must not report what the import system does.
-_WATCHED_IMPORT = """
+# An audit hook reports every file, socket and database that Python opens, except the files of the import system.
+_AUDITED_IMPORT = """
 import importlib, json, pkgutil, sys
 
 import dagster._core.storage.event_log.sqlite.sqlite_event_log
@@ -29,7 +29,7 @@ touched = []
 WRITES = {"os.mkdir", "os.rename", "os.remove", "os.link", "sqlite3.connect", "socket.connect", "socket.getaddrinfo",
           "subprocess.Popen", "os.system", "shutil.copyfile", "tempfile.mkstemp"}
 
-def watch(event, args):
+def report(event, args):
     if event in WRITES:
         touched.append([event, str(args[:1])])
     elif event == "open" and isinstance(args[0], str) and not args[0].endswith((".py", ".pyc", ".so")):
@@ -39,7 +39,7 @@ import stock_assets
 names = [m.name for m in pkgutil.walk_packages(stock_assets.__path__, "stock_assets.")
          if m.name not in ("stock_assets.__main__", "stock_assets.definitions")]
 sys.dont_write_bytecode = True
-sys.addaudithook(watch)
+sys.addaudithook(report)
 for name in names:
     importlib.import_module(name)
 print(json.dumps({"modules": len(names), "touched": touched}))
@@ -47,14 +47,14 @@ print(json.dumps({"modules": len(names), "touched": touched}))
 
 
 def run_python(code: str, cwd: Path) -> str:
-    """Run Python with an empty environment, elsewhere."""
+    """Run Python with an empty environment in another folder."""
     done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env={}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_importing_every_module_touches_nothing(tmp_path: Path) -> None:
-    report = json.loads(run_python(_WATCHED_IMPORT, tmp_path).splitlines()[-1])
+def test_importing_every_module_has_no_side_effects(tmp_path: Path) -> None:
+    report = json.loads(run_python(_AUDITED_IMPORT, tmp_path).splitlines()[-1])
     assert report["modules"] > 25
     assert report["touched"] == []
     assert list(tmp_path.iterdir()) == []
@@ -65,6 +65,10 @@ def test_definitions_load_with_an_empty_environment_and_write_nothing(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_definitions_of_the_daemon_tests_find_every_function_that_they_hold() -> None:
+    run_python("import stock_assets_tests.support.gated_definitions", Path(__file__).parent.parent)
+
+
 def test_dagster_validates_the_workspace_with_an_empty_environment() -> None:
     project = Path(__file__).parent.parent
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
@@ -73,13 +77,13 @@ def test_dagster_validates_the_workspace_with_an_empty_environment() -> None:
     assert "All code locations passed validation" in done.stderr + done.stdout
 
 
-def test_names_are_as_they_were() -> None:
-    """Run `python -m stock_assets_tests.test_definitions` to accept a wanted change."""
+def test_names_equal_the_snapshot() -> None:
+    """Run `python -m stock_assets_tests.test_definitions` to accept an intended change."""
     assert describe() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
 def test_the_last_step_by_name_has_no_partitions() -> None:
-    """Otherwise Dagster 1.13 plans every check once per session of a run; see `stock_assets.orchestration.assets.views`."""
+    """Otherwise Dagster 1.13 plans every check once per session of a run; see `orchestration.assets.views`."""
     job = build_definitions(Settings()).resolve_job_def(JOB_NAME)
     last = max(node.name for node in job.nodes)
     partitioned = {
@@ -104,10 +108,9 @@ def specs(settings: Settings) -> list[dg.AssetSpec]:
     return list(build_definitions(settings).resolve_all_asset_specs())
 
 
-def test_every_asset_says_whose_it_is_what_it_is_and_where_its_code_is() -> None:
+def test_every_asset_has_an_owner_a_description_and_links_to_its_code() -> None:
     for spec in specs(Settings()):
-        is_served = spec.key.path[-1] in VIEWS or spec.key.path[0] == "grafana"
-        assert spec.group_name == ("served" if is_served else spec.key.path[0])
+        assert spec.group_name == spec.key.path[0]
         assert spec.owners
         assert spec.kinds
         assert spec.description
@@ -121,7 +124,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_where_its_code_is() -> None
         assert all(file.suffix == ".sql" and file.exists() for file in sql)
 
 
-def test_where_the_code_has_an_address_links_lead_there() -> None:
+def test_links_lead_to_the_code_host_if_its_address_is_set() -> None:
     base = "https://code.example/prices/blob/main"
     project = Path(__file__).parent.parent
     found = {
@@ -133,6 +136,39 @@ def test_where_the_code_has_an_address_links_lead_there() -> None:
     for url in found:
         assert url.startswith(f"{base}/")
         assert (project / url.removeprefix(f"{base}/").partition("#")[0]).is_file()
+
+
+def test_cadence_follows_the_membership_in_the_daily_job() -> None:
+    members = build_definitions(Settings()).resolve_job_def(JOB_NAME).asset_layer.asset_graph.materializable_asset_keys
+    cadences = {spec.key: spec.tags["cadence"] for spec in specs(Settings())}
+    assert {key for key, cadence in cadences.items() if cadence == "each_session"} == members
+    assert {key.path[0] for key, cadence in cadences.items() if cadence == "external"} == {"vendor", "grafana"}
+
+
+def test_on_aws_the_report_is_materialized_on_demand() -> None:
+    settings = Settings(backend=BackendName.AWS, aws_bucket="a-bucket", aws_region="eu-central-1")
+    assert {spec.key for spec in specs(settings) if spec.tags["cadence"] == "on_demand"} == {REPORT}
+
+
+def test_the_resource_shows_backend_source_and_symbols_and_no_configuration() -> None:
+    settings = Settings(source=SourceName.ALPHA_VANTAGE)
+    resource = (build_definitions(settings).resources or {})["pipeline"]
+    assert isinstance(resource, dg.ResourceDefinition)
+    assert resource.description is not None
+    for shown in ("LocalBackend", "Alpha Vantage", "NVDA", "docs/settings.md"):
+        assert shown in resource.description
+    repository = build_definitions(settings).get_repository_def()
+    assert repository.get_top_level_resources()["pipeline"].config_schema.as_field().is_required is False
+
+
+def test_a_run_configuration_cannot_change_the_resource() -> None:
+    job = build_definitions(Settings()).resolve_job_def(JOB_NAME)
+    with pytest.raises(dg.DagsterInvalidConfigError, match="data_dir"):
+        job.execute_in_process(
+            instance=dg.DagsterInstance.ephemeral(),
+            partition_key="2013-03-01",
+            run_config={"resources": {"pipeline": {"config": {"data_dir": "/elsewhere"}}}},
+        )
 
 
 @pytest.mark.parametrize("source", list(SourceName))
@@ -149,7 +185,7 @@ def test_every_check_job_schedule_and_sensor_is_described(source: SourceName) ->
 
 
 def describe() -> dict[str, object]:
-    """List what other systems and people know by name."""
+    """Return the names that other systems and people depend on."""
     graph = build_definitions(Settings()).resolve_asset_graph()
     return {
         "assets": {

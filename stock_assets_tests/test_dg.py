@@ -1,4 +1,4 @@
-"""Dagster's newer command line, `dg`, recognises the project as it stands: it checks, lists and launches."""
+"""Dagster's newer command line, `dg`, recognises the project: it checks, lists and launches the definitions."""
 
 import json
 import os
@@ -24,7 +24,7 @@ FIRST, LAST = date(2013, 2, 27), date(2013, 3, 1)
 
 
 def run_dg(folder: Path, *arguments: str) -> str:
-    """Run `dg` in the project, with an instance and data in a folder; return what it prints."""
+    """Run `dg` in the project, with an instance and data in a folder; return its output."""
     settings = Settings(data_dir=folder)
     with local_instance(settings):
         pass
@@ -52,12 +52,12 @@ def test_dg_lists_every_asset_and_job(tmp_path: Path) -> None:
     assert JOB_NAME in {job["name"] for job in listed["jobs"]}
 
 
-def test_every_step_of_the_job_takes_a_range_in_one_run() -> None:
-    """Those without partitions too: `dg launch --partition-range` refuses the job otherwise."""
+def test_every_step_of_the_job_accepts_a_range_in_one_run() -> None:
+    """Steps without partitions too: `dg launch --partition-range` rejects the job otherwise."""
     layer = build_definitions(Settings()).resolve_job_def(JOB_NAME).asset_layer
     policies = {key.to_user_string(): layer.get(key).backfill_policy for key in layer.executable_asset_keys}
     assert policies == dict.fromkeys(policies, dg.BackfillPolicy.single_run())
-    assert {"raw/splits", "published/price_trends", "served/report"} <= policies.keys()
+    assert {"raw/splits", "published/price_trends", "reports/prices"} <= policies.keys()
 
 
 @pytest.mark.slow

@@ -1,11 +1,11 @@
 """The Dagster definitions: assets, checks, jobs, schedules and sensors, wired to one pipeline.
 
-Belongs here: wiring. Does not belong here: reading the environment (`settings`), constructing backend, source and universe
-(`pipeline`), or any behaviour.
+Belongs here: wiring. Does not belong here: reading the environment (`settings`), constructing backend, source and
+universe (`pipeline`), or any behaviour.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -48,41 +48,42 @@ _LINKS = {
 def build_definitions(
     settings: Settings, *, pipeline: Pipeline | None = None, resource_overrides: Mapping[str, object] | None = None
 ) -> dg.Definitions:
-    """Wire everything.
+    """Return all definitions.
 
     Args:
         settings: the settings.
-        pipeline: the pipeline, if the caller has constructed it already; by default it is constructed from the settings.
-        resource_overrides: resources that steps use in place of those above, by key (`pipeline`); for tests.
+        pipeline: the pipeline, if the caller has constructed it; by default it is constructed from the settings.
+        resource_overrides: resources that replace those of the pipeline, by key (`pipeline`); for tests.
 
     Raises:
         SettingsError: the settings do not fit each other.
     """
-    # Backfill policies and checks of several results carry these marks; the version range in pyproject.toml is pinned.
+    # Dagster warns about backfill policies and multi-asset checks; the version range in pyproject.toml is pinned.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     pipeline = pipeline or Pipeline.from_settings(settings)
-    # A recording has an end: none of its sessions is ever late.
+    # A recording has a last session, and is never late.
     grows = pipeline.source.last_session is None
     # Athena charges for each statement, and the report sends one per panel: there it is materialized on demand.
-    job = daily_job(by_hand=[REPORT] if settings.backend is BackendName.AWS else [])
+    on_demand = [REPORT] if settings.backend is BackendName.AWS else []
+    job = daily_job(on_demand=on_demand)
     checks = [*raw_checks(pipeline.universe), audit_checks(), *([freshness_check()] if grows else [])]
     retention = retention_policy(settings)
     maintenance = maintenance_job(retention, [key for check in checks for key in check.check_keys])
     return dg.Definitions(
-        assets=_assets(settings, pipeline.source),
+        assets=_assets(settings, pipeline.source, on_demand=on_demand),
         asset_checks=checks,
         jobs=[job, maintenance],
         schedules=[weekday_schedule(job, pipeline.source), maintenance_schedule(maintenance, running=grows)],
         sensors=_sensors(settings, pipeline.source, job=job),
         resources={"pipeline": pipeline_resource(pipeline), **(resource_overrides or {})},
-        # A step in its own process costs ten seconds of imports; the steps of a load take less than one together.
+        # A process per step would cost ten seconds of imports; all steps of a load together take less than one second.
         executor=dg.in_process_executor,
     )
 
 
 def retention_policy(settings: Settings) -> RetentionPolicy:
-    """Return how long things are kept."""
+    """Return how long staging tables, snapshots and runs are retained."""
     return RetentionPolicy(
         staging=timedelta(days=settings.staging_retention_days),
         snapshots=timedelta(days=settings.snapshot_retention_days),
@@ -90,9 +91,11 @@ def retention_policy(settings: Settings) -> RetentionPolicy:
     )
 
 
-def _assets(settings: Settings, source: PriceSource) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+def _assets(
+    settings: Settings, source: PriceSource, *, on_demand: Sequence[dg.AssetKey]
+) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Return the assets in the order of the data path, each with its tags and links."""
-    links = Links(source, str(settings.code_url or "").rstrip("/"))
+    links = Links(source, str(settings.code_url or "").rstrip("/"), on_demand)
     partitions = session_partitions(settings.first_session, source.last_session)
     vendor = vendor_asset(source, _LINKS[settings.source], owners=OWNERS)
     steps = [
@@ -111,7 +114,7 @@ def _assets(settings: Settings, source: PriceSource) -> list[dg.AssetsDefinition
 
 
 def _sensors(settings: Settings, source: PriceSource, *, job: AssetJob) -> list[dg.SensorDefinition]:
-    """Return the sensors: those that start runs, and those that alert."""
+    """Return the sensors that start runs, and the sensors that alert."""
     channels = alert_channels(settings)
     window = CatchUpWindow(settings.first_session, source.last_session, settings.catch_up_sessions)
     return [

@@ -1,4 +1,4 @@
-"""Asset keys and column schemas of tables and views, as Dagster knows them.
+"""Asset keys and column schemas of tables and views.
 
 Belongs here: one rule for every name: the table `published.daily_prices` is the asset `published/daily_prices` in the
 group `published`. Does not belong here: the tables (`core.tables`), the views (`serve.views`).

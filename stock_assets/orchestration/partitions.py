@@ -12,19 +12,19 @@ import dagster as dg
 from stock_assets.core.calendar import CALENDAR_END, NEW_YORK, next_session, sessions_between
 
 _PARTITION_TIME = time(16, 0)
-"""A session's partition begins at the regular closing bell in New York, so that its key exists from then on."""
+"""A session's partition starts at the regular market close in New York, so that its key exists from then on."""
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-"""By which Dagster knows the first and last partition of a run over many."""
+"""Tags with the first and last partition of a run over a range."""
 
 
 def session_partitions(first: date, last: date | None) -> dg.TimeWindowPartitionsDefinition:
-    """Make one partition per trading session, named by its date.
+    """Return one partition per trading session, named by its date.
 
     Args:
         first: first session of the range.
-        last: last session that can ever be had (a recorded source), or None for a range that grows every day.
+        last: last session of a recorded source, or None for a range that grows every day.
     """
-    # A window lasts until the next bell; with an end, the last window must have ended (and no offset is needed).
+    # A window ends at the next market close. With an end, the last window must have ended, so no offset is needed.
     end = next_session(last) if last else None
     exclusions = [_partition_start(day) for day in _weekdays_without_session(first, end or CALENDAR_END)]
     return dg.TimeWindowPartitionsDefinition(
@@ -34,23 +34,23 @@ def session_partitions(first: date, last: date | None) -> dg.TimeWindowPartition
         cron_schedule=f"{_PARTITION_TIME.minute} {_PARTITION_TIME.hour} * * 1-5",
         timezone=NEW_YORK.key,
         end_offset=0 if last else 1,
-        # An exclusion counts only if it equals the cron tick to the second.
+        # Dagster applies an exclusion only if it equals the cron tick to the second.
         exclusions=exclusions,
     )
 
 
 def partition_sessions(keys: Iterable[str]) -> list[date]:
-    """Turn partition keys into sessions, in order."""
+    """Return the sessions of partition keys, in order."""
     return sorted(date.fromisoformat(key) for key in keys)
 
 
 def range_tags(first: date, last: date) -> dict[str, str]:
-    """Give the tags that make a run one of all sessions from `first` to `last`; `tagged_sessions` reads them."""
+    """Return the tags of a run over all sessions from `first` to `last`; `tagged_sessions` reads them."""
     return dict(zip(_RANGE_TAGS, (first.isoformat(), last.isoformat()), strict=True))
 
 
 def tagged_sessions(tags: Mapping[str, str]) -> list[date]:
-    """Read the sessions of a run from its tags, in order: one, a range, or none for a run without partitions."""
+    """Return the sessions of a run from its tags, in order: one, a range, or none for a run without partitions."""
     if "dagster/partition" in tags:
         return partition_sessions([tags["dagster/partition"]])
     bounds = [tags.get(tag) for tag in _RANGE_TAGS]

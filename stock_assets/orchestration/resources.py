@@ -1,19 +1,34 @@
 """The pipeline as a Dagster resource.
 
-Belongs here: what Dagster shows of the pipeline. Does not belong here: constructing it (`pipeline`).
+Belongs here: what Dagster shows about the pipeline. Does not belong here: constructing it (`pipeline`).
 """
 
 import dagster as dg
 
+from stock_assets.core.text import plural
 from stock_assets.pipeline import Pipeline
+
+_SYMBOLS_SHOWN = 50
 
 
 def pipeline_resource(pipeline: Pipeline) -> dg.ResourceDefinition:
-    """Return the resource `pipeline`. It has no configuration, so that a launch cannot change it; none of it is secret."""
-    return dg.ResourceDefinition(
-        resource_fn=lambda _: pipeline,
-        description=(
-            f"Backend `{type(pipeline.backend).__name__}`, source `{pipeline.source.label}`, "
-            f"{len(pipeline.universe.symbols)} symbols. Change it with settings (docs/settings.md)."
-        ),
+    """Return the resource `pipeline`.
+
+    Its schema is empty, so that the UI shows no secret and a run configuration cannot change it.
+    """
+    return dg.ResourceDefinition(resource_fn=lambda _: pipeline, description=_description(pipeline), config_schema={})
+
+
+def _description(pipeline: Pipeline) -> str:
+    symbols = pipeline.universe.symbols
+    more = f" and {len(symbols) - _SYMBOLS_SHOWN} more" if len(symbols) > _SYMBOLS_SHOWN else ""
+    return "\n".join(
+        (
+            "Backend, source and universe of every step. Change them with settings (docs/settings.md); a run cannot.",
+            "",
+            f"- Backend: `{type(pipeline.backend).__name__}`",
+            f"- Raw responses: `{pipeline.backend.objects.uri('raw')}`",
+            f"- Source: {pipeline.source.label}",
+            f"- Universe: {plural(len(symbols), 'symbol')}: {', '.join(symbols[:_SYMBOLS_SHOWN])}{more}",
+        )
     )

@@ -1,26 +1,27 @@
-"""Killed runs, which Dagster's daemon repeats: whether it is going to, and how long that is believed.
+"""Killed runs, which Dagster's daemon retries.
 
-Belongs here: reading the tags that Dagster gives a failed run. Does not belong here: what a sensor makes of it
-(`requests`, `watch`), nor how the daemon learns of a failure (`instance.settled`).
+Belongs here: reading the tags that Dagster writes to a failed run. Does not belong here: what a sensor does with them
+(`run_requests`, `sensors.alerts`), or when the daemon reads a failure (`instance.settled_failures`).
 """
 
 from datetime import timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
+
+from stock_assets.orchestration.instance.dagster_internals import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
 RETRY_DECIDED_WITHIN = timedelta(minutes=5)
-"""Time after which a killed run that has not been repeated is not waited for; the daemon takes seconds."""
+"""How long sensors wait for the retry of a killed run; the daemon needs seconds."""
 
 
 def is_retried(run: dg.DagsterRun) -> bool:
-    """Tell whether the run that repeats a failed one is there."""
+    """Return whether the run that retries a failed run exists."""
     return AUTO_RETRY_RUN_ID_TAG in run.tags
 
 
 def awaits_retry(run: dg.DagsterRun) -> bool:
-    """Tell whether Dagster has said that it repeats a failed run, can, and has not yet.
+    """Return whether Dagster will retry a failed run: the run is tagged, can be retried, and is not retried yet.
 
-    A run of the command line bears the tag too, and is never repeated: it has no origin.
+    A run started from the command line has the tag too, and is never retried: it has no origin.
     """
     return run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None and not is_retried(run)

@@ -1,19 +1,20 @@
-"""Which error of a failed step tells people what to do.
+"""The error that explains a failed step.
 
-Belongs here: choosing one of a chain. Does not belong here: whom it is told (`watch`, `runs`).
+Belongs here: choosing one error of a chain. Does not belong here: showing it (`sensors.alerts`, `runs`).
 """
 
 import dagster as dg
-from dagster_shared.error import SerializableErrorInfo
 
-_OURS = "stock_assets.core.errors."
+from stock_assets.orchestration.instance.dagster_internals import SerializableErrorInfo
+
+_PACKAGE_ERRORS = "stock_assets.core.errors."
 
 
 def root_cause(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
-    """Give the outermost error of this package's own, which names the remedy; else the one at the root."""
+    """Return the outermost error of this package, which names the remedy; without one, the last error of the chain."""
     error = root = event.step_failure_data.error
     while error is not None:
-        if error.message.startswith(_OURS):
+        if error.message.startswith(_PACKAGE_ERRORS):
             return error
         root, error = error, error.cause
     return root

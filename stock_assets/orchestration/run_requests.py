@@ -1,11 +1,11 @@
-"""Run requests of sensors: few ranges, keys that are never used twice, and an end to what changes nothing.
+"""Build run requests: never reuse a run key, stop retrying runs that change nothing.
 
-Belongs here: what all sensors that start loads have in common. Does not belong here: what is worth loading
-(`catch_up`, `landing_files`).
+Belongs here: what the sensors that start loads share. Does not belong here: which sessions to load
+(`sensors.catch_up`, `sensors.landing_files`).
 
-A reused run key is ignored by Dagster without a word. Here a key ends with the number of the attempt, counted from the
-runs of the instance that bear the same tag, so that a new one is made exactly when the earlier runs have ended. If
-somebody has deleted some of them, the count falls back; a number that a remaining run bears is passed over.
+Dagster silently ignores a request whose run key was used before. A key here ends with the number of the attempt,
+counted from the runs of the instance with the same tag, so that a new key is built exactly when the earlier runs have
+ended. If some of these runs were deleted, the count is lower; a number that a remaining run uses is skipped.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,18 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import dagster as dg
-from dagster._core.storage.tags import RUN_KEY_TAG, WILL_RETRY_TAG
 
+from stock_assets.core.text import plural
 from stock_assets.coverage.run_specs import RunSpec
+from stock_assets.orchestration.instance.dagster_internals import RUN_KEY_TAG, WILL_RETRY_TAG
 from stock_assets.orchestration.keys import RAW_PRICES
 from stock_assets.orchestration.partitions import range_tags
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry
 
 TAG = "stock_assets/"
-"""The tag of a sensor's runs is this and the sensor's name; its value says what the run is about."""
-RUN_PAUSES = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
-"""Time after a run that changed nothing until the same is tried again; after the last, no more."""
+"""Prefix of the tag of a sensor's runs; the sensor's name follows. The value identifies what the run loads."""
+RUN_DELAYS = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
+"""Delays between runs that change nothing; after the last one we stop."""
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -36,12 +37,12 @@ _UNFINISHED = [
 
 
 def run_in_progress(instance: dg.DagsterInstance, at: datetime) -> str | None:
-    """Name a run that is queued or in progress, or was killed and is about to be repeated; None if there is none."""
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED), limit=1) or _to_be_repeated(instance, at)
-    return f"run {runs[0].run_id[:8]} of {runs[0].job_name} is under way" if runs else None
+    """Describe a run that is queued, in progress, or killed and about to be retried; return None if there is none."""
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED), limit=1) or _awaiting_retry(instance, at)
+    return f"run {runs[0].run_id[:8]} of {runs[0].job_name} is in progress" if runs else None
 
 
-def _to_be_repeated(instance: dg.DagsterInstance, at: datetime) -> list[dg.DagsterRun]:
+def _awaiting_retry(instance: dg.DagsterInstance, at: datetime) -> list[dg.DagsterRun]:
     failed = instance.get_runs(
         filters=dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.FAILURE],
@@ -55,23 +56,27 @@ def _to_be_repeated(instance: dg.DagsterInstance, at: datetime) -> list[dg.Dagst
 def build_run_requests(
     instance: dg.DagsterInstance, sensor: str, specs: Sequence[RunSpec], at: datetime
 ) -> tuple[list[dg.RunRequest], list[str]]:
-    """Write the run requests; one that was made before, in vain, only after its pause, and not for ever.
+    """Build run requests. After runs that changed nothing, wait for the delay; after the last delay, stop.
 
     Returns:
-        the requests, and a line about each wish that has to wait or is given up.
+        the requests, and a line about each spec that waits or is given up.
     """
     requests, notes = [], []
     for spec in specs:
         earlier = instance.get_run_records(filters=dg.RunsFilter(tags={TAG + sensor: spec.state}))
         label = f"{spec.first} to {spec.last}"
-        if len(earlier) > len(RUN_PAUSES):
-            notes.append(f"{label}: {len(earlier)} runs have changed nothing; see the last of them")
+        if len(earlier) > len(RUN_DELAYS):
+            notes.append(
+                f"{label}: {plural(len(earlier), 'run')} changed nothing, no more are started; check the last one"
+            )
             continue
         if earlier:
             ended = max(record.end_time or record.create_timestamp.timestamp() for record in earlier)
-            again = datetime.fromtimestamp(ended, UTC) + RUN_PAUSES[len(earlier) - 1]
-            if again > at:
-                notes.append(f"{label}: a run has changed nothing; again at {again:%Y-%m-%d %H:%M} UTC")
+            retry_at = datetime.fromtimestamp(ended, UTC) + RUN_DELAYS[len(earlier) - 1]
+            if retry_at > at:
+                notes.append(
+                    f"{label}: the last run changed nothing; the next one starts at {retry_at:%Y-%m-%d %H:%M} UTC"
+                )
                 continue
         requests.append(
             dg.RunRequest(
@@ -86,7 +91,7 @@ def build_run_requests(
     return requests, notes
 
 
-def _unused_key(about: str, earlier: Sequence[dg.RunRecord]) -> str:
+def _unused_key(prefix: str, earlier: Sequence[dg.RunRecord]) -> str:
     used = {record.dagster_run.tags.get(RUN_KEY_TAG) for record in earlier}
-    keys = (f"{about} {number}" for number in count(len(earlier) + 1))
+    keys = (f"{prefix} {number}" for number in count(len(earlier) + 1))
     return next(key for key in keys if key not in used)

@@ -1,7 +1,7 @@
 """Runs of the job, started from the command line in this process, with every event on the Dagster instance.
 
-Belongs here: the instance of the local backend, which runs are worth having, and following one. Does not belong here:
-printing (`cli`), what a run does.
+Belongs here: opening the instance, starting a run, and returning its result. Does not belong here: printing (`cli`),
+what a run does.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ from stock_assets.sources.interface import PriceSource
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended.
+    """Result of a run.
 
     Attributes:
         run_id: Dagster's id.
@@ -47,9 +47,13 @@ class RunResult:
 
 @contextmanager
 def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the Dagster instance, with this version's configuration unless somebody edited it."""
+    """Open the Dagster instance, with this version's configuration unless the file was edited.
+
+    Raises:
+        SettingsError: the file was edited, and contradicts the settings or this version.
+    """
     folder = settings.instance_dir
-    configure_instance(folder)
+    configure_instance(folder, settings.event_log)
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         yield instance
 
@@ -63,15 +67,15 @@ def run_sessions(
     on_event: Callable[[dg.DagsterEvent], None],
     raw: Mapping[str, object] | None = None,
 ) -> RunResult:
-    """Run the whole path for the sessions from `first` to `last` and wait for it.
+    """Run the whole data path for the sessions from `first` to `last`, and wait for the end.
 
     Args:
         settings: the settings.
         pipeline: the pipeline constructed from them.
-        first: first session, itself one.
-        last: last session, itself one.
+        first: first session; it must be a trading session.
+        last: last session; it must be a trading session.
         on_event: called with every event of the run, from this thread.
-        raw: configuration of `raw/daily_prices` (`ingest.assets.RawConfig`); by default it asks for what is missing.
+        raw: configuration of `raw/daily_prices` (`assets.raw.RawConfig`); by default missing bars are requested.
 
     Raises:
         SessionOutOfRange: the source, or the settings, have no partition for one of the sessions.
@@ -123,7 +127,7 @@ def _why_no_partition(session: date, first: date, source: PriceSource) -> str:
 
 
 def _failure(event: dg.DagsterEvent) -> str:
-    """Give the message of the error that tells why a step failed."""
+    """Return the message of the root cause of a failed step."""
     error = root_cause(event)
     return error.message.strip() if error else f"{event.step_key} failed"
 

@@ -1,4 +1,4 @@
-"""Large orders through the web server and the daemon: few runs, and all of them end well."""
+"""Large backfills through the web server and the daemon are few runs, and all of them succeed."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
 
 
 def backfill(web: WebServer, sessions: Sequence[date]) -> str:
-    """Launch a backfill of everything that has partitions, as the dialog of the asset graph does."""
+    """Launch a backfill of every partitioned asset, as the dialog of the asset graph does."""
     params = {
         "assetSelection": [{"path": list(path)} for path in PARTITIONED],
         "partitionNames": [session.isoformat() for session in sessions],
@@ -54,7 +54,7 @@ def backfill(web: WebServer, sessions: Sequence[date]) -> str:
 
 
 def finished(made: Station, tag: str, value: str | None = None) -> list[dg.DagsterRun]:
-    """Wait until runs with a tag are there and all have ended; give them."""
+    """Wait until runs with a tag exist and all have ended; return them."""
 
     def ended() -> list[dg.DagsterRun] | None:
         runs = [run for run in made.runs() if tag in run.tags and value in {None, run.tags[tag]}]
@@ -64,7 +64,7 @@ def finished(made: Station, tag: str, value: str | None = None) -> list[dg.Dagst
 
 
 def rows(made: Station) -> dict[str, int]:
-    """Published rows by symbol."""
+    """Return the number of published rows by symbol."""
     return {row.symbol: row.row_count for row in summary(Pipeline.from_settings(made.settings).backend)}
 
 
@@ -79,7 +79,7 @@ def test_a_backfill_of_1250_sessions_is_one_run_and_so_is_each_range_of_the_miss
     assert run.tags["dagster/asset_partition_range_end"] == sessions[-1].isoformat()
     assert rows(web.station) == dict.fromkeys(("AAPL", "GOOG", "IBM", "MSFT"), 1250)
 
-    # What the dialog sends for "failed and missing only" of a range around it.
+    # The dialog sends these sessions for "failed and missing only" of a range around the loaded one.
     before = sessions_between(date(2004, 8, 2), date(2004, 8, 18))
     after = sessions_between(sessions[-1], date(2012, 5, 17))[1:6]
     runs = finished(web.station, "dagster/backfill", backfill(web, [*before, *after]))
@@ -91,7 +91,7 @@ def test_a_backfill_of_1250_sessions_is_one_run_and_so_is_each_range_of_the_miss
     assert rows(web.station)["IBM"] == 1250 + len(before) + len(after)
 
 
-def test_252_arriving_files_are_one_run(web: WebServer) -> None:
+def test_252_landing_files_are_one_run(web: WebServer) -> None:
     sessions = sessions_between(date(2001, 1, 2), date(2002, 1, 15))[:252]
     before = rows(web.station)
     deliver(web.station.settings.root / "raw" / "daily_prices" / "firehose", sessions, web.station.folder)
@@ -107,7 +107,7 @@ def test_252_arriving_files_are_one_run(web: WebServer) -> None:
 
 
 def deliver(folder: Path, sessions: Sequence[date], scratch: Path) -> None:
-    """Copy a file per session into the raw area, each with the bars of three symbols."""
+    """Copy a landing file per session, each with the bars of three symbols."""
     recording = RecordedSource()
     bars = {
         symbol: dict(

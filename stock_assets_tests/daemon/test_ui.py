@@ -1,6 +1,6 @@
-"""The UI in a real Chromium: one session, ten sessions, and a failing check with its rows, as a user gets them.
+"""The UI in a real Chromium: one session, ten sessions, and a failed check with its rows.
 
-Elements are found by what a user reads on them, so that only a change of the words can break the tests.
+Elements are found by their text, so that only a change of the text can break the tests.
 """
 
 from collections.abc import Iterator
@@ -46,18 +46,18 @@ def web(page: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web
 
 
 def click(page: Browser, words: str) -> None:
-    """Click the button whose words begin like this."""
+    """Click the button whose text starts with some words."""
     page.wait_for(f"{BUTTONS}.some((button) => button.innerText.startsWith('{words}'))")
     page.run(f"{BUTTONS}.find((button) => button.innerText.startsWith('{words}')).click()")
 
 
 def reads(page: Browser, words: str) -> None:
-    """Wait until something is to be read."""
+    """Wait until the page contains some words."""
     page.wait_for(f"document.body.innerText.includes('{words}')")
 
 
-def ask_for(page: Browser, sessions: str, counted: str) -> None:
-    """Open the dialog, write sessions into it, and see how many it takes them for."""
+def select_sessions(page: Browser, sessions: str, counted: str) -> None:
+    """Open the dialog, type sessions, and wait for the number that it shows."""
     click(page, "Materialize")
     page.wait_for(f'document.querySelectorAll("{RANGE_FIELD}").length > 0')
     page.type(RANGE_FIELD, sessions)
@@ -65,7 +65,7 @@ def ask_for(page: Browser, sessions: str, counted: str) -> None:
 
 
 def new_run(made: Station, before: int) -> dg.DagsterRun:
-    """Wait until there is one run more than before, and it has ended."""
+    """Wait until there is one more run than before, and it has ended."""
 
     def ended() -> dg.DagsterRun | None:
         runs = made.runs()
@@ -79,7 +79,7 @@ def new_run(made: Station, before: int) -> dg.DagsterRun:
 def test_one_session_from_the_page_of_an_asset(web: WebServer, page: Browser) -> None:
     before = len(web.station.runs())
     page.visit(f"{web.url}/assets/raw/daily_prices?view=partitions")
-    ask_for(page, FALL.isoformat(), "1 partition")
+    select_sessions(page, FALL.isoformat(), "1 partition")
     click(page, "Launch 1 run")
     run = new_run(web.station, before)
     assert run.is_success
@@ -91,7 +91,7 @@ def test_one_session_from_the_page_of_an_asset(web: WebServer, page: Browser) ->
 def test_ten_sessions_from_the_page_of_the_job_are_one_run_of_the_whole_path(web: WebServer, page: Browser) -> None:
     before = len(web.station.runs())
     page.visit(web.url + JOB_PAGE)
-    ask_for(page, f"[{TEN[0]}...{TEN[-1]}]", "10 partitions")
+    select_sessions(page, f"[{TEN[0]}...{TEN[-1]}]", "10 partitions")
     click(page, "Launch backfill")
     run = new_run(web.station, before)
     assert run.is_success
@@ -100,11 +100,11 @@ def test_ten_sessions_from_the_page_of_the_job_are_one_run_of_the_whole_path(web
     assert {row["trade_date"] for row in rows} == set(TEN)
 
 
-def test_a_failing_check_shows_its_rows_and_what_to_do(web: WebServer, page: Browser) -> None:
-    """Of the backfill of ten: AAPL fell by half, which is true and shown."""
+def test_a_failed_check_shows_its_rows_and_the_remedy(web: WebServer, page: Browser) -> None:
+    """In the backfill of ten sessions, AAPL lost half of its price, which is true."""
     page.visit(f"{web.url}/assets/staged/daily_prices?view=checks&checkDetail=no_unexplained_jump")
-    reads(page, "1 bad row, first: AAPL 2000-09-29: -51.87%")
-    reads(page, "check for a split that the source does not know yet")
+    reads(page, "1 bad row, first: -51.87%")
+    reads(page, "check for a split the source does not know yet")
     cells = "[...document.querySelectorAll('td')].map((cell) => cell.innerText.trim())"
     page.wait_for(f"{cells}.includes('-51.87%')")
     found = page.run(f"return {cells}")
@@ -112,11 +112,11 @@ def test_a_failing_check_shows_its_rows_and_what_to_do(web: WebServer, page: Bro
     assert found[at - 2 : at + 1] == ["AAPL", FALL.isoformat(), "-51.87%"]
 
 
-def test_failed_and_missing_only_asks_for_what_lacks(web: WebServer, page: Browser) -> None:
-    """Of eleven sessions ten are there."""
+def test_failed_and_missing_selects_only_sessions_that_are_not_loaded(web: WebServer, page: Browser) -> None:
+    """Ten of eleven sessions are loaded."""
     before = len(web.station.runs())
     page.visit(f"{web.url}/assets/raw/daily_prices?view=partitions")
-    ask_for(page, f"[{ELEVEN[0]}...{ELEVEN[-1]}]", "11 partitions")
+    select_sessions(page, f"[{ELEVEN[0]}...{ELEVEN[-1]}]", "11 partitions")
     page.run(
         "[...document.querySelectorAll('.dagster-dialog label')]"
         ".find((label) => label.innerText.includes('only failed and missing')).click()"

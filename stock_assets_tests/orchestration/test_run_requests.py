@@ -1,36 +1,36 @@
-"""Run keys: whatever happens to earlier runs, none that Dagster would silently ignore is ever written."""
+"""A run key that Dagster would silently ignore is never requested, also if earlier runs were deleted."""
 
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_assets.coverage.run_specs import RunSpec
+from stock_assets.orchestration.instance.dagster_internals import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN
-from stock_assets.orchestration.run_requests import RUN_PAUSES, build_run_requests, run_in_progress
+from stock_assets.orchestration.run_requests import RUN_DELAYS, build_run_requests, run_in_progress
 from stock_assets_tests.support.dagster_runs import leave_killed_run, leave_run
 
 SENSOR = "catch_up"
-WISH = RunSpec(date(2024, 3, 1), date(2024, 3, 4), {"request_symbols": []}, "state")
+SPEC = RunSpec(date(2024, 3, 1), date(2024, 3, 4), {"request_symbols": []}, "state")
 LONG_AFTER = datetime.now(UTC) + timedelta(days=365)
 
 
-def request(instance: dg.DagsterInstance, wish: RunSpec = WISH) -> dg.RunRequest | None:
-    """Ask for what is wished, long after everything else."""
-    requests, _ = build_run_requests(instance, SENSOR, [wish], LONG_AFTER)
+def request(instance: dg.DagsterInstance, spec: RunSpec = SPEC) -> dg.RunRequest | None:
+    """Return the request for a spec, long after all delays."""
+    requests, _ = build_run_requests(instance, SENSOR, [spec], LONG_AFTER)
     return requests[0] if requests else None
 
 
-def launch(instance: dg.DagsterInstance, asked: dg.RunRequest) -> None:
-    """Leave an ended run, as the daemon would; like the daemon, refuse a key that a run bears already."""
-    assert asked.run_key is not None
-    assert not instance.get_runs(filters=dg.RunsFilter(tags={RUN_KEY_TAG: asked.run_key})), "silently ignored"
-    leave_run(instance, dg.DagsterRunStatus.FAILURE, {**asked.tags, RUN_KEY_TAG: asked.run_key})
+def launch(instance: dg.DagsterInstance, requested: dg.RunRequest) -> None:
+    """Leave an ended run, as the daemon would; like the daemon, reject a key that a run has already."""
+    assert requested.run_key is not None
+    assert not instance.get_runs(filters=dg.RunsFilter(tags={RUN_KEY_TAG: requested.run_key})), "silently ignored"
+    leave_run(instance, dg.DagsterRunStatus.FAILURE, {**requested.tags, RUN_KEY_TAG: requested.run_key})
 
 
-def test_a_tick_that_is_evaluated_twice_asks_for_the_same_run() -> None:
+def test_a_tick_that_is_evaluated_twice_requests_the_same_run() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         first, second = request(instance), request(instance)
         assert first is not None
@@ -38,22 +38,22 @@ def test_a_tick_that_is_evaluated_twice_asks_for_the_same_run() -> None:
         assert first.run_key == second.run_key
 
 
-def test_a_deleted_run_does_not_bring_back_a_key_that_a_later_one_bears() -> None:
+def test_a_deleted_run_does_not_lead_to_a_key_that_a_later_run_has() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         for _ in range(2):
-            asked = request(instance)
-            assert asked is not None
-            launch(instance, asked)
+            requested = request(instance)
+            assert requested is not None
+            launch(instance, requested)
         instance.delete_run(instance.get_run_records(ascending=True)[0].dagster_run.run_id)
-        asked = request(instance)
-        assert asked is not None
-        assert asked.run_key == "catch_up 2024-03-01..2024-03-04 state 3"
+        requested = request(instance)
+        assert requested is not None
+        assert requested.run_key == "catch_up 2024-03-01..2024-03-04 state 3"
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.one_of(st.just(None), st.integers(0, 9)), max_size=16))
 def test_no_history_of_runs_and_deletions_leads_to_a_key_in_use(history: list[int | None]) -> None:
-    """None asks and launches; a number deletes that run of those left."""
+    """None requests and launches a run; a number deletes one of the remaining runs."""
     with dg.DagsterInstance.ephemeral() as instance:
         for deleted in history:
             runs = instance.get_run_records(ascending=True)
@@ -61,12 +61,12 @@ def test_no_history_of_runs_and_deletions_leads_to_a_key_in_use(history: list[in
                 if deleted < len(runs):
                     instance.delete_run(runs[deleted].dagster_run.run_id)
                 continue
-            asked = request(instance)
-            if len(runs) > len(RUN_PAUSES):
-                assert asked is None
+            requested = request(instance)
+            if len(runs) > len(RUN_DELAYS):
+                assert requested is None
             else:
-                assert asked is not None
-                launch(instance, asked)
+                assert requested is not None
+                launch(instance, requested)
 
 
 def test_another_range_of_the_same_state_has_another_key() -> None:
@@ -78,12 +78,12 @@ def test_another_range_of_the_same_state_has_another_key() -> None:
         assert one.run_key != two.run_key
 
 
-def test_a_killed_run_is_under_way_until_it_is_repeated() -> None:
-    """Between the two, nothing unfinished is on the instance, and a sensor would ask for the same once more."""
+def test_a_killed_run_is_in_progress_until_it_is_retried() -> None:
+    """Until the retry exists, no unfinished run is on the instance, and a sensor would request the same run again."""
     with dg.DagsterInstance.ephemeral() as instance:
         run = leave_killed_run(instance)
         now = datetime.now(UTC)
-        assert run_in_progress(instance, now) == f"run {run.run_id[:8]} of daily_prices is under way"
+        assert run_in_progress(instance, now) == f"run {run.run_id[:8]} of daily_prices is in progress"
         assert run_in_progress(instance, now + RETRY_DECIDED_WITHIN + timedelta(minutes=1)) is None
         instance.add_run_tags(run.run_id, {AUTO_RETRY_RUN_ID_TAG: "the next"})
         assert run_in_progress(instance, now) is None

@@ -1,4 +1,4 @@
-"""Runs of the whole job on a real instance, as the command line starts them."""
+"""Runs of the whole job on a real instance, started like those of the command line."""
 
 import sqlite3
 from datetime import date
@@ -7,19 +7,20 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from stock_assets.core.errors import SessionOutOfRange
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.loads.audit_files import audits
 from stock_assets.orchestration.runs import RunResult, local_instance, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.serve.query import summary
-from stock_assets.settings import Settings
+from stock_assets.settings import Settings, SourceName
 
 FIRST, LAST = date(2012, 5, 14), date(2012, 5, 25)
 SESSIONS = 10
 
 
 def ignore(_: dg.DagsterEvent) -> None:
-    """Follow nothing."""
+    """Ignore an event."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_a_run_publishes_every_symbol_and_session(
     assert rows == {"AAPL": SESSIONS, "FB": 6, "GOOG": SESSIONS, "IBM": SESSIONS, "MSFT": SESSIONS}
 
 
-def test_progress_sees_every_materialization_of_every_session(
+def test_the_listener_receives_every_materialization_of_every_session(
     first_run: tuple[RunResult, list[dg.DagsterEvent]],
 ) -> None:
     _, events = first_run
@@ -57,7 +58,7 @@ def test_progress_sees_every_materialization_of_every_session(
     assert len(seen) == len(set(seen)) == 4 * SESSIONS
 
 
-def test_materializations_tell_an_operator_what_happened(
+def test_materializations_have_the_metadata_that_operators_need(
     settings: Settings, first_run: tuple[RunResult, list[dg.DagsterEvent]]
 ) -> None:
     with local_instance(settings) as instance:
@@ -78,10 +79,11 @@ def test_materializations_tell_an_operator_what_happened(
     published = shown["published/daily_prices"]
     assert published["rows added"] == 46
     assert published["symbols"] == 5
-    assert "10 sessions" in str(published["load asked for"])
+    assert "10 sessions" in str(published["load sessions"])
     assert "| MSFT | 2012-05-25 |" in str(published["preview"])
     current = Pipeline.from_settings(settings).backend.warehouse.history(DAILY_PRICES)[0]
     assert published["snapshot"] == str(current.snapshot_id)
+    assert published["load replaces"] == "2012-05-14 to 2012-06-15"
     assert published["load"] == current.properties["load_id"]
     assert published["source"] == "recorded sample, ends 2013-03-01"
 
@@ -89,7 +91,7 @@ def test_materializations_tell_an_operator_what_happened(
 def test_every_check_is_planned_once_not_once_per_session(
     settings: Settings, first_run: tuple[RunResult, list[dg.DagsterEvent]]
 ) -> None:
-    """Dagster 1.13 would write one planned row per check and session; see `stock_assets.orchestration.assets.views`."""
+    """Dagster 1.13 would write one planned row per check and session; see `orchestration.assets.views`."""
     result, _ = first_run
     index = settings.instance_dir / "history" / "runs" / "index.db"
     with sqlite3.connect(index) as connection:
@@ -109,7 +111,7 @@ def test_a_second_run_changes_nothing(settings: Settings, first_run: tuple[RunRe
     assert warehouse.history(DAILY_PRICES) == before
 
 
-def test_the_instance_keeps_its_own_configuration(tmp_path: Path) -> None:
+def test_the_instance_uses_this_version_s_configuration_or_the_edited_one(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     with local_instance(settings) as instance:
         assert not instance.telemetry_enabled
@@ -120,8 +122,33 @@ def test_the_instance_keeps_its_own_configuration(tmp_path: Path) -> None:
         assert instance.telemetry_enabled
 
 
-def test_a_failing_run_says_why(tmp_path: Path) -> None:
-    """A universe of symbols that the recording does not have: nothing can be had."""
+@pytest.mark.parametrize(
+    ("options", "session", "message"),
+    [
+        (
+            {},
+            date(2000, 2, 29),
+            "2000-02-29 is before the first session, 2000-03-01. To load earlier sessions, set STOCK_ASSETS_FIRST",
+        ),
+        ({}, date(2013, 3, 4), "2013-03-04 is after 2013-03-01, the last session of the source"),
+        (
+            {"source": SourceName.ALPHA_VANTAGE},
+            date(2040, 1, 4),
+            "has not closed yet. Load it after 21:00 UTC",
+        ),
+    ],
+)
+def test_a_session_without_a_partition_is_rejected_with_the_remedy(
+    tmp_path: Path, options: dict[str, SourceName], session: date, message: str
+) -> None:
+    settings = Settings(data_dir=tmp_path, source=options.get("source", SourceName.RECORDED))
+    with pytest.raises(SessionOutOfRange) as raised:
+        run_sessions(settings, Pipeline.from_settings(settings), session, session, on_event=ignore)
+    assert message in str(raised.value)
+
+
+def test_a_failed_run_returns_the_reason(tmp_path: Path) -> None:
+    """The universe contains only a symbol that the recording does not have."""
     universe = tmp_path / "universe.csv"
     universe.write_text("symbol,name,first_session,last_session\nNVDA,NVIDIA,,\n", encoding="utf-8")
     settings = Settings(data_dir=tmp_path / "data", universe=universe)

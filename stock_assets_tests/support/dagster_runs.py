@@ -1,4 +1,4 @@
-"""Runs of the real definitions in this process, on a scripted source and a backend of the test; and runs left unrun."""
+"""Runs of the real definitions in this process, on a scripted source; and runs that are not executed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,21 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from dagster._core.storage.tags import WILL_RETRY_TAG
-from dagster._core.utils import make_new_run_id
 
 from stock_assets.core.errors import StockAssetsError
 from stock_assets.core.tables import PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import CODE_LOCATION
+from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.keys import asset_key
 from stock_assets.settings import Settings
+from stock_assets_tests.support.dagster_internals import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+    make_new_run_id,
+)
 from stock_assets_tests.support.scenes import Scene
 from stock_assets_tests.support.steps import as_pipeline
 
@@ -27,12 +31,12 @@ CHECKS = dg.AssetSelection.checks_for_assets(asset_key(STAGED_PRICES))
 ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(CODE_LOCATION), "__repository__"), JOB_NAME
 )
-"""What a run of the daemon or the UI bears, and one of the command line does not."""
+"""Origin of a run of the daemon or the UI; a run of the command line has none."""
 
 
 @dataclass(frozen=True)
 class WiredScene:
-    """The definitions, wired to a scene, and an instance that forgets."""
+    """The definitions, wired to a scene, and an instance in memory."""
 
     definitions: dg.Definitions
     instance: dg.DagsterInstance
@@ -57,7 +61,7 @@ class WiredScene:
 
 
 def pipeline(scene: Scene, folder: Path) -> WiredScene:
-    """Wire the definitions to a scene; its universe is written to a file, as a user would."""
+    """Wire the definitions to a scene; its universe is written to a file."""
     universe = folder / "universe.csv"
     lines = ("symbol,name,first_session,last_session", *(f"{symbol},,," for symbol in scene.universe.symbols))
     universe.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -67,12 +71,12 @@ def pipeline(scene: Scene, folder: Path) -> WiredScene:
 
 
 def succeeded(result: dg.ExecuteInProcessResult) -> list[str]:
-    """Names of the steps that ended well."""
+    """Return the names of the steps that succeeded."""
     return [str(event.step_key) for event in result.all_events if event.is_step_success]
 
 
 def failure(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
-    """Step and root cause, with its class, of the one step that failed by an error of this package."""
+    """Return step and root cause of the only failed step; its error is one of this package."""
     [event] = [event for event in result.all_events if event.is_step_failure]
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
@@ -83,7 +87,7 @@ def failure(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
 
 
 def checks(result: dg.ExecuteInProcessResult, asset: dg.AssetKey = STAGED_KEY) -> dict[str, dg.AssetCheckEvaluation]:
-    """Results of a run's checks on an asset, by name."""
+    """Return the results of a run's checks on an asset, by name."""
     return {
         evaluation.check_name: evaluation
         for evaluation in result.get_asset_check_evaluations()
@@ -97,7 +101,7 @@ def leave_run(
     tags: Mapping[str, str] | None = None,
     origin: RemoteJobOrigin | None = None,
 ) -> dg.DagsterRun:
-    """Leave a run of the whole path on the instance, without running it."""
+    """Add a run of the whole data path to the instance, without executing it."""
     return instance.add_run(
         dg.DagsterRun(
             job_name=JOB_NAME, run_id=make_new_run_id(), status=status, tags=dict(tags or {}), remote_job_origin=origin
@@ -106,5 +110,5 @@ def leave_run(
 
 
 def leave_killed_run(instance: dg.DagsterInstance, origin: RemoteJobOrigin | None = ORIGIN) -> dg.DagsterRun:
-    """Leave a run as Dagster does that is about to repeat it."""
+    """Add a killed run that Dagster is about to retry."""
     return leave_run(instance, dg.DagsterRunStatus.FAILURE, {WILL_RETRY_TAG: "true"}, origin)

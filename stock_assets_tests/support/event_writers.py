@@ -1,24 +1,24 @@
-"""A process that writes events without end, for tests that race or kill it. Run: `python -m ... FOLDER RUN_ID COUNT`.
+"""A process that writes events, for tests that race or kill it. Run: `python -m ... FOLDER RUN_ID COUNT`.
 
-It prints how many events are committed after each batch; COUNT 0 goes on until it is killed.
+It prints the number of committed events after each batch. With COUNT 0 it writes until it is killed.
 """
 
 import sys
 from itertools import count
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 
 from stock_assets.orchestration.instance.event_log import LocalEventLogStorage
+from stock_assets_tests.support.dagster_internals import StepMaterializationData
 
 BATCH = 20
 ASSET = dg.AssetKey(["written"])
 
 
 def materialized(run_id: str, number: int) -> dg.EventLogEntry:
-    """Make the event of one materialization."""
-    event = DagsterEvent(
-        event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
+    """Return the event of one materialization."""
+    event = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
         job_name="job",
         step_key="step",
         event_specific_data=StepMaterializationData(
@@ -31,7 +31,7 @@ def materialized(run_id: str, number: int) -> dg.EventLogEntry:
 
 
 def main(folder: str, run_id: str, wanted: int) -> None:
-    """Write."""
+    """Write batches of events."""
     storage = LocalEventLogStorage(folder)
     for first in count(0, BATCH):
         if wanted and first >= wanted:

@@ -1,10 +1,9 @@
-"""The real definitions, with gates inside the steps. Importing it puts them there: only for processes of their own."""
+"""The real definitions with gates inside the steps. An import adds the gates: use the module in separate processes."""
 
 from collections.abc import Callable
 from functools import wraps
 
 import pytest
-from dagster._core.storage.runs import SqlRunStorage
 
 from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import FetchKind
@@ -15,11 +14,12 @@ from stock_assets.orchestration.checks import audits as checks
 from stock_assets.publish import publishing
 from stock_assets.settings import Settings
 from stock_assets.stage import staging
-from stock_assets_tests.support.gates import FAILED, TOLD, pass_gate
+from stock_assets_tests.support.dagster_internals import SqlRunStorage
+from stock_assets_tests.support.gates import FAILED, NOTIFIED, pass_gate
 
 
 def _put(owner: object, name: str, gate: Callable[..., str | None]) -> None:
-    """Put a gate in front of a function of a module or class; the arguments of a call decide which."""
+    """Put a gate before a function of a module or class; the arguments of a call decide which gate."""
     call = getattr(owner, name)
 
     @wraps(call)
@@ -33,19 +33,19 @@ def _put(owner: object, name: str, gate: Callable[..., str | None]) -> None:
 
 
 def put_gates() -> None:
-    """Put every gate where a kill hurts most: work is done, and not noted yet."""
+    """Put every gate where a kill does most damage: after the work, and before its record."""
     _put(SqliteLedger, "record", lambda _, fetch: "raw" if fetch.kind is FetchKind.PRICES else None)
-    _put(staging, "remember", lambda *_: "staged")
+    _put(staging, "record_load", lambda *_: "staged")
     _put(checks, "audit_load", lambda *_, **__: "audits")
-    # What commits one of the two tables, the quarantine first.
+    # Commits one of the two tables, the quarantine first.
     _put(publishing, "_replace", lambda *args: "between_commits" if args[1] is DAILY_PRICES else "publish")
-    # A message about a run has gone out; that it has is noted next.
+    # A message about a run is delivered, and recorded next.
     _put(
         Notifier,
         "_put",
-        lambda *args: TOLD if args[1].startswith("alerts/open/run-") and "/opened-" in args[1] else None,
+        lambda *args: NOTIFIED if args[1].startswith("alerts/open/run-") and "/told-" in args[1] else None,
     )
-    # Dagster has stored the event of a run's end, and stores the run's status next.
+    # Dagster has stored the event of a run's failure, and stores the run's status next.
     _put(SqlRunStorage, "handle_run_event", lambda _, __, event, *___: FAILED if event.is_run_failure else None)
 
 

@@ -1,7 +1,7 @@
-"""Gates: places at which a test can hold another process, and kill it.
+"""Gates: places at which a test can stop another process, and kill it.
 
-A closed gate is a file in the folder that the environment names: a process that comes to it writes its id beside it and
-waits until the file is gone. The test closes a gate before it starts anything.
+A closed gate is a file in the folder that the environment names. A process that reaches it writes its id next to it,
+and waits until the file is deleted. The test closes a gate before it starts a process.
 """
 
 import os
@@ -10,19 +10,19 @@ from pathlib import Path
 
 FOLDER_VARIABLE = "STOCK_ASSETS_TEST_GATES"
 GATES = ("raw", "staged", "audits", "publish", "between_commits")
-"""In the order of the path: amid each step, for publishing also between its two commits."""
-TOLD = "told"
-"""Between the delivery of a message and the note of it."""
+"""Gates in the order of the data path: one inside each step, and one between the two commits of publishing."""
+NOTIFIED = "notified"
+"""Between the delivery of a message and its record."""
 FAILED = "failed"
 """Between the event of a run's failure and the run's status."""
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 def pass_gate(name: str) -> None:
-    """Wait as long as the gate is closed."""
+    """Wait while the gate is closed."""
     folder = Path(os.environ[FOLDER_VARIABLE])
     closed = folder / name
     if closed.exists():
         (folder / f"{name}.{os.getpid()}").touch()
     while closed.exists():
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)

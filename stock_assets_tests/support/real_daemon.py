@@ -1,6 +1,6 @@
-"""Dagster's daemon and web server as processes of their own, on an instance of the local backend.
+"""Dagster's daemon and web server as separate processes, on an instance of the local backend.
 
-Belongs here: starting, killing and waiting. Does not belong here: what a test expects of them.
+Belongs here: starting, killing and waiting. Does not belong here: what a test expects.
 """
 
 import os
@@ -30,31 +30,31 @@ from stock_assets_tests.support.steps import local_backend
 PROJECT = Path(__file__).parent.parent.parent
 DAEMON = "dagster._daemon"
 PATIENCE_SECONDS = 180
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS) -> T:
-    """Look until there is something."""
+def wait_for(read: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS) -> T:
+    """Poll until the result is true; return it."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        found = look()
+        found = read()
         if found:
             return found
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     raise TimeoutError(f"no {what} in {seconds:.0f} s")
 
 
 @dataclass
 class Station:
-    """A folder with everything of one pipeline, and the processes that work on it.
+    """A folder with the data of one pipeline, and the processes that use it.
 
     Attributes:
-        folder: an empty one.
-        environment: `STOCK_ASSETS_...` variables beside the folder.
+        folder: an empty folder.
+        environment: `STOCK_ASSETS_...` variables in addition to the folder.
         module: the definitions; by default the product's own.
-        workspace: the file that names the code location.
+        workspace: workspace file that names the code location.
     """
 
     folder: Path
@@ -64,30 +64,30 @@ class Station:
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Make the instance, as `stock-assets ui` would."""
+        """Create the instance, as `stock-assets ui` does."""
         self.gates.mkdir()
         with self.instance():
             self.workspace = write_workspace(self.settings.instance_dir, self.module)
 
     @property
     def gates(self) -> Path:
-        """Folder of the gates."""
+        """Return the folder of the gates."""
         return self.folder / "gates"
 
     @property
     def settings(self) -> Settings:
-        """What the processes read from their environment."""
+        """Return the settings that the processes read from their environment."""
         source = SourceName(self.environment.get("STOCK_ASSETS_SOURCE", SourceName.RECORDED))
         return Settings(source=source, data_dir=self.folder / "data")
 
     @property
     def backend(self) -> Backend:
-        """The backend, opened anew."""
+        """Return the backend, newly opened."""
         return local_backend(self.settings.root)
 
     @property
     def alerts(self) -> list[str]:
-        """Titles in the log file of messages, in order."""
+        """Return the titles in the log file of alerts, in order."""
         file = self.settings.root / "alerts.log"
         return [block.splitlines()[1] for block in file.read_text().split("\n\n") if block] if file.exists() else []
 
@@ -98,12 +98,12 @@ class Station:
             yield instance
 
     def runs(self) -> list[dg.DagsterRun]:
-        """List all runs, oldest first."""
+        """Return all runs, oldest first."""
         with self.instance() as instance:
             return [record.dagster_run for record in instance.get_run_records(ascending=True)]
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start a program of this environment in a session of its own, with its output in a file."""
+        """Start a program of this environment in its own process group, with its output in a file."""
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
@@ -125,25 +125,25 @@ class Station:
         return process
 
     def log(self, program: str) -> str:
-        """Read what a program has printed so far."""
+        """Return the output of a program so far."""
         return (self.folder / f"{program}.log").read_text(encoding="utf-8")
 
     def start_daemon(self) -> subprocess.Popen[bytes]:
-        """Start the daemon; it starts a server of the code, which starts the runs."""
+        """Start the daemon; it starts a code server, which starts the runs."""
         return self.start(DAEMON, "run", "-w", str(self.workspace))
 
     def close_gate(self, name: str) -> None:
-        """Hold whatever comes to a gate."""
+        """Hold every process that reaches a gate."""
         (self.gates / name).touch()
 
     def open_gate(self, name: str) -> None:
-        """Let it go on."""
+        """Let held processes continue."""
         (self.gates / name).unlink()
         for mark in self.gates.glob(f"{name}.*"):
             mark.unlink()
 
     def held_at(self, name: str) -> int:
-        """Wait until a process is held at a gate; give its id."""
+        """Wait until a process is held at a gate; return its id."""
         return int(wait_for(lambda: next(self.gates.glob(f"{name}.*"), None), f"process at {name}").suffix[1:])
 
     def kill_all(self) -> None:
@@ -154,15 +154,15 @@ class Station:
 
 
 def kill_with_children(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and all it started."""
-    # All of them may have ended.
+    """Kill a process and its children."""
+    # All processes may have ended.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -171,7 +171,7 @@ def free_port() -> int:
 
 @contextmanager
 def station(folder: Path, environment: dict[str, str], module: str = "stock_assets.definitions") -> Iterator[Station]:
-    """Make a station, and leave no process behind."""
+    """Create a station, and kill its processes at the end."""
     made = Station(folder, environment, module)
     try:
         yield made
@@ -180,7 +180,7 @@ def station(folder: Path, environment: dict[str, str], module: str = "stock_asse
 
 
 def universe_file(folder: Path, universe: Universe) -> Path:
-    """Write a universe as a user would."""
+    """Write a universe file."""
     file = folder / "universe.csv"
     lines = ("symbol,name,first_session,last_session", *(f"{symbol},,," for symbol in universe.symbols))
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -188,7 +188,7 @@ def universe_file(folder: Path, universe: Universe) -> Path:
 
 
 def live_environment(folder: Path, server: VendorServer, universe: Universe, **more: str) -> dict[str, str]:
-    """Set a live source that asks the look-alike server, without limits; `more` are names without their prefix."""
+    """Return variables of a live source on the fake vendor server, without limits; `more` are names without prefix."""
     settings = {
         "SOURCE": "alpha_vantage",
         "UNIVERSE": str(universe_file(folder, universe)),

@@ -1,6 +1,6 @@
-"""A stretch of simulated time: the schedule and the sensor ticked as the daemon would, their runs executed at once.
+"""Simulated time: schedule and sensor are evaluated as by the daemon, and their runs executed at once.
 
-The daemon itself is left out: what it adds (processes, queues, ticks missed while it was off) is tested on real ones.
+The daemon itself does not run here. Processes, queues, and ticks missed while it was off are tested with a real one.
 """
 
 from dataclasses import dataclass, field, replace
@@ -25,12 +25,12 @@ HOUR = timedelta(hours=1)
 
 
 @dataclass
-class Almanac:
+class SimulatedCalendar:
     """The pipeline on a live source and a clock that the test moves.
 
     Attributes:
-        runs: every run so far: who asked for it, its first and last session, and whether it succeeded.
-        skips: what the sensor said whenever it asked for nothing, by moment.
+        runs: every run: its requester, its first and last session, and whether it succeeded.
+        skips: the sensor's reasons to request no run, by timestamp.
     """
 
     folder: Path
@@ -41,38 +41,38 @@ class Almanac:
     skips: dict[datetime, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Wire the definitions, with an instance that forgets."""
-        given = Pipeline.from_settings(self.settings)
+        """Wire the definitions, with an instance in memory."""
+        base = Pipeline.from_settings(self.settings)
         source = live_source(self.server, patience=10.0, calls_per_day=25, splits_refresh_days=6)
-        self.resources = {"pipeline": replace(given, backend=self.backend, source=source)}
+        self.resources = {"pipeline": replace(base, backend=self.backend, source=source)}
         self.repository = build_definitions(self.settings, resource_overrides=self.resources).get_repository_def()
         self.instance = dg.DagsterInstance.ephemeral()
         self.run_keys: set[str] = set()
 
     @property
     def backend(self) -> Backend:
-        """Where everything is."""
+        """Return the backend of the simulation."""
         return local_backend(self.folder / "backend")
 
     def live_through(self, start: datetime, end: datetime) -> None:
-        """Tick whatever is due in each hour from `start` to before `end`."""
-        moment = start
-        while moment < end:
-            self.clock.move_to(moment)
+        """Evaluate what is due in each hour from `start` to before `end`."""
+        timestamp = start
+        while timestamp < end:
+            self.clock.move_to(timestamp)
             self.server.last_session = newest_closed_session()
-            if moment.hour == 22 and moment.isoweekday() <= 5:
-                self.tick_schedule(moment)
+            if timestamp.hour == 22 and timestamp.isoweekday() <= 5:
+                self.tick_schedule(timestamp)
             self.tick_sensor()
-            moment += HOUR
+            timestamp += HOUR
 
-    def tick_schedule(self, moment: datetime) -> None:
-        """Evaluate the schedule for a tick, and run what it asks for."""
-        context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=self.repository)
+    def tick_schedule(self, timestamp: datetime) -> None:
+        """Evaluate the schedule for a tick, and execute its requests."""
+        context = dg.build_schedule_context(scheduled_execution_time=timestamp, repository_def=self.repository)
         for request in self.repository.get_schedule_def(SCHEDULE_NAME).evaluate_tick(context).run_requests or []:
             self._run("schedule", request)
 
     def tick_sensor(self) -> None:
-        """Evaluate the sensor, and run what it asks for."""
+        """Evaluate the sensor, and execute its requests."""
         with dg.build_sensor_context(instance=self.instance, resources=self.resources) as context:
             done = self.repository.get_sensor_def(SENSOR_NAME).evaluate_tick(context)
         for request in done.run_requests or []:
@@ -80,7 +80,7 @@ class Almanac:
         if done.skip_message:
             self.skips[datetime.now(UTC)] = done.skip_message
 
-    def _run(self, asker: str, request: dg.RunRequest) -> None:
+    def _run(self, requester: str, request: dg.RunRequest) -> None:
         assert request.run_key is not None
         assert request.run_key not in self.run_keys, "Dagster would silently ignore this"
         self.run_keys.add(request.run_key)
@@ -94,4 +94,4 @@ class Almanac:
         )
         first = request.partition_key or request.tags["dagster/asset_partition_range_start"]
         last = request.partition_key or request.tags["dagster/asset_partition_range_end"]
-        self.runs.append((asker, first, last, done.success))
+        self.runs.append((requester, first, last, done.success))

@@ -15,7 +15,7 @@ GROUP = "grafana"
 
 
 def dashboard_specs(grafana: HttpUrl | None, *, owners: list[str]) -> list[dg.AssetSpec]:
-    """Make an external asset per dashboard, with a link to it if Grafana's address is set."""
+    """Return an external asset per dashboard, with a link if Grafana's address is set."""
     return [
         dg.AssetSpec(
             dashboard_key(dashboard),

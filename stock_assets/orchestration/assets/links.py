@@ -1,20 +1,18 @@
-"""Tags of the assets, and links from each to the code that makes it, as the UI shows them.
+"""Tags of the assets, and links from each asset to its code, as the UI shows them.
 
-Belongs here: which statements and function belong to an asset, and how both are addressed. Does not belong here: what
-an asset itself says of itself (`ingest`, `stage`, `publish`, `serve`).
+Belongs here: the function and the SQL files of an asset, and their addresses. Does not belong here: descriptions and
+metadata of an asset (its own module in this package).
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
-# What the public asset decorators keep the function in; it has no public name.
-from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
-
 from stock_assets.core.sql import bundled
+from stock_assets.orchestration.instance.dagster_internals import DecoratedOpFunction
 from stock_assets.orchestration.keys import asset_key, dashboard_key
 from stock_assets.serve.dashboards import DASHBOARDS
 from stock_assets.serve.views import VIEWS
@@ -27,7 +25,7 @@ _STATEMENTS = {
     **{asset_key(view).to_user_string(): f"serve/{name}.sql" for name, view in VIEWS.items()},
     **{dashboard_key(dashboard).to_user_string(): "serve/panels/*.sql" for dashboard in DASHBOARDS},
 }
-"""By asset; the audits are linked from their checks, which name their files."""
+"""SQL files by asset. The checks name the files of the audits."""
 _PACKAGE = Path(__file__).parents[2]
 
 Reference = dg.LocalFileCodeReference | dg.UrlCodeReference
@@ -35,32 +33,41 @@ Reference = dg.LocalFileCodeReference | dg.UrlCodeReference
 
 @dataclass(frozen=True)
 class Links:
-    """How code is linked.
+    """Adds tags and links to assets.
 
     Attributes:
-        source: of the prices; its name is a tag of every asset.
-        code_url: address of the repository's folder at a host of code; local files if empty.
+        source: source of the prices; the vendor's name is a tag of every asset.
+        code_url: address of the repository's folder at a code host; empty for local files.
+        on_demand: assets that are not part of the daily job.
     """
 
     source: PriceSource
     code_url: str = ""
+    on_demand: Collection[dg.AssetKey] = ()
 
     def on(self, asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
-        """Add tags and links to what a step makes."""
+        """Add tags and links to the assets of a step."""
         function = asset.op.compute_fn
         made_by = function.decorated_fn if isinstance(function, DecoratedOpFunction) else function
-        return asset.map_asset_specs(lambda spec: self.on_spec(spec, made_by))
+        return asset.map_asset_specs(
+            lambda spec: self.on_spec(
+                spec, made_by, cadence="on_demand" if spec.key in self.on_demand else "each_session"
+            )
+        )
 
-    def on_spec(self, spec: dg.AssetSpec, made_by: Callable[..., object]) -> dg.AssetSpec:
-        """Add tags and links to one asset."""
-        found: list[Reference] = [self._python(made_by), *self._sql(_STATEMENTS.get(spec.key.to_user_string(), ""))]
+    def on_spec(self, spec: dg.AssetSpec, made_by: Callable[..., object], *, cadence: str = "external") -> dg.AssetSpec:
+        """Add tags and links to one asset, by default an external one, which Dagster never materializes."""
+        references: list[Reference] = [
+            self._python(made_by),
+            *self._sql(_STATEMENTS.get(spec.key.to_user_string(), "")),
+        ]
         return spec.merge_attributes(
             tags={
                 "source": self.source.vendor,
-                "cadence": "each_session" if spec.partitions_def else "when_asked",
+                "cadence": cadence,
                 "sensitivity": "public_market_data",
             },
-            metadata={"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=found)},
+            metadata={"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=references)},
         )
 
     def _python(self, function: Callable[..., object]) -> Reference:

@@ -1,33 +1,34 @@
-"""What a load contains, as metadata of its materializations.
+"""Contents of a load, as metadata of its materializations.
 
 Belongs here: counts per session and previews. Does not belong here: computing them (`stage.report`).
 """
 
 import dagster as dg
 
-from stock_assets.backends.interface import Backend
 from stock_assets.core.tables import QUARANTINED_PRICES, Table
-from stock_assets.core.text import markdown_table
+from stock_assets.core.text import markdown_table, plural
 from stock_assets.loads.load import Load
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
 from stock_assets.orchestration.keys import asset_key
+from stock_assets.pipeline import Pipeline
 from stock_assets.stage.report import load_report
 
 
 def load_metadata(
-    context: dg.AssetExecutionContext, backend: Backend, load: Load, table: Table
+    context: dg.AssetExecutionContext, pipeline: Pipeline, load: Load, table: Table
 ) -> dict[str, str | int]:
-    """Add what a load holds to the materializations of a table: counts to each session's, a preview to the last one's.
+    """Add counts to the materialization of each session of a table, and a preview to the last one.
 
     Returns:
-        what every session's materialization says about the whole load; a run over a year stores it 251 times, so it
-        is kept short.
+        metadata of the whole load, for the materialization of every session. It is short, because a run over a year
+        stores it 251 times.
     """
+    backend = pipeline.backend
     report = load_report(backend, load)
     count = "quarantined" if table is QUARANTINED_PRICES else "published_rows"
     keys = set(context.partition_keys)
     for session in report.sessions:
-        # A bar may claim a day that is no session; the audit of trading sessions will say so.
+        # A bar may have a date that is not a session; an audit reports it.
         if session["trade_date"] in keys:
             context.add_asset_metadata(
                 {
@@ -44,10 +45,12 @@ def load_metadata(
         asset_key=asset_key(table),
         partition_key=max(keys),
     )
+    # A load also replaces later sessions whose look-back includes its own; a recording has none after its last one.
+    last_replaced = min(load.last_date, pipeline.source.last_session or load.last_date)
     return {
         "load": load.load_id,
-        "load asked for": f"{load.start_date} to {load.end_date}, {len(report.sessions)} sessions",
-        "load replaces": f"{load.first_date} to {load.last_date}",
+        "load sessions": f"{load.start_date} to {load.end_date}, {plural(len(report.sessions), 'session')}",
+        "load replaces": f"{load.first_date} to {last_replaced}",
         "load rows": load.rows,
         "load quarantined": load.quarantined,
     }

@@ -1,6 +1,6 @@
 """The assets `published/daily_prices` and `published/quarantined_prices`, which one step commits together.
 
-Belongs here: what Dagster knows of them. Does not belong here: the gate and the commit (`publishing`).
+Belongs here: their definitions and metadata. Does not belong here: the gate and the commit (`publish.publishing`).
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import dagster as dg
 
 from stock_assets.backends.interface import Commit
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, STAGED_PRICES, Table
+from stock_assets.core.text import plural
 from stock_assets.orchestration.assets.load_metadata import load_metadata
 from stock_assets.orchestration.keys import asset_key, column_schema
 from stock_assets.orchestration.partitions import partition_sessions
@@ -21,7 +22,7 @@ _DESCRIPTIONS = {
         f"{DAILY_PRICES.description} An Iceberg table, partitioned by year; each load is one atomic commit of "
         "audited rows, and a load that changes nothing commits nothing."
     ),
-    QUARANTINED_PRICES: f"{QUARANTINED_PRICES.description} Empty on a good day.",
+    QUARANTINED_PRICES: f"{QUARANTINED_PRICES.description} Empty if every bar passes the row audits.",
 }
 
 
@@ -31,7 +32,7 @@ def published_assets(
     owners: list[str],
     freshness: dg.FreshnessPolicy | None,
 ) -> dg.AssetsDefinition:
-    """Make both assets for a universe; the policy is the one of the prices."""
+    """Return both assets; the freshness policy applies to the prices."""
 
     @dg.multi_asset(
         name="publish",
@@ -49,11 +50,11 @@ def published_assets(
     ) -> Iterator[dg.MaterializeResult[None]]:
         done = pipeline.publish(partition_sessions(context.partition_keys))
         for table, commit in ((QUARANTINED_PRICES, done.quarantine), (DAILY_PRICES, done.prices)):
-            context.log.info(f"{table.full_name}: {_said(commit)}")
+            context.log.info(f"{table.full_name}: {_summary(commit)}")
             yield dg.MaterializeResult(
                 asset_key=asset_key(table),
                 metadata={
-                    **load_metadata(context, pipeline.backend, done.load, table),
+                    **load_metadata(context, pipeline, done.load, table),
                     "source": pipeline.source.label,
                     "changed": commit.changed,
                     "rows added": commit.added,
@@ -79,7 +80,7 @@ def _spec(table: Table, partitions: dg.PartitionsDefinition[str], owners: list[s
     )
 
 
-def _said(commit: Commit) -> str:
+def _summary(commit: Commit) -> str:
     if not commit.changed:
-        return "nothing changed, no new snapshot"
-    return f"{commit.added} rows added, {commit.removed} removed, snapshot {commit.snapshot_id}"
+        return "no rows changed, no new snapshot"
+    return f"{plural(commit.added, 'row')} added, {commit.removed:,} removed, snapshot {commit.snapshot_id}"

@@ -1,6 +1,7 @@
 """The assets `raw/daily_prices` and `raw/splits`.
 
-Belongs here: what Dagster knows of them. Does not belong here: asking and keeping (`fetch`).
+Belongs here: their definitions, configuration and metadata. Does not belong here: requesting and storing responses
+(`ingest`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,48 +32,56 @@ VENDOR_GROUP = "vendor"
 GROUP = "raw"
 _FILES_SHOWN = 10
 
+_COLUMN_DESCRIPTIONS = {
+    "timestamp": "Trade date (YYYY-MM-DD). Every column is unconverted text of the vendor.",
+    "open": "First price of the session, as traded: not adjusted for splits or dividends.",
+    "high": "Highest price of the session, as traded.",
+    "low": "Lowest price of the session, as traded.",
+    "close": "Last price of the session, as traded.",
+    "volume": "Shares traded in the session.",
+}
 _RAW_COLUMNS = dg.TableSchema(
-    columns=[dg.TableColumn(name, "varchar", description=f"{name}, as the vendor wrote it") for name in RAW_COLUMNS]
+    columns=[dg.TableColumn(name, "varchar", description=_COLUMN_DESCRIPTIONS[name]) for name in RAW_COLUMNS]
 )
 
 
 class RawConfig(dg.Config):
-    """Where a run of `raw/daily_prices` may get bars from; left as it is, from the vendor, all that are missing."""
+    """Where a run of `raw/daily_prices` gets missing bars from. By default it requests all of them from the vendor."""
 
     request_symbols: list[str] | None = Field(
         default=None,
-        description="Symbols that may be asked for; by default all that miss something. None of them: an empty list, "
-        "and only what is stored is loaded.",
+        description="Symbols that may be requested. Default: every symbol with missing bars. An empty list: no "
+        "requests, only stored bars are loaded.",
     )
     reserve_calls: int = Field(
-        default=0, ge=0, description="Calls of the quota day to leave untaken, for the scheduled run to come."
+        default=0, ge=0, description="Calls of today's quota to keep for the next scheduled run."
     )
 
     load_landing_files: bool = Field(
-        default=False, description="Take in the files that others brought for sessions of this run, before asking."
+        default=False, description="Load landing files with bars of this run's sessions before requesting missing bars."
     )
     import_from: str = Field(
         default="",
-        description="Where an earlier pipeline left its data: a folder, `s3://bucket/folder` or "
-        "`glue:database.table`. Bars of sessions of this run that are stored nowhere are taken over, before asking.",
+        description="Location of an earlier pipeline's data: a folder, `s3://bucket/folder` or `glue:database.table`. "
+        "Its bars of this run's sessions are imported where no bar is stored, before missing bars are requested.",
     )
 
     @property
     def rules(self) -> RequestRules:
-        """The same, as `fetch` takes it."""
+        """Return the rules for `fetch_prices`."""
         return RequestRules(
             None if self.request_symbols is None else frozenset(self.request_symbols), self.reserve_calls
         )
 
 
 def vendor_asset(source: PriceSource, url: str, *, owners: list[str]) -> dg.AssetSpec:
-    """Make the external asset at the head of the lineage: whoever the prices come from."""
+    """Return the external asset at the head of the lineage: the vendor of the prices."""
     return dg.AssetSpec(
         ["vendor", source.vendor],
         group_name=VENDOR_GROUP,
         owners=owners,
         kinds={"api"} if source.last_session is None else {"file"},
-        description=f"{source.label}. Outside of this pipeline: it is asked, never materialized.",
+        description=f"{source.label}. External: the pipeline requests data from it and never materializes it.",
         metadata={"source": source.label, "link": dg.MetadataValue.url(url)},
     )
 
@@ -84,7 +93,7 @@ def raw_assets(
     owners: list[str],
     legacy_location: Callable[[str], LegacyLocation],
 ) -> list[dg.AssetsDefinition]:
-    """Make both assets for a universe, downstream of the vendor; `legacy_location` reaches what earlier pipelines left."""
+    """Return both assets, downstream of the vendor; `legacy_location` opens the data of an earlier pipeline."""
     return [
         _raw_prices(partitions, vendor=vendor, owners=owners, legacy_location=legacy_location),
         _raw_splits(vendor=vendor, owners=owners),
@@ -109,27 +118,27 @@ def _raw_prices(
         pool="vendor_api",
         metadata={"dagster/column_schema": _RAW_COLUMNS},
         description=(
-            "The source's answers, byte for byte, one file per symbol and fetch under "
-            "`raw/daily_prices/ingest_date=.../<fetch time>/<SYMBOL>.csv`. At most one request per symbol and run; "
-            "none for sessions that a stored answer already holds. What could not be had is shown by the checks."
+            "Raw responses of the source, byte for byte, one file per symbol and request under "
+            "`raw/daily_prices/ingest_date=.../<fetch time>/<SYMBOL>.csv`. At most one request per symbol and run, and "
+            "none for sessions that a stored response already contains. The checks show missing bars."
         ),
     )
     def raw_daily_prices(
         context: dg.AssetExecutionContext, config: RawConfig, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
         sessions = partition_sessions(context.partition_keys)
-        brought = _register_files(pipeline, partitions, sessions) if config.load_landing_files else []
-        for name in brought:
-            context.log.info(f"took in {name}")
-        scope = ImportScope(pipeline.universe, sessions[0], sessions[-1], utc_now())
-        old = import_bars(pipeline, legacy_location(config.import_from), scope) if config.import_from else None
-        for line in [*report.format_unreadable(old), *report.format_skipped_rows(old)] if old else []:
+        landing = _register_files(pipeline, partitions, sessions) if config.load_landing_files else []
+        for name in landing:
+            context.log.info(f"loaded landing file {name}")
+        bounds = Bounds(pipeline.universe, sessions[0], sessions[-1], utc_now())
+        imported = import_bars(pipeline, legacy_location(config.import_from), bounds) if config.import_from else None
+        for line in [*report.unreadable(imported), *report.left_out(imported)] if imported else []:
             context.log.warning(line)
         results = fetch_prices(pipeline, sessions, rules=config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
             log(f"{result.symbol}: {result.outcome}, {result.detail}")
-        fail_if_nothing_fetched(results)
+        _require_any_bar(results)
         missing = [result for result in results if result.missing]
         return dg.MaterializeResult(
             metadata={
@@ -138,10 +147,10 @@ def _raw_prices(
                 "sessions": len(sessions),
                 "symbols missing": ", ".join(result.symbol for result in missing) or "none",
                 "calls": sum(result.calls for result in results),
-                **({"files taken in": _listed(brought)} if config.load_landing_files else {}),
+                **({"landing files": _listed(landing)} if config.load_landing_files else {}),
                 "dagster/uri": pipeline.backend.objects.uri("raw/daily_prices"),
-                **(_import_metadata(old) if old else {}),
-                "outcomes": _table([_shown(result) for result in results]),
+                **(_import_metadata(imported) if imported else {}),
+                "outcomes": _table([_row(result) for result in results]),
             }
         )
 
@@ -155,13 +164,13 @@ def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefiniti
         group_name=GROUP,
         kinds={"python", "json"},
         owners=owners,
-        # Without partitions, and part of every run: a range is one run only if each of its assets says so.
+        # It has no partitions and is part of every run. A range is one run only if each of its assets has this policy.
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool="vendor_api",
         description=(
-            "Split events per symbol (ex-date, ratio), as the source knows them now; a changed answer is kept beside "
-            "the earlier ones under `raw/splits/`. Prices are as traded, so staging needs them to compare sessions. "
-            "A live vendor is asked on a slow schedule, and sooner after a jump without a known split."
+            "Splits per symbol (ex-date, ratio), as the source reports them now; a changed response is stored next to "
+            "the earlier ones under `raw/splits/`. Prices are as traded, so staging needs splits to compare sessions. "
+            "Splits of a live source are requested on a slow schedule, and sooner after a jump without a known split."
         ),
     )
     def raw_splits(
@@ -186,7 +195,7 @@ def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefiniti
 
 def _register_files(pipeline: Pipeline, partitions: dg.PartitionsDefinition[str], sessions: list[date]) -> list[str]:
     at = utc_now()
-    # On the eve of a holiday Dagster knows the key of a session that has not closed.
+    # On the eve of a holiday Dagster has a partition key of a session that has not closed.
     closed = [day for day in partition_sessions(partitions.get_partition_keys()) if closing_time(day) <= at]
     scope = LandingScope(closed[0], closed[-1])
     return [file.entry.key for file in register_files(pipeline, scope, sessions, at=at)]
@@ -194,8 +203,8 @@ def _register_files(pipeline: Pipeline, partitions: dg.PartitionsDefinition[str]
 
 def _import_metadata(found: ImportResult) -> dict[str, dg.MetadataValue]:
     return {
-        "imported": dg.MetadataValue.text(report.format_totals(found)),
-        "imported bars": _table(report.symbol_rows(found)),
+        "import": dg.MetadataValue.text(report.sums(found)),
+        "imported bars": _table(report.symbols(found)),
     }
 
 
@@ -204,14 +213,24 @@ def _table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
 
 
 def _listed(names: list[str]) -> str:
-    return f"{len(names):,}: {shorten_list(names, _FILES_SHOWN)}" if names else "none"
+    more = f" and {len(names) - _FILES_SHOWN} more" if len(names) > _FILES_SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:_FILES_SHOWN])}{more}" if names else "none"
 
 
-def _shown(result: SymbolResult) -> dict[str, object]:
+def _require_any_bar(results: list[SymbolResult]) -> None:
+    wanted = [result for result in results if result.wanted]
+    if wanted and all(len(result.missing) == len(result.wanted) for result in wanted):
+        reasons = "; ".join(f"{result.symbol}: {result.outcome}, {result.detail}" for result in wanted[:5])
+        raise NothingFetched(
+            f"raw/daily_prices: no symbol has a bar for {wanted[0].wanted[0]} to {wanted[0].wanted[-1]}. {reasons}"
+        )
+
+
+def _row(result: SymbolResult) -> dict[str, object]:
     return {
         "symbol": result.symbol,
         "outcome": result.outcome,
-        "sessions wanted": len(result.wanted),
+        "sessions requested": len(result.wanted),
         "missing": len(result.missing),
         "calls": result.calls,
         "detail": result.detail,

@@ -1,6 +1,6 @@
-"""The asset `served/report`.
+"""The asset `reports/prices`.
 
-Belongs here: what Dagster knows of the report. Does not belong here: drawing it (`page`), keeping it (`store`).
+Belongs here: its definition and metadata. Does not belong here: rendering and storing the report (`serve.report`).
 """
 
 import dagster as dg
@@ -15,19 +15,19 @@ GROUP = "reports"
 
 
 def report_asset(*, owners: list[str]) -> dg.AssetsDefinition:
-    """Make the asset; without partitions, and before the views by the name of its step (see `serve.assets`)."""
+    """Return the asset. It has no partitions, and its step sorts before the views by name (see `assets.views`)."""
     spec = dg.AssetSpec(
         REPORT,
         deps=[asset_key(relation) for relation in (*relations_read((*SERIES, *OTHERS)), VIEWS["weekly_trends"])],
         group_name=GROUP,
         kinds={"html", "altair"},
         owners=owners,
-        description="What is published, drawn into one HTML file that opens in any browser without a network.",
+        description="Charts of the published tables in one HTML file, which opens in any browser without a network.",
     )
 
     @dg.multi_asset(name="report", specs=[spec], backfill_policy=dg.BackfillPolicy.single_run())
     def report(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
-        # Altair takes half a second to import; a process that only loads the definitions does without.
+        # Importing Altair takes half a second; a process that only loads the definitions does not need it.
         from stock_assets.serve.report.store import store_report  # noqa: PLC0415
 
         stored = store_report(pipeline)
@@ -39,7 +39,7 @@ def report_asset(*, owners: list[str]) -> dg.AssetsDefinition:
                 "symbols": stored.symbols,
                 "size": f"{stored.size / 1e6:.2f} MB",
                 "dagster/uri": stored.uri,
-                **{title: dg.MetadataValue.md(picture) for title, picture in stored.previews.items()},
+                **{title: dg.MetadataValue.md(preview) for title, preview in stored.previews.items()},
             },
         )
 

@@ -1,6 +1,6 @@
 """The asset `staged/daily_prices`.
 
-Belongs here: what Dagster knows of it. Does not belong here: making the tables (`staging`).
+Belongs here: its definition and metadata. Does not belong here: creating the tables (`stage.staging`).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from stock_assets.core.tables import STAGED_PRICES
+from stock_assets.core.text import plural
 from stock_assets.loads.load import drop_old_loads
 from stock_assets.orchestration.assets.load_metadata import load_metadata
 from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, asset_key, column_schema
@@ -20,7 +21,7 @@ GROUP = "staged"
 def staged_asset(
     partitions: dg.PartitionsDefinition[str], *, retention: timedelta, owners: list[str]
 ) -> dg.AssetsDefinition:
-    """Make the asset for a universe."""
+    """Return the asset."""
 
     @dg.asset(
         key=asset_key(STAGED_PRICES),
@@ -32,9 +33,9 @@ def staged_asset(
         backfill_policy=dg.BackfillPolicy.single_run(),
         metadata={"dagster/column_schema": column_schema(STAGED_PRICES.columns)},
         description=(
-            f"{STAGED_PRICES.description} A new set of tables for each load: the newest fetch of every bar, bars that "
-            "fail a row audit set aside, and the metrics of the rest and of the published sessions whose look-back "
-            "reaches into the load. Only audit and publish read it."
+            f"{STAGED_PRICES.description} A new set of tables for each load: the newest response for every bar; bars "
+            "that fail a row audit are quarantined; metrics are computed for the other bars and for published sessions "
+            "whose look-back includes the load. Only audit and publish read these tables."
         ),
     )
     def staged_daily_prices(
@@ -42,7 +43,7 @@ def staged_asset(
     ) -> dg.MaterializeResult[None]:
         drop_old_loads(pipeline.backend, older_than=retention, now=datetime.now(UTC))
         load = pipeline.stage(partition_sessions(context.partition_keys))
-        context.log.info(f"{load.load_id}: {load.rows} rows, {load.quarantined} bars quarantined")
-        return dg.MaterializeResult(metadata=load_metadata(context, pipeline.backend, load, STAGED_PRICES))
+        context.log.info(f"{load.load_id}: {plural(load.rows, 'row')}, {plural(load.quarantined, 'bar')} quarantined")
+        return dg.MaterializeResult(metadata=load_metadata(context, pipeline, load, STAGED_PRICES))
 
     return staged_daily_prices

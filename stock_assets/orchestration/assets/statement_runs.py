@@ -1,4 +1,4 @@
-"""Metadata about the SQL statements that a step sent: duration, bytes scanned and cost.
+"""Metadata of the SQL statements that a step sent: duration, bytes scanned and cost.
 
 Belongs here: formatting. Does not belong here: counting (`backends.lakehouse.sql_engine`).
 """
@@ -10,7 +10,7 @@ from stock_assets.core.text import markdown_table
 
 
 def statement_metadata(backend: Backend) -> dict[str, dg.MetadataValue]:
-    """Return metadata of the statements that were sent since the last call; empty on the local backend."""
+    """Return metadata of the statements sent since the last call; empty on the local backend."""
     log = backend.take_statement_log()
     if log is None or not log.new:
         return {}

@@ -1,9 +1,10 @@
-"""The assets of the views that readers and dashboards use, such as `published/price_trends`.
+"""The assets of the views that consumers and dashboards query, such as `published/price_trends`.
 
-Belongs here: what Dagster knows of views. Does not belong here: their contracts (`views`), their SQL (`sql/serve`).
+Belongs here: definitions and metadata of the views. Does not belong here: their columns (`serve.views`), their SQL
+(`sql/serve`).
 
-The views have no partitions, and their step sorts last by name. That matters: Dagster 1.13 takes a run's partitions
-from the asset of the last step by name, and if that one has partitions it writes one planned row per check and session
+The views have no partitions, and their step sorts last by name. Both matter: Dagster 1.13 takes a run's partitions from
+the asset of the last step by name. If this asset has partitions, Dagster writes one planned row per check and session
 (20 audits x 251 sessions x 14 kB in a run over a year).
 """
 
@@ -24,7 +25,7 @@ GROUP = "published"
 
 
 def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
-    """Make one asset per view; one step makes them all."""
+    """Return one asset per view; one step creates all views."""
 
     @dg.multi_asset(
         name="views",
@@ -35,9 +36,9 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
         backend, source = pipeline.backend, pipeline.source
         with backend.warehouse.open() as sql:
             create_views(sql)
-        # On its own day a price is adjusted by nothing, so the newest load shows what the view ends with.
-        latest = load_report(backend, newest_load_of_any_sessions(backend)).prices
-        rows = next((version.rows for version in backend.warehouse.history(DAILY_PRICES) if version.is_current), 0)
+        # On its own date a price needs no adjustment, so the newest load contains the last rows of the view.
+        latest = load_report(backend, newest_load_of_all(backend)).prices
+        rows = next((snapshot.rows for snapshot in backend.warehouse.history(DAILY_PRICES) if snapshot.is_current), 0)
         shown = {
             "adjusted_prices": {
                 "symbols": dg.MetadataValue.int(len(latest)),
@@ -61,7 +62,7 @@ def _spec(view: View, owners: list[str]) -> dg.AssetSpec:
         group_name=GROUP,
         kinds={"sql", "view"},
         owners=owners,
-        description=f"{view.statement.description} A view, computed when it is read.",
+        description=f"{view.statement.description} A view, computed when it is queried.",
         metadata={
             "sql": f"sql/{view.statement.path}",
             "dagster/table_name": view.full_name,

@@ -1,7 +1,7 @@
 """Every audit as an asset check on `staged/daily_prices`.
 
-Belongs here: how a verdict is shown. Does not belong here: reaching it (`audits`), or acting on it when
-publishing (`publish.publishing`, which audits again).
+Belongs here: showing a verdict. Does not belong here: computing it (`audit`), or acting on it when publishing
+(`publish.publishing`, which audits again).
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,17 +13,18 @@ from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.tables import STAGED_PRICES
+from stock_assets.core.text import plural
 from stock_assets.loads.audit_files import Audit, AuditKind, audits
 from stock_assets.loads.load import Load, newest_load, newest_load_of_any_sessions
 from stock_assets.orchestration.keys import asset_key
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.pipeline import Pipeline
 
-_LEADS_TO = {
-    AuditKind.SCHEMA: "A bad row keeps the whole load from being published.",
-    AuditKind.ROW: "A bad bar is quarantined; the rest of the load is published.",
-    AuditKind.LOAD: "A bad row keeps the whole load from being published.",
-    AuditKind.WARNING: "Shown only; the load is published.",
+_CONSEQUENCES = {
+    AuditKind.SCHEMA: "A bad row rejects the whole load: nothing of it is published.",
+    AuditKind.ROW: "A bad bar is quarantined; the other bars are published.",
+    AuditKind.LOAD: "A bad row rejects the whole load: nothing of it is published.",
+    AuditKind.WARNING: "A bad row is reported and blocks nothing.",
 }
 
 _SAMPLE_SCHEMA = dg.TableSchema(
@@ -36,21 +37,21 @@ _SAMPLE_SCHEMA = dg.TableSchema(
 
 
 def audit_checks() -> dg.AssetChecksDefinition:
-    """Make one step that runs all audits, and one check per audit."""
+    """Return one step that runs all audits, with one check per audit."""
 
     @dg.multi_asset_check(
         name="audits",
         specs=[_spec(audit) for audit in audits()],
         can_subset=True,
-        description="Runs the statements under sql/audit on the staged load.",
+        description="Runs the audits under sql/audit on the staged load.",
     )
     def audits_of_load(
         context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.AssetCheckResult]:
         load = _load_of(pipeline.backend, context.run.tags)
-        chosen = {key.name for key in context.selected_asset_check_keys}
+        selected = {key.name for key in context.selected_asset_check_keys}
         for verdict in audit_load(pipeline, load):
-            if verdict.audit.name in chosen:
+            if verdict.audit.name in selected:
                 yield _result(verdict, load)
 
     return audits_of_load
@@ -60,14 +61,14 @@ def _spec(audit: Audit) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         audit.name,
         asset=asset_key(STAGED_PRICES),
-        description=f"{audit.file.description} {_LEADS_TO[audit.kind]}",
+        description=f"{audit.file.description} {_CONSEQUENCES[audit.kind]}",
         blocking=audit.can_block,
         metadata={"kind": audit.kind.value, "sql": f"sql/{audit.file.path}", "remedy": audit.file.remedy},
     )
 
 
 def _load_of(backend: Backend, tags: Mapping[str, str]) -> Load:
-    """Find the load of the run's sessions; a check launched by itself has none and judges the newest load."""
+    """Return the load of the run's sessions; a check that runs alone has no sessions and checks the newest load."""
     sessions = tagged_sessions(tags)
     return newest_load(backend, sessions) if sessions else newest_load_of_any_sessions(backend)
 
@@ -77,7 +78,7 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
         dg.TableRecord({"symbol": row.symbol or "", "trade_date": str(row.trade_date or ""), "detail": row.detail})
         for row in verdict.sample
     ]
-    shown = {"sample": dg.MetadataValue.table(sample, schema=_SAMPLE_SCHEMA)} if sample else {}
+    rows = {"sample": dg.MetadataValue.table(sample, schema=_SAMPLE_SCHEMA)} if sample else {}
     where = {"sessions": format_ranges(verdict.sessions)} if verdict.sessions else {}
     remedy = {} if verdict.passed else {"remedy": verdict.audit.file.remedy}
     return dg.AssetCheckResult(
@@ -85,13 +86,15 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
         check_name=verdict.audit.name,
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.ERROR if verdict.blocks else dg.AssetCheckSeverity.WARN,
-        description=None if verdict.passed else verdict.summary,
+        description=None
+        if verdict.passed
+        else f"{plural(verdict.bad_rows, 'bad row')}, first: {verdict.sample[0].detail}",
         metadata={
             "bad rows": verdict.bad_rows,
             "load": load.load_id,
             "statement": f"sql/{verdict.audit.file.path}",
             **where,
             **remedy,
-            **shown,
+            **rows,
         },
     )

@@ -1,10 +1,10 @@
-"""The check and the policy that tell whether the latest session is published.
+"""The check and the policy for the freshness of the published table.
 
-Belongs here: the policy and the check. Does not belong here: the answer (`coverage.freshness`), evaluating the check
-while no run does (`sensors.freshness`).
+Belongs here: the policy and the check. Does not belong here: computing freshness (`coverage.freshness`), evaluating the
+check between runs (`sensors.freshness`).
 
-Dagster's own policies know hours and cron, not holidays. The policy of the table is therefore wide enough for the
-longest regular closing, and shows a table that nobody has updated for days; the check is exact to the session.
+Dagster's own policies support hours and cron, not holidays. The policy of the table therefore allows the longest
+regular closing, and reports a table that was not updated for days; the check is exact to the session.
 """
 
 from datetime import timedelta
@@ -19,43 +19,43 @@ from stock_assets.pipeline import Pipeline
 
 CHECK_NAME = "latest_session_is_published"
 LONGEST_CLOSING = timedelta(days=4)
-"""From a session to the next, at most: a weekend with a holiday before or after it."""
+"""Longest time from one session to the next: a weekend with a holiday before or after it."""
 
 
 def policy() -> dg.FreshnessPolicy:
-    """Make the policy of the published table; no regular closing of the exchange makes it fail."""
+    """Return the policy of the published table; it does not fail on any regular closing of the exchange."""
     return dg.FreshnessPolicy.time_window(fail_window=LONGEST_CLOSING + 2 * GRACE)
 
 
 def freshness_check(*, now: Clock = utc_now) -> dg.AssetChecksDefinition:
-    """Make the check; runs evaluate it after publishing, the sensor in between."""
+    """Return the check. Runs evaluate it after publishing, and a sensor between runs."""
 
     @dg.asset_check(
         asset=asset_key(DAILY_PRICES),
         name=CHECK_NAME,
         description=(
-            "Readers have the latest session of the exchange by midnight UTC of its day. Weekends and holidays are no "
-            "sessions. Evaluated in every run, and by a sensor when none runs."
+            "The latest session of the exchange is published by midnight UTC of its day. Weekends and holidays are not "
+            "sessions. Evaluated in every run, and by a sensor between runs."
         ),
     )
     def latest_session_is_published(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-        found = freshness(pipeline.backend, now())
+        result = freshness(pipeline.backend, now())
         return dg.AssetCheckResult(
-            passed=found.is_fresh,
+            passed=result.is_fresh,
             severity=dg.AssetCheckSeverity.WARN,
-            description=found.summary,
-            metadata=freshness_metadata(found),
+            description=result.summary,
+            metadata=freshness_metadata(result),
         )
 
     return latest_session_is_published
 
 
-def freshness_metadata(found: Freshness) -> dict[str, str]:
+def freshness_metadata(result: Freshness) -> dict[str, str]:
     """Return the metadata of a freshness result."""
-    remedy = {} if found.is_fresh else {"remedy": "see the last runs, and what the sensor catch_up says"}
+    remedy = {} if result.is_fresh else {"remedy": "check the last runs, and the last ticks of the sensor catch_up"}
     return {
-        "expected session": found.expected.isoformat(),
-        "latest session": str(found.latest or "none"),
-        "symbols": str(found.symbols),
+        "expected session": result.expected.isoformat(),
+        "latest session": str(result.latest or "none"),
+        "symbols": str(result.symbols),
         **remedy,
     }

@@ -1,7 +1,7 @@
 """The checks on the raw assets: one per symbol, a summary, and one of the splits.
 
-Belongs here: how a symbol's standing is shown in Dagster. Does not belong here: reaching it (`standing`). None of
-these checks blocks: what did arrive is staged and judged by the audits.
+Belongs here: showing a symbol's status in Dagster. Does not belong here: computing it (`ingest.symbol_status`). None of
+these checks blocks: stored bars are staged, and the audits check them.
 """
 
 import re
@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.text import plural
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.landing_files import REMEDY as FILES_REMEDY
 from stock_assets.ingest.landing_files import rejected_files
@@ -22,16 +23,16 @@ from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.pipeline import Pipeline
 
 SYMBOLS_SHOWN = 50
-"""Up to here each symbol has its own check; a larger universe has the summary only."""
-SUMMARY = "every_requested_symbol_arrived"
-FILES = "every_file_is_readable"
+"""Largest universe with one check per symbol; a larger one has only the summary."""
+SUMMARY = "every_requested_symbol_is_stored"
+FILES = "every_landing_file_is_readable"
 FILES_SHOWN_FOR = timedelta(days=14)
-"""Age at which a file set aside is no longer shown."""
+"""How long a rejected file is shown."""
 _TEN_DAYS = timedelta(days=10)
 
 
 def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
-    """Make the checks of both raw assets."""
+    """Return the checks of both raw assets."""
     names = check_names(universe)
 
     @dg.multi_asset_check(
@@ -40,31 +41,31 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
             dg.AssetCheckSpec(
                 SUMMARY,
                 asset=RAW_PRICES,
-                description="Every symbol has a stored bar of each session asked for on which it was listed.",
+                description="Every symbol has a stored bar for each session of the run on which it was listed.",
             ),
             *(_spec(universe, symbol, name) for symbol, name in names.items()),
         ],
         can_subset=True,
-        description="Reads the fetch ledger for the sessions of the run.",
+        description="Reads the ledger for the sessions of the run.",
     )
     def symbols(
         context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.AssetCheckResult]:
         sessions = tagged_sessions(context.run.tags) or _latest_session()
-        found = symbol_statuses(pipeline, sessions)
-        chosen = {key.name for key in context.selected_asset_check_keys}
-        for standing in found:
-            if names.get(standing.symbol) in chosen:
-                yield _result(names[standing.symbol], standing)
-        if SUMMARY in chosen:
-            yield _summary(found)
+        statuses = symbol_statuses(pipeline, sessions)
+        selected = {key.name for key in context.selected_asset_check_keys}
+        for status in statuses:
+            if names.get(status.symbol) in selected:
+                yield _result(names[status.symbol], status)
+        if SUMMARY in selected:
+            yield _summary(statuses)
 
     @dg.asset_check(
         asset=RAW_SPLITS,
         name="every_symbol_has_splits",
         description=(
-            "The splits of every symbol have been answered for. Until they are, its prices are staged as if it had "
-            "never split; once they are, every row they change is published again."
+            "A response with the splits of every symbol is stored. Without it, prices are staged as if the symbol had "
+            "never split; when it is stored, the rows that the splits change are published again."
         ),
     )
     def every_symbol_has_splits(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
@@ -72,10 +73,10 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
         return dg.AssetCheckResult(
             passed=not missing,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"no answer yet for {', '.join(missing)}" if missing else None,
+            description=f"no response yet for {', '.join(missing)}" if missing else None,
             metadata={
                 "symbols missing": len(missing),
-                **({"remedy": "materialize raw/splits again when calls are free"} if missing else {}),
+                **({"remedy": "materialize raw/splits again when calls are available"} if missing else {}),
             },
         )
 
@@ -86,27 +87,29 @@ def _files_check() -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=RAW_PRICES,
         name=FILES,
-        description="Every file that others brought into the raw area could be read; one that could not is set aside.",
+        description="Every landing file is readable; an unreadable one is rejected with the reason.",
     )
-    def every_file_is_readable(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-        notes = rejected_files(pipeline.backend, since=datetime.now(UTC) - FILES_SHOWN_FOR)
+    def every_landing_file_is_readable(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+        rejected = rejected_files(pipeline.backend, since=datetime.now(UTC) - FILES_SHOWN_FOR)
         schema = dg.TableSchema(columns=[dg.TableColumn("file", "string"), dg.TableColumn("why", "string")])
-        rows = [dg.TableRecord({"file": note.response_key, "why": note.detail}) for note in notes[:SYMBOLS_SHOWN]]
+        rows = [dg.TableRecord({"file": note.payload, "why": note.detail}) for note in rejected[:SYMBOLS_SHOWN]]
         return dg.AssetCheckResult(
-            passed=not notes,
+            passed=not rejected,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{len(notes)} files were set aside, the last: {notes[0].detail}" if notes else None,
+            description=f"{plural(len(rejected), 'file was', 'files were')} rejected, the last: {rejected[0].detail}"
+            if rejected
+            else None,
             metadata={
-                "files set aside": len(notes),
-                **({"files": dg.MetadataValue.table(rows, schema=schema), "remedy": FILES_REMEDY} if notes else {}),
+                "rejected files": len(rejected),
+                **({"files": dg.MetadataValue.table(rows, schema=schema), "remedy": FILES_REMEDY} if rejected else {}),
             },
         )
 
-    return every_file_is_readable
+    return every_landing_file_is_readable
 
 
 def check_names(universe: Universe) -> dict[str, str]:
-    """Name each symbol's check, such as `nvda_complete`; none in a universe too large to show."""
+    """Return the name of each symbol's check, such as `nvda_complete`; empty for a universe with too many symbols."""
     if len(universe.symbols) > SYMBOLS_SHOWN:
         return {}
     names: dict[str, str] = {}
@@ -123,85 +126,85 @@ def _spec(universe: Universe, symbol: str, name: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         name,
         asset=RAW_PRICES,
-        description=f"{listing.name} ({symbol}) has a stored bar of each session asked for on which it was listed.",
+        description=f"{listing.name} ({symbol}) has a stored bar for each session of the run on which it was listed.",
         metadata={"symbol": symbol},
     )
 
 
-def _result(name: str, standing: SymbolStatus) -> dg.AssetCheckResult:
-    arrived = not standing.missing
+def _result(name: str, status: SymbolStatus) -> dg.AssetCheckResult:
+    is_stored = not status.missing
     metadata: dict[str, dg.MetadataValue | str | int] = {
-        "symbol": standing.symbol,
-        "outcome": standing.outcome.value,
-        "meaning": MEANING[standing.outcome],
-        "why": standing.why,
-        "sessions wanted": len(standing.wanted),
-        "sessions missing": len(standing.missing),
+        "symbol": status.symbol,
+        "outcome": status.outcome.value,
+        "meaning": MEANING[status.outcome],
+        "why": status.why,
+        "sessions requested": len(status.wanted),
+        "sessions missing": len(status.missing),
     }
-    if standing.last_requested_at is not None:
-        metadata["last asked"] = dg.MetadataValue.timestamp(standing.last_requested_at)
-    if not arrived:
-        metadata["missing"] = _range(standing)
-        metadata["remedy"] = REMEDY[standing.outcome]
-    if standing.since is not None:
-        metadata["since"] = dg.MetadataValue.timestamp(standing.since)
+    if status.last_asked is not None:
+        metadata["last request"] = dg.MetadataValue.timestamp(status.last_asked)
+    if not is_stored:
+        metadata["missing"] = _range(status)
+        metadata["remedy"] = REMEDY[status.outcome]
+    if status.since is not None:
+        metadata["since"] = dg.MetadataValue.timestamp(status.since)
     return dg.AssetCheckResult(
         asset_key=RAW_PRICES,
         check_name=name,
-        passed=arrived,
+        passed=is_stored,
         severity=dg.AssetCheckSeverity.WARN,
-        description=None if arrived else _line(standing),
+        description=None if is_stored else _line(status),
         metadata=metadata,
     )
 
 
-def _summary(found: Sequence[SymbolStatus]) -> dg.AssetCheckResult:
-    missing = [standing for standing in found if standing.missing]
+def _summary(statuses: Sequence[SymbolStatus]) -> dg.AssetCheckResult:
+    missing = [status for status in statuses if status.missing]
     schema = dg.TableSchema(
         columns=[dg.TableColumn(name, "string") for name in ("symbol", "outcome", "missing", "since", "why", "remedy")]
     )
     rows = [
         dg.TableRecord(
             {
-                "symbol": standing.symbol,
-                "outcome": standing.outcome.value,
-                "missing": _range(standing),
-                "since": _moment(standing),
-                "why": standing.why,
-                "remedy": REMEDY[standing.outcome],
+                "symbol": status.symbol,
+                "outcome": status.outcome.value,
+                "missing": _range(status),
+                "since": _since(status),
+                "why": status.why,
+                "remedy": REMEDY[status.outcome],
             }
         )
-        for standing in missing
+        for status in missing
     ]
     return dg.AssetCheckResult(
         asset_key=RAW_PRICES,
         check_name=SUMMARY,
         passed=not missing,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(f"{standing.symbol}: {standing.outcome}" for standing in missing) or None,
+        description="; ".join(f"{status.symbol}: {status.outcome}" for status in missing) or None,
         metadata={
-            "symbols": len(found),
+            "symbols": len(statuses),
             "symbols missing": len(missing),
             **({"missing": dg.MetadataValue.table(rows, schema=schema)} if rows else {}),
         },
     )
 
 
-def _line(standing: SymbolStatus) -> str:
-    return f"{standing.outcome}, since {_moment(standing)}: {standing.why}. What to do: {REMEDY[standing.outcome]}"
+def _line(status: SymbolStatus) -> str:
+    return f"{status.outcome}, since {_since(status)}: {status.why}. Remedy: {REMEDY[status.outcome]}"
 
 
-def _range(standing: SymbolStatus) -> str:
-    first, last = standing.missing[0], standing.missing[-1]
-    return f"{first}" if first == last else f"{first} to {last} ({len(standing.missing)} sessions)"
+def _range(status: SymbolStatus) -> str:
+    first, last = status.missing[0], status.missing[-1]
+    return f"{first}" if first == last else f"{first} to {last} ({len(status.missing)} sessions)"
 
 
-def _moment(standing: SymbolStatus) -> str:
-    return f"{standing.since:%Y-%m-%d %H:%M} UTC" if standing.since is not None else ""
+def _since(status: SymbolStatus) -> str:
+    return f"{status.since:%Y-%m-%d %H:%M} UTC" if status.since is not None else ""
 
 
 def _latest_session() -> list[date]:
-    """Give the newest session that has closed, for a check launched by itself."""
+    """Return the newest session that has closed, for a check that runs alone."""
     now = datetime.now(UTC)
     closed = [day for day in sessions_between((now - _TEN_DAYS).date(), now.date()) if closing_time(day) <= now]
     return closed[-1:]

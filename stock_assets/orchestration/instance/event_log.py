@@ -1,11 +1,13 @@
-"""Dagster's SQLite event log, without the costs that a backfill of thousands of sessions cannot bear.
+"""Dagster's SQLite event log, made fast enough for a backfill of thousands of sessions.
 
-Belongs here: how events reach the same files, tables and rows that Dagster's own storage keeps. Does not belong here:
-what an event says. A folder written by either storage is read by the other.
+Belongs here: writing events to the same files, tables and rows as Dagster's own storage. Does not belong here: the
+content of an event. Either storage reads a folder that the other has written; `STOCK_ASSETS_EVENT_LOG=builtin` selects
+Dagster's own.
 
-Dagster 1.13's `SqliteEventLogStorage` opens a connection with a new SQLAlchemy engine for every statement group,
-compiles every statement again for it, asks SQLite for the columns of a table per event, and commits twice per event.
-Here an engine is kept per file, what cannot change is asked once, and a batch of events is one transaction per file.
+Dagster 1.13's `SqliteEventLogStorage` opens a connection with a new SQLAlchemy engine for every group of statements,
+compiles every statement again for it, requests the columns of a table from SQLite per event, and commits twice per
+event. This storage keeps one engine per file, requests once what cannot change, and writes a batch of events in one
+transaction per file.
 """
 
 import os
@@ -19,45 +21,46 @@ from typing import Any, cast
 
 import dagster as dg
 import sqlalchemy as db
-
-# The storage has no public base to build on; the tests compare every answer with Dagster's own.
-from dagster._config.config_schema import UserConfigSchema
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
-from dagster._core.event_api import EventHandlerFn
-from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS, DagsterEventType
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
-    SqliteEventLogStorage,
-    SqliteEventLogStorageWatchdog,
-)
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 from watchdog.events import FileSystemEvent
 from watchdog.observers.api import BaseObserver
 
+from stock_assets.orchestration.instance.dagster_internals import (
+    ASSET_EVENTS,
+    BATCH_WRITABLE_EVENTS,
+    SQLITE_BUSY_TIMEOUT_SECONDS,
+    AssetCheckEvaluationPlanned,
+    AssetCheckExecutionRecordStatus,
+    AssetCheckExecutionsTable,
+    AssetKeyTable,
+    ConfigurableClassData,
+    EventHandlerFn,
+    SqlEventLogStorageTable,
+    SqliteEventLogStorage,
+    SqliteEventLogStorageWatchdog,
+    UserConfigSchema,
+    store_events_in_batches,
+)
 from stock_assets.orchestration.instance.settled_failures import SettledFailures
 
 BATCH_SIZE = 500
-"""Events per transaction: past some hundreds the commit costs nothing any more, and a kill loses at most as many."""
+"""Events per transaction. With more than some hundreds the cost of the commit is negligible; a kill loses one batch."""
 
-_BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 _OPEN_FILES = 16
-"""Event logs kept open: one per run. A web page may look at hundreds of runs."""
+"""Files kept open, one per run. A web page may read hundreds of runs."""
 
 
 class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
-    """The event log of `dagster.yaml`, in the folder where Dagster would keep it by default.
+    """The event log of `dagster.yaml`, in Dagster's default folder.
 
-    Several processes may use a folder at once, as with Dagster's own: SQLite's locks do the work, and each waits up to
-    30 seconds for its turn. What was committed survives `kill -9`; only a crash of the machine itself may take back
-    the last commits (`synchronous=NORMAL` under a write-ahead log), and never leaves a broken file.
+    Several processes may use a folder at the same time, as with Dagster's own storage: SQLite's locks coordinate them,
+    and each waits up to 30 seconds for a lock. Committed events survive `kill -9`. Only a crash of the machine may
+    undo the last commits (`synchronous=NORMAL` under a write-ahead log), and it never leaves a broken file.
     """
 
     def __init__(self, base_dir: str | None = None, inst_data: ConfigurableClassData | None = None) -> None:
-        """Open the log, or without a folder wait for the instance that says where it lies."""
+        """Open the log. Without a folder, `register_instance` opens it in the folder of the instance."""
         self._engines: OrderedDict[str, tuple[tuple[int, int], Engine]] = OrderedDict()
         self._pid = os.getpid()
         self._tables: set[str] = set()
@@ -73,26 +76,25 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """A folder, if it is not the default one."""
+        """Return the configuration: a folder, if it is not the default one."""
         return {"base_dir": dg.Field(dg.StringSource, is_required=False)}
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "LocalEventLogStorage":
-        """Make it from `dagster.yaml`."""
+        """Construct the storage from `dagster.yaml`."""
         return cls(inst_data=inst_data, **config_value)
 
     def register_instance(self, instance: dg.DagsterInstance) -> None:
-        """Learn the folder, and have Dagster hand over its events in batches.
+        """Open the log in the instance's folder, and make the instance store its events in batches.
 
-        Dagster takes the size of a batch from the environment alone. It is set here, unless somebody has, so that
-        every process which opens the instance writes alike: web server, daemon, run worker, command line.
+        Every process that opens the instance does so: web server, daemon, run worker, command line.
         """
         if not hasattr(self, "_base_dir"):
             self._open(str(Path(instance.root_directory) / "history" / "runs"))
         super().register_instance(instance)
-        os.environ.setdefault(_BATCH_VARIABLE, str(BATCH_SIZE))
+        store_events_in_batches(instance, BATCH_SIZE)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
@@ -105,7 +107,7 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
                 yield connection
 
     def _engine(self, shard: str) -> Engine:
-        """Give the engine of a file, kept from the last use if it is still the same file and process."""
+        """Return the engine of a file; reuse the last one if file and process are still the same."""
         if self._pid != os.getpid():
             # After a fork the connections belong to the parent; closing them here would break its locks.
             for _, engine in self._engines.values():
@@ -118,7 +120,7 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
             self._engines.move_to_end(shard)
             return kept[1]
         if kept is not None:
-            # Somebody deleted the file, as the removal of old runs does.
+            # The file was deleted, as maintenance does with old runs.
             self._engines.pop(shard)[1].dispose()
             self._initialized_dbs.discard(shard)
         if not path.exists():
@@ -131,7 +133,7 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
         return engine
 
     def has_table(self, table_name: str) -> bool:
-        """Remember the tables that are there: a migration adds some, and takes none away."""
+        """Return whether a table exists. An existing table is cached: a migration adds tables and removes none."""
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
@@ -141,10 +143,10 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
         return self._has_index_columns
 
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
-        """Store events of one run in one transaction per file, with the same rows as one after the other.
+        """Store events of one run in one transaction per file, with the same rows as one by one.
 
-        The index is committed inside the run's transaction: if it fails, neither holds anything, and Dagster, which
-        then stores the events singly, doubles none.
+        The index is committed inside the run's transaction. If it fails, neither file holds an event, and Dagster,
+        which then stores the events one by one, duplicates none.
         """
         run_ids = {event.run_id for event in events}
         if len(run_ids) != 1 or not all(event.dagster_event_type in BATCH_WRITABLE_EVENTS for event in events):
@@ -160,11 +162,11 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
                 self._store_asset_event_tags(index, [event for event, _ in assets], [at for _, at in assets])
                 self._store_asset_keys(index, assets)
                 for event, at in stored:
-                    if event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+                    if event.dagster_event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
                         self._insert_planned_check(index, event, at)
 
     def _store_asset_keys(self, index: Connection, stored: list[tuple[dg.EventLogEntry, int]]) -> None:
-        """Write what the last events say of each asset, once, instead of once per event."""
+        """Update each asset once, from its last events, not once per event."""
         kinds: dict[tuple[str, str], tuple[dg.EventLogEntry, int]] = {}
         for event, at in stored:
             kind = (str(event.get_dagster_event().asset_key), event.get_dagster_event().event_type_value)
@@ -174,7 +176,8 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
             self._store_asset_event(index, event, at)
 
     def _store_asset_event(self, conn: Connection, event: dg.EventLogEntry, event_id: int) -> None:
-        # As Dagster's own, with the update first: it inserts first, which fails for every event but an asset's first.
+        # Dagster's own storage inserts first, which fails for every event except an asset's first. This one updates
+        # first.
         asset_key = event.get_dagster_event().asset_key
         if asset_key is None:
             return
@@ -193,16 +196,16 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
     def _insert_planned_check(self, index: Connection, event: dg.EventLogEntry, event_id: int | None) -> None:
         """Write one planned row per check and run.
 
-        Dagster 1.13 gives a check without partitions those of the run (if the asset of the run's last step by name has
-        some), writes a row per session with the whole event in each, and its evaluation, which knows no session, then
-        finds none of them and adds another: 20 checks x 251 sessions x 14 kB in a run over a year, left as planned for
-        ever. No check of this project has partitions, which the tests hold fast.
+        Dagster 1.13 gives a check without partitions the partitions of the run (if the asset of the run's last step by
+        name has partitions) and writes one row per session with the whole event. The evaluation, which has no session,
+        matches none of these rows and adds another: 20 checks x 251 sessions x 14 kB in a run over a year remain
+        "planned" forever. No check of this project has partitions; a test checks it.
         """
         planned = cast("AssetCheckEvaluationPlanned", event.get_dagster_event().event_specific_data)
         index.execute(_planned_row(self._event_to_row(event), planned, event_id))
 
     def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
-        """Follow a run, as the page of a run does."""
+        """Call back for each new event of a run, as the UI's page of a run requires."""
         super().watch(run_id, cursor, callback)
         stock, scheduled = self._watchers[run_id][callback]
         observer = cast("BaseObserver", self._obs)
@@ -212,12 +215,12 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
         self._watchers[run_id][callback] = (watchdog, scheduled)
 
     def wipe(self) -> None:
-        """Close what is open, and remove everything."""
+        """Close every file, and delete all events."""
         self._close()
         super().wipe()
 
     def dispose(self) -> None:
-        """Close what is open."""
+        """Close every file."""
         if hasattr(self, "_base_dir"):
             super().dispose()
         self._close()
@@ -229,10 +232,10 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
 
 
 class _WriteAheadLogWatchdog(SqliteEventLogStorageWatchdog):
-    """Wakes up when events reach the write-ahead log.
+    """Calls back when events reach the write-ahead log.
 
-    Dagster's own wakes up when they reach the database file, which a connection that stays open lets happen only every
-    thousand pages.
+    Dagster's own watchdog reacts to the database file. While a connection stays open, SQLite writes to this file only
+    every thousand pages.
     """
 
     def __init__(
@@ -241,7 +244,7 @@ class _WriteAheadLogWatchdog(SqliteEventLogStorageWatchdog):
         super().__init__(storage, run_id, callback, cursor)
         self._patterns = [self._log_path, f"{self._log_path}-wal"]
 
-    def on_modified(self, event: FileSystemEvent) -> None:  # noqa: ARG002 (both files tell the same)
+    def on_modified(self, event: FileSystemEvent) -> None:  # noqa: ARG002 (a change of either file means new events)
         self._process_log()
 
 
@@ -259,7 +262,7 @@ def _planned_row(row: dict[str, Any], planned: AssetCheckEvaluationPlanned, even
 
 
 def _inserted(index: Connection, rows: list[dict[str, Any]]) -> list[int]:
-    """Insert events and give their ids, which the transaction makes follow each other: it alone can write."""
+    """Insert events and return their ids. The ids are consecutive, because only this transaction can write."""
     index.execute(SqlEventLogStorageTable.insert(), rows)
     last = int(index.execute(db.text("select last_insert_rowid()")).scalar_one())
     return list(range(last - len(rows) + 1, last + 1))
@@ -277,7 +280,7 @@ def _new_engine(address: str) -> Engine:
 
 
 def _sync_at_checkpoints(connection: SqliteConnection, _: object) -> None:
-    """Sync the file when the log is folded into it; under a write-ahead log that keeps it whole (sqlite.org/wal)."""
+    """Sync at checkpoints only; under a write-ahead log this keeps the file consistent (sqlite.org/wal)."""
     connection.execute("PRAGMA synchronous=NORMAL")
 
 

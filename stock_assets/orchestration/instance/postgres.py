@@ -1,26 +1,26 @@
 """Dagster's event log on PostgreSQL, for the production instance. Needs the extra `aws` of the package.
 
-Belongs here: what the production instance changes in it. Does not belong here: the local one (`event_log`).
+Belongs here: the changes for the production instance. Does not belong here: the local event log (`event_log`).
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from dagster._serdes import ConfigurableClassData
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.utils import get_token_provider_from_config, pg_url_from_config
 
+from stock_assets.orchestration.instance.dagster_internals import ConfigurableClassData
 from stock_assets.orchestration.instance.settled_failures import SettledFailures
 
 
 class PostgresSettledEventLogStorage(SettledFailures, PostgresEventLogStorage):
-    """The event log of `infra/aws/dagster.yaml`: Dagster's own, which loses no killed run."""
+    """The event log of `infra/aws/dagster.yaml`: Dagster's own, except that every killed run is retried."""
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "PostgresSettledEventLogStorage":
-        """Make it from `dagster.yaml`, with the settings of Dagster's own."""
+        """Construct the storage from `dagster.yaml`, with the options of Dagster's own."""
         return cls(
             inst_data=inst_data,
             postgres_url=pg_url_from_config(config_value),

@@ -1,11 +1,10 @@
-"""Shows a run's failure to Dagster's daemon only when the run itself says that it has failed.
+"""Hide a run's failure from Dagster's daemon until the run is marked as failed.
 
-Belongs here: what both event logs have in common, the local one and PostgreSQL's. Does not belong here: how events are
-stored.
+Belongs here: what the local and the PostgreSQL event log share. Does not belong here: storing events.
 
-Dagster 1.13 stores the event of a failure first, then the run's status and its tag `dagster/will_retry`. What repeats
-killed runs in its daemon reads the event, asks the run, and never comes back to the event: if it looks between the two,
-as it may every five seconds and right after its own start, the run is never repeated.
+Dagster 1.13 stores the event of a failure first, then the run's status and its tag `dagster/will_retry`. The part of
+the daemon that retries killed runs reads the event, then the run, and never reads the event again. It polls every five
+seconds and right after its own start; if it reads between the two writes, the run is never retried.
 """
 
 import time
@@ -13,16 +12,16 @@ from collections.abc import Mapping
 from itertools import takewhile
 
 import dagster as dg
-from dagster._core.storage.event_log import EventLogStorage
-from dagster._core.storage.tags import WILL_RETRY_TAG
+
+from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG, EventLogStorage
 
 HELD_BACK_SECONDS = 60.0
-"""A process that died before it could tag the run never will. After this the daemon decides without the tag: a run that
-has failed is repeated, and one that has not is found by run monitoring, which writes a failure of its own."""
+"""A process that was killed before it tagged the run never tags it. After this time the daemon decides without the tag:
+it retries a failed run; run monitoring detects a run that is not marked as failed, and writes a failure itself."""
 
 
 class SettledFailures(EventLogStorage):
-    """Mixed into an event log, in front of the class that stores."""
+    """Mixin for an event log; it precedes the class that stores events."""
 
     def get_logs_for_all_runs_by_log_id(
         self,
@@ -30,7 +29,7 @@ class SettledFailures(EventLogStorage):
         dagster_event_type: dg.DagsterEventType | set[dg.DagsterEventType] | None = None,
         limit: int | None = None,
     ) -> Mapping[int, dg.EventLogEntry]:
-        """List events in order, up to the first failure that its run does not tell of yet."""
+        """Return events in order, up to the first failure whose run is not tagged yet."""
         found = super().get_logs_for_all_runs_by_log_id(after_cursor, dagster_event_type, limit)
         return dict(takewhile(lambda item: self._is_settled(item[1]), found.items()))
 
@@ -40,5 +39,5 @@ class SettledFailures(EventLogStorage):
         if time.time() - event.timestamp >= HELD_BACK_SECONDS:
             return True
         run = self._instance.get_run_by_id(event.run_id)
-        # A run may have been deleted; then nobody can repeat it.
+        # A deleted run cannot be retried.
         return run is None or WILL_RETRY_TAG in run.tags

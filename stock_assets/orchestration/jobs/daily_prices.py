@@ -1,27 +1,28 @@
-"""The job that holds the whole path, and the schedule that asks for each weekday's session.
+"""The job that runs the whole data path.
 
-Belongs here: the daily rhythm. Does not belong here: what a step does, or which days the exchange
-trades (`sessions`).
+Belongs here: the selection of the job. Does not belong here: what a step does, or when the job runs
+(`schedules.weekdays`, `sensors`).
 """
 
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from stock_assets.orchestration.instance.dagster_internals import UnresolvedAssetJobDefinition
 
 AssetJob = UnresolvedAssetJobDefinition
-"""What the public `define_asset_job` gives; Dagster has no public name for it."""
+"""Type of what `define_asset_job` returns."""
 JOB_NAME = "daily_prices"
 
 
-def daily_job(*, by_hand: Sequence[dg.AssetKey] = ()) -> AssetJob:
-    """Make the job that holds the whole path, raw to published, with all audits.
+def daily_job(*, on_demand: Sequence[dg.AssetKey] = ()) -> AssetJob:
+    """Return the job that runs the whole data path, from raw to published, with all audits.
 
     Args:
-        by_hand: assets that are left out, and materialized when somebody wants them.
+        on_demand: assets that the job leaves out; users materialize them when needed.
     """
     return dg.define_asset_job(
         JOB_NAME,
-        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(*by_hand),
+        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(*on_demand),
         description="Fetch, stage, audit and publish the sessions of the run.",
     )

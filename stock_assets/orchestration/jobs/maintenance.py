@@ -1,10 +1,11 @@
-"""The weekly maintenance job, its schedule's counterpart in `schedules.maintenance`, and the deletion of old runs.
+"""The maintenance job, and the deletion of old runs.
 
-Belongs here: the job, and what it does to the Dagster instance. Does not belong here: tables and files (`maintenance`).
+Belongs here: the job, and maintenance of the Dagster instance. Does not belong here: maintenance of tables and files
+(`maintenance`), when the job runs (`schedules.maintenance`).
 
-Deleting a run deletes its events, and with the newest materialization of a partition Dagster would forget that the
-partition exists. So a run stays, however old, as long as it holds the newest materialization of any partition or the
-newest result of any check.
+Deleting a run deletes its events. Without the newest materialization of a partition, Dagster would show the partition
+as missing. So a run is kept, however old, as long as it holds the newest materialization of any partition or the newest
+result of any check.
 """
 
 from collections.abc import Collection, Iterator
@@ -26,19 +27,19 @@ _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagste
 
 
 def delete_old_runs(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey], *, before: datetime) -> int:
-    """Delete finished runs from before a moment that nothing shown depends on; give how many."""
+    """Delete finished runs from before a timestamp, except runs whose results the UI shows; return their number."""
     old = instance.get_run_records(filters=dg.RunsFilter(statuses=_FINISHED, created_before=before))
     if not old:
         return 0
-    needed = set(_runs_shown(instance, checks))
+    needed = set(_newest_runs(instance, checks))
     deleted = [record.dagster_run.run_id for record in old if record.dagster_run.run_id not in needed]
     for run_id in deleted:
         instance.delete_run(run_id)
     return len(deleted)
 
 
-def _runs_shown(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey]) -> Iterator[str]:
-    """Name the runs with the newest materialization of a partition or asset, or the newest result of a check."""
+def _newest_runs(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey]) -> Iterator[str]:
+    """Return ids of runs with the newest materialization of a partition or asset, or the newest check result."""
     events = instance.event_log_storage
     for key in instance.all_asset_keys():
         newest = instance.get_latest_materialization_event(key)
@@ -56,19 +57,19 @@ def _runs_shown(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKe
 def maintenance_job(
     retention: RetentionPolicy, checks: Collection[dg.AssetCheckKey], *, now: Clock = utc_now
 ) -> dg.JobDefinition:
-    """Make the job; it holds the pool of publishing, so that it never meets a publish.
+    """Return the job. It uses the pool of publishing, so that it never runs at the same time as a publish.
 
     Args:
-        retention: how long things are kept.
-        checks: those whose newest result has to stay.
+        retention: how long staging tables, snapshots and runs are retained.
+        checks: checks whose newest result is kept.
         now: the clock.
     """
 
     @dg.op(
         name="maintain",
         pool="publish",
-        description="Drops old staging tables, compacts published tables, lets old versions expire, sweeps up files "
-        "that nothing needs, and deletes old runs. What it did is shown with its output.",
+        description="Drops old staging tables, compacts published tables, expires old snapshots, deletes orphan files "
+        "and old runs. The metadata of its output shows the result.",
     )
     def maintain_everything(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
         at = now()
@@ -79,7 +80,7 @@ def maintenance_job(
         context.add_output_metadata(
             {
                 "loads dropped": done.loads_dropped,
-                "leftovers removed": done.incomplete_loads,
+                "leftovers deleted": done.leftovers,
                 "runs deleted": deleted,
                 "published tables": dg.MetadataValue.md(markdown_table(done.rows)),
                 **statement_metadata(pipeline.backend),
@@ -88,7 +89,8 @@ def maintenance_job(
 
     @dg.job(
         name=JOB_NAME,
-        description="Keeps tables, staging and the instance small, and no reader or rollback from what it needs.",
+        description="Keeps staging, published tables and the instance small. It deletes nothing that consumers or a "
+        "rollback within the retention need.",
     )
     def maintenance() -> None:
         maintain_everything()

@@ -7,16 +7,16 @@ import dagster as dg
 
 SCHEDULE_NAME = "maintenance_on_sundays"
 CRON = "0 6 * * 0"
-"""No exchange trades, no vendor is requested, and a run of Friday evening has ended."""
+"""No exchange trades, no request is sent, and the run of Friday evening has ended."""
 
 
 def maintenance_schedule(job: dg.JobDefinition, *, running: bool) -> dg.ScheduleDefinition:
-    """Make the weekly schedule; on from the start where the source grows."""
+    """Return the weekly schedule; it is on by default for a source that grows."""
     return dg.ScheduleDefinition(
         name=SCHEDULE_NAME,
         job=job,
         cron_schedule=CRON,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
-        description="Every Sunday at 06:00 UTC, when nothing else runs.",
+        description="Every Sunday at 06:00 UTC, when no other run is scheduled.",
     )

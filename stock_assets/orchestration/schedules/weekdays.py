@@ -12,13 +12,14 @@ from stock_assets.sources.interface import PriceSource
 
 SCHEDULE_NAME = "weekdays_after_the_close"
 CRON = "0 22 * * 1-5"
-"""22:00 UTC is 17:00 or 18:00 in New York: after the bell, also on the days around a change of the clocks."""
+"""22:00 UTC is 17:00 or 18:00 in New York: after the market close, also around a change to or from daylight saving
+time."""
 
 
 def weekday_schedule(job: AssetJob, source: PriceSource) -> dg.ScheduleDefinition:
-    """Make the schedule that asks for each weekday's session, and says why where there is none.
+    """Return the schedule that loads each weekday's session, or skips a day with the reason.
 
-    It is on from the start where the source grows every day, and off for a recording.
+    It is on by default for a source that grows every day, and off for a recording.
     """
     ends = source.last_session
 
@@ -28,13 +29,13 @@ def weekday_schedule(job: AssetJob, source: PriceSource) -> dg.ScheduleDefinitio
         cron_schedule=CRON,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED if ends else dg.DefaultScheduleStatus.RUNNING,
-        description="Every weekday at 22:00 UTC, the session of that day.",
+        description="Loads the session of the day, every weekday at 22:00 UTC.",
     )
     def weekdays_after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        # 22:00 UTC and New York's afternoon share their date.
+        # At 22:00 UTC New York has the same date.
         day = context.scheduled_execution_time.date()
         if ends and day > ends:
-            return dg.SkipReason(f"{source.label}: there is nothing on {day}")
+            return dg.SkipReason(f"{source.label}: no session on {day}")
         if not is_session(day):
             return dg.SkipReason(f"the exchange was closed on {day}")
         return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())

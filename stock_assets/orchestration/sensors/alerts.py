@@ -1,12 +1,12 @@
-"""The sensor that reads ended runs: one incident for what failed, and its end when the same has succeeded.
+"""The sensor that checks ended runs: it opens an incident for a failure and resolves it after a success.
 
-Belongs here: recognising an incident in a run. Does not belong here: how it is told (`alerts`).
+Belongs here: recognising an incident in a run. Does not belong here: notifying people (`alerts`).
 
-A run that Dagster repeats, since its worker was killed, is no incident; the last one is, if it fails too, and so is one
-that was to be repeated and was not.
+A run that was killed and that Dagster retries is no incident. The last retry is one if it fails, and so is a run that
+Dagster should have retried and did not.
 
-Each run is read once, which a mark among the backend's objects remembers: the cursor alone would not do, since a process
-may write the end of a run a little after another wrote a later one, and since a tick can be killed half way.
+Each run is checked once; a marker among the backend's objects records it. The cursor alone is not enough: a process may
+write the end of a run a little after another process wrote a later one, and a tick can be killed before its end.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,6 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 
 import dagster as dg
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.incident import MAX_LINES, Incident
@@ -23,26 +22,28 @@ from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.clock import Clock, utc_now
+from stock_assets.core.text import plural
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.symbol_status import symbol_statuses
+from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry, is_retried
 from stock_assets.orchestration.root_cause import root_cause
 from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "alerts"
-LOOKS_BACK = timedelta(days=1)
-"""How far back the first look goes."""
+INITIAL_LOOKBACK = timedelta(days=1)
+"""How far back the first tick reads."""
 _OVERLAP = timedelta(minutes=2)
-"""The end of a run may be written this much after the time it bears."""
-_MARKS = "alerts/read/"
-_MARKS_KEPT = timedelta(days=3)
-"""Longer than any look goes back."""
+"""The end of a run may be written this long after its timestamp."""
+_MARKERS = "alerts/read/"
+_MARKERS_KEPT = timedelta(days=3)
+"""Longer than any tick reads back."""
 _RUNS_AT_ONCE = 50
 _SAMPLE_ROWS = 5
 _LONGEST_MESSAGE = 1000
-"""Characters of an error's message."""
-_TELLING = {
+"""Characters of an error message in an alert."""
+_EVENT_TYPES = {
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.STEP_SUCCESS,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
@@ -51,10 +52,10 @@ _TELLING = {
 
 @dataclass(frozen=True)
 class AlertContext:
-    """What the sensor needs beside a run.
+    """Channels and links of the alerts.
 
     Attributes:
-        channels: where messages go.
+        channels: where messages are sent.
         ui_url: address of the Dagster UI, for links.
     """
 
@@ -62,22 +63,22 @@ class AlertContext:
     ui_url: str
 
 
-def alert_sensor(watch: AlertContext, *, now: Clock = utc_now) -> dg.SensorDefinition:
-    """Make the sensor."""
+def alert_sensor(alerting: AlertContext, *, now: Clock = utc_now) -> dg.SensorDefinition:
+    """Return the sensor."""
 
     @dg.sensor(
         name=SENSOR_NAME,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Reads the runs that have ended. A failed run, or one with a failed blocking check, is told once, with "
-            "what to do; so is its end, when the same sessions have succeeded. Repetitions are not told again."
+            "Checks runs that have ended. Sends one alert when a run or a blocking check fails, with the remedy, and "
+            "one when the same sessions succeed. Repeated failures send no further alert."
         ),
     )
     def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
         at, backend = now(), pipeline.backend
-        notifier = Notifier(backend, watch.channels)
-        after = datetime.fromisoformat(context.cursor) if context.cursor else at - LOOKS_BACK
+        notifier = Notifier(backend, alerting.channels)
+        after = datetime.fromisoformat(context.cursor) if context.cursor else at - INITIAL_LOOKBACK
         records = context.instance.get_run_records(
             filters=dg.RunsFilter(
                 statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE], updated_after=after - _OVERLAP
@@ -85,76 +86,78 @@ def alert_sensor(watch: AlertContext, *, now: Clock = utc_now) -> dg.SensorDefin
             order_by="update_timestamp",
             ascending=True,
         )
-        read = set(backend.objects.list(_MARKS)) if records else set()
-        fresh = [record for record in records if _mark(record) not in read][:_RUNS_AT_ONCE]
+        checked = set(backend.objects.list(_MARKERS)) if records else set()
+        unchecked = [record for record in records if _marker(record) not in checked][:_RUNS_AT_ONCE]
         if context.instance.run_retries_enabled:
-            # In the order of their ends, so that nothing is over before it was told.
-            fresh = list(takewhile(lambda record: _is_decided(record, at), fresh))
-        undelivered = notifier.deliver_pending(at)
-        for record in fresh:
-            undelivered += _look_at(context.instance, notifier, watch, pipeline, record.dagster_run, at=at)
-            backend.objects.put(_mark(record), b"")
+            # In the order of their ends, so that no incident is resolved before it is opened.
+            unchecked = list(takewhile(lambda record: _is_decided(record, at), unchecked))
+        undelivered = notifier.catch_up(at)
+        for record in unchecked:
+            undelivered += _check_run(context.instance, notifier, alerting, pipeline, record.dagster_run, at=at)
+            backend.objects.put(_marker(record), b"")
             after = max(after, record.update_timestamp.replace(tzinfo=UTC))
-        if fresh:
-            _drop_marks(backend, before=min(at, after) - _MARKS_KEPT)
-        waiting = [f"not delivered yet: {line}" for line in undelivered]
-        for line in waiting:
+        if unchecked:
+            _delete_markers(backend, before=min(at, after) - _MARKERS_KEPT)
+        failed = [f"not delivered yet: {line}" for line in undelivered]
+        for line in failed:
             context.log.warning(line)
-        said = "; ".join([f"{len(fresh)} runs read", *(waiting or ["all told"])])
-        return dg.SensorResult(skip_reason=said, cursor=after.isoformat())
+        summary = "; ".join([f"{plural(len(unchecked), 'run')} checked", *(failed or ["no undelivered alerts"])])
+        return dg.SensorResult(skip_reason=summary, cursor=after.isoformat())
 
     return alerts
 
 
 def _is_decided(record: dg.RunRecord, at: datetime) -> bool:
-    """Tell whether it is clear if a failed run is repeated; after a while it is not."""
+    """Return whether Dagster has decided to retry the run, or the wait has timed out."""
     run = record.dagster_run
     unchanged_for = at - record.update_timestamp.replace(tzinfo=UTC)
     if awaits_retry(run):
         return unchanged_for >= RETRY_DECIDED_WITHIN
-    # Dagster tags a failed run right after its end, where the instance repeats runs.
+    # If the instance retries runs, Dagster tags a failed run right after its end.
     return run.is_success or WILL_RETRY_TAG in run.tags or unchanged_for >= _OVERLAP
 
 
-def _mark(record: dg.RunRecord) -> str:
-    return f"{_MARKS}{record.dagster_run.run_id}"
+def _marker(record: dg.RunRecord) -> str:
+    return f"{_MARKERS}{record.dagster_run.run_id}"
 
 
-def _drop_marks(backend: Backend, *, before: datetime) -> None:
-    for entry in backend.objects.entries(_MARKS):
+def _delete_markers(backend: Backend, *, before: datetime) -> None:
+    for entry in backend.objects.entries(_MARKERS):
         if entry.modified_at < before:
             backend.objects.delete(entry.key)
 
 
-def _look_at(
+def _check_run(
     instance: dg.DagsterInstance,
     notifier: Notifier,
-    watch: AlertContext,
+    alerting: AlertContext,
     pipeline: Pipeline,
     run: dg.DagsterRun,
     *,
     at: datetime,
 ) -> list[str]:
-    """Tell what is wrong with an ended run, and what is over by it; give what could not be delivered."""
+    """Report or resolve incidents of an ended run; return the messages that could not be delivered."""
     if is_retried(run):
         return []
-    # The events of each session are left aside: a long run has thousands.
-    events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=_TELLING) if entry.dagster_event]
+    # Events of single sessions are not read: a long run has thousands.
+    events = [
+        entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=_EVENT_TYPES) if entry.dagster_event
+    ]
     sessions = tagged_sessions(run.tags)
     undelivered = []
-    incident = _incident(watch, pipeline, run, events)
+    incident = _incident(alerting, pipeline, run, events)
     if incident is not None:
         undelivered += notifier.notify(incident, at)
     failed = incident.steps if incident is not None else ()
     succeeded = {str(event.step_key) for event in events if event.is_step_success} - set(failed)
-    how = f"run {run.run_id} has succeeded: {_link(watch, run)}"
-    return undelivered + notifier.record_success(sessions, succeeded, at, how)
+    how = f"run {run.run_id} succeeded: {_link(alerting, run)}"
+    return undelivered + notifier.succeeded(sessions, succeeded, at, how)
 
 
 def _incident(
-    watch: AlertContext, pipeline: Pipeline, run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]
+    alerting: AlertContext, pipeline: Pipeline, run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]
 ) -> Incident | None:
-    """Recognise what is wrong with an ended run; None if nothing is."""
+    """Return the incident of an ended run, or None if it has no failure."""
     sessions = tuple(tagged_sessions(run.tags))
     failures = [event for event in events if event.is_step_failure]
     blocking = [
@@ -171,7 +174,7 @@ def _incident(
     error_class, error = _root(failures[0]) if failures else ("", "")
     subject = ", ".join([*steps, *sorted({check.check_name for check in checks}), "" if checks else error_class])
     about = f" for {format_ranges(sessions)}" if sessions else ""
-    what = f"audits refused the load{about}" if checks else f"{', '.join(steps) or run.job_name} failed{about}"
+    what = f"audits rejected the load{about}" if checks else f"{', '.join(steps) or run.job_name} failed{about}"
     return Incident(
         kind="run",
         subject=subject,
@@ -182,26 +185,26 @@ def _incident(
             "job": run.job_name,
             "run": run.run_id,
             "source": pipeline.source.label,
-            "sessions": format_ranges(sessions) or "none in particular",
+            "sessions": format_ranges(sessions) or "none",
             "failed step": ", ".join(steps) or "none; the run ended before or between its steps",
-            "error": error or "the run's process ended without a word (killed, out of memory, machine off)",
-            "failed audits": [line for check in checks for line in _shown(check)],
+            "error": error or "the run's process ended without an error message (killed, out of memory, machine off)",
+            "failed audits": [line for check in checks for line in _check_lines(check)],
             "symbols missing": _missing(pipeline, sessions),
         },
-        link=_link(watch, run),
+        link=_link(alerting, run),
     )
 
 
 def _root(event: dg.DagsterEvent) -> tuple[str, str]:
-    """Give class and message of the error that tells why a step failed."""
+    """Return class and message of the root cause of a failed step."""
     error = root_cause(event)
     if error is None:
         return "", ""
     return error.cls_name or "", error.message.strip()[:_LONGEST_MESSAGE]
 
 
-def _shown(check: dg.AssetCheckEvaluation) -> Iterator[str]:
-    """Write a failed check: name, what it found and where, the remedy, and some rows."""
+def _check_lines(check: dg.AssetCheckEvaluation) -> Iterator[str]:
+    """Format a failed check: name, result, sessions, remedy, and sample rows."""
     where, remedy = check.metadata.get("sessions"), check.metadata.get("remedy")
     yield f"{check.check_name}: {check.description}" + (f" ({where.value})" if where else "")
     if remedy:
@@ -214,13 +217,13 @@ def _shown(check: dg.AssetCheckEvaluation) -> Iterator[str]:
 
 
 def _missing(pipeline: Pipeline, sessions: Sequence[date]) -> list[str]:
-    """Name the symbols without a stored bar, why, and what to do."""
+    """Return a line per symbol without a stored bar: reason and remedy."""
     if not sessions:
         return []
-    lacking = [standing for standing in symbol_statuses(pipeline, sessions) if standing.missing]
-    lines = [f"{found.symbol}: {found.outcome}, {found.why}. {REMEDY[found.outcome]}" for found in lacking]
-    return lines if len(lines) <= MAX_LINES else [*lines[: MAX_LINES - 1], f"{len(lines) - MAX_LINES + 1} more"]
+    incomplete = [status for status in symbol_statuses(pipeline, sessions) if status.missing]
+    lines = [f"{status.symbol}: {status.outcome}, {status.why}. {REMEDY[status.outcome]}" for status in incomplete]
+    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], f"{len(lines) - MOST_LINES + 1} more"]
 
 
-def _link(watch: AlertContext, run: dg.DagsterRun) -> str:
-    return f"{watch.ui_url.rstrip('/')}/runs/{run.run_id}"
+def _link(alerting: AlertContext, run: dg.DagsterRun) -> str:
+    return f"{alerting.ui_url.rstrip('/')}/runs/{run.run_id}"

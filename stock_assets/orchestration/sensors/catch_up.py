@@ -1,11 +1,10 @@
-"""The sensor that brings in what the schedule left open: late bars, failed symbols, days the machine was off.
+"""The sensor that loads what the schedule did not: late bars, failed symbols, days on which the machine was off.
 
-Belongs here: turning gaps into few runs within the call budget, and when to try again. Does not belong here: finding
-the gaps (`coverage`), the daily rhythm (`daily`).
+Belongs here: requesting runs for gaps, and alerting about bars that stay missing. Does not belong here: finding gaps
+and planning runs (`coverage`), the daily schedule (`schedules.weekdays`).
 
-Everything it goes by is kept elsewhere: the ledger says what was asked, the tables what was published, the notes of
-refusals what not to try again, the instance which runs there were. So it needs no cursor, and a restart changes
-nothing.
+Its state is stored elsewhere: requests in the ledger, published rows in the tables, rejected loads in their records,
+runs on the instance. So it needs no cursor, and a restart changes nothing.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.coverage.catch_up import CatchUpWindow, available_calls, plan_catch_up
+from stock_assets.core.text import plural
+from stock_assets.coverage.catch_up import CatchUpWindow, calls_left, plan_catch_up
 from stock_assets.coverage.gaps import Gap
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.run_requests import build_run_requests, run_in_progress
@@ -35,7 +35,7 @@ def catch_up_sensor(
     channels: Sequence[Channel] = (),
     now: Clock = utc_now,
 ) -> dg.SensorDefinition:
-    """Make the sensor; like the schedule, it is on from the start where the source grows every day."""
+    """Return the sensor. Like the schedule, it is on by default for a source that grows every day."""
 
     @dg.sensor(
         name=SENSOR_NAME,
@@ -43,9 +43,9 @@ def catch_up_sensor(
         minimum_interval_seconds=300,
         default_status=dg.DefaultSensorStatus.STOPPED if window.last else dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Looks at the latest {window.count} sessions, an hour after the schedule: what is stored and unpublished "
-            "is loaded, what is missing is asked for again after growing pauses, in few runs, within the day's calls. "
-            "What stays missing is named here and asked for no more."
+            f"Checks the latest {window.count} sessions, from an hour after the schedule. Loads stored bars that are "
+            "not published, and requests missing bars again with growing delays, in few runs, within the day's quota. "
+            "Bars that stay missing are named here and not requested any more."
         ),
     )
     def catch_up(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
@@ -55,62 +55,62 @@ def catch_up_sensor(
             return dg.SensorResult(skip_reason=busy)
         if _rolled_back(pipeline.backend):
             return dg.SensorResult(
-                skip_reason="readers see an earlier version since a rollback; the next load ends that"
+                skip_reason="published.daily_prices was rolled back; catch-up continues after the next load"
             )
         sessions = window.sessions(at)
-        calls_available, reserve_calls = available_calls(pipeline, at)
-        found = pipeline.coverage(sessions, at=at)
-        chosen = plan_catch_up(found, calls_available=calls_available, reserve_calls=reserve_calls, at=at)
-        requests, notes = build_run_requests(context.instance, SENSOR_NAME, chosen.runs, at)
-        notes += [f"stays incomplete: {chosen.unresolved}"] if chosen.unresolved else []
+        calls_available, reserve_calls = calls_left(pipeline, at)
+        gaps = pipeline.coverage(sessions, at=at)
+        plan = plan_catch_up(gaps, room=calls_available, reserve_calls=reserve_calls, at=at)
+        requests, notes = build_run_requests(context.instance, SENSOR_NAME, plan.runs, at)
+        notes += [f"stays incomplete: {plan.lasting}"] if plan.lasting else []
         notes += [
             f"not delivered yet: {line}"
-            for line in notify_missing(Notifier(pipeline.backend, channels), chosen.given_up, at)
+            for line in notify_missing(Notifier(pipeline.backend, channels), plan.given_up, at)
         ]
         if requests:
             for note in notes:
                 context.log.info(note)
             return dg.SensorResult(run_requests=requests)
-        if chosen.next_due:
-            notes.append(f"asks again from {chosen.next_due:%Y-%m-%d %H:%M} UTC")
+        if plan.later:
+            notes.append(f"next request after {plan.later:%Y-%m-%d %H:%M} UTC")
         elif calls_available == 0:
-            notes.append("the day's calls are spent or the schedule's")
+            notes.append("no calls are available now: today's quota is used or reserved for the schedule")
         return dg.SensorResult(skip_reason="; ".join(notes) or f"the latest {len(sessions)} sessions are complete")
 
     return catch_up
 
 
 def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) -> list[str]:
-    """Keep one incident of what stays missing after it was asked for: told when something is new, and when all is had.
+    """Keep one incident open for bars that stay missing: notify when a bar is added, and when none is missing.
 
-    Sessions no answer reaches were never asked for; they are named in the sensor's own words only.
+    Sessions before the available history are never requested; only the sensor's tick names them.
     """
-    missing = {f"{gap.symbol} {gap.session}": gap for gap in given_up if gap.requests}
-    before = [incident for incident in notifier.open_incidents() if incident.kind == "coverage"]
+    missing = {f"{gap.symbol} {gap.session}": gap for gap in given_up if gap.asked}
+    open_incidents = [incident for incident in notifier.open_incidents() if incident.kind == "coverage"]
     if not missing:
-        how = "all of it has come, or is no longer among the latest sessions"
-        return [line for incident in before for line in notifier.resolve(incident.reference, at, how)]
-    if any(missing.keys() <= set(incident.subject.split(", ")) for incident in before):
+        how = "every bar is stored, or no longer among the latest sessions"
+        return [line for incident in open_incidents for line in notifier.resolve(incident.reference, at, how)]
+    if any(missing.keys() <= set(incident.subject.split(", ")) for incident in open_incidents):
         return []
     undelivered = notifier.notify(
         Incident(
             kind="coverage",
             subject=", ".join(sorted(missing)),
-            title=f"stock_assets: bars that stay missing and are asked for no more: {len(missing)}",
+            title=f"stock_assets: {plural(len(missing), 'bar stays', 'bars stay')} missing and no longer requested",
             sessions=tuple(sorted({gap.session for gap in missing.values()})),
             facts={
-                "missing": [f"{name}: {gap.reason}" for name, gap in missing.items()],
-                "remedy": "correct the universe file if a symbol or its first or last session is wrong there; bring "
-                "the bars as a file, or materialize the sessions to ask once more",
+                "missing": [f"{name}: {gap.why}" for name, gap in missing.items()],
+                "remedy": "correct the universe file if a symbol or its first or last session is wrong; add the bars "
+                "as a landing file, or materialize the sessions to request them once more",
             },
         ),
         at,
     )
-    for incident in before:
-        notifier.discard(incident.reference)
+    for incident in open_incidents:
+        notifier.forget(incident.reference)
     return undelivered
 
 
 def _rolled_back(backend: Backend) -> bool:
-    versions = backend.warehouse.history(DAILY_PRICES)
-    return bool(versions) and not versions[0].is_current
+    snapshots = backend.warehouse.history(DAILY_PRICES)
+    return bool(snapshots) and not snapshots[0].is_current

@@ -1,6 +1,7 @@
-"""The sensor that evaluates the freshness check while no run does, and alerts when the table is late.
+"""The sensor that evaluates the freshness check between runs, and alerts when the table is late.
 
-Belongs here: the sensor. Does not belong here: the check (`checks.freshness`), the answer (`coverage.freshness`).
+Belongs here: the sensor. Does not belong here: the check (`checks.freshness`), computing freshness
+(`coverage.freshness`).
 """
 
 from collections.abc import Sequence
@@ -22,46 +23,48 @@ SENSOR_NAME = "freshness"
 
 
 def freshness_sensor(*, channels: Sequence[Channel] = (), now: Clock = utc_now) -> dg.SensorDefinition:
-    """Make the sensor; it speaks up when the answer changes, and is silent else."""
+    """Return the sensor. It writes a check result only when the result changes."""
 
     @dg.sensor(
         name=SENSOR_NAME,
         minimum_interval_seconds=900,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Evaluates the check `{CHECK_NAME}` when no run does: also when nothing runs at all.",
+        description=f"Evaluates the check `{CHECK_NAME}` between runs, also when no run starts at all.",
     )
     def freshness_of_prices(
         context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.SensorResult:
         at = now()
-        found = freshness(pipeline.backend, at)
-        waiting = [f"not delivered yet: {line}" for line in _notify(Notifier(pipeline.backend, channels), found, at)]
-        for line in waiting:
+        result = freshness(pipeline.backend, at)
+        undelivered = [
+            f"not delivered yet: {line}" for line in _notify(Notifier(pipeline.backend, channels), result, at)
+        ]
+        for line in undelivered:
             context.log.warning(line)
-        summary = "; ".join([found.summary, *waiting])
-        if context.cursor == found.summary:
+        summary = "; ".join([result.summary, *undelivered])
+        if context.cursor == result.summary:
             return dg.SensorResult(skip_reason=summary)
         evaluation = dg.AssetCheckEvaluation(
             asset_key=asset_key(DAILY_PRICES),
             check_name=CHECK_NAME,
-            passed=found.is_fresh,
+            passed=result.is_fresh,
             severity=dg.AssetCheckSeverity.WARN,
-            description=found.summary,
-            metadata={name: dg.MetadataValue.text(text) for name, text in freshness_metadata(found).items()},
+            description=result.summary,
+            metadata={name: dg.MetadataValue.text(text) for name, text in freshness_metadata(result).items()},
         )
-        return dg.SensorResult(skip_reason=summary, asset_events=[evaluation], cursor=found.summary)
+        return dg.SensorResult(skip_reason=summary, asset_events=[evaluation], cursor=result.summary)
 
     return freshness_of_prices
 
 
-def _notify(notifier: Notifier, found: Freshness, at: datetime) -> list[str]:
-    """Keep one incident as long as the table is late, however many sessions that are."""
+def _notify(notifier: Notifier, result: Freshness, at: datetime) -> list[str]:
+    """Keep one incident open while the table is late, however many sessions are missing."""
     late = Incident(
         kind="freshness",
         subject=DAILY_PRICES.full_name,
         title=f"stock_assets: {DAILY_PRICES.full_name} is late",
-        facts={"found": found.summary, **freshness_metadata(found)},
+        facts={"result": result.summary, **freshness_metadata(result)},
     )
-    if found.is_fresh:
-        return notifier.resolve(late.reference, at, found.summary)
-    return notifier.notify(late, at)
+    if result.is_fresh:
+        return notifier.resolve(late.reference, at, result.summary)
+    return notifier.report(late, at)

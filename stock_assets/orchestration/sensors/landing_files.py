@@ -1,11 +1,11 @@
-"""The sensor that starts runs for files others brought into the raw area.
+"""The sensor that starts runs for landing files.
 
-Belongs here: grouping files into few runs, and the cursor. Does not belong here: reading files or noting them
+Belongs here: grouping files into few runs, and the cursor. Does not belong here: reading and recording files
 (`ingest.landing_files`).
 
-The sensor changes nothing but setting unreadable files aside; the run takes the readable ones in. So a file stays
-unknown, and is asked for again, until a run has noted it: whatever is killed in between, nothing is lost or repeated.
-The cursor only spares comparing old files: it never moves past one that is unknown.
+The sensor only rejects unreadable files; the run loads the readable ones. So a file stays unknown, and a run is
+requested for it again, until a run has recorded it: whichever process is killed, no file is lost or loaded twice. The
+cursor only avoids comparing old files: it never moves past an unknown file.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ import dagster as dg
 
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.clock import Clock, utc_now
+from stock_assets.core.text import plural
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.landing_files import LandingFile, LandingScan, LandingScope, reject_files, scan
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
@@ -24,17 +25,17 @@ from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "landing_files"
 _OVERLAP = timedelta(minutes=10)
-"""Files may show up a little after the time they bear."""
+"""A file may become visible this long after its timestamp."""
 _SHOWN = 5
 
 
 def landing_files_sensor(job: AssetJob, first: date, last: date | None, *, now: Clock = utc_now) -> dg.SensorDefinition:
-    """Make the sensor; like the schedule, it is on from the start where the source grows every day.
+    """Return the sensor. Like the schedule, it is on by default for a source that grows every day.
 
     Args:
-        job: the whole path.
+        job: the job that runs the whole data path.
         first: first session with a partition.
-        last: last one the source can ever have, or None.
+        last: last session of a recorded source, or None.
         now: the clock.
     """
 
@@ -44,9 +45,9 @@ def landing_files_sensor(job: AssetJob, first: date, last: date | None, *, now: 
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.STOPPED if last else dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Looks for files under `raw/daily_prices/` that this pipeline did not write: `<SYMBOL>.csv` in the "
-            "vendor's form, or a CSV of many symbols. They are loaded in few runs, without asking the vendor. One that "
-            "cannot be read waits a quarter of an hour, then it is set aside with its name and the reason."
+            "Finds files under `raw/daily_prices/` that this pipeline did not write: `<SYMBOL>.csv` in the vendor's "
+            "format, or a CSV of many symbols. Loads them in few runs, without requests to the vendor. A file that is "
+            "unreadable for a quarter of an hour is rejected with the reason."
         ),
     )
     def landing_files(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
@@ -55,47 +56,47 @@ def landing_files_sensor(job: AssetJob, first: date, last: date | None, *, now: 
         if busy:
             return dg.SensorResult(skip_reason=busy)
         since = datetime.fromisoformat(context.cursor) if context.cursor else None
-        found = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=since)
-        reject_files(pipeline.backend, found.unreadable, at=at)
-        for file in found.unreadable:
-            context.log.warning(f"set aside {file.entry.key}: {file.why}")
-        requests, notes = build_run_requests(context.instance, SENSOR_NAME, _run_specs(found.landing_files, at), at)
+        scanned = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=since)
+        reject_files(pipeline.backend, scanned.broken, at=at)
+        for file in scanned.broken:
+            context.log.warning(f"rejected {file.entry.key}: {file.why}")
+        requests, notes = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files, at), at)
         return dg.SensorResult(
             run_requests=requests,
-            skip_reason=None if requests else "; ".join([*notes, _said(found)]),
-            cursor=_known_before(found, at).isoformat(),
+            skip_reason=None if requests else "; ".join([*notes, _summary(scanned)]),
+            cursor=_known_before(scanned, at).isoformat(),
         )
 
     return landing_files
 
 
 def _run_specs(landing_files: Sequence[LandingFile], at: datetime) -> list[RunSpec]:
-    """Ask for the sessions of the files, each file's within one range."""
-    # One that has not closed has no partition yet; its bar waits for a run of that day.
+    """Return the runs for the sessions of the files; the sessions of one file are in one run."""
+    # A session that has not closed has no partition yet; its bar waits for the run of that day.
     sessions = {
         session
-        for arrival in landing_files
-        for session in sessions_between(arrival.first, arrival.last)
+        for file in landing_files
+        for session in sessions_between(file.first, file.last)
         if closing_time(session) <= at
     }
     return [_run_spec(first, last, landing_files) for first, last in bridged_ranges(sessions)]
 
 
 def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile]) -> RunSpec:
-    inside = [arrival.entry for arrival in landing_files if first <= arrival.last and arrival.first <= last]
+    inside = [file.entry for file in landing_files if first <= file.last and file.first <= last]
     state = "\n".join(f"{entry.key} {entry.modified_at.isoformat()}" for entry in inside)
     digest = hashlib.sha256(state.encode()).hexdigest()[:16]
     return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest)
 
 
-def _known_before(found: LandingScan, at: datetime) -> datetime:
-    """Give the moment before which every file is known."""
-    unknown = [*(arrival.entry for arrival in found.landing_files), *found.waiting, *found.remaining]
+def _known_before(scanned: LandingScan, at: datetime) -> datetime:
+    """Return the timestamp before which every file is known."""
+    unknown = [*(file.entry for file in scanned.landing_files), *scanned.waiting, *scanned.more]
     return min([entry.modified_at for entry in unknown] + [at]) - _OVERLAP
 
 
-def _said(found: LandingScan) -> str:
-    parts = [f"waiting for {len(found.waiting)} young or unfinished files"] if found.waiting else []
-    names = [file.entry.key for file in found.unreadable]
-    parts += [f"set aside {', '.join(names[:_SHOWN])}{' and more' if len(names) > _SHOWN else ''}"] if names else []
+def _summary(scanned: LandingScan) -> str:
+    parts = [f"waiting for {plural(len(scanned.waiting), 'new or incomplete file')}"] if scanned.waiting else []
+    names = [file.entry.key for file in scanned.broken]
+    parts += [f"rejected {', '.join(names[:_SHOWN])}{' and more' if len(names) > _SHOWN else ''}"] if names else []
     return "; ".join(parts) or "no new files"

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._utils.interrupts import raise_interrupts_as
 
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.athena.engine import Athena, Engine
@@ -31,6 +29,7 @@ from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets_tests.contracts.test_backends import FIRST, PROPERTIES, SECOND, publish, published
 from stock_assets_tests.emulators.athena.server import WORKGROUP, AwsDouble, CallFault, QueryFault
 from stock_assets_tests.support.athena_backends import athena_backend
+from stock_assets_tests.support.dagster_internals import DagsterExecutionInterruptedError, raise_interrupts_as
 from stock_assets_tests.support.rows import price_row, stage_rows
 
 pytestmark = pytest.mark.slow

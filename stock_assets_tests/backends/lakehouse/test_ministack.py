@@ -13,7 +13,6 @@ import boto3
 import dagster as dg
 import pytest
 import yaml
-from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 
 from stock_assets.alerts.channels import SnsTopic
@@ -44,6 +43,7 @@ from stock_assets_tests.backends.test_rate_limiter import (
 from stock_assets_tests.contracts.test_backends import BackendCase, TestFetchLedger, TestObjects, reopened
 from stock_assets_tests.emulators.athena.names import BUCKET, REGION
 from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
+from stock_assets_tests.support.dagster_internals import ComputeIOType
 from stock_assets_tests.support.live_source import KEY
 from stock_assets_tests.support.ministack import HOW_TO_GET_IT, PROGRAM, running_ministack
 from stock_assets_tests.support.rate_limiters import BudgetCase, s3_case

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._utils.interrupts import raise_interrupts_as
 
 from stock_assets.backends.trino.engine import LARGEST_STATEMENT, Trino, TrinoServer
 from stock_assets.core.errors import (
@@ -24,6 +22,7 @@ from stock_assets.core.errors import (
     SettingsError,
 )
 from stock_assets_tests.contracts.test_backends import FIRST, publish
+from stock_assets_tests.support.dagster_internals import DagsterExecutionInterruptedError, raise_interrupts_as
 from stock_assets_tests.support.rows import price_row
 from stock_assets_tests.support.trino_backends import USER, TrinoOnDouble
 from stock_assets_tests.support.trino_server import CATALOG

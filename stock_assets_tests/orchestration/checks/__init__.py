@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tests of `stock_assets.orchestration.checks`."""

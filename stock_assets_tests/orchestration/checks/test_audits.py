@@ -1,4 +1,4 @@
-"""Every audit is a check of its own on the staged asset, and Dagster stops the run where the audits say so."""
+"""Every audit is its own check on the staged asset, and a failed blocking audit stops the run."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -46,7 +46,7 @@ def test_every_audit_is_its_own_check_and_passes_on_good_rows(scene: Scene, dags
     assert len(published_rows(scene.backend)) == len(FIVE.symbols) * len(SECOND_WEEK)
 
 
-def test_blocking_is_what_the_kind_of_the_audit_says(dagster: WiredScene) -> None:
+def test_the_kind_of_the_audit_decides_whether_its_check_blocks(dagster: WiredScene) -> None:
     specs = [
         spec
         for checks in dagster.definitions.asset_checks or []
@@ -61,7 +61,7 @@ def test_blocking_is_what_the_kind_of_the_audit_says(dagster: WiredScene) -> Non
     assert all(spec.metadata["remedy"] and spec.description for spec in specs)
 
 
-def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_goes_on(scene: Scene, dagster: WiredScene) -> None:
+def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_continues(scene: Scene, dagster: WiredScene) -> None:
     scene.source.set_bar("IBM", DAY, BAD_BAR)
 
     result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
@@ -71,7 +71,7 @@ def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_goes_on(scene: 
     assert failed(found.values()) == {"volume_not_negative"}
     check = found["volume_not_negative"]
     assert check.severity is dg.AssetCheckSeverity.WARN
-    assert check.description == "1 bad row, first: IBM 2012-03-13: volume -5"
+    assert check.description == "1 bad row, first: volume -5"
     assert check.metadata["bad rows"].value == 1
     [audit] = [audit for audit in audits() if audit.name == "volume_not_negative"]
     assert check.metadata["remedy"].value == audit.file.remedy
@@ -95,7 +95,7 @@ def test_a_blocking_audit_stops_publish_in_the_same_run(scene: Scene, dagster: W
     check = checks(result)["one_row_per_symbol_and_session"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert "publish" not in succeeded(result)
-    # Dagster did not even start the step: the check stopped it, before the gate had to.
+    # Dagster did not start the step: the check stopped the run before the gate.
     assert "publish" not in [event.step_key for event in result.all_events if event.is_step_start]
     assert state(scene.backend) == before
 
@@ -111,7 +111,7 @@ def test_a_warning_never_stops_the_run(scene: Scene, dagster: WiredScene) -> Non
     assert len(published_rows(scene.backend)) == len(FIVE.symbols) * len(SECOND_WEEK) - 1
 
 
-def test_checks_launched_alone_judge_the_newest_load(scene: Scene, dagster: WiredScene) -> None:
+def test_checks_that_run_alone_check_the_newest_load(scene: Scene, dagster: WiredScene) -> None:
     scene.fetch(SECOND_WEEK + FIRST_WEEK)
     scene.stage(SECOND_WEEK)
     newest_load = scene.stage(FIRST_WEEK)
@@ -125,7 +125,7 @@ def test_checks_launched_alone_judge_the_newest_load(scene: Scene, dagster: Wire
     assert {check.metadata["load"].value for check in found.values()} == {newest_load.load_id}
 
 
-def test_checks_of_a_range_judge_the_newest_load_of_that_range(scene: Scene, dagster: WiredScene) -> None:
+def test_checks_of_a_range_check_the_newest_load_of_this_range(scene: Scene, dagster: WiredScene) -> None:
     scene.fetch(SECOND_WEEK + FIRST_WEEK)
     scene.stage(SECOND_WEEK)
     load = scene.stage(SECOND_WEEK)
@@ -136,7 +136,7 @@ def test_checks_of_a_range_judge_the_newest_load_of_that_range(scene: Scene, dag
     assert {check.metadata["load"].value for check in checks(result).values()} == {load.load_id}
 
 
-def test_one_check_can_be_launched_by_itself(scene: Scene, dagster: WiredScene) -> None:
+def test_one_check_can_run_alone(scene: Scene, dagster: WiredScene) -> None:
     scene.fetch(FIRST_WEEK)
     scene.stage(FIRST_WEEK)
     key = dg.AssetCheckKey(asset_key(STAGED_PRICES), "prices_positive")
@@ -147,7 +147,7 @@ def test_one_check_can_be_launched_by_itself(scene: Scene, dagster: WiredScene) 
     assert set(checks(result)) == {"prices_positive"}
 
 
-def test_with_columns_missing_only_the_schema_is_judged_and_nothing_is_published(
+def test_with_missing_columns_only_the_schema_is_checked_and_nothing_is_published(
     scene: Scene, dagster: WiredScene
 ) -> None:
     scene.fetch(FIRST_WEEK)
@@ -163,7 +163,7 @@ def test_with_columns_missing_only_the_schema_is_judged_and_nothing_is_published
     assert scene.backend.warehouse.history(DAILY_PRICES) == []
 
 
-def test_checks_with_nothing_staged_say_so(dagster: WiredScene) -> None:
+def test_checks_without_a_staged_load_fail_with_the_remedy(dagster: WiredScene) -> None:
     result = dagster.run(CHECKS)
 
     assert not result.success

@@ -1,4 +1,4 @@
-"""Whether the table is called fresh, through weekends, holidays and outages."""
+"""Freshness of the published table through weekends, holidays and outages."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -17,12 +17,14 @@ from stock_assets.orchestration.keys import asset_key
 from stock_assets.orchestration.sensors.freshness import freshness_sensor
 from stock_assets.settings import Settings, SourceName
 from stock_assets_tests.fakes.channel import RecordingChannel
+from stock_assets_tests.support.dagster_internals import TimeWindowFreshnessPolicy
 from stock_assets_tests.support.live_source import utc
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, calm_source
+from stock_assets_tests.support.steps import as_pipeline
 
 LAST = TWO_WEEKS[-1]
 FRESH_UNTIL = utc("2012-03-16 00:00")
-"""Midnight after the next session, the 15th."""
+"""Midnight after the next session, 2012-03-15."""
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def published(backend: Backend) -> Backend:
 
 
 @pytest.mark.parametrize(
-    ("moment", "expected"),
+    ("timestamp", "expected"),
     [
         ("2025-11-26 23:59", date(2025, 11, 25)),
         ("2025-11-27 00:00", date(2025, 11, 26)),
@@ -43,14 +45,14 @@ def published(backend: Backend) -> Backend:
         ("2001-09-17 23:59", date(2001, 9, 10)),
     ],
 )
-def test_the_calendar_says_what_may_be_expected(moment: str, expected: date) -> None:
-    assert expected_session(utc(moment)) == expected
+def test_the_expected_session_follows_the_calendar(timestamp: str, expected: date) -> None:
+    assert expected_session(utc(timestamp)) == expected
 
 
 def test_no_regular_closing_fails_the_policy() -> None:
     spec = live_definitions().resolve_asset_graph().get(asset_key(DAILY_PRICES))
     policy = spec.freshness_policy
-    assert isinstance(policy, dg._core.definitions.freshness.TimeWindowFreshnessPolicy)  # noqa: SLF001 (not public)
+    assert isinstance(policy, TimeWindowFreshnessPolicy)
     sessions = sessions_between(date(2013, 1, 2), date(2030, 12, 31))
     longest = max(after - before for before, after in pairwise(sessions))
     assert longest == LONGEST_CLOSING
@@ -58,11 +60,11 @@ def test_no_regular_closing_fails_the_policy() -> None:
 
 
 def live_definitions() -> dg.Definitions:
-    """The definitions of a source that grows."""
+    """Return the definitions of a source that grows."""
     return build_definitions(Settings(source=SourceName.ALPHA_VANTAGE))
 
 
-def test_a_recording_cannot_get_stale() -> None:
+def test_a_recording_has_no_freshness_check() -> None:
     recorded = build_definitions(Settings())
     graph = recorded.resolve_asset_graph()
     assert graph.get(asset_key(DAILY_PRICES)).freshness_policy is None
@@ -81,44 +83,44 @@ def test_an_empty_table_is_not_fresh(backend: Backend) -> None:
     assert freshness(backend, FRESH_UNTIL).summary.endswith("the latest is none")
 
 
-def test_the_check_warns_with_a_remedy(published: Backend) -> None:
-    result = freshness_check(now=lambda: FRESH_UNTIL)(published)
+def test_the_check_warns_and_states_a_remedy(published: Backend) -> None:
+    result = freshness_check(now=lambda: FRESH_UNTIL)(as_pipeline(Scene(published, calm_source())))
     assert isinstance(result, dg.AssetCheckResult)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "catch_up" in str(result.metadata["remedy"])
 
 
-def test_the_sensor_speaks_when_the_answer_changes_and_the_instance_remembers(
-    published: Backend, tmp_path: Path
-) -> None:
+def test_the_sensor_writes_a_check_result_only_when_it_changes(published: Backend, tmp_path: Path) -> None:
     clock = [FRESH_UNTIL - timedelta(minutes=1)]
     sensor = freshness_sensor(now=lambda: clock[0])
-    cursor, said = None, []
+    cursor, results = None, []
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
         for minutes in (0, 15, 30, 45):
             clock[0] = FRESH_UNTIL + timedelta(minutes=minutes - 20)
-            with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"backend": published}) as context:
+            with dg.build_sensor_context(
+                instance=instance, cursor=cursor, resources={"pipeline": as_pipeline(Scene(published, calm_source()))}
+            ) as context:
                 result = sensor(context)
             assert isinstance(result, dg.SensorResult)
             cursor = result.cursor or cursor
-            said += [event.passed for event in result.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
-    assert said == [True, False]
+            results += [event.passed for event in result.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+    assert results == [True, False]
     assert datetime.now(UTC) > FRESH_UNTIL
 
 
-def test_a_late_table_is_told_once_and_so_is_its_end(published: Backend) -> None:
-    ear = RecordingChannel()
+def test_a_late_table_opens_one_incident_which_is_resolved_once(published: Backend) -> None:
+    channel = RecordingChannel()
     clock = [FRESH_UNTIL]
-    sensor = freshness_sensor(channels=[ear], now=lambda: clock[0])
+    sensor = freshness_sensor(channels=[channel], now=lambda: clock[0])
     for hours in (-1, 0, 1, 30):
         clock[0] = FRESH_UNTIL + timedelta(hours=hours)
-        with dg.build_sensor_context(resources={"backend": published}) as context:
+        with dg.build_sensor_context(resources={"pipeline": as_pipeline(Scene(published, calm_source()))}) as context:
             sensor(context)
-    [message] = ear.sent
+    [message] = channel.heard
     assert message.title == "stock_assets: published.daily_prices is late"
     assert "session 2012-03-15 should be published and is not" in message.text
-    assert "remedy: see the last runs, and what the sensor catch_up says" in message.text
+    assert "remedy: check the last runs, and the last ticks of the sensor catch_up" in message.text
     clock[0] = FRESH_UNTIL - timedelta(hours=1)
-    with dg.build_sensor_context(resources={"backend": published}) as context:
+    with dg.build_sensor_context(resources={"pipeline": as_pipeline(Scene(published, calm_source()))}) as context:
         sensor(context)
-    assert [told.title for told in ear.sent[1:]] == [f"Resolved: {message.title}"]
+    assert [sent.title for sent in channel.heard[1:]] == [f"Resolved: {message.title}"]

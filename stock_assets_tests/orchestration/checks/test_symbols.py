@@ -1,4 +1,4 @@
-"""A run of the real definitions over 20 symbols of which three fail: what is published, and what an operator sees."""
+"""A run of the real definitions over 20 symbols, of which three fail: published rows and results of the checks."""
 
 import re
 from dataclasses import replace
@@ -32,7 +32,7 @@ DAY = date(2024, 3, 1)
 
 
 def live_settings(server: VendorServer, folder: Path, **options: object) -> Settings:
-    """Settings of the live source, as from the environment."""
+    """Return settings of the live source."""
     values: dict[str, object] = {
         "source": SourceName.ALPHA_VANTAGE,
         "data_dir": folder / "data",
@@ -44,7 +44,7 @@ def live_settings(server: VendorServer, folder: Path, **options: object) -> Sett
 
 
 def live_pipeline(server: VendorServer, settings: Settings) -> WiredScene:
-    """The real definitions; only the pauses are short."""
+    """Return the real definitions, with short delays."""
     definitions = build_definitions(
         settings, pipeline=replace(Pipeline.from_settings(settings), source=live_source(server))
     )
@@ -89,15 +89,15 @@ def test_three_of_twenty_fail_and_seventeen_are_published(server: VendorServer, 
     assert not shown[SUMMARY].passed
     assert shown[SUMMARY].description == "QCOM: unknown_symbol; MU: late; ARM: throttled"
 
-    asked_before = len(server.requests)
-    server.respond("ARM", None)
+    requests_before = len(server.requests)
+    server.answer("ARM", None)
     second = pipeline.run(dg.AssetSelection.all(), [session])
 
     assert second.success
     assert published_symbols(backend) == everyone - {"QCOM"}
-    # First the one of which nothing was ever had, last the one refused for good; nothing that was had is asked again.
-    assert server.requested()[-3:] == ["ARM", "MU", "QCOM"]
-    assert len(server.requests) == asked_before + 3
+    # First the symbol without any response, last the one with a permanent error. Stored bars are not requested again.
+    assert server.asked()[-3:] == ["ARM", "MU", "QCOM"]
+    assert len(server.requests) == requests_before + 3
     assert {name for name, check in checks(second, RAW_PRICES).items() if not check.passed} >= {
         "qcom_complete",
         SUMMARY,
@@ -118,7 +118,7 @@ def test_a_run_without_a_key_fails_and_names_the_variable(
     assert server.requests == []
 
 
-def test_the_vendor_heads_the_lineage_and_is_never_run(server: VendorServer, tmp_path: Path) -> None:
+def test_the_vendor_heads_the_lineage_and_is_never_materialized(server: VendorServer, tmp_path: Path) -> None:
     definitions = build_definitions(live_settings(server, tmp_path))
     graph = definitions.resolve_asset_graph()
     vendor = dg.AssetKey(["vendor", "alpha_vantage"])
@@ -127,14 +127,14 @@ def test_the_vendor_heads_the_lineage_and_is_never_run(server: VendorServer, tmp
     assert graph.get(vendor).parent_keys == set()
 
 
-def test_each_symbol_has_a_check_up_to_fifty() -> None:
+def test_each_of_at_most_fifty_symbols_has_a_check() -> None:
     assert check_names(symbols(SYMBOLS_SHOWN))["S07"] == "s07_complete"
     assert check_names(symbols(SYMBOLS_SHOWN + 1)) == {}
     dotted = Universe((Listing("BRK.B", "B"), Listing("BRK-B", "B")))
     assert list(check_names(dotted).values()) == ["brk_b_complete", "brk_b_complete_2"]
 
 
-def test_more_symbols_than_calls_a_day_are_refused_with_a_way_out(server: VendorServer, tmp_path: Path) -> None:
+def test_more_symbols_than_calls_a_day_are_rejected_with_the_remedy(server: VendorServer, tmp_path: Path) -> None:
     universe = tmp_path / "many.csv"
     lines = ["symbol,name,first_session,last_session", *(f"S{number:02d},Stock,," for number in range(26))]
     universe.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -150,12 +150,12 @@ def test_more_symbols_than_calls_a_day_are_refused_with_a_way_out(server: Vendor
     )
 
 
-def test_a_standing_says_since_when_and_why(backend: Backend, server: VendorServer) -> None:
+def test_a_symbol_status_has_its_start_and_reason(backend: Backend, server: VendorServer) -> None:
     source, universe = live_source(server, full_history=False), symbols(4)
     failed = [utc("2024-03-01 22:00"), utc("2024-03-01 23:00")]
     backend.ledger.record(Fetch("S01", FetchKind.PRICES, utc("2024-02-29 22:00"), Outcome.OK, calls=1))
-    for moment in failed:
-        backend.ledger.record(Fetch("S01", FetchKind.PRICES, moment, Outcome.EMPTY, calls=1, detail="nothing came"))
+    for timestamp in failed:
+        backend.ledger.record(Fetch("S01", FetchKind.PRICES, timestamp, Outcome.EMPTY, calls=1, detail="nothing came"))
     february = Fetch(
         "S02",
         FetchKind.PRICES,
@@ -184,7 +184,7 @@ def test_a_standing_says_since_when_and_why(backend: Backend, server: VendorServ
     assert "2020-01-02" in four.why
 
 
-def test_the_budget_command_reads_what_is_spent_and_left(backend: Backend, server: VendorServer) -> None:
+def test_the_quota_has_used_and_remaining_calls(backend: Backend, server: VendorServer) -> None:
     source = live_source(server, calls_per_second=1, calls_per_day=25)
     now = utc("2024-03-01 22:00")
     clock = FakeClock(now)
@@ -205,7 +205,7 @@ def test_the_budget_command_reads_what_is_spent_and_left(backend: Backend, serve
     assert state.newest["S01"][FetchKind.SPLITS] is not None
 
 
-def test_every_outcome_is_explained_in_the_code_and_in_the_docs() -> None:
+def test_every_outcome_is_described_in_the_code_and_in_the_docs() -> None:
     assert set(MEANING) == set(REMEDY) == set(Outcome)
     documented = re.findall(r"^\| `([a-z_]+)` \| .* \| .* \| .* \|$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     assert [name for name in documented if not name.startswith("premium") and name != "free"] == [

@@ -1,1 +1,1 @@
-"""Mirrors `stock_assets.orchestration.instance`."""
+"""Tests of `stock_assets.orchestration.instance`."""

@@ -1,4 +1,4 @@
-"""The production instance, on a PostgreSQL server of the test's own."""
+"""The production instance, on the test's own PostgreSQL server."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def _postgres_programs() -> Path:
 
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[str]:
-    """Start a server of the test's own, as an ordinary user: PostgreSQL refuses to run as root."""
+    """Start a server as an ordinary user: PostgreSQL does not run as root."""
     pytest.importorskip("dagster_postgres", reason="pip install 'stock-assets[aws]'")
     programs, folder = _postgres_programs(), Path(f"/tmp/stock_assets_pg_{os.getpid()}")  # noqa: S108 (short socket path)
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -47,7 +47,7 @@ def postgres(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def production_folder(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lay out a folder from which Dagster makes the production instance."""
+    """Return a folder from which Dagster constructs the production instance."""
     monkeypatch.setenv("STOCK_ASSETS_DAGSTER_POSTGRES_URL", postgres)
     monkeypatch.setenv("STOCK_ASSETS_DAGSTER_LOG_BUCKET", "logs")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -1,4 +1,4 @@
-"""Every way to start Dagster gives the code location one name, and runs of the command line bear it."""
+"""Every way to start Dagster uses the same name for the code location, and tags runs with it."""
 
 import os
 import sys
@@ -9,20 +9,23 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load import location_origins_from_yaml_paths
-from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 from typer.testing import CliRunner
 
 from stock_assets.cli.app import app
 from stock_assets.orchestration.instance.code_location import CODE_LOCATION
+from stock_assets.orchestration.instance.dagster_internals import REPOSITORY_LABEL_TAG
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.runs import local_instance, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
+from stock_assets_tests.support.dagster_internals import (
+    PyProjectFileTarget,
+    WorkspaceFileTarget,
+    WorkspaceProcessContext,
+    location_origins_from_yaml_paths,
+)
 
-PROJECT = Path(__file__).parent.parent.parent
+PROJECT = Path(__file__).parents[3]
 WORKSPACE = PROJECT / "workspace.yaml"
 SESSION = date(2013, 3, 1)
 
@@ -33,7 +36,7 @@ def names(workspace: Path) -> list[str]:
 
 
 def test_the_command_line_and_the_workspace_have_the_same_label(tmp_path: Path) -> None:
-    """By this label the UI finds the runs of a job and of the timeline."""
+    """The UI finds the runs of a job, and of the timeline, by this label."""
     settings = Settings(data_dir=tmp_path)
     run = run_sessions(settings, Pipeline.from_settings(settings), SESSION, SESSION, on_event=lambda _: None)
     assert run.success

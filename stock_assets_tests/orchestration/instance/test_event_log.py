@@ -1,6 +1,7 @@
-"""The event log gives the answers of Dagster's own, to several processes, and after a kill."""
+"""The event log returns the same results as Dagster's own, for several processes, and after a kill."""
 
 import gc
+import os
 import sqlite3
 import subprocess
 import sys
@@ -13,17 +14,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.event_api import EventLogRecord
-from dagster._core.events import BATCH_WRITABLE_EVENTS, DagsterEventType
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._serdes import deserialize_value
 
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.instance.event_log import LocalEventLogStorage
-from stock_assets.orchestration.runs import run_sessions
+from stock_assets.orchestration.instance.dagster_internals import BATCH_WRITABLE_EVENTS, SqliteEventLogStorage
+from stock_assets.orchestration.instance.event_log import BATCH_SIZE, LocalEventLogStorage
+from stock_assets.orchestration.runs import local_instance, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets_tests.support import event_writers
+from stock_assets_tests.support.dagster_internals import EventLogRecord, deserialize_value
 from stock_assets_tests.support.event_writers import ASSET, BATCH, materialized
 
 TABLES = {
@@ -45,7 +44,7 @@ def rows(file: Path, table: str) -> list[tuple[object, ...]]:
 
 @pytest.fixture(scope="module")
 def real_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dg.EventLogEntry]]:
-    """Every event of a run of the whole path over ten sessions, as Dagster hands them over."""
+    """Return every event of a run of the whole data path over ten sessions."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"))
     result = run_sessions(
         settings, Pipeline.from_settings(settings), date(2012, 5, 14), date(2012, 5, 25), on_event=lambda _: None
@@ -71,14 +70,14 @@ def singly(storage: Storage, events: Sequence[dg.EventLogEntry]) -> None:
 
 
 def in_batches(storage: Storage, events: Sequence[dg.EventLogEntry]) -> None:
-    """Neighbours that Dagster may batch, together; several assets and kinds are in one batch."""
+    """Store consecutive events that Dagster may batch in one batch; it has several assets and event types."""
     for batched, group in groupby(events, key=lambda event: event.dagster_event_type in BATCH_WRITABLE_EVENTS):
         together = list(group)
         storage.store_event_batch(together) if batched else singly(storage, together)
 
 
 @pytest.mark.parametrize("write", [singly, in_batches])
-def test_the_same_events_make_the_same_rows(
+def test_the_same_events_are_stored_as_the_same_rows(
     write: Callable[[Storage, Sequence[dg.EventLogEntry]], None],
     real_run: tuple[str, list[dg.EventLogEntry]],
     stock: tuple[Path, Storage],
@@ -92,10 +91,10 @@ def test_the_same_events_make_the_same_rows(
     assert rows(tmp_path / f"{run_id}.db", "event_logs") == rows(stock[0] / f"{run_id}.db", "event_logs")
 
 
-def test_a_folder_of_dagsters_own_storage_is_read_and_written_on(
+def test_a_folder_of_dagsters_own_storage_is_read_with_the_same_results(
     real_run: tuple[str, list[dg.EventLogEntry]], stock: tuple[Path, Storage]
 ) -> None:
-    """Each question that the UI and the daemon ask, to both storages on one folder."""
+    """Compare both storages on one folder, with each query that the UI and the daemon send."""
     run_id, _ = real_run
     ours = LocalEventLogStorage(str(stock[0]))
     keys = [record.asset_entry.asset_key for record in ours.get_asset_records()]
@@ -104,12 +103,12 @@ def test_a_folder_of_dagsters_own_storage_is_read_and_written_on(
         for assets in build_definitions(Settings()).resolve_asset_graph().assets_defs
         for check in assets.check_keys
     ]
-    questions: list[Callable[[Storage], object]] = [
+    queries: list[Callable[[Storage], object]] = [
         lambda log: log.get_asset_records(),
         lambda log: log.get_asset_records(keys),
         lambda log: [log.get_materialized_partitions(key) for key in keys],
         lambda log: [
-            log.get_latest_storage_id_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION) for key in keys
+            log.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION) for key in keys
         ],
         lambda log: [log.get_latest_asset_partition_materialization_attempts_without_materializations(k) for k in keys],
         lambda log: [log.get_latest_planned_materialization_info(key) for key in keys],
@@ -120,11 +119,11 @@ def test_a_folder_of_dagsters_own_storage_is_read_and_written_on(
         lambda log: log.get_stats_for_run(run_id),
         lambda log: log.get_step_stats_for_run(run_id),
         lambda log: log.get_records_for_run(run_id, limit=50),
-        lambda log: log.fetch_run_status_changes(DagsterEventType.RUN_SUCCESS, limit=10).records,
+        lambda log: log.fetch_run_status_changes(dg.DagsterEventType.RUN_SUCCESS, limit=10).records,
         lambda log: log.get_asset_partitions_for_run(run_id),
     ]
-    for number, ask in enumerate(questions):
-        assert ask(ours) == ask(stock[1]), number
+    for number, query in enumerate(queries):
+        assert query(ours) == query(stock[1]), number
     assert len(keys) >= 6
     assert ours.get_stats_for_run(run_id).materializations > 40
 
@@ -133,7 +132,7 @@ def test_a_folder_of_dagsters_own_storage_is_read_and_written_on(
 def test_a_check_without_partitions_has_one_row_in_a_run_over_three(
     storage: str, expected: int, tmp_path: Path
 ) -> None:
-    """Fails with the first line when Dagster has mended its own: then the override can go."""
+    """If the first case fails, Dagster has fixed its own storage: then remove the override."""
     days = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-04")
 
     @dg.asset(partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
@@ -170,7 +169,7 @@ def writer(folder: Path, run_id: str, count: int) -> subprocess.Popen[str]:
 
 
 def test_several_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
-    """The folder is new: they also race to create it."""
+    """The folder is new: the processes also race to create it."""
     writers = [writer(tmp_path, f"run{number}", 400) for number in range(3)]
     assert [process.wait(timeout=120) for process in writers] == [0, 0, 0]
     log = LocalEventLogStorage(str(tmp_path))
@@ -179,13 +178,13 @@ def test_several_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> 
     with closing(sqlite3.connect(tmp_path / "index.db")) as index:
         stored = index.execute("select id, partition, event from event_logs order by id").fetchall()
         latest = index.execute("select last_materialization from asset_keys").fetchall()
-    # The record of an asset names the row of its last event: ids taken inside a transaction are the right ones.
+    # The record of an asset names the row of its last event: ids that are read inside a transaction are correct.
     record = deserialize_value(latest[0][0], EventLogRecord)
     assert len(latest) == 1
     assert (record.storage_id, record.partition_key) == stored[-1][:2]
 
 
-def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
+def test_committed_events_survive_a_kill(tmp_path: Path) -> None:
     process = writer(tmp_path, "run", 0)
     assert process.stdout is not None
     committed = 0
@@ -219,7 +218,7 @@ def test_a_failed_index_leaves_nothing_in_the_runs_file(tmp_path: Path, monkeypa
     assert log.get_materialized_partitions(ASSET) == set()
 
 
-def test_a_log_that_was_deleted_meanwhile_is_made_anew(tmp_path: Path) -> None:
+def test_a_deleted_log_is_created_again(tmp_path: Path) -> None:
     log = LocalEventLogStorage(str(tmp_path))
     log.store_event(materialized("run", 1))
     for file in tmp_path.glob("run.db*"):
@@ -233,7 +232,7 @@ def test_many_runs_do_not_keep_many_files_open(tmp_path: Path) -> None:
     log = LocalEventLogStorage(str(tmp_path))
     for number in range(40):
         assert log.get_logs_for_run(f"run{number}") == []
-    # Alembic, which makes the tables, leaves cycles behind that hold a closed connection's descriptor for a while.
+    # Alembic, which creates the tables, leaves reference cycles that hold a closed connection's descriptor for a while.
     gc.collect()
     open_files = {link.resolve().name for link in Path("/proc/self/fd").iterdir()}
     assert 0 < sum(name.startswith("run") and name.endswith(".db") for name in open_files) <= 17
@@ -246,7 +245,7 @@ def watched(tmp_path: Path) -> Iterator[tuple[Path, LocalEventLogStorage]]:
     log.dispose()
 
 
-def test_a_watcher_sees_the_events_of_another_process_at_once(watched: tuple[Path, LocalEventLogStorage]) -> None:
+def test_a_watcher_receives_the_events_of_another_process_at_once(watched: tuple[Path, LocalEventLogStorage]) -> None:
     folder, log = watched
     assert log.get_logs_for_run("run") == []
     seen: list[object] = []
@@ -261,3 +260,22 @@ def test_a_watcher_sees_the_events_of_another_process_at_once(watched: tuple[Pat
     process = writer(folder, "run", BATCH)
     process.communicate()
     assert enough.wait(10)
+
+
+def batch_size(folder: Path) -> int:
+    """Open the instance of a folder; return the number of events that it stores at once."""
+    with local_instance(Settings(data_dir=folder)) as instance:
+        return instance._get_event_batch_size()  # noqa: SLF001 (Dagster has no public name for it)
+
+
+def test_an_instance_stores_events_in_batches_and_leaves_the_environment_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    before = dict(os.environ)
+    assert batch_size(tmp_path / "one") == BATCH_SIZE
+    assert dict(os.environ) == before
+    with dg.DagsterInstance.ephemeral() as other:
+        assert other._get_event_batch_size() == 0  # noqa: SLF001 (same)
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "7")
+    assert batch_size(tmp_path / "two") == 7

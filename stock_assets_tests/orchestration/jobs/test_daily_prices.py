@@ -1,4 +1,4 @@
-"""The schedule, evaluated at chosen moments."""
+"""The schedule, evaluated at chosen timestamps."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -22,8 +22,8 @@ def live() -> dg.RepositoryDefinition:
 
 def tick(repository: dg.RepositoryDefinition, day: date) -> str:
     """Evaluate the schedule at 22:00 UTC: the session requested, or why there is none."""
-    moment = datetime(day.year, day.month, day.day, 22, tzinfo=UTC)
-    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=repository)
+    timestamp = datetime(day.year, day.month, day.day, 22, tzinfo=UTC)
+    context = dg.build_schedule_context(scheduled_execution_time=timestamp, repository_def=repository)
     result = repository.get_schedule_def(SCHEDULE_NAME).evaluate_tick(context)
     if result.run_requests:
         (request,) = result.run_requests
@@ -39,8 +39,8 @@ def tick(repository: dg.RepositoryDefinition, day: date) -> str:
         (date(2025, 11, 26), "eve of a holiday"),
         (date(2025, 11, 28), "early close at 13:00 in New York"),
         (date(2025, 12, 24), "early close on the eve of Christmas"),
-        (date(2025, 3, 7), "Friday before summer time: the bell is at 21:00 UTC"),
-        (date(2025, 3, 10), "Monday in summer time: the bell is at 20:00 UTC"),
+        (date(2025, 3, 7), "Friday before summer time: the market closes at 21:00 UTC"),
+        (date(2025, 3, 10), "Monday in summer time: the market closes at 20:00 UTC"),
         (date(2025, 10, 31), "Friday before winter time"),
         (date(2025, 11, 3), "Monday in winter time"),
         (date(2024, 2, 29), "leap day"),
@@ -63,26 +63,26 @@ def test_a_month_is_requested_day_by_day_and_never_twice(live: dg.RepositoryDefi
     ]
 
 
-def test_it_ticks_on_weekdays_at_22_utc_and_is_on_for_a_live_source(live: dg.RepositoryDefinition) -> None:
+def test_the_schedule_ticks_on_weekdays_at_22_utc_and_is_on_for_a_live_source(live: dg.RepositoryDefinition) -> None:
     schedule = live.get_schedule_def(SCHEDULE_NAME)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 22 * * 1-5", "UTC")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
 
 
-def test_a_recording_has_nothing_to_ask_for() -> None:
+def test_days_after_a_recording_are_skipped_with_the_reason() -> None:
     recorded = build_definitions(Settings()).get_repository_def()
     assert recorded.get_schedule_def(SCHEDULE_NAME).default_status is dg.DefaultScheduleStatus.STOPPED
-    assert tick(recorded, date(2025, 11, 24)) == "recorded sample, ends 2013-03-01: there is nothing on 2025-11-24"
+    assert tick(recorded, date(2025, 11, 24)) == "recorded sample, ends 2013-03-01: no session on 2025-11-24"
 
 
-def test_the_evaluations_of_two_years_are_as_they_were(live: dg.RepositoryDefinition) -> None:
-    """Delete the snapshot and run this test twice to accept a wanted change. Weekdays of 2025 and 2026."""
+def test_evaluations_of_two_years_equal_the_snapshot(live: dg.RepositoryDefinition) -> None:
+    """Delete the snapshot and run this test twice to accept an intended change. Weekdays of 2025 and 2026."""
     days = [date(2025, 1, 1) + timedelta(days=number) for number in range(730)]
     seen = {day.isoformat(): tick(live, day) for day in days if day.isoweekday() <= 5}
-    requested = [answer for day, answer in seen.items() if answer == day]
+    requested = [result for day, result in seen.items() if result == day]
     assert len(set(requested)) == len(requested) > 495
-    # What is left to say: the days without a request, and why.
-    skipped = {day: answer for day, answer in seen.items() if answer != day}
+    # The snapshot contains the days without a request, and the reasons.
+    skipped = {day: result for day, result in seen.items() if result != day}
     if not SNAPSHOT.exists():
         SNAPSHOT.write_text(json.dumps(skipped, indent=1) + "\n", encoding="utf-8")
         pytest.fail("written anew")

@@ -1,4 +1,4 @@
-"""The weekly maintenance: what it drops and deletes, what it must not, and what the UI shows of it."""
+"""The weekly maintenance: what it deletes, what it keeps, and what the UI shows."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ WEEK = timedelta(days=7)
 
 @pytest.fixture
 def scene(backend: Backend) -> Scene:
-    """Two calm weeks, fetched."""
+    """Return a scene with the responses of two weeks."""
     scene = Scene(backend, calm_source())
     scene.fetch(TWO_WEEKS)
     return scene
@@ -29,7 +29,7 @@ def scene(backend: Backend) -> Scene:
 
 @pytest.fixture
 def running(scene: Scene, tmp_path: Path) -> Iterator[WiredScene]:
-    """The definitions on an instance that keeps its runs in SQLite, as the local backend does."""
+    """Return the definitions on an instance that stores its runs in SQLite, like the local backend."""
     wired = pipeline(scene, tmp_path)
     (tmp_path / "instance").mkdir()
     with dg.DagsterInstance.from_config(str(tmp_path / "instance")) as instance:
@@ -41,7 +41,7 @@ def delete_all_old(running: WiredScene, before: datetime | None = None) -> int:
     return delete_old_runs(running.instance, keys, before=before or datetime.now(UTC) + timedelta(minutes=1))
 
 
-def test_a_run_goes_when_later_ones_have_all_its_partitions_and_checks(running: WiredScene) -> None:
+def test_a_run_is_deleted_when_later_runs_have_all_its_partitions_and_checks(running: WiredScene) -> None:
     selection = STAGED | dg.AssetSelection.checks_for_assets(asset_key(STAGED_PRICES))
     superseded = running.run(selection, FIRST_WEEK)
     needed = [running.run(selection, FIRST_WEEK), running.run(selection, SECOND_WEEK)]
@@ -60,7 +60,7 @@ def test_a_run_goes_when_later_ones_have_all_its_partitions_and_checks(running: 
     assert delete_all_old(running) == 0
 
 
-def test_young_and_unfinished_runs_stay(running: WiredScene) -> None:
+def test_new_and_unfinished_runs_are_kept(running: WiredScene) -> None:
     for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.FAILURE):
         running.instance.add_run(dg.DagsterRun(job_name="some", status=status))
 
@@ -72,7 +72,7 @@ def test_young_and_unfinished_runs_stay(running: WiredScene) -> None:
     }
 
 
-def test_what_killed_runs_left_in_staging_goes_when_it_is_old(scene: Scene, tmp_path: Path) -> None:
+def test_leftovers_of_killed_runs_in_staging_are_deleted_when_they_are_old(scene: Scene, tmp_path: Path) -> None:
     noted = scene.stage(FIRST_WEEK)
     lost = scene.stage(SECOND_WEEK)
     for key in scene.backend.objects.list(f"staged/loads/{lost.start_date}_{lost.end_date}/"):
@@ -93,7 +93,7 @@ def test_what_killed_runs_left_in_staging_goes_when_it_is_old(scene: Scene, tmp_
     assert scene.backend.warehouse.staged_loads() == []
 
 
-def test_the_job_shows_what_it_did_and_holds_the_pool_of_publishing(scene: Scene, tmp_path: Path) -> None:
+def test_the_job_shows_its_result_and_uses_the_pool_of_publishing(scene: Scene, tmp_path: Path) -> None:
     scene.run(TWO_WEEKS)
     wired = pipeline(scene, tmp_path)
     job = wired.definitions.resolve_job_def(JOB_NAME)

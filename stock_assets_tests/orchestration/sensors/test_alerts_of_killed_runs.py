@@ -1,18 +1,19 @@
-"""Killed runs: one that Dagster repeats is not told; one that nobody repeats is."""
+"""A killed run that Dagster retries sends no alert; a killed run that is not retried sends one."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
 from stock_assets.backends.interface import Backend
+from stock_assets.orchestration.instance.dagster_internals import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN
 from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.dagster_runs import leave_killed_run
-from stock_assets_tests.support.scenes import calm_source
+from stock_assets_tests.support.scenes import Scene, calm_source
+from stock_assets_tests.support.steps import as_pipeline
 
 SOON = timedelta(minutes=1)
 LATE = RETRY_DECIDED_WITHIN + timedelta(minutes=1)
@@ -25,51 +26,51 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def told(backend: Backend, instance: dg.DagsterInstance) -> Callable[[timedelta], int]:
-    """Evaluate the sensor some time from now; give the number of messages so far."""
-    ear = RecordingChannel()
+def messages(backend: Backend, instance: dg.DagsterInstance) -> Callable[[timedelta], int]:
+    """Evaluate the sensor some time from now; return the number of messages so far."""
+    channel = RecordingChannel()
 
     def evaluate(later: timedelta) -> int:
-        sensor = alert_sensor(AlertContext([ear], "http://localhost:3000"), now=lambda: datetime.now(UTC) + later)
+        sensor = alert_sensor(AlertContext([channel], "http://localhost:3000"), now=lambda: datetime.now(UTC) + later)
         with dg.build_sensor_context(
-            instance=instance, resources={"backend": backend, "source": calm_source()}
+            instance=instance, resources={"pipeline": as_pipeline(Scene(backend, calm_source()))}
         ) as context:
             sensor(context)
-        return len(ear.sent)
+        return len(channel.heard)
 
     return evaluate
 
 
-def test_a_repeated_run_is_not_told(instance: dg.DagsterInstance, told: Callable[[timedelta], int]) -> None:
+def test_a_retried_run_sends_no_alert(instance: dg.DagsterInstance, messages: Callable[[timedelta], int]) -> None:
     run = leave_killed_run(instance)
-    assert told(SOON) == 0
+    assert messages(SOON) == 0
     instance.add_run_tags(run.run_id, {AUTO_RETRY_RUN_ID_TAG: "the next"})
-    assert told(SOON) == 0
-    assert told(LATE) == 0
+    assert messages(SOON) == 0
+    assert messages(LATE) == 0
 
 
-def test_a_run_that_was_to_be_repeated_and_was_not_is_told_once(
-    instance: dg.DagsterInstance, told: Callable[[timedelta], int]
+def test_a_run_that_should_have_been_retried_sends_one_alert(
+    instance: dg.DagsterInstance, messages: Callable[[timedelta], int]
 ) -> None:
     leave_killed_run(instance)
-    assert told(SOON) == 0
-    assert told(LATE) == 1
-    assert told(LATE) == 1
+    assert messages(SOON) == 0
+    assert messages(LATE) == 1
+    assert messages(LATE) == 1
 
 
-def test_a_run_that_could_not_be_repeated_is_told(
-    instance: dg.DagsterInstance, told: Callable[[timedelta], int]
+def test_a_run_that_cannot_be_retried_sends_an_alert(
+    instance: dg.DagsterInstance, messages: Callable[[timedelta], int]
 ) -> None:
-    """Dagster takes its word back if it cannot start the next, as when the code does not load."""
+    """Dagster changes the tag if it cannot start the retry, for example if the code does not load."""
     run = leave_killed_run(instance)
-    assert told(SOON) == 0
+    assert messages(SOON) == 0
     instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "false"})
-    assert told(SOON) == 1
+    assert messages(SOON) == 1
 
 
-def test_a_run_of_the_command_line_is_told_at_once(
-    instance: dg.DagsterInstance, told: Callable[[timedelta], int]
+def test_a_run_of_the_command_line_sends_an_alert_at_once(
+    instance: dg.DagsterInstance, messages: Callable[[timedelta], int]
 ) -> None:
-    """Dagster marks it as to be repeated, and then finds that it has no origin to start it from."""
+    """Dagster tags it for a retry, and cannot start one, because the run has no origin."""
     leave_killed_run(instance, origin=None)
-    assert told(SOON) == 1
+    assert messages(SOON) == 1

@@ -1,4 +1,4 @@
-"""Which gaps are found, what is asked for and when, and in which runs."""
+"""Which gaps are found, what is requested and when, and in which runs."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from stock_assets.coverage.catch_up import CatchUpPlan, CatchUpWindow, available
 from stock_assets.coverage.gaps import RETRY_DELAYS, Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import BRIDGED_SESSIONS
 from stock_assets.orchestration.jobs.daily_prices import daily_job
-from stock_assets.orchestration.run_requests import RUN_PAUSES, TAG
+from stock_assets.orchestration.run_requests import RUN_DELAYS, TAG
 from stock_assets.orchestration.sensors.catch_up import SENSOR_NAME, catch_up_sensor, notify_missing
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.fakes.vendor_server import VendorServer
@@ -39,93 +39,93 @@ def scene(backend: Backend) -> Scene:
     return Scene(backend, calm_source())
 
 
-def look(scene: Scene, sessions: Sequence[date] = TWO_WEEKS, *, at: datetime = NOW) -> Coverage:
+def find_gaps(scene: Scene, sessions: Sequence[date] = TWO_WEEKS, *, at: datetime = NOW) -> Coverage:
     """Find the gaps of a scene."""
     return coverage(scene, sessions, at=at)
 
 
-def planned(found: Coverage, *, calls_available: int | None = None, at: datetime = NOW) -> CatchUpPlan:
-    """CatchUpPlan with any number of calls, or some."""
-    return plan_catch_up(found, calls_available=calls_available, reserve_calls=0, at=at)
+def planned(found: Coverage, *, room: int | None = None, at: datetime = NOW) -> CatchUpPlan:
+    """Return the plan for any number of calls, or a limited one."""
+    return plan_catch_up(found, room=room, reserve_calls=0, at=at)
 
 
-def ranges(chosen: CatchUpPlan) -> list[tuple[date, date, tuple[str, ...]]]:
-    """First and last session of each run, and whom it asks."""
-    return [(run.first, run.last, tuple(run.config["request_symbols"])) for run in chosen.runs]  # type: ignore[arg-type]  # a list of symbols
+def ranges(plan: CatchUpPlan) -> list[tuple[date, date, tuple[str, ...]]]:
+    """Return first and last session of each run, and the symbols it requests."""
+    return [(run.first, run.last, tuple(run.config["request_symbols"])) for run in plan.runs]  # type: ignore[arg-type]  # a list of symbols
 
 
 def gap(session: date, symbol: str = "IBM", *, stored: bool = True) -> Gap:
-    """A gap that is due."""
-    return Gap(symbol, session, stored=stored, due=None if stored else NOW, reason="a test")
+    """Return a gap that is due."""
+    return Gap(symbol, session, stored=stored, due=None if stored else NOW, why="a test")
 
 
-def vain(symbol: str, fetched_at: datetime, outcome: Outcome = Outcome.UNREACHABLE) -> Fetch:
-    """A request without an answer."""
-    return Fetch(symbol, FetchKind.PRICES, fetched_at, outcome, calls=1, detail="no answer")
+def failed_request(symbol: str, fetched_at: datetime, outcome: Outcome = Outcome.UNREACHABLE) -> Fetch:
+    """Return a request without a response."""
+    return Fetch(symbol, FetchKind.PRICES, fetched_at, outcome, calls=1, detail="no response")
 
 
-def refuse(scene: Scene, sessions: Sequence[date]) -> None:
-    """Try to load sessions that an audit blocks."""
+def reject(scene: Scene, sessions: Sequence[date]) -> None:
+    """Load sessions that an audit rejects."""
     with pytest.raises(LoadRejected):
         scene.run(sessions)
 
 
-def test_what_is_published_is_no_gap(scene: Scene) -> None:
+def test_a_published_bar_is_no_gap(scene: Scene) -> None:
     scene.run(TWO_WEEKS)
-    assert look(scene).gaps == ()
-    assert ranges(planned(look(scene))) == []
+    assert find_gaps(scene).gaps == ()
+    assert ranges(planned(find_gaps(scene))) == []
 
 
-def test_days_the_machine_was_off_become_one_run_without_a_call_if_the_answers_are_stored(scene: Scene) -> None:
-    scene.run(FIRST_WEEK)  # the answers held the second week too
-    assert ranges(planned(look(scene))) == [(SECOND_WEEK[0], SECOND_WEEK[-1], ())]
+def test_days_without_runs_become_one_run_without_a_call_if_the_responses_are_stored(scene: Scene) -> None:
+    scene.run(FIRST_WEEK)  # the responses contain the second week too
+    assert ranges(planned(find_gaps(scene))) == [(SECOND_WEEK[0], SECOND_WEEK[-1], ())]
 
 
-def test_whoever_lacks_something_is_asked_in_the_same_run(scene: Scene) -> None:
+def test_symbols_with_missing_bars_are_requested_in_the_same_run(scene: Scene) -> None:
     scene.run(FIRST_WEEK)
     scene.change(universe=replace(FIVE, listings=(*FIVE.listings, *symbols(1).listings)))
-    assert ranges(planned(look(scene))) == [(TWO_WEEKS[0], TWO_WEEKS[-1], ("S01",))]
+    assert ranges(planned(find_gaps(scene))) == [(TWO_WEEKS[0], TWO_WEEKS[-1], ("S01",))]
 
 
-def test_a_symbol_that_left_or_joined_is_wanted_only_while_listed(scene: Scene) -> None:
+def test_a_symbol_has_gaps_only_while_it_is_listed(scene: Scene) -> None:
     scene.run(TWO_WEEKS)
     joined = replace(symbols(1).listings[0], first_session=TWO_WEEKS[7])
     scene.change(universe=replace(FIVE, listings=(*FIVE.listings, joined)))
-    assert [found.session for found in look(scene).gaps] == TWO_WEEKS[7:]
+    assert [found.session for found in find_gaps(scene).gaps] == TWO_WEEKS[7:]
 
 
-def test_pauses_grow_and_end(scene: Scene) -> None:
+def test_delays_grow_and_end(scene: Scene) -> None:
     scene.source.drop_bar("IBM", MONDAY)
     scene.run(FIRST_WEEK)
-    [asked_once] = look(scene, FIRST_WEEK).gaps
-    assert (asked_once.symbol, asked_once.session, asked_once.stored) == ("IBM", MONDAY, False)
+    [requested_once] = find_gaps(scene, FIRST_WEEK).gaps
+    assert (requested_once.symbol, requested_once.session, requested_once.stored) == ("IBM", MONDAY, False)
     last = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
 
     for number, pause in enumerate(RETRY_DELAYS, start=1):
-        [found] = look(scene, FIRST_WEEK, at=last).gaps
+        [found] = find_gaps(scene, FIRST_WEEK, at=last).gaps
         assert found.due == last + pause, number
-        assert ranges(planned(look(scene, FIRST_WEEK), at=last + pause - timedelta(seconds=1))) == []
-        assert ranges(planned(look(scene, FIRST_WEEK), at=last + pause)) == [(MONDAY, MONDAY, ("IBM",))]
+        assert ranges(planned(find_gaps(scene, FIRST_WEEK), at=last + pause - timedelta(seconds=1))) == []
+        assert ranges(planned(find_gaps(scene, FIRST_WEEK), at=last + pause)) == [(MONDAY, MONDAY, ("IBM",))]
         last += pause
-        scene.backend.ledger.record(vain("IBM", last))
-        # Repetitions in the same run count once.
-        scene.backend.ledger.record(vain("IBM", last + timedelta(minutes=1)))
+        scene.backend.ledger.record(failed_request("IBM", last))
+        # Retries in the same run count once.
+        scene.backend.ledger.record(failed_request("IBM", last + timedelta(minutes=1)))
         last += timedelta(minutes=1)
 
-    chosen = planned(look(scene, FIRST_WEEK), at=last + timedelta(days=365))
-    assert ranges(chosen) == []
-    assert chosen.unresolved == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (requested 8 times)"
+    plan = planned(find_gaps(scene, FIRST_WEEK), at=last + timedelta(days=365))
+    assert ranges(plan) == []
+    assert plan.lasting == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)"
 
 
-def test_a_bar_that_turns_up_after_the_end_is_loaded_without_a_call(scene: Scene) -> None:
+def test_a_bar_that_is_stored_after_the_last_delay_is_loaded_without_a_call(scene: Scene) -> None:
     scene.source.drop_bar("IBM", MONDAY)
     scene.run(FIRST_WEEK)
     scene.source.set_bar("IBM", MONDAY, CALM_BAR)
     deliver(scene.backend, "IBM", scene.source.fetch_prices("IBM", []))
-    assert ranges(planned(look(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+    assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
 
 
-def test_what_no_plan_reaches_is_given_up_at_once(server: VendorServer, backend: Backend) -> None:
+def test_a_bar_before_the_available_history_is_given_up_at_once(server: VendorServer, backend: Backend) -> None:
     source = live_source(server, full_history=False)
     sessions = [date(2012, 3, 1)]
     found = coverage(parts(backend, source, symbols(1)), sessions, at=utc("2024-03-01 23:30"))
@@ -134,14 +134,14 @@ def test_what_no_plan_reaches_is_given_up_at_once(server: VendorServer, backend:
     assert ranges(planned(found)) == []
 
 
-def test_a_spent_day_counts_for_nothing(scene: Scene) -> None:
-    note = vain("IBM", NOW, Outcome.DAILY_QUOTA)
+def test_requests_without_quota_do_not_count(scene: Scene) -> None:
+    note = failed_request("IBM", NOW, Outcome.DAILY_QUOTA)
     for _ in range(20):
         scene.backend.ledger.record(replace(note, calls=0))
-    assert all(found.due is not None and found.due <= NOW for found in look(scene).gaps)
+    assert all(found.due is not None and found.due <= NOW for found in find_gaps(scene).gaps)
 
 
-def test_calls_of_the_schedule_are_left(server: VendorServer, backend: Backend) -> None:
+def test_calls_are_reserved_for_the_schedule(server: VendorServer, backend: Backend) -> None:
     twenty = symbols(20)
     source = live_source(server, calls_per_day=25)
     friday, saturday = utc("2024-03-01 15:00"), utc("2024-03-02 15:00")
@@ -154,7 +154,7 @@ def test_calls_of_the_schedule_are_left(server: VendorServer, backend: Backend) 
     assert available_calls(parts(backend, source, twenty), saturday) == (0, 0)
 
 
-def test_no_more_symbols_are_asked_than_there_are_calls_the_longest_missing_first() -> None:
+def test_no_more_symbols_are_requested_than_calls_are_available_the_oldest_gap_first() -> None:
     found = Coverage(
         tuple(gap(day, symbol, stored=False) for day, symbol in zip(FIRST_WEEK, FIVE.symbols, strict=True)), {}
     )
@@ -162,7 +162,7 @@ def test_no_more_symbols_are_asked_than_there_are_calls_the_longest_missing_firs
     assert ranges(planned(found, calls_available=0)) == []
 
 
-def test_gaps_are_joined_over_small_stretches() -> None:
+def test_gaps_that_are_close_are_merged_into_one_range() -> None:
     year = sessions_between(date(2012, 1, 3), date(2012, 12, 31))
     near = Coverage((gap(year[0]), gap(year[BRIDGED_SESSIONS + 1])), {})
     assert ranges(planned(near)) == [(year[0], year[BRIDGED_SESSIONS + 1], ())]
@@ -170,75 +170,75 @@ def test_gaps_are_joined_over_small_stretches() -> None:
     assert len(planned(far).runs) == 2
 
 
-def test_a_refused_session_waits_and_its_neighbours_do_not(scene: Scene) -> None:
+def test_a_rejected_session_waits_and_its_neighbours_do_not(scene: Scene) -> None:
     for symbol in ("AAPL", "CSCO"):
         scene.source.set_bar(symbol, MONDAY, BAD_BAR)
-    refuse(scene, FIRST_WEEK)
+    reject(scene, FIRST_WEEK)
 
     before, after = (FIRST_WEEK[0], FIRST_WEEK[1], ()), (FIRST_WEEK[3], FIRST_WEEK[4], ())
-    chosen = planned(look(scene, FIRST_WEEK))
-    assert ranges(chosen) == [before, after]
-    assert "quarantined_share_within_limit" in chosen.unresolved
-    for first, last, _ in ranges(chosen):
+    plan = planned(find_gaps(scene, FIRST_WEEK))
+    assert ranges(plan) == [before, after]
+    assert "quarantined_share_within_limit" in plan.lasting
+    for first, last, _ in ranges(plan):
         scene.run(sessions_between(first, last))
 
-    # A newer answer with the same bars changes nothing, one with a mended bar does.
+    # A newer response with the same bars changes nothing, one with a fixed bar does.
     scene.deliver_again()
-    assert ranges(planned(look(scene, FIRST_WEEK))) == []
+    assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == []
     scene.source.set_bar("AAPL", MONDAY, CALM_BAR)
     scene.deliver_again()
-    assert ranges(planned(look(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+    assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
     scene.run([MONDAY])
-    # One bad bar of five is set aside and stays so.
-    assert look(scene, FIRST_WEEK).gaps == ()
+    # One bad bar of five stays quarantined.
+    assert find_gaps(scene, FIRST_WEEK).gaps == ()
 
 
-def test_a_refused_session_is_tried_again_under_other_rules(scene: Scene) -> None:
+def test_a_rejected_session_is_loaded_again_with_other_limits(scene: Scene) -> None:
     for symbol in ("AAPL", "CSCO"):
         scene.source.set_bar(symbol, MONDAY, BAD_BAR)
-    refuse(scene, [MONDAY])
-    assert ranges(planned(look(scene, [MONDAY]))) == []
+    reject(scene, [MONDAY])
+    assert ranges(planned(find_gaps(scene, [MONDAY]))) == []
     scene.change(limits=Limits(min_coverage=0.5, max_quarantined_share=0.5))
-    assert ranges(planned(look(scene, [MONDAY]))) == [(MONDAY, MONDAY, ())]
+    assert ranges(planned(find_gaps(scene, [MONDAY]))) == [(MONDAY, MONDAY, ())]
 
 
-def test_a_quarantined_bar_is_loaded_again_when_it_was_mended(scene: Scene) -> None:
+def test_a_quarantined_bar_is_loaded_again_after_it_was_fixed(scene: Scene) -> None:
     scene.source.set_bar("IBM", MONDAY, BAD_BAR)
     scene.run(FIRST_WEEK)
-    assert look(scene, FIRST_WEEK).gaps == ()
+    assert find_gaps(scene, FIRST_WEEK).gaps == ()
     scene.deliver_again()
-    assert look(scene, FIRST_WEEK).gaps == ()
+    assert find_gaps(scene, FIRST_WEEK).gaps == ()
     scene.source.set_bar("IBM", MONDAY, CALM_BAR)
     scene.deliver_again()
-    assert ranges(planned(look(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+    assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
 
 
-def test_a_bar_set_aside_since_it_came_before_the_bell_is_asked_for(scene: Scene) -> None:
+def test_a_bar_quarantined_because_it_was_fetched_before_the_close_is_requested(scene: Scene) -> None:
     for symbol in FIVE.symbols:
         early = symbol == "IBM"
         body = scene.source.fetch_prices(symbol, [])
         deliver(scene.backend, symbol, body, utc("2012-03-05 15:00") if early else None)
     scene.stage([MONDAY])
     scene.publish([MONDAY])
-    [found] = look(scene, [MONDAY]).gaps
-    assert (found.symbol, found.stored, found.reason) == ("IBM", False, "not requested since the market close")
+    [found] = find_gaps(scene, [MONDAY]).gaps
+    assert (found.symbol, found.stored, found.why) == ("IBM", False, "not asked for since the bell")
 
 
 class Sensor:
-    """The sensor on a scene and an instance of its own."""
+    """The sensor on a scene, with its own instance."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.instance = dg.DagsterInstance.ephemeral()
         self.at = NOW
-        self.ear = RecordingChannel()
+        self.channel = RecordingChannel()
 
     def tick(self) -> dg.SensorResult:
-        """Evaluate."""
+        """Evaluate the sensor."""
         sensor = catch_up_sensor(
             daily_job(),
             CatchUpWindow(TWO_WEEKS[0], TWO_WEEKS[-1], 100),
-            channels=[self.ear],
+            channels=[self.channel],
             now=lambda: self.at,
         )
         resources = {"pipeline": as_pipeline(self.scene)}
@@ -248,11 +248,11 @@ class Sensor:
         return result
 
     def requests(self) -> list[dg.RunRequest]:
-        """What is requested."""
+        """Return the run requests of a tick."""
         return list(self.tick().run_requests or [])
 
     def reason(self) -> str:
-        """Why nothing is."""
+        """Return the reason why a tick requests no run."""
         reason = self.tick().skip_reason
         assert isinstance(reason, dg.SkipReason)
         return str(reason.skip_message)
@@ -262,7 +262,7 @@ class Sensor:
         leave_run(self.instance, status, request.tags)
 
 
-def test_a_request_names_its_range_whom_to_ask_and_a_key_of_its_own(scene: Scene) -> None:
+def test_a_request_has_its_range_its_symbols_and_a_unique_key(scene: Scene) -> None:
     [request] = Sensor(scene).requests()
     assert request.tags["dagster/asset_partition_range_start"] == TWO_WEEKS[0].isoformat()
     assert request.tags["dagster/asset_partition_range_end"] == TWO_WEEKS[-1].isoformat()
@@ -272,41 +272,41 @@ def test_a_request_names_its_range_whom_to_ask_and_a_key_of_its_own(scene: Scene
     assert request.run_key == f"catch_up 2012-03-01..2012-03-14 {request.tags[TAG + SENSOR_NAME]} 1"
 
 
-def test_nothing_is_asked_while_a_run_is_under_way(scene: Scene) -> None:
+def test_no_run_is_requested_while_a_run_is_in_progress(scene: Scene) -> None:
     sensor = Sensor(scene)
     [request] = sensor.requests()
     sensor.run(request, dg.DagsterRunStatus.STARTED)
-    assert "is under way" in sensor.reason()
+    assert "is in progress" in sensor.reason()
 
 
-def test_runs_that_change_nothing_get_rare_and_end(scene: Scene) -> None:
+def test_runs_that_change_nothing_are_delayed_and_stop(scene: Scene) -> None:
     sensor, keys = Sensor(scene), set()
-    for pause in (*RUN_PAUSES, None):
+    for pause in (*RUN_DELAYS, None):
         [request] = sensor.requests()
         keys.add(request.run_key)
         sensor.run(request, dg.DagsterRunStatus.FAILURE)
         sensor.at = datetime.now(UTC)
         assert "changed nothing" in sensor.reason()
         sensor.at += (pause or timedelta(days=365)) + timedelta(seconds=1)
-    assert "4 runs have changed nothing; see the last of them" in sensor.reason()
+    assert "4 runs changed nothing, no more are started; check the last one" in sensor.reason()
     assert len(keys) == 4
 
 
-def test_a_rollback_is_respected(scene: Scene) -> None:
+def test_no_run_is_requested_after_a_rollback(scene: Scene) -> None:
     scene.run(FIRST_WEEK[:2])
     earlier = scene.backend.warehouse.history(DAILY_PRICES)[0].snapshot_id
     scene.run(TWO_WEEKS)
     scene.backend.warehouse.rollback(DAILY_PRICES, earlier)
-    assert "since a rollback" in Sensor(scene).reason()
+    assert "was rolled back" in Sensor(scene).reason()
 
 
-def test_a_complete_table_is_said_to_be_so(scene: Scene) -> None:
+def test_a_tick_reports_a_complete_table(scene: Scene) -> None:
     scene.run(TWO_WEEKS)
     assert Sensor(scene).reason() == "the latest 10 sessions are complete"
 
 
 def shown(requests: Sequence[dg.RunRequest]) -> list[dict[str, object]]:
-    """What is asked for, without the digest of the state, which hangs on the clock."""
+    """Return the requests without the digest of the state, which depends on the clock."""
     return [
         {
             "key": " ".join(word for word in str(request.run_key).split() if word != request.tags[TAG + SENSOR_NAME]),
@@ -317,8 +317,8 @@ def shown(requests: Sequence[dg.RunRequest]) -> list[dict[str, object]]:
     ]
 
 
-def test_the_evaluations_are_as_they_were(scene: Scene) -> None:
-    """Delete the snapshot and run this test twice to accept a wanted change."""
+def test_evaluations_equal_the_snapshot(scene: Scene) -> None:
+    """Delete the snapshot and run this test twice to accept an intended change."""
     sensor = Sensor(scene)
     seen: list[object] = [{"empty": shown(sensor.requests())}]
     scene.source.drop_bar("IBM", MONDAY)
@@ -329,13 +329,13 @@ def test_the_evaluations_are_as_they_were(scene: Scene) -> None:
     seen.append({"the bar is due": shown(sensor.requests())})
     for _ in RETRY_DELAYS:
         sensor.at += timedelta(days=2)
-        scene.backend.ledger.record(vain("IBM", sensor.at))
-    seen.append({"it was asked for long enough": sensor.reason()})
+        scene.backend.ledger.record(failed_request("IBM", sensor.at))
+    seen.append({"the last delay is over": sensor.reason()})
     scene.source.set_bar("IBM", MONDAY, CALM_BAR)
     scene.deliver_again()
-    seen.append({"it turned up": shown(sensor.requests())})
+    seen.append({"the bar is stored": shown(sensor.requests())})
     scene.run([MONDAY])
-    seen.append({"it is loaded": sensor.reason()})
+    seen.append({"the bar is loaded": sensor.reason()})
     if not SNAPSHOT.exists():
         SNAPSHOT.write_text(json.dumps(seen, indent=1) + "\n", encoding="utf-8")
         pytest.fail("written anew")
@@ -352,51 +352,51 @@ def test_a_window_holds_the_latest_sessions_an_hour_after_the_schedule(tmp_path:
     )
 
 
-def test_a_line_of_no_session_is_refused_until_it_goes_away(scene: Scene) -> None:
+def test_a_line_without_a_session_is_rejected_until_it_is_removed(scene: Scene) -> None:
     saturday = date(2012, 3, 3)
     scene.source.set_bar("IBM", saturday, CALM_BAR)
-    refuse(scene, FIRST_WEEK)
-    assert look(scene, FIRST_WEEK).rejected.keys() == set(FIRST_WEEK)
+    reject(scene, FIRST_WEEK)
+    assert find_gaps(scene, FIRST_WEEK).rejected.keys() == set(FIRST_WEEK)
     scene.deliver_again()
-    assert ranges(planned(look(scene, FIRST_WEEK))) == []
+    assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == []
 
     scene.source.drop_bar("IBM", saturday)
     scene.deliver_again()
-    assert look(scene, FIRST_WEEK).rejected == {}
-    assert ranges(planned(look(scene, FIRST_WEEK))) == [(FIRST_WEEK[0], FIRST_WEEK[-1], ())]
+    assert find_gaps(scene, FIRST_WEEK).rejected == {}
+    assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == [(FIRST_WEEK[0], FIRST_WEEK[-1], ())]
 
 
-def test_every_refused_session_of_a_long_load_is_known(scene: Scene) -> None:
+def test_every_rejected_session_of_a_long_load_is_recorded(scene: Scene) -> None:
     bad = [session for session in sessions_between(date(2012, 3, 1), date(2012, 4, 30)) if session.isoweekday() < 5]
     whole = sessions_between(date(2012, 3, 1), date(2012, 4, 30))
     for symbol in FIVE.symbols:
         bars = dict.fromkeys(whole, CALM_BAR)
         scene.source.set_bars(symbol, bars | (dict.fromkeys(bad, BAD_BAR) if symbol in {"AAPL", "CSCO"} else {}))
-    refuse(scene, whole)
-    found = look(scene, whole)
+    reject(scene, whole)
+    found = find_gaps(scene, whole)
     assert found.rejected.keys() == set(bad)
     assert [(first, last) for first, last, _ in ranges(planned(found))] == [
         (friday, friday) for friday in whole if friday not in bad
     ]
 
 
-def test_what_stays_missing_is_told_once_and_so_is_its_end(scene: Scene) -> None:
+def test_bars_that_stay_missing_open_one_incident_which_is_resolved_once(scene: Scene) -> None:
     sensor = Sensor(scene)
     scene.source.drop_bar("IBM", MONDAY)
     scene.run(TWO_WEEKS)
     sensor.tick()
-    assert sensor.ear.sent == []
+    assert sensor.channel.heard == []
 
     last = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
     for pause in RETRY_DELAYS:
         last += pause
-        scene.backend.ledger.record(vain("IBM", last))
+        scene.backend.ledger.record(failed_request("IBM", last))
     sensor.at = last + timedelta(days=30)
     for _ in range(3):
         sensor.tick()
-    [message] = sensor.ear.sent
-    assert message.title == "stock_assets: bars that stay missing and are asked for no more: 1"
-    assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (requested 8 times)" in message.text.splitlines()
+    [message] = sensor.channel.heard
+    assert message.title == "stock_assets: 1 bar stays missing and no longer requested"
+    assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)" in message.text.splitlines()
     assert "remedy: " in message.text
 
     scene.source.set_bar("IBM", MONDAY, CALM_BAR)
@@ -404,19 +404,23 @@ def test_what_stays_missing_is_told_once_and_so_is_its_end(scene: Scene) -> None
     scene.run([MONDAY])
     for _ in range(3):
         sensor.tick()
-    assert [told.title for told in sensor.ear.sent[1:]] == [f"Resolved: {message.title}"]
+    assert [sent.title for sent in sensor.channel.heard[1:]] == [f"Resolved: {message.title}"]
 
 
-def test_less_missing_than_was_told_is_no_news_and_more_is(scene: Scene) -> None:
-    ear = RecordingChannel()
-    notifier = Notifier(scene.backend, [ear])
-    lost = [replace(gap(session, stored=False), due=None, requests=8) for session in FIRST_WEEK]
-    beyond_reach = replace(lost[0], session=SECOND_WEEK[0], requests=0)
-    for missing in (lost[:2], lost[:1], [*lost[:2], beyond_reach]):
+def test_fewer_missing_bars_send_no_message_and_more_do(scene: Scene) -> None:
+    channel = RecordingChannel()
+    notifier = Notifier(scene.backend, [channel])
+    lost = [replace(gap(session, stored=False), due=None, asked=8) for session in FIRST_WEEK]
+    not_available = replace(lost[0], session=SECOND_WEEK[0], asked=0)
+    for missing in (lost[:2], lost[:1], [*lost[:2], not_available]):
         notify_missing(notifier, missing, NOW)
-    assert len(ear.sent) == 1
+    assert len(channel.heard) == 1
     notify_missing(notifier, lost[:3], NOW)
-    assert len(ear.sent) == 2
+    assert len(channel.heard) == 2
     assert len(notifier.open_incidents()) == 1
-    notify_missing(notifier, [beyond_reach], NOW)
-    assert [message.title.partition(":")[0] for message in ear.sent] == ["stock_assets", "stock_assets", "Resolved"]
+    notify_missing(notifier, [not_available], NOW)
+    assert [message.title.partition(":")[0] for message in channel.heard] == [
+        "stock_assets",
+        "stock_assets",
+        "Resolved",
+    ]

@@ -1,4 +1,4 @@
-"""Files that others bring: found, loaded in few runs, or set aside; never lost, never twice."""
+"""Landing files are loaded in few runs or rejected; none is lost or loaded twice."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.landing_files import MAX_FILES, MIN_FILE_AGE, REJECT_AFTER, LandingScope, register_files, scan
 from stock_assets.orchestration.checks.symbols import FILES
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, daily_job
-from stock_assets.orchestration.run_requests import RUN_PAUSES
+from stock_assets.orchestration.run_requests import RUN_DELAYS
 from stock_assets.orchestration.sensors.landing_files import landing_files_sensor
 from stock_assets_tests.support.dagster_runs import WiredScene, checks, leave_run, pipeline
 from stock_assets_tests.support.scenes import FIRST_WEEK, TWO_WEEKS, Scene, content, rebuilt, wavy_source
@@ -27,12 +27,12 @@ HEADER = "timestamp,open,high,low,close,volume\n"
 
 
 def in_a_while(minutes: float = 2) -> datetime:
-    """When files written now have settled."""
+    """Return a timestamp at which files written now are old enough to be read."""
     return datetime.now(UTC) + timedelta(minutes=minutes)
 
 
-class Dock:
-    """A scene, its raw area, and the sensor on an instance of its own."""
+class LandingArea:
+    """A scene, its raw area, and the sensor with its own instance."""
 
     def __init__(self, scene: Scene, folder: Path) -> None:
         self.scene = scene
@@ -43,8 +43,8 @@ class Dock:
         self.pipeline: WiredScene = pipeline(scene, folder)
         self.instance = self.pipeline.instance
 
-    def bring(self, name: str, text: str) -> str:
-        """Write a file as somebody else would; give its key."""
+    def add(self, name: str, text: str) -> str:
+        """Write a landing file; return its key."""
         path = self.raw / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -62,17 +62,17 @@ class Dock:
         return result
 
     def requests(self) -> list[dg.RunRequest]:
-        """What is requested."""
+        """Return the run requests of a tick."""
         return list(self.tick().run_requests or [])
 
     def reason(self) -> str:
-        """Why nothing is."""
+        """Return the reason why a tick requests no run."""
         reason = self.tick().skip_reason
         assert isinstance(reason, dg.SkipReason)
         return str(reason.skip_message)
 
     def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
-        """Execute a request, as if the files had settled."""
+        """Execute a run request."""
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         job = self.pipeline.definitions.resolve_job_def(JOB_NAME)
         return job.execute_in_process(
@@ -84,21 +84,21 @@ class Dock:
 
 
 @pytest.fixture
-def dock(backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dock:
-    # The files of a test have not settled when its run looks at them; the sensor's clock is set by the test.
+def area(backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LandingArea:
+    # The files of a test are too new when its run reads them; the test sets the sensor's clock.
     monkeypatch.setattr("stock_assets.orchestration.assets.raw.utc_now", in_a_while)
-    return Dock(Scene(backend, wavy_source()), tmp_path)
+    return LandingArea(Scene(backend, wavy_source()), tmp_path)
 
 
 def vendor_csv(scene: Scene, symbol: str, sessions: Sequence[date]) -> str:
-    """The vendor's answer, cut down to some sessions."""
+    """Return the vendor's response, reduced to some sessions."""
     lines = scene.source.fetch_prices(symbol, []).decode().splitlines()[1:]
     kept = [line for line in lines if date.fromisoformat(line[:10]) in sessions]
     return HEADER + "".join(f"{line}\n" for line in kept)
 
 
 def many_csv(scene: Scene, sessions: Sequence[date], symbols: Sequence[str] = FIVE.symbols) -> str:
-    """A file of the previous pipeline: many symbols, its own columns, some lines twice."""
+    """Return a file of an earlier pipeline: many symbols, other column names, every line twice."""
     rows = []
     for symbol in symbols:
         for line in vendor_csv(scene, symbol, sessions).splitlines()[1:]:
@@ -107,90 +107,90 @@ def many_csv(scene: Scene, sessions: Sequence[date], symbols: Sequence[str] = FI
     return "\n".join(["Date,Symbol,Open,High,Low,Close,Volume", *rows, ""])
 
 
-def test_files_of_single_symbols_are_one_run_without_a_call(dock: Dock, tmp_path: Path) -> None:
+def test_files_of_single_symbols_are_one_run_without_a_call(area: LandingArea, tmp_path: Path) -> None:
     for session in TWO_WEEKS:
         for symbol in FIVE.symbols:
-            dock.bring(f"by_hand/{session}/{symbol}.csv", vendor_csv(dock.scene, symbol, [session]))
-    asked = len(dock.scene.source.requests)
+            area.add(f"by_hand/{session}/{symbol}.csv", vendor_csv(area.scene, symbol, [session]))
+    asked = len(area.scene.source.asked)
 
-    [request] = dock.requests()
-    result = dock.run(request)
+    [request] = area.requests()
+    result = area.run(request)
 
     assert result.success
     assert (request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]) == (
         TWO_WEEKS[0].isoformat(),
         TWO_WEEKS[-1].isoformat(),
     )
-    assert {kind for kind, _ in dock.scene.source.requests[asked:]} == {"splits"}
-    assert content(dock.scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), dock.scene, TWO_WEEKS)
-    assert dock.reason() == "no new files"
+    assert {kind for kind, _ in area.scene.source.asked[asked:]} == {"splits"}
+    assert content(area.scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), area.scene, TWO_WEEKS)
+    assert area.reason() == "no new files"
 
 
-def test_files_of_many_symbols_are_written_out_and_kept(dock: Dock, tmp_path: Path) -> None:
-    keys = [dock.bring(f"firehose/{session}.csv", many_csv(dock.scene, [session])) for session in TWO_WEEKS]
-    [request] = dock.requests()
-    assert dock.run(request).success
-    assert content(dock.scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), dock.scene, TWO_WEEKS)
-    assert {note.response_key for note in dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)} == set(keys)
-    assert all(dock.scene.backend.objects.get(key) for key in keys)
-    assert dock.reason() == "no new files"
+def test_files_of_many_symbols_are_split_by_symbol_and_kept(area: LandingArea, tmp_path: Path) -> None:
+    keys = [area.add(f"firehose/{session}.csv", many_csv(area.scene, [session])) for session in TWO_WEEKS]
+    [request] = area.requests()
+    assert area.run(request).success
+    assert content(area.scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), area.scene, TWO_WEEKS)
+    assert {note.payload for note in area.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)} == set(keys)
+    assert all(area.scene.backend.objects.get(key) for key in keys)
+    assert area.reason() == "no new files"
 
 
-def test_contradicting_lines_are_left_to_the_audits(dock: Dock) -> None:
-    text = many_csv(dock.scene, FIRST_WEEK, ["IBM"])
+def test_the_audits_check_contradicting_lines(area: LandingArea) -> None:
+    text = many_csv(area.scene, FIRST_WEEK, ["IBM"])
     other = text.splitlines()[-1].replace(",IBM,", ",IBM,1")
-    dock.bring("old.csv", text + other + "\n")
-    [arrival] = scan(dock.scene, WINDOW, at=in_a_while()).landing_files
-    [(_, body)] = arrival.responses
+    area.add("old.csv", text + other + "\n")
+    [file] = scan(area.scene, WINDOW, at=in_a_while()).landing_files
+    [(_, body)] = file.answers
     assert len(body.splitlines()) == 1 + len(FIRST_WEEK) + 1
 
 
-def test_a_correction_of_a_published_bar_is_published(dock: Dock) -> None:
-    dock.scene.run(TWO_WEEKS)
+def test_a_correction_of_a_published_bar_is_published(area: LandingArea) -> None:
+    area.scene.run(TWO_WEEKS)
     day = TWO_WEEKS[3]
-    dock.bring("corrections/IBM.csv", f"{HEADER}{day},100,110,90,105,1234\n")
-    [request] = dock.requests()
-    assert dock.run(request).success
+    area.add("corrections/IBM.csv", f"{HEADER}{day},100,110,90,105,1234\n")
+    [request] = area.requests()
+    assert area.run(request).success
     where = f"WHERE symbol = 'IBM' AND trade_date = DATE '{day}'"
-    found = read(dock.scene.backend, f"SELECT close_price, volume FROM published.daily_prices {where}").to_pylist()
+    found = read(area.scene.backend, f"SELECT close_price, volume FROM published.daily_prices {where}").to_pylist()
     assert found == [{"close_price": 105.0, "volume": 1234}]
 
 
-def test_far_apart_files_are_runs_of_their_own(dock: Dock) -> None:
+def test_files_of_distant_sessions_are_separate_runs(area: LandingArea) -> None:
     far = sessions_between(date(2012, 6, 1), date(2012, 6, 5))
-    dock.scene.source.set_bars("IBM", dict.fromkeys([*FIRST_WEEK, *far], "100,102,99,101,1000"))
-    dock.bring("a/IBM.csv", vendor_csv(dock.scene, "IBM", FIRST_WEEK))
-    dock.bring("b/IBM.csv", vendor_csv(dock.scene, "IBM", far))
-    assert [request.tags["dagster/asset_partition_range_start"] for request in dock.requests()] == [
+    area.scene.source.set_bars("IBM", dict.fromkeys([*FIRST_WEEK, *far], "100,102,99,101,1000"))
+    area.add("a/IBM.csv", vendor_csv(area.scene, "IBM", FIRST_WEEK))
+    area.add("b/IBM.csv", vendor_csv(area.scene, "IBM", far))
+    assert [request.tags["dagster/asset_partition_range_start"] for request in area.requests()] == [
         "2012-03-01",
         "2012-06-01",
     ]
-    dock.bring("c/IBM.csv", vendor_csv(dock.scene, "IBM", [FIRST_WEEK[0], *far]))
-    assert len(dock.requests()) == 1
+    area.add("c/IBM.csv", vendor_csv(area.scene, "IBM", [FIRST_WEEK[0], *far]))
+    assert len(area.requests()) == 1
 
 
-def test_a_young_or_cut_off_file_waits_and_is_set_aside_at_last(dock: Dock) -> None:
-    good = vendor_csv(dock.scene, "IBM", FIRST_WEEK)
-    key = dock.bring("slow/IBM.csv", good[:-3])
+def test_a_new_or_truncated_file_waits_and_is_rejected_after_the_wait(area: LandingArea) -> None:
+    good = vendor_csv(area.scene, "IBM", FIRST_WEEK)
+    key = area.add("slow/IBM.csv", good[:-3])
     written = datetime.now(UTC)
-    for dock.at in (written + MIN_FILE_AGE / 2, written + MIN_FILE_AGE * 2, written + REJECT_AFTER * 0.9):
-        assert dock.reason() == "waiting for 1 young or unfinished files"
+    for area.at in (written + SETTLES_AFTER / 2, written + SETTLES_AFTER * 2, written + PATIENCE * 0.9):
+        assert area.reason() == "waiting for 1 new or incomplete file"
 
-    dock.at = written + REJECT_AFTER * 1.1
-    assert dock.reason() == f"set aside {key}"
-    [note] = dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
-    assert (note.outcome, note.response_key) == (Outcome.MALFORMED, key)
-    assert "incomplete" in note.detail
-    assert dock.reason() == "no new files"
-    assert published_rows(dock.scene.backend) == []
+    area.at = written + PATIENCE * 1.1
+    assert area.reason() == f"rejected {key}"
+    [note] = area.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
+    assert (note.outcome, note.payload) == (Outcome.MALFORMED, key)
+    assert "cut off" in note.detail
+    assert area.reason() == "no new files"
+    assert published_rows(area.scene.backend) == []
 
 
-def test_a_file_that_is_finished_in_time_is_loaded(dock: Dock) -> None:
-    good = vendor_csv(dock.scene, "IBM", FIRST_WEEK)
-    dock.bring("slow/IBM.csv", good[:50])
-    assert "waiting" in dock.reason()
-    dock.bring("slow/IBM.csv", good)
-    assert len(dock.requests()) == 1
+def test_a_file_that_is_completed_in_time_is_loaded(area: LandingArea) -> None:
+    good = vendor_csv(area.scene, "IBM", FIRST_WEEK)
+    area.add("slow/IBM.csv", good[:50])
+    assert "waiting" in area.reason()
+    area.add("slow/IBM.csv", good)
+    assert len(area.requests()) == 1
 
 
 @pytest.mark.parametrize(
@@ -219,32 +219,30 @@ def test_a_file_that_is_finished_in_time_is_loaded(dock: Dock) -> None:
         ),
     ],
 )
-def test_what_cannot_be_read_is_set_aside_with_its_name(dock: Dock, name: str, text: str, why: str) -> None:
-    key = dock.bring(name, text)
-    dock.at = datetime.now(UTC) + REJECT_AFTER * 1.1
-    assert dock.reason() == f"set aside {key}"
-    [note] = dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
+def test_an_unreadable_file_is_rejected_with_name_and_reason(area: LandingArea, name: str, text: str, why: str) -> None:
+    key = area.add(name, text)
+    area.at = datetime.now(UTC) + PATIENCE * 1.1
+    assert area.reason() == f"rejected {key}"
+    [note] = area.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
     assert why in note.detail
     assert key in note.detail
 
 
-def test_a_check_shows_what_was_set_aside(dock: Dock) -> None:
-    key = dock.bring("IBM.txt", "x\n")
-    dock.at = datetime.now(UTC) + REJECT_AFTER * 1.1
-    dock.tick()
-    result = dock.pipeline.run(dg.AssetSelection.checks_for_assets("raw/daily_prices"), FIRST_WEEK)
+def test_a_check_shows_rejected_files(area: LandingArea) -> None:
+    key = area.add("IBM.txt", "x\n")
+    area.at = datetime.now(UTC) + PATIENCE * 1.1
+    area.tick()
+    result = area.pipeline.run(dg.AssetSelection.checks_for_assets("raw/daily_prices"), FIRST_WEEK)
     found = checks(result, dg.AssetKey(["raw", "daily_prices"]))[FILES]
     assert not found.passed
     assert key in str(found.description)
 
 
-def test_symbols_that_nobody_wants_are_named_and_the_others_loaded(dock: Dock) -> None:
-    dock.bring(
-        "old.csv", many_csv(dock.scene, FIRST_WEEK).replace("\n2012-03-01 00:00:00,AAPL", "\n2012-03-01,XXXX", 1)
-    )
-    [request] = dock.requests()
-    assert dock.run(request).success
-    [note] = dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
+def test_symbols_outside_the_universe_are_named_and_the_others_loaded(area: LandingArea) -> None:
+    area.add("old.csv", many_csv(area.scene, FIRST_WEEK).replace("\n2012-03-01 00:00:00,AAPL", "\n2012-03-01,XXXX", 1))
+    [request] = area.requests()
+    assert area.run(request).success
+    [note] = area.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
     assert note.outcome is Outcome.OK
     assert "not in the universe: XXXX" in note.detail
 
@@ -254,18 +252,18 @@ WINDOW = LandingScope(date(2000, 3, 1), date(2013, 3, 1))
 
 
 class Killed(BaseException):
-    """Nobody catches it, as nobody catches SIGKILL."""
+    """Not caught by any handler, like SIGKILL."""
 
 
 @pytest.mark.parametrize("step", range(8))
-def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
-    dock: Dock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+def test_a_kill_between_any_two_steps_loses_and_repeats_no_file(
+    area: LandingArea, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    dock.bring("old.csv", many_csv(dock.scene, FIRST_WEEK, ["AAPL", "IBM"]))
-    dock.bring("by_hand/ORCL.csv", vendor_csv(dock.scene, "ORCL", FIRST_WEEK))
-    backend, left = dock.scene.backend, [step]
+    area.add("old.csv", many_csv(area.scene, FIRST_WEEK, ["AAPL", "IBM"]))
+    area.add("by_hand/ORCL.csv", vendor_csv(area.scene, "ORCL", FIRST_WEEK))
+    backend, left = area.scene.backend, [step]
 
-    def dying(call: Callable[..., None]) -> Callable[..., None]:
+    def killing(call: Callable[..., None]) -> Callable[..., None]:
         def wrapped(*args: object) -> None:
             if left[0] == 0:
                 raise Killed
@@ -275,16 +273,16 @@ def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
         return wrapped
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(backend.objects), "put", dying(type(backend.objects).put))
-        patch.setattr(type(backend.ledger), "record", dying(type(backend.ledger).record))
+        patch.setattr(type(backend.objects), "put", killing(type(backend.objects).put))
+        patch.setattr(type(backend.ledger), "record", killing(type(backend.ledger).record))
         try:
-            register_files(dock.scene, WINDOW, FIRST_WEEK, at=in_a_while())
+            register_files(area.scene, WINDOW, FIRST_WEEK, at=in_a_while())
         except Killed:
             pass
         else:
-            assert step > 5, "there are two objects to write and four notes to take"
+            assert step > 5, "two objects are written and four ledger entries recorded"
     fresh = local_backend(tmp_path / "backend")
-    again = replace(dock.scene, backend=fresh)
+    again = replace(area.scene, backend=fresh)
     register_files(again, WINDOW, FIRST_WEEK, at=in_a_while())
     register_files(again, WINDOW, FIRST_WEEK, at=in_a_while())
 
@@ -294,73 +292,73 @@ def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
     assert scan(again, WINDOW, at=in_a_while()).landing_files == ()
 
 
-def test_two_notes_of_one_file_stage_it_once(dock: Dock) -> None:
-    dock.scene.run(FIRST_WEEK)
-    newest = dock.scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0]
-    before = content(dock.scene.backend)
-    dock.scene.backend.ledger.record(newest)
-    dock.scene.stage(FIRST_WEEK)
-    dock.scene.publish(FIRST_WEEK)
-    assert content(dock.scene.backend) == before
+def test_a_file_recorded_twice_is_staged_once(area: LandingArea) -> None:
+    area.scene.run(FIRST_WEEK)
+    newest = area.scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0]
+    before = content(area.scene.backend)
+    area.scene.backend.ledger.record(newest)
+    area.scene.stage(FIRST_WEEK)
+    area.scene.publish(FIRST_WEEK)
+    assert content(area.scene.backend) == before
 
 
-def test_a_lost_cursor_repeats_nothing_and_no_cursor_passes_an_unknown_file(dock: Dock) -> None:
-    dock.bring("a/IBM.csv", vendor_csv(dock.scene, "IBM", FIRST_WEEK))
-    [first] = dock.requests()
-    assert dock.cursor is not None
-    assert datetime.fromisoformat(dock.cursor) < datetime.now(UTC)
-    [again] = dock.requests()
-    assert again.run_key == first.run_key  # nothing has happened, so this is the same request
+def test_a_lost_cursor_repeats_no_run_and_no_cursor_skips_an_unknown_file(area: LandingArea) -> None:
+    area.add("a/IBM.csv", vendor_csv(area.scene, "IBM", FIRST_WEEK))
+    [first] = area.requests()
+    assert area.cursor is not None
+    assert datetime.fromisoformat(area.cursor) < datetime.now(UTC)
+    [again] = area.requests()
+    assert again.run_key == first.run_key  # no run has started, so this is the same request
 
-    dock.run(first)
-    assert dock.reason() == "no new files"
-    dock.cursor = None
-    assert dock.reason() == "no new files"
+    area.run(first)
+    assert area.reason() == "no new files"
+    area.cursor = None
+    assert area.reason() == "no new files"
 
 
-def test_a_run_that_fails_is_repeated_rarely_and_not_for_ever(dock: Dock) -> None:
-    dock.bring("a/IBM.csv", vendor_csv(dock.scene, "IBM", FIRST_WEEK))
+def test_a_run_that_fails_is_retried_with_delays_and_not_forever(area: LandingArea) -> None:
+    area.add("a/IBM.csv", vendor_csv(area.scene, "IBM", FIRST_WEEK))
     keys = set()
-    for pause in (*RUN_PAUSES, None):
-        [request] = dock.requests()
+    for pause in (*RUN_DELAYS, None):
+        [request] = area.requests()
         keys.add(request.run_key)
-        leave_run(dock.instance, dg.DagsterRunStatus.FAILURE, request.tags)
-        assert "changed nothing" in dock.reason()
-        dock.at += (pause or timedelta(days=1)) + timedelta(minutes=5)
+        leave_run(area.instance, dg.DagsterRunStatus.FAILURE, request.tags)
+        assert "changed nothing" in area.reason()
+        area.at += (pause or timedelta(days=1)) + timedelta(minutes=5)
     assert len(keys) == 4
-    assert "4 runs have changed nothing" in dock.reason()
+    assert "4 runs changed nothing" in area.reason()
 
 
-def test_no_file_is_lost_among_thousands_and_they_make_few_runs(dock: Dock) -> None:
-    sessions = sessions_between(date(2002, 3, 1), date(2012, 3, 1))[: MAX_FILES + 500]
+def test_thousands_of_files_are_loaded_in_few_runs_without_loss(area: LandingArea) -> None:
+    sessions = sessions_between(date(2002, 3, 1), date(2012, 3, 1))[: MOST_FILES + 500]
     for session in sessions:
-        dock.bring(f"{session}/IBM.csv", f"{HEADER}{session},100,102,99,101,1000\n")
+        area.add(f"{session}/IBM.csv", f"{HEADER}{session},100,102,99,101,1000\n")
     requested = []
     for _ in range(2):
-        [request] = dock.requests()
+        [request] = area.requests()
         requested.append(request)
         first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
         taken = sessions_between(date.fromisoformat(first), date.fromisoformat(last))
-        register_files(dock.scene, WINDOW, taken, at=in_a_while())
-    assert dock.reason() == "no new files"
+        register_files(area.scene, WINDOW, taken, at=in_a_while())
+    assert area.reason() == "no new files"
     assert [request.tags["dagster/asset_partition_range_start"] for request in requested] == [
         sessions[0].isoformat(),
         sessions[MAX_FILES].isoformat(),
     ]
 
 
-def test_the_evaluations_are_as_they_were(dock: Dock) -> None:
-    """Delete the snapshot and run this test twice to accept a wanted change."""
-    seen: list[object] = [dock.reason()]
-    dock.bring("a/IBM.csv", vendor_csv(dock.scene, "IBM", FIRST_WEEK))
-    dock.bring("b.csv", many_csv(dock.scene, TWO_WEEKS))
-    dock.bring("c.csv", "rubbish")
-    [request] = dock.requests()
+def test_evaluations_equal_the_snapshot(area: LandingArea) -> None:
+    """Delete the snapshot and run this test twice to accept an intended change."""
+    seen: list[object] = [area.reason()]
+    area.add("a/IBM.csv", vendor_csv(area.scene, "IBM", FIRST_WEEK))
+    area.add("b.csv", many_csv(area.scene, TWO_WEEKS))
+    area.add("c.csv", "rubbish")
+    [request] = area.requests()
     seen.append({"config": request.run_config, "tags": sorted(request.tags), "key": str(request.run_key)[:32]})
-    dock.run(request)
-    seen.append(dock.reason())
-    dock.at = in_a_while(20)
-    seen += [dock.reason(), dock.reason()]
+    area.run(request)
+    seen.append(area.reason())
+    area.at = in_a_while(20)
+    seen += [area.reason(), area.reason()]
     if not SNAPSHOT.exists():
         SNAPSHOT.write_text(json.dumps(seen, indent=1) + "\n", encoding="utf-8")
         pytest.fail("written anew")
@@ -368,14 +366,14 @@ def test_the_evaluations_are_as_they_were(dock: Dock) -> None:
 
 
 @pytest.mark.slow
-def test_252_files_make_one_run_and_it_finishes(dock: Dock) -> None:
+def test_252_files_make_one_run_and_it_finishes(area: LandingArea) -> None:
     year = sessions_between(date(2012, 2, 29), date(2013, 3, 1))[:252]
     source = wavy_source(sessions=year)
-    dock.scene.source._bars = source._bars  # noqa: SLF001 (the same source, with a year of bars)
+    area.scene.source._bars = source._bars  # noqa: SLF001 (the same source, with a year of bars)
     for session in year:
-        dock.bring(f"{session}/all.csv", many_csv(dock.scene, [session]))
-    [request] = dock.requests()
-    assert dock.run(request).success
-    assert len(published_rows(dock.scene.backend)) == len(year) * len(FIVE.symbols)
-    assert dock.reason() == "no new files"
-    assert len(dock.scene.backend.warehouse.history(DAILY_PRICES)) == 1
+        area.add(f"{session}/all.csv", many_csv(area.scene, [session]))
+    [request] = area.requests()
+    assert area.run(request).success
+    assert len(published_rows(area.scene.backend)) == len(year) * len(FIVE.symbols)
+    assert area.reason() == "no new files"
+    assert len(area.scene.backend.warehouse.history(DAILY_PRICES)) == 1

@@ -1,0 +1,131 @@
+"""Every private name of Dagster that the package uses, with the reason.
+
+Belongs here: imports from `dagster._*` and `dagster_shared`, and calls of private methods. Does not belong here: what
+is built on them. If a new version of Dagster moves a name, `test_dagster_internals.py` names it; fix it in this module
+only.
+
+Checked with Dagster 1.13. Issues and pull requests are those of github.com/dagster-io/dagster.
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+# `config_type` of a storage class returns this type.
+from dagster._config.config_schema import UserConfigSchema
+
+# Content of the event that plans a check. `LocalEventLogStorage` writes one row per check and run, not one per session,
+# which Dagster does since it has partitioned checks (#17005, #33231).
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+
+# The asset decorators wrap the step's function in it. Links to the code need the function's file and line.
+from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
+
+# Name of the repository that holds `Definitions`; the UI's filter for runs contains it.
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+
+# The public function `define_asset_job` returns this type.
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+# Type of the callback of `EventLogStorage.watch`.
+from dagster._core.event_api import EventHandlerFn
+
+# Events that name an asset, and events that Dagster may store in batches.
+from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS
+
+# Base and result types of the launcher. Dagster's own does not check whether the process of a run is alive (#4319).
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+
+# Status of a row of the table of check results.
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+# Base of every event log. `SettledFailures` filters what the daemon reads.
+from dagster._core.storage.event_log import EventLogStorage
+
+# Tables of the event log. The rows that `LocalEventLogStorage` writes equal those of Dagster's own storage.
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
+
+# Base of `LocalEventLogStorage`; there is no public one. The tests compare every result with Dagster's own storage,
+# whose cost per event grows with the number of events (#19618).
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage, SqliteEventLogStorageWatchdog
+
+# How long Dagster waits for a lock of SQLite; both storages may work on one folder.
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+
+# Tags that Dagster writes to runs: the code location, the key of a sensor's request, and whether a failed run is
+# retried.
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, REPOSITORY_LABEL_TAG, RUN_KEY_TAG, WILL_RETRY_TAG
+
+# Argument of every storage class that `dagster.yaml` names.
+from dagster._serdes import ConfigurableClassData
+
+# Type of the error of a failed step; the root cause is one of its chain.
+from dagster_shared.error import SerializableErrorInfo
+
+__all__ = [
+    "ASSET_EVENTS",
+    "AUTO_RETRY_RUN_ID_TAG",
+    "BATCH_WRITABLE_EVENTS",
+    "REPOSITORY_LABEL_TAG",
+    "RUN_KEY_TAG",
+    "SINGLETON_REPOSITORY_NAME",
+    "SQLITE_BUSY_TIMEOUT_SECONDS",
+    "USED_METHODS",
+    "WILL_RETRY_TAG",
+    "AssetCheckEvaluationPlanned",
+    "AssetCheckExecutionRecordStatus",
+    "AssetCheckExecutionsTable",
+    "AssetKeyTable",
+    "CheckRunHealthResult",
+    "ConfigurableClassData",
+    "DecoratedOpFunction",
+    "DefaultRunLauncher",
+    "EventHandlerFn",
+    "EventLogStorage",
+    "SerializableErrorInfo",
+    "SqlEventLogStorageTable",
+    "SqliteEventLogStorage",
+    "SqliteEventLogStorageWatchdog",
+    "UnresolvedAssetJobDefinition",
+    "UserConfigSchema",
+    "WorkerStatus",
+    "store_events_in_batches",
+]
+
+USED_METHODS: Mapping[type, tuple[str, ...]] = {
+    EventLogStorage: ("get_logs_for_all_runs_by_log_id",),
+    SqliteEventLogStorage: (
+        "_connect",
+        "_event_to_row",
+        "_get_asset_entry_values",
+        "_has_asset_key_index_cols_on_connection",
+        "_initdb",
+        "_store_asset_check_evaluation_planned",
+        "_store_asset_event",
+        "_store_asset_event_tags",
+        "conn_string_for_shard",
+        "has_table",
+        "index_connection",
+        "path_for_shard",
+        "run_connection",
+        "store_event_batch",
+        "watch",
+        "wipe",
+    ),
+    SqliteEventLogStorageWatchdog: ("_process_log", "on_modified"),
+    DefaultRunLauncher: ("check_run_worker_health", "supports_check_run_worker_health"),
+    dg.DagsterInstance: ("_get_event_batch_size",),
+}
+"""Methods that the package calls or overrides, by class. If Dagster renames one, no import fails, but an override has
+no effect; so a test checks them."""
+
+
+def store_events_in_batches(instance: dg.DagsterInstance, size: int) -> None:
+    """Make an instance store its events in batches, unless `DAGSTER_EVENT_BATCH_SIZE` sets another size.
+
+    Dagster reads the size from the environment only. Setting the variable here would change every other instance of the
+    process and every program that it starts, so the method that reads it is replaced on this instance. The public form
+    would be a field of `dagster.yaml`.
+    """
+    chosen = instance._get_event_batch_size() or size  # noqa: SLF001 (private; the reason is above)
+    instance._get_event_batch_size = lambda: chosen  # type: ignore[method-assign]  # noqa: SLF001 (same)
