@@ -104,9 +104,9 @@ def bar_digests(backend: Backend, stored: Mapping[str, Sequence[Fetch]], session
     for symbol in sorted(stored) if sessions else []:
         held = answers(stored[symbol], sessions)
         held |= answers(stored[symbol], set(sessions) - held.keys(), after_close=False)
-        texts = {fetch.payload: bar_lines(backend, fetch.payload) for fetch in held.values()}
+        texts = {fetch.response_key: bar_lines(backend, fetch.response_key) for fetch in held.values()}
         for session, fetch in held.items():
-            found = texts[fetch.payload]
+            found = texts[fetch.response_key]
             lines[session].append(f"{symbol} {found.get(session, [])} {found.get(None, [])}")
     return {session: _digest(found) for session, found in lines.items()}
 

@@ -100,7 +100,7 @@ def calls_left(parts: PipelineParts, at: datetime) -> tuple[int | None, int]:
         if at < catch_up_starts(session) <= limits.next_reset(at)
     ]
     keep = max((sum(listing.covers(session) for listing in parts.universe.listings) for session in to_come), default=0)
-    spent = backend.rate_limiter.spent(source.vendor, limits.day_start(at))
+    spent = backend.rate_limiter.used_calls(source.vendor, limits.day_start(at))
     return max(0, limits.per_day - spent - keep), keep
 
 

@@ -134,7 +134,7 @@ def _lacking(
         session
         for session in reject_files
         # Where no answer came after the bell, the bar was set aside for that, and is still to be had.
-        if session not in newest or _differs(backend, session, newest[session].payload, str(held[session]))
+        if session not in newest or _differs(backend, session, newest[session].response_key, str(held[session]))
     }
     return [session for session in wanted if session not in held or session in lacking]
 

@@ -104,7 +104,7 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
     """
     backend = parts.backend
     fetches = backend.ledger.fetches(FetchKind.PRICES)
-    known = {fetch.payload for fetch in [*fetches, *backend.ledger.fetches(FetchKind.LANDING_FILES)]}
+    known = {fetch.response_key for fetch in [*fetches, *backend.ledger.fetches(FetchKind.LANDING_FILES)]}
     unknown = [
         entry
         for entry in backend.objects.entries(FOLDER)
@@ -143,16 +143,16 @@ def register_files(
     backend = parts.backend
     found = scan(parts, scope, at=at).landing_files
     taken = [arrival for arrival in found if sessions[0] <= arrival.first and arrival.last <= sessions[-1]]
-    known = {fetch.payload for fetch in backend.ledger.fetches(FetchKind.PRICES)}
+    known = {fetch.response_key for fetch in backend.ledger.fetches(FetchKind.PRICES)}
     for arrival in taken:
         for fetch, body in arrival.answers:
-            if fetch.payload != arrival.entry.key:
-                store_response(backend, fetch.payload, body)
+            if fetch.response_key != arrival.entry.key:
+                store_response(backend, fetch.response_key, body)
             # An earlier attempt may have been killed after writing this out: then it was found as a file of its own.
-            if fetch.payload not in known:
+            if fetch.response_key not in known:
                 backend.ledger.record(fetch)
-                known.add(fetch.payload)
-        if all(fetch.payload != arrival.entry.key for fetch, _ in arrival.answers):
+                known.add(fetch.response_key)
+        if all(fetch.response_key != arrival.entry.key for fetch, _ in arrival.answers):
             left_out = f"; not in the universe: {', '.join(arrival.left_out)}" if arrival.left_out else ""
             _note(backend, arrival.entry, Outcome.OK, f"{len(arrival.answers)} symbols{left_out}", at)
     return taken
@@ -173,7 +173,7 @@ def rejected_files(backend: Backend, *, since: datetime) -> list[Fetch]:
 def _note(backend: Backend, entry: ObjectEntry, outcome: Outcome, detail: str, at: datetime) -> None:
     name = PurePosixPath(entry.key).name
     backend.ledger.record(
-        Fetch(name, FetchKind.LANDING_FILES, at, outcome, payload=entry.key, detail=f"{entry.key}: {detail}")
+        Fetch(name, FetchKind.LANDING_FILES, at, outcome, response_key=entry.key, detail=f"{entry.key}: {detail}")
     )
 
 

@@ -20,7 +20,7 @@ def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
     for fetch in parts.backend.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK):
         newest.setdefault(fetch.symbol, fetch)
     return {
-        symbol: parts.source.read_splits(parts.backend.objects.get(fetch.payload), symbol)
+        symbol: parts.source.read_splits(parts.backend.objects.get(fetch.response_key), symbol)
         for symbol, fetch in sorted(newest.items())
     }
 
@@ -45,9 +45,9 @@ def responses_for(backend: Backend, sessions: Sequence[date]) -> list[Fetch]:
 def fetches_for_responses(backend: Backend, payloads: Sequence[str]) -> list[Fetch]:
     """Look up the fetches that stored these answers."""
     wanted = set(payloads)
-    found = [fetch for fetch in backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.payload in wanted]
+    found = [fetch for fetch in backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.response_key in wanted]
     # A file that two runs took in at once has two notes.
-    return list({fetch.payload: fetch for fetch in found}.values())
+    return list({fetch.response_key: fetch for fetch in found}.values())
 
 
 def missing_sessions(wanted: Sequence[date], fetches: Sequence[Fetch]) -> tuple[date, ...]:

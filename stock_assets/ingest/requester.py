@@ -106,14 +106,14 @@ class Requester:
             if refused.quota_used_up:
                 self._stopped = (Outcome.DAILY_QUOTA, self._why_none_left(refused))
             else:
-                self._sleep(max(0.0, (refused.until - self._now()).total_seconds()))
+                self._sleep(max(0.0, (refused.retry_at - self._now()).total_seconds()))
         return self._stopped is None
 
     def _why_none_left(self, refused: CallDenied) -> str:
         kept = f", {self._reserve} kept for prices" if self._reserve else ""
         return (
             f"left for the next day: the day's {self._source.terms.limits.per_day or ''} calls are spent{kept}; "
-            f"there are new ones at {refused.until:%Y-%m-%d %H:%M} UTC"
+            f"there are new ones at {refused.retry_at:%Y-%m-%d %H:%M} UTC"
         )
 
     def _request(self, question: Request) -> tuple[Fetch, SourceError | None]:
@@ -124,7 +124,7 @@ class Requester:
             arrived = self._now()
             known = question.known
             if known is not None and known.content_hash == content_hash(body):
-                payload = known.payload
+                payload = known.response_key
             else:
                 payload = store(self._home, question.kind, question.symbol, body, arrived)
             fetch = question.read(body, payload, arrived)
@@ -138,7 +138,7 @@ class Requester:
                 question.kind,
                 arrived,
                 error.outcome,
-                payload=payload,
+                response_key=payload,
                 content_hash=content_hash(body) if payload else "",
                 calls=1,
                 detail=str(error),
@@ -155,7 +155,7 @@ class Requester:
         elif isinstance(failure, DailyQuotaSpent):
             now = self._now()
             until = min(now + QUOTA_TEXT_HOLDS, self._source.terms.limits.next_reset(now))
-            self._home.rate_limiter.close(self._source.vendor, until)
+            self._home.rate_limiter.block_until(self._source.vendor, until)
             self._stopped = (failure.outcome, f"left for later: {failure}")
         elif failure.transient:
             self._failures_in_row += 1

@@ -137,7 +137,7 @@ def _question(source: PriceSource, symbol: str, known: Fetch | None) -> Request:
             FetchKind.SPLITS,
             arrived,
             Outcome.OK,
-            payload=payload,
+            response_key=payload,
             content_hash=content_hash(body),
             calls=1,
             detail=f"{len(source.read_splits(body, symbol))} splits",

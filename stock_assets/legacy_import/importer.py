@@ -112,7 +112,7 @@ def import_bars(parts: PipelineParts, place: LegacyLocation, bounds: Bounds, *, 
     backend = parts.backend
     fetches = backend.ledger.fetches(FetchKind.PRICES)
     stored = group_by_symbol(fetches)
-    noted = {note.payload for note in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
+    noted = {note.response_key for note in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
     reader = price_reader(parts.source, stored)
     done: list[SymbolImport] = []
     refused: list[Example] = []
@@ -127,8 +127,8 @@ def import_bars(parts: PipelineParts, place: LegacyLocation, bounds: Bounds, *, 
             except SourceError as error:
                 refused.append(Example(symbol, str(error)))
                 continue
-            known = {fetch.payload for fetch in stored.get(symbol, [])}
-            new = [answer for answer in answers if answer.fetch.payload not in known]
+            known = {fetch.response_key for fetch in stored.get(symbol, [])}
+            new = [answer for answer in answers if answer.fetch.response_key not in known]
             for answer in new if store else ():
                 _store(backend, answer, noted, bounds.at)
             sessions.update(session for answer in new for session in answer.sessions)
@@ -170,13 +170,13 @@ def _store(backend: Backend, answer: _Answer, noted: set[str], at: datetime) -> 
     Whoever looks for files of others must not find one of which only half is known here: it would count as of today.
     """
     fetch = answer.fetch
-    if fetch.payload not in noted:
+    if fetch.response_key not in noted:
         name = f"{fetch.symbol}.csv"
         backend.ledger.record(
-            Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, payload=fetch.payload, detail=fetch.detail)
+            Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, response_key=fetch.response_key, detail=fetch.detail)
         )
-        noted.add(fetch.payload)
-    store_response(backend, fetch.payload, answer.body)
+        noted.add(fetch.response_key)
+    store_response(backend, fetch.response_key, answer.body)
     backend.ledger.record(fetch)
 
 

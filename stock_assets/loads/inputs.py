@@ -34,7 +34,7 @@ def inputs(parts: PipelineParts, sql: SqlSession, load: Load) -> dict[str, SqlVa
     backend = parts.backend
     payloads = fetches_for_responses(backend, load.payloads)
     return {
-        "raw_prices": sql.register_responses([backend.objects.uri(fetch.payload) for fetch in payloads]),
+        "raw_prices": sql.register_responses([backend.objects.uri(fetch.response_key) for fetch in payloads]),
         "payloads": sql.register("payloads", _payload_table(backend, payloads)),
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
         "listings": sql.register("listings", parts.universe.table()),
@@ -65,8 +65,8 @@ def inputs(parts: PipelineParts, sql: SqlSession, load: Load) -> dict[str, SqlVa
 def _payload_table(backend: Backend, payloads: Sequence[Fetch]) -> pa.Table:
     return pa.table(
         {
-            "path": pa.array([backend.objects.uri(fetch.payload) for fetch in payloads], pa.string()),
-            "payload": pa.array([fetch.payload for fetch in payloads], pa.string()),
+            "path": pa.array([backend.objects.uri(fetch.response_key) for fetch in payloads], pa.string()),
+            "payload": pa.array([fetch.response_key for fetch in payloads], pa.string()),
             "symbol": pa.array([fetch.symbol for fetch in payloads], pa.string()),
             "fetched_at": pa.array([fetch.fetched_at.replace(tzinfo=None) for fetch in payloads], pa.timestamp("us")),
         }

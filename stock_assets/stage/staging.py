@@ -56,7 +56,7 @@ def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
             base_snapshot=sql.base(DAILY_PRICES),
             rows=0,
             quarantined=0,
-            payloads=tuple(fetch.payload for fetch in payloads),
+            payloads=tuple(fetch.response_key for fetch in payloads),
             staged_at=staged_at,
             splits=_digest(splits),
         )

@@ -1,7 +1,9 @@
 """Every audit finds the bad row it is there for, alone, and the bad row has the consequence of its kind."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,7 +16,6 @@ from stock_assets.audit.audits import BadRow, Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.local.backend import LocalBackend
-from stock_assets.backends.local.database import connect
 from stock_assets.core.errors import LoadRejected, QueryFailed, SourceUnreachable
 from stock_assets.core.limits import Limits
 from stock_assets.core.tables import QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
@@ -137,7 +138,7 @@ def answers_are_lost(scene: Scene) -> Load:
     """ORCL has left the universe, and the ledger no longer knows of its answers."""
     scene.run(SECOND_WEEK)
     scene.change(universe=Universe(FIVE.listings[:-1]))
-    with connect(root_of(scene.backend) / "ledger.db") as ledger:
+    with closing(sqlite3.connect(root_of(scene.backend) / "ledger.db")) as ledger, ledger:
         ledger.execute("DELETE FROM fetches WHERE symbol = 'ORCL'")
     return scene.stage(SECOND_WEEK)
 
@@ -145,9 +146,9 @@ def answers_are_lost(scene: Scene) -> Load:
 def stored_answer_gains_a_line(scene: Scene) -> Load:
     scene.fetch(SECOND_WEEK)
     [answer] = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[:1]
-    body = scene.backend.objects.get(answer.payload)
-    scene.backend.objects.delete(answer.payload)
-    scene.backend.objects.put(answer.payload, body + f"2012-02-30,{CALM_BAR}\r\n".encode())
+    body = scene.backend.objects.get(answer.response_key)
+    scene.backend.objects.delete(answer.response_key)
+    scene.backend.objects.put(answer.response_key, body + f"2012-02-30,{CALM_BAR}\r\n".encode())
     return scene.stage(SECOND_WEEK)
 
 

@@ -238,7 +238,7 @@ def test_a_refused_session_is_named_and_does_not_hold_back_the_others(tmp_path: 
 
 def newest_payload(backend: Backend, symbol: str) -> str:
     """Key of the newest answer about a symbol."""
-    return backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].payload
+    return backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].response_key
 
 
 def test_report_writes_one_file_and_prints_its_path(shell: Shell, tmp_path: Path) -> None:
@@ -260,7 +260,8 @@ def test_a_copied_data_folder_is_refused_without_a_traceback_and_its_remedy_work
         assert "Traceback" not in stderr
 
     shutil.copytree(copy.settings.root / "raw", fresh.settings.root / "raw")
-    shutil.copy(copy.settings.root / "ledger.db", fresh.settings.root)
+    for name in ("layout.json", "ledger.db"):
+        shutil.copy(copy.settings.root / name, fresh.settings.root)
     assert "Published: published.daily_prices." in fresh.run("backfill", "2013-02-16", "2013-03-01").stdout
     rows = f"SELECT {COLUMNS} FROM published.daily_prices ORDER BY symbol, trade_date"
     assert fresh.run("query", rows, "--csv").stdout == shell.run("query", rows, "--csv").stdout

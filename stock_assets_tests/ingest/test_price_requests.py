@@ -205,7 +205,7 @@ def test_only_passing_failures_are_repeated_after_the_others_and_each_is_charged
     assert notifier.server.asked() == ["S01", "S02", "S03", "S01", "S01", "S01"]
     assert outcomes(results) == {"S02": Outcome.UNKNOWN_SYMBOL}
     assert results["S01"].calls == 4
-    assert notifier.backend.rate_limiter.spent("alpha_vantage", EVENING) == 6
+    assert notifier.backend.rate_limiter.used_calls("alpha_vantage", EVENING) == 6
     # Doubling with each failure in a row (a good answer between them starts anew), the upper half at random.
     assert [low <= pause <= 2 * low for low, pause in zip([1, 1, 2], notifier.clock.slept, strict=True)] == [True] * 3
 
@@ -338,7 +338,7 @@ def test_a_bar_that_came_before_the_bell_does_not_count(notifier: Notifier) -> N
     # Only the later one is offered for the session; before it came, the early one was, to be set aside by the audit.
     [late] = responses_for(notifier.backend, [TODAY])
     assert late.fetched_at > early.fetched_at
-    assert [fetch.payload for fetch in responses_for(notifier.backend, [yesterday, TODAY])] == [late.payload]
+    assert [fetch.response_key for fetch in responses_for(notifier.backend, [yesterday, TODAY])] == [late.response_key]
 
 
 def test_every_answer_is_kept_as_it_came_also_the_refusals(notifier: Notifier) -> None:
@@ -347,7 +347,7 @@ def test_every_answer_is_kept_as_it_came_also_the_refusals(notifier: Notifier) -
     notifier.fetch(symbols(2), TODAY, attempts=1)
 
     kept = {
-        fetch.symbol: notifier.backend.objects.get(fetch.payload)
+        fetch.symbol: notifier.backend.objects.get(fetch.response_key)
         for fetch in notifier.backend.ledger.fetches(FetchKind.PRICES)
     }
     assert kept["S01"] == b"<h1>500</h1> key [redacted]"

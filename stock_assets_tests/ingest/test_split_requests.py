@@ -61,7 +61,7 @@ def test_an_answer_holds_for_a_week_and_is_kept_once(notifier: Notifier) -> None
     notifier.clock.sleep(60)
     notifier.splits(symbols(2))
     assert notifier.asked() == ["S01", "S02"]
-    assert len({fetch.payload for fetch in notifier.backend.ledger.fetches(FetchKind.SPLITS, symbol="S01")}) == 1
+    assert len({fetch.response_key for fetch in notifier.backend.ledger.fetches(FetchKind.SPLITS, symbol="S01")}) == 1
     assert [split.ex_date for split in known_splits(parts(notifier.backend, live_source(notifier.server)))["S01"]] == [
         date(2021, 7, 20)
     ]

@@ -282,10 +282,10 @@ def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
     assert scan(scene, wanted, at=datetime.now(UTC) + timedelta(hours=1)).landing_files == ()
 
     take(scene, folder)
-    payloads = [fetch.payload for fetch in scene.backend.ledger.fetches(FetchKind.PRICES)]
+    payloads = [fetch.response_key for fetch in scene.backend.ledger.fetches(FetchKind.PRICES)]
     assert len(payloads) == len(set(payloads)) == 2
     assert sorted(payloads) == scene.backend.objects.list("raw/")
-    notes = [fetch.payload for fetch in scene.backend.ledger.fetches(FetchKind.LANDING_FILES)]
+    notes = [fetch.response_key for fetch in scene.backend.ledger.fetches(FetchKind.LANDING_FILES)]
     assert sorted(notes) == sorted(payloads)
 
 

@@ -14,7 +14,6 @@ from urllib.parse import quote, quote_plus
 import dagster as dg
 import pytest
 
-from stock_assets.backends.local.database import connect
 from stock_assets.core.errors import SourceError
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.runs import RunResult, run_sessions
@@ -104,8 +103,8 @@ def test_a_failing_and_a_succeeding_run_leave_the_key_nowhere(
     for symbol in ("NVDA", "AMD", "MU"):
         server.answer(symbol, None)
     # What the vendor said is believed for an hour; this test has not that much time.
-    with connect(settings.root / "ledger.db") as connection:
-        connection.execute("DELETE FROM closures")
+    with closing(sqlite3.connect(settings.root / "ledger.db")) as connection, connection:
+        connection.execute("DELETE FROM blocks")
     succeeded = run(settings, server)
     assert succeeded.success
 

@@ -198,7 +198,7 @@ def test_symbols_do_not_mix(backend: Backend) -> None:
 
 
 def chosen(backend: Backend, *sessions: date) -> list[str]:
-    return [fetch.payload for fetch in responses_for(backend, sessions)]
+    return [fetch.response_key for fetch in responses_for(backend, sessions)]
 
 
 def test_payloads_for_takes_only_what_is_needed(backend: Backend) -> None:

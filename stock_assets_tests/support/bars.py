@@ -40,10 +40,10 @@ def deliver(backend: Backend, symbol: str, body: bytes, fetched_at: datetime | N
             FetchKind.PRICES,
             moment,
             Outcome.OK,
-            payload=key,
+            response_key=key,
             first_session=first,
             last_session=last,
-            holes=tuple(day for day in sessions_between(first, last) if day not in held),
+            missing_sessions=tuple(day for day in sessions_between(first, last) if day not in held),
         )
     )
     return key

@@ -20,10 +20,11 @@ from pyiceberg.manifest import (
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update.snapshot import _FastAppendFiles
 
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
 from stock_assets.backends.local import iceberg
+from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.pyiceberg_internals import FastAppendFiles
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets_tests.support.steps import local_backend
 
@@ -31,7 +32,7 @@ from stock_assets_tests.support.steps import local_backend
 def scatter_locally(root: Path, rows: pa.Table) -> None:
     """Append every row in a file and a snapshot of its own."""
     for number in range(rows.num_rows):
-        iceberg.load(root, DAILY_PRICES).append(rows.slice(number, 1))
+        iceberg.load(DataFolder(root).prepare(), DAILY_PRICES).append(rows.slice(number, 1))
 
 
 def scatter_on_aws(make: Callable[[Path], LakehouseBackend], folder: Path, rows: pa.Table) -> None:
@@ -71,7 +72,7 @@ def mark_deleted(table: IcebergTable, symbol: str) -> None:
                 snapshot.append_data_file(_positions(table, task.file, positions))
 
 
-class _MarkDeleted(_FastAppendFiles):
+class _MarkDeleted(FastAppendFiles):
     """Adds files that mark rows as deleted; pyiceberg itself writes none."""
 
     def new_manifest_writer(self, spec: PartitionSpec) -> ManifestWriter:

@@ -121,7 +121,7 @@ def _entry(stored: dict[str, str]) -> _Entry:
             "kind": FetchKind(fields["kind"]),
             "outcome": Outcome(fields["outcome"]),
             "fetched_at": datetime.fromisoformat(fields["fetched_at"]),
-            "holes": tuple(map(date.fromisoformat, fields["holes"])),
+            "missing_sessions": tuple(map(date.fromisoformat, fields["missing_sessions"])),
         }
     )
     return _Entry(stored["id"], fetch)

@@ -91,7 +91,7 @@ def _files_check() -> dg.AssetChecksDefinition:
     def every_file_is_readable(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
         notes = rejected_files(pipeline.backend, since=datetime.now(UTC) - FILES_SHOWN_FOR)
         schema = dg.TableSchema(columns=[dg.TableColumn("file", "string"), dg.TableColumn("why", "string")])
-        rows = [dg.TableRecord({"file": note.payload, "why": note.detail}) for note in notes[:SYMBOLS_SHOWN]]
+        rows = [dg.TableRecord({"file": note.response_key, "why": note.detail}) for note in notes[:SYMBOLS_SHOWN]]
         return dg.AssetCheckResult(
             passed=not notes,
             severity=dg.AssetCheckSeverity.WARN,

@@ -150,7 +150,7 @@ def test_calls_of_the_schedule_are_left(server: VendorServer, backend: Backend) 
     for _ in range(7):
         backend.rate_limiter.acquire(source.vendor, source.terms.limits, lambda: friday)
     assert calls_left(parts(backend, source, twenty), friday) == (0, 20)
-    backend.rate_limiter.close(source.vendor, saturday + timedelta(hours=1))
+    backend.rate_limiter.block_until(source.vendor, saturday + timedelta(hours=1))
     assert calls_left(parts(backend, source, twenty), saturday) == (0, 0)
 
 

@@ -131,7 +131,7 @@ def test_files_of_many_symbols_are_written_out_and_kept(dock: Dock, tmp_path: Pa
     [request] = dock.requests()
     assert dock.run(request).success
     assert content(dock.scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), dock.scene, TWO_WEEKS)
-    assert {note.payload for note in dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)} == set(keys)
+    assert {note.response_key for note in dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)} == set(keys)
     assert all(dock.scene.backend.objects.get(key) for key in keys)
     assert dock.reason() == "no new files"
 
@@ -179,7 +179,7 @@ def test_a_young_or_cut_off_file_waits_and_is_set_aside_at_last(dock: Dock) -> N
     dock.at = written + PATIENCE * 1.1
     assert dock.reason() == f"set aside {key}"
     [note] = dock.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
-    assert (note.outcome, note.payload) == (Outcome.MALFORMED, key)
+    assert (note.outcome, note.response_key) == (Outcome.MALFORMED, key)
     assert "cut off" in note.detail
     assert dock.reason() == "no new files"
     assert published_rows(dock.scene.backend) == []
@@ -280,7 +280,7 @@ def test_a_kill_between_any_two_steps_loses_and_repeats_nothing(
     register_files(again, WINDOW, FIRST_WEEK, at=in_a_while())
     register_files(again, WINDOW, FIRST_WEEK, at=in_a_while())
 
-    payloads = [fetch.payload for fetch in fresh.ledger.fetches(FetchKind.PRICES)]
+    payloads = [fetch.response_key for fetch in fresh.ledger.fetches(FetchKind.PRICES)]
     assert len(payloads) == len(set(payloads)) == 3
     assert len(fresh.ledger.fetches(FetchKind.LANDING_FILES)) == 1
     assert scan(again, WINDOW, at=in_a_while()).landing_files == ()
