@@ -326,10 +326,10 @@ class Warehouse(ABC):
         The rows stay bit-identical. Every snapshot committed at or after `keep_since`, and the current snapshot, stay:
         each can be read and rolled back to. Where possible, several files of one partition become one file, in a
         snapshot of its own for which `Snapshot.is_maintenance` is True; a load staged before that snapshot has to be
-        staged again. A file is removed when no remaining snapshot needs it and it is so old, as of `at`, that no running
-        publish can be about to commit it and no running query can be reading it. Publishing at the same time loses
-        nothing. After a kill at any time, the next maintenance does the rest. A second maintenance right after the first
-        changes nothing.
+        staged again. A file is removed when no remaining snapshot needs it and it is so old, as of `at`, that no
+        running publish can be about to commit it and no running query can be reading it. Publishing at the same time
+        loses nothing. After a kill at any time, the next maintenance does the rest. A second maintenance right after
+        the first changes nothing.
 
         A table that was rolled back to an earlier snapshot is skipped: any commit or removal there would hide the
         rollback, or remove the later snapshots.

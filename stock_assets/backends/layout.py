@@ -53,6 +53,6 @@ def older_layout(folder: str, *, new_folder: str) -> UnsupportedLayout:
     """Return the error for a data folder of an older release."""
     return UnsupportedLayout(
         f"The data folder {folder} was written by an older release of stock_assets and has an older layout; this "
-        f"release reads version {LAYOUT_VERSION}. Nothing in the folder was changed. To keep its data, {new_folder}, and "
-        f"import the old raw responses into it: stock-assets import {quote(f'{folder}/raw/daily_prices')}"
+        f"release reads version {LAYOUT_VERSION}. Nothing in the folder was changed. To keep its data, {new_folder}, "
+        f"and import the old raw responses into it: stock-assets import {quote(f'{folder}/raw/daily_prices')}"
     )

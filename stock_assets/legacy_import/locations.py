@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from stock_assets.core.errors import LegacyDataUnusable
 
 _HOUR = re.compile(r"(?:^|/)([0-9]{4})/([0-9]{2})/([0-9]{2})/([0-9]{2})/[^/]*$")
+_SYMBOL_FILE = re.compile(r"([A-Z][A-Z0-9.-]*)\.csv")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _LAST_MOMENT = timedelta(hours=1) - timedelta(microseconds=1)
 DEFAULT_COLUMNS = ("date", "symbol", "open", "high", "low", "close", "volume")
@@ -119,7 +120,8 @@ class LegacyFolder(LegacyLocation):
 def legacy_file(name: str, relative: str, size: int, changed: datetime) -> LegacyFile:
     """Describe a file by its path inside the place; a folder of the hour tells better than a copy when it is from."""
     hour = folder_hour(relative)
-    return LegacyFile(name, size, min(changed, hour) if hour else changed, folder_values(relative))
+    values = {**file_name_values(relative), **folder_values(relative)}
+    return LegacyFile(name, size, min(changed, hour) if hour else changed, values)
 
 
 def is_data(relative: str) -> bool:
@@ -143,6 +145,12 @@ def folder_values(relative: str) -> dict[str, str]:
     """Read the columns that folders name: `symbol=IBM/year=2012/part-0` says symbol and year."""
     pairs = [part.partition("=") for part in relative.split("/")[:-1] if "=" in part]
     return {name.lower(): unquote(value) for name, _, value in pairs if value != _NULL_PARTITION}
+
+
+def file_name_values(relative: str) -> dict[str, str]:
+    """Return the symbol that a file name states: raw responses are stored as `<SYMBOL>.csv`, without a symbol column."""
+    match = _SYMBOL_FILE.fullmatch(relative.rpartition("/")[2])
+    return {"symbol": match[1]} if match else {}
 
 
 def folder_hour(relative: str) -> datetime | None:

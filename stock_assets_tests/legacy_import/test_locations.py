@@ -47,6 +47,15 @@ def test_columns_in_the_names_of_folders() -> None:
     assert folder_values("symbol=__HIVE_DEFAULT_PARTITION__/x") == {}
 
 
+def test_the_symbol_in_a_file_name_is_a_default_for_the_column() -> None:
+    assert legacy_file("x", "ingest_date=2026-11-25/20261125T193433053886Z/BRK.B.csv", 1, LONG_AGO).values == {
+        "ingest_date": "2026-11-25",
+        "symbol": "BRK.B",
+    }
+    assert legacy_file("x", "symbol=IBM/OTHER.csv", 1, LONG_AGO).values == {"symbol": "IBM"}
+    assert legacy_file("x", "part-0.csv", 1, LONG_AGO).values == {}
+
+
 def test_marks_are_no_data() -> None:
     assert is_data("a/b.csv")
     assert not any(map(is_data, ("_SUCCESS", "a/.b.crc", "_temporary/0/x", ".hive-staging/x")))

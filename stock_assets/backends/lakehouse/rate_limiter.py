@@ -77,7 +77,8 @@ class S3RateLimiter(RateLimiter):
         except _ChangedMeanwhile as error:
             raise ServiceUnavailable(
                 f"The calls to {vendor} could not be counted: other processes changed "
-                f"{self._objects.uri(_key(vendor))} first, {_ATTEMPTS} times in a row. Run fewer processes at once, or try again later"
+                f"{self._objects.uri(_key(vendor))} first, {_ATTEMPTS} times in a row. "
+                "Run fewer processes at once, or try again later"
             ) from error
 
     def _read(self, vendor: str) -> tuple[VendorCalls, str | None]:

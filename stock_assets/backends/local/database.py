@@ -35,8 +35,8 @@ def connect_to_read(folder: DataFolder, table: str) -> Iterator[sqlite3.Connecti
     if not path.exists():
         yield None
         return
-    # mode=rw does not create the file, and SQLite falls back to reading where it may not write. mode=ro would fail after
-    # a writer was killed, because the writer's journal has to be rolled back first.
+    # mode=rw does not create the file, and SQLite falls back to reading where it may not write. mode=ro would fail
+    # after a writer was killed, because the writer's journal has to be rolled back first.
     address = f"{path.as_uri()}?mode=rw"
     with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
         [(tables,)] = connection.execute(_HAS_TABLE, (table,)).fetchall()
