@@ -152,7 +152,7 @@ def until_committed(
 
 def skipped_after_rollback(files: int) -> MaintenanceResult:
     """Return the result of maintaining a table that was rolled back: nothing is done."""
-    reason = "the table was rolled back to an earlier snapshot; the next load ends that state"
+    reason = "a rollback made an earlier snapshot current; the next load ends that state"
     return MaintenanceResult(files, files, skipped_because=reason)
 
 

@@ -1,7 +1,7 @@
 """A data folder records its layout version; data of another layout are neither read nor changed."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -209,7 +209,7 @@ class TestLakehouse:
     """The Athena backend, for all lakehouse backends."""
 
     @pytest.fixture
-    def make(self, aws: AwsDouble, tmp_path: Path) -> Iterator[Callable[[], LakehouseBackend]]:
+    def make(self, aws: AwsDouble, tmp_path: Path) -> Callable[[], LakehouseBackend]:
         return lambda: athena_backend(aws.endpoint, tmp_path)
 
     @pytest.fixture

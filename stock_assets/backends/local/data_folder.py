@@ -5,10 +5,10 @@ folder (the modules beside this one).
 """
 
 import os
-import tempfile
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from uuid import uuid4
 
 from stock_assets.backends.layout import LAYOUT_KEY, check_layout, layout_body, older_layout
 from stock_assets.backends.local.durable import make_folder, sync
@@ -63,13 +63,14 @@ class DataFolder:
         layout = root / LAYOUT_KEY
         if not layout.exists():
             make_folder(root)
-            with tempfile.NamedTemporaryFile(dir=root, prefix=".partial-") as partial:
-                partial.write(layout_body())
-                partial.flush()
-                os.fsync(partial.fileno())
-                # Another process may have created the file meanwhile.
-                with suppress(FileExistsError):
-                    os.link(partial.name, layout)
+            # Not a temporary file of `tempfile`: other users who may read the folder must be able to read this file.
+            partial = root / f".partial-{uuid4().hex}"
+            partial.write_bytes(layout_body())
+            sync(partial)
+            # Another process may have created the file meanwhile.
+            with suppress(FileExistsError):
+                os.link(partial, layout)
+            partial.unlink()
             sync(root)
             check_layout(layout.read_bytes(), str(root), new_folder=_NEW_FOLDER)
         return root
