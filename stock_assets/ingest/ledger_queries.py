@@ -45,7 +45,9 @@ def responses_for(backend: Backend, sessions: Sequence[date]) -> list[Fetch]:
 def fetches_for_responses(backend: Backend, payloads: Sequence[str]) -> list[Fetch]:
     """Look up the fetches that stored these answers."""
     wanted = set(payloads)
-    found = [fetch for fetch in backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.response_key in wanted]
+    found = [
+        fetch for fetch in backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.response_key in wanted
+    ]
     # A file that two runs took in at once has two notes.
     return list({fetch.response_key: fetch for fetch in found}.values())
 
