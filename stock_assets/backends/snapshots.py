@@ -4,6 +4,7 @@ Belongs here: history, rollback, retrying after commits of other writers, and wh
 snapshots. Does not belong here: how a backend loads a table, writes rows or removes files.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -143,7 +144,10 @@ def until_committed(
         ConcurrentPublish: every attempt ended in a conflict.
     """
     try:
-        return retrying(attempts=attempts, longest_seconds=longest_seconds, on=is_conflict, first_seconds=0.1)(attempt)
+        policy = retrying(
+            attempts=attempts, longest_seconds=longest_seconds, on=is_conflict, first_seconds=0.1, sleep=time.sleep
+        )
+        return policy(attempt)
     except Exception as error:
         if not is_conflict(error):
             raise

@@ -6,6 +6,7 @@ arithmetic (`backends.rate_limiter`), what a plan allows (`sources.plans`), wait
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -71,6 +72,7 @@ class S3RateLimiter(RateLimiter):
             longest_seconds=_LONGEST_PAUSE_SECONDS,
             on=_ChangedMeanwhile,
             first_seconds=_FIRST_PAUSE_SECONDS,
+            sleep=time.sleep,
         )
         try:
             policy(attempt)
