@@ -1,5 +1,5 @@
-"""The places where the pipeline can run, behind a few interfaces.
+"""Where data live and SQL runs: the interface of a backend (`interface`), and one package per backend.
 
-`interfaces` says what a backend must offer; each folder beside it is one backend. Steps of the path talk to the
-interfaces only.
+Belongs here: backends, and what they share. Does not belong here: the steps of the data path, which use the interface
+only.
 """

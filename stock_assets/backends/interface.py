@@ -1,7 +1,8 @@
-"""What a backend offers: objects, a fetch ledger, and SQL over staged and published tables (the call budget: `budget`).
+"""The interface of a backend: objects, a fetch ledger, and SQL over staged and published tables.
 
-Belongs here: the interfaces and the plain values they exchange. Does not belong here: anything that knows a
-folder, a bucket or an engine. The contract suite in `stock_assets_tests/contracts` runs on every implementation.
+Belongs here: the interfaces and the plain values they exchange. Does not belong here: anything that knows a folder, a
+bucket or an engine; the interface of the rate limiter (`rate_limiter`). The tests in `stock_assets_tests/contracts` run
+on every implementation.
 """
 
 from abc import ABC, abstractmethod
@@ -21,12 +22,12 @@ from stock_assets.core.tables import Table
 
 @dataclass(frozen=True)
 class ObjectEntry:
-    """What a listing tells of an object.
+    """One object of a listing.
 
     Attributes:
-        key: its key.
-        size: bytes.
-        modified_at: when its bytes came to lie there, aware, UTC.
+        key: key of the object.
+        size: size in bytes.
+        modified_at: when the object was written to this place, aware, UTC.
     """
 
     key: str
@@ -39,10 +40,10 @@ class Objects(ABC):
 
     @abstractmethod
     def put(self, key: str, body: bytes) -> None:
-        """Store a new object, all of it or nothing.
+        """Store a new object, completely or not at all.
 
         Raises:
-            ObjectExists: there already is one under this key.
+            ObjectExists: the key already has an object.
         """
 
     @abstractmethod
@@ -50,55 +51,55 @@ class Objects(ABC):
         """Read an object.
 
         Raises:
-            KeyError: there is none under this key.
+            KeyError: the key has no object.
         """
 
     @abstractmethod
     def list(self, prefix: str) -> list[str]:
-        """List the keys below a prefix that ends with `/`, sorted."""
+        """Return the keys below a prefix that ends with `/`, sorted."""
 
     @abstractmethod
     def entries(self, prefix: str) -> Sequence[ObjectEntry]:
-        """List the objects below a prefix that ends with `/`, sorted by key, with size and time."""
+        """Return the objects below a prefix that ends with `/`, sorted by key, with size and time."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove an object; nothing happens if there is none."""
+        """Remove an object; do nothing if the key has no object."""
 
     def sweep(self, *, before: datetime) -> int:  # noqa: ARG002 (for backends that need it)
-        """Remove what killed writers have left half-written since before a moment; give how many."""
+        """Remove partial files that killed writers left before a timestamp; return their number."""
         return 0
 
     @abstractmethod
     def uri(self, key: str) -> str:
-        """Give the address under which the backend's SQL engine knows the object."""
+        """Return the address by which the backend's SQL engine reads the object."""
 
 
 class FetchKind(StrEnum):
-    """What was asked of the source."""
+    """Kind of a request to the source."""
 
     PRICES = "daily_prices"
     SPLITS = "splits"
     LANDING_FILES = "landing_files"
-    """Nothing was asked: a file that others brought, and that is no answer of one symbol."""
+    """No request: a landing file that is not the response for one symbol."""
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """One request to a source and how it ended.
+    """One request to a source and its outcome.
 
     Attributes:
-        symbol: ticker asked for.
-        kind: what was asked.
-        fetched_at: when the answer arrived, aware, UTC.
-        outcome: how it ended.
-        response_key: key of the stored answer, or empty if none arrived.
-        first_session: earliest session in the answer.
-        last_session: latest session in the answer.
-        missing_sessions: sessions between the two that the answer lacks.
+        symbol: requested ticker.
+        kind: kind of the request.
+        fetched_at: when the response was received, aware, UTC.
+        outcome: how the request ended.
+        response_key: key of the raw response, or empty if no response was received.
+        first_session: earliest session in the response.
+        last_session: latest session in the response.
+        missing_sessions: sessions between the two without a bar in the response.
         content_hash: SHA-256 of the body, hexadecimal.
-        calls: calls charged for it.
-        detail: one line for people; never holds a secret.
+        calls: number of calls that the request used.
+        detail: one line for people; never contains a secret.
     """
 
     symbol: str
@@ -115,11 +116,11 @@ class Fetch:
 
     @property
     def is_landing_file(self) -> bool:
-        """Whether the answer is a file that others brought: it says nothing of what the vendor does not have."""
+        """Whether the response is a landing file; it does not prove that the vendor has no other bars."""
         return self.outcome is Outcome.OK and self.calls == 0
 
     def holds(self, session: date) -> bool:
-        """Tell whether the answer has a bar of that session."""
+        """Return whether the response has a bar of a session."""
         return (
             self.first_session is not None
             and self.last_session is not None
@@ -129,27 +130,27 @@ class Fetch:
 
 
 class FetchLedger(ABC):
-    """Every request ever made, and every one that could not be made (with no call charged), newest first."""
+    """All requests, newest first, including requests that could not be sent (they used no call)."""
 
     @abstractmethod
     def record(self, fetch: Fetch) -> None:
-        """Add one request; it survives the process from then on."""
+        """Add one request durably."""
 
     @abstractmethod
     def fetches(self, kind: FetchKind, *, symbol: str | None = None, outcome: Outcome | None = None) -> list[Fetch]:
-        """List requests, newest first, of one symbol or of all, with one outcome or with any."""
+        """Return the requests of a kind, newest first; optionally only of one symbol or with one outcome."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One committed version of a published table.
+    """One committed snapshot of a published table.
 
     Attributes:
         snapshot_id: Iceberg's id.
         committed_at: aware, UTC.
-        rows: rows in the whole table.
-        properties: what the publishing load wrote about itself.
-        is_current: readers see this version now.
+        rows: number of rows of the whole table.
+        properties: properties that the publishing load recorded.
+        is_current: whether consumers read this snapshot now.
     """
 
     snapshot_id: int
@@ -160,25 +161,25 @@ class Snapshot:
 
     @property
     def is_maintenance(self) -> bool:
-        """Whether it only laid out the rows of the version before in other files."""
+        """Whether maintenance committed the snapshot: the rows are those of the previous snapshot, in other files."""
         return MAINTENANCE in self.properties
 
 
 MAINTENANCE = "maintenance"
-"""Property of a version that `Warehouse.maintain` has made; its value says what was done, such as `compaction`."""
+"""Property of a snapshot that `Warehouse.maintain` committed; its value is the operation, such as `compaction`."""
 
 
 @dataclass(frozen=True)
 class MaintenanceResult:
-    """What maintenance did to one published table.
+    """The effect of maintenance on one published table.
 
     Attributes:
-        files_before: data files of the version that readers saw.
-        files_after: data files of the one they see now; fewer if small files were compacted.
-        snapshots_expired: versions that can be gone back to no more.
-        files_removed: files that no version needs any more, of data and metadata.
-        bytes_freed: their size.
-        skipped_because: why nothing was done; empty where maintenance was free to act.
+        files_before: number of data files of the current snapshot before maintenance.
+        files_after: number of data files of the current snapshot now; smaller if small files were compacted.
+        snapshots_expired: number of snapshots to which the table can no longer be rolled back.
+        files_removed: number of removed data and metadata files that no snapshot needed.
+        bytes_freed: total size of the removed files.
+        skipped_because: why maintenance did nothing; empty if it was not skipped.
     """
 
     files_before: int = 0
@@ -190,13 +191,13 @@ class MaintenanceResult:
 
     @property
     def changed(self) -> bool:
-        """Whether anything was done at all."""
+        """Whether maintenance changed anything."""
         return self.files_after != self.files_before or bool(self.snapshots_expired or self.files_removed)
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What publishing one table did; `added` and `removed` are rows, a changed row counts in both."""
+    """The effect of publishing one table; `added` and `removed` are rows, and a changed row counts in both."""
 
     snapshot_id: int | None
     added: int
@@ -210,17 +211,17 @@ class Commit:
 
 @dataclass(frozen=True)
 class StatementRun:
-    """One statement that was sent to an engine elsewhere.
+    """One statement that was sent to a remote engine.
 
     Attributes:
         query_id: the engine's id.
-        statement: its first word.
-        state: how it ended.
-        seconds: from being sent to its end.
-        queued_seconds: of them, those before it began.
-        scanned_bytes: what it read.
-        cost: estimated, in USD; None where nobody charges for it.
-        link: where a person can look at it.
+        statement: first word of the statement.
+        state: final state.
+        seconds: seconds from sending the statement to its end.
+        queued_seconds: part of `seconds` before the statement started.
+        scanned_bytes: bytes that the statement read.
+        cost: estimate in USD; None for an engine without a price per statement.
+        link: address of the statement in the engine's UI.
     """
 
     query_id: str
@@ -234,37 +235,37 @@ class StatementRun:
 
 
 class SqlSession(ABC):
-    """One step's connection: SQL over one load's staging tables, and one version of the published tables.
+    """One step's connection: SQL over one load's staging tables, and one snapshot of each published table.
 
-    All published tables are read as they were when the session was opened, and `replace_range` commits only if
-    they still are.
+    Published tables are read as they were when the connection was opened, and `replace_range` commits only if the table
+    has not changed since.
     """
 
     @abstractmethod
     def name(self, table: Table) -> Name:
-        """Give the SQL name of a staging table of this load, or of a published table."""
+        """Return the SQL name of a staging table of this load, or of a published table."""
 
     @abstractmethod
     def actual_columns(self) -> Name:
-        """Give the relation (table_name, column_name, data_type) of what is really stored for this load."""
+        """Return the relation (table_name, column_name, data_type) of the columns that are stored for this load."""
 
     @abstractmethod
     def register(self, relation: str, rows: pa.Table) -> Name:
-        """Make a small table known under a name, for this session only."""
+        """Register a small table under a name, for this connection only."""
 
     @abstractmethod
     def register_responses(self, uris: Sequence[str]) -> Name:
-        """Make stored price answers known as one relation of text columns, with their address in `"$path"`."""
+        """Register raw price responses as one relation of text columns, with their address in `"$path"`."""
 
     @abstractmethod
     def create_view(self, name: str, select: str) -> Name:
-        """Make `published.<name>` a view of a SELECT in the Athena dialect."""
+        """Create the view `published.<name>` of a SELECT in the Athena dialect."""
 
     @abstractmethod
     def restrict(self) -> None:
-        """Allow only reads of the published tables and of the views made so far, until the session ends.
+        """Allow only reads of the published tables and of the views created so far, until the connection is closed.
 
-        Call this before a SELECT that a user wrote: it must not read files of this machine.
+        Call this before a SELECT that a user wrote: the SELECT must not read files of this machine.
         """
 
     @abstractmethod
@@ -273,16 +274,16 @@ class SqlSession(ABC):
 
         Raises:
             InvalidQuery: the text is not a single SELECT.
-            QueryFailed: the engine refused it.
+            QueryFailed: the engine rejected the SELECT.
         """
 
     @abstractmethod
     def stage(self, table: Table, select: str) -> int:
-        """Make a staging table of this load from a SELECT, replacing an earlier one; give its number of rows."""
+        """Create or replace a staging table of this load from a SELECT; return its number of rows."""
 
     @abstractmethod
     def base(self, table: Table) -> int | None:
-        """Give the snapshot of a published table that this session reads, or None before the first."""
+        """Return the id of the snapshot of a published table that this connection reads, or None if it has none."""
 
     @abstractmethod
     def replace_range(
@@ -294,88 +295,93 @@ class SqlSession(ABC):
             the id of the new snapshot.
 
         Raises:
-            ConcurrentPublish: another writer changed the table since this session was opened.
+            ConcurrentPublish: another writer changed the table after this connection was opened.
         """
 
 
 class Warehouse(ABC):
-    """The tables of a backend."""
+    """The tables of a backend. Reading creates nothing on the local backend."""
 
     @abstractmethod
     def open(self, load_id: str = "") -> AbstractContextManager[SqlSession]:
-        """Open a session on the current version of the published tables and on the staging tables of a load."""
+        """Connect to the current snapshot of the published tables and to the staging tables of a load."""
 
     @abstractmethod
     def history(self, table: Table) -> list[Snapshot]:
-        """List the versions of a published table, newest first."""
+        """Return the snapshots of a published table, newest first."""
 
     @abstractmethod
     def rollback(self, table: Table, snapshot_id: int) -> None:
-        """Make an earlier (or later) version of a published table the one that readers see.
+        """Make an earlier (or later) snapshot of a published table the current one.
 
         Raises:
-            UnknownSnapshot: the table has no such version, or has it no more: the message says that old versions
-                have expired, if any have.
+            UnknownSnapshot: the table has never had the snapshot, or the snapshot has expired; the message says so if
+                snapshots have expired.
         """
 
     @abstractmethod
     def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
-        """Compact small files, let old versions expire, and remove files that nothing needs.
+        """Compact small files, expire old snapshots, and remove files that no snapshot needs.
 
-        The rows stay as they are, to the bit. So does every version committed at or after `keep_since`, and the one
-        that readers see: each can be read, and gone back to. Several files of one partition become one where they
-        can, in a version of its own that `Snapshot.is_maintenance`; a load staged before it is staged again. Files are
-        removed when no version that is left needs them and they are so old, as of `at`, that no publish under way can
-        be about to commit them, and no reader be still at them. Whoever publishes meanwhile loses nothing; killed at
-        any moment, the next time does the rest; a second time right after changes nothing.
+        The rows stay bit-identical. Every snapshot committed at or after `keep_since`, and the current snapshot, stay:
+        each can be read and rolled back to. Where possible, several files of one partition become one file, in a
+        snapshot of its own for which `Snapshot.is_maintenance` is True; a load staged before that snapshot has to be
+        staged again. A file is removed when no remaining snapshot needs it and it is so old, as of `at`, that no
+        running publish can be about to commit it and no running query can be reading it. Publishing at the same time
+        loses nothing. After a kill at any time, the next maintenance does the rest. A second maintenance right after
+        the first changes nothing.
 
-        A table whose readers see an earlier version since a rollback is left alone: what would be committed or
-        removed there hides that they do, or the way forward.
+        A table that was rolled back to an earlier snapshot is skipped: any commit or removal there would hide the
+        rollback, or remove the later snapshots.
 
         Args:
             table: a published table.
-            keep_since: versions from then on stay.
-            at: now, aware, UTC; ages of files count from here.
+            keep_since: snapshots committed since this timestamp stay.
+            at: now, aware, UTC; ages of files are measured from here.
         """
 
     @abstractmethod
     def location(self, table: Table) -> str:
-        """Give the address of a published table, for people."""
+        """Return the address of a published table, for people."""
 
     @abstractmethod
     def drop_staging(self, load_id: str) -> None:
-        """Remove the staging tables of a load; nothing happens if there are none."""
+        """Remove the staging tables of a load; do nothing if it has none."""
 
     @abstractmethod
     def staged_loads(self) -> list[str]:
-        """List the ids of the loads that have staging tables, sorted."""
+        """Return the ids of the loads that have staging tables, sorted."""
 
 
 class Backend(ABC):
-    """Where data live and SQL runs."""
+    """Where data live and SQL runs.
+
+    The first access to a part checks the layout version of the data folder, and the first write records it
+    (`backends.layout`); data of another layout raise `UnsupportedLayout` and are neither read nor changed.
+    """
 
     @property
     @abstractmethod
     def objects(self) -> Objects:
-        """Raw responses and notes of loads."""
+        """Raw responses and records of loads."""
 
     @property
     @abstractmethod
     def ledger(self) -> FetchLedger:
-        """Every request that was sent to the source."""
+        """The requests that were sent to the source."""
 
     @property
     @abstractmethod
     def rate_limiter(self) -> RateLimiter:
-        """Counts the calls to each vendor."""
+        """The calls to each vendor."""
 
     @property
     @abstractmethod
     def warehouse(self) -> Warehouse:
-        """Staged and published tables."""
+        """Staging tables and published tables."""
 
     def take_statement_log(self) -> "StatementLog | None":
-        """Return the statements that were sent since the last call, or None where SQL runs in this process."""
+        """Return the statements that were sent since the last call, or None if SQL runs in this process."""
         return None
 
 
@@ -385,7 +391,7 @@ class StatementLog:
 
     Attributes:
         engine: name of the engine.
-        new: statements since the last look.
+        new: statements since the log was taken last.
         total: all statements of this process.
     """
 

@@ -220,6 +220,10 @@ class TableOutsideDataFolder(StockAssetsError):
     """The catalog of a copied or moved data folder names files elsewhere; the message names both and the remedy."""
 
 
+class UnsupportedLayout(StockAssetsError):
+    """A data folder has another layout version; the message names the folder and what to do."""
+
+
 class AccessRefused(StockAssetsError):
     """A cloud service rejects the credentials, or they do not permit the call."""
 

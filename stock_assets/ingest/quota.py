@@ -75,4 +75,6 @@ def _allowances(backend: Backend, vendor: str, limits: CallLimits, at: datetime)
         ("minute", at - MINUTE, limits.per_minute),
         ("day", limits.day_start(at), limits.per_day),
     )
-    return tuple(Allowance(per, backend.rate_limiter.spent(vendor, since), allowed) for per, since, allowed in windows)
+    return tuple(
+        Allowance(per, backend.rate_limiter.used_calls(vendor, since), allowed) for per, since, allowed in windows
+    )

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from stock_assets.core.errors import LegacyDataUnusable
 
 _HOUR = re.compile(r"(?:^|/)([0-9]{4})/([0-9]{2})/([0-9]{2})/([0-9]{2})/[^/]*$")
+_SYMBOL_FILE = re.compile(r"([A-Z][A-Z0-9.-]*)\.csv")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _TO_END_OF_HOUR = timedelta(hours=1) - timedelta(microseconds=1)
 DEFAULT_COLUMNS = ("date", "symbol", "open", "high", "low", "close", "volume")
@@ -147,6 +148,12 @@ def folder_values(relative: str) -> dict[str, str]:
     """Read the columns in folder names: symbol and year in `symbol=IBM/year=2012/part-0`."""
     pairs = [part.partition("=") for part in relative.split("/")[:-1] if "=" in part]
     return {name.lower(): unquote(value) for name, _, value in pairs if value != _NULL_PARTITION}
+
+
+def file_name_values(relative: str) -> dict[str, str]:
+    """Return the symbol that a file name states: raw responses are stored as `<SYMBOL>.csv`, without a symbol column."""
+    match = _SYMBOL_FILE.fullmatch(relative.rpartition("/")[2])
+    return {"symbol": match[1]} if match else {}
 
 
 def folder_hour(relative: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""The call budget: never more than the plan allows, whoever asks, and never slower than it must be."""
+"""The rate limiter: never more calls than the plan allows, however many callers, never slower than necessary."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
-from stock_assets.backends.rate_limiter import CallDenied, RateLimiter
+from stock_assets.backends.rate_limiter import CallDenied, RateLimiter, VendorCalls
 from stock_assets.core.call_limits import MINUTE, SECOND, CallLimits
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.support.live_source import utc
@@ -17,47 +16,48 @@ from stock_assets_tests.support.processes import fork_server
 from stock_assets_tests.support.rate_limiters import (
     START,
     VENDOR,
-    BudgetCase,
+    RateLimiterCase,
+    acquire_by_machine_clock,
+    open_sqlite,
     s3_case,
-    spend_for_real,
-    spend_the_day,
     sqlite_case,
+    use_up_the_day,
 )
 
 
 @pytest.fixture(params=["sqlite", "s3"])
-def budget_case(request: pytest.FixtureRequest, tmp_path: Path) -> BudgetCase:
+def limiter_case(request: pytest.FixtureRequest, tmp_path: Path) -> RateLimiterCase:
     if request.param == "sqlite":
         return sqlite_case(tmp_path)
     return s3_case(request.getfixturevalue("aws").endpoint, tmp_path)
 
 
 @pytest.fixture
-def budget(budget_case: BudgetCase) -> RateLimiter:
-    return budget_case.open()
+def limiter(limiter_case: RateLimiterCase) -> RateLimiter:
+    return limiter_case.open()
 
 
-def spend(budget: RateLimiter, limits: CallLimits, clock: FakeClock, calls: int) -> list[datetime]:
-    """Make some calls as fast as allowed; give the moments."""
+def acquire_calls(limiter: RateLimiter, limits: CallLimits, clock: FakeClock, calls: int) -> list[datetime]:
+    """Acquire some calls as fast as the limits allow; return their timestamps."""
     made: list[datetime] = []
     while len(made) < calls:
-        refused = budget.acquire(VENDOR, limits, clock.now)
-        if refused is None:
+        denied = limiter.acquire(VENDOR, limits, clock.now)
+        if denied is None:
             made.append(clock.now())
         else:
-            assert not refused.quota_used_up
-            clock.sleep((refused.until - clock.now()).total_seconds())
+            assert not denied.quota_used_up
+            clock.sleep((denied.retry_at - clock.now()).total_seconds())
     return made
 
 
-def most_in_a_window(moments: list[datetime], window: timedelta) -> int:
-    """Count the fullest window of that length, wherever it begins."""
-    return max(sum(start <= moment < start + window for moment in moments) for start in moments)
+def most_in_a_window(timestamps: list[datetime], window: timedelta) -> int:
+    """Count the calls of the fullest window of that length, wherever it begins."""
+    return max(sum(start <= timestamp < start + window for timestamp in timestamps) for start in timestamps)
 
 
-def test_the_pace_is_the_limit_and_no_slower(budget: RateLimiter) -> None:
+def test_calls_are_as_fast_as_the_limits_allow_and_no_faster(limiter: RateLimiter) -> None:
     clock = FakeClock(START)
-    made = spend(budget, CallLimits(per_second=1, per_minute=5), clock, 20)
+    made = acquire_calls(limiter, CallLimits(per_second=1, per_minute=5), clock, 20)
 
     # The first five are a second apart (four pauses); the last five can begin three minutes after the first.
     assert made[-1] - made[0] == 3 * MINUTE + 4 * SECOND
@@ -74,32 +74,32 @@ def test_the_pace_is_the_limit_and_no_slower(budget: RateLimiter) -> None:
 def test_no_window_5_percent_longer_than_the_vendors_has_too_many_calls(
     tmp_path_factory: pytest.TempPathFactory, per_second: int, per_minute: int | None, pauses: list[float]
 ) -> None:
-    """The vendor counts requests as they arrive, and latency varies."""
-    budget, clock = SqliteRateLimiter(tmp_path_factory.mktemp("ledger") / "ledger.db"), FakeClock(START)
+    """The vendor counts requests when they arrive, and latency varies."""
+    limiter, clock = open_sqlite(tmp_path_factory.mktemp("ledger")), FakeClock(START)
     limits, made = CallLimits(per_second=per_second, per_minute=per_minute), list[datetime]()
     for pause in pauses:
         clock.sleep(pause)
-        made += spend(budget, limits, clock, 1)
+        made += acquire_calls(limiter, limits, clock, 1)
 
     assert most_in_a_window(made, timedelta(seconds=1.05)) <= per_second
     assert per_minute is None or most_in_a_window(made, timedelta(seconds=63)) <= per_minute
 
 
-def test_a_vendor_that_counts_arrivals_in_sliding_windows_refuses_no_call(budget: RateLimiter) -> None:
+def test_a_vendor_that_counts_received_requests_in_sliding_windows_accepts_every_call(limiter: RateLimiter) -> None:
     # Seconds between sending and arrival; sent exactly 1 s apart, these arrive down to 0.97 s apart.
     latency = [0.20, 0.174, 0.21, 0.186, 0.208, 0.206, 0.21, 0.18]
-    sent = spend(budget, CallLimits(per_second=1), FakeClock(START), len(latency))
-    arrived = [moment + timedelta(seconds=late) for moment, late in zip(sent, latency, strict=True)]
+    sent = acquire_calls(limiter, CallLimits(per_second=1), FakeClock(START), len(latency))
+    arrived = [timestamp + timedelta(seconds=late) for timestamp, late in zip(sent, latency, strict=True)]
     assert most_in_a_window(arrived, timedelta(seconds=1)) == 1
 
 
-def test_two_runs_together_keep_the_pace(budget_case: BudgetCase) -> None:
+def test_two_runs_together_keep_the_limits(limiter_case: RateLimiterCase) -> None:
     clock, limits = FakeClock(START, participants=2), CallLimits(per_minute=5)
     made: list[list[datetime]] = [[], []]
 
     def run(number: int) -> None:
         try:
-            made[number] = spend(budget_case.open(), limits, clock, 10)
+            made[number] = acquire_calls(limiter_case.open(), limits, clock, 10)
         finally:
             clock.leave()
 
@@ -115,9 +115,10 @@ def test_two_runs_together_keep_the_pace(budget_case: BudgetCase) -> None:
     assert together[-1] - together[0] == 3 * MINUTE
 
 
-def test_processes_share_the_budget(budget_case: BudgetCase) -> None:
+def test_processes_share_the_limits(limiter_case: RateLimiterCase) -> None:
     processes = [
-        fork_server().Process(target=spend_for_real, args=(budget_case.open, 10), daemon=True) for _ in range(3)
+        fork_server().Process(target=acquire_by_machine_clock, args=(limiter_case.open, 10), daemon=True)
+        for _ in range(3)
     ]
     for process in processes:
         process.start()
@@ -125,16 +126,17 @@ def test_processes_share_the_budget(budget_case: BudgetCase) -> None:
         process.join(timeout=60)
 
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    moments = budget_case.moments()
-    assert len(moments) == 30
-    assert most_in_a_window(moments, SECOND) <= 10
-    assert timedelta(seconds=2) <= moments[-1] - moments[0] < timedelta(seconds=2 + budget_case.slack)
+    timestamps = limiter_case.recorded_calls()
+    assert len(timestamps) == 30
+    assert most_in_a_window(timestamps, SECOND) <= 10
+    assert timedelta(seconds=2) <= timestamps[-1] - timestamps[0] < timedelta(seconds=2 + limiter_case.slack)
 
 
-def test_processes_that_spend_the_day_take_what_it_has_and_no_call_more(budget_case: BudgetCase) -> None:
+def test_processes_together_acquire_exactly_the_daily_quota(limiter_case: RateLimiterCase) -> None:
     pipes = [fork_server().Pipe(duplex=False) for _ in range(4)]
     processes = [
-        fork_server().Process(target=spend_the_day, args=(budget_case.open, sender), daemon=True) for _, sender in pipes
+        fork_server().Process(target=use_up_the_day, args=(limiter_case.open, sender), daemon=True)
+        for _, sender in pipes
     ]
     for process in processes:
         process.start()
@@ -143,36 +145,36 @@ def test_processes_that_spend_the_day_take_what_it_has_and_no_call_more(budget_c
 
     assert [process.exitcode for process in processes] == [0] * 4
     assert sum(receiver.recv() for receiver, _ in pipes) == 25
-    assert budget_case.moments() == [START] * 25
+    assert limiter_case.recorded_calls() == [START] * 25
 
 
-def test_the_last_call_of_the_day_goes_to_one_of_many(budget_case: BudgetCase) -> None:
+def test_only_one_of_many_callers_acquires_the_last_call_of_the_day(limiter_case: RateLimiterCase) -> None:
     limits = CallLimits(per_day=25)
     for _ in range(24):
-        assert budget_case.open().acquire(VENDOR, limits, lambda: START) is None
-    got: list[CallDenied | None] = []
+        assert limiter_case.open().acquire(VENDOR, limits, lambda: START) is None
+    results: list[CallDenied | None] = []
 
-    def take() -> None:
-        got.append(budget_case.open().acquire(VENDOR, limits, lambda: START))
+    def acquire() -> None:
+        results.append(limiter_case.open().acquire(VENDOR, limits, lambda: START))
 
-    threads = [threading.Thread(target=take, daemon=True) for _ in range(8)]
+    threads = [threading.Thread(target=acquire, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=30)
 
-    assert sum(refused is None for refused in got) == 1
-    assert budget_case.open().spent(VENDOR, limits.day_start(START)) == 25
+    assert sum(denied is None for denied in results) == 1
+    assert limiter_case.open().used_calls(VENDOR, limits.day_start(START)) == 25
 
 
-def test_a_quota_day_ends_at_midnight_of_its_zone(budget: RateLimiter) -> None:
+def test_a_quota_day_ends_at_midnight_of_its_zone(limiter: RateLimiter) -> None:
     limits = CallLimits(per_day=1, day_zone="America/New_York")
-    assert budget.acquire(VENDOR, limits, lambda: START) is None
+    assert limiter.acquire(VENDOR, limits, lambda: START) is None
 
-    refused = budget.acquire(VENDOR, limits, lambda: utc("2024-03-02 04:59"))
+    denied = limiter.acquire(VENDOR, limits, lambda: utc("2024-03-02 04:59"))
 
-    assert refused == CallDenied(utc("2024-03-02 05:00"), quota_used_up=True)
-    assert budget.acquire(VENDOR, limits, lambda: refused.until) is None
+    assert denied == CallDenied(utc("2024-03-02 05:00"), quota_used_up=True)
+    assert limiter.acquire(VENDOR, limits, lambda: denied.retry_at) is None
 
 
 @pytest.mark.parametrize(("day", "hours"), [("2024-03-10", 23), ("2024-11-03", 25), ("2024-07-04", 24)])
@@ -183,43 +185,70 @@ def test_a_quota_day_may_have_23_or_25_hours(day: str, hours: int) -> None:
     assert limits.quota_day(limits.day_start(noon)) == limits.quota_day(limits.next_reset(noon)) - timedelta(days=1)
 
 
-def test_calls_can_be_kept_for_something_else(budget: RateLimiter) -> None:
+def test_a_caller_with_a_reserve_leaves_calls_for_others(limiter: RateLimiter) -> None:
     limits = CallLimits(per_day=5)
-    taken = [budget.acquire(VENDOR, limits, lambda: START, reserve=3) for _ in range(3)]
-    assert [refused is None for refused in taken] == [True, True, False]
-    assert budget.acquire(VENDOR, limits, lambda: START) is None
+    taken = [limiter.acquire(VENDOR, limits, lambda: START, reserve=3) for _ in range(3)]
+    assert [denied is None for denied in taken] == [True, True, False]
+    assert limiter.acquire(VENDOR, limits, lambda: START) is None
 
 
-def test_a_restart_forgets_nothing_and_vendors_are_apart(budget_case: BudgetCase) -> None:
+def test_calls_survive_a_restart_and_are_counted_per_vendor(limiter_case: RateLimiterCase) -> None:
     limits = CallLimits(per_day=1)
-    assert budget_case.open().acquire(VENDOR, limits, lambda: START) is None
-    again = budget_case.open()
+    assert limiter_case.open().acquire(VENDOR, limits, lambda: START) is None
+    again = limiter_case.open()
     assert again.acquire(VENDOR, limits, lambda: START) is not None
     assert again.acquire("another", limits, lambda: START) is None
 
 
-def test_what_the_vendor_closes_stays_closed_until_then(budget: RateLimiter) -> None:
+def test_a_block_denies_calls_until_it_ends(limiter: RateLimiter) -> None:
     limits, until = CallLimits(per_day=25), START + timedelta(hours=1)
-    budget.close(VENDOR, until)
+    limiter.block_until(VENDOR, until)
 
-    assert budget.acquire(VENDOR, limits, lambda: START) == CallDenied(until, quota_used_up=True)
-    assert budget.blocked_until(VENDOR, START) == until
-    assert budget.spent(VENDOR, START) == 0
-    assert budget.acquire(VENDOR, limits, lambda: until) is None
-    assert budget.blocked_until(VENDOR, until) is None
+    assert limiter.acquire(VENDOR, limits, lambda: START) == CallDenied(until, quota_used_up=True)
+    assert limiter.blocked_until(VENDOR, START) == until
+    assert limiter.used_calls(VENDOR, START) == 0
+    assert limiter.acquire(VENDOR, limits, lambda: until) is None
+    assert limiter.blocked_until(VENDOR, until) is None
 
 
-def test_a_clock_set_back_holds_no_call_for_longer_than_its_window(budget: RateLimiter) -> None:
+def test_after_a_clock_was_set_back_no_call_waits_longer_than_its_window(limiter: RateLimiter) -> None:
     limits = CallLimits(per_minute=1)
-    assert budget.acquire(VENDOR, limits, lambda: START) is None
+    assert limiter.acquire(VENDOR, limits, lambda: START) is None
     earlier = START - timedelta(days=1)
-    refused = budget.acquire(VENDOR, limits, lambda: earlier)
-    assert refused is not None
-    assert refused.until == earlier + MINUTE
+    denied = limiter.acquire(VENDOR, limits, lambda: earlier)
+    assert denied is not None
+    assert denied.retry_at == earlier + MINUTE
 
 
-def test_a_refused_call_is_not_charged(budget: RateLimiter) -> None:
+def test_a_denied_call_is_not_counted(limiter: RateLimiter) -> None:
     limits = CallLimits(per_second=1)
-    assert budget.acquire(VENDOR, limits, lambda: START) is None
-    assert budget.acquire(VENDOR, limits, lambda: START) == CallDenied(START + SECOND, quota_used_up=False)
-    assert budget.spent(VENDOR, datetime.min.replace(tzinfo=UTC)) == 1
+    assert limiter.acquire(VENDOR, limits, lambda: START) is None
+    assert limiter.acquire(VENDOR, limits, lambda: START) == CallDenied(START + SECOND, quota_used_up=False)
+    assert limiter.used_calls(VENDOR, datetime.min.replace(tzinfo=UTC)) == 1
+
+
+def test_used_calls_are_counted_from_a_timestamp_on(limiter: RateLimiter) -> None:
+    for second in (0, 1, 2):
+        assert limiter.acquire(VENDOR, CallLimits(), lambda: START + timedelta(seconds=second)) is None  # noqa: B023 (called at once)
+
+    counts = [limiter.used_calls(VENDOR, START + timedelta(seconds=second)) for second in (0, 1, 2, 3)]
+    assert counts == [3, 2, 1, 0]
+
+
+def test_calls_before_counted_since_do_not_change_the_decision() -> None:
+    limits = CallLimits(per_second=1, per_minute=3, per_day=5, day_zone="America/New_York")
+    calls = [START + timedelta(minutes=minute) for minute in range(-2000, 0, 7)]
+    since = VendorCalls.counted_since(limits, START)
+
+    assert since == limits.day_start(START)
+    recent = VendorCalls([call for call in calls if call >= since])
+    assert len(recent.calls) < len(calls)
+    assert recent.decide(limits, START) == VendorCalls(calls).decide(limits, START) is not None
+
+
+def test_reading_creates_no_file(tmp_path: Path) -> None:
+    limiter = open_sqlite(tmp_path / "new")
+
+    assert limiter.used_calls(VENDOR, START) == 0
+    assert limiter.blocked_until(VENDOR, START) is None
+    assert list(tmp_path.iterdir()) == []

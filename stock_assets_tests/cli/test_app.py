@@ -275,7 +275,8 @@ def test_a_copied_data_folder_is_rejected_with_a_remedy_that_works(shell: Shell,
         assert "Traceback" not in stderr
 
     shutil.copytree(copy.settings.root / "raw", fresh.settings.root / "raw")
-    shutil.copy(copy.settings.root / "ledger.db", fresh.settings.root)
+    for name in ("layout.json", "ledger.db"):
+        shutil.copy(copy.settings.root / name, fresh.settings.root)
     assert "Published: published.daily_prices." in fresh.run("backfill", "2013-02-16", "2013-03-01").stdout
     rows = f"SELECT {COLUMNS} FROM published.daily_prices ORDER BY symbol, trade_date"
     assert fresh.run("query", rows, "--csv").stdout == shell.run("query", rows, "--csv").stdout

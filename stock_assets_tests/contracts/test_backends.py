@@ -1,4 +1,4 @@
-"""What every backend must do, whatever it is made of. A backend is added to the fixture `case`, and to nothing else here."""
+"""The behaviour of every backend. To test another backend, add it to the fixture `case` only."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -58,16 +58,16 @@ PROPERTIES = {"load_id": "load_1", "start_date": "2012-03-01"}
 
 @dataclass(frozen=True)
 class BackendCase:
-    """One backend the suite runs on.
+    """A backend that the tests run on.
 
     Attributes:
-        name: shown in the test's name.
-        make: makes a backend below a folder; called again with the same folder, it gives the same backend. Processes of
-            the suite call it too, so it must be importable.
-        contracts_in: module that reads the contracts of the tables, for tests in which a contract grows.
-        scatter: adds rows to published.daily_prices, each in a file and a version of its own, as another writer may.
-        set_clock: puts the clock by which the engine tells what is old ahead of this machine's; None for an engine
-            that has one of its own, on which nothing that a test makes is old enough to go.
+        name: part of the test's name.
+        make: constructs a backend below a folder; the same folder gives the same backend. Other processes call it too,
+            so it must be importable.
+        contracts_in: module that reads the contracts of the tables, for tests in which a contract gains columns.
+        scatter: adds rows to published.daily_prices, each in its own file and snapshot, as another writer may.
+        set_clock: sets the engine's clock, by which it decides what is old, ahead of this machine's clock; None for an
+            engine whose clock cannot be set, on which nothing that a test writes is old enough to be removed.
     """
 
     name: str
@@ -109,7 +109,7 @@ def backend(case: BackendCase, tmp_path: Path) -> Backend:
 
 @pytest.fixture
 def reopened(case: BackendCase, tmp_path: Path) -> Callable[[], Backend]:
-    """Make the same backend again, as another process would."""
+    """Construct the same backend again, as another process would."""
     return lambda: case.make(tmp_path / "backend")
 
 
@@ -134,7 +134,7 @@ def in_processes(case: BackendCase, folder: Path, job: Job, count: int = 4) -> l
 class TestObjects:
     """`Objects`."""
 
-    def test_what_was_put_is_got_byte_for_byte(self, backend: Backend, reopened: Callable[[], Backend]) -> None:
+    def test_a_stored_object_is_read_byte_for_byte(self, backend: Backend, reopened: Callable[[], Backend]) -> None:
         body = bytes(range(256)) + b"\r\n\x00"
         backend.objects.put("raw/a/b.csv", body)
 
@@ -153,7 +153,7 @@ class TestObjects:
         with pytest.raises(KeyError, match="raw/none"):
             backend.objects.get("raw/none")
 
-    def test_a_list_has_all_keys_below_the_prefix_sorted_and_no_others(self, backend: Backend) -> None:
+    def test_a_listing_has_exactly_the_keys_below_the_prefix_sorted(self, backend: Backend) -> None:
         for key in ("raw/b/2", "raw/b/10", "raw/a/x/y", "rawer/c", "staged/d"):
             backend.objects.put(key, b"")
 
@@ -161,7 +161,7 @@ class TestObjects:
         assert backend.objects.list("raw/b/") == ["raw/b/10", "raw/b/2"]
         assert backend.objects.list("none/") == []
 
-    def test_a_listing_tells_size_and_time(self, backend: Backend) -> None:
+    def test_a_listing_has_size_and_time(self, backend: Backend) -> None:
         before = datetime.now(UTC) - timedelta(seconds=2)
         backend.objects.put("raw/b/2.csv", b"four")
         backend.objects.put("raw/a/1.csv", b"1")
@@ -171,7 +171,7 @@ class TestObjects:
         assert all(before <= entry.modified_at <= datetime.now(UTC) + timedelta(seconds=2) for entry in entries)
         assert list(backend.objects.entries("nothing/")) == []
 
-    def test_a_deleted_object_is_gone_and_may_be_put_again(self, backend: Backend) -> None:
+    def test_after_deletion_the_key_can_be_used_again(self, backend: Backend) -> None:
         backend.objects.put("raw/a", b"first")
         backend.objects.delete("raw/a")
         backend.objects.delete("raw/a")
@@ -181,11 +181,11 @@ class TestObjects:
         assert backend.objects.get("raw/a") == b"second"
 
     @pytest.mark.parametrize("key", ["../outside", "raw/../../outside"])
-    def test_a_key_cannot_lead_out_of_the_home(self, backend: Backend, key: str) -> None:
+    def test_a_key_outside_the_backend_is_rejected(self, backend: Backend, key: str) -> None:
         with pytest.raises(ValueError, match="outside"):
             backend.objects.put(key, b"")
 
-    def test_of_many_that_put_one_key_at_once_exactly_one_wins(
+    def test_of_concurrent_writers_of_one_key_exactly_one_succeeds(
         self, case: BackendCase, tmp_path: Path, backend: Backend
     ) -> None:
         results = in_processes(case, tmp_path / "backend", put_the_same_key)
@@ -194,7 +194,7 @@ class TestObjects:
         assert backend.objects.get("raw/contested") == winner.removeprefix("won ").encode() * 100_000
         assert backend.objects.list("raw/") == ["raw/contested"]
 
-    def test_a_reader_sees_a_whole_object_or_none(self, backend: Backend) -> None:
+    def test_concurrent_reads_see_a_complete_object_or_none(self, backend: Backend) -> None:
         body = b"x" * 5_000_000
         seen: set[int] = set()
         done = threading.Event()
@@ -232,7 +232,7 @@ FETCH = Fetch(
 class TestFetchLedger:
     """`FetchLedger`."""
 
-    def test_every_field_comes_back_also_after_reopening(
+    def test_every_field_is_read_back_also_by_a_new_backend(
         self, backend: Backend, reopened: Callable[[], Backend]
     ) -> None:
         failed = Fetch("BRK.B", FetchKind.SPLITS, FETCH.fetched_at, Outcome.THROTTLED)
@@ -243,7 +243,7 @@ class TestFetchLedger:
             assert ledger.fetches(FetchKind.PRICES) == [FETCH]
             assert ledger.fetches(FetchKind.SPLITS) == [failed]
 
-    def test_a_moment_of_another_zone_comes_back_as_utc(self, backend: Backend) -> None:
+    def test_a_timestamp_of_another_zone_is_read_back_as_utc(self, backend: Backend) -> None:
         local = replace(FETCH, fetched_at=FETCH.fetched_at.astimezone(timezone(timedelta(hours=-5))))
         backend.ledger.record(local)
 
@@ -252,7 +252,7 @@ class TestFetchLedger:
         assert found == FETCH
         assert found.fetched_at.utcoffset() == timedelta()
 
-    def test_newest_first_and_of_one_moment_the_last_recorded_first(self, backend: Backend) -> None:
+    def test_fetches_are_sorted_newest_first_then_last_recorded_first(self, backend: Backend) -> None:
         moments = [5, 1, 9, 5]
         for number, second in enumerate(moments):
             at = datetime(2012, 3, 5, 22, 0, second, tzinfo=UTC)
@@ -271,7 +271,9 @@ class TestFetchLedger:
             ("msft' OR 1=1", None, []),
         ],
     )
-    def test_filters(self, backend: Backend, symbol: str | None, outcome: Outcome | None, expected: list[str]) -> None:
+    def test_fetches_are_filtered_by_symbol_and_outcome(
+        self, backend: Backend, symbol: str | None, outcome: Outcome | None, expected: list[str]
+    ) -> None:
         for number, (of, ended) in enumerate((("MSFT", Outcome.OK), ("MSFT", Outcome.LATE), ("IBM", Outcome.OK))):
             at = FETCH.fetched_at + timedelta(seconds=number)
             backend.ledger.record(replace(FETCH, symbol=of, outcome=ended, fetched_at=at))
@@ -280,7 +282,7 @@ class TestFetchLedger:
 
         assert [f"{fetch.symbol} {fetch.outcome}" for fetch in found] == expected
 
-    def test_writers_in_threads_and_processes_lose_nothing(
+    def test_concurrent_threads_and_processes_lose_no_fetch(
         self, case: BackendCase, tmp_path: Path, backend: Backend
     ) -> None:
         threads = [threading.Thread(target=record_twenty, args=(backend, number)) for number in range(10, 14)]
@@ -314,7 +316,7 @@ def published(backend: Backend) -> list[tuple[str, date, float]]:
 class TestSqlSession:
     """`SqlSession`: reading and staging."""
 
-    def test_a_new_home_has_empty_tables_of_the_declared_types(self, backend: Backend) -> None:
+    def test_a_new_backend_has_empty_tables_of_the_declared_types(self, backend: Backend) -> None:
         with backend.warehouse.open() as sql:
             for table in PUBLISHED_TABLES:
                 rows = sql.query(f"SELECT * FROM {sql.name(table).value}")
@@ -351,7 +353,7 @@ class TestSqlSession:
             "at": datetime(2012, 3, 1, 22, 0, 0, 123456),  # noqa: DTZ001 (a SQL timestamp without a zone)
         }
 
-    def test_the_dialect_is_athenas(self, backend: Backend) -> None:
+    def test_the_sql_dialect_is_athenas(self, backend: Backend) -> None:
         with backend.warehouse.open() as sql:
             [row] = sql.query(
                 "SELECT DATE_DIFF('day', DATE '2012-03-01', DATE '2012-03-05') AS days, "
@@ -362,25 +364,29 @@ class TestSqlSession:
         assert row == {"days": 4, "sunday": 7, "nothing": None, "matches": True}
 
     @pytest.mark.parametrize("select", ["SELECT no_such_column", "SELECT * FROM nowhere", "SELECT (", "SELEC 1 x y"])
-    def test_a_refused_statement_is_a_typed_error_that_shows_it(self, backend: Backend, select: str) -> None:
+    def test_an_invalid_statement_is_a_typed_error_that_contains_the_statement(
+        self, backend: Backend, select: str
+    ) -> None:
         with backend.warehouse.open() as sql, pytest.raises(QueryFailed, match=r"(?s)SELEC"):
             sql.query(select)
 
-    def test_a_refused_staging_is_a_typed_error_and_leaves_the_table(self, backend: Backend) -> None:
+    def test_a_failed_staging_is_a_typed_error_and_keeps_the_table(self, backend: Backend) -> None:
         with backend.warehouse.open("load_1") as sql:
             stage_rows(sql, [price_row("IBM", FIRST)])
             with pytest.raises(QueryFailed):
                 sql.stage(STAGED_PRICES, f"SELECT no_such_column FROM {sql.name(STAGED_PRICES).value}")
             assert count(sql, STAGED_PRICES) == 1
 
-    def test_staging_replaces_and_counts_and_may_read_itself(self, backend: Backend) -> None:
+    def test_staging_replaces_a_table_that_its_select_may_read_and_returns_the_row_count(
+        self, backend: Backend
+    ) -> None:
         with backend.warehouse.open("load_1") as sql:
             assert stage_rows(sql, [price_row("IBM", FIRST), price_row("IBM", SECOND)]) == 2
             name = sql.name(STAGED_PRICES).value
             assert sql.stage(STAGED_PRICES, f"SELECT * FROM {name} WHERE trade_date > DATE '{FIRST}'") == 1
             assert count(sql, STAGED_PRICES) == 1
 
-    def test_staging_outlives_the_session_and_belongs_to_its_load(
+    def test_a_staging_table_outlives_the_connection_and_belongs_to_one_load(
         self, backend: Backend, reopened: Callable[[], Backend]
     ) -> None:
         with backend.warehouse.open("load_1") as sql:
@@ -392,7 +398,7 @@ class TestSqlSession:
             with reopened().warehouse.open(load_id) as sql:
                 assert count(sql, STAGED_PRICES) == rows
 
-    def test_dropped_staging_is_gone_and_other_loads_stay(self, backend: Backend) -> None:
+    def test_dropping_the_staging_of_a_load_keeps_other_loads(self, backend: Backend) -> None:
         for load_id in ("load_1", "load_2"):
             with backend.warehouse.open(load_id) as sql:
                 stage_rows(sql, [price_row("IBM", FIRST)])
@@ -413,7 +419,7 @@ class TestSqlSession:
                 assert {row["day"] for row in found} == set(days)
                 assert len(found) == len(days)
 
-    def test_payloads_are_text_exactly_as_stored(self, backend: Backend) -> None:
+    def test_responses_are_text_exactly_as_stored(self, backend: Backend) -> None:
         backend.objects.put("raw/x/IBM.csv", b"timestamp,open,high,low,close,volume\r\n2012-03-01,1e2, 3,007,NaN,\r\n")
         backend.objects.put("raw/x/it's 100%/MSFT.csv", b"timestamp,open,high,low,close,volume\n2012-03-02,1,2,3,4,5\n")
         uris = [backend.objects.uri(key) for key in backend.objects.list("raw/")]
@@ -427,7 +433,7 @@ class TestSqlSession:
         assert [first["open"], first["high"], first["low"], first["close"]] == ["1e2", " 3", "007", "NaN"]
         assert first["volume"] in (None, "")
 
-    def test_no_payloads_are_an_empty_relation(self, backend: Backend) -> None:
+    def test_no_responses_are_an_empty_relation(self, backend: Backend) -> None:
         with backend.warehouse.open() as sql:
             rows = sql.query(f'SELECT "timestamp", volume, "$path" FROM {sql.register_responses([]).value}')
 
@@ -440,7 +446,7 @@ class TestSqlSession:
             assert name.value == "published.closes"
             assert sql.query("SELECT * FROM published.closes").to_pylist() == [{"symbol": "IBM", "close_price": 101.0}]
 
-    def test_actual_columns_are_those_of_the_loads_staging_tables(self, backend: Backend) -> None:
+    def test_actual_columns_are_the_columns_of_the_loads_staging_tables(self, backend: Backend) -> None:
         with backend.warehouse.open("load_1") as sql:
             stage_rows(sql, [price_row("IBM", FIRST)])
             sql.stage(TYPED_PRICES, "SELECT CAST('IBM' AS VARCHAR) AS symbol")
@@ -466,7 +472,7 @@ def count(sql: SqlSession, table: Table) -> int:
 class TestPublishing:
     """`SqlSession.replace_range` and the `Warehouse`."""
 
-    def test_the_range_becomes_the_staged_rows_and_the_rest_stays(self, backend: Backend) -> None:
+    def test_a_publish_replaces_the_range_by_the_staged_rows_and_keeps_all_others(self, backend: Backend) -> None:
         everything = [price_row(symbol, day) for symbol in ("IBM", "MSFT") for day in (FIRST, SECOND, THIRD, NEXT_YEAR)]
         publish(backend, everything, FIRST, NEXT_YEAR)
 
@@ -480,7 +486,7 @@ class TestPublishing:
             ("MSFT", NEXT_YEAR, 101.0),
         ]
 
-    def test_a_range_over_several_years_is_one_snapshot(self, backend: Backend) -> None:
+    def test_publishing_several_years_commits_one_snapshot(self, backend: Backend) -> None:
         days = [date(year, 6, 1) for year in range(2000, 2013)]
         publish(backend, [price_row("IBM", day) for day in days], days[0], days[-1])
 
@@ -489,7 +495,7 @@ class TestPublishing:
         assert [day for _, day, _ in published(backend)] == [*days[:3], days[6], *days[10:]]
         assert [version.rows for version in backend.warehouse.history(DAILY_PRICES)] == [7, 13]
 
-    def test_values_come_back_exactly(self, backend: Backend) -> None:
+    def test_published_values_are_read_back_exactly(self, backend: Backend) -> None:
         publish(backend, [price_row("IBM", FIRST, 0.1 + 0.2)], FIRST, FIRST)
 
         with backend.warehouse.open() as sql:
@@ -500,7 +506,7 @@ class TestPublishing:
         assert row["close_price"] == 0.1 + 0.2
         assert (row["prev_close"], row["is_market_up"], row["candle_type"]) == (None, True, "doji")
 
-    def test_history_says_who_committed_what_newest_first(self, backend: Backend) -> None:
+    def test_history_has_rows_and_properties_of_each_snapshot_newest_first(self, backend: Backend) -> None:
         before = datetime.now(UTC) - timedelta(seconds=1)
         first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         second = publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
@@ -514,7 +520,7 @@ class TestPublishing:
         assert before < versions[1].committed_at <= versions[0].committed_at <= datetime.now(UTC)
         assert backend.warehouse.history(QUARANTINED_PRICES) == []
 
-    def test_rollback_goes_back_and_forth_and_loses_no_version(
+    def test_rollback_works_in_both_directions_and_keeps_every_snapshot(
         self, backend: Backend, reopened: Callable[[], Backend]
     ) -> None:
         first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -526,7 +532,7 @@ class TestPublishing:
         backend.warehouse.rollback(DAILY_PRICES, second)
         assert published(reopened()) == [("IBM", FIRST, 77.0)]
 
-    def test_a_publish_after_a_rollback_builds_on_the_version_rolled_back_to(self, backend: Backend) -> None:
+    def test_a_publish_after_a_rollback_is_based_on_the_current_snapshot(self, backend: Backend) -> None:
         first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         publish(backend, [price_row("MSFT", FIRST)], FIRST, FIRST)
         backend.warehouse.rollback(DAILY_PRICES, first)
@@ -535,7 +541,7 @@ class TestPublishing:
 
         assert published(backend) == [("IBM", FIRST, 101.0), ("IBM", SECOND, 101.0)]
 
-    def test_rollback_to_a_version_that_never_was_names_those_that_are(self, backend: Backend) -> None:
+    def test_rollback_to_an_unknown_snapshot_names_the_known_ones(self, backend: Backend) -> None:
         with pytest.raises(UnknownSnapshot, match="no snapshot 42; it has: none"):
             backend.warehouse.rollback(DAILY_PRICES, 42)
         known = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -546,8 +552,8 @@ class TestPublishing:
         assert published(backend) == [("IBM", FIRST, 101.0)]
 
     @pytest.mark.parametrize("other_day", [FIRST, NEXT_YEAR])
-    def test_of_two_sessions_the_second_to_commit_is_refused(self, backend: Backend, other_day: date) -> None:
-        """Also where their files do not overlap: the metrics of a load depend on rows outside its range."""
+    def test_of_two_concurrent_loads_the_second_to_commit_fails(self, backend: Backend, other_day: date) -> None:
+        """Also if their files do not overlap: the metrics of a load depend on rows outside its range."""
         publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
         with backend.warehouse.open("load_1") as slow:
             stage_rows(slow, [price_row("IBM", FIRST, 1.5)])
@@ -563,7 +569,7 @@ class TestPublishing:
         )
         assert len(backend.warehouse.history(DAILY_PRICES)) == 2
 
-    def test_a_session_reads_the_version_it_was_opened_on(self, backend: Backend) -> None:
+    def test_a_connection_reads_the_snapshot_that_was_current_when_it_was_opened(self, backend: Backend) -> None:
         base = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         with backend.warehouse.open() as early:
             publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
@@ -572,10 +578,10 @@ class TestPublishing:
             assert count(early, DAILY_PRICES) == 1
         assert len(published(backend)) == 2
 
-    def test_the_location_is_where_a_person_would_look(self, backend: Backend) -> None:
+    def test_the_location_ends_with_schema_and_table(self, backend: Backend) -> None:
         assert backend.warehouse.location(DAILY_PRICES).endswith("published/daily_prices")
 
-    def test_processes_that_meet_in_a_new_home_all_get_in(self, case: BackendCase, tmp_path: Path) -> None:
+    def test_processes_that_open_a_new_backend_together_all_succeed(self, case: BackendCase, tmp_path: Path) -> None:
         for number in range(3):
             assert in_processes(case, tmp_path / str(number), open_the_warehouse) == ["0 rows"] * 4
 
@@ -583,7 +589,7 @@ class TestPublishing:
     @pytest.mark.parametrize(
         "folder", ["with a space", "100% real", "50%20off", "it's", 'say "prices"', "naïve [x]@1:2"]
     )
-    def test_any_folder_will_do(self, case: BackendCase, tmp_path: Path, folder: str) -> None:
+    def test_a_folder_name_may_contain_special_characters(self, case: BackendCase, tmp_path: Path, folder: str) -> None:
         backend = case.make(tmp_path / folder / "backend")
         backend.objects.put("raw/x/IBM.csv", b"timestamp,open,high,low,close,volume\r\n2012-03-01,1,2,3,4,5\r\n")
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -596,20 +602,22 @@ class TestPublishing:
                 {"p": uri}
             ]
             assert count(sql, STAGED_PRICES) == 1
-        # And in no folder beside it, which a misread address would have made.
+        # No other folder exists; a wrongly parsed address would have created one.
         assert [entry.name for entry in tmp_path.iterdir()] == [folder]
         assert [entry.name for entry in (tmp_path / folder).iterdir()] == ["backend"]
 
     @pytest.mark.parametrize("case", ["local"], indirect=True)
     @pytest.mark.parametrize("folder", ["what?", "C#"])
-    def test_a_folder_that_no_address_can_name_is_refused(self, case: BackendCase, tmp_path: Path, folder: str) -> None:
+    def test_a_folder_name_that_no_address_can_contain_is_rejected(
+        self, case: BackendCase, tmp_path: Path, folder: str
+    ) -> None:
         with pytest.raises(SettingsError, match="use another folder"):
             published(case.make(tmp_path / folder / "backend"))
 
         assert list(tmp_path.iterdir()) == []
 
 
-MOOD = Column("mood", ColumnType.TEXT, "What the notifier felt")
+MOOD = Column("mood", ColumnType.TEXT, "A new text column")
 SPREAD = Column("spread", ColumnType.DOUBLE, "high - low", "USD")
 
 
@@ -618,11 +626,11 @@ def with_columns(table: Table, *added: Column) -> Table:
 
 
 class TestGrowingContracts:
-    """A contract that gains columns."""
+    """A table contract that gains columns."""
 
     @pytest.fixture
     def grow(self, case: BackendCase, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[Table, Table]]:
-        """Give published.daily_prices and its staged twin two more columns."""
+        """Add two columns to published.daily_prices and staged.daily_prices."""
         module = import_module(case.contracts_in)
 
         def grow() -> tuple[Table, Table]:
@@ -648,7 +656,7 @@ class TestGrowingContracts:
 
         assert self.grown(backend, target) == [(FIRST, None, None), (SECOND, "calm", 3.0), (NEXT_YEAR, None, None)]
 
-    def test_growing_makes_no_new_version_of_the_rows(
+    def test_adding_columns_commits_no_snapshot(
         self, backend: Backend, grow: Callable[[], tuple[Table, Table]]
     ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -658,7 +666,7 @@ class TestGrowingContracts:
         assert self.grown(backend, target) == [(FIRST, None, None)]
         assert backend.warehouse.history(target) == before
 
-    def test_a_version_from_before_can_still_be_read(
+    def test_a_snapshot_from_before_the_new_columns_can_be_read(
         self, backend: Backend, grow: Callable[[], tuple[Table, Table]]
     ) -> None:
         old = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -689,16 +697,16 @@ def publish_as(backend: Backend, load_id: str, rows: Sequence[str], day: date) -
 
 LONG_AGO = datetime(2012, 1, 1, tzinfo=UTC)
 OLD_ENOUGH = timedelta(days=30)
-"""Age at which no backend keeps a file that nothing needs."""
+"""Age at which every backend removes a file that no snapshot needs."""
 
 
 def maintain(backend: Backend, *, keep_since: datetime) -> MaintenanceResult:
-    """Maintain the prices, as if it were so late that every file is old enough to go."""
+    """Maintain the prices, at a time so late that every file is old enough to be removed."""
     return backend.warehouse.maintain(DAILY_PRICES, keep_since=keep_since, at=late_for(keep_since, OLD_ENOUGH))
 
 
 def all_rows(backend: Backend) -> list[dict[str, object]]:
-    """Read the prices, every double as its bits."""
+    """Read the prices, with every double as its bits."""
     with backend.warehouse.open() as sql:
         return exact(sql.query(f"SELECT * FROM {sql.name(DAILY_PRICES).value} ORDER BY symbol, trade_date").to_pylist())
 
@@ -708,15 +716,15 @@ class TestMaintenance:
 
     @pytest.fixture(autouse=True)
     def _late(self, case: BackendCase, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let what was just made be old, for the backend and for the engine."""
+        """Make new files old enough to be removed, for the backend and for the engine."""
         if case.set_clock is None:
-            pytest.skip(f"nothing is old enough to go by the clock of {case.name}")
+            pytest.skip(f"nothing is old enough to be removed by the clock of {case.name}")
         case.set_clock(OLD_ENOUGH)
         monkeypatch.setattr(lakehouse_maintenance, "SAFE_AGE", timedelta())
 
     @pytest.fixture
     def scatter(self, case: BackendCase, backend: Backend, tmp_path: Path) -> Callable[[Sequence[str]], None]:
-        """Add rows, each in a file of its own."""
+        """Add rows, each in its own file."""
 
         def scatter(rows: Sequence[str]) -> None:
             with backend.warehouse.open() as sql:
@@ -726,13 +734,13 @@ class TestMaintenance:
         return scatter
 
     @pytest.mark.parametrize("table", PUBLISHED_TABLES, ids=lambda table: table.name)
-    def test_an_empty_table_needs_nothing(self, backend: Backend, table: Table) -> None:
+    def test_maintenance_of_an_empty_table_does_nothing(self, backend: Backend, table: Table) -> None:
         done = backend.warehouse.maintain(table, keep_since=datetime.now(UTC), at=datetime.now(UTC) + OLD_ENOUGH)
 
         assert done == MaintenanceResult()
         assert backend.warehouse.history(table) == []
 
-    def test_where_nothing_is_old_or_small_nothing_is_done(self, backend: Backend) -> None:
+    def test_maintenance_without_old_snapshots_or_small_files_does_nothing(self, backend: Backend) -> None:
         for close in (1.5, 2.5):
             publish(backend, [price_row("IBM", FIRST, close), price_row("IBM", NEXT_YEAR, close)], FIRST, NEXT_YEAR)
         before = backend.warehouse.history(DAILY_PRICES)
@@ -743,7 +751,7 @@ class TestMaintenance:
         assert (done.files_before, done.files_after) == (2, 2)
         assert backend.warehouse.history(DAILY_PRICES) == before
 
-    def test_versions_that_nobody_has_seen_since_expire_and_their_files_go(self, backend: Backend) -> None:
+    def test_snapshots_not_current_since_expire_and_their_files_are_removed(self, backend: Backend) -> None:
         old = [publish(backend, [price_row("IBM", FIRST, close)], FIRST, FIRST) for close in (1.5, 2.5)]
         current = publish(backend, [price_row("IBM", FIRST, 3.5)], FIRST, FIRST)
 
@@ -757,7 +765,7 @@ class TestMaintenance:
         with pytest.raises(UnknownSnapshot, match=f"no snapshot {old[1]} .*expired.*it has: {current}"):
             backend.warehouse.rollback(DAILY_PRICES, old[1])
 
-    def test_versions_committed_since_can_be_read_and_gone_back_to(self, backend: Backend) -> None:
+    def test_snapshots_committed_since_can_be_rolled_back_to_and_read(self, backend: Backend) -> None:
         publish(backend, [price_row("IBM", FIRST, 1.5)], FIRST, FIRST)
         moment = datetime.now(UTC)
         kept = {close: publish(backend, [price_row("IBM", FIRST, close)], FIRST, FIRST) for close in (2.5, 3.5, 4.5)}
@@ -768,7 +776,7 @@ class TestMaintenance:
             backend.warehouse.rollback(DAILY_PRICES, snapshot)
             assert published(backend) == [("IBM", FIRST, close)]
 
-    def test_small_files_become_one_a_partition_and_every_row_stays_to_the_bit(
+    def test_small_files_become_one_per_partition_and_rows_stay_bit_identical(
         self, backend: Backend, scatter: Callable[[Sequence[str]], None]
     ) -> None:
         publish(backend, [price_row("IBM", FIRST, 0.1 + 0.2)], FIRST, FIRST)
@@ -781,7 +789,7 @@ class TestMaintenance:
         assert (done.files_before, done.files_after) == (6, 2)
         assert all_rows(backend) == before
 
-    def test_a_compaction_is_a_version_that_says_so_and_can_be_undone(
+    def test_a_compaction_is_a_snapshot_marked_as_maintenance_and_can_be_rolled_back(
         self, backend: Backend, scatter: Callable[[Sequence[str]], None]
     ) -> None:
         first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -798,7 +806,9 @@ class TestMaintenance:
         backend.warehouse.rollback(DAILY_PRICES, first)
         assert published(backend) == [("IBM", FIRST, 101.0)]
 
-    def test_a_second_time_changes_nothing(self, backend: Backend, scatter: Callable[[Sequence[str]], None]) -> None:
+    def test_a_second_maintenance_changes_nothing(
+        self, backend: Backend, scatter: Callable[[Sequence[str]], None]
+    ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         scatter([price_row("IBM", SECOND), price_row("IBM", THIRD)])
         moment = datetime.now(UTC)
@@ -808,7 +818,7 @@ class TestMaintenance:
         assert not maintain(backend, keep_since=moment).changed
         assert backend.warehouse.history(DAILY_PRICES) == before
 
-    def test_a_session_opened_before_reads_what_it_was_opened_on(
+    def test_a_connection_opened_before_maintenance_keeps_its_snapshot(
         self, backend: Backend, scatter: Callable[[Sequence[str]], None]
     ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -822,7 +832,7 @@ class TestMaintenance:
             rows = early.query(f"SELECT close_price FROM {early.name(DAILY_PRICES).value}").to_pylist()
         assert rows == [{"close_price": 101.0}] * 2
 
-    def test_a_load_from_before_a_compaction_has_to_be_staged_again(
+    def test_a_load_staged_before_a_compaction_must_be_staged_again(
         self, backend: Backend, scatter: Callable[[Sequence[str]], None]
     ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -836,7 +846,7 @@ class TestMaintenance:
 
         assert [day for _, day, _ in published(backend)] == [FIRST, SECOND]
 
-    def test_a_table_that_was_rolled_back_is_left_alone(
+    def test_a_table_that_was_rolled_back_is_skipped(
         self, backend: Backend, scatter: Callable[[Sequence[str]], None]
     ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -853,7 +863,7 @@ class TestMaintenance:
         backend.warehouse.rollback(DAILY_PRICES, before[0].snapshot_id)
         assert len(published(backend)) == 3
 
-    def test_publishes_at_the_same_moment_lose_nothing(
+    def test_concurrent_publishes_and_maintenance_lose_nothing(
         self, case: BackendCase, tmp_path: Path, backend: Backend, scatter: Callable[[Sequence[str]], None]
     ) -> None:
         scatter([price_row("OLD", day) for day in (FIRST, SECOND, THIRD)])

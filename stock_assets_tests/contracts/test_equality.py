@@ -1,7 +1,7 @@
-"""The same inputs give the same tables and verdicts on both backends, to the last bit, and the same views to ten digits.
+"""The same inputs give bit-identical tables and the same verdicts on both backends, and views equal to ten digits.
 
-The whole recording goes through the real job. Generated bars hold what a recording does not: splits learned late,
-halts, a late symbol, corrections, text that is no number, prices and volumes at the ends of their types.
+The whole recording runs through the real job. Generated bars add what a recording does not contain: splits learned
+late, halts, a late symbol, corrections, text that is not a number, prices and volumes at the limits of their types.
 """
 
 import random
@@ -47,7 +47,7 @@ def backends(tmp_path: Path, aws: AwsDouble) -> list[Backend]:
 
 
 def compare_served(backends: Sequence[Backend]) -> None:
-    """Compare every row of every view, and the summary, but for the order in which windows and means add up."""
+    """Compare every row of every view, and the summary, except for the order in which windows and means are added."""
     for view in VIEWS.values():
         assert_alike(*(run_query(backend, f"SELECT * FROM {view.full_name}") for backend in backends))
     for of_local, of_aws in zip(*map(summary, backends), strict=True):
@@ -56,7 +56,7 @@ def compare_served(backends: Sequence[Backend]) -> None:
 
 
 def judged(result: dg.ExecuteInProcessResult) -> dict[str, object]:
-    """What the checks of a run found, without what names the load."""
+    """Return the results of the checks of a run, without values that name the load."""
     return {
         check.check_name: (
             check.passed,
@@ -68,8 +68,8 @@ def judged(result: dg.ExecuteInProcessResult) -> dict[str, object]:
     }
 
 
-def test_the_recording_is_published_alike(backends: list[Backend], tmp_path: Path) -> None:
-    """Thirteen years of five symbols, through the job, in three runs of which the middle one comes last."""
+def test_both_backends_publish_the_recording_identically(backends: list[Backend], tmp_path: Path) -> None:
+    """Thirteen years of five symbols, through the job, in three runs; the run of the middle years is the last one."""
     kinds = (
         Settings(data_dir=tmp_path / "local"),
         Settings(data_dir=tmp_path / "aws", backend=BackendName.AWS, aws_bucket=BUCKET, aws_region=REGION),
@@ -131,9 +131,9 @@ ENDS = ("0.0001", "0.00011", "0.1", "1", "99999999999.9999", "123456789012.3456"
 
 
 def generated(seed: int) -> dict[str, dict[date, str]]:
-    """Make bars of which a third is strange in some way, the same for a seed.
+    """Return bars of which a third is unusual in some way, the same for each seed.
 
-    There is no "-0" among them: an UPDATE of DuckDB, which stands in for Athena's, leaves a zero the sign it has.
+    No value is "-0": the UPDATE of DuckDB, which emulates Athena's, keeps the sign of a zero.
     """
     dice = random.Random(seed)  # noqa: S311 (repeatable prices, no secret)
     bars = {symbol: walk(f"{symbol}{seed}", SESSIONS) for symbol in SYMBOLS}
@@ -165,7 +165,7 @@ def _scaled(line: str, scale: float, *, volume: int) -> str:
 
 
 class Pair:
-    """One vendor, two backends, steps in both at once."""
+    """One vendor and two backends; each step runs on both."""
 
     def __init__(self, backends: Sequence[Backend]) -> None:
         self.source = ScriptedSource()
@@ -176,7 +176,7 @@ class Pair:
         self.evening = closing_time(SESSIONS[-1])
 
     def deliver(self, bars: Mapping[str, Mapping[date, str]]) -> None:
-        """Let the vendor answer the same to both, at the same moment, some hours after it last did."""
+        """Store the same responses in both, received at the same time, one hour after the last ones."""
         self.evening += timedelta(hours=1)
         for symbol, of_symbol in bars.items():
             self.source.set_bars(symbol, of_symbol)
@@ -212,12 +212,12 @@ def _without_load(rows: Sequence[Row]) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_generated_bars_are_published_alike(backends: list[Backend], seed: int) -> None:
+def test_both_backends_publish_generated_bars_identically(backends: list[Backend], seed: int) -> None:
     pair, bars = Pair(backends), generated(seed)
     pair.deliver(bars)
     for part in PARTS:
         pair.load(part)
-    # Splits learned late, one of each kind, and an odd ratio; then corrections, and another answer of everything.
+    # Splits learned late, one of each kind, and an unusual ratio; then corrections, with another response per symbol.
     pair.source.set_splits("SPLIT", {SESSIONS[30]: "2.0000", SESSIONS[80]: "0.1000", SESSIONS[120]: "1.0500"})
     pair.load(SESSIONS[-3:])
     corrected = generated(seed + 100)

@@ -1,4 +1,4 @@
-"""The whole path, raw to published, on two backends at once: whatever happens, readers see the same rows in both."""
+"""The whole data path, raw to published, on two backends: consumers read the same rows from both."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -27,7 +27,7 @@ from stock_assets_tests.support.trino_backends import TrinoOnDouble
 
 
 class Both:
-    """One source, two backends: the local one, and the one of the test's name."""
+    """One source and two backends: the local one, and the one in the test's name."""
 
     def __init__(self, backends: Sequence[Backend], source: ScriptedSource) -> None:
         self.source = source
@@ -38,7 +38,7 @@ class Both:
         return [scene.backend for scene in self.scenes]
 
     def run(self, sessions: Sequence[date]) -> list[Published]:
-        """Run both, and compare what they did and what readers see."""
+        """Run both, and compare the effects and the published rows."""
         done = [scene.run(sessions) for scene in self.scenes]
         self.compare()
         assert {(one.prices.added, one.prices.removed) for one in done} == {
@@ -50,13 +50,13 @@ class Both:
         return done
 
     def run_again(self, sessions: Sequence[date]) -> list[Published]:
-        """Deliver what the vendor has now, and run."""
+        """Store the vendor's current responses, and run."""
         for scene in self.scenes:
             scene.deliver_again()
         return self.run(sessions)
 
     def compare(self) -> None:
-        """Compare the published rows to the last bit, and the quarantined ones."""
+        """Compare the published and the quarantined rows, bit by bit."""
         (local, local_bad), (other, other_bad) = (content(backend) for backend in self.backends)
         assert exact(other) == exact(local)
         assert exact(other_bad) == exact(local_bad)
@@ -71,7 +71,7 @@ def both(tmp_path: Path, request: pytest.FixtureRequest) -> Both:
     return Both([local_backend(folder), trino.backend(folder)], wavy_source())
 
 
-def test_weeks_in_any_order_and_again(both: Both) -> None:
+def test_weeks_in_any_order_and_a_repeated_week_are_published_equally(both: Both) -> None:
     both.run(SECOND_WEEK)
     both.run(FIRST_WEEK)
     again = both.run(SECOND_WEEK)
@@ -81,7 +81,7 @@ def test_weeks_in_any_order_and_again(both: Both) -> None:
 
 
 @pytest.mark.slow
-def test_a_late_symbol(both: Both) -> None:
+def test_a_late_symbol_is_published_equally(both: Both) -> None:
     bars = both.source.fetch_prices("IBM", []).decode().splitlines()[1:]
     both.source.drop_bar("IBM", TWO_WEEKS[3])
     both.run(TWO_WEEKS)
@@ -94,17 +94,17 @@ def test_a_late_symbol(both: Both) -> None:
 
 
 @pytest.mark.slow
-def test_a_correction(both: Both) -> None:
+def test_a_correction_is_published_equally(both: Both) -> None:
     both.run(TWO_WEEKS)
     both.source.set_bar("IBM", TWO_WEEKS[2], "50,55,45,52,777")
 
     [local, _] = both.run_again([TWO_WEEKS[2]])
 
-    assert local.prices.removed > 1, "the following sessions look back on it"
+    assert local.prices.removed > 1, "the metrics of the following sessions depend on it"
 
 
 @pytest.mark.slow
-def test_a_split_learned_late(both: Both) -> None:
+def test_a_split_learned_late_is_published_equally(both: Both) -> None:
     both.run(TWO_WEEKS)
     both.source.set_splits("IBM", {TWO_WEEKS[4]: "2.0000"})
 

@@ -307,7 +307,7 @@ class TestDeployed:
         backend.ledger.record(fetch)
         assert backend.ledger.fetches(FetchKind.PRICES) == [fetch]
         assert backend.rate_limiter.acquire("a vendor", CallLimits(per_day=1), lambda: now) is None
-        assert backend.rate_limiter.spent("a vendor", now) == 1
+        assert backend.rate_limiter.used_calls("a vendor", now) == 1
 
     def test_the_policy_is_enough_for_the_catalogs_own_calls(self, backend: AthenaBackend) -> None:
         glue = Glue(backend.access)

@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 import pytest
 
-from stock_assets.backends.local.database import connect
 from stock_assets.core.errors import SourceError
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.pipeline import Pipeline

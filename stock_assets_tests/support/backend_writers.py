@@ -1,4 +1,4 @@
-"""What processes of the contract tests do to a backend they share."""
+"""Jobs that processes of the contract tests run on one shared backend."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -20,14 +20,14 @@ Job = Callable[[Backend, int], str]
 def at_once(
     make: Callable[[Path], Backend], folder: Path, number: int, job: Job, barrier: Barrier, results: Connection
 ) -> None:
-    """Do one job at the same moment as the other processes, and send what came of it."""
+    """Run one job at the same time as the other processes, and send its result."""
     backend = make(folder)
     barrier.wait(PATIENCE_SECONDS)
     results.send(job(backend, number))
 
 
 def put_the_same_key(backend: Backend, number: int) -> str:
-    """Store a body of one's own under the key that all want."""
+    """Store a different body under the same key as the other processes."""
     try:
         backend.objects.put("raw/contested", str(number).encode() * 100_000)
     except ObjectExists:
@@ -44,17 +44,17 @@ def record_twenty(backend: Backend, number: int) -> str:
 
 
 def open_the_warehouse(backend: Backend, number: int) -> str:
-    """Open a session in a backend that may be new."""
+    """Connect to a backend that may be new."""
     with backend.warehouse.open() as sql:
         return f"{sql.query(f'SELECT COUNT(*) AS n FROM {DAILY_PRICES.full_name}').to_pylist()[0]['n']} rows"
 
 
 WRITERS = {symbol: [date(2012, 6, 4), date(2012, 6, 5), date(2013, 6, 4)] for symbol in ("ONE", "TWO")}
-"""What the first two processes publish; each day of a year of its own for each of them."""
+"""What the first two processes publish."""
 
 
 def publish_or_maintain(backend: Backend, number: int) -> str:
-    """Publish some days, one commit each, or maintain again and again meanwhile, with nothing old kept."""
+    """Publish some days, one commit each, or maintain repeatedly at the same time, keeping no old snapshot."""
     if number < len(WRITERS):
         symbol = list(WRITERS)[number]
         for day in WRITERS[symbol]:
@@ -74,18 +74,18 @@ PUBLISHERS = (TWO_WEEKS[:4], TWO_WEEKS[2:8], TWO_WEEKS[6:])
 
 
 def publish_the_same_days(backend: Backend, number: int) -> str:
-    """Add one row to each of some days that the others replace too; give how many tries it took."""
-    tries = 0
+    """Add one row to each of some days that the other processes replace too; return the number of attempts."""
+    attempts = 0
     for day in SAME_DAYS:
         added = False
         while not added:
-            tries += 1
+            attempts += 1
             added = _published_a_row(backend, f"P{number}", day)
-    return str(tries)
+    return str(attempts)
 
 
 def publish_range(backend: Backend, number: int) -> str:
-    """Stage, audit and publish one's sessions; the answers are stored already."""
+    """Stage, audit and publish the sessions of this process; the responses are stored already."""
     scene = Scene(backend, wavy_source())
     scene.stage(PUBLISHERS[number])
     scene.publish(PUBLISHERS[number])
@@ -93,11 +93,11 @@ def publish_range(backend: Backend, number: int) -> str:
 
 
 def _published_a_row(backend: Backend, symbol: str, day: date) -> bool:
-    """Add one row to what is published; not if somebody else was faster."""
+    """Add one published row; return False if another process has committed first."""
     with backend.warehouse.open(f"load_{symbol.lower()}") as sql:
         name = sql.name(DAILY_PRICES).value
         names = ", ".join(DAILY_PRICES.column_names)
-        # A writer that was told of a conflict may have committed after all: its own row must not come twice.
+        # A writer that received a conflict may have committed nevertheless: its row must not be published twice.
         present = f"SELECT {names} FROM {name} WHERE trade_date = DATE '{day}' AND symbol <> '{symbol}'"
         stage_rows(sql, [present, price_row(symbol, day)])
         try:

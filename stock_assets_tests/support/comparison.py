@@ -1,4 +1,4 @@
-"""Rows that engines have made are alike, though sums over windows may differ in their last bits.
+"""Compare rows of two engines, whose sums over windows may differ in the last bits.
 
 Belongs here: comparing views and panels. Does not belong here: published rows, which are equal to the last bit
 (`bars.exact`).
@@ -22,7 +22,7 @@ def assert_alike(one: pa.Table, other: pa.Table) -> None:
 
 
 def ordered(rows: pa.Table) -> list[tuple[object, ...]]:
-    """Sort by what is no double first, and by doubles as far as they must agree."""
+    """Sort by all other values first, then by doubles to the digits that must agree."""
     return sorted(
         (tuple(row.values()) for row in rows.to_pylist()),
         key=lambda row: (

@@ -1,7 +1,7 @@
-"""Processes of the suite's own, for kills and races.
+"""Other processes, for tests of kills and races.
 
-They are forked from a server that has imported everything once and has opened nothing, so that one starts in
-milliseconds and none inherits the threads of the test run.
+The processes are forked from a server that has imported everything once and has opened nothing. So a process starts in
+milliseconds and does not inherit the threads of the test run.
 """
 
 from multiprocessing import get_context
@@ -16,7 +16,7 @@ _PRELOAD = [
 
 
 def fork_server() -> ForkServerContext:
-    """Give the context in which to make processes, pipes and barriers."""
+    """Return the context that creates processes, pipes and barriers."""
     context = get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     return context

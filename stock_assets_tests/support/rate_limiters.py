@@ -1,15 +1,17 @@
-"""Call budgets of each backend, and what processes of their own do to them; imported by those, so it imports little."""
+"""Rate limiters of each backend, and what other processes do to them. Imports little: every process imports it."""
 
 import json
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from stock_assets.backends.local.database import connect
+from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.call_limits import CallLimits
@@ -21,62 +23,66 @@ START = datetime.fromisoformat("2024-03-01 22:00+00:00")
 
 
 @dataclass(frozen=True)
-class BudgetCase:
-    """One kind of budget the suite runs on.
+class RateLimiterCase:
+    """A rate limiter that the tests run on.
 
     Attributes:
-        open: opens the budget of the test, as any process may; importable.
-        moments: lists when its calls were counted.
-        slack: seconds that the races of processes may add to what the pace asks for.
+        open: opens the rate limiter of the test, in any process; importable.
+        recorded_calls: returns the timestamps of its calls.
+        slack: seconds that competing processes may add to the time that the limits require.
     """
 
     open: Callable[[], RateLimiter]
-    moments: Callable[[], list[datetime]]
+    recorded_calls: Callable[[], list[datetime]]
     slack: float
 
 
-def sqlite_moments(path: Path) -> list[datetime]:
-    """Read the calls of a SQLite ledger."""
-    with connect(path) as connection:
+def open_sqlite(folder: Path) -> RateLimiter:
+    """Open the rate limiter of a local backend."""
+    return SqliteRateLimiter(DataFolder(folder))
+
+
+def sqlite_calls(folder: Path) -> list[datetime]:
+    """Read the calls of a local backend."""
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection:
         return sorted(datetime.fromisoformat(row[0]) for row in connection.execute("SELECT called_at FROM calls"))
 
 
-def s3_budget(endpoint: str, folder: Path) -> RateLimiter:
-    """Open the budget of an AWS backend."""
+def open_s3(endpoint: str, folder: Path) -> RateLimiter:
+    """Open the rate limiter of a bucket."""
     return athena_backend(endpoint, folder).rate_limiter
 
 
-def s3_moments(endpoint: str, folder: Path) -> list[datetime]:
-    """Read the calls of the one vendor in a bucket."""
+def s3_calls(endpoint: str, folder: Path) -> list[datetime]:
+    """Read the calls of the only vendor in a bucket."""
     objects = athena_backend(endpoint, folder).objects
-    [account] = objects.list("budget/")
-    return [datetime.fromisoformat(moment) for moment in json.loads(objects.get(account))["calls"]]
+    [key] = objects.list("quota/")
+    return [datetime.fromisoformat(timestamp) for timestamp in json.loads(objects.get(key))["calls"]]
 
 
-def sqlite_case(folder: Path) -> BudgetCase:
-    """Give the budget of a local backend."""
-    path = folder / "ledger.db"
-    return BudgetCase(partial(SqliteRateLimiter, path), partial(sqlite_moments, path), slack=1)
+def sqlite_case(folder: Path) -> RateLimiterCase:
+    """Return the rate limiter of a local backend."""
+    return RateLimiterCase(partial(open_sqlite, folder), partial(sqlite_calls, folder), slack=1)
 
 
-def s3_case(endpoint: str, folder: Path) -> BudgetCase:
-    """Give the budget of a bucket; races for its object take time."""
-    return BudgetCase(partial(s3_budget, endpoint, folder), partial(s3_moments, endpoint, folder), slack=20)
+def s3_case(endpoint: str, folder: Path) -> RateLimiterCase:
+    """Return the rate limiter of a bucket; competing for its object takes time."""
+    return RateLimiterCase(partial(open_s3, endpoint, folder), partial(s3_calls, endpoint, folder), slack=20)
 
 
-def spend_for_real(open_budget: Callable[[], RateLimiter], calls: int) -> None:
-    """Make some calls by the machine's clock, in a process of its own."""
-    budget, limits, made = open_budget(), CallLimits(per_second=10), 0
-    while made < calls:
-        refused = budget.acquire(VENDOR, limits, utc_now)
-        made += refused is None
-        if refused is not None:
-            threading.Event().wait(max(0.0, (refused.until - utc_now()).total_seconds()))
+def acquire_by_machine_clock(open_limiter: Callable[[], RateLimiter], calls: int) -> None:
+    """Acquire some calls by the machine's clock, in another process."""
+    limiter, limits, acquired = open_limiter(), CallLimits(per_second=10), 0
+    while acquired < calls:
+        denied = limiter.acquire(VENDOR, limits, utc_now)
+        acquired += denied is None
+        if denied is not None:
+            threading.Event().wait(max(0.0, (denied.retry_at - utc_now()).total_seconds()))
 
 
-def spend_the_day(open_budget: Callable[[], RateLimiter], got: Connection) -> None:
-    """Take calls until there are no more today; tell how many there were."""
-    budget, limits, taken = open_budget(), CallLimits(per_day=25), 0
-    while budget.acquire(VENDOR, limits, lambda: START) is None:
-        taken += 1
-    got.send(taken)
+def use_up_the_day(open_limiter: Callable[[], RateLimiter], results: Connection) -> None:
+    """Acquire calls until the day's quota is used up, and send their number."""
+    limiter, limits, acquired = open_limiter(), CallLimits(per_day=25), 0
+    while limiter.acquire(VENDOR, limits, lambda: START) is None:
+        acquired += 1
+    results.send(acquired)

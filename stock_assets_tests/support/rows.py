@@ -1,4 +1,4 @@
-"""Rows of `staged.daily_prices` written as SELECTs, for tests below the SQL that makes real ones."""
+"""Rows of `staged.daily_prices` as SELECTs, for tests that do not run the staging SQL."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,7 +8,7 @@ from stock_assets.core.tables import STAGED_PRICES
 
 
 def price_row(symbol: str, day: date, close: float = 101.0) -> str:
-    """Write one row as a SELECT, with NULL wherever the contract allows it."""
+    """Return one row as a SELECT, with NULL in columns that allow it."""
     return (
         f"SELECT CAST('{symbol}' AS VARCHAR) AS symbol, DATE '{day}' AS trade_date, 100E0 AS open_price, "
         f"102E0 AS high_price, 99E0 AS low_price, {close!r}E0 AS close_price, CAST(1000 AS BIGINT) AS volume, "

@@ -1,4 +1,4 @@
-"""A writer that is not this package: it appends, so that a partition has many small files."""
+"""Another writer than this package: it appends rows, so that a partition has many small files."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,22 +20,23 @@ from pyiceberg.manifest import (
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update.snapshot import _FastAppendFiles
 
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
 from stock_assets.backends.local import iceberg
+from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.pyiceberg_internals import FastAppendFiles
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets_tests.support.steps import local_backend
 
 
 def scatter_locally(root: Path, rows: pa.Table) -> None:
-    """Append every row in a file and a snapshot of its own."""
+    """Append every row in its own file and snapshot."""
     for number in range(rows.num_rows):
-        iceberg.load(root, DAILY_PRICES).append(rows.slice(number, 1))
+        iceberg.load(DataFolder(root).prepare(), DAILY_PRICES).append(rows.slice(number, 1))
 
 
 def scatter_on_aws(make: Callable[[Path], LakehouseBackend], folder: Path, rows: pa.Table) -> None:
-    """Append every row in a file and a snapshot of its own, beside Athena."""
+    """Append every row in its own file and snapshot, without Athena."""
     backend = make(folder)
     backend.warehouse.history(DAILY_PRICES)
     for number in range(rows.num_rows):
@@ -43,14 +44,14 @@ def scatter_on_aws(make: Callable[[Path], LakehouseBackend], folder: Path, rows:
 
 
 def iceberg_on_aws(backend: LakehouseBackend) -> IcebergTable:
-    """Load published.daily_prices as any other writer would."""
+    """Load published.daily_prices as another program would."""
     where = {"s3.endpoint": backend.endpoint_url, "s3.region": backend.region}
     catalog = GlueCatalog("other", client=backend.access.client("glue"), **where)
     return catalog.load_table((f"{backend.database}_published", DAILY_PRICES.name))
 
 
 def maintain_for_ever(root: Path, events: Connection) -> None:
-    """Maintain again and again, with nothing old kept, until killed."""
+    """Maintain repeatedly, keeping no old snapshot, until killed."""
     backend = local_backend(root)
     events.send("begin")
     while True:
@@ -61,7 +62,7 @@ def maintain_for_ever(root: Path, events: Connection) -> None:
 
 
 def mark_deleted(table: IcebergTable, symbol: str) -> None:
-    """Mark the rows of a symbol as deleted, as Athena's MERGE does: in a file beside those that hold the rows."""
+    """Mark the rows of a symbol as deleted, as Athena's MERGE does: in a file beside those that contain the rows."""
     with table.transaction() as transaction, _MarkDeleted(Operation.OVERWRITE, transaction, table.io) as snapshot:
         for task in table.scan().plan_files():
             with table.io.new_input(task.file.file_path).open() as body:
@@ -71,8 +72,8 @@ def mark_deleted(table: IcebergTable, symbol: str) -> None:
                 snapshot.append_data_file(_positions(table, task.file, positions))
 
 
-class _MarkDeleted(_FastAppendFiles):
-    """Adds files that mark rows as deleted; pyiceberg itself writes none."""
+class _MarkDeleted(FastAppendFiles):
+    """Adds files that mark rows as deleted; pyiceberg cannot write them."""
 
     def new_manifest_writer(self, spec: PartitionSpec) -> ManifestWriter:
         return _DeletesWriter(spec, self.schema(), self.new_manifest_output(), self.snapshot_id, self._compression)
@@ -115,9 +116,9 @@ def _positions(table: IcebergTable, data: DataFile, positions: list[int]) -> Dat
 
 
 def late_for(keep_since: datetime, later: timedelta) -> datetime:
-    """Give a moment that much later than now, less a part of a second: whole seconds after the other.
+    """Return the timestamp `later` from now, rounded down to whole seconds after `keep_since`.
 
-    An age is told in whole seconds, rounded up; so nothing from before the other moment stays for the part of one.
+    VACUUM takes ages in whole seconds, rounded up; with a fraction, snapshots from just before `keep_since` would stay.
     """
     seconds = int((datetime.now(UTC) + later - keep_since).total_seconds())
     return keep_since + timedelta(seconds=seconds)

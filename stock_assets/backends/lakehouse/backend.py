@@ -10,9 +10,10 @@ from functools import cached_property
 
 from stock_assets.backends.interface import Backend, FetchLedger, Objects, StatementLog, Warehouse
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
+from stock_assets.backends.lakehouse.data_folder import DataFolderObjects
 from stock_assets.backends.lakehouse.iceberg_catalog import Databases
 from stock_assets.backends.lakehouse.ledger import S3Ledger
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import Place
 from stock_assets.backends.lakehouse.rate_limiter import S3RateLimiter
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.lakehouse.warehouse import GlueWarehouse
@@ -57,12 +58,13 @@ class LakehouseBackend(Backend):
 
     @cached_property
     def rate_limiter(self) -> RateLimiter:
-        """Objects under `rate_limiter/`."""
+        """Objects under `quota/`."""
         return S3RateLimiter(self._objects)
 
     @cached_property
     def warehouse(self) -> Warehouse:
         """Tables under `staged/tables/` and `published/`."""
+        self._objects.require_layout()
         return self._warehouse
 
     def take_statement_log(self) -> StatementLog:
@@ -81,8 +83,8 @@ class LakehouseBackend(Backend):
         """The engine that runs statements."""
 
     @cached_property
-    def _objects(self) -> S3Objects:
-        return S3Objects(self.access, Place(self.bucket, self.prefix, self.kms_key))
+    def _objects(self) -> DataFolderObjects:
+        return DataFolderObjects(self.access, Place(self.bucket, self.prefix, self.kms_key))
 
     @cached_property
     def _warehouse(self) -> GlueWarehouse:

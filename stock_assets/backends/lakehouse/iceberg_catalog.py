@@ -8,10 +8,9 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pyiceberg.catalog.glue import GlueCatalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Operation
@@ -23,7 +22,8 @@ from stock_assets.backends.lakehouse.ddl import STORED_TYPES
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
-from stock_assets.core.errors import ConcurrentPublish, QueryFailed, ServiceUnavailable, TableDrift, UnknownSnapshot
+from stock_assets.backends.snapshots import history, roll_back
+from stock_assets.core.errors import QueryFailed, ServiceUnavailable, TableDrift
 from stock_assets.core.sql import Name
 from stock_assets.core.tables import Column, ColumnType, Table
 
@@ -99,22 +99,11 @@ class IcebergCatalog:
 
     def history(self, table: Table) -> list[Snapshot]:
         """List the snapshots, newest first, with what the publishing loads noted."""
-        stored = self.published(table)
-        current = stored.current_snapshot()
-        if current is None:
-            return []
-        versions = [snapshot for snapshot in stored.snapshots() if not is_empty_start(snapshot)]
         notes = self._notes(table)[0]
-        return [
-            Snapshot(
-                snapshot_id=snapshot.snapshot_id,
-                committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
-                rows=row_count(snapshot),
-                properties=notes.get(str(snapshot.snapshot_id), _own_words(snapshot)),
-                is_current=snapshot.snapshot_id == current.snapshot_id,
-            )
-            for snapshot in sorted(versions, key=lambda found: found.sequence_number or 0, reverse=True)
-        ]
+        return history(
+            self.published(table),
+            lambda snapshot: notes.get(str(snapshot.snapshot_id), _own_properties(snapshot)),
+        )
 
     def noted(self, table: Table, snapshot_id: int) -> Mapping[str, str]:
         """Read what was noted about a snapshot."""
@@ -145,18 +134,8 @@ class IcebergCatalog:
             UnknownSnapshot: the table has none with this id, or has it no more.
             ConcurrentPublish: others kept committing meanwhile.
         """
-        for _ in range(_TRIES):
-            stored = self.published(table)
-            _refuse_unknown(table, stored, snapshot_id)
-            with typed_errors(f"rolling {table.full_name} back"):
-                try:
-                    stored.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
-                except (CommitFailedException, ValueError):
-                    # Others have published, or let the snapshot expire, since it was looked for (pyiceberg's
-                    # ValueError).
-                    continue
-                return
-        raise ConcurrentPublish(f"{table.full_name}: others committed in every attempt to roll back; try again")
+        with typed_errors(f"rolling {table.full_name} back"):
+            roll_back(table, lambda: self.published(table), snapshot_id)
 
     def _create(self, table: Table) -> None:
         Glue(self._access).create_database(self._databases.published)
@@ -204,41 +183,14 @@ class IcebergCatalog:
         return GlueCatalog("glue", client=self._access.client("glue"), **properties)
 
 
-def is_empty_start(snapshot: IcebergSnapshot) -> bool:
-    """Tell whether a snapshot is what Trino makes together with a table: it holds nothing, and nobody published it."""
-    summary = snapshot.summary
-    return snapshot.parent_snapshot_id is None and summary is not None and summary["total-data-files"] == "0"
-
-
-def row_count(snapshot: IcebergSnapshot | None) -> int:
-    """Count the rows of a version; Athena marks rows as deleted beside files that still hold them."""
-    if snapshot is None or snapshot.summary is None:
-        return 0
-    deleted = snapshot.summary["total-position-deletes"] or 0
-    return int(snapshot.summary["total-records"] or 0) - int(deleted)
-
-
 def is_compaction(snapshot: IcebergSnapshot) -> bool:
     """Tell whether a version holds the rows of the one before in other files: Iceberg says so of OPTIMIZE's."""
     return snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE
 
 
-def _own_words(snapshot: IcebergSnapshot) -> dict[str, str]:
-    """Say what Iceberg itself knows of a version that nobody has noted."""
+def _own_properties(snapshot: IcebergSnapshot) -> dict[str, str]:
+    """Return what Iceberg itself records about a snapshot without a note."""
     return {MAINTENANCE: "compaction"} if is_compaction(snapshot) else {}
-
-
-def _refuse_unknown(table: Table, stored: IcebergTable, snapshot_id: int) -> None:
-    versions = [snapshot for snapshot in stored.snapshots() if not is_empty_start(snapshot)]
-    if snapshot_id in {snapshot.snapshot_id for snapshot in versions}:
-        return
-    expired = ""
-    # Each version takes the next number.
-    if len(stored.snapshots()) < max((snapshot.sequence_number or 0 for snapshot in stored.snapshots()), default=0):
-        oldest = datetime.fromtimestamp(min(snapshot.timestamp_ms for snapshot in stored.snapshots()) / 1000, UTC)
-        expired = f" (versions have expired; the oldest left is of {oldest:%Y-%m-%d %H:%M:%S} UTC)"
-    known = ", ".join(str(snapshot.snapshot_id) for snapshot in versions) or "none"
-    raise UnknownSnapshot(f"{table.full_name} has no snapshot {snapshot_id}{expired}; it has: {known}")
 
 
 def _refuse_drift(table: Table, stored: Schema) -> None:

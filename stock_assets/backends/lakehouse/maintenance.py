@@ -15,8 +15,6 @@ names yet, a day is added to it: nothing younger ever goes, and what could go ma
 """
 
 import math
-import random
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,8 +27,15 @@ from stock_assets.backends.interface import MAINTENANCE, MaintenanceResult, Obje
 from stock_assets.backends.lakehouse.ddl import FEWEST_DATA_FILES, SMALL_BYTES
 from stock_assets.backends.lakehouse.iceberg_catalog import is_compaction
 from stock_assets.backends.lakehouse.sql_session import COMMIT_CONFLICT, Parts
-from stock_assets.backends.snapshots import ancestry, is_rolled_back, needed_files, seen_since
-from stock_assets.core.errors import ConcurrentPublish, QueryFailed
+from stock_assets.backends.snapshots import (
+    ancestry,
+    is_rolled_back,
+    maintain_newest,
+    needed_files,
+    seen_since,
+    skipped_after_rollback,
+)
+from stock_assets.core.errors import QueryFailed
 from stock_assets.core.tables import Table
 
 SAFE_AGE = timedelta(days=1)
@@ -38,7 +43,6 @@ SAFE_AGE = timedelta(days=1)
 _MORE_RUNS = "_MORE_RUNS_NEEDED"
 """Ends Athena's word for it: a run takes 100 partitions or some thousand files, and what it has done stays done."""
 _RUNS = 100
-_ATTEMPTS = 8
 _LONGEST_PAUSE_SECONDS = 5.0
 _ENDINGS = (".parquet", ".avro", ".metadata.json")
 """Files that Iceberg writes; for any other no VACUUM is sent."""
@@ -56,8 +60,7 @@ def maintain(parts: Parts, table: Table, *, keep_since: datetime, at: datetime) 
         return MaintenanceResult()
     before = files_read(stored)
     if is_rolled_back(stored):
-        reason = "readers see an earlier version since a rollback; the next load ends that"
-        return MaintenanceResult(before, before, skipped_because=reason)
+        return skipped_after_rollback(before)
     _until_committed(parts, table, lambda fresh: _compact(parts, table, fresh))
     files = _files(parts, table)
     vacuumed = _until_committed(parts, table, lambda fresh: _vacuum(parts, table, fresh, keep_since=keep_since, at=at))
@@ -142,25 +145,14 @@ def retention(stored: IcebergTable, *, keep_since: datetime, at: datetime) -> Re
 
 
 def _until_committed(parts: Parts, table: Table, step: Callable[[IcebergTable], bool]) -> bool:
-    """Do a step on the newest version, again if another writer has committed meanwhile; tell whether it did anything.
-
-    Raises:
-        ConcurrentPublish: others were faster in every attempt.
-    """
-    for attempt in range(1, _ATTEMPTS + 1):
-        fresh = parts.catalog.published(table)
-        try:
-            # Somebody may have gone back to an earlier version only now.
-            return not is_rolled_back(fresh) and step(fresh)
-        except QueryFailed as error:
-            if COMMIT_CONFLICT not in _reason(error):
-                raise
-            if attempt == _ATTEMPTS:
-                raise ConcurrentPublish(
-                    f"{table.full_name} was published again and again while it was maintained; maintain it later"
-                ) from error
-        time.sleep(random.uniform(0, min(0.1 * 2**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
-    raise AssertionError("unreachable")
+    changed = maintain_newest(
+        table,
+        lambda: parts.catalog.published(table),
+        step,
+        is_conflict=lambda error: isinstance(error, QueryFailed) and COMMIT_CONFLICT in _reason(error),
+        longest_seconds=_LONGEST_PAUSE_SECONDS,
+    )
+    return bool(changed)
 
 
 def _compact(parts: Parts, table: Table, stored: IcebergTable) -> bool:

@@ -1,119 +1,109 @@
-"""The call budget as one object per vendor, changed by compare-and-swap.
+"""Stores the calls to each vendor in one object per vendor, changed by compare-and-swap.
 
-Belongs here: counting calls so that everything that writes to the bucket agrees. Does not belong here: what a plan
-allows (`ingest.plans`), waiting for a call (`ingest.calls`).
+Belongs here: the object, and what happens if several processes change it at once. Does not belong here: the quota
+arithmetic (`backends.rate_limiter`), what a plan allows (`sources.plans`), waiting for a call (`ingest.requester`).
 """
 
 import hashlib
 import json
-import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from stock_assets.backends.lakehouse.objects import S3Objects
-from stock_assets.backends.rate_limiter import CallDenied, RateLimiter
+from stock_assets.backends.rate_limiter import CallDenied, RateLimiter, VendorCalls
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.clock import Clock
 from stock_assets.core.errors import ServiceUnavailable
+from stock_assets.core.retry import retrying
 
 _FOLDER = "quota"
 _KEPT_FOR = timedelta(days=3)
-"""Longer than anything counts back; older calls are forgotten."""
-_TRIES = 60
+"""Longer than any period that a limit covers; older calls are dropped."""
+_ATTEMPTS = 60
+_FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class _Account:
-    """What is noted of one vendor; calls oldest first."""
-
-    calls: tuple[datetime, ...] = ()
-    blocked_until: datetime | None = None
-
-    def closed(self, at: datetime) -> datetime | None:
-        return self.blocked_until if self.blocked_until is not None and self.blocked_until > at else None
-
-    def refusal(self, limits: CallLimits, at: datetime, reserve: int) -> CallDenied | None:
-        closed = self.closed(at)
-        if closed is not None:
-            return CallDenied(closed, quota_used_up=True)
-        today = sum(call >= limits.day_start(at) for call in self.calls)
-        if limits.per_day is not None and today >= limits.per_day - reserve:
-            return CallDenied(limits.next_reset(at), quota_used_up=True)
-        free_at = max((_token_back(self.calls, *rate, at) for rate in limits.rates), default=at)
-        return CallDenied(free_at, quota_used_up=False) if free_at > at else None
-
-
 class S3RateLimiter(RateLimiter):
-    """Whoever changes the object first wins; the others look again."""
+    """The first process that changes the object succeeds; the others read the object again."""
 
     def __init__(self, objects: S3Objects) -> None:
         self._objects = objects
 
     def acquire(self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0) -> CallDenied | None:
-        """Count and write, if nobody has written in between."""
-        refused: CallDenied | None = None
+        """Count and write, if no other process has written in between."""
+        denied: CallDenied | None = None
 
-        def take(account: _Account) -> _Account:
-            nonlocal refused
+        def add_call(recorded: VendorCalls) -> VendorCalls:
+            nonlocal denied
             at = now()
-            refused = account.refusal(limits, at, reserve)
-            if refused is not None:
-                return account
-            recent = [call for call in account.calls if call >= at - _KEPT_FOR]
-            return replace(account, calls=tuple(sorted([*recent, at])))
+            denied = recorded.decide(limits, at, reserve=reserve)
+            if denied is not None:
+                return recorded
+            recent = [call for call in recorded.calls if call >= at - _KEPT_FOR]
+            return replace(recorded, calls=tuple(sorted([*recent, at])))
 
-        self._change(vendor, take)
-        return refused
+        self._change(vendor, add_call)
+        return denied
 
-    def close(self, vendor: str, until: datetime) -> None:
-        """Write the moment."""
-        self._change(vendor, lambda account: replace(account, blocked_until=until))
+    def block_until(self, vendor: str, until: datetime) -> None:
+        """Write the end of the block into the object."""
+        self._change(vendor, lambda recorded: replace(recorded, blocked_until=until))
 
     def blocked_until(self, vendor: str, at: datetime) -> datetime | None:
-        """Read the moment."""
-        return self._read(vendor)[0].closed(at)
+        """Read the object."""
+        return self._read(vendor)[0].active_block(at)
 
-    def spent(self, vendor: str, since: datetime) -> int:
-        """Count the calls of the last three days that came after a moment."""
-        return sum(call >= since for call in self._read(vendor)[0].calls)
+    def used_calls(self, vendor: str, since: datetime) -> int:
+        """Count the calls of the last three days at or after `since`."""
+        return self._read(vendor)[0].used_calls(since)
 
-    def _change(self, vendor: str, change: Callable[[_Account], _Account]) -> None:
-        for attempt in range(_TRIES):
+    def _change(self, vendor: str, change: Callable[[VendorCalls], VendorCalls]) -> None:
+        def attempt() -> None:
             before, etag = self._read(vendor)
             after = change(before)
-            if after == before or self._objects.put_if(_key(vendor), _write(after), etag=etag):
-                return
-            time.sleep(random.uniform(0, min(0.02 * 2**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
-        raise ServiceUnavailable(f"{self._objects.uri(_key(vendor))}: others changed it first, {_TRIES} times in a row")
+            if after != before and not self._objects.put_if(_key(vendor), _to_json(after), etag=etag):
+                raise _ChangedMeanwhile
 
-    def _read(self, vendor: str) -> tuple[_Account, str | None]:
+        policy = retrying(
+            attempts=_ATTEMPTS,
+            longest_seconds=_LONGEST_PAUSE_SECONDS,
+            on=_ChangedMeanwhile,
+            first_seconds=_FIRST_PAUSE_SECONDS,
+            sleep=time.sleep,
+        )
+        try:
+            policy(attempt)
+        except _ChangedMeanwhile as error:
+            raise ServiceUnavailable(
+                f"The calls to {vendor} could not be counted: other processes changed "
+                f"{self._objects.uri(_key(vendor))} first, {_ATTEMPTS} times in a row. "
+                "Run fewer processes at once, or try again later"
+            ) from error
+
+    def _read(self, vendor: str) -> tuple[VendorCalls, str | None]:
         try:
             body, etag = self._objects.get_version(_key(vendor))
         except KeyError:
-            return _Account(), None
+            return VendorCalls(), None
         stored = json.loads(body)
-        closed = stored["blocked_until"]
+        block = stored["blocked_until"]
         calls = tuple(map(datetime.fromisoformat, stored["calls"]))
-        return _Account(calls, datetime.fromisoformat(closed) if closed else None), etag
+        return VendorCalls(calls, datetime.fromisoformat(block) if block else None), etag
 
 
-def _token_back(calls: Sequence[datetime], allowed: int, window: timedelta, at: datetime) -> datetime:
-    """Give the moment from which one of the window's tokens is there: the n-th newest call plus the window."""
-    if len(calls) < allowed:
-        return at
-    # A clock that was set back makes calls lie in the future; no token is away for longer than its window.
-    return min(calls[-allowed], at) + window
+class _ChangedMeanwhile(Exception):
+    """Another process has changed the object since it was read."""
 
 
-def _write(account: _Account) -> bytes:
-    closed = account.blocked_until.astimezone(UTC).isoformat() if account.blocked_until else None
-    calls = [call.astimezone(UTC).isoformat() for call in account.calls]
-    return json.dumps({"calls": calls, "blocked_until": closed}).encode()
+def _to_json(recorded: VendorCalls) -> bytes:
+    block = recorded.blocked_until.astimezone(UTC).isoformat() if recorded.blocked_until else None
+    calls = [call.astimezone(UTC).isoformat() for call in recorded.calls]
+    return json.dumps({"calls": calls, "blocked_until": block}).encode()
 
 
 def _key(vendor: str) -> str:
-    """Name the object by a digest: a vendor's name may hold anything."""
+    """Return the key of the object, a digest: a vendor's name may contain any character."""
     return f"{_FOLDER}/{hashlib.sha256(vendor.encode()).hexdigest()[:16]}.json"

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stock_assets.backends.interface import Backend, FetchLedger, Objects, Warehouse
+from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.backends.local.objects import FolderObjects
 from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
@@ -20,8 +21,8 @@ class LocalBackend(Backend):
     """Files, SQLite, DuckDB and Iceberg (pyiceberg) below one folder.
 
     Attributes:
-        root: the folder; made when first written to. Iceberg stores absolute paths, so the tables of a copied or moved
-            folder are refused (`TableOutsideDataFolder`).
+        root: the folder; created by the first write. Iceberg stores absolute paths, so using the tables of a copied or
+            moved folder raises `TableOutsideDataFolder`; using a folder of another layout raises `UnsupportedLayout`.
     """
 
     root: Path
@@ -29,19 +30,23 @@ class LocalBackend(Backend):
     @cached_property
     def objects(self) -> Objects:
         """Files below the folder."""
-        return FolderObjects(self.root)
+        return FolderObjects(self._folder)
 
     @cached_property
     def ledger(self) -> FetchLedger:
-        """`ledger.db`."""
-        return SqliteLedger(self.root / "ledger.db")
+        """A table of `ledger.db`."""
+        return SqliteLedger(self._folder)
 
     @cached_property
     def rate_limiter(self) -> RateLimiter:
         """Tables of `ledger.db`."""
-        return SqliteRateLimiter(self.root / "ledger.db")
+        return SqliteRateLimiter(self._folder)
 
     @cached_property
     def warehouse(self) -> Warehouse:
         """`staged/`, `published/` and `catalog.db`."""
-        return DuckDbWarehouse(self.root)
+        return DuckDbWarehouse(self._folder)
+
+    @cached_property
+    def _folder(self) -> DataFolder:
+        return DataFolder(self.root)

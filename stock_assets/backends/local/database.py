@@ -1,26 +1,43 @@
-"""Opening the backend's SQLite file, which the fetch ledger and the call budget share.
+"""Opens the SQLite file `ledger.db`, which the fetch ledger and the rate limiter share.
 
-Belongs here: how processes of one machine wait for each other. Does not belong here: tables and statements (`ledger`,
-`budget`), Iceberg's catalog (`iceberg`).
+Belongs here: how processes of one machine wait for each other, and reading without creating anything. Does not belong
+here: tables and statements (`ledger`, `rate_limiter`), Iceberg's catalog (`iceberg`).
 """
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
-from stock_assets.backends.local.durable import make_folder
+from stock_assets.backends.local.data_folder import DataFolder
 
+_FILE = "ledger.db"
 _BUSY_SECONDS = 30
+_HAS_TABLE = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
 
 
 @contextmanager
-def connect(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file, made where it is not there yet, for one call; each statement commits unless a BEGIN was sent.
+def connect_to_write(folder: DataFolder) -> Iterator[sqlite3.Connection]:
+    """Open the file for one call, and create it if it is missing.
 
-    The rollback journal is kept: the switch of a new file to a write-ahead log does not wait for other processes
-    ("database is locked" at once), and for connections that live for one call the log is the slower of the two.
+    Each statement commits unless a BEGIN was sent. The rollback journal is kept: switching a new file to a write-ahead
+    log does not wait for other processes ("database is locked" at once), and for connections that live for one call the
+    write-ahead log is slower.
     """
-    make_folder(path.parent)
+    path = folder.prepare() / _FILE
     with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
         yield connection
+
+
+@contextmanager
+def connect_to_read(folder: DataFolder, table: str) -> Iterator[sqlite3.Connection | None]:
+    """Open the file for one call, or yield None if the file or the table does not exist; nothing is created."""
+    path = folder.root / _FILE
+    if not path.exists():
+        yield None
+        return
+    # mode=rw does not create the file, and SQLite falls back to reading where it may not write. mode=ro would fail
+    # after a writer was killed, because the writer's journal has to be rolled back first.
+    address = f"{path.as_uri()}?mode=rw"
+    with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+        [(tables,)] = connection.execute(_HAS_TABLE, (table,)).fetchall()
+        yield connection if tables else None

@@ -1,7 +1,7 @@
-"""Writing files that survive a power failure: contents and names are on disk before anything refers to them.
+"""Write files that survive a power failure: contents and names are on disk before anything refers to them.
 
-Belongs here: fsync of files and folders, and the FileIO with which pyiceberg writes. Does not belong here: what is
-written, and SQLite's files, which SQLite itself brings to disk.
+Belongs here: fsync of files and folders, and the FileIO with which pyiceberg writes. Does not belong here: the contents
+of files, and SQLite's files, which SQLite itself syncs.
 """
 
 import io
@@ -31,10 +31,10 @@ def make_folder(folder: Path) -> None:
 
 
 class DurableFileIO(PyArrowFileIO):
-    """Reads and writes local files as pyiceberg's own FileIO does; a closed file is on disk.
+    """Read and write local files as pyiceberg's own FileIO does, and sync every file when it is closed.
 
-    The catalog property `py-io-impl` names this class. All files of a table go through it: Parquet files, manifests,
-    manifest lists and metadata, whether of a publish, a new table, a new column, a rollback or maintenance.
+    The catalog property `py-io-impl` names this class. All files of a table are written through it: Parquet files,
+    manifests, manifest lists and metadata of a publish, a new table, a new column, a rollback or maintenance.
     """
 
     def new_output(self, location: str) -> PyArrowFile:
@@ -45,14 +45,14 @@ class DurableFileIO(PyArrowFileIO):
 
 class _DurableFile(PyArrowFile):
     def create(self, overwrite: bool = False) -> OutputStream:  # noqa: FBT001, FBT002 (pyiceberg's signature)
-        """Open the file for writing, in a folder that is created where it is missing."""
+        """Open the file for writing; create its folder if that is missing."""
         path = Path(self._path)
         make_folder(path.parent)
         return _DurableStream(path, "wb" if overwrite else "xb", self._buffer_size)
 
 
 class _DurableStream(io.BufferedWriter):
-    """Brings the file, and its entry in the folder, to disk when it is closed."""
+    """Sync the file, and its entry in the folder, when it is closed."""
 
     def __init__(self, path: Path, mode: str, buffer_size: int) -> None:
         super().__init__(io.FileIO(path, mode), buffer_size)

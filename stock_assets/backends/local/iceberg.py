@@ -1,12 +1,12 @@
-"""Published tables as Iceberg tables in a local catalog: create, evolve, replace a range, look back.
+"""Published tables as Iceberg tables in a local catalog: find, create, evolve, replace a range.
 
-Belongs here: every call of pyiceberg. Does not belong here: SQL.
+Belongs here: reading and writing tables through pyiceberg. Does not belong here: SQL (`warehouse`), snapshots
+(`backends.snapshots`), compaction and expiry (`maintenance`), private names of pyiceberg
+(`backends.pyiceberg_internals`).
 """
 
-import random
-import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -17,17 +17,13 @@ from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, LessThanOrEqual
 from pyiceberg.io import PY_IO_IMPL
-
-# The public `Table.overwrite` writes a delete and an append: two snapshots, and a reader or a rollback that lands on
-# the first sees a hole. Only the private writer below lets both happen in one snapshot.
-from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
 from pyiceberg.table.sorting import SortField, SortOrder
-from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.transforms import IdentityTransform, YearTransform
 from pyiceberg.types import (
     BooleanType,
@@ -42,17 +38,18 @@ from pyiceberg.types import (
 from sqlalchemy import URL
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from stock_assets.backends.interface import Snapshot
+from stock_assets.backends.layout import LAYOUT_KEY
 from stock_assets.backends.local.durable import DurableFileIO, make_folder
-from stock_assets.core.errors import ConcurrentPublish, SettingsError, TableOutsideDataFolder, UnknownSnapshot
+from stock_assets.backends.pyiceberg_internals import OverwriteFiles, dataframe_to_data_files
+from stock_assets.core.errors import ConcurrentPublish, SettingsError, TableOutsideDataFolder
+from stock_assets.core.retry import retrying
 from stock_assets.core.tables import ColumnType, Table
 
 PROPERTY_PREFIX = "stock_assets."
-EXPIRED_BEFORE = f"{PROPERTY_PREFIX}versions-expired-before"
-"""Property of a table: versions that no reader has seen since that moment are gone."""
-_LOOKS = 6
+_CATALOG = "catalog.db"
+_ATTEMPTS = 6
 _NOT_IN_ADDRESSES = frozenset("?#")
-"""pyiceberg takes them for the end of the path, and would write into another folder."""
+"""pyiceberg treats these characters as the end of the path, and would write into another folder."""
 _PARTITION_FIELD_ID = 1000
 _TYPES: dict[ColumnType, PrimitiveType] = {
     ColumnType.TEXT: StringType(),
@@ -63,32 +60,49 @@ _TYPES: dict[ColumnType, PrimitiveType] = {
     ColumnType.TIMESTAMP: TimestampType(),
 }
 _TABLE_PROPERTIES = {
-    # pyiceberg would retry a conflict by itself wherever the files do not overlap; but the metrics of a load depend
-    # on published rows outside its range, so after any other commit the load must be staged again.
+    # pyiceberg would retry a conflict automatically if the files do not overlap. But the metrics of a load depend on
+    # published rows outside its range, so after any other commit the load must be staged again.
     "commit.retry.num-retries": "0",
     "write.parquet.compression-codec": "zstd",
     "write.metadata.previous-versions-max": "100",
 }
 
 
-def load(root: Path, table: Table) -> IcebergTable:
-    """Load the current version of a table; create it, or add columns its contract gained, where needed.
-
-    Of the processes that meet in a new backend, or right after a contract has grown, one creates; the others look again.
+def find(root: Path, table: Table) -> IcebergTable | None:
+    """Load the current snapshot of a table, or return None if the table does not exist; nothing is created.
 
     Raises:
         TableOutsideDataFolder: the folder was copied or moved; the catalog in it names the files of another folder.
     """
-    for attempt in range(1, _LOOKS):
+    _require_usable(root)
+    if not (root / _CATALOG).exists():
+        return None
+
+    def attempt() -> IcebergTable | None:
         try:
-            return _load(root, table)
-        except (IntegrityError, OperationalError, CommitFailedException):
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 (jitter)
-    return _load(root, table)
+            return _FolderCatalog(root).load_table((table.schema, table.name))
+        except NoSuchTableError:
+            return None
+
+    return retrying(attempts=_ATTEMPTS, longest_seconds=2.0, on=(IntegrityError, OperationalError))(attempt)
+
+
+def load(root: Path, table: Table) -> IcebergTable:
+    """Load the current snapshot of a table; create the table, or add the columns its contract gained, where needed.
+
+    Of the processes that create or evolve a table at the same time one succeeds; the others try again and find it done.
+
+    Raises:
+        TableOutsideDataFolder: the folder was copied or moved; the catalog in it names the files of another folder.
+    """
+    _require_usable(root)
+    make_folder(root)
+    conflicts = (IntegrityError, OperationalError, CommitFailedException)
+    return retrying(attempts=_ATTEMPTS, longest_seconds=2.0, on=conflicts, first_seconds=0.1)(_load, root, table)
 
 
 def _load(root: Path, table: Table) -> IcebergTable:
-    catalog = _catalog(root)
+    catalog = _FolderCatalog(root)
     identifier = (table.schema, table.name)
     try:
         stored = catalog.load_table(identifier)
@@ -104,14 +118,23 @@ def _load(root: Path, table: Table) -> IcebergTable:
     return stored
 
 
+def _require_usable(root: Path) -> None:
+    unusable = set(str(root)) & _NOT_IN_ADDRESSES
+    if unusable:
+        raise SettingsError(
+            f"The data folder {root} cannot be used: Iceberg addresses cannot contain {' '.join(sorted(unusable))}. "
+            "Set STOCK_ASSETS_DATA_DIR; use another folder"
+        )
+
+
 def data_files(stored: IcebergTable) -> list[str]:
-    """List the paths of the Parquet files of the loaded snapshot."""
+    """Return the paths of the Parquet files of the loaded snapshot."""
     return [path_of(task.file.file_path) for task in stored.scan().plan_files()]
 
 
 def path_of(address: str) -> str:
-    """Give the path of a file that a table names."""
-    # Not unquoted: pyiceberg writes and reads the path as it stands, percent signs and all.
+    """Return the path of a file that a table names."""
+    # Not unquoted: pyiceberg writes and reads the path unchanged, with its percent signs.
     return urlparse(address).path
 
 
@@ -120,7 +143,8 @@ def replace_range(
 ) -> int:
     """Make the rows of `[first, last]` equal to `rows`, in one snapshot on top of the loaded one.
 
-    The files of every year the range touches are written anew, one a year, sorted: a publish leaves no small files.
+    The files of every year that the range touches are rewritten, one file per year, sorted: a publish leaves no small
+    files.
 
     Raises:
         ConcurrentPublish: the table has a newer snapshot than the loaded one.
@@ -136,18 +160,24 @@ def replace_range(
     merged = merged.sort_by([("symbol", "ascending"), ("trade_date", "ascending")])
     try:
         return replace_files(
-            stored, replaced, _dataframe_to_data_files(stored.metadata, merged, stored.io), properties=properties
+            stored, replaced, dataframe_to_data_files(stored.metadata, merged, stored.io), properties=properties
         )
     except CommitFailedException as error:
-        raise ConcurrentPublish(
-            f"{'.'.join(stored.name())} changed while [{first}, {last}] was being published; stage and publish again"
-        ) from error
+        raise concurrent_publish(stored, first, last) from error
+
+
+def concurrent_publish(stored: IcebergTable, first: date, last: date) -> ConcurrentPublish:
+    """Return the error for a publish that another commit has preceded."""
+    return ConcurrentPublish(
+        f"{'.'.join(stored.name())} changed while [{first}, {last}] was being published. Stage and publish these "
+        "sessions again"
+    )
 
 
 def replace_files(
     stored: IcebergTable, replaced: Iterable[DataFile], written: Iterable[DataFile], *, properties: Mapping[str, str]
 ) -> int:
-    """Put files in the place of others, in one snapshot on top of the loaded one; give its id.
+    """Replace data files by others, in one snapshot on top of the loaded one; return the snapshot's id.
 
     Raises:
         CommitFailedException: the table has a newer snapshot than the loaded one.
@@ -170,11 +200,11 @@ def replace_files(
     return current.snapshot_id
 
 
-class _ReplaceFiles(_OverwriteFiles):
-    """An overwrite that does not carry on what is gone.
+class _ReplaceFiles(OverwriteFiles):
+    """An overwrite that drops manifests which list only removed files.
 
-    pyiceberg 0.12 hands the list of files that a snapshot removed on to every later one, and reads it in every scan: a
-    publish would take longer with each that was before.
+    pyiceberg 0.12 copies the list of files that a snapshot removed into every later snapshot, and reads the list in
+    every scan, so each publish would take longer than the one before.
     """
 
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
@@ -187,85 +217,43 @@ class _ReplaceFiles(_OverwriteFiles):
         ]
 
 
-def history(stored: IcebergTable) -> list[Snapshot]:
-    """List the snapshots, newest first."""
-    current = stored.current_snapshot()
-    return [
-        Snapshot(
-            snapshot_id=snapshot.snapshot_id,
-            committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
-            rows=int(snapshot.summary["total-records"] or 0) if snapshot.summary else 0,
-            properties=_own_properties(snapshot.summary.additional_properties if snapshot.summary else {}),
-            is_current=current is not None and snapshot.snapshot_id == current.snapshot_id,
-        )
-        for snapshot in sorted(stored.snapshots(), key=lambda snapshot: snapshot.sequence_number or 0, reverse=True)
-    ]
-
-
-def rollback(root: Path, table: Table, snapshot_id: int) -> None:
-    """Make a snapshot the current one, whatever is current by now.
-
-    Raises:
-        UnknownSnapshot: the table has none with this id, or has it no more.
-    """
-    for _ in range(_LOOKS):
-        stored = load(root, table)
-        _refuse_unknown(stored, snapshot_id)
-        try:
-            stored.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
-        except (CommitFailedException, ValueError):
-            # Somebody has published, or let the snapshot expire, since it was looked for (pyiceberg's ValueError).
-            continue
-        return
-    raise ConcurrentPublish(f"{table.full_name} is being published again and again; go back when that is over")
-
-
-def _refuse_unknown(stored: IcebergTable, snapshot_id: int) -> None:
-    if stored.metadata.snapshot_by_id(snapshot_id) is not None:
-        return
-    known = ", ".join(str(snapshot.snapshot_id) for snapshot in stored.snapshots()) or "none"
-    since = stored.properties.get(EXPIRED_BEFORE)
-    expired = f" (versions that readers have not seen since {since} have expired)" if since else ""
-    raise UnknownSnapshot(f"{'.'.join(stored.name())} has no snapshot {snapshot_id}{expired}; it has: {known}")
-
-
-def _catalog(root: Path) -> Catalog:
-    unusable = set(str(root)) & _NOT_IN_ADDRESSES
-    if unusable:
-        raise SettingsError(f"{root}: Iceberg addresses cannot hold {' '.join(sorted(unusable))}; use another folder")
-    make_folder(root)
-    return _FolderCatalog(root)
+def own_properties(snapshot: IcebergSnapshot) -> dict[str, str]:
+    """Return what the publishing load, or maintenance, recorded about a snapshot."""
+    properties = snapshot.summary.additional_properties if snapshot.summary else {}
+    return {
+        key.removeprefix(PROPERTY_PREFIX): value for key, value in properties.items() if key.startswith(PROPERTY_PREFIX)
+    }
 
 
 class _FolderCatalog(SqlCatalog):
-    """A catalog of tables in one folder; refuses a table that lies in another folder, also for pyiceberg's commits."""
+    """A catalog of tables in one folder; rejects a table in another folder, also when pyiceberg commits."""
 
     def __init__(self, root: Path) -> None:
-        database = URL.create("sqlite", database=str(root / "catalog.db"), query={"timeout": "30"})
+        database = URL.create("sqlite", database=str(root / _CATALOG), query={"timeout": "30"})
         super().__init__(
             "local",
             uri=database.render_as_string(),
-            # Not as_uri(): pyiceberg does not decode percent signs again, so a folder with a space would split in two.
+            # Not as_uri(): pyiceberg does not decode percent signs, so a folder with a space would become two folders.
             warehouse=f"file://{root}",
             **{PY_IO_IMPL: f"{DurableFileIO.__module__}.{DurableFileIO.__qualname__}"},
         )
         self._root = root
 
-    # Private, but the only place that knows where a table lies before it reads there: after a move nothing is left to
-    # read. Every load of a table passes here.
+    # Private, but the only place that knows where a table is stored before pyiceberg reads there: after a move there is
+    # nothing left to read. Every load of a table passes here.
     def _convert_orm_to_iceberg(self, orm_table: IcebergTables) -> IcebergTable:
         name = f"{orm_table.table_namespace}.{orm_table.table_name}"
         if orm_table.metadata_location:
-            self._refuse_elsewhere(name, Path(path_of(orm_table.metadata_location)).parent.parent)
+            self._require_inside(name, Path(path_of(orm_table.metadata_location)).parent.parent)
         stored = super()._convert_orm_to_iceberg(orm_table)
-        self._refuse_elsewhere(name, Path(path_of(stored.location())))
+        self._require_inside(name, Path(path_of(stored.location())))
         return stored
 
-    def _refuse_elsewhere(self, name: str, folder: Path) -> None:
-        """Compare the data folder that a table was created in with the one that is open.
+    def _require_inside(self, name: str, folder: Path) -> None:
+        """Compare the data folder in which a table was created with the data folder in use.
 
         Both may be links to the same folder. The folder of the table is not resolved: `published` may be a link to
-        another disk, and a copy of that link would lead back into the original's files.
+        another disk, and a copy of that link would lead back to the files of the original.
         """
         created_in = folder.parent.parent
         schema, _, table = name.partition(".")
@@ -274,7 +262,7 @@ class _FolderCatalog(SqlCatalog):
         raise TableOutsideDataFolder(
             f"{name} lies in {folder}, outside the data folder {self._root}. The data folder was copied or moved, and "
             f"Iceberg stores absolute paths. Move the folder back to {created_in}, or start with an empty data folder: "
-            f"copy raw/ and ledger.db of {self._root} into it and load the sessions again"
+            f"copy {LAYOUT_KEY}, raw/ and ledger.db of {self._root} into it and load the sessions again"
         )
 
 
@@ -282,7 +270,7 @@ def _is_same_folder(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
     except OSError:
-        # The folder that the table was created in is gone, or out of reach.
+        # The folder in which the table was created does not exist, or cannot be accessed.
         return False
 
 
@@ -304,15 +292,9 @@ def _create(catalog: Catalog, table: Table) -> IcebergTable:
             properties={**_TABLE_PROPERTIES, "comment": table.description},
         )
     except TableAlreadyExistsError:
-        # Another process was faster.
+        # Another process has created the table meanwhile.
         return catalog.load_table((table.schema, table.name))
 
 
 def _between(first: date, last: date) -> tuple[BooleanExpression, BooleanExpression]:
     return GreaterThanOrEqual(term="trade_date", value=first), LessThanOrEqual(term="trade_date", value=last)
-
-
-def _own_properties(properties: Mapping[str, str]) -> dict[str, str]:
-    return {
-        key.removeprefix(PROPERTY_PREFIX): value for key, value in properties.items() if key.startswith(PROPERTY_PREFIX)
-    }

@@ -1,14 +1,15 @@
-"""The fetch ledger as one SQLite file."""
+"""Stores the fetch ledger in a table of one SQLite file.
+
+Belongs here: the table and its statements. Does not belong here: opening the file (`database`), what requests mean
+(`ingest`).
+"""
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 from stock_assets.backends.interface import Fetch, FetchKind, FetchLedger
-from stock_assets.backends.local.database import connect
+from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.local.database import connect_to_read, connect_to_write
 from stock_assets.core.errors import Outcome
 
 _CREATE = """
@@ -46,26 +47,23 @@ ORDER BY fetched_at DESC, id DESC
 class SqliteLedger(FetchLedger):
     """Shared by all processes of the machine; a connection lives for one call."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
 
     def record(self, fetch: Fetch) -> None:
         """Insert one row and commit it to disk."""
-        with self._connection() as connection:
+        with connect_to_write(self._folder) as connection:
+            connection.execute(_CREATE)
+            connection.execute(_INDEX)
             connection.execute(_INSERT, _to_row(fetch))
 
     def fetches(self, kind: FetchKind, *, symbol: str | None = None, outcome: Outcome | None = None) -> list[Fetch]:
-        """Select by the arguments given."""
-        with self._connection() as connection:
+        """Select the rows that match the arguments."""
+        with connect_to_read(self._folder, "fetches") as connection:
+            if connection is None:
+                return []
             rows = connection.execute(_SELECT, {"kind": kind, "symbol": symbol, "outcome": outcome}).fetchall()
         return [_from_row(row) for row in rows]
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with connect(self._path) as connection:
-            connection.execute(_CREATE)
-            connection.execute(_INDEX)
-            yield connection
 
 
 def _to_row(fetch: Fetch) -> tuple[str | int | None, ...]:
@@ -85,7 +83,7 @@ def _to_row(fetch: Fetch) -> tuple[str | int | None, ...]:
 
 
 def _from_row(row: tuple[str, str, str, str, str, str | None, str | None, str, str, int, str]) -> Fetch:
-    symbol, kind, fetched_at, outcome, response_key, first, last, missing_sessions, content_hash, calls, detail = row
+    symbol, kind, fetched_at, outcome, response_key, first, last, missing, content_hash, calls, detail = row
     return Fetch(
         symbol=symbol,
         kind=FetchKind(kind),
@@ -94,7 +92,7 @@ def _from_row(row: tuple[str, str, str, str, str, str | None, str | None, str, s
         response_key=response_key,
         first_session=date.fromisoformat(first) if first else None,
         last_session=date.fromisoformat(last) if last else None,
-        missing_sessions=tuple(date.fromisoformat(session) for session in json.loads(missing_sessions)),
+        missing_sessions=tuple(date.fromisoformat(session) for session in json.loads(missing)),
         content_hash=content_hash,
         calls=calls,
         detail=detail,

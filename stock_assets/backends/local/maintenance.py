@@ -1,86 +1,85 @@
-"""Maintenance of one Iceberg table in the local catalog: compact, let versions expire, sweep up.
+"""Maintenance of one Iceberg table in the local catalog: compact, expire snapshots, remove files.
 
-Belongs here: what pyiceberg 0.12 leaves to its users. Its `expire_snapshots` takes versions out of the metadata,
-removes no file, and does not notice that another writer has moved the current version. Does not belong here: when
-maintenance runs (`automation.upkeep`), or what a publish writes (`iceberg`).
+Belongs here: what pyiceberg 0.12 leaves to its users. Its `expire_snapshots` removes snapshots from the metadata,
+removes no file, and does not notice that another writer has changed the current snapshot. Does not belong here: when
+maintenance runs (`orchestration`), or what a publish writes (`iceberg`).
 
-Three steps, each whole by itself, so that a kill leaves nothing but work for the next time:
+Three steps, each complete on its own, so that a kill only leaves work for the next time:
 
-1. Several files of one partition become one, in one commit.
-2. Versions that no reader has seen since a moment leave the metadata, in one commit.
-3. Files that no version left needs are removed, if they are old enough.
+1. Several files of one partition are compacted into one, in one commit.
+2. Snapshots that have not been current since a timestamp are removed from the metadata, in one commit.
+3. Files that no remaining snapshot needs are removed, if they are old enough.
 
-A version is seen as long as it is the current one: a reader pins what is current when it begins. So whatever a reader
-can be at stays as long as the versions do, and the third step removes only what nobody can reach.
+A process that reads pins the snapshot that is current when the process begins. So every file that a process may be
+reading stays as long as its snapshot does, and the third step removes only files that nobody can reach.
 """
 
-import random
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files, bin_pack_arrow_table
+from pyiceberg.io.pyarrow import ArrowScan, bin_pack_arrow_table
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask, TableProperties
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
-from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate, SetPropertiesUpdate
+from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate
 
 from stock_assets.backends.interface import MAINTENANCE, MaintenanceResult
 from stock_assets.backends.local import iceberg
-from stock_assets.backends.snapshots import is_rolled_back, needed_files, seen_since
-from stock_assets.core.errors import ConcurrentPublish
+from stock_assets.backends.pyiceberg_internals import dataframe_to_data_files
+from stock_assets.backends.snapshots import (
+    is_rolled_back,
+    maintain_newest,
+    needed_files,
+    seen_since,
+    skipped_after_rollback,
+)
 from stock_assets.core.tables import Table
 
 SAFE_AGE = timedelta(days=1)
-"""A file of no version that is younger may belong to a publish that is about to commit it."""
-_ATTEMPTS = 8
+"""Age at which a file without a snapshot is removed; a younger file may belong to a publish that will commit it."""
+_LONGEST_PAUSE_SECONDS = 15.0
 _ENDINGS = {"data": (".parquet",), "metadata": (".avro", ".metadata.json")}
-"""Files that pyiceberg writes, by folder; any other is somebody else's and stays."""
+"""Files that pyiceberg writes, by folder; other files were not written by pyiceberg and stay."""
 
 
 def maintain(root: Path, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
-    """Do all three steps; see `Warehouse.maintain`.
+    """Run all three steps; see `Warehouse.maintain`.
 
     Raises:
-        ConcurrentPublish: other writers were faster in every attempt.
+        ConcurrentPublish: other writers committed first in every attempt.
     """
-    stored = iceberg.load(root, table)
+    stored = iceberg.find(root, table)
+    if stored is None:
+        return MaintenanceResult()
     before = len(iceberg.data_files(stored))
     if is_rolled_back(stored):
-        reason = "readers see an earlier version since a rollback; the next load ends that"
-        return MaintenanceResult(before, before, skipped_because=reason)
-    _until_committed(root, table, lambda fresh: _compact(fresh, table))
-    expired = _until_committed(root, table, lambda fresh: _expire(fresh, keep_since))
-    files, size = _sweep(root, table, at - SAFE_AGE)
+        return skipped_after_rollback(before)
+    _until_committed(root, table, lambda newest: _compact(newest, table))
+    expired = _until_committed(root, table, lambda newest: _expire(newest, keep_since))
+    files, size = _remove_files(root, table, at - SAFE_AGE)
     after = len(iceberg.data_files(iceberg.load(root, table)))
     return MaintenanceResult(before, after, snapshots_expired=expired, files_removed=files, bytes_freed=size)
 
 
 def _until_committed(root: Path, table: Table, step: Callable[[IcebergTable], int]) -> int:
-    """Do a step on the newest version, again if another writer has committed meanwhile."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        fresh = iceberg.load(root, table)
-        try:
-            # Somebody may have gone back to an earlier version only now.
-            return 0 if is_rolled_back(fresh) else step(fresh)
-        except CommitFailedException as error:
-            if attempt == _ATTEMPTS:
-                raise ConcurrentPublish(
-                    f"{table.full_name} was published again and again while it was maintained; maintain it later"
-                ) from error
-        time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 (jitter)
-    raise AssertionError("unreachable")
+    return maintain_newest(
+        table,
+        lambda: iceberg.load(root, table),
+        step,
+        is_conflict=lambda error: isinstance(error, CommitFailedException),
+        longest_seconds=_LONGEST_PAUSE_SECONDS,
+    )
 
 
 def _compact(stored: IcebergTable, table: Table) -> int:
-    """Write partitions of several files anew where that makes fewer; give how many."""
+    """Rewrite partitions of several files where fewer files result; return the number of rewritten partitions."""
     replaced: list[DataFile] = []
     written: list[DataFile] = []
     rewritten = 0
@@ -89,7 +88,7 @@ def _compact(stored: IcebergTable, table: Table) -> int:
         rows = rows.sort_by([(name, "ascending") for name in table.grain])
         if _files_needed(stored, rows) < len(tasks):
             replaced += [task.file for task in tasks]
-            written += _dataframe_to_data_files(stored.metadata, rows, stored.io)
+            written += dataframe_to_data_files(stored.metadata, rows, stored.io)
             rewritten += 1
     if not rewritten:
         return 0
@@ -99,7 +98,7 @@ def _compact(stored: IcebergTable, table: Table) -> int:
 
 
 def _crowded(stored: IcebergTable) -> list[list[FileScanTask]]:
-    """List the files of each partition that has several; those laid out in another way stay as they are."""
+    """Return the files of each partition that has several; files of an earlier partition layout stay unchanged."""
     partitions: dict[str, list[FileScanTask]] = defaultdict(list)
     for task in stored.scan().plan_files():
         if task.file.spec_id == stored.spec().spec_id:
@@ -108,7 +107,7 @@ def _crowded(stored: IcebergTable) -> list[list[FileScanTask]]:
 
 
 def _files_needed(stored: IcebergTable, rows: pa.Table) -> int:
-    """Count the files that pyiceberg will make of a partition: it splits large ones."""
+    """Count the files that pyiceberg will write for a partition: it splits large ones."""
     target = int(
         stored.properties.get(
             TableProperties.WRITE_TARGET_FILE_SIZE_BYTES, TableProperties.WRITE_TARGET_FILE_SIZE_BYTES_DEFAULT
@@ -118,7 +117,7 @@ def _files_needed(stored: IcebergTable, rows: pa.Table) -> int:
 
 
 def _expire(stored: IcebergTable, keep_since: datetime) -> int:
-    """Take versions out of the metadata that were not current at any moment since; give how many."""
+    """Remove snapshots from the metadata that have not been current since a timestamp; return how many."""
     current, seen = stored.current_snapshot(), seen_since(stored, keep_since)
     expired = [snapshot.snapshot_id for snapshot in stored.snapshots() if snapshot.snapshot_id not in seen]
     if current is None or not expired:
@@ -126,35 +125,32 @@ def _expire(stored: IcebergTable, keep_since: datetime) -> int:
     stored.catalog.commit_table(
         stored,
         requirements=(
-            _AssertVersions(uuid=stored.metadata.table_uuid, snapshot_ids=expired),
-            # What was seen is right only as long as nobody publishes or goes back.
+            _AssertSnapshots(uuid=stored.metadata.table_uuid, snapshot_ids=expired),
+            # `seen` stays correct only as long as nobody publishes or rolls back.
             AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=current.snapshot_id),
         ),
-        updates=(
-            RemoveSnapshotsUpdate(snapshot_ids=expired),
-            SetPropertiesUpdate(updates={iceberg.EXPIRED_BEFORE: keep_since.astimezone(UTC).isoformat()}),
-        ),
+        updates=(RemoveSnapshotsUpdate(snapshot_ids=expired),),
     )
     return len(expired)
 
 
-class _AssertVersions(AssertTableUUID):
-    """The table must still have these versions; pyiceberg takes those that another maintenance took for a bad call."""
+class _AssertSnapshots(AssertTableUUID):
+    """The table must still have these snapshots; otherwise pyiceberg reports expired snapshots as invalid arguments."""
 
     snapshot_ids: list[int]
 
-    def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]  # pydantic's is another
+    def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]  # pydantic's `validate` has another signature
         super().validate(base_metadata)
         present = {snapshot.snapshot_id for snapshot in base_metadata.snapshots} if base_metadata else set()
         if not present.issuperset(self.snapshot_ids):
-            raise CommitFailedException("Requirement failed: another maintenance took versions out")
+            raise CommitFailedException("Requirement failed: another process has expired the snapshots")
 
 
-def _sweep(root: Path, table: Table, before: datetime) -> tuple[int, int]:
-    """Remove files from before a moment that no version needs; give how many, and their bytes."""
+def _remove_files(root: Path, table: Table, before: datetime) -> tuple[int, int]:
+    """Remove files written before a timestamp that no snapshot needs; return their number and size in bytes."""
     folder = Path(iceberg.path_of(iceberg.load(root, table).location()))
     old = dict(_written_before(folder, before))
-    # What was committed while the folders were walked counts as needed.
+    # Loaded again: files committed while the folders were listed count as needed.
     needed = {iceberg.path_of(address) for address in needed_files(iceberg.load(root, table))}
     unneeded = [file for file in old if str(file) not in needed]
     for file in unneeded:
@@ -163,14 +159,14 @@ def _sweep(root: Path, table: Table, before: datetime) -> tuple[int, int]:
 
 
 def _written_before(folder: Path, before: datetime) -> Iterator[tuple[Path, int]]:
-    """List the files of both folders that lie there since before a moment, with their sizes."""
+    """Yield the files of both folders that were written before a timestamp, with their sizes."""
     for part, endings in _ENDINGS.items():
         for file in (folder / part).rglob("*"):
             try:
                 stat = file.stat()
             except FileNotFoundError:
-                # Whoever wrote it took it away again.
+                # The process that wrote the file has removed it.
                 continue
-            # A copy that keeps the time of its original still shows when it came.
+            # Of a copy that keeps its original's modification time, the time of copying counts.
             if file.name.endswith(endings) and max(stat.st_mtime, stat.st_ctime) < before.timestamp():
                 yield file, stat.st_size

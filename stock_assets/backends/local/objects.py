@@ -1,4 +1,7 @@
-"""Objects as files below a folder."""
+"""Objects as files below a folder.
+
+Belongs here: files that are complete or absent, whatever happens. Does not belong here: what the files contain.
+"""
 
 import os
 import tempfile
@@ -7,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stock_assets.backends.interface import ObjectEntry, Objects
+from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.core.errors import ObjectExists
 
@@ -14,14 +18,15 @@ _PARTIAL = ".partial-"
 
 
 class FolderObjects(Objects):
-    """Immutable files; a reader sees a whole file or none, also after a kill."""
+    """Immutable files; a process reads a complete file or none, also after a writer was killed."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
 
     def put(self, key: str, body: bytes) -> None:
-        """Write beside the target, then link: a link, unlike a rename, refuses to replace."""
+        """Write a file beside the target, then link it: a link, unlike a rename, never replaces a file."""
         target = self._path(key)
+        self._folder.prepare()
         make_folder(target.parent)
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PARTIAL) as partial:
             partial.write(body)
@@ -30,8 +35,8 @@ class FolderObjects(Objects):
             try:
                 os.link(partial.name, target)
             except FileExistsError as error:
-                raise ObjectExists(f"{key} is already stored; stored answers are never replaced") from error
-        # The entry of the link, before the ledger refers to the file.
+                raise ObjectExists(f"{key} is already stored; stored objects are never replaced") from error
+        # The folder's entry of the link must be on disk before the ledger refers to the file.
         sync(target.parent)
 
     def get(self, key: str) -> bytes:
@@ -45,19 +50,19 @@ class FolderObjects(Objects):
         """Walk the folder."""
         folder = self._path(prefix)
         return sorted(
-            path.relative_to(self._root).as_posix()
+            path.relative_to(self._folder.root).as_posix()
             for path in folder.rglob("*")
             if path.is_file() and not path.name.startswith(_PARTIAL)
         )
 
     def entries(self, prefix: str) -> Sequence[ObjectEntry]:
-        """Walk the folder; a copy that keeps the time of its original still shows when it came."""
-        found = []
+        """Walk the folder; of a copy that keeps its original's modification time, the time of copying counts."""
+        entries = []
         for key in self.list(prefix):
             stat = self._path(key).stat()
-            moment = datetime.fromtimestamp(max(stat.st_mtime, stat.st_ctime), UTC)
-            found.append(ObjectEntry(key, stat.st_size, moment))
-        return found
+            modified_at = datetime.fromtimestamp(max(stat.st_mtime, stat.st_ctime), UTC)
+            entries.append(ObjectEntry(key, stat.st_size, modified_at))
+        return entries
 
     def delete(self, key: str) -> None:
         """Unlink the file."""
@@ -65,22 +70,22 @@ class FolderObjects(Objects):
 
     def sweep(self, *, before: datetime) -> int:
         """Unlink partial files, in the folders of objects only."""
-        found = [
+        partial_files = [
             path
             for folder in ("raw", "staged", "alerts")
-            for path in (self._root / folder).rglob(f"{_PARTIAL}*")
+            for path in (self._folder.root / folder).rglob(f"{_PARTIAL}*")
             if path.is_file() and path.stat().st_mtime < before.timestamp()
         ]
-        for path in found:
+        for path in partial_files:
             path.unlink(missing_ok=True)
-        return len(found)
+        return len(partial_files)
 
     def uri(self, key: str) -> str:
-        """Give the absolute path."""
+        """Return the absolute path."""
         return str(self._path(key))
 
     def _path(self, key: str) -> Path:
-        path = self._root / key
+        path = self._folder.root / key
         if ".." in path.parts:
             raise ValueError(f"not an object key: {key!r}")
         return path

@@ -1,66 +1,66 @@
-"""The call budget as tables of the ledger's SQLite file.
+"""Stores the calls to each vendor in tables of the ledger's SQLite file.
 
-Belongs here: counting calls so that all processes of the machine agree. Does not belong here: what a plan allows
-(`ingest.plans`), waiting for a call (`ingest.calls`).
+Belongs here: transactions, so that all processes of the machine agree. Does not belong here: the quota arithmetic
+(`backends.rate_limiter`), what a plan allows (`sources.plans`), waiting for a call (`ingest.requester`).
 """
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
-from stock_assets.backends.local.database import connect
-from stock_assets.backends.rate_limiter import CallDenied, RateLimiter
+from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.local.database import connect_to_read, connect_to_write
+from stock_assets.backends.rate_limiter import CallDenied, RateLimiter, VendorCalls
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.clock import Clock
 
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS calls (id INTEGER PRIMARY KEY, vendor TEXT NOT NULL, called_at TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS calls_by_time ON calls (vendor, called_at)",
-    "CREATE TABLE IF NOT EXISTS closures (vendor TEXT PRIMARY KEY, until TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS blocks (vendor TEXT PRIMARY KEY, until TEXT NOT NULL)",
 )
-_COUNT = "SELECT COUNT(*) FROM calls WHERE vendor = ? AND called_at >= ?"
-_NTH_NEWEST = "SELECT called_at FROM calls WHERE vendor = ? ORDER BY called_at DESC LIMIT 1 OFFSET ?"
-_TAKE = "INSERT INTO calls (vendor, called_at) VALUES (?, ?)"
-_CLOSED = "SELECT until FROM closures WHERE vendor = ? AND until > ?"
-_CLOSE = "INSERT INTO closures (vendor, until) VALUES (?, ?) ON CONFLICT (vendor) DO UPDATE SET until = excluded.until"
+_CALLS = "SELECT called_at FROM calls WHERE vendor = ? AND called_at >= ? ORDER BY called_at"
+_INSERT = "INSERT INTO calls (vendor, called_at) VALUES (?, ?)"
+_BLOCK = "SELECT until FROM blocks WHERE vendor = ?"
+_SET_BLOCK = "INSERT OR REPLACE INTO blocks (vendor, until) VALUES (?, ?)"
 
 
 class SqliteRateLimiter(RateLimiter):
-    """Shared by all processes of the machine; one at a time counts and takes, under SQLite's write lock."""
+    """Shared by all processes of the machine; SQLite's write lock lets one process at a time count and insert."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
 
     def acquire(self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0) -> CallDenied | None:
-        """Count and insert in one transaction, on disk before the call is made."""
+        """Count and insert in one transaction; the call is on disk before it is made."""
         with self._transaction() as connection:
             at = now()
-            refused = _refusal(connection, vendor, limits, at, reserve)
-            if refused is None:
-                connection.execute(_TAKE, (vendor, _text(at)))
-            return refused
+            since = VendorCalls.counted_since(limits, at)
+            denied = _read(connection, vendor, since).decide(limits, at, reserve=reserve)
+            if denied is None:
+                connection.execute(_INSERT, (vendor, _to_text(at)))
+            return denied
 
-    def close(self, vendor: str, until: datetime) -> None:
-        """Write the moment."""
+    def block_until(self, vendor: str, until: datetime) -> None:
+        """Insert or replace the vendor's row."""
         with self._transaction() as connection:
-            connection.execute(_CLOSE, (vendor, _text(until)))
+            connection.execute(_SET_BLOCK, (vendor, _to_text(until)))
 
     def blocked_until(self, vendor: str, at: datetime) -> datetime | None:
-        """Read the moment."""
-        with self._transaction() as connection:
-            return _closed(connection, vendor, at)
+        """Read the vendor's row."""
+        with connect_to_read(self._folder, "blocks") as connection:
+            return _read(connection, vendor, at).active_block(at) if connection else None
 
-    def spent(self, vendor: str, since: datetime) -> int:
-        """Count the rows."""
-        with self._transaction() as connection:
-            return _count(connection, vendor, since)
+    def used_calls(self, vendor: str, since: datetime) -> int:
+        """Count the vendor's rows."""
+        with connect_to_read(self._folder, "blocks") as connection:
+            return _read(connection, vendor, since).used_calls(since) if connection else 0
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with connect(self._path) as connection:
-            # The lock is taken before anything is read: two processes must not both see the last call as free.
+        with connect_to_write(self._folder) as connection:
+            # The lock is taken before anything is read: two processes must not both see the last call as available.
             connection.execute("BEGIN IMMEDIATE")
             for statement in _CREATE:
                 connection.execute(statement)
@@ -68,37 +68,15 @@ class SqliteRateLimiter(RateLimiter):
             connection.execute("COMMIT")
 
 
-def _refusal(
-    connection: sqlite3.Connection, vendor: str, limits: CallLimits, at: datetime, reserve: int
-) -> CallDenied | None:
-    closed = _closed(connection, vendor, at)
-    if closed is not None:
-        return CallDenied(closed, quota_used_up=True)
-    if limits.per_day is not None and _count(connection, vendor, limits.day_start(at)) >= limits.per_day - reserve:
-        return CallDenied(limits.next_reset(at), quota_used_up=True)
-    free_at = max((_token_back(connection, vendor, *rate, at) for rate in limits.rates), default=at)
-    return CallDenied(free_at, quota_used_up=False) if free_at > at else None
+def _read(connection: sqlite3.Connection, vendor: str, since: datetime) -> VendorCalls:
+    block = connection.execute(_BLOCK, (vendor,)).fetchone()
+    calls = connection.execute(_CALLS, (vendor, _to_text(since))).fetchall()
+    return VendorCalls(
+        tuple(datetime.fromisoformat(called_at) for (called_at,) in calls),
+        datetime.fromisoformat(block[0]) if block else None,
+    )
 
 
-def _token_back(connection: sqlite3.Connection, vendor: str, calls: int, window: timedelta, at: datetime) -> datetime:
-    """Give the moment from which one of the window's tokens is there: the n-th newest call plus the window."""
-    row = connection.execute(_NTH_NEWEST, (vendor, calls - 1)).fetchone()
-    if row is None:
-        return at
-    # A clock that was set back makes calls lie in the future; no token is away for longer than its window.
-    return min(datetime.fromisoformat(row[0]), at) + window
-
-
-def _count(connection: sqlite3.Connection, vendor: str, since: datetime) -> int:
-    row = connection.execute(_COUNT, (vendor, _text(since))).fetchone()
-    return int(row[0])
-
-
-def _closed(connection: sqlite3.Connection, vendor: str, at: datetime) -> datetime | None:
-    row = connection.execute(_CLOSED, (vendor, _text(at))).fetchone()
-    return datetime.fromisoformat(row[0]) if row else None
-
-
-def _text(moment: datetime) -> str:
-    """Write a moment so that texts sort as the moments do."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+def _to_text(timestamp: datetime) -> str:
+    """Format a timestamp so that texts sort as the timestamps do."""
+    return timestamp.astimezone(UTC).isoformat(timespec="microseconds")

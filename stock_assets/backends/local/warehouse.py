@@ -1,7 +1,10 @@
-"""Tables on one machine: DuckDB runs the SQL, Parquet files hold staging, pyiceberg holds what is published.
+"""Tables on one machine: DuckDB runs the SQL, Parquet files store staging tables, pyiceberg stores published tables.
 
-A DuckDB connection lives in memory for one step. Published tables are views over the Parquet files of one
-Iceberg snapshot, read by field id, so that a column added later is NULL in older files.
+Belongs here: SQL sessions and staging tables. Does not belong here: Iceberg tables (`iceberg`), maintenance
+(`maintenance`).
+
+A DuckDB connection lives in memory for one step. Published tables are views over the Parquet files of one Iceberg
+snapshot, read by field id, so that a column added later is NULL in older files.
 """
 
 import shutil
@@ -16,8 +19,10 @@ import duckdb
 import pyarrow as pa
 from pyiceberg.table import Table as IcebergTable
 
+from stock_assets.backends import snapshots
 from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlSession, Warehouse
 from stock_assets.backends.local import iceberg, maintenance
+from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.sql import Name, literal, transpile
@@ -27,68 +32,75 @@ from stock_assets.core.tables import PUBLISHED_TABLES, RAW_COLUMNS, STAGING_TABL
 class DuckDbWarehouse(Warehouse):
     """Everything below one folder: `staged/<load>/<table>.parquet`, `published/`, `catalog.db`."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
 
     @contextmanager
     def open(self, load_id: str = "") -> Iterator[SqlSession]:
         """Connect, and pin the current snapshot of every published table."""
-        published = {table.name: iceberg.load(self._root, table) for table in PUBLISHED_TABLES}
+        published = {table.name: iceberg.find(self._folder.root, table) for table in PUBLISHED_TABLES}
         with duckdb.connect(":memory:") as connection:
-            yield DuckDbSession(connection, self._staging(load_id), published)
+            yield DuckDbSession(connection, self._folder, self._staging(load_id), published)
 
     def history(self, table: Table) -> list[Snapshot]:
         """Read the snapshots from the table's metadata."""
-        return iceberg.history(iceberg.load(self._root, table))
+        stored = iceberg.find(self._folder.root, table)
+        return snapshots.history(stored, iceberg.own_properties) if stored is not None else []
 
     def rollback(self, table: Table, snapshot_id: int) -> None:
         """Point the main branch at the snapshot."""
-        iceberg.rollback(self._root, table, snapshot_id)
+        snapshots.roll_back(table, lambda: iceberg.find(self._folder.root, table), snapshot_id)
 
     def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
-        """Compact, let versions expire, and sweep up through pyiceberg."""
-        return maintenance.maintain(self._root, table, keep_since=keep_since, at=at)
+        """Compact files, expire snapshots and remove files through pyiceberg."""
+        return maintenance.maintain(self._folder.root, table, keep_since=keep_since, at=at)
 
     def location(self, table: Table) -> str:
-        """Give the folder of the table."""
-        return str(self._root / table.schema / table.name)
+        """Return the folder of the table."""
+        return str(self._folder.root / table.schema / table.name)
 
     def drop_staging(self, load_id: str) -> None:
         """Remove the folder of the load."""
         shutil.rmtree(self._staging(load_id), ignore_errors=True)
 
     def staged_loads(self) -> list[str]:
-        """List the folders."""
+        """Return the names of the folders."""
         return sorted(folder.name for folder in self._staging("").parent.glob("load_*"))
 
     def _staging(self, load_id: str) -> Path:
-        return self._root / "staged" / "tables" / (load_id or "none")
+        return self._folder.root / "staged" / "tables" / (load_id or "none")
 
 
 class DuckDbSession(SqlSession):
     """One in-memory connection."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, staging: Path, published: Mapping[str, IcebergTable]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        folder: DataFolder,
+        staging: Path,
+        published: Mapping[str, IcebergTable | None],
     ) -> None:
         self._connection = connection
+        self._folder = folder
         self._staging = staging
-        self._published = published
-        # On DuckDB 2.0 the default optimizer pushes TRY_CAST into read_csv, which then raises instead of giving NULL.
+        self._published = dict(published)
+        # DuckDB 2.0's default optimizer pushes TRY_CAST into read_csv, which then raises instead of returning NULL.
         connection.execute("SET disabled_optimizers='type_pushdown'")
         connection.execute("SET TimeZone='UTC'")
         for schema in ("raw", "staged", "published", "input"):
             connection.execute(f"CREATE SCHEMA {schema}")
         self._published_files: list[str] = []
         for table in PUBLISHED_TABLES:
-            files = iceberg.data_files(published[table.name])
-            connection.execute(f"CREATE VIEW {table.full_name} AS {_scan(table, published[table.name], files)}")
+            stored = published[table.name]
+            files = iceberg.data_files(stored) if stored is not None else []
+            connection.execute(f"CREATE VIEW {table.full_name} AS {_scan(table, stored, files)}")
             self._published_files += files
         for table in STAGING_TABLES:
-            self._show_staged(table)
+            self._create_staging_view(table)
 
     def name(self, table: Table) -> Name:
-        """Give `schema.table`; a session has one load only."""
+        """Return `schema.table`; a session has one load only."""
         return Name(table.full_name)
 
     def actual_columns(self) -> Name:
@@ -100,7 +112,7 @@ class DuckDbSession(SqlSession):
         return Name("input.actual_columns")
 
     def register(self, relation: str, rows: pa.Table) -> Name:
-        """Show an Arrow table to DuckDB without copying it."""
+        """Register an Arrow table with DuckDB without copying it."""
         name = Name(f"input.{relation}")
         self._connection.register(f"arrow_{relation}", rows)
         self._connection.execute(f"CREATE OR REPLACE VIEW {name.value} AS FROM arrow_{relation}")
@@ -120,14 +132,14 @@ class DuckDbSession(SqlSession):
         return Name("raw.daily_prices")
 
     def create_view(self, name: str, select: str) -> Name:
-        """Make a view that lives as long as the connection."""
+        """Create a view that exists as long as the connection."""
         view = Name(f"published.{name}")
         self._execute(f"CREATE OR REPLACE VIEW {view.value} AS {transpile(select)}")
         return view
 
     def restrict(self) -> None:
-        """Keep the published Parquet files readable and turn off everything else outside the connection."""
-        # DuckDB leaves the folder it spills to readable. One in the working directory could hold files of others.
+        """Keep the published Parquet files readable and disable all other access to files and networks."""
+        # DuckDB keeps the folder to which it spills readable; the default, in the working directory, may contain files.
         spill = Path(gettempdir()) / f"stock_assets_{uuid4().hex}"
         for setting, value in (
             ("temp_directory", literal(str(spill))),
@@ -143,11 +155,12 @@ class DuckDbSession(SqlSession):
         try:
             rows: pa.Table = self._connection.sql(statement).to_arrow_table()
         except duckdb.Error as error:
-            raise QueryFailed(f"DuckDB refused a statement: {error}\n{statement}") from error
+            raise QueryFailed(f"DuckDB could not run a statement: {error}\n{statement}") from error
         return rows
 
     def stage(self, table: Table, select: str) -> int:
-        """Copy the result into a Parquet file, beside it first: a kill or a power failure leaves no half file."""
+        """Write the result to a partial file, then rename it: a kill or a power failure leaves no incomplete table."""
+        self._folder.prepare()
         make_folder(self._staging)
         target = self._staging / f"{table.name}.parquet"
         partial = target.with_suffix(".partial")
@@ -155,15 +168,14 @@ class DuckDbSession(SqlSession):
         sync(partial)
         partial.replace(target)
         sync(self._staging)
-        self._show_staged(table)
-        # Fetched to the end: DuckDB refuses a query on a connection that still holds an unfinished result.
+        self._create_staging_view(table)
+        # Fetched to the end: DuckDB rejects a query on a connection that still has an unfinished result.
         [(count,)] = self._execute(f"SELECT COUNT(*) FROM {table.full_name}").fetchall()  # noqa: S608 (contract's name)
         return int(count)
 
     def base(self, table: Table) -> int | None:
-        """Give the snapshot loaded with the session."""
-        snapshot = self._published[table.name].current_snapshot()
-        return snapshot.snapshot_id if snapshot else None
+        """Return the snapshot loaded with the session."""
+        return _snapshot_id(self._published[table.name])
 
     def replace_range(
         self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
@@ -171,15 +183,16 @@ class DuckDbSession(SqlSession):
         """Commit through pyiceberg, on top of the snapshot this session reads."""
         columns = ", ".join(target.column_names)
         rows = self.query(f"SELECT {columns} FROM {source.full_name}")  # noqa: S608 (contract's names)
-        return iceberg.replace_range(
-            self._published[target.name],
-            rows.cast(target.arrow_schema()),
-            first=first,
-            last=last,
-            properties=properties,
+        stored = iceberg.load(self._folder.prepare(), target)
+        if _snapshot_id(stored) != self.base(target):
+            raise iceberg.concurrent_publish(stored, first, last)
+        snapshot_id = iceberg.replace_range(
+            stored, rows.cast(target.arrow_schema()), first=first, last=last, properties=properties
         )
+        self._published[target.name] = stored
+        return snapshot_id
 
-    def _show_staged(self, table: Table) -> None:
+    def _create_staging_view(self, table: Table) -> None:
         file = self._staging / f"{table.name}.parquet"
         if file.exists():
             self._connection.execute(
@@ -190,20 +203,38 @@ class DuckDbSession(SqlSession):
         try:
             return self._connection.execute(statement)
         except duckdb.Error as error:
-            raise QueryFailed(f"DuckDB refused a statement: {error}\n{statement}") from error
+            raise QueryFailed(f"DuckDB could not run a statement: {error}\n{statement}") from error
 
 
-def _scan(table: Table, stored: IcebergTable, files: Sequence[str]) -> str:
-    """Write the SELECT over the Parquet files of the loaded snapshot."""
-    if not files:
-        columns = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns)
-        return f"SELECT {columns} WHERE false"
+@lru_cache(maxsize=256)
+def transpile(select: str) -> str:
+    """Translate a single SELECT from the Athena dialect to DuckDB's.
+
+    Raises:
+        InvalidQuery: the text is not a single SELECT.
+    """
+    return parse_query(select).sql(dialect="duckdb", comments=False)
+
+
+def _snapshot_id(stored: IcebergTable | None) -> int | None:
+    snapshot = stored.current_snapshot() if stored is not None else None
+    return snapshot.snapshot_id if snapshot is not None else None
+
+
+def _scan(table: Table, stored: IcebergTable | None, files: Sequence[str]) -> str:
+    """Return the SELECT over the Parquet files of the loaded snapshot."""
+    nulls = {column.name: f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns}
+    if stored is None or not files:
+        return f"SELECT {', '.join(nulls.values())} WHERE false"
+    # A column that the contract gained is added to the table by the next publish; until then it has no field id.
+    present = {field.name for field in stored.schema().fields}
+    columns = ", ".join(name if name in present else null for name, null in nulls.items())
     fields = ", ".join(
         f"{field.field_id}: {{name: '{field.name}', type: '{_type_of(table, field.name)}', default_value: NULL}}"
         for field in stored.schema().fields
     )
     paths = ", ".join(literal(path) for path in files)
-    return f"SELECT {', '.join(table.column_names)} FROM read_parquet([{paths}], schema = MAP {{{fields}}})"  # noqa: S608 (escaped by literal)
+    return f"SELECT {columns} FROM read_parquet([{paths}], schema = MAP {{{fields}}})"  # noqa: S608 (escaped by literal)
 
 
 def _type_of(table: Table, name: str) -> str:

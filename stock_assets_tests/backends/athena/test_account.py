@@ -92,7 +92,7 @@ def test_the_suite_runs_there_and_leaves_nothing(aws: AwsDouble, account: Accoun
 
 @pytest.mark.slow
 def test_a_failing_suite_leaves_nothing_either(aws: AwsDouble, account: Account) -> None:
-    done = suite(named(account, workgroup="nobodys"), "test_results_are_typed or test_what_was_put")
+    done = suite(named(account, workgroup="nobodys"), "test_results_are_typed or test_a_stored_object")
 
     assert done.returncode == 1, done.stdout
     assert "1 failed, 1 passed" in done.stdout or "1 passed, 1 error" in done.stdout

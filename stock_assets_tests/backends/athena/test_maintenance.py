@@ -199,7 +199,7 @@ def test_commit_conflicts_are_tried_again(
     put(backend, DAYS[0])
     scatter(DAYS[0])
     aws.query_faults.append(QueryFault(f"^{statement}", COMMIT_CONFLICT, times=100))
-    with pytest.raises(ConcurrentPublish, match="maintain it later"):
+    with pytest.raises(ConcurrentPublish, match="Run maintenance again when they have finished"):
         maintain(backend, datetime.now(UTC))
 
     aws.query_faults[:] = [QueryFault(f"^{statement}", COMMIT_CONFLICT, times=2)]

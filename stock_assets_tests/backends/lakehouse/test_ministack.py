@@ -34,11 +34,11 @@ from stock_assets_tests.backends.lakehouse.test_ledger import (
     test_readers_and_writers_at_once_lose_nothing,
 )
 from stock_assets_tests.backends.test_rate_limiter import (
-    test_processes_share_the_budget,
-    test_processes_that_spend_the_day_take_what_it_has_and_no_call_more,
-    test_the_last_call_of_the_day_goes_to_one_of_many,
-    test_the_pace_is_the_limit_and_no_slower,
-    test_what_the_vendor_closes_stays_closed_until_then,
+    test_a_block_denies_calls_until_it_ends,
+    test_calls_are_as_fast_as_the_limits_allow_and_no_faster,
+    test_only_one_of_many_callers_acquires_the_last_call_of_the_day,
+    test_processes_share_the_limits,
+    test_processes_together_acquire_exactly_the_daily_quota,
 )
 from stock_assets_tests.contracts.test_backends import BackendCase, TestFetchLedger, TestObjects, reopened
 from stock_assets_tests.emulators.athena.names import BUCKET, REGION
@@ -46,7 +46,7 @@ from stock_assets_tests.support.athena_backends import athena_backend, make_buck
 from stock_assets_tests.support.dagster_internals import ComputeIOType
 from stock_assets_tests.support.live_source import KEY
 from stock_assets_tests.support.ministack import HOW_TO_GET_IT, PROGRAM, running_ministack
-from stock_assets_tests.support.rate_limiters import BudgetCase, s3_case
+from stock_assets_tests.support.rate_limiters import RateLimiterCase, s3_case
 from stock_assets_tests.support.small_files import scatter_on_aws
 
 __all__ = [
@@ -54,15 +54,15 @@ __all__ = [
     "TestObjects",
     "opened",
     "reopened",
+    "test_a_block_denies_calls_until_it_ends",
     "test_a_kill_while_packing_loses_and_doubles_nothing",
     "test_a_reader_whose_list_is_packed_away_looks_again",
+    "test_calls_are_as_fast_as_the_limits_allow_and_no_faster",
     "test_many_are_packed_by_a_reader_and_come_back_the_same",
-    "test_processes_share_the_budget",
-    "test_processes_that_spend_the_day_take_what_it_has_and_no_call_more",
+    "test_only_one_of_many_callers_acquires_the_last_call_of_the_day",
+    "test_processes_share_the_limits",
+    "test_processes_together_acquire_exactly_the_daily_quota",
     "test_readers_and_writers_at_once_lose_nothing",
-    "test_the_last_call_of_the_day_goes_to_one_of_many",
-    "test_the_pace_is_the_limit_and_no_slower",
-    "test_what_the_vendor_closes_stays_closed_until_then",
 ]
 
 pytestmark = [
@@ -95,13 +95,13 @@ def backend(case: BackendCase, tmp_path: Path) -> Backend:
 
 
 @pytest.fixture
-def budget_case(ministack: str, tmp_path: Path) -> BudgetCase:
+def limiter_case(ministack: str, tmp_path: Path) -> RateLimiterCase:
     return s3_case(ministack, tmp_path)
 
 
 @pytest.fixture
-def budget(budget_case: BudgetCase) -> RateLimiter:
-    return budget_case.open()
+def limiter(limiter_case: RateLimiterCase) -> RateLimiter:
+    return limiter_case.open()
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_objects_are_encrypted_with_the_kms_key_that_is_set(backend: AthenaBacke
 def test_ledger_and_budget_are_encrypted_as_everything_is(backend: AthenaBackend) -> None:
     """They go through the same objects: nothing of this package puts in any other way."""
     s3 = backend.access.client("s3")
-    backend.rate_limiter.close("a vendor", datetime.now(UTC))
+    backend.rate_limiter.block_until("a vendor", datetime.now(UTC))
     [found] = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{backend.prefix}/")["Contents"]
     assert s3.head_object(Bucket=BUCKET, Key=found["Key"])["ServerSideEncryption"] == "AES256"
 

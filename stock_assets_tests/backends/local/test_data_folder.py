@@ -1,4 +1,4 @@
-"""A data folder that was copied or moved: nothing in it may read or change the files of the original."""
+"""A copied or moved data folder neither reads nor changes the files of the original."""
 
 import shutil
 from collections.abc import Callable
@@ -41,7 +41,7 @@ EVERY_USE = pytest.mark.parametrize("use", [published_rows, publish, history, ro
 
 @pytest.fixture
 def original(tmp_path: Path) -> Path:
-    """A data folder in which a table has two versions, one of which would expire."""
+    """A data folder in which a table has two snapshots, one of which maintenance would expire."""
     root = tmp_path / "lies" / "here"
     publish(local_backend(root))
     publish(local_backend(root))
@@ -52,10 +52,10 @@ def contents(root: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def refuse(use: Callable[[Backend], object], root: Path, original: Path) -> None:
-    with pytest.raises(TableOutsideDataFolder) as refused:
+def require_rejection(use: Callable[[Backend], object], root: Path, original: Path) -> None:
+    with pytest.raises(TableOutsideDataFolder) as rejected:
         use(local_backend(root))
-    message = str(refused.value)
+    message = str(rejected.value)
     assert (
         f"published.daily_prices lies in {original}/published/daily_prices, outside the data folder {root}" in message
     )
@@ -64,25 +64,25 @@ def refuse(use: Callable[[Backend], object], root: Path, original: Path) -> None
 
 @EVERY_USE
 @pytest.mark.parametrize("to", ["copy", "lies", "lies/here/copy"])
-def test_a_copy_is_refused_and_the_original_stays(
+def test_a_copy_is_rejected_and_the_original_stays_unchanged(
     original: Path, tmp_path: Path, to: str, use: Callable[[Backend], object]
 ) -> None:
     before = contents(original)
     shutil.copytree(original, tmp_path / to, dirs_exist_ok=True)
 
-    refuse(use, tmp_path / to, original)
+    require_rejection(use, tmp_path / to, original)
 
     after = contents(original)
     assert {path: after[path] for path in before} == before
 
 
 @EVERY_USE
-def test_a_moved_folder_is_refused_until_it_is_back(
+def test_a_moved_folder_is_rejected_until_it_is_moved_back(
     original: Path, tmp_path: Path, use: Callable[[Backend], object]
 ) -> None:
     moved = original.rename(tmp_path / "moved")
 
-    refuse(use, moved, original)
+    require_rejection(use, moved, original)
 
     assert not original.exists()
     moved.rename(original)
@@ -90,19 +90,19 @@ def test_a_moved_folder_is_refused_until_it_is_back(
 
 
 @EVERY_USE
-def test_the_tables_of_a_folder_that_was_replaced_are_refused(
+def test_a_moved_folder_is_rejected_if_another_took_its_place(
     original: Path, tmp_path: Path, use: Callable[[Backend], object]
 ) -> None:
     moved = original.rename(tmp_path / "moved")
     publish(local_backend(original))
     before = contents(original)
 
-    refuse(use, moved, original)
+    require_rejection(use, moved, original)
 
     assert contents(original) == before
 
 
-def test_a_moved_folder_with_a_link_at_the_old_place_is_the_same_folder(original: Path, tmp_path: Path) -> None:
+def test_a_moved_folder_with_a_link_at_its_old_path_is_the_same_folder(original: Path, tmp_path: Path) -> None:
     moved = original.rename(tmp_path / "moved")
     original.symlink_to(moved)
 
@@ -123,7 +123,7 @@ def test_a_folder_behind_a_link_is_the_same_folder(original: Path, tmp_path: Pat
     assert published_rows(local_backend(link)) == published_rows(local_backend(original)) != []
 
 
-def test_tables_on_another_disk_stay_usable_and_a_copy_of_the_link_is_refused(original: Path, tmp_path: Path) -> None:
+def test_tables_on_another_disk_are_usable_and_a_copy_of_the_link_is_rejected(original: Path, tmp_path: Path) -> None:
     (original / "published").rename(tmp_path / "disk")
     (original / "published").symlink_to(tmp_path / "disk")
     shutil.copytree(original, tmp_path / "copy", symlinks=True)
@@ -131,15 +131,13 @@ def test_tables_on_another_disk_stay_usable_and_a_copy_of_the_link_is_refused(or
     publish(local_backend(original))
     maintain(local_backend(original))
     before = contents(tmp_path / "disk")
-    refuse(maintain, tmp_path / "copy", original)
+    require_rejection(maintain, tmp_path / "copy", original)
 
     assert contents(tmp_path / "disk") == before
 
 
 @pytest.mark.parametrize("elsewhere", ["elsewhere/published/daily_prices", "lies/here/published/another"])
-def test_metadata_that_name_another_folder_are_refused_wherever_they_lie(
-    original: Path, tmp_path: Path, elsewhere: str
-) -> None:
+def test_metadata_that_name_another_folder_are_rejected(original: Path, tmp_path: Path, elsewhere: str) -> None:
     file = Path(iceberg.path_of(iceberg.load(original, DAILY_PRICES).metadata_location))
     named = f'"file://{original}/published/daily_prices"'
     text = file.read_text(encoding="utf-8")

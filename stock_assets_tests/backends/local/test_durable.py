@@ -1,4 +1,4 @@
-"""What is on disk when something first refers to it, should the power fail right then."""
+"""After a power failure, everything that something refers to is on disk."""
 
 import os
 import stat
@@ -11,10 +11,13 @@ import pytest
 from pyiceberg.table import StaticTable
 from sqlalchemy import Connection, Engine, event
 
-from stock_assets.backends.interface import Backend, FetchKind
+from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.layout import LAYOUT_KEY
 from stock_assets.backends.local import iceberg
+from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.backends.snapshots import needed_files
+from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES, Column, ColumnType
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.small_files import scatter_locally
@@ -24,7 +27,7 @@ DAY, NEXT_YEAR = date(2012, 12, 31), date(2013, 1, 2)
 
 
 class Disk:
-    """What was brought to disk: sizes of files and entries of folders as they were at their last fsync, by inode."""
+    """What is on disk: sizes of files and entries of folders at their last fsync, by inode."""
 
     def __init__(self, mounted: Path) -> None:
         self._mounted = mounted
@@ -33,7 +36,7 @@ class Disk:
         self.commits = 0
 
     def record(self, descriptor: int) -> None:
-        """Note an fsync."""
+        """Record an fsync."""
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             self._entries[status.st_ino] = set(os.listdir(descriptor))
@@ -41,18 +44,18 @@ class Disk:
             self._sizes[status.st_ino] = status.st_size
 
     def missing(self, file: Path) -> list[str]:
-        """List what a power failure would take: the contents of a file, or an entry on the way to it."""
+        """Return what a power failure would remove: the contents of a file, or an entry of a folder above it."""
         whole = self._sizes.get(file.stat().st_ino) == file.stat().st_size
         return [*([] if whole else [f"contents of {file}"]), *self.missing_entries(file)]
 
     def missing_entries(self, path: Path) -> list[str]:
-        """List the entries on the way to a file or folder that a power failure would take."""
+        """Return the entries of a file or folder, and of the folders above, that a power failure would remove."""
         way = [path, *path.parents]
         lost = [step for step in way[: way.index(self._mounted)] if step.name not in self._listed(step.parent)]
         return [f"entry of {step}" for step in lost]
 
-    def look(self, connection: Connection) -> None:
-        """Check all files to which the catalog will refer once it has committed."""
+    def check(self, connection: Connection) -> None:
+        """Check all files to which the catalog refers after this commit."""
         if str(connection.engine.url.database).endswith("catalog.db"):
             rows = connection.exec_driver_sql("SELECT metadata_location FROM iceberg_tables").fetchall()
             for (address,) in rows:
@@ -66,7 +69,7 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
-    """Watches every fsync and every commit of the catalog."""
+    """Records every fsync and checks every commit of the catalog."""
     disk, fsync = Disk(tmp_path), os.fsync
 
     def sync_and_record(descriptor: int) -> None:
@@ -74,9 +77,9 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
         disk.record(descriptor)
 
     monkeypatch.setattr(os, "fsync", sync_and_record)
-    event.listen(Engine, "commit", disk.look)
+    event.listen(Engine, "commit", disk.check)
     yield disk
-    event.remove(Engine, "commit", disk.look)
+    event.remove(Engine, "commit", disk.check)
 
 
 def publish(backend: Backend, root: Path) -> None:
@@ -86,7 +89,7 @@ def publish(backend: Backend, root: Path) -> None:
 
 
 def create(backend: Backend, root: Path) -> None:
-    local_backend(root / "deep" / "new").warehouse.history(DAILY_PRICES)
+    publish(local_backend(root / "deep" / "new"), root)
 
 
 def add_a_column(backend: Backend, root: Path) -> None:
@@ -111,7 +114,7 @@ def expire(backend: Backend, root: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [create, publish, add_a_column, roll_back, compact, expire])
-def test_all_that_the_catalog_refers_to_is_on_disk_before(
+def test_every_file_is_on_disk_before_the_catalog_refers_to_it(
     backend: Backend, tmp_path: Path, disk: Disk, write: Callable[[Backend, Path], None]
 ) -> None:
     root = tmp_path / "backend"
@@ -141,7 +144,11 @@ def test_a_staged_table_is_on_disk_before_the_load_refers_to_it(backend: Backend
     assert disk.missing(staged) == []
 
 
-def test_the_folder_of_the_ledger_is_on_disk_before_the_ledger_is_written(tmp_path: Path, disk: Disk) -> None:
-    SqliteLedger(tmp_path / "deep" / "new" / "ledger.db").fetches(FetchKind.PRICES)
+def test_the_folder_of_the_ledger_and_its_layout_file_are_on_disk_before_the_ledger_is_written(
+    tmp_path: Path, disk: Disk
+) -> None:
+    root = tmp_path / "deep" / "new"
+    SqliteLedger(DataFolder(root)).record(Fetch("IBM", FetchKind.PRICES, datetime.now(UTC), Outcome.OK))
 
-    assert disk.missing_entries(tmp_path / "deep" / "new") == []
+    assert disk.missing_entries(root) == []
+    assert disk.missing(root / LAYOUT_KEY) == []

@@ -1,4 +1,4 @@
-"""Maintenance of local Iceberg tables, down to the files: what goes, what stays, and when."""
+"""Maintenance of local Iceberg tables, checked by their files: what is removed, what stays, and when."""
 
 import random
 import signal
@@ -41,7 +41,7 @@ def maintain(backend: Backend, *, keep_since: datetime, later: timedelta = MONTH
 
 
 def rows(backend: Backend) -> list[dict[str, object]]:
-    """Read all of them, in an order of their own: those of another writer may share their keys."""
+    """Read all rows, sorted by all values: rows of another writer may have equal keys."""
     return sorted(exact(published_rows(backend)), key=repr)
 
 
@@ -55,7 +55,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "backend"
 
 
-def test_a_publish_reads_no_more_lists_of_files_the_more_there_were_before(backend: Backend, root: Path) -> None:
+def test_the_number_of_manifests_does_not_grow_with_the_number_of_publishes(backend: Backend, root: Path) -> None:
     counts = []
     for close in range(6):
         publish(backend, DAYS[0], close + 0.5)
@@ -67,7 +67,7 @@ def test_a_publish_reads_no_more_lists_of_files_the_more_there_were_before(backe
     assert counts == [1, 2, 2, 2, 2, 2]
 
 
-def test_the_version_that_readers_saw_at_the_moment_stays_however_old(backend: Backend) -> None:
+def test_the_snapshot_that_was_current_at_keep_since_stays_however_old(backend: Backend) -> None:
     publish(backend, DAYS[0], 1.5)
     seen = publish(backend, DAYS[0], 2.5)
     moment = datetime.now(UTC)
@@ -77,7 +77,7 @@ def test_the_version_that_readers_saw_at_the_moment_stays_however_old(backend: B
     assert [version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)] == [current, seen]
 
 
-def test_a_version_that_was_gone_back_to_since_stays(backend: Backend) -> None:
+def test_a_snapshot_that_was_rolled_back_to_since_stays(backend: Backend) -> None:
     first = publish(backend, DAYS[0], 1.5)
     second = publish(backend, DAYS[0], 2.5)
     moment = datetime.now(UTC)
@@ -89,20 +89,22 @@ def test_a_version_that_was_gone_back_to_since_stays(backend: Backend) -> None:
     assert maintain(backend, keep_since=moment).snapshots_expired == 0
 
 
-def test_who_goes_back_at_the_last_moment_finds_the_version(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rollback_just_before_the_commit_of_maintenance_finds_its_snapshot(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = publish(backend, DAYS[0], 1.5)
     publish(backend, DAYS[0], 2.5)
     looked: list[int] = []
 
-    def look_and_go_back(stored: IcebergTable, since: datetime) -> set[int]:
-        # The moment between looking and committing.
+    def read_and_roll_back(stored: IcebergTable, since: datetime) -> set[int]:
+        # Between reading the snapshots and committing.
         found = seen_since(stored, since)
         if not looked:
             backend.warehouse.rollback(DAILY_PRICES, first)
         looked.append(len(found))
         return found
 
-    monkeypatch.setattr(maintenance, "seen_since", look_and_go_back)
+    monkeypatch.setattr(maintenance, "seen_since", read_and_roll_back)
 
     assert maintain(backend, keep_since=datetime.now(UTC)).snapshots_expired == 0
     assert looked == [1]
@@ -110,19 +112,19 @@ def test_who_goes_back_at_the_last_moment_finds_the_version(backend: Backend, mo
     assert [row["close_price"] for row in published_rows(backend)] == [1.5]
 
 
-def test_two_that_maintain_at_once_take_versions_out_once(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_concurrent_maintenances_expire_snapshots_once(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     for close in (1.5, 2.5, 3.5):
         publish(backend, DAYS[0], close)
     now, others = datetime.now(UTC), list[MaintenanceResult]()
 
-    def look_when_somebody_else_was_there(stored: IcebergTable, since: datetime) -> set[int]:
+    def read_after_another_maintenance(stored: IcebergTable, since: datetime) -> set[int]:
         found = seen_since(stored, since)
         if not others:
             monkeypatch.undo()
             others.append(maintain(backend, keep_since=now))
         return found
 
-    monkeypatch.setattr(maintenance, "seen_since", look_when_somebody_else_was_there)
+    monkeypatch.setattr(maintenance, "seen_since", read_after_another_maintenance)
 
     done = maintain(backend, keep_since=now)
 
@@ -134,7 +136,7 @@ def test_two_that_maintain_at_once_take_versions_out_once(backend: Backend, monk
 @pytest.mark.parametrize(
     "name", ["data/trade_year=2012/lost.parquet", "metadata/lost-m0.avro", "metadata/9.metadata.json"]
 )
-def test_a_file_that_a_killed_publish_left_goes_after_a_day_and_not_before(backend: Backend, name: str) -> None:
+def test_a_file_of_a_killed_publish_is_removed_after_a_day_and_not_before(backend: Backend, name: str) -> None:
     publish(backend, DAYS[0], 1.5)
     orphan = Path(backend.warehouse.location(DAILY_PRICES)) / name
     orphan.write_bytes(b"half of it")
@@ -145,7 +147,7 @@ def test_a_file_that_a_killed_publish_left_goes_after_a_day_and_not_before(backe
     assert (old.files_removed, old.bytes_freed, orphan.exists()) == (1, 10, False)
 
 
-def test_a_file_of_somebody_else_stays(backend: Backend) -> None:
+def test_a_file_that_pyiceberg_did_not_write_stays(backend: Backend) -> None:
     publish(backend, DAYS[0], 1.5)
     note = Path(backend.warehouse.location(DAILY_PRICES)) / "data" / "README.txt"
     note.write_text("kept by hand", encoding="utf-8")
@@ -155,7 +157,7 @@ def test_a_file_of_somebody_else_stays(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_after_any_history_every_version_in_the_window_is_whole(tmp_path: Path, seed: int) -> None:
+def test_after_any_history_every_kept_snapshot_is_complete(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 (repeatable)
     root = tmp_path / "backend"
     backend = local_backend(root)
@@ -176,12 +178,12 @@ def test_after_any_history_every_version_in_the_window_is_whole(tmp_path: Path, 
         elif step == "rollback":
             backend.warehouse.rollback(DAILY_PRICES, dice.choice(backend.warehouse.history(DAILY_PRICES)).snapshot_id)
         else:
-            _maintain_and_look(backend, dice, content)
+            _maintain_and_check(backend, dice, content)
         note()
 
 
-def _maintain_and_look(backend: Backend, dice: random.Random, content: dict[int, list[dict[str, object]]]) -> None:
-    """Maintain, with a reader pinned before, and read every version that has to be there."""
+def _maintain_and_check(backend: Backend, dice: random.Random, content: dict[int, list[dict[str, object]]]) -> None:
+    """Maintain while an earlier connection is open, then read every snapshot that must have been kept."""
     before = backend.warehouse.history(DAILY_PRICES)
     moment = dice.choice(before).committed_at
     visible = rows(backend)
@@ -201,7 +203,7 @@ def _maintain_and_look(backend: Backend, dice: random.Random, content: dict[int,
 
 
 def kill_while_maintaining(root: Path, kills: int, again: Callable[[], None]) -> None:
-    """Kill a process that maintains and scatters in turn, again and again, and look after each time."""
+    """Repeatedly kill a process that maintains, and check every snapshot after each kill."""
     backend = local_backend(root)
     context = fork_server()
     for number in range(kills):
@@ -212,7 +214,7 @@ def kill_while_maintaining(root: Path, kills: int, again: Callable[[], None]) ->
         process.start()
         sender.close()
         assert receiver.recv() == "begin"
-        time.sleep(random.random() * 0.3)  # noqa: S311 (any moment will do)
+        time.sleep(random.random() * 0.3)  # noqa: S311 (any delay will do)
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL, number
@@ -228,7 +230,7 @@ def kill_while_maintaining(root: Path, kills: int, again: Callable[[], None]) ->
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_leaves_every_version_whole_and_the_next_time_does_the_rest(
+def test_a_kill_at_any_time_leaves_every_snapshot_complete_and_the_next_maintenance_does_the_rest(
     backend: Backend, root: Path
 ) -> None:
     dice = random.Random(7)  # noqa: S311 (repeatable)

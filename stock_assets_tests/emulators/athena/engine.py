@@ -26,7 +26,6 @@ import sqlglot
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
-from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
@@ -43,6 +42,7 @@ from pyiceberg.types import (
 )
 from sqlglot import exp
 
+from stock_assets.backends.pyiceberg_internals import dataframe_to_data_files
 from stock_assets.core.clock import utc_now
 from stock_assets_tests.emulators.athena import maintenance
 from stock_assets_tests.emulators.athena.predicates import bounds
@@ -443,7 +443,7 @@ def _commit(table: IcebergTable, rows: pa.Table) -> None:
         for file in old:
             snapshot.delete_data_file(file)
         # pyiceberg cannot split a table without rows into partitions.
-        for file in _dataframe_to_data_files(transaction.table_metadata, rows, table.io) if rows.num_rows else ():
+        for file in dataframe_to_data_files(transaction.table_metadata, rows, table.io) if rows.num_rows else ():
             snapshot.append_data_file(file)
 
 

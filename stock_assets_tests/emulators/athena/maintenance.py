@@ -10,16 +10,16 @@ from datetime import UTC, datetime, timedelta
 
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
+from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.table import FileScanTask
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AssertRefSnapshotId, RemoveSnapshotsUpdate
-from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.typedef import EMPTY_DICT
 
+from stock_assets.backends.pyiceberg_internals import OverwriteFiles, dataframe_to_data_files
 from stock_assets.backends.snapshots import ancestry, needed_files
 
 DEFAULTS = {
@@ -120,7 +120,7 @@ def _is_worth_it(table: IcebergTable, tasks: list[FileScanTask]) -> bool:
     )
 
 
-class _Rewrite(_OverwriteFiles):
+class _Rewrite(OverwriteFiles):
     """Files in the place of others, with the same rows; marks of deleted rows go, since all have been applied."""
 
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
@@ -142,7 +142,7 @@ class _Rewrite(_OverwriteFiles):
 def _rewrite(table: IcebergTable, tasks: list[FileScanTask]) -> None:
     rows = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue()).to_table(tasks)
     with table.transaction() as transaction:
-        written = list(_dataframe_to_data_files(transaction.table_metadata, rows, table.io)) if rows.num_rows else []
+        written = list(dataframe_to_data_files(transaction.table_metadata, rows, table.io)) if rows.num_rows else []
         with _Rewrite(Operation.OVERWRITE, transaction, table.io) as snapshot:
             for task in tasks:
                 snapshot.delete_data_file(task.file)

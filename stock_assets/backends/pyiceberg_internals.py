@@ -1,0 +1,33 @@
+"""The private names of pyiceberg that this project uses, each with the reason.
+
+Belongs here: every import of a private name of pyiceberg, for the package and for the tests, and the list of private
+members that classes of this project override. Does not belong here: what is done with them. A test fails with a clear
+message if an upgrade of pyiceberg moves one of them (`stock_assets_tests/backends/test_pyiceberg_internals.py`).
+"""
+
+# The public `Table.overwrite` commits a delete and an append: two snapshots, and a consumer or a rollback that uses the
+# first one sees a table with missing rows (apache/iceberg-python#1287). Only this writer commits both in one snapshot;
+# a public API is proposed in apache/iceberg-python#3130.
+# The Parquet files for a commit through `_OverwriteFiles`: `Table.append` writes them and commits at once, so the files
+# cannot be used in another commit.
+from pyiceberg.io.pyarrow import _dataframe_to_data_files as dataframe_to_data_files
+
+# Used by tests only: Athena marks rows as deleted in files of their own, which pyiceberg reads but cannot write.
+from pyiceberg.table.update.snapshot import _FastAppendFiles as FastAppendFiles
+from pyiceberg.table.update.snapshot import _OverwriteFiles as OverwriteFiles
+
+__all__ = ["OVERRIDDEN", "FastAppendFiles", "OverwriteFiles", "dataframe_to_data_files"]
+
+OVERRIDDEN = {
+    "pyiceberg.catalog.sql:SqlCatalog._convert_orm_to_iceberg": (
+        "the only place that knows where a table is stored before pyiceberg reads there; `local.iceberg` compares the "
+        "location with the data folder"
+    ),
+    "pyiceberg.table.update.snapshot:_OverwriteFiles._process_manifests": (
+        "drops manifests that list only removed files; pyiceberg 0.12 copies them into every later snapshot, so each "
+        "publish would be slower than the one before (apache/iceberg-python#3103)"
+    ),
+    "pyiceberg.table.update.snapshot:_OverwriteFiles._summary": "the Athena emulator writes the totals of OPTIMIZE",
+    "pyiceberg.manifest:ManifestWriterV2._meta": "the tests write a manifest of delete files",
+}
+"""Private members that subclasses override, as `module:class.member`, with the reason."""
