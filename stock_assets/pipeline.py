@@ -28,7 +28,7 @@ from stock_assets.coverage.gaps import Coverage, coverage
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, SymbolResult, fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits
-from stock_assets.legacy_import.locations import Form, LegacyFolder, LegacyLocation
+from stock_assets.legacy_import.locations import FileFormat, LegacyFolder, LegacyLocation
 from stock_assets.loads.load import Load
 from stock_assets.publish.publishing import Published, publish
 from stock_assets.serve.query import Relation, SymbolSummary, relations, run_query, summary
@@ -118,21 +118,21 @@ def alert_channels(settings: Settings) -> "list[Channel]":
     return channels
 
 
-def legacy_location(settings: Settings, address: str, form: Form | None = None) -> LegacyLocation:
+def legacy_location(settings: Settings, address: str, form: FileFormat | None = None) -> LegacyLocation:
     """Return the location of an earlier pipeline's data: a folder, `s3://bucket/folder`, or `glue:database.table`.
 
     Raises:
         SettingsError: the address is on AWS, and no region is set.
     """
     if not re.match(r"(s3[an]?://|glue:)", address):
-        return LegacyFolder(Path(address), form or Form())
+        return LegacyFolder(Path(address), form or FileFormat())
     from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
     from stock_assets.legacy_import.aws_locations import LegacyBucket, LegacyTable  # noqa: PLC0415 (as above)
 
     if settings.aws_region is None:
         raise SettingsError(f"{address} is on AWS. Set STOCK_ASSETS_AWS_REGION to its region.")
     access = AwsAccess(region=settings.aws_region, **_aws_options(settings))
-    return (LegacyTable if address.startswith("glue:") else LegacyBucket)(access, address, form or Form())
+    return (LegacyTable if address.startswith("glue:") else LegacyBucket)(access, address, form or FileFormat())
 
 
 class _AwsOptions(TypedDict):

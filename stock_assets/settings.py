@@ -139,12 +139,6 @@ class Settings(BaseSettings):
         "Dagster's SQLite storage. `builtin`: Dagster's own, slower; use it if a new version of Dagster has a problem "
         "with the optimized one.",
     )
-    event_log: EventLog = Field(
-        default=EventLog.OPTIMIZED,
-        description="Event log storage of the local Dagster instance. `optimized`: this project's faster version of "
-        "Dagster's SQLite storage. `builtin`: Dagster's own, slower; use it if a new version of Dagster has a problem "
-        "with the optimized one.",
-    )
     code_url: HttpUrl | None = Field(
         default=None,
         description="Address of this repository at a code host, for links from the UI to the code. Default: links to "

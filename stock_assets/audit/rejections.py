@@ -102,11 +102,11 @@ def bar_digests(backend: Backend, stored: Mapping[str, Sequence[Fetch]], session
     """Return, by session, a digest of the bars of all symbols that staging would read."""
     lines: dict[date, list[str]] = {session: [] for session in sessions}
     for symbol in sorted(stored) if sessions else []:
-        responses = answers(stored[symbol], sessions)
-        responses |= answers(stored[symbol], set(sessions) - responses.keys(), after_close=False)
-        bars = {fetch.payload: bar_lines(backend, fetch.payload) for fetch in responses.values()}
+        responses = newest_responses(stored[symbol], sessions)
+        responses |= newest_responses(stored[symbol], set(sessions) - responses.keys(), after_close=False)
+        bars = {fetch.response_key: bar_lines(backend, fetch.response_key) for fetch in responses.values()}
         for session, fetch in responses.items():
-            found = bars[fetch.payload]
+            found = bars[fetch.response_key]
             lines[session].append(f"{symbol} {found.get(session, [])} {found.get(None, [])}")
     return {session: _digest(found) for session, found in lines.items()}
 

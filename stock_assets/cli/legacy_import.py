@@ -53,12 +53,12 @@ def import_files(
 
 def print_import(found: ImportResult) -> None:
     """Print the result: problems to standard error, the rest to standard output."""
-    for line in report.unreadable(found):
+    for line in report.format_unreadable(found):
         print_error(line)
-    for line in report.left_out(found):
+    for line in report.format_skipped_rows(found):
         print_warning(line)
-    print_line(report.sums(found))
-    rows = report.symbols(found)
+    print_line(report.format_totals(found))
+    rows = report.symbol_rows(found)
     if rows:
         print_grid(list(rows[0]), [list(row.values()) for row in rows], numbers=True)
     if found.span is None:

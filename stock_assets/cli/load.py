@@ -114,8 +114,8 @@ def _find_missing(pipeline: "Pipeline", sessions: Sequence[date]) -> "Missing":
             f"{session} is skipped: {', '.join(audits)} rejected its bars, and they have not changed since. Deliver "
             "corrected bars as a file, change the limits, or run this session alone to see the reason."
         )
-    if found.unreachable:
-        print_warning(f"{plural(len(found.unreachable), 'bar')} cannot be requested: {found.unreachable[0].why}")
+    if found.unavailable:
+        print_warning(f"{plural(len(found.unavailable), 'bar')} cannot be requested: {found.unavailable[0].reason}")
     if found.sessions:
         count, runs = plural(len(found.sessions), "session"), plural(len(found.ranges), "run")
         print_line(f"Missing: {format_ranges(found.sessions)} ({count}, {runs}).")

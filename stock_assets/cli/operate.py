@@ -48,7 +48,7 @@ def maintain() -> None:
         deleted = delete_old_runs(instance, checks, before=at - retention.runs)
     print_grid(list(done.rows[0]), [[str(value) for value in row.values()] for row in done.rows])
     print_line(
-        f"Removed: {plural(done.loads_dropped, 'old load')}, {plural(done.leftovers, 'leftover')} of killed runs, "
+        f"Removed: {plural(done.loads_dropped, 'old load')}, {plural(done.incomplete_loads, 'leftover')} of killed runs, "
         f"{plural(deleted, 'old run')}."
     )
 
@@ -67,8 +67,8 @@ def quota() -> None:
     else:
         rows = []
         for limit in state.allowances:
-            left, allowed = ("any", "any") if limit.allowed is None else (str(limit.left), str(limit.allowed))
-            rows.append((limit.per, str(limit.spent), left, allowed))
+            left, allowed = ("any", "any") if limit.allowed is None else (str(limit.remaining), str(limit.allowed))
+            rows.append((limit.per, str(limit.used), left, allowed))
         print_grid(("Calls per", "Used", "Left", "Allowed"), rows, title=source.label)
         print_line(f"The quota resets at {state.next_reset:%Y-%m-%d %H:%M} UTC.")
     if state.blocked_until is not None:

@@ -105,7 +105,7 @@ def available_calls(parts: PipelineParts, at: datetime) -> tuple[int | None, int
     reserved = max(
         (sum(listing.covers(session) for listing in parts.universe.listings) for session in scheduled), default=0
     )
-    used_calls = backend.rate_limiter.spent(source.vendor, limits.day_start(at))
+    used_calls = backend.rate_limiter.used_calls(source.vendor, limits.day_start(at))
     return max(0, limits.per_day - used_calls - reserved), reserved
 
 

@@ -94,7 +94,7 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
         requests = fetches.get(listing.symbol, [])
         expected = [session for session in sessions if listing.covers(session)]
         missing = _missing_sessions(backend, expected, requests, available.get(listing.symbol, {}))
-        stored = answers(requests, missing)
+        stored = newest_responses(requests, missing)
         gaps += (
             Gap(listing.symbol, session, stored=True, due=None, reason="stored, not published")
             if session in stored
@@ -129,12 +129,12 @@ def _missing_sessions(
 ) -> list[date]:
     """Return the sessions that are neither published nor quarantined with the bar of the newest response."""
     quarantined = [session for session in expected if available.get(session) is not None]
-    newest = answers(fetches, quarantined)
+    newest = newest_responses(fetches, quarantined)
     outdated = {
         session
         for session in quarantined
         # Without a response after the market close, the bar is in quarantine for that reason and still to be requested.
-        if session not in newest or _differs(backend, session, newest[session].payload, str(available[session]))
+        if session not in newest or _differs(backend, session, newest[session].response_key, str(available[session]))
     }
     return [session for session in expected if session not in available or session in outdated]
 
@@ -148,8 +148,8 @@ def _differs(backend: Backend, session: date, newest: str, quarantined_from: str
 
 def _gap(symbol: str, session: date, fetches: Sequence[Fetch], history: AvailableHistory | None) -> Gap:
     """Return the gap of a bar that no response has: whether and when to request it, and why it is missing."""
-    if beyond([session], history):
-        return Gap(symbol, session, stored=False, due=None, reason=why_unobtainable([session], history))
+    if before_available_history([session], history):
+        return Gap(symbol, session, stored=False, due=None, reason=format_unobtainable([session], history))
     failed = [
         fetch
         for fetch in fetches
@@ -162,7 +162,9 @@ def _gap(symbol: str, session: date, fetches: Sequence[Fetch], history: Availabl
         reason = "not requested since the market close"
         return Gap(symbol, session, stored=False, due=catch_up_start(session), reason=reason)
     response = next((fetch for fetch in failed if fetch.outcome is Outcome.OK), None)
-    outcome, reason = judge_missing([session], response, history) if response else (failed[0].outcome, failed[0].detail)
+    outcome, reason = (
+        classify_missing([session], response, history) if response else (failed[0].outcome, failed[0].detail)
+    )
     attempts = _attempts([fetch.fetched_at for fetch in failed])
     if outcome is Outcome.UNOBTAINABLE or attempts > len(RETRY_DELAYS):
         times = "once" if attempts == 1 else f"{attempts} times"

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.rate_limiter import CallDenied
 from stock_assets.core.clock import Clock
-from stock_assets.core.errors import BadKey, DailyQuotaSpent, Outcome, SourceError
+from stock_assets.core.errors import BadKey, DailyQuotaExhausted, Outcome, SourceError
 from stock_assets.core.text import plural
 from stock_assets.sources.interface import PriceSource
 
@@ -120,14 +120,14 @@ class Requester:
             if denied.quota_used_up:
                 self._stopped = (Outcome.DAILY_QUOTA, self._format_quota_used(denied))
             else:
-                self._sleep(max(0.0, (denied.until - self._now()).total_seconds()))
+                self._sleep(max(0.0, (denied.retry_at - self._now()).total_seconds()))
         return self._stopped is None
 
     def _format_quota_used(self, denied: CallDenied) -> str:
         per_day = self._source.terms.limits.per_day
         used = f"today's {plural(per_day, 'call')} are used" if per_day is not None else "today's calls are used"
         reserved = f", except {plural(self._reserve, 'call')} reserved for prices" if self._reserve else ""
-        return f"not requested: {used}{reserved}; calls are available again at {denied.until:%Y-%m-%d %H:%M} UTC"
+        return f"not requested: {used}{reserved}; calls are available again at {denied.retry_at:%Y-%m-%d %H:%M} UTC"
 
     def _send(self, request: Request) -> tuple[Fetch, SourceError | None]:
         """Send one request; store the response, then read it; record the outcome in the ledger."""
@@ -165,10 +165,10 @@ class Requester:
         """Stop if no further request can succeed; else pause if the failure is transient."""
         if isinstance(error, BadKey):
             self._stopped = (error.outcome, f"not requested, since every request would fail in the same way: {error}")
-        elif isinstance(error, DailyQuotaSpent):
+        elif isinstance(error, DailyQuotaExhausted):
             now = self._now()
             until = min(now + DAILY_QUOTA_BLOCK, self._source.terms.limits.next_reset(now))
-            self._backend.rate_limiter.close(self._source.vendor, until)
+            self._backend.rate_limiter.block_until(self._source.vendor, until)
             self._stopped = (error.outcome, f"not requested before {until:%Y-%m-%d %H:%M} UTC: {error}")
         elif error.transient:
             self._consecutive_failures += weight

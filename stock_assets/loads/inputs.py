@@ -35,7 +35,7 @@ def inputs(parts: PipelineParts, sql: SqlSession, load: Load) -> dict[str, SqlVa
     backend = parts.backend
     responses = fetches_for_responses(backend, load.response_keys)
     return {
-        "raw_prices": sql.register_responses([backend.objects.uri(fetch.payload) for fetch in responses]),
+        "raw_prices": sql.register_responses([backend.objects.uri(fetch.response_key) for fetch in responses]),
         "responses": sql.register("responses", _response_table(backend, responses)),
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
         "listings": sql.register("listings", parts.universe.table()),
@@ -67,8 +67,8 @@ def inputs(parts: PipelineParts, sql: SqlSession, load: Load) -> dict[str, SqlVa
 def _response_table(backend: Backend, responses: Sequence[Fetch]) -> pa.Table:
     return pa.table(
         {
-            "path": pa.array([backend.objects.uri(fetch.payload) for fetch in responses], pa.string()),
-            "response_key": pa.array([fetch.payload for fetch in responses], pa.string()),
+            "path": pa.array([backend.objects.uri(fetch.response_key) for fetch in responses], pa.string()),
+            "response_key": pa.array([fetch.response_key for fetch in responses], pa.string()),
             "symbol": pa.array([fetch.symbol for fetch in responses], pa.string()),
             "fetched_at": pa.array([fetch.fetched_at.replace(tzinfo=None) for fetch in responses], pa.timestamp("us")),
         }

@@ -58,7 +58,7 @@ def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
             base_snapshot=sql.base(DAILY_PRICES),
             rows=0,
             quarantined=0,
-            response_keys=tuple(fetch.payload for fetch in responses),
+            response_keys=tuple(fetch.response_key for fetch in responses),
             staged_at=staged_at,
             splits=_digest(splits),
         )

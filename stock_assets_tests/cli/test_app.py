@@ -253,7 +253,7 @@ def test_a_rejected_session_is_named_and_the_others_are_loaded(tmp_path: Path) -
 
 def newest_response(backend: Backend, symbol: str) -> str:
     """Return the key of the newest response for a symbol."""
-    return backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].payload
+    return backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].response_key
 
 
 def test_report_writes_a_file_and_prints_its_path(shell: Shell, tmp_path: Path) -> None:

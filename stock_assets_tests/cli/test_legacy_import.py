@@ -84,8 +84,8 @@ def test_a_rejected_load_prints_how_to_continue(shell: Shell, tmp_path: Path, so
 
 
 def test_columns_and_the_time_of_files_can_be_given(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
-    lines = [",".join([bar[1], bar[0], *bar[2:]]) for bar in old_bars(source, SYMBOLS, SESSIONS)]
-    write_old(tmp_path / "old.csv", "\n".join(lines), datetime(1980, 1, 1, tzinfo=UTC))
+    lines = [",".join([bar[1], bar[0], *bar[2:]]) for bar in legacy_bars(source, SYMBOLS, SESSIONS)]
+    write_legacy_file(tmp_path / "old.csv", "\n".join(lines), datetime(1980, 1, 1, tzinfo=UTC))
     columns = "symbol,date,open,high,low,close,volume"
     without_time = shell.run("import", str(tmp_path / "old.csv"), "--columns", columns)
     assert "dated after it was written" in without_time.stderr

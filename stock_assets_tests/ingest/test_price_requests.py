@@ -204,7 +204,7 @@ def test_only_transient_failures_are_retried_after_the_other_symbols_and_each_us
     assert setup.server.requested() == ["S01", "S02", "S03", "S01", "S01", "S01"]
     assert outcomes(results) == {"S02": Outcome.UNKNOWN_SYMBOL}
     assert results["S01"].calls == 4
-    assert setup.backend.rate_limiter.spent("alpha_vantage", EVENING) == 6
+    assert setup.backend.rate_limiter.used_calls("alpha_vantage", EVENING) == 6
     # Pauses double with each consecutive failure (a good response resets them); their upper half is random.
     assert [low <= pause <= 2 * low for low, pause in zip([1, 1, 2], setup.clock.slept, strict=True)] == [True] * 3
 

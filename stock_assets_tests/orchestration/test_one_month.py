@@ -37,7 +37,7 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
 
         month.live_through(at(3, 12), at(6, 22))
         # S03 is late on the 6th, and still missing in the next two responses.
-        server.answer("S03", Mischief.LATE, Mischief.LATE, Mischief.LATE, None)
+        server.respond("S03", Mischief.LATE, Mischief.LATE, Mischief.LATE, None)
         month.live_through(at(6, 22), at(11, 12))
         # The machine is off from Tuesday noon to Friday morning. The daemon then evaluates only the last missed tick.
         clock.move_to(at(14, 9))
@@ -46,7 +46,7 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
         month.live_through(at(14, 9), at(19, 22))
         # Two of five bars are invalid: too many for one session, so its load is rejected until they are fixed.
         for symbol in ("S01", "S02"):
-            server.answer(symbol, _with_invalid_bar(symbol, REJECTED), None)
+            server.respond(symbol, _with_invalid_bar(symbol, REJECTED), None)
         month.live_through(at(19, 22), at(30, 0))
 
     assert [run for run in month.runs if run[0] == "catch_up"] == [
@@ -65,7 +65,7 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
         {symbol: len(expected) + (3 if symbol == "S03" else 0) for symbol in FIVE.symbols}
     )
     # Requested every Monday, by the first run that finds them six days old (with seven days, seconds would decide).
-    assert Counter(server.asked("SPLITS")) == Counter(dict.fromkeys(FIVE.symbols, 4))
+    assert Counter(server.requested("SPLITS")) == Counter(dict.fromkeys(FIVE.symbols, 4))
 
     ideal = local_backend(tmp_path / "ideal")
     server.last_session = LAST

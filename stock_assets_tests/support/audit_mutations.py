@@ -12,7 +12,8 @@ from stock_assets.audit.audits import BadRow, Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.local.backend import LocalBackend
-from stock_assets.backends.local.database import connect
+from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.local.database import connect_to_write
 from stock_assets.core.errors import SourceUnreachable
 from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
 from stock_assets.core.universe import Listing, Universe
@@ -123,7 +124,7 @@ def ledger_loses_responses(scene: Scene) -> Load:
     """ORCL has left the universe, and the ledger no longer has its responses."""
     scene.run(SECOND_WEEK)
     scene.change(universe=Universe(FIVE.listings[:-1]))
-    with connect(root_of(scene.backend) / "ledger.db") as ledger:
+    with connect_to_write(DataFolder(root_of(scene.backend))) as ledger:
         ledger.execute("DELETE FROM fetches WHERE symbol = 'ORCL'")
     return scene.stage(SECOND_WEEK)
 
@@ -131,9 +132,9 @@ def ledger_loses_responses(scene: Scene) -> Load:
 def raw_response_gets_a_line(scene: Scene) -> Load:
     scene.fetch(SECOND_WEEK)
     [fetch] = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[:1]
-    body = scene.backend.objects.get(fetch.payload)
-    scene.backend.objects.delete(fetch.payload)
-    scene.backend.objects.put(fetch.payload, body + f"2012-02-30,{OTHER_BAR}\r\n".encode())
+    body = scene.backend.objects.get(fetch.response_key)
+    scene.backend.objects.delete(fetch.response_key)
+    scene.backend.objects.put(fetch.response_key, body + f"2012-02-30,{OTHER_BAR}\r\n".encode())
     return scene.stage(SECOND_WEEK)
 
 

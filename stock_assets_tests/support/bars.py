@@ -43,7 +43,7 @@ def deliver(backend: Backend, symbol: str, body: bytes, fetched_at: datetime | N
             response_key=key,
             first_session=first,
             last_session=last,
-            holes=tuple(day for day in sessions_between(first, last) if day not in sessions),
+            missing_sessions=tuple(day for day in sessions_between(first, last) if day not in sessions),
         )
     )
     return key

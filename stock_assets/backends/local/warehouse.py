@@ -206,16 +206,6 @@ class DuckDbSession(SqlSession):
             raise QueryFailed(f"DuckDB could not run a statement: {error}\n{statement}") from error
 
 
-@lru_cache(maxsize=256)
-def transpile(select: str) -> str:
-    """Translate a single SELECT from the Athena dialect to DuckDB's.
-
-    Raises:
-        InvalidQuery: the text is not a single SELECT.
-    """
-    return parse_query(select).sql(dialect="duckdb", comments=False)
-
-
 def _snapshot_id(stored: IcebergTable | None) -> int | None:
     snapshot = stored.current_snapshot() if stored is not None else None
     return snapshot.snapshot_id if snapshot is not None else None

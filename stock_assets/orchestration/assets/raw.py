@@ -14,7 +14,7 @@ from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.core.text import markdown_table, shorten_list
+from stock_assets.core.text import markdown_table
 from stock_assets.ingest.landing_files import LandingScope, register_files
 from stock_assets.ingest.ledger_queries import known_splits, splits_by_symbol
 from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fail_if_nothing_fetched, fetch_prices
@@ -130,15 +130,15 @@ def _raw_prices(
         landing = _register_files(pipeline, partitions, sessions) if config.load_landing_files else []
         for name in landing:
             context.log.info(f"loaded landing file {name}")
-        bounds = Bounds(pipeline.universe, sessions[0], sessions[-1], utc_now())
+        bounds = ImportScope(pipeline.universe, sessions[0], sessions[-1], utc_now())
         imported = import_bars(pipeline, legacy_location(config.import_from), bounds) if config.import_from else None
-        for line in [*report.unreadable(imported), *report.left_out(imported)] if imported else []:
+        for line in [*report.format_unreadable(imported), *report.format_skipped_rows(imported)] if imported else []:
             context.log.warning(line)
         results = fetch_prices(pipeline, sessions, rules=config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
             log(f"{result.symbol}: {result.outcome}, {result.detail}")
-        _require_any_bar(results)
+        fail_if_nothing_fetched(results)
         missing = [result for result in results if result.missing]
         return dg.MaterializeResult(
             metadata={
@@ -203,8 +203,8 @@ def _register_files(pipeline: Pipeline, partitions: dg.PartitionsDefinition[str]
 
 def _import_metadata(found: ImportResult) -> dict[str, dg.MetadataValue]:
     return {
-        "import": dg.MetadataValue.text(report.sums(found)),
-        "imported bars": _table(report.symbols(found)),
+        "import": dg.MetadataValue.text(report.format_totals(found)),
+        "imported bars": _table(report.symbol_rows(found)),
     }
 
 
@@ -215,15 +215,6 @@ def _table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _FILES_SHOWN} more" if len(names) > _FILES_SHOWN else ""
     return f"{len(names)}: {', '.join(names[:_FILES_SHOWN])}{more}" if names else "none"
-
-
-def _require_any_bar(results: list[SymbolResult]) -> None:
-    wanted = [result for result in results if result.wanted]
-    if wanted and all(len(result.missing) == len(result.wanted) for result in wanted):
-        reasons = "; ".join(f"{result.symbol}: {result.outcome}, {result.detail}" for result in wanted[:5])
-        raise NothingFetched(
-            f"raw/daily_prices: no symbol has a bar for {wanted[0].wanted[0]} to {wanted[0].wanted[-1]}. {reasons}"
-        )
 
 
 def _row(result: SymbolResult) -> dict[str, object]:

@@ -37,7 +37,7 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
         with backend.warehouse.open() as sql:
             create_views(sql)
         # On its own date a price needs no adjustment, so the newest load contains the last rows of the view.
-        latest = load_report(backend, newest_load_of_all(backend)).prices
+        latest = load_report(backend, newest_load_of_any_sessions(backend)).prices
         rows = next((snapshot.rows for snapshot in backend.warehouse.history(DAILY_PRICES) if snapshot.is_current), 0)
         shown = {
             "adjusted_prices": {

@@ -92,7 +92,7 @@ def _files_check() -> dg.AssetChecksDefinition:
     def every_landing_file_is_readable(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
         rejected = rejected_files(pipeline.backend, since=datetime.now(UTC) - FILES_SHOWN_FOR)
         schema = dg.TableSchema(columns=[dg.TableColumn("file", "string"), dg.TableColumn("why", "string")])
-        rows = [dg.TableRecord({"file": note.payload, "why": note.detail}) for note in rejected[:SYMBOLS_SHOWN]]
+        rows = [dg.TableRecord({"file": note.response_key, "why": note.detail}) for note in rejected[:SYMBOLS_SHOWN]]
         return dg.AssetCheckResult(
             passed=not rejected,
             severity=dg.AssetCheckSeverity.WARN,
@@ -141,8 +141,8 @@ def _result(name: str, status: SymbolStatus) -> dg.AssetCheckResult:
         "sessions requested": len(status.wanted),
         "sessions missing": len(status.missing),
     }
-    if status.last_asked is not None:
-        metadata["last request"] = dg.MetadataValue.timestamp(status.last_asked)
+    if status.last_requested_at is not None:
+        metadata["last request"] = dg.MetadataValue.timestamp(status.last_requested_at)
     if not is_stored:
         metadata["missing"] = _range(status)
         metadata["remedy"] = REMEDY[status.outcome]

@@ -80,7 +80,7 @@ def maintenance_job(
         context.add_output_metadata(
             {
                 "loads dropped": done.loads_dropped,
-                "leftovers deleted": done.leftovers,
+                "leftovers deleted": done.incomplete_loads,
                 "runs deleted": deleted,
                 "published tables": dg.MetadataValue.md(markdown_table(done.rows)),
                 **statement_metadata(pipeline.backend),

@@ -91,7 +91,7 @@ def alert_sensor(alerting: AlertContext, *, now: Clock = utc_now) -> dg.SensorDe
         if context.instance.run_retries_enabled:
             # In the order of their ends, so that no incident is resolved before it is opened.
             unchecked = list(takewhile(lambda record: _is_decided(record, at), unchecked))
-        undelivered = notifier.catch_up(at)
+        undelivered = notifier.deliver_pending(at)
         for record in unchecked:
             undelivered += _check_run(context.instance, notifier, alerting, pipeline, record.dagster_run, at=at)
             backend.objects.put(_marker(record), b"")
@@ -151,7 +151,7 @@ def _check_run(
     failed = incident.steps if incident is not None else ()
     succeeded = {str(event.step_key) for event in events if event.is_step_success} - set(failed)
     how = f"run {run.run_id} succeeded: {_link(alerting, run)}"
-    return undelivered + notifier.succeeded(sessions, succeeded, at, how)
+    return undelivered + notifier.record_success(sessions, succeeded, at, how)
 
 
 def _incident(
@@ -222,7 +222,7 @@ def _missing(pipeline: Pipeline, sessions: Sequence[date]) -> list[str]:
         return []
     incomplete = [status for status in symbol_statuses(pipeline, sessions) if status.missing]
     lines = [f"{status.symbol}: {status.outcome}, {status.why}. {REMEDY[status.outcome]}" for status in incomplete]
-    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], f"{len(lines) - MOST_LINES + 1} more"]
+    return lines if len(lines) <= MAX_LINES else [*lines[: MAX_LINES - 1], f"{len(lines) - MAX_LINES + 1} more"]
 
 
 def _link(alerting: AlertContext, run: dg.DagsterRun) -> str:

@@ -19,7 +19,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
-from stock_assets.coverage.catch_up import CatchUpWindow, calls_left, plan_catch_up
+from stock_assets.coverage.catch_up import CatchUpWindow, available_calls, plan_catch_up
 from stock_assets.coverage.gaps import Gap
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.run_requests import build_run_requests, run_in_progress
@@ -58,11 +58,11 @@ def catch_up_sensor(
                 skip_reason="published.daily_prices was rolled back; catch-up continues after the next load"
             )
         sessions = window.sessions(at)
-        calls_available, reserve_calls = calls_left(pipeline, at)
+        calls_available, reserve_calls = available_calls(pipeline, at)
         gaps = pipeline.coverage(sessions, at=at)
-        plan = plan_catch_up(gaps, room=calls_available, reserve_calls=reserve_calls, at=at)
+        plan = plan_catch_up(gaps, calls_available=calls_available, reserve_calls=reserve_calls, at=at)
         requests, notes = build_run_requests(context.instance, SENSOR_NAME, plan.runs, at)
-        notes += [f"stays incomplete: {plan.lasting}"] if plan.lasting else []
+        notes += [f"stays incomplete: {plan.unresolved}"] if plan.unresolved else []
         notes += [
             f"not delivered yet: {line}"
             for line in notify_missing(Notifier(pipeline.backend, channels), plan.given_up, at)
@@ -71,8 +71,8 @@ def catch_up_sensor(
             for note in notes:
                 context.log.info(note)
             return dg.SensorResult(run_requests=requests)
-        if plan.later:
-            notes.append(f"next request after {plan.later:%Y-%m-%d %H:%M} UTC")
+        if plan.next_due:
+            notes.append(f"next request after {plan.next_due:%Y-%m-%d %H:%M} UTC")
         elif calls_available == 0:
             notes.append("no calls are available now: today's quota is used or reserved for the schedule")
         return dg.SensorResult(skip_reason="; ".join(notes) or f"the latest {len(sessions)} sessions are complete")
@@ -85,7 +85,7 @@ def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) ->
 
     Sessions before the available history are never requested; only the sensor's tick names them.
     """
-    missing = {f"{gap.symbol} {gap.session}": gap for gap in given_up if gap.asked}
+    missing = {f"{gap.symbol} {gap.session}": gap for gap in given_up if gap.requests}
     open_incidents = [incident for incident in notifier.open_incidents() if incident.kind == "coverage"]
     if not missing:
         how = "every bar is stored, or no longer among the latest sessions"
@@ -99,7 +99,7 @@ def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) ->
             title=f"stock_assets: {plural(len(missing), 'bar stays', 'bars stay')} missing and no longer requested",
             sessions=tuple(sorted({gap.session for gap in missing.values()})),
             facts={
-                "missing": [f"{name}: {gap.why}" for name, gap in missing.items()],
+                "missing": [f"{name}: {gap.reason}" for name, gap in missing.items()],
                 "remedy": "correct the universe file if a symbol or its first or last session is wrong; add the bars "
                 "as a landing file, or materialize the sessions to request them once more",
             },
@@ -107,7 +107,7 @@ def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) ->
         at,
     )
     for incident in open_incidents:
-        notifier.forget(incident.reference)
+        notifier.discard(incident.reference)
     return undelivered
 
 

@@ -67,4 +67,4 @@ def _notify(notifier: Notifier, result: Freshness, at: datetime) -> list[str]:
     )
     if result.is_fresh:
         return notifier.resolve(late.reference, at, result.summary)
-    return notifier.report(late, at)
+    return notifier.notify(late, at)

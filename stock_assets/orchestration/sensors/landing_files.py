@@ -57,8 +57,8 @@ def landing_files_sensor(job: AssetJob, first: date, last: date | None, *, now: 
             return dg.SensorResult(skip_reason=busy)
         since = datetime.fromisoformat(context.cursor) if context.cursor else None
         scanned = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=since)
-        reject_files(pipeline.backend, scanned.broken, at=at)
-        for file in scanned.broken:
+        reject_files(pipeline.backend, scanned.unreadable, at=at)
+        for file in scanned.unreadable:
             context.log.warning(f"rejected {file.entry.key}: {file.why}")
         requests, notes = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files, at), at)
         return dg.SensorResult(
@@ -91,12 +91,12 @@ def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile]) -> 
 
 def _known_before(scanned: LandingScan, at: datetime) -> datetime:
     """Return the timestamp before which every file is known."""
-    unknown = [*(file.entry for file in scanned.landing_files), *scanned.waiting, *scanned.more]
+    unknown = [*(file.entry for file in scanned.landing_files), *scanned.waiting, *scanned.remaining]
     return min([entry.modified_at for entry in unknown] + [at]) - _OVERLAP
 
 
 def _summary(scanned: LandingScan) -> str:
     parts = [f"waiting for {plural(len(scanned.waiting), 'new or incomplete file')}"] if scanned.waiting else []
-    names = [file.entry.key for file in scanned.broken]
+    names = [file.entry.key for file in scanned.unreadable]
     parts += [f"rejected {', '.join(names[:_SHOWN])}{' and more' if len(names) > _SHOWN else ''}"] if names else []
     return "; ".join(parts) or "no new files"

@@ -48,7 +48,7 @@ from stock_assets_tests.emulators.athena import maintenance
 from stock_assets_tests.emulators.athena.predicates import bounds
 
 MOST_PARTITIONS = 100
-MOST_FILES = 1000
+MAX_FILES = 1000
 _TYPES: dict[str, PrimitiveType] = {
     "TEXT": StringType(),
     "VARCHAR": StringType(),
@@ -80,7 +80,7 @@ class Engine:
     region: str
     clock: Callable[[], datetime] = utc_now
     most_partitions: int = MOST_PARTITIONS
-    most_files: int = MOST_FILES
+    most_files: int = MAX_FILES
     _rows: dict[tuple[str, int | None, int], pa.Table] = field(default_factory=dict)
     _sizes: dict[tuple[str, int | None, str], int] = field(default_factory=dict)
 

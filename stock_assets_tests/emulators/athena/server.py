@@ -31,7 +31,7 @@ from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 from stock_assets.core.clock import utc_now
-from stock_assets_tests.emulators.athena.engine import MOST_FILES, MOST_PARTITIONS, Engine, StatementError
+from stock_assets_tests.emulators.athena.engine import MAX_FILES, MOST_PARTITIONS, Engine, StatementError
 from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION, WORKGROUP
 
 __all__ = ["CREDENTIALS", "REGION", "WORKGROUP"]  # names of the double that tests know it by
@@ -160,7 +160,7 @@ class AwsDouble:
         self.call_faults.clear()
         self.query_faults.clear()
         self.engine.clock = utc_now
-        self.engine.most_partitions, self.engine.most_files = MOST_PARTITIONS, MOST_FILES
+        self.engine.most_partitions, self.engine.most_files = MOST_PARTITIONS, MAX_FILES
 
     def set_clock(self, ahead: timedelta) -> None:
         """Put Athena's clock ahead of this machine's."""

@@ -116,11 +116,11 @@ def test_a_late_table_opens_one_incident_which_is_resolved_once(published: Backe
         clock[0] = FRESH_UNTIL + timedelta(hours=hours)
         with dg.build_sensor_context(resources={"pipeline": as_pipeline(Scene(published, calm_source()))}) as context:
             sensor(context)
-    [message] = channel.heard
+    [message] = channel.sent
     assert message.title == "stock_assets: published.daily_prices is late"
     assert "session 2012-03-15 should be published and is not" in message.text
     assert "remedy: check the last runs, and the last ticks of the sensor catch_up" in message.text
     clock[0] = FRESH_UNTIL - timedelta(hours=1)
     with dg.build_sensor_context(resources={"pipeline": as_pipeline(Scene(published, calm_source()))}) as context:
         sensor(context)
-    assert [sent.title for sent in channel.heard[1:]] == [f"Resolved: {message.title}"]
+    assert [sent.title for sent in channel.sent[1:]] == [f"Resolved: {message.title}"]

@@ -90,13 +90,13 @@ def test_three_of_twenty_fail_and_seventeen_are_published(server: VendorServer, 
     assert shown[SUMMARY].description == "QCOM: unknown_symbol; MU: late; ARM: throttled"
 
     requests_before = len(server.requests)
-    server.answer("ARM", None)
+    server.respond("ARM", None)
     second = pipeline.run(dg.AssetSelection.all(), [session])
 
     assert second.success
     assert published_symbols(backend) == everyone - {"QCOM"}
     # First the symbol without any response, last the one with a permanent error. Stored bars are not requested again.
-    assert server.asked()[-3:] == ["ARM", "MU", "QCOM"]
+    assert server.requested()[-3:] == ["ARM", "MU", "QCOM"]
     assert len(server.requests) == requests_before + 3
     assert {name for name, check in checks(second, RAW_PRICES).items() if not check.passed} >= {
         "qcom_complete",

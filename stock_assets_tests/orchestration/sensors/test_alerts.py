@@ -36,7 +36,7 @@ class AlertRunner:
 
     def tick(self, *, keep_cursor: bool = True) -> list[Message]:
         """Evaluate the sensor once; return the messages it sent."""
-        before = len(self.channel.heard)
+        before = len(self.channel.sent)
         sensor = alert_sensor(
             AlertContext([self.channel], "http://dagster.example/"),
             now=lambda: self.at or datetime.now(UTC),
@@ -50,7 +50,7 @@ class AlertRunner:
         self.summary = result.skip_reason.skip_message
         if keep_cursor:
             self.cursor = result.cursor
-        return self.channel.heard[before:]
+        return self.channel.sent[before:]
 
     def leave(self, status: dg.DagsterRunStatus, tags: dict[str, str] | None = None) -> None:
         """Leave a run of the first week on the instance, without running it."""
@@ -151,12 +151,12 @@ def test_an_unreadable_incident_and_a_failing_channel_are_named_by_the_tick_and_
     alerts.scene.backend.objects.put("alerts/open/run-0123/incident.json", b"{")
     alerts.leave(dg.DagsterRunStatus.FAILURE)
     assert len(alerts.tick()) == 1
-    alerts.channel.deaf = True
+    alerts.channel.broken = True
     alerts.pipeline.run(EVERYTHING, FIRST_WEEK)
     assert alerts.tick() == []
     assert alerts.summary == (
         "1 run checked; not delivered yet: alerts/open/run-0123/incident.json is no incident of this version "
-        "(JSONDecodeError); delete it to be rid of this note; not delivered yet: ear: nobody listens"
+        "(JSONDecodeError); delete it to be rid of this note; not delivered yet: recorder: the channel is broken"
     )
 
 
@@ -194,9 +194,9 @@ def test_success_of_some_sessions_does_not_resolve_the_incident(alerts: AlertRun
 
 
 def test_an_undelivered_message_is_sent_by_the_next_tick(alerts: AlertRunner) -> None:
-    alerts.channel.deaf = True
+    alerts.channel.broken = True
     alerts.leave(dg.DagsterRunStatus.FAILURE)
     assert alerts.tick() == []
-    alerts.channel.deaf = False
+    alerts.channel.broken = False
     assert len(alerts.tick()) == 1
     assert alerts.tick() == []

@@ -36,7 +36,7 @@ def messages(backend: Backend, instance: dg.DagsterInstance) -> Callable[[timede
             instance=instance, resources={"pipeline": as_pipeline(Scene(backend, calm_source()))}
         ) as context:
             sensor(context)
-        return len(channel.heard)
+        return len(channel.sent)
 
     return evaluate
 

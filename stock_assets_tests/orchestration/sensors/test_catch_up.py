@@ -44,9 +44,9 @@ def find_gaps(scene: Scene, sessions: Sequence[date] = TWO_WEEKS, *, at: datetim
     return coverage(scene, sessions, at=at)
 
 
-def planned(found: Coverage, *, room: int | None = None, at: datetime = NOW) -> CatchUpPlan:
+def planned(found: Coverage, *, calls_available: int | None = None, at: datetime = NOW) -> CatchUpPlan:
     """Return the plan for any number of calls, or a limited one."""
-    return plan_catch_up(found, room=room, reserve_calls=0, at=at)
+    return plan_catch_up(found, calls_available=calls_available, reserve_calls=0, at=at)
 
 
 def ranges(plan: CatchUpPlan) -> list[tuple[date, date, tuple[str, ...]]]:
@@ -56,7 +56,7 @@ def ranges(plan: CatchUpPlan) -> list[tuple[date, date, tuple[str, ...]]]:
 
 def gap(session: date, symbol: str = "IBM", *, stored: bool = True) -> Gap:
     """Return a gap that is due."""
-    return Gap(symbol, session, stored=stored, due=None if stored else NOW, why="a test")
+    return Gap(symbol, session, stored=stored, due=None if stored else NOW, reason="a test")
 
 
 def failed_request(symbol: str, fetched_at: datetime, outcome: Outcome = Outcome.UNREACHABLE) -> Fetch:
@@ -114,7 +114,7 @@ def test_delays_grow_and_end(scene: Scene) -> None:
 
     plan = planned(find_gaps(scene, FIRST_WEEK), at=last + timedelta(days=365))
     assert ranges(plan) == []
-    assert plan.lasting == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)"
+    assert plan.unresolved == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)"
 
 
 def test_a_bar_that_is_stored_after_the_last_delay_is_loaded_without_a_call(scene: Scene) -> None:
@@ -150,7 +150,7 @@ def test_calls_are_reserved_for_the_schedule(server: VendorServer, backend: Back
     for _ in range(7):
         backend.rate_limiter.acquire(source.vendor, source.terms.limits, lambda: friday)
     assert available_calls(parts(backend, source, twenty), friday) == (0, 20)
-    backend.rate_limiter.close(source.vendor, saturday + timedelta(hours=1))
+    backend.rate_limiter.block_until(source.vendor, saturday + timedelta(hours=1))
     assert available_calls(parts(backend, source, twenty), saturday) == (0, 0)
 
 
@@ -178,7 +178,7 @@ def test_a_rejected_session_waits_and_its_neighbours_do_not(scene: Scene) -> Non
     before, after = (FIRST_WEEK[0], FIRST_WEEK[1], ()), (FIRST_WEEK[3], FIRST_WEEK[4], ())
     plan = planned(find_gaps(scene, FIRST_WEEK))
     assert ranges(plan) == [before, after]
-    assert "quarantined_share_within_limit" in plan.lasting
+    assert "quarantined_share_within_limit" in plan.unresolved
     for first, last, _ in ranges(plan):
         scene.run(sessions_between(first, last))
 
@@ -221,7 +221,7 @@ def test_a_bar_quarantined_because_it_was_fetched_before_the_close_is_requested(
     scene.stage([MONDAY])
     scene.publish([MONDAY])
     [found] = find_gaps(scene, [MONDAY]).gaps
-    assert (found.symbol, found.stored, found.why) == ("IBM", False, "not asked for since the bell")
+    assert (found.symbol, found.stored, found.reason) == ("IBM", False, "not asked for since the bell")
 
 
 class Sensor:
@@ -385,7 +385,7 @@ def test_bars_that_stay_missing_open_one_incident_which_is_resolved_once(scene: 
     scene.source.drop_bar("IBM", MONDAY)
     scene.run(TWO_WEEKS)
     sensor.tick()
-    assert sensor.channel.heard == []
+    assert sensor.channel.sent == []
 
     last = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
     for pause in RETRY_DELAYS:
@@ -394,7 +394,7 @@ def test_bars_that_stay_missing_open_one_incident_which_is_resolved_once(scene: 
     sensor.at = last + timedelta(days=30)
     for _ in range(3):
         sensor.tick()
-    [message] = sensor.channel.heard
+    [message] = sensor.channel.sent
     assert message.title == "stock_assets: 1 bar stays missing and no longer requested"
     assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)" in message.text.splitlines()
     assert "remedy: " in message.text
@@ -404,22 +404,22 @@ def test_bars_that_stay_missing_open_one_incident_which_is_resolved_once(scene: 
     scene.run([MONDAY])
     for _ in range(3):
         sensor.tick()
-    assert [sent.title for sent in sensor.channel.heard[1:]] == [f"Resolved: {message.title}"]
+    assert [sent.title for sent in sensor.channel.sent[1:]] == [f"Resolved: {message.title}"]
 
 
 def test_fewer_missing_bars_send_no_message_and_more_do(scene: Scene) -> None:
     channel = RecordingChannel()
     notifier = Notifier(scene.backend, [channel])
-    lost = [replace(gap(session, stored=False), due=None, asked=8) for session in FIRST_WEEK]
-    not_available = replace(lost[0], session=SECOND_WEEK[0], asked=0)
+    lost = [replace(gap(session, stored=False), due=None, requests=8) for session in FIRST_WEEK]
+    not_available = replace(lost[0], session=SECOND_WEEK[0], requests=0)
     for missing in (lost[:2], lost[:1], [*lost[:2], not_available]):
         notify_missing(notifier, missing, NOW)
-    assert len(channel.heard) == 1
+    assert len(channel.sent) == 1
     notify_missing(notifier, lost[:3], NOW)
-    assert len(channel.heard) == 2
+    assert len(channel.sent) == 2
     assert len(notifier.open_incidents()) == 1
     notify_missing(notifier, [not_available], NOW)
-    assert [message.title.partition(":")[0] for message in channel.heard] == [
+    assert [message.title.partition(":")[0] for message in channel.sent] == [
         "stock_assets",
         "stock_assets",
         "Resolved",

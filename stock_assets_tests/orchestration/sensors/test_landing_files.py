@@ -111,7 +111,7 @@ def test_files_of_single_symbols_are_one_run_without_a_call(area: LandingArea, t
     for session in TWO_WEEKS:
         for symbol in FIVE.symbols:
             area.add(f"by_hand/{session}/{symbol}.csv", vendor_csv(area.scene, symbol, [session]))
-    asked = len(area.scene.source.asked)
+    asked = len(area.scene.source.requests)
 
     [request] = area.requests()
     result = area.run(request)
@@ -121,7 +121,7 @@ def test_files_of_single_symbols_are_one_run_without_a_call(area: LandingArea, t
         TWO_WEEKS[0].isoformat(),
         TWO_WEEKS[-1].isoformat(),
     )
-    assert {kind for kind, _ in area.scene.source.asked[asked:]} == {"splits"}
+    assert {kind for kind, _ in area.scene.source.requests[asked:]} == {"splits"}
     assert content(area.scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), area.scene, TWO_WEEKS)
     assert area.reason() == "no new files"
 
@@ -131,7 +131,7 @@ def test_files_of_many_symbols_are_split_by_symbol_and_kept(area: LandingArea, t
     [request] = area.requests()
     assert area.run(request).success
     assert content(area.scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), area.scene, TWO_WEEKS)
-    assert {note.payload for note in area.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)} == set(keys)
+    assert {note.response_key for note in area.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)} == set(keys)
     assert all(area.scene.backend.objects.get(key) for key in keys)
     assert area.reason() == "no new files"
 
@@ -141,7 +141,7 @@ def test_the_audits_check_contradicting_lines(area: LandingArea) -> None:
     other = text.splitlines()[-1].replace(",IBM,", ",IBM,1")
     area.add("old.csv", text + other + "\n")
     [file] = scan(area.scene, WINDOW, at=in_a_while()).landing_files
-    [(_, body)] = file.answers
+    [(_, body)] = file.responses
     assert len(body.splitlines()) == 1 + len(FIRST_WEEK) + 1
 
 
@@ -173,13 +173,13 @@ def test_a_new_or_truncated_file_waits_and_is_rejected_after_the_wait(area: Land
     good = vendor_csv(area.scene, "IBM", FIRST_WEEK)
     key = area.add("slow/IBM.csv", good[:-3])
     written = datetime.now(UTC)
-    for area.at in (written + SETTLES_AFTER / 2, written + SETTLES_AFTER * 2, written + PATIENCE * 0.9):
+    for area.at in (written + MIN_FILE_AGE / 2, written + MIN_FILE_AGE * 2, written + REJECT_AFTER * 0.9):
         assert area.reason() == "waiting for 1 new or incomplete file"
 
-    area.at = written + PATIENCE * 1.1
+    area.at = written + REJECT_AFTER * 1.1
     assert area.reason() == f"rejected {key}"
     [note] = area.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
-    assert (note.outcome, note.payload) == (Outcome.MALFORMED, key)
+    assert (note.outcome, note.response_key) == (Outcome.MALFORMED, key)
     assert "cut off" in note.detail
     assert area.reason() == "no new files"
     assert published_rows(area.scene.backend) == []
@@ -221,7 +221,7 @@ def test_a_file_that_is_completed_in_time_is_loaded(area: LandingArea) -> None:
 )
 def test_an_unreadable_file_is_rejected_with_name_and_reason(area: LandingArea, name: str, text: str, why: str) -> None:
     key = area.add(name, text)
-    area.at = datetime.now(UTC) + PATIENCE * 1.1
+    area.at = datetime.now(UTC) + REJECT_AFTER * 1.1
     assert area.reason() == f"rejected {key}"
     [note] = area.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
     assert why in note.detail
@@ -230,7 +230,7 @@ def test_an_unreadable_file_is_rejected_with_name_and_reason(area: LandingArea, 
 
 def test_a_check_shows_rejected_files(area: LandingArea) -> None:
     key = area.add("IBM.txt", "x\n")
-    area.at = datetime.now(UTC) + PATIENCE * 1.1
+    area.at = datetime.now(UTC) + REJECT_AFTER * 1.1
     area.tick()
     result = area.pipeline.run(dg.AssetSelection.checks_for_assets("raw/daily_prices"), FIRST_WEEK)
     found = checks(result, dg.AssetKey(["raw", "daily_prices"]))[FILES]
@@ -330,7 +330,7 @@ def test_a_run_that_fails_is_retried_with_delays_and_not_forever(area: LandingAr
 
 
 def test_thousands_of_files_are_loaded_in_few_runs_without_loss(area: LandingArea) -> None:
-    sessions = sessions_between(date(2002, 3, 1), date(2012, 3, 1))[: MOST_FILES + 500]
+    sessions = sessions_between(date(2002, 3, 1), date(2012, 3, 1))[: MAX_FILES + 500]
     for session in sessions:
         area.add(f"{session}/IBM.csv", f"{HEADER}{session},100,102,99,101,1000\n")
     requested = []
