@@ -1,5 +1,5 @@
-"""The places where the pipeline can run, behind a few interfaces.
+"""Backends: the places where data live and SQL runs, behind a few interfaces.
 
-`interfaces` says what a backend must offer; each folder beside it is one backend. Steps of the path talk to the
-interfaces only.
+`interface` defines what a backend must provide. Each folder next to it implements one backend; Athena and Trino share
+`lakehouse`. The steps of the data path use the interfaces only.
 """

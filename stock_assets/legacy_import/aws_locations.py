@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
 from stock_assets.backends.lakehouse.glue import Glue
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.errors import LegacyDataUnusable
 from stock_assets.legacy_import.locations import Form, LegacyFile, LegacyLocation, is_data, legacy_file, some_of
 
@@ -106,7 +106,7 @@ class LegacyTable(LegacyBucket):
 def _listed(access: AwsAccess, address: str) -> list[LegacyFile]:
     bucket, folder = _parts(address)
     found = []
-    for entry in S3Objects(access, Place(bucket, "")).entries(folder):
+    for entry in S3Objects(access, BucketFolder(bucket, "")).entries(folder):
         # What is listed may begin with the same letters only: `prices` and `prices_old/`.
         relative = (
             entry.key.rpartition("/")[2]

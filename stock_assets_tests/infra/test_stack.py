@@ -24,7 +24,7 @@ from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.glue import Glue, external_parquet
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import AccessRefused, AlertUndelivered, Outcome
 from stock_assets.pipeline import Pipeline
@@ -331,7 +331,7 @@ class TestDeployed:
         deployed.root("secretsmanager").create_secret(Name="of-others", SecretString="x")
         topic = deployed.root("sns").create_topic(Name="of-others")["TopicArn"]
         deployed.root("glue").create_database(DatabaseInput={"Name": "of_others"})
-        others = S3Objects(backend.access, Place(backend.bucket, "of-others"))
+        others = S3Objects(backend.access, BucketFolder(backend.bucket, "of-others"))
         secret = SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=deployed.endpoint), "of-others")
 
         for reach in (
@@ -347,4 +347,4 @@ class TestDeployed:
             SnsTopic(topic, endpoint_url=deployed.endpoint).send(INCIDENT.message(AT))
         deployed.root("s3").create_bucket(Bucket="of-others")
         with pytest.raises(AccessRefused):
-            S3Objects(backend.access, Place("of-others", "")).list("")
+            S3Objects(backend.access, BucketFolder("of-others", "")).list("")

@@ -15,7 +15,9 @@ from stock_assets.legacy_import.locations import LegacyLocation
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets.sources.recorded import SYMBOLS, RecordedSource
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, CallFault
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import CallFault
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.fakes.source import scripted_from_recording
 from stock_assets_tests.legacy_import.test_importer import BOUNDS
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
@@ -28,13 +30,13 @@ COLUMNS = dict.fromkeys(HEADER.split(","), TEXT)
 
 
 @pytest.fixture
-def account(aws: AwsDouble, tmp_path: Path) -> LegacyAccount:
+def account(aws: AwsEmulator, tmp_path: Path) -> LegacyAccount:
     athena_backend(aws.endpoint, tmp_path)  # sets the credentials
     return LegacyAccount(aws.endpoint, tmp_path)
 
 
 @pytest.fixture(params=["local", pytest.param("aws", marks=pytest.mark.slow)])
-def scene(request: pytest.FixtureRequest, aws: AwsDouble, tmp_path: Path) -> Scene:
+def scene(request: pytest.FixtureRequest, aws: AwsEmulator, tmp_path: Path) -> Scene:
     folder = tmp_path / "backend"
     backend: Backend = local_backend(folder) if request.param == "local" else athena_backend(aws.endpoint, folder)
     return Scene(backend, wavy_source())
@@ -140,13 +142,13 @@ def test_what_is_there_no_table_is_said(account: LegacyAccount) -> None:
         account.at(account.address).files()
 
 
-def test_a_refused_listing_ends_it_and_names_the_place(account: LegacyAccount, aws: AwsDouble) -> None:
+def test_a_refused_listing_ends_it_and_names_the_place(account: LegacyAccount, aws: AwsEmulator) -> None:
     aws.call_faults.append(CallFault(f"GET /{BUCKET}", 403, "AccessDenied"))
     with pytest.raises(AccessRefused, match=rf"listing s3://{BUCKET}/old"):
         account.at(account.address).files()
 
 
-def test_a_refused_object_ends_it_and_stores_nothing(account: LegacyAccount, aws: AwsDouble, tmp_path: Path) -> None:
+def test_a_refused_object_ends_it_and_stores_nothing(account: LegacyAccount, aws: AwsEmulator, tmp_path: Path) -> None:
     account.put("2012/03/05/21/a", f"{HEADER}\n2012-03-01,IBM,1,2,1,2,5\n".encode())
     scene = Scene(local_backend(tmp_path / "backend"), wavy_source())
     aws.call_faults.append(CallFault("2012/03/05", 403, "AccessDenied", times=9))

@@ -14,7 +14,9 @@ from stock_assets.core.errors import AccessRefused, ServiceUnavailable, Settings
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.pipeline import Pipeline
 from stock_assets.sources.api_key import SecretsManagerKey
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, CallFault
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import CallFault
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.orchestration.checks.test_symbols import live_settings
 from stock_assets_tests.sources.test_redaction import everything_logged, keep_all_of, leaks, run
@@ -26,7 +28,7 @@ NAME = "ALPHAVANTAGE_API_KEY"
 
 
 @pytest.fixture
-def vault(aws: AwsDouble, request: pytest.FixtureRequest) -> SecretsManagerKey:
+def vault(aws: AwsEmulator, request: pytest.FixtureRequest) -> SecretsManagerKey:
     """Names a secret of the test's own that is not there yet."""
     name = re.sub(r"\W", "-", request.node.name)
     return SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=aws.endpoint), name)
@@ -81,7 +83,7 @@ def test_a_secret_without_a_key_is_refused_and_not_shown(
     ],
 )
 def test_other_refusals_are_typed_and_name_the_secret(
-    vault: SecretsManagerKey, aws: AwsDouble, code: str, status: int, expected: type[StockAssetsError]
+    vault: SecretsManagerKey, aws: AwsEmulator, code: str, status: int, expected: type[StockAssetsError]
 ) -> None:
     keep(vault, KEY)
     aws.call_faults.append(CallFault("secretsmanager.GetSecretValue", status, code, times=1000))

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 
 VARIABLES = "STOCK_ASSETS_TEST_AWS_"
 NEEDED = ("BUCKET", "REGION")
@@ -63,14 +63,14 @@ class Account(BaseModel):
     @property
     def objects(self) -> S3Objects:
         """The folder of all runs."""
-        return S3Objects(self.access, Place(self.bucket, self.prefix))
+        return S3Objects(self.access, BucketFolder(self.bucket, self.prefix))
 
     def __str__(self) -> str:
         """Say where everything of the run is."""
         return f"s3://{self.bucket}/{self.prefix}/{self.run}/ and Glue databases {self.database}_{self.run}_*"
 
 
-def lacking(environment: Mapping[str, str]) -> list[str]:
+def missing_variables(environment: Mapping[str, str]) -> list[str]:
     """List the variables that have to be set and are not."""
     return [f"{VARIABLES}{name}" for name in NEEDED if not environment.get(f"{VARIABLES}{name}")]
 
@@ -78,7 +78,7 @@ def lacking(environment: Mapping[str, str]) -> list[str]:
 @cache
 def named_account() -> Account | None:
     """Read the environment; None if no account is named. One run for the life of the process."""
-    if lacking(os.environ):
+    if missing_variables(os.environ):
         return None
     fields = {
         name.removeprefix(VARIABLES).lower(): value
@@ -88,7 +88,7 @@ def named_account() -> Account | None:
     return Account(**{"run": f"r{datetime.now(UTC):%Y%m%dt%H%M%S}_{secrets.token_hex(3)}", **fields})
 
 
-def account_home(account: Account, folder: Path) -> AthenaBackend:
+def account_backend(account: Account, folder: Path) -> AthenaBackend:
     """Give the backend of a test's folder in the account; the same folder gives the same backend, in every process."""
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     prefix = f"{account.prefix}/{account.run}/{place}"
@@ -137,7 +137,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("command", choices=["check", "clean"])
     parser.add_argument("runs", nargs="*", help="runs to remove, or `all`; without any they are listed")
     asked = parser.parse_args(arguments)
-    missing = lacking(os.environ)
+    missing = missing_variables(os.environ)
     account = named_account()
     if account is None:
         sys.stderr.write(f"set {' and '.join(missing)}; docs/aws.md says what they are, and which others there are\n")

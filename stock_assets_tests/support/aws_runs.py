@@ -20,8 +20,9 @@ from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets.sources.interface import Terms
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.emulators.athena.predicates import bounds
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.bars import deliver
@@ -85,10 +86,10 @@ class LiveRuns:
             )
 
 
-def live_runs(double: AwsDouble, folder: Path) -> LiveRuns:
+def live_runs(emulator: AwsEmulator, folder: Path) -> LiveRuns:
     """Wire the definitions for a live vendor on AWS, with a vendor and a backend of the test in their places."""
     folder.mkdir(parents=True, exist_ok=True)
-    backend, source = athena_backend(double.endpoint, folder), GrowingSource()
+    backend, source = athena_backend(emulator.endpoint, folder), GrowingSource()
     scene = Scene(backend, source)
     universe = folder / "universe.csv"
     lines = ("symbol,name,first_session,last_session", *(f"{symbol},,," for symbol in scene.universe.symbols))
@@ -105,9 +106,9 @@ def live_runs(double: AwsDouble, folder: Path) -> LiveRuns:
     return LiveRuns(scene, backend, source, definitions.resolve_job_def(JOB_NAME))
 
 
-def kinds(double: AwsDouble) -> list[str]:
+def kinds(emulator: AwsEmulator) -> list[str]:
     """Give the first word of every statement since the record began."""
-    return [statement.split(maxsplit=1)[0].upper() for statement in double.statements]
+    return [statement.split(maxsplit=1)[0].upper() for statement in emulator.statements]
 
 
 def unbounded_reads(statement: str, *, lower_only: bool = False) -> list[str]:

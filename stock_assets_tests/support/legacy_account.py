@@ -9,8 +9,7 @@ import boto3
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.legacy_import.aws_locations import LegacyBucket, LegacyTable
 from stock_assets.legacy_import.locations import Form, LegacyLocation
-from stock_assets_tests.emulators.athena.names import BUCKET
-from stock_assets_tests.emulators.athena.server import REGION
+from stock_assets_tests.emulators.athena.names import BUCKET, REGION
 
 TEXT = "string"
 BARS = dict.fromkeys(("date", "open", "high", "low", "close", "volume"), TEXT)

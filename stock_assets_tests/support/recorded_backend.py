@@ -1,6 +1,6 @@
 """Fixtures: backends with the whole recording published, read by the tests of views, panels, dashboards and reports.
 
-The AWS backend is the double's, and slow: every statement of a panel is translated and run anew.
+The AWS backend runs on the emulator and is slow: every statement of a panel is translated and run again.
 """
 
 import json
@@ -23,7 +23,7 @@ local_only = pytest.mark.parametrize("recorded_backend", ["local"], indirect=Tru
 
 
 def _make(kind: str, folder: Path, request: pytest.FixtureRequest) -> Backend:
-    """Make an empty backend; the double of AWS is started only where it is asked for."""
+    """Return an empty backend; the AWS emulator is started only if it is needed."""
     if kind == "local":
         return local_backend(folder)
     return athena_backend(request.getfixturevalue("aws_server").endpoint, folder)

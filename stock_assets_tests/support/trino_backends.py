@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stock_assets.backends.trino.backend import TrinoBackend
-from stock_assets_tests.emulators.athena.server import CREDENTIALS, REGION, AwsDouble
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.support.athena_backends import BUCKET, stem_of
 from stock_assets_tests.support.trino_server import CATALOG
 
@@ -13,15 +14,15 @@ USER = "tests"
 
 
 @dataclass(frozen=True)
-class TrinoOnDouble:
+class TrinoOnEmulator:
     """A running server, and the emulator that holds its tables."""
 
     url: str
-    double: AwsDouble
+    emulator: AwsEmulator
 
     def backend(self, folder: Path) -> TrinoBackend:
         """Give the backend of a folder."""
-        return trino_backend(self.url, self.double.endpoint, folder)
+        return trino_backend(self.url, self.emulator.endpoint, folder)
 
 
 def trino_backend(url: str, endpoint: str, folder: Path) -> TrinoBackend:

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 import requests
 
-from stock_assets_tests.emulators.athena.server import CREDENTIALS, REGION
+from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 
 VERSION = "476"
 """The last one whose archive is in the registry; later ones are published elsewhere only."""

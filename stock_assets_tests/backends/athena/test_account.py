@@ -10,16 +10,24 @@ import pytest
 from pydantic import ValidationError
 
 from stock_assets_tests.contracts.test_backends import FIRST, publish
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS, REGION
-from stock_assets_tests.emulators.athena.server import AwsDouble
-from stock_assets_tests.support.aws_account import VARIABLES, Account, account_home, lacking, main, named_account, runs
+from stock_assets_tests.support.aws_account import (
+    VARIABLES,
+    Account,
+    account_backend,
+    main,
+    missing_variables,
+    named_account,
+    runs,
+)
 from stock_assets_tests.support.rows import price_row
 
 PROJECT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def account(aws: AwsDouble, tmp_path: Path) -> Account:
+def account(aws: AwsEmulator, tmp_path: Path) -> Account:
     """Folder and databases of the test's own."""
     own = f"suite_{tmp_path.name}"[:40].lower()
     return Account(
@@ -65,7 +73,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
     named_account.cache_clear()
 
 
-def everything(aws: AwsDouble, account: Account) -> list[str]:
+def everything(aws: AwsEmulator, account: Account) -> list[str]:
     """What is left of any run: databases by name, objects by key."""
     databases = [found["Name"] for found in aws.engine.glue.get_databases()["DatabaseList"]]
     return [*(name for name in databases if account.database in name), *account.objects.list("")]
@@ -73,13 +81,13 @@ def everything(aws: AwsDouble, account: Account) -> list[str]:
 
 def leave_something(account: Account, folder: Path) -> None:
     """Publish a row and clean nothing up, as a killed run."""
-    backend = account_home(account, folder)
+    backend = account_backend(account, folder)
     publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
     backend.objects.put("raw/a", b"body")
 
 
 @pytest.mark.slow
-def test_the_suite_runs_there_and_leaves_nothing(aws: AwsDouble, account: Account) -> None:
+def test_the_suite_runs_there_and_leaves_nothing(aws: AwsEmulator, account: Account) -> None:
     account.objects.put("kept/by somebody else", b"")
     done = suite(named(account), "TestFetchLedger or test_processes_that_meet or test_a_late_symbol")
 
@@ -91,7 +99,7 @@ def test_the_suite_runs_there_and_leaves_nothing(aws: AwsDouble, account: Accoun
 
 
 @pytest.mark.slow
-def test_a_failing_suite_leaves_nothing_either(aws: AwsDouble, account: Account) -> None:
+def test_a_failing_suite_leaves_nothing_either(aws: AwsEmulator, account: Account) -> None:
     done = suite(named(account, workgroup="nobodys"), "test_results_are_typed or test_what_was_put")
 
     assert done.returncode == 1, done.stdout
@@ -102,7 +110,7 @@ def test_a_failing_suite_leaves_nothing_either(aws: AwsDouble, account: Account)
 
 @pytest.mark.slow
 def test_what_killed_runs_left_is_listed_and_removed_by_name(
-    aws: AwsDouble,
+    aws: AwsEmulator,
     account: Account,
     tmp_path: Path,
     command: Callable[..., int],
@@ -132,7 +140,7 @@ def test_without_an_account_it_says_what_to_set(
     environment = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLES)}
     assert command(environment, "check") == 2
     assert capsys.readouterr().err.startswith(f"set {VARIABLES}BUCKET and {VARIABLES}REGION; docs/aws.md")
-    assert lacking({f"{VARIABLES}BUCKET": "b"}) == [f"{VARIABLES}REGION"]
+    assert missing_variables({f"{VARIABLES}BUCKET": "b"}) == [f"{VARIABLES}REGION"]
 
 
 def test_a_mistyped_variable_is_refused(command: Callable[..., int]) -> None:

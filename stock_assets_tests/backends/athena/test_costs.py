@@ -12,7 +12,8 @@ from stock_assets.orchestration.checks.freshness import CHECK_NAME
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.keys import REPORT
 from stock_assets.settings import BackendName, Settings
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.support.athena_backends import BUCKET
 from stock_assets_tests.support.aws_runs import LATEST, Bars, LiveRuns, kinds, live_runs, unbounded_reads
 from stock_assets_tests.support.bars import walk
@@ -28,7 +29,7 @@ def bars_since(first: date) -> Bars:
 
 
 @pytest.fixture
-def second_run(tmp_path: Path, aws: AwsDouble) -> LiveRuns:
+def second_run(tmp_path: Path, aws: AwsEmulator) -> LiveRuns:
     """Everything as it is on any evening but the first one, which makes the views; one bar of today is bad."""
     runs, bars = live_runs(aws, tmp_path / "backend"), bars_since(HISTORY[0])
     runs.load(bars, HISTORY)
@@ -41,7 +42,7 @@ def second_run(tmp_path: Path, aws: AwsDouble) -> LiveRuns:
 
 
 @pytest.mark.slow
-def test_a_session_takes_ten_statements_at_most_each_with_bounds(second_run: LiveRuns, aws: AwsDouble) -> None:
+def test_a_session_takes_ten_statements_at_most_each_with_bounds(second_run: LiveRuns, aws: AwsEmulator) -> None:
     """The whole daily job: quarantine and prices change, every audit and check runs, views and jumps are looked at."""
     result = second_run.run(LATEST)
 
@@ -65,7 +66,7 @@ def test_a_session_takes_ten_statements_at_most_each_with_bounds(second_run: Liv
 
 @pytest.mark.slow
 def test_the_day_a_split_is_learned_costs_the_one_statement_that_reads_every_row(
-    second_run: LiveRuns, aws: AwsDouble
+    second_run: LiveRuns, aws: AwsEmulator
 ) -> None:
     """It finds the rows whose factor is out of date; the next run does without it again."""
     second_run.source.set_splits("IBM", {LATEST: "2.0000"})
@@ -84,7 +85,7 @@ def test_the_day_a_split_is_learned_costs_the_one_statement_that_reads_every_row
 
 
 @pytest.mark.slow
-def test_what_a_session_reads_does_not_grow_with_the_history(tmp_path: Path, aws: AwsDouble) -> None:
+def test_what_a_session_reads_does_not_grow_with_the_history(tmp_path: Path, aws: AwsEmulator) -> None:
     bars = bars_since(date(LATEST.year - 10, 1, 1))
     read: dict[int, int] = {}
     stored: dict[int, int] = {}

@@ -13,7 +13,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import raise_interrupts_as
 
 from stock_assets.backends.athena.backend import AthenaBackend
-from stock_assets.backends.athena.engine import Athena, Engine
+from stock_assets.backends.athena.engine import AthenaEngine, AthenaWorkgroup
 from stock_assets.core.errors import (
     AccessRefused,
     ConcurrentPublish,
@@ -29,7 +29,9 @@ from stock_assets.core.errors import (
 )
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets_tests.contracts.test_backends import FIRST, PROPERTIES, SECOND, publish, published
-from stock_assets_tests.emulators.athena.server import WORKGROUP, AwsDouble, CallFault, QueryFault
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import CallFault, QueryFault
+from stock_assets_tests.emulators.athena.names import WORKGROUP
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.rows import price_row, stage_rows
 
@@ -40,7 +42,7 @@ OLD, NEW = [("IBM", FIRST, 101.0)], [("IBM", FIRST, 55.0)]
 
 
 @pytest.fixture
-def backend(tmp_path: Path, aws: AwsDouble) -> AthenaBackend:
+def backend(tmp_path: Path, aws: AwsEmulator) -> AthenaBackend:
     """A backend in which one row is published."""
     made = athena_backend(aws.endpoint, tmp_path / "backend")
     publish(made, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -50,15 +52,15 @@ def backend(tmp_path: Path, aws: AwsDouble) -> AthenaBackend:
 
 
 @pytest.fixture
-def engine(backend: AthenaBackend) -> Engine:
-    return Engine(backend.access, WORKGROUP, backend.results, poll_seconds=0.02)
+def engine(backend: AthenaBackend) -> AthenaWorkgroup:
+    return AthenaWorkgroup(backend.access, WORKGROUP, backend.results, poll_seconds=0.02)
 
 
-def run(engine: Engine, statement: str = "SELECT 1 AS one") -> None:
-    Athena(engine, pause=lambda _: None).run(statement)
+def run(engine: AthenaWorkgroup, statement: str = "SELECT 1 AS one") -> None:
+    AthenaEngine(engine, pause=lambda _: None).run(statement)
 
 
-def other_home(backend: AthenaBackend, fields: Mapping[str, object]) -> AthenaBackend:
+def other_backend(backend: AthenaBackend, fields: Mapping[str, object]) -> AthenaBackend:
     """Make the backend anew with other settings; a copy would keep the parts that are made already."""
     return replace(backend, **fields)  # type: ignore[arg-type]  # fields by name
 
@@ -67,12 +69,12 @@ def publish_new(backend: AthenaBackend) -> int:
     return publish(backend, [price_row("IBM", FIRST, 55.0)], FIRST, FIRST)
 
 
-def staged_tables(backend: AthenaBackend, aws: AwsDouble) -> list[str]:
+def staged_tables(backend: AthenaBackend, aws: AwsEmulator) -> list[str]:
     tables = aws.engine.glue.get_tables(DatabaseName=f"{backend.database}_staged")["TableList"]
     return [table["Name"] for table in tables]
 
 
-def staged(backend: AthenaBackend, aws: AwsDouble) -> list[str]:
+def staged(backend: AthenaBackend, aws: AwsEmulator) -> list[str]:
     """Everything that staging has left in the catalog and in the bucket."""
     return [
         *staged_tables(backend, aws),
@@ -81,7 +83,7 @@ def staged(backend: AthenaBackend, aws: AwsDouble) -> list[str]:
     ]
 
 
-def test_a_throttled_start_is_repeated(aws: AwsDouble, engine: Engine) -> None:
+def test_a_throttled_start_is_repeated(aws: AwsEmulator, engine: AthenaWorkgroup) -> None:
     fault = CallFault("StartQueryExecution", 400, "ThrottlingException", times=2)
     aws.call_faults.append(fault)
 
@@ -90,7 +92,7 @@ def test_a_throttled_start_is_repeated(aws: AwsDouble, engine: Engine) -> None:
     assert fault.times == 0
 
 
-def test_throttling_without_an_end_is_a_transient_error(aws: AwsDouble, engine: Engine) -> None:
+def test_throttling_without_an_end_is_a_transient_error(aws: AwsEmulator, engine: AthenaWorkgroup) -> None:
     aws.call_faults.append(CallFault("StartQueryExecution", 400, "TooManyRequestsException", times=1000))
 
     with pytest.raises(EngineBusy, match="TooManyRequestsException") as raised:
@@ -101,7 +103,7 @@ def test_throttling_without_an_end_is_a_transient_error(aws: AwsDouble, engine: 
 
 @pytest.mark.parametrize("retryable", [True, False])
 def test_a_failure_that_may_pass_is_repeated_and_any_other_is_not(
-    aws: AwsDouble, engine: Engine, *, retryable: bool
+    aws: AwsEmulator, engine: AthenaWorkgroup, *, retryable: bool
 ) -> None:
     fault = QueryFault("SELECT 1", "SOMETHING: broke", times=2, retryable=retryable)
     aws.query_faults.append(fault)
@@ -114,7 +116,7 @@ def test_a_failure_that_may_pass_is_repeated_and_any_other_is_not(
     assert fault.times == (0 if retryable else 1)
 
 
-def test_an_error_bears_the_id_the_reason_and_a_link(aws: AwsDouble, engine: Engine) -> None:
+def test_an_error_bears_the_id_the_reason_and_a_link(aws: AwsEmulator, engine: AthenaWorkgroup) -> None:
     with pytest.raises(QueryFailed) as raised:
         run(engine, "SELECT * FROM nowhere.nothing")
 
@@ -124,7 +126,7 @@ def test_an_error_bears_the_id_the_reason_and_a_link(aws: AwsDouble, engine: Eng
     assert "SELECT * FROM nowhere.nothing" in str(raised.value)
 
 
-def test_a_query_that_takes_too_long_is_stopped(aws: AwsDouble, engine: Engine) -> None:
+def test_a_query_that_takes_too_long_is_stopped(aws: AwsEmulator, engine: AthenaWorkgroup) -> None:
     aws.query_faults.append(QueryFault("SELECT 1", hangs=True))
 
     with pytest.raises(QueryTimedOut, match="STOCK_ASSETS_AWS_QUERY_TIMEOUT_SECONDS"):
@@ -133,7 +135,7 @@ def test_a_query_that_takes_too_long_is_stopped(aws: AwsDouble, engine: Engine) 
     assert aws.running == []
 
 
-def test_a_query_that_reads_too_much_is_stopped(aws: AwsDouble, engine: Engine) -> None:
+def test_a_query_that_reads_too_much_is_stopped(aws: AwsEmulator, engine: AthenaWorkgroup) -> None:
     aws.query_faults.append(QueryFault("SELECT 1", hangs=True, scanned_bytes=2_000_000))
 
     with pytest.raises(ScanLimitExceeded, match="it may read 1,000,000 bytes"):
@@ -142,34 +144,34 @@ def test_a_query_that_reads_too_much_is_stopped(aws: AwsDouble, engine: Engine) 
     assert aws.running == []
 
 
-def test_the_workgroups_own_limit_is_told_apart(aws: AwsDouble, engine: Engine) -> None:
+def test_the_workgroups_own_limit_is_told_apart(aws: AwsEmulator, engine: AthenaWorkgroup) -> None:
     aws.query_faults.append(QueryFault("SELECT 1", "Query cancelled! : Bytes scanned limit was exceeded"))
 
     with pytest.raises(ScanLimitExceeded, match="the workgroup sets the limit"):
         run(engine)
 
 
-def test_a_query_stopped_by_somebody_else_is_told_apart(aws: AwsDouble, engine: Engine) -> None:
+def test_a_query_stopped_by_somebody_else_is_told_apart(aws: AwsEmulator, engine: AthenaWorkgroup) -> None:
     aws.query_faults.append(QueryFault("SELECT 1", first=lambda: aws.stop(next(iter(aws.queries)))))
 
     with pytest.raises(QueryCancelled):
         run(engine)
 
 
-def test_a_wrong_workgroup_says_what_to_set(engine: Engine) -> None:
+def test_a_wrong_workgroup_says_what_to_set(engine: AthenaWorkgroup) -> None:
     with pytest.raises(SettingsError, match="STOCK_ASSETS_AWS_WORKGROUP"):
         run(replace(engine, workgroup="nobodys"))
 
 
 @pytest.mark.parametrize("code", ["ExpiredTokenException", "UnrecognizedClientException", "AccessDeniedException"])
-def test_credentials_that_do_not_do_are_told_apart(aws: AwsDouble, engine: Engine, code: str) -> None:
+def test_credentials_that_do_not_do_are_told_apart(aws: AwsEmulator, engine: AthenaWorkgroup, code: str) -> None:
     aws.call_faults.append(CallFault("StartQueryExecution", 400, code))
 
     with pytest.raises(AccessRefused, match=code):
         run(engine)
 
 
-def test_expired_credentials_of_s3_and_glue(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_expired_credentials_of_s3_and_glue(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.call_faults.append(CallFault("GET /stock-assets-tests", 400, "ExpiredToken"))
     with pytest.raises(AccessRefused, match="ExpiredToken"):
         backend.objects.list("raw/")
@@ -178,7 +180,7 @@ def test_expired_credentials_of_s3_and_glue(aws: AwsDouble, backend: AthenaBacke
         backend.warehouse.history(DAILY_PRICES)
 
 
-def test_s3_that_asks_to_slow_down_is_asked_again(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_s3_that_asks_to_slow_down_is_asked_again(aws: AwsEmulator, backend: AthenaBackend) -> None:
     fault = CallFault("PUT /stock-assets-tests", 503, "SlowDown", times=2)
     aws.call_faults.append(fault)
 
@@ -188,7 +190,7 @@ def test_s3_that_asks_to_slow_down_is_asked_again(aws: AwsDouble, backend: Athen
 
 
 @pytest.mark.slow
-def test_s3_that_never_recovers_is_a_transient_error(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_s3_that_never_recovers_is_a_transient_error(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.call_faults.append(CallFault("PUT /stock-assets-tests", 503, "SlowDown", times=1000))
 
     with pytest.raises(ServiceUnavailable, match="SlowDown"):
@@ -196,7 +198,7 @@ def test_s3_that_never_recovers_is_a_transient_error(aws: AwsDouble, backend: At
 
 
 def test_a_put_whose_answer_was_lost_is_ones_own(
-    aws: AwsDouble, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
+    aws: AwsEmulator, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client sends it again by itself, and S3 says that there is one: it is the first try's."""
     client = backend.access.client("s3")
@@ -214,15 +216,15 @@ def test_a_put_whose_answer_was_lost_is_ones_own(
         backend.objects.put("raw/a", b"body")
 
 
-def _query(reason: str = "", **how: Any) -> Callable[[AwsDouble, str], None]:  # noqa: ANN401 (of QueryFault)
+def _query(reason: str = "", **how: Any) -> Callable[[AwsEmulator, str], None]:  # noqa: ANN401 (of QueryFault)
     """Let every query that matches end badly."""
     return lambda aws, statement: aws.query_faults.append(QueryFault(statement, reason, times=100, **how))
 
 
-def _call(target: str, status: int, code: str, times: int = 1) -> Callable[[AwsDouble, str], None]:
+def _call(target: str, status: int, code: str, times: int = 1) -> Callable[[AwsEmulator, str], None]:
     """Let calls fail from the moment a query that matches has begun."""
 
-    def order(aws: AwsDouble, statement: str) -> None:
+    def order(aws: AwsEmulator, statement: str) -> None:
         fault = CallFault(target, status, code, times=times)
         begun = lambda: aws.call_faults.extend([] if aws.call_faults else [fault])  # noqa: E731 (nothing to name)
         aws.query_faults.append(QueryFault(statement, times=100, hangs=True, first=begun))
@@ -230,11 +232,11 @@ def _call(target: str, status: int, code: str, times: int = 1) -> Callable[[AwsD
     return order
 
 
-def _stopped_by_somebody(aws: AwsDouble, statement: str) -> None:
+def _stopped_by_somebody(aws: AwsEmulator, statement: str) -> None:
     aws.query_faults.append(QueryFault(statement, first=lambda: aws.stop(list(aws.queries)[-1])))
 
 
-FAULTS: dict[str, tuple[type[Exception], Callable[[AwsDouble, str], None], dict[str, object]]] = {
+FAULTS: dict[str, tuple[type[Exception], Callable[[AwsEmulator, str], None], dict[str, object]]] = {
     "the query fails": (QueryFailed, _query("GENERIC_INTERNAL: no"), {}),
     "a table is missing": (QueryFailed, _query("TABLE_NOT_FOUND: line 1:15: Table 'x.y' does not exist"), {}),
     "S3 asks to slow down": (EngineBusy, _query("HIVE_CANNOT_OPEN_SPLIT: SlowDown (Status Code: 503)"), {}),
@@ -255,13 +257,13 @@ FAULTS: dict[str, tuple[type[Exception], Callable[[AwsDouble, str], None], dict[
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("statement", ["^CREATE TABLE", "^MERGE"])
 def test_whatever_happens_nothing_is_half_done_or_left_running(
-    aws: AwsDouble, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch, statement: str, fault: str
+    aws: AwsEmulator, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch, statement: str, fault: str
 ) -> None:
     monkeypatch.setattr("stock_assets.backends.lakehouse.sql_engine._LONGEST_PAUSE_SECONDS", 0.01)
     kind, order, limits = FAULTS[fault]
     order(aws, statement)
     with pytest.raises(kind) as raised:
-        publish_new(other_home(backend, limits))
+        publish_new(other_backend(backend, limits))
     assert type(raised.value) is kind
     assert aws.running == []
 
@@ -276,14 +278,14 @@ def test_whatever_happens_nothing_is_half_done_or_left_running(
     assert published(backend) == NEW
 
 
-def test_a_wrong_workgroup_stages_nothing(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_a_wrong_workgroup_stages_nothing(aws: AwsEmulator, backend: AthenaBackend) -> None:
     with pytest.raises(SettingsError, match="STOCK_ASSETS_AWS_WORKGROUP"):
-        publish_new(other_home(backend, {"workgroup": "nobodys"}))
+        publish_new(other_backend(backend, {"workgroup": "nobodys"}))
 
     assert (published(backend), staged(backend, aws)) == (OLD, [])
 
 
-def test_credentials_that_expired_before_a_statement_stage_nothing(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_credentials_that_expired_before_a_statement_stage_nothing(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.call_faults.append(CallFault("StartQueryExecution", 400, "ExpiredTokenException"))
     with pytest.raises(AccessRefused, match="ExpiredTokenException"):
         publish_new(backend)
@@ -291,7 +293,7 @@ def test_credentials_that_expired_before_a_statement_stage_nothing(aws: AwsDoubl
     assert (published(backend), staged(backend, aws)) == (OLD, [])
 
 
-def test_a_staging_table_that_is_gone_is_a_failed_query(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_a_staging_table_that_is_gone_is_a_failed_query(aws: AwsEmulator, backend: AthenaBackend) -> None:
     def remove() -> None:
         [name] = [key for key in staged_tables(backend, aws) if "__daily_prices__" in key]
         aws.engine.glue.delete_table(DatabaseName=f"{backend.database}_staged", Name=name)
@@ -305,7 +307,7 @@ def test_a_staging_table_that_is_gone_is_a_failed_query(aws: AwsDouble, backend:
     assert staged(backend, aws) == []
 
 
-def test_two_commit_conflicts_and_then_success(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_two_commit_conflicts_and_then_success(aws: AwsEmulator, backend: AthenaBackend) -> None:
     fault = QueryFault("^MERGE", COMMIT_CONFLICT, times=2)
     aws.query_faults.append(fault)
 
@@ -316,7 +318,7 @@ def test_two_commit_conflicts_and_then_success(aws: AwsDouble, backend: AthenaBa
     assert len(backend.warehouse.history(DAILY_PRICES)) == 2
 
 
-def test_commit_conflicts_without_an_end(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_commit_conflicts_without_an_end(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.query_faults.append(QueryFault("^MERGE", COMMIT_CONFLICT, times=100))
 
     with pytest.raises(ConcurrentPublish):
@@ -326,7 +328,7 @@ def test_commit_conflicts_without_an_end(aws: AwsDouble, backend: AthenaBackend)
     assert published(backend) == OLD
 
 
-def test_a_commit_between_the_last_look_and_the_merge(aws: AwsDouble, backend: AthenaBackend, tmp_path: Path) -> None:
+def test_a_commit_between_the_last_look_and_the_merge(aws: AwsEmulator, backend: AthenaBackend, tmp_path: Path) -> None:
     """Nothing but the statement itself can see it."""
     other = athena_backend(aws.endpoint, tmp_path / "backend")
 
@@ -345,7 +347,7 @@ def test_a_commit_between_the_last_look_and_the_merge(aws: AwsDouble, backend: A
 
 @pytest.mark.parametrize("statement", ["^CREATE TABLE", "^MERGE"])
 def test_a_failed_statement_publishes_nothing_and_leaves_no_orphan(
-    aws: AwsDouble, backend: AthenaBackend, statement: str
+    aws: AwsEmulator, backend: AthenaBackend, statement: str
 ) -> None:
     aws.query_faults.append(QueryFault(statement, "GENERIC_INTERNAL: no"))
     with pytest.raises(QueryFailed, match="GENERIC_INTERNAL: no"):
@@ -361,7 +363,7 @@ def test_a_failed_statement_publishes_nothing_and_leaves_no_orphan(
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DagsterExecutionInterruptedError])
 @pytest.mark.parametrize("statement", ["^CREATE TABLE", "^MERGE"])
 def test_an_interruption_stops_the_query(
-    aws: AwsDouble, backend: AthenaBackend, statement: str, error: type[BaseException]
+    aws: AwsEmulator, backend: AthenaBackend, statement: str, error: type[BaseException]
 ) -> None:
     aws.query_faults.append(
         QueryFault(
@@ -379,7 +381,7 @@ def test_an_interruption_stops_the_query(
 
 
 def test_an_interruption_while_the_query_is_being_started(
-    aws: AwsDouble, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    aws: AwsEmulator, engine: AthenaWorkgroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start: Callable[[str, str], str] = aws.start
 
@@ -398,12 +400,12 @@ def test_an_interruption_while_the_query_is_being_started(
     assert aws.running == []
 
 
-def test_a_published_table_that_is_gone_is_made_again(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_a_published_table_that_is_gone_is_made_again(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.engine.glue.delete_table(DatabaseName=f"{backend.database}_published", Name="daily_prices")
     assert published(backend) == []
 
 
-def test_drift_is_a_clear_error(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_drift_is_a_clear_error(aws: AwsEmulator, backend: AthenaBackend) -> None:
     table = aws.engine.catalog.load_table((f"{backend.database}_published", "daily_prices"))
     with table.update_schema(allow_incompatible_changes=True) as update:
         update.delete_column("volatility")
@@ -417,7 +419,7 @@ def test_drift_is_a_clear_error(aws: AwsDouble, backend: AthenaBackend) -> None:
     assert "shares: not declared, found long" in str(raised.value)
 
 
-def test_a_query_that_changes_something_is_refused_before_it_is_sent(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_a_query_that_changes_something_is_refused_before_it_is_sent(aws: AwsEmulator, backend: AthenaBackend) -> None:
     before = len(aws.queries)
     with backend.warehouse.open() as sql:
         for select in ("DROP TABLE published.daily_prices", "DELETE FROM published.daily_prices", "SELECT 1; SELECT 2"):

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_assets.backends.athena.backend import AthenaBackend
-from stock_assets.backends.athena.engine import Athena
+from stock_assets.backends.athena.engine import AthenaEngine
 from stock_assets.backends.interface import MaintenanceResult, Snapshot
 from stock_assets.backends.lakehouse import ddl, maintenance
 from stock_assets.cli.app import app
@@ -26,7 +26,9 @@ from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets.stage.staging import _splits_followed
 from stock_assets_tests.contracts.test_backends import publish, published
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, QueryFault
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import QueryFault
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.dagster_runs import pipeline
@@ -49,12 +51,12 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def backend(root: Path, aws: AwsDouble) -> AthenaBackend:
+def backend(root: Path, aws: AwsEmulator) -> AthenaBackend:
     return athena_backend(aws.endpoint, root)
 
 
 @pytest.fixture
-def scatter(root: Path, backend: AthenaBackend, aws: AwsDouble) -> Callable[..., None]:
+def scatter(root: Path, backend: AthenaBackend, aws: AwsEmulator) -> Callable[..., None]:
     """Add rows of some days, each in a file of its own."""
 
     def scatter(*days: date, symbol: str = "OTHER", close: float = 2.5) -> None:
@@ -65,7 +67,7 @@ def scatter(root: Path, backend: AthenaBackend, aws: AwsDouble) -> Callable[...,
 
 
 @pytest.fixture
-def late(aws: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+def late(aws: AwsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the engine's clock be a month ahead, and no day of grace be given."""
     aws.set_clock(MONTH)
     monkeypatch.setattr(maintenance, "SAFE_AGE", timedelta())
@@ -79,7 +81,7 @@ def put(backend: AthenaBackend, day: date, close: float = 1.5) -> int:
     return publish(backend, [price_row("IBM", day, close)], day, day)
 
 
-def sent(aws: AwsDouble) -> list[str]:
+def sent(aws: AwsEmulator) -> list[str]:
     """List the first words of what was sent to change a table, and forget them."""
     words = [text.split(maxsplit=1)[0] for text in aws.statements]
     aws.queries.clear()
@@ -93,7 +95,7 @@ def rows(backend: AthenaBackend) -> list[dict[str, object]]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 def test_statements_are_sent_where_there_is_something_to_do_and_only_then(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
     put(backend, DAYS[0])
     sent(aws)
@@ -117,7 +119,7 @@ def test_statements_are_sent_where_there_is_something_to_do_and_only_then(
 
 
 @pytest.mark.slow
-def test_a_home_without_tables_is_left_without_them(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_a_home_without_tables_is_left_without_them(aws: AwsEmulator, backend: AthenaBackend) -> None:
     for table in PUBLISHED_TABLES:
         assert backend.warehouse.maintain(table, keep_since=LONG_AGO, at=datetime.now(UTC)) == MaintenanceResult()
     assert aws.statements == []
@@ -125,7 +127,7 @@ def test_a_home_without_tables_is_left_without_them(aws: AwsDouble, backend: Ath
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_rows_that_are_marked_as_deleted_go_for_good(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_rows_that_are_marked_as_deleted_go_for_good(aws: AwsEmulator, backend: AthenaBackend) -> None:
     """Athena's MERGE marks the rows it changes or removes; each later read applies the marks."""
     publish(backend, [price_row(symbol, DAYS[0]) for symbol in ("IBM", "MSFT")], DAYS[0], DAYS[0])
     mark_deleted(iceberg_on_aws(backend), "MSFT")
@@ -147,7 +149,7 @@ def test_rows_that_are_marked_as_deleted_go_for_good(aws: AwsDouble, backend: At
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 def test_statements_are_repeated_until_athena_wants_no_more_runs(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
     for day in DAYS:
         put(backend, day)
@@ -171,11 +173,11 @@ def test_statements_are_repeated_until_athena_wants_no_more_runs(
 
 @pytest.mark.slow
 def test_a_statement_that_never_ends_its_runs_is_given_up(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(backend, DAYS[0])
     scatter(DAYS[0])
-    monkeypatch.setattr(maintenance, "_RUNS", 3)
+    monkeypatch.setattr(maintenance, "_MOST_RUNS", 3)
     aws.query_faults.append(QueryFault("^OPTIMIZE", "ICEBERG_OPTIMIZE_MORE_RUNS_NEEDED: Processed 100", times=100))
     sent(aws)
 
@@ -189,7 +191,7 @@ def test_a_statement_that_never_ends_its_runs_is_given_up(
 @pytest.mark.usefixtures("late")
 @pytest.mark.parametrize("statement", ["OPTIMIZE", "VACUUM"])
 def test_commit_conflicts_are_tried_again(
-    aws: AwsDouble,
+    aws: AwsEmulator,
     backend: AthenaBackend,
     scatter: Callable[..., None],
     statement: str,
@@ -213,7 +215,7 @@ def test_commit_conflicts_are_tried_again(
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 def test_who_goes_back_while_it_is_tried_again_is_left_alone(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
     put(backend, DAYS[0])
     scatter(DAYS[0], DAYS[1])
@@ -238,7 +240,7 @@ def test_who_goes_back_while_it_is_tried_again_is_left_alone(
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 def test_what_may_not_be_deleted_is_not_counted(
-    aws: AwsDouble, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
+    aws: AwsEmulator, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the permission to delete, VACUUM reports success."""
     for close in (1.5, 2.5):
@@ -252,7 +254,7 @@ def test_what_may_not_be_deleted_is_not_counted(
 
 @pytest.mark.slow
 def test_a_file_that_a_killed_publish_left_goes_when_the_versions_of_its_day_do(
-    aws: AwsDouble, backend: AthenaBackend
+    aws: AwsEmulator, backend: AthenaBackend
 ) -> None:
     put(backend, DAYS[0])
     backend.objects.put("published/daily_prices/data/lost.parquet", b"half of it")
@@ -274,7 +276,7 @@ def test_a_file_that_a_killed_publish_left_goes_when_the_versions_of_its_day_do(
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 def test_a_compaction_that_was_not_noted_says_so_itself(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
     """As after a kill, or where somebody has sent OPTIMIZE by hand."""
     put(backend, DAYS[0])
@@ -291,7 +293,7 @@ def test_a_compaction_that_was_not_noted_says_so_itself(
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 def test_what_a_compaction_left_is_not_asked_for_again(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(backend, DAYS[0])
     scatter(DAYS[0])
@@ -316,16 +318,16 @@ def test_a_publish_that_a_compaction_has_overtaken_is_whole(
     """Athena commits a MERGE on top of an OPTIMIZE that came after it began, if it touches none of the files."""
     put(backend, DAYS[0])
     scatter(DAYS[0])
-    run = Athena.run
+    run = AthenaEngine.run
 
-    def overtaken(self: Athena, text: str) -> object:
+    def overtaken(self: AthenaEngine, text: str) -> object:
         if text.startswith("MERGE") and base(backend) in text:
             old = base(backend)
             maintain(backend)
             text = text.replace(old, base(backend))
         return run(self, text)
 
-    monkeypatch.setattr(Athena, "run", overtaken)
+    monkeypatch.setattr(AthenaEngine, "run", overtaken)
     newest = put(backend, DAYS[1], 7.5)
 
     history = backend.warehouse.history(DAILY_PRICES)
@@ -345,19 +347,19 @@ def test_vacuum_is_told_to_keep_what_readers_have_seen_and_a_day_more(backend: A
     versions = [put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5, 4.5)]
     now = datetime.now(UTC)
 
-    def told(keep_since: datetime) -> maintenance.Retention:
-        return maintenance.retention(iceberg_on_aws(backend), keep_since=keep_since, at=now)
+    def told(keep_since: datetime) -> maintenance.VacuumRetention:
+        return maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=keep_since, at=now)
 
-    assert (told(now - MONTH).seconds, told(now - MONTH).versions) == (31 * 86_400, 4)
+    assert (told(now - MONTH).seconds, told(now - MONTH).snapshots) == (31 * 86_400, 4)
     assert told(now).seconds == 2 * 86_400, "a reader may have begun a day ago, and a statement may wait for one"
-    later = maintenance.retention(iceberg_on_aws(backend), keep_since=now + timedelta(days=2), at=now + MONTH)
-    assert (later.seconds, later.versions) == (29 * 86_400, 1)
+    later = maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=now + timedelta(days=2), at=now + MONTH)
+    assert (later.seconds, later.snapshots) == (29 * 86_400, 1)
     assert later.expiring == set(versions[:3])
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_a_version_that_somebody_came_back_from_stays_by_its_age(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_a_version_that_somebody_came_back_from_stays_by_its_age(aws: AwsEmulator, backend: AthenaBackend) -> None:
     first, second, aside = (put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5))
     committed_at = backend.warehouse.history(DAILY_PRICES)[0].committed_at
     backend.warehouse.rollback(DAILY_PRICES, second)
@@ -367,8 +369,8 @@ def test_a_version_that_somebody_came_back_from_stays_by_its_age(aws: AwsDouble,
     backend.warehouse.rollback(DAILY_PRICES, second)
     newest = put(backend, DAYS[0], 4.5)
 
-    told = maintenance.retention(iceberg_on_aws(backend), keep_since=moment, at=moment + MONTH)
-    assert (told.before, told.versions, set(told.expiring)) == (committed_at, 2, {first})
+    told = maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=moment, at=moment + MONTH)
+    assert (told.before, told.snapshots, set(told.expiring)) == (committed_at, 2, {first})
 
     aws.engine.clock = lambda: moment + MONTH
     backend.warehouse.maintain(DAILY_PRICES, keep_since=moment, at=moment + MONTH)
@@ -379,7 +381,7 @@ def test_a_version_that_somebody_came_back_from_stays_by_its_age(aws: AwsDouble,
 @pytest.mark.usefixtures("late")
 @pytest.mark.parametrize("seed", range(3))
 def test_after_any_history_every_version_that_was_seen_is_whole(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], seed: int
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], seed: int
 ) -> None:
     dice = random.Random(seed)  # noqa: S311 (repeatable)
     content: dict[int, list[dict[str, object]]] = {}
@@ -399,7 +401,7 @@ def test_after_any_history_every_version_that_was_seen_is_whole(
 
 
 def maintain_and_look(
-    aws: AwsDouble, backend: AthenaBackend, dice: random.Random, content: dict[int, list[dict[str, object]]]
+    aws: AwsEmulator, backend: AthenaBackend, dice: random.Random, content: dict[int, list[dict[str, object]]]
 ) -> None:
     """Maintain, with a reader pinned before, and read every version that has to be there."""
     before = backend.warehouse.history(DAILY_PRICES)
@@ -426,7 +428,7 @@ def maintain_and_look(
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 def test_the_load_after_a_compaction_does_not_read_the_whole_table(
-    aws: AwsDouble, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
+    aws: AwsEmulator, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would, for the splits that the table follows, if it took the compaction for a version that follows none."""
     scene = Scene(backend, calm_source())
@@ -445,7 +447,7 @@ def test_the_load_after_a_compaction_does_not_read_the_whole_table(
 
 @pytest.mark.slow
 def test_the_weekly_job_shows_what_it_did_and_what_it_cost(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], tmp_path: Path
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], tmp_path: Path
 ) -> None:
     scene = Scene(backend, calm_source())
     scene.run(FIRST_WEEK)
@@ -463,7 +465,7 @@ def test_the_weekly_job_shows_what_it_did_and_what_it_cost(
 
 @pytest.mark.slow
 def test_the_command_does_what_the_job_does(
-    aws: AwsDouble, backend: AthenaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    aws: AwsEmulator, backend: AthenaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = {"BUCKET": BUCKET, "REGION": REGION, "ENDPOINT_URL": aws.endpoint, "DATABASE": backend.database}
     for name, value in {"PREFIX": backend.prefix, **places}.items():

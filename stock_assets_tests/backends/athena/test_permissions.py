@@ -16,8 +16,9 @@ from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.legacy_import.importer import import_bars
 from stock_assets_tests.backends.lakehouse.test_aws_session import ROLE
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import Call
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS
-from stock_assets_tests.emulators.athena.server import AwsDouble, Call
 from stock_assets_tests.legacy_import.test_importer import BOUNDS
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.legacy_account import LegacyAccount
@@ -46,7 +47,7 @@ _ELSEWHERE = ("kms:", "sns:", "secretsmanager:")
 
 
 @pytest.fixture
-def backend(tmp_path: Path, aws: AwsDouble) -> Iterator[AthenaBackend]:
+def backend(tmp_path: Path, aws: AwsEmulator) -> Iterator[AthenaBackend]:
     """A backend with a role, so that its calls can be told from those of the double's own engine."""
     for kept in (aws_session._session, aws_session._client):  # noqa: SLF001 (the caches have no other handle)
         kept.cache_clear()
@@ -58,8 +59,8 @@ def backend(tmp_path: Path, aws: AwsDouble) -> Iterator[AthenaBackend]:
 def action(call: Call) -> str:
     """Name the permission that a call needs."""
     if call.service != "s3":
-        return f"{call.service}:{call.asked.rpartition('.')[2]}"
-    method, path = call.asked.split(" ", 1)
+        return f"{call.service}:{call.request.rpartition('.')[2]}"
+    method, path = call.request.split(" ", 1)
     key, _, query = path.partition("?")
     if key.rstrip("/") == f"/{BUCKET}":
         return "s3:DeleteObject" if query == "delete" else "s3:ListBucket"
@@ -75,14 +76,14 @@ def allowed() -> set[str]:
     return {name for one in statements for name in one.get("Action") or one["Fn::If"][1]["Action"]}
 
 
-def used_by_the_role(aws: AwsDouble) -> set[str]:
+def used_by_the_role(aws: AwsEmulator) -> set[str]:
     """The permissions that calls needed so far; those of the double's own engine came with other credentials."""
     own = [call for call in aws.calls if call.access_key not in ("", CREDENTIALS["AWS_ACCESS_KEY_ID"])]
     return {action(call) for call in own}
 
 
 @pytest.mark.slow
-def test_everything_the_home_does_is_allowed_and_nothing_else(backend: AthenaBackend, aws: AwsDouble) -> None:
+def test_everything_the_home_does_is_allowed_and_nothing_else(backend: AthenaBackend, aws: AwsEmulator) -> None:
     scene = Scene(backend, wavy_source())
     scene.source.set_bar("IBM", FIRST_WEEK[1], BAD_BAR)
     scene.run(FIRST_WEEK)
@@ -110,7 +111,7 @@ def test_everything_the_home_does_is_allowed_and_nothing_else(backend: AthenaBac
 
 
 @pytest.mark.slow
-def test_a_takeover_reads_what_is_old_and_no_more(backend: AthenaBackend, aws: AwsDouble, tmp_path: Path) -> None:
+def test_a_takeover_reads_what_is_old_and_no_more(backend: AthenaBackend, aws: AwsEmulator, tmp_path: Path) -> None:
     scene = Scene(backend, wavy_source())
     account = LegacyAccount(aws.endpoint, tmp_path, role_arn=ROLE)
     table = account.table_by_symbol(hive_table(tmp_path / "old", scene.source, FIVE.symbols, FIRST_WEEK, BOUNDS.at))
@@ -120,7 +121,7 @@ def test_a_takeover_reads_what_is_old_and_no_more(backend: AthenaBackend, aws: A
 
     used = used_by_the_role(aws)
     assert used - allowed() == set()
-    old = [call for call in aws.calls if call.access_key and f"old/{account.name}" in call.asked]
+    old = [call for call in aws.calls if call.access_key and f"old/{account.name}" in call.request]
     assert {action(call) for call in old} == {"s3:GetObject"}
     assert {name for name in used if name.startswith("glue:")} >= OLD_CATALOG
     assert "s3:ListBucket" in used

@@ -21,7 +21,7 @@ from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import relations, run_query, summary
 from stock_assets.serve.report.data import OTHERS, SERIES, gather
 from stock_assets.serve.views import create_views
-from stock_assets_tests.emulators.athena.server import AwsDouble
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.aws_runs import Bars, LiveRuns, live_runs
 from stock_assets_tests.support.bars import walk
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, tamper
@@ -58,7 +58,7 @@ def normalised(statement: str) -> str:
     return statement
 
 
-def everything(runs: LiveRuns, aws: AwsDouble) -> None:
+def everything(runs: LiveRuns, aws: AwsEmulator) -> None:
     """Do all that ever sends a statement."""
     bars: Bars = {symbol: walk(symbol, [*HISTORY, *FIRST_WEEK[1:], *SECOND_WEEK]) for symbol in FIVE.symbols}
     # A load of many sessions, whose inputs are too large to be written out.
@@ -109,7 +109,7 @@ def _go_wrong(runs: LiveRuns, bars: Bars) -> None:
     runs.backend.warehouse.rollback(DAILY_PRICES, versions[0].snapshot_id)
 
 
-def _maintain(runs: LiveRuns, aws: AwsDouble) -> None:
+def _maintain(runs: LiveRuns, aws: AwsEmulator) -> None:
     """Two months later, after somebody else has added a file: lay out the rows anew, and let go of old versions."""
     stored = iceberg_on_aws(runs.backend)
     stored.append(stored.scan(limit=1).to_arrow())
@@ -120,7 +120,7 @@ def _maintain(runs: LiveRuns, aws: AwsDouble) -> None:
 
 
 @pytest.mark.slow
-def test_statements_are_as_they_were(tmp_path: Path, aws: AwsDouble) -> None:
+def test_statements_are_as_they_were(tmp_path: Path, aws: AwsEmulator) -> None:
     """Write a new snapshot with UPDATE_SNAPSHOTS=1, and read the difference before it is committed."""
     everything(live_runs(aws, tmp_path / "backend"), aws)
 

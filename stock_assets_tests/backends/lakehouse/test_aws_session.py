@@ -17,7 +17,9 @@ from stock_assets.pipeline import Pipeline, alert_channels
 from stock_assets.settings import Settings, SourceName
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
-from stock_assets_tests.emulators.athena.server import CREDENTIALS, REGION, AwsDouble, CallFault
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import CallFault
+from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.support.athena_backends import athena_backend
 
 FOUND = CREDENTIALS["AWS_ACCESS_KEY_ID"]
@@ -35,28 +37,28 @@ def new_sessions() -> Iterator[None]:
 
 
 @pytest.fixture
-def backend(tmp_path: Path, aws: AwsDouble) -> AthenaBackend:
+def backend(tmp_path: Path, aws: AwsEmulator) -> AthenaBackend:
     made = athena_backend(aws.endpoint, tmp_path / "backend")
     return replace(made, role_arn=ROLE)
 
 
-def askers(aws: AwsDouble, service: str) -> set[str]:
+def askers(aws: AwsEmulator, service: str) -> set[str]:
     """Whose credentials signed the calls of a service."""
     return {call.access_key for call in aws.calls if call.service == service}
 
 
-def taken(aws: AwsDouble) -> int:
+def taken(aws: AwsEmulator) -> int:
     """How often a role was assumed."""
     return sum(call.service == "sts" for call in aws.calls)
 
 
-def test_without_a_role_the_credentials_found_sign_everything(aws: AwsDouble, tmp_path: Path) -> None:
+def test_without_a_role_the_credentials_found_sign_everything(aws: AwsEmulator, tmp_path: Path) -> None:
     athena_backend(aws.endpoint, tmp_path / "backend").objects.put("raw/a", b"body")
 
     assert (taken(aws), askers(aws, "s3")) == (0, {FOUND})
 
 
-def test_the_role_is_assumed_once_and_signs_everything_else(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_the_role_is_assumed_once_and_signs_everything_else(aws: AwsEmulator, backend: AthenaBackend) -> None:
     backend.objects.put("raw/a", b"body")
     assert backend.objects.get("raw/a") == b"body"
     assert backend.warehouse.staged_loads() == []
@@ -68,7 +70,7 @@ def test_the_role_is_assumed_once_and_signs_everything_else(aws: AwsDouble, back
         assert key not in ("", FOUND)
 
 
-def test_secret_and_topic_are_reached_with_the_role_too(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_secret_and_topic_are_reached_with_the_role_too(aws: AwsEmulator, backend: AthenaBackend) -> None:
     """Through the settings, as a run makes them."""
     settings = Settings(
         source=SourceName.ALPHA_VANTAGE,
@@ -92,7 +94,7 @@ def test_secret_and_topic_are_reached_with_the_role_too(aws: AwsDouble, backend:
 
 @pytest.mark.slow
 def test_statements_and_the_files_of_tables_are_reached_with_the_role_too(
-    aws: AwsDouble, backend: AthenaBackend
+    aws: AwsEmulator, backend: AthenaBackend
 ) -> None:
     """PyAthena gets the session; pyiceberg cannot take one, and is given the credentials of the moment."""
     with backend.warehouse.open("load_1") as sql:
@@ -103,11 +105,11 @@ def test_statements_and_the_files_of_tables_are_reached_with_the_role_too(
     aws.calls.clear()
     assert backend.warehouse.history(DAILY_PRICES) == []
 
-    read = [call for call in aws.calls if call.service == "s3" and ".metadata.json" in call.asked]
+    read = [call for call in aws.calls if call.service == "s3" and ".metadata.json" in call.request]
     assert {call.access_key for call in read} == {role}
 
 
-def test_the_role_is_taken_again_before_it_expires(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_the_role_is_taken_again_before_it_expires(aws: AwsEmulator, backend: AthenaBackend) -> None:
     backend.objects.put("raw/a", b"body")
     first = askers(aws, "s3")
 
@@ -120,7 +122,7 @@ def test_the_role_is_taken_again_before_it_expires(aws: AwsDouble, backend: Athe
     assert len(askers(aws, "s3") - first) == 1
 
 
-def test_a_role_that_may_not_be_assumed_is_refused_access(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_a_role_that_may_not_be_assumed_is_refused_access(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.call_faults.append(
         CallFault("sts", 403, "AccessDenied", f"not authorized to perform: sts:AssumeRole on {ROLE}")
     )
@@ -132,13 +134,13 @@ def test_a_role_that_may_not_be_assumed_is_refused_access(aws: AwsDouble, backen
     assert askers(aws, "s3") == set()
 
 
-def test_expired_credentials_of_whoever_assumes_it_are_refused_access(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_expired_credentials_of_whoever_assumes_it_are_refused_access(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.call_faults.append(CallFault("sts", 403, "ExpiredToken"))
     with pytest.raises(AccessRefused, match=r"ExpiredToken.*renew the credentials"):
         backend.objects.list("raw/")
 
 
-def test_a_token_service_that_is_busy_is_transient(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_a_token_service_that_is_busy_is_transient(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.call_faults.append(CallFault("sts", 503, "ServiceUnavailable", times=1000))
     with pytest.raises(ServiceUnavailable, match="AssumeRole"):
         backend.objects.list("raw/")
@@ -146,7 +148,7 @@ def test_a_token_service_that_is_busy_is_transient(aws: AwsDouble, backend: Athe
 
 @pytest.mark.parametrize("role_arn", ["", ROLE], ids=["no role", "a role"])
 def test_no_credentials_at_all_say_so(
-    aws: AwsDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role_arn: str
+    aws: AwsEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role_arn: str
 ) -> None:
     made = athena_backend(aws.endpoint, tmp_path / "backend")
     for name in CREDENTIALS:

@@ -10,18 +10,18 @@ import pytest
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.lakehouse import ledger as module
 from stock_assets.backends.lakehouse.ledger import S3Ledger
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.errors import Outcome
-from stock_assets_tests.emulators.athena.server import AwsDouble
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.athena_backends import athena_backend
 
 START = datetime(2012, 3, 1, 22, tzinfo=UTC)
 
 
 @pytest.fixture
-def objects(tmp_path: Path, aws: AwsDouble) -> S3Objects:
+def objects(tmp_path: Path, aws: AwsEmulator) -> S3Objects:
     backend = athena_backend(aws.endpoint, tmp_path / "backend")
-    return S3Objects(backend.access, Place(backend.bucket, backend.prefix))
+    return S3Objects(backend.access, BucketFolder(backend.bucket, backend.prefix))
 
 
 @pytest.fixture

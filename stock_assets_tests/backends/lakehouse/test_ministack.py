@@ -21,7 +21,7 @@ from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.interface import Backend
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.errors import AlertUndelivered, SettingsError
 from stock_assets.core.sql import bundled
@@ -106,7 +106,7 @@ def budget(budget_case: BudgetCase) -> RateLimiter:
 
 @pytest.fixture
 def objects(backend: AthenaBackend) -> S3Objects:
-    return S3Objects(backend.access, Place(backend.bucket, backend.prefix))
+    return S3Objects(backend.access, BucketFolder(backend.bucket, backend.prefix))
 
 
 def test_a_put_on_a_version_is_made_only_on_that_version(objects: S3Objects) -> None:

@@ -17,21 +17,21 @@ from stock_assets_tests.contracts.test_backends import (
     publish,
     published,
 )
-from stock_assets_tests.emulators.athena.server import CallFault
+from stock_assets_tests.emulators.athena.faults import CallFault
 from stock_assets_tests.support.backend_writers import PUBLISHERS, SAME_DAYS, publish_range, publish_the_same_days
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.scenes import Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.small_files import scatter_on_aws
 from stock_assets_tests.support.steps import local_backend
-from stock_assets_tests.support.trino_backends import TrinoOnDouble, trino_backend
+from stock_assets_tests.support.trino_backends import TrinoOnEmulator, trino_backend
 
 pytestmark = pytest.mark.trino
 
 
 @pytest.fixture
-def case(trino: TrinoOnDouble) -> BackendCase:
-    make = partial(trino_backend, trino.url, trino.double.endpoint)
+def case(trino: TrinoOnEmulator) -> BackendCase:
+    make = partial(trino_backend, trino.url, trino.emulator.endpoint)
     return BackendCase("trino", make, "", partial(scatter_on_aws, make))
 
 
@@ -70,7 +70,7 @@ def test_of_two_loads_staged_on_one_version_one_is_refused(case: BackendCase, tm
     assert published(backend) == [("IBM", FIRST, 101.0)]
 
 
-def test_a_commit_that_glue_refuses_is_tried_again(trino: TrinoOnDouble, tmp_path: Path) -> None:
+def test_a_commit_that_glue_refuses_is_tried_again(trino: TrinoOnEmulator, tmp_path: Path) -> None:
     """Trino does so by itself; where it gives up, the statement is sent again, as on Athena."""
     backend = trino.backend(tmp_path / "backend")
     publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
@@ -78,7 +78,7 @@ def test_a_commit_that_glue_refuses_is_tried_again(trino: TrinoOnDouble, tmp_pat
     with backend.warehouse.open("load_1") as sql:
         stage_rows(sql, [price_row("IBM", FIRST), price_row("IBM", SECOND)])
         fault = CallFault("AWSGlue.UpdateTable", 400, "ConcurrentModificationException", times=3)
-        trino.double.call_faults.append(fault)
+        trino.emulator.call_faults.append(fault)
         sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=FIRST, last=SECOND, properties=PROPERTIES)
 
     assert fault.times == 0

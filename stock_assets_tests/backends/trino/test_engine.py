@@ -14,7 +14,7 @@ import requests
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import raise_interrupts_as
 
-from stock_assets.backends.trino.engine import LARGEST_STATEMENT, Trino, TrinoServer
+from stock_assets.backends.trino.engine import LARGEST_STATEMENT, TrinoEngine, TrinoServer
 from stock_assets.core.errors import (
     EngineBusy,
     QueryCancelled,
@@ -25,7 +25,7 @@ from stock_assets.core.errors import (
 )
 from stock_assets_tests.contracts.test_backends import FIRST, publish
 from stock_assets_tests.support.rows import price_row
-from stock_assets_tests.support.trino_backends import USER, TrinoOnDouble
+from stock_assets_tests.support.trino_backends import USER, TrinoOnEmulator
 from stock_assets_tests.support.trino_server import CATALOG
 
 pytestmark = pytest.mark.trino
@@ -36,12 +36,12 @@ PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
-def server(trino: TrinoOnDouble) -> TrinoServer:
+def server(trino: TrinoOnEmulator) -> TrinoServer:
     return TrinoServer(trino.url, USER, catalog=CATALOG)
 
 
-def engine(server: TrinoServer) -> Trino:
-    return Trino(server, pause=lambda _: None)
+def engine(server: TrinoServer) -> TrinoEngine:
+    return TrinoEngine(server, pause=lambda _: None)
 
 
 def running(server: TrinoServer) -> list[str]:
@@ -143,7 +143,9 @@ def test_a_statement_that_takes_too_long_is_stopped(server: TrinoServer) -> None
     assert ended(server)
 
 
-def test_a_statement_that_reads_too_much_is_stopped(trino: TrinoOnDouble, server: TrinoServer, tmp_path: Path) -> None:
+def test_a_statement_that_reads_too_much_is_stopped(
+    trino: TrinoOnEmulator, server: TrinoServer, tmp_path: Path
+) -> None:
     backend = trino.backend(tmp_path / "backend")
     publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
 

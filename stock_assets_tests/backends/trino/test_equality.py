@@ -15,7 +15,7 @@ from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import deliver, exact, walk
 from stock_assets_tests.support.scenes import Scene, content
 from stock_assets_tests.support.steps import FIVE, local_backend, parts, published_rows
-from stock_assets_tests.support.trino_backends import TrinoOnDouble
+from stock_assets_tests.support.trino_backends import TrinoOnEmulator
 
 pytestmark = pytest.mark.trino
 
@@ -97,7 +97,7 @@ def test_the_recorded_13_years(recorded_twice: tuple[Backend, Backend]) -> None:
 
 
 @pytest.mark.parametrize("seed", ["one", "two"])
-def test_splits_halts_nulls_and_extreme_values(tmp_path: Path, trino: TrinoOnDouble, seed: str) -> None:
+def test_splits_halts_nulls_and_extreme_values(tmp_path: Path, trino: TrinoOnEmulator, seed: str) -> None:
     source = rare_source(seed)
     scenes = [
         Scene(backend, source, limits=ANY_QUARANTINE)

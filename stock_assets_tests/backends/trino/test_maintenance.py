@@ -20,7 +20,7 @@ from stock_assets_tests.contracts.test_backends import (
 )
 from stock_assets_tests.support.rows import price_row
 from stock_assets_tests.support.small_files import scatter_on_aws
-from stock_assets_tests.support.trino_backends import TrinoOnDouble, trino_backend
+from stock_assets_tests.support.trino_backends import TrinoOnEmulator, trino_backend
 
 pytestmark = pytest.mark.trino
 
@@ -35,17 +35,17 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def backend(trino: TrinoOnDouble, root: Path, monkeypatch: pytest.MonkeyPatch) -> TrinoBackend:
+def backend(trino: TrinoOnEmulator, root: Path, monkeypatch: pytest.MonkeyPatch) -> TrinoBackend:
     monkeypatch.setattr(maintenance, "SAFE_AGE", timedelta())
     return trino.backend(root)
 
 
-def scatter(trino: TrinoOnDouble, root: Path, *days: date) -> None:
+def scatter(trino: TrinoOnEmulator, root: Path, *days: date) -> None:
     """Add a row of each day, in a file and a version of its own."""
     backend = trino.backend(root)
     with backend.warehouse.open() as sql:
         rows = sql.query(" UNION ALL ".join(price_row("OTHER", day) for day in days))
-    make = partial(trino_backend, trino.url, trino.double.endpoint)
+    make = partial(trino_backend, trino.url, trino.emulator.endpoint)
     scatter_on_aws(make, root, rows.cast(DAILY_PRICES.arrow_schema()))
 
 
@@ -55,7 +55,7 @@ def sent(backend: TrinoBackend) -> list[str]:
 
 
 def test_small_files_and_marks_of_deleted_rows_become_one_file(
-    trino: TrinoOnDouble, backend: TrinoBackend, root: Path
+    trino: TrinoOnEmulator, backend: TrinoBackend, root: Path
 ) -> None:
     publish(backend, [price_row("IBM", day) for day in (FIRST, SECOND)], FIRST, SECOND)
     publish(backend, [price_row("IBM", FIRST, 102.0), price_row("IBM", SECOND)], FIRST, SECOND)
@@ -77,7 +77,7 @@ def test_small_files_and_marks_of_deleted_rows_become_one_file(
 
 
 def test_old_versions_go_and_those_that_readers_may_be_at_stay(
-    trino: TrinoOnDouble, backend: TrinoBackend, root: Path
+    trino: TrinoOnEmulator, backend: TrinoBackend, root: Path
 ) -> None:
     scatter(trino, root, FIRST, SECOND)
     backend.objects.put(STRAY, b"half a file")

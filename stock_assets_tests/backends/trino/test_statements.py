@@ -21,7 +21,7 @@ from stock_assets.stage.report import load_report
 from stock_assets_tests.support.comparison import assert_alike
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, TWO_WEEKS, Scene, wavy_source
 from stock_assets_tests.support.steps import FIVE, parts
-from stock_assets_tests.support.trino_backends import TrinoOnDouble
+from stock_assets_tests.support.trino_backends import TrinoOnEmulator
 
 pytestmark = pytest.mark.trino
 
@@ -58,7 +58,7 @@ def test_a_panel(recorded_twice: tuple[Backend, Backend], name: str) -> None:
     assert_alike(local, on_trino)
 
 
-def test_every_file_is_sent(trino: TrinoOnDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_file_is_sent(trino: TrinoOnEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Walk the whole path and everything that reads its tables, and note which files were bound."""
     bound: set[str] = set()
     bind = Statement.bind
