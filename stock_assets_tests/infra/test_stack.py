@@ -33,7 +33,7 @@ from stock_assets.sources.api_key import SecretsManagerKey
 from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
 from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.support.live_source import KEY
-from stock_assets_tests.support.ministack import HOW_TO_GET_IT, PROGRAM, running_ministack
+from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
 
 PROJECT = Path(__file__).parents[2]
 TEMPLATE = PROJECT / "infra" / "aws" / "stack.yaml"
@@ -205,7 +205,7 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Deployed]:
-    with running_ministack(asks_iam=True) as endpoint:
+    with running_ministack(checks_policies=True) as endpoint:
         empty = Deployed(endpoint, Settings(), {})
         stacks, iam = empty.root("cloudformation"), empty.root("iam")
         stacks.create_stack(
@@ -253,7 +253,7 @@ def backend(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> AthenaBacken
     return made
 
 
-on_ministack = [pytest.mark.ministack, pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_GET_IT)]
+on_ministack = [pytest.mark.ministack, pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_INSTALL)]
 
 
 class TestDeployed:

@@ -1,4 +1,4 @@
-"""Backends on the tests' Trino server; each folder of a test has a place of its own in the bucket, and databases."""
+"""Backends on the tests' Trino server; each test folder has its own folder in the bucket and its own databases."""
 
 import os
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ USER = "tests"
 
 @dataclass(frozen=True)
 class TrinoOnEmulator:
-    """A running server, and the emulator that holds its tables."""
+    """A running Trino server, and the emulator that stores its tables."""
 
     url: str
     emulator: AwsEmulator
 
     def backend(self, folder: Path) -> TrinoBackend:
-        """Give the backend of a folder."""
+        """Return the backend of a folder."""
         return trino_backend(self.url, self.emulator.endpoint, folder)
 
 
 def trino_backend(url: str, endpoint: str, folder: Path) -> TrinoBackend:
-    """Give the backend of a folder on a server; the same folder gives the same backend, in every process."""
+    """Return the backend of a folder on a server; the same folder returns the same backend in every process."""
     os.environ.update(CREDENTIALS)
     stem = stem_of(folder)
     return TrinoBackend(

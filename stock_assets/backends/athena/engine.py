@@ -208,8 +208,8 @@ class AthenaEngine(SqlEngine):
         message = str(error)
         if error_code(error) == "InvalidRequestException" and "workgroup" in message.lower():
             return SettingsError(
-                f"Athena has no usable workgroup {self._workgroup.workgroup!r} in {self._workgroup.access.region}: {message}"
-                "; set STOCK_ASSETS_AWS_WORKGROUP and STOCK_ASSETS_AWS_REGION"
+                f"Athena cannot use workgroup {self._workgroup.workgroup!r} in {self._workgroup.access.region}: "
+                f"{message}; set STOCK_ASSETS_AWS_WORKGROUP and STOCK_ASSETS_AWS_REGION"
             )
         rejected = typed_error(error, "calling Athena")
         if isinstance(rejected, ServiceUnavailable):
@@ -222,9 +222,7 @@ class AthenaEngine(SqlEngine):
         if kind is ScanLimitExceeded:
             limit = self._workgroup.scan_limit
             allowed = f"it may read {limit:,} bytes" if limit is not None else "the workgroup sets the limit"
-            return (
-                f" ({allowed}; load a shorter range, or raise STOCK_ASSETS_AWS_SCAN_LIMIT_MB or the workgroup's)"
-            )
+            return f" ({allowed}; load a shorter range, or raise STOCK_ASSETS_AWS_SCAN_LIMIT_MB or the workgroup's)"
         if kind is QueryTimedOut:
             seconds = f"{self._workgroup.timeout_seconds:g} s"
             return f" (stopped after {seconds}; load a shorter range, or raise STOCK_ASSETS_AWS_QUERY_TIMEOUT_SECONDS)"

@@ -8,15 +8,13 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pyiceberg.catalog.glue import GlueCatalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
-from tenacity import Retrying
 
 from stock_assets.backends.interface import MAINTENANCE, Snapshot
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, role_credentials, typed_errors
@@ -24,7 +22,8 @@ from stock_assets.backends.lakehouse.ddl import STORED_TYPES
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
-from stock_assets.core.errors import ConcurrentPublish, QueryFailed, ServiceUnavailable, TableDrift, UnknownSnapshot
+from stock_assets.backends.snapshots import history, roll_back
+from stock_assets.core.errors import QueryFailed, ServiceUnavailable, TableDrift
 from stock_assets.core.retry import retrying
 from stock_assets.core.sql import Name
 from stock_assets.core.tables import Column, ColumnType, Table
@@ -102,22 +101,11 @@ class IcebergCatalog:
 
     def history(self, table: Table) -> list[Snapshot]:
         """List the snapshots, newest first, with the properties that the publishing loads recorded."""
-        stored = self.published(table)
-        current = stored.current_snapshot()
-        if current is None:
-            return []
-        snapshots = [snapshot for snapshot in stored.snapshots() if not is_empty_start(snapshot)]
         recorded = self._recorded(table)[0]
-        return [
-            Snapshot(
-                snapshot_id=snapshot.snapshot_id,
-                committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
-                rows=row_count(snapshot),
-                properties=recorded.get(str(snapshot.snapshot_id), _default_properties(snapshot)),
-                is_current=snapshot.snapshot_id == current.snapshot_id,
-            )
-            for snapshot in sorted(snapshots, key=lambda found: found.sequence_number or 0, reverse=True)
-        ]
+        return history(
+            self.published(table),
+            lambda snapshot: recorded.get(str(snapshot.snapshot_id), _default_properties(snapshot)),
+        )
 
     def properties(self, table: Table, snapshot_id: int) -> Mapping[str, str]:
         """Return the recorded properties of a snapshot."""
@@ -144,8 +132,9 @@ class IcebergCatalog:
             if not self._objects.put_if(key, json.dumps(recorded).encode(), etag=etag):
                 raise _ChangedMeanwhile
 
+        policy = retrying(attempts=_ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, on=_ChangedMeanwhile)
         try:
-            _policy()(attempt)
+            policy(attempt)
         except _ChangedMeanwhile as error:
             raise ServiceUnavailable(
                 f"{self._objects.uri(key)} was not written: other writers changed it first in {_ATTEMPTS} attempts"
@@ -158,24 +147,8 @@ class IcebergCatalog:
             UnknownSnapshot: the table never had this snapshot, or it has expired.
             ConcurrentPublish: other writers committed first in every attempt.
         """
-
-        def attempt() -> None:
-            stored = self.published(table)
-            _reject_unknown(table, stored, snapshot_id)
-            try:
-                stored.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
-            except (CommitFailedException, ValueError) as error:
-                # Others have published, or expired the snapshot (pyiceberg's ValueError), since it was found.
-                raise _ChangedMeanwhile from error
-
-        try:
-            with typed_errors(f"rolling {table.full_name} back"):
-                _policy()(attempt)
-        except _ChangedMeanwhile as error:
-            raise ConcurrentPublish(
-                f"{table.full_name} was not rolled back: other writers committed first in {_ATTEMPTS} attempts. "
-                "Try again"
-            ) from error
+        with typed_errors(f"rolling {table.full_name} back"):
+            roll_back(table, lambda: self.published(table), snapshot_id)
 
     def _create(self, table: Table) -> None:
         Glue(self._access).create_database(self._databases.published)
@@ -228,24 +201,6 @@ class _ChangedMeanwhile(Exception):
     """Another writer committed between a read and the write that depends on it."""
 
 
-def _policy() -> Retrying:
-    return retrying(attempts=_ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, on=_ChangedMeanwhile)
-
-
-def is_empty_start(snapshot: IcebergSnapshot) -> bool:
-    """Return whether this is the empty snapshot that Trino creates with a table; no load published it."""
-    summary = snapshot.summary
-    return snapshot.parent_snapshot_id is None and summary is not None and summary["total-data-files"] == "0"
-
-
-def row_count(snapshot: IcebergSnapshot | None) -> int:
-    """Count the rows of a snapshot: records minus deletes, as Athena keeps deleted rows in the data files."""
-    if snapshot is None or snapshot.summary is None:
-        return 0
-    deleted = snapshot.summary["total-position-deletes"] or 0
-    return int(snapshot.summary["total-records"] or 0) - int(deleted)
-
-
 def is_compaction(snapshot: IcebergSnapshot) -> bool:
     """Return whether a snapshot has the rows of its parent in other files: OPTIMIZE commits such a snapshot."""
     return snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE
@@ -254,19 +209,6 @@ def is_compaction(snapshot: IcebergSnapshot) -> bool:
 def _default_properties(snapshot: IcebergSnapshot) -> dict[str, str]:
     """Return the properties of a snapshot that nobody recorded, as far as Iceberg's metadata shows them."""
     return {MAINTENANCE: "compaction"} if is_compaction(snapshot) else {}
-
-
-def _reject_unknown(table: Table, stored: IcebergTable, snapshot_id: int) -> None:
-    snapshots = [snapshot for snapshot in stored.snapshots() if not is_empty_start(snapshot)]
-    if snapshot_id in {snapshot.snapshot_id for snapshot in snapshots}:
-        return
-    expired = ""
-    # Each snapshot takes the next sequence number, so a gap means that snapshots have expired.
-    if len(stored.snapshots()) < max((snapshot.sequence_number or 0 for snapshot in stored.snapshots()), default=0):
-        oldest = datetime.fromtimestamp(min(snapshot.timestamp_ms for snapshot in stored.snapshots()) / 1000, UTC)
-        expired = f" (snapshots have expired; the oldest one left was committed at {oldest:%Y-%m-%d %H:%M:%S} UTC)"
-    known = ", ".join(str(snapshot.snapshot_id) for snapshot in snapshots) or "none"
-    raise UnknownSnapshot(f"{table.full_name} has no snapshot {snapshot_id}{expired}; it has: {known}")
 
 
 def _reject_drift(table: Table, stored: Schema) -> None:

@@ -18,18 +18,24 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pyiceberg.table import Table as IcebergTable
-from pyiceberg.table.snapshots import Snapshot
 
 from stock_assets.backends.interface import MAINTENANCE, MaintenanceResult, ObjectEntry
 from stock_assets.backends.lakehouse.ddl import FEWEST_DATA_FILES, SMALL_BYTES
 from stock_assets.backends.lakehouse.iceberg_catalog import is_compaction
 from stock_assets.backends.lakehouse.sql_session import LakehouseParts, is_commit_conflict
-from stock_assets.backends.snapshots import ancestry, is_rolled_back, needed_files, seen_since
-from stock_assets.core.errors import ConcurrentPublish, QueryFailed
-from stock_assets.core.retry import retrying
+from stock_assets.backends.snapshots import (
+    ancestry,
+    committed_at,
+    is_rolled_back,
+    maintain_newest,
+    needed_files,
+    seen_since,
+    skipped_after_rollback,
+)
+from stock_assets.core.errors import QueryFailed
 from stock_assets.core.tables import Table
 
 SAFE_AGE = timedelta(days=1)
@@ -37,7 +43,6 @@ SAFE_AGE = timedelta(days=1)
 _MORE_RUNS = "_MORE_RUNS_NEEDED"
 """End of Athena's error code: a run handles 100 partitions or some thousand files, and its work is committed."""
 _MOST_RUNS = 100
-_ATTEMPTS = 8
 _LONGEST_PAUSE_SECONDS = 5.0
 _ENDINGS = (".parquet", ".avro", ".metadata.json")
 """Endings of the files that Iceberg writes; other files are no reason to send VACUUM."""
@@ -55,8 +60,7 @@ def maintain(parts: LakehouseParts, table: Table, *, keep_since: datetime, at: d
         return MaintenanceResult()
     before = files_read(stored)
     if is_rolled_back(stored):
-        reason = "the table shows an earlier snapshot since a rollback; maintenance continues after the next load"
-        return MaintenanceResult(before, before, skipped_because=reason)
+        return skipped_after_rollback(before)
     _until_committed(parts, table, lambda fresh: _compact(parts, table, fresh))
     files = _files(parts, table)
     vacuumed = _until_committed(parts, table, lambda fresh: _vacuum(parts, table, fresh, keep_since=keep_since, at=at))
@@ -123,9 +127,9 @@ def vacuum_retention(stored: IcebergTable, *, keep_since: datetime, at: datetime
     ancestors = list(ancestry(stored))
     ids = [snapshot.snapshot_id for snapshot in ancestors]
     newest = 1 + max(number for number, snapshot_id in enumerate(ids) if snapshot_id in seen)
-    others = [_committed_at(snapshot) for snapshot in stored.snapshots() if snapshot.snapshot_id in seen - set(ids)]
+    others = [committed_at(snapshot) for snapshot in stored.snapshots() if snapshot.snapshot_id in seen - set(ids)]
     before = min([since, *others]) - SAFE_AGE
-    oldest = min([before, *(_committed_at(snapshot) for snapshot in ancestors[:newest])])
+    oldest = min([before, *(committed_at(snapshot) for snapshot in ancestors[:newest])])
     kept = {*ids[:newest], *(reference.snapshot_id for reference in stored.metadata.refs.values())}
     return VacuumRetention(
         seconds=math.ceil((at - before).total_seconds()),
@@ -135,33 +139,25 @@ def vacuum_retention(stored: IcebergTable, *, keep_since: datetime, at: datetime
         expiring=frozenset(
             snapshot.snapshot_id
             for snapshot in stored.snapshots()
-            if _committed_at(snapshot) < before and snapshot.snapshot_id not in kept
+            if committed_at(snapshot) < before and snapshot.snapshot_id not in kept
         ),
     )
 
 
 def _until_committed(parts: LakehouseParts, table: Table, step: Callable[[IcebergTable], bool]) -> bool:
-    """Run a step on the current snapshot, again if another writer commits first; return whether it changed anything.
+    """Run a step on the newest snapshot, again if another writer commits first; return whether it changed anything.
 
     Raises:
         ConcurrentPublish: other writers committed first in every attempt.
     """
-
-    def attempt() -> bool:
-        fresh = parts.catalog.published(table)
-        # The table may have been rolled back since the last attempt.
-        return not is_rolled_back(fresh) and step(fresh)
-
-    policy = retrying(attempts=_ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, on=is_commit_conflict)
-    try:
-        return policy(attempt)
-    except QueryFailed as error:
-        if not is_commit_conflict(error):
-            raise
-        raise ConcurrentPublish(
-            f"{table.full_name} was not maintained: other writers committed first in {_ATTEMPTS} attempts; "
-            "maintain it later"
-        ) from error
+    changed = maintain_newest(
+        table,
+        lambda: parts.catalog.published(table),
+        step,
+        is_conflict=is_commit_conflict,
+        longest_seconds=_LONGEST_PAUSE_SECONDS,
+    )
+    return bool(changed)
 
 
 def _compact(parts: LakehouseParts, table: Table, stored: IcebergTable) -> bool:
@@ -221,7 +217,3 @@ def _send_to_the_end(parts: LakehouseParts, statements: Sequence[str]) -> None:
 
 def _reason(error: QueryFailed) -> str:
     return str(error).partition("\n")[0]
-
-
-def _committed_at(snapshot: Snapshot) -> datetime:
-    return datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)

@@ -17,20 +17,14 @@ from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.backends.interface import SqlSession
 from stock_assets.backends.lakehouse.glue import Glue
-from stock_assets.backends.lakehouse.iceberg_catalog import (
-    CONTRACT_TYPES,
-    Databases,
-    IcebergCatalog,
-    is_compaction,
-    is_empty_start,
-    row_count,
-)
+from stock_assets.backends.lakehouse.iceberg_catalog import CONTRACT_TYPES, Databases, IcebergCatalog, is_compaction
 from stock_assets.backends.lakehouse.inputs import InputStore
 from stock_assets.backends.lakehouse.merge import CHANGED_SINCE, merge_statement
 from stock_assets.backends.lakehouse.names import replace_names
 from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.lakehouse.responses import RawResponses
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
+from stock_assets.backends.snapshots import is_empty_start, row_count
 from stock_assets.core.errors import ConcurrentPublish, QueryFailed
 from stock_assets.core.retry import retrying
 from stock_assets.core.sql import Name, parse_query

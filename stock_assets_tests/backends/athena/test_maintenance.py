@@ -1,6 +1,6 @@
-"""Maintenance on Athena: which statements are sent, what VACUUM may take, and what goes wrong.
+"""Maintenance on Athena: the statements sent, what VACUUM may remove, and failures.
 
-What every backend must keep and remove is tested in `contracts`.
+`contracts` tests what every backend must keep and remove.
 """
 
 import random
@@ -57,7 +57,7 @@ def backend(root: Path, aws: AwsEmulator) -> AthenaBackend:
 
 @pytest.fixture
 def scatter(root: Path, backend: AthenaBackend, aws: AwsEmulator) -> Callable[..., None]:
-    """Add rows of some days, each in a file of its own."""
+    """Return a function that appends rows of some days, each in a separate file."""
 
     def scatter(*days: date, symbol: str = "OTHER", close: float = 2.5) -> None:
         rows = read(backend, " UNION ALL ".join(price_row(symbol, day, close) for day in days))
@@ -68,7 +68,7 @@ def scatter(root: Path, backend: AthenaBackend, aws: AwsEmulator) -> Callable[..
 
 @pytest.fixture
 def late(aws: AwsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the engine's clock be a month ahead, and no day of grace be given."""
+    """Set Athena's clock a month ahead, and the extra day of retention to zero."""
     aws.set_clock(MONTH)
     monkeypatch.setattr(maintenance, "SAFE_AGE", timedelta())
 
@@ -82,7 +82,7 @@ def put(backend: AthenaBackend, day: date, close: float = 1.5) -> int:
 
 
 def sent(aws: AwsEmulator) -> list[str]:
-    """List the first words of what was sent to change a table, and forget them."""
+    """Return the first words of the statements sent to change a table, and clear the record."""
     words = [text.split(maxsplit=1)[0] for text in aws.statements]
     aws.queries.clear()
     return [word for word in words if word in {"ALTER", "OPTIMIZE", "VACUUM"}]
@@ -94,14 +94,14 @@ def rows(backend: AthenaBackend) -> list[dict[str, object]]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_statements_are_sent_where_there_is_something_to_do_and_only_then(
+def test_statements_are_sent_only_if_there_is_work(
     aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
     put(backend, DAYS[0])
     sent(aws)
     moment = datetime.now(UTC)
     maintain(backend, moment)
-    assert aws.statements == [], "one version, one file"
+    assert aws.statements == [], "one snapshot, one file"
 
     scatter(DAYS[0])
     sent(aws)
@@ -119,7 +119,7 @@ def test_statements_are_sent_where_there_is_something_to_do_and_only_then(
 
 
 @pytest.mark.slow
-def test_a_home_without_tables_is_left_without_them(aws: AwsEmulator, backend: AthenaBackend) -> None:
+def test_maintenance_creates_no_tables(aws: AwsEmulator, backend: AthenaBackend) -> None:
     for table in PUBLISHED_TABLES:
         assert backend.warehouse.maintain(table, keep_since=LONG_AGO, at=datetime.now(UTC)) == MaintenanceResult()
     assert aws.statements == []
@@ -127,8 +127,8 @@ def test_a_home_without_tables_is_left_without_them(aws: AwsEmulator, backend: A
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_rows_that_are_marked_as_deleted_go_for_good(aws: AwsEmulator, backend: AthenaBackend) -> None:
-    """Athena's MERGE marks the rows it changes or removes; each later read applies the marks."""
+def test_compaction_removes_deleted_rows(aws: AwsEmulator, backend: AthenaBackend) -> None:
+    """Athena's MERGE writes delete files for rows that it changes or removes; each read applies them."""
     publish(backend, [price_row(symbol, DAYS[0]) for symbol in ("IBM", "MSFT")], DAYS[0], DAYS[0])
     mark_deleted(iceberg_on_aws(backend), "MSFT")
     assert published(backend) == [("IBM", DAYS[0], 101.0)]
@@ -148,7 +148,7 @@ def test_rows_that_are_marked_as_deleted_go_for_good(aws: AwsEmulator, backend: 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_statements_are_repeated_until_athena_wants_no_more_runs(
+def test_statements_are_repeated_until_athena_needs_no_more_runs(
     aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
     for day in DAYS:
@@ -172,7 +172,7 @@ def test_statements_are_repeated_until_athena_wants_no_more_runs(
 
 
 @pytest.mark.slow
-def test_a_statement_that_never_ends_its_runs_is_given_up(
+def test_a_statement_that_always_needs_more_runs_fails(
     aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(backend, DAYS[0])
@@ -190,18 +190,18 @@ def test_a_statement_that_never_ends_its_runs_is_given_up(
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 @pytest.mark.parametrize("statement", ["OPTIMIZE", "VACUUM"])
-def test_commit_conflicts_are_tried_again(
+def test_commit_conflicts_are_retried(
     aws: AwsEmulator,
     backend: AthenaBackend,
     scatter: Callable[..., None],
     statement: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(maintenance, "_LONGEST_PAUSE_SECONDS", 0.01)
     put(backend, DAYS[0])
     scatter(DAYS[0])
     aws.query_faults.append(QueryFault(f"^{statement}", COMMIT_CONFLICT, times=100))
-    with pytest.raises(ConcurrentPublish, match="maintain it later"):
+    with pytest.raises(ConcurrentPublish, match="could not be maintained"):
         maintain(backend, datetime.now(UTC))
 
     aws.query_faults[:] = [QueryFault(f"^{statement}", COMMIT_CONFLICT, times=2)]
@@ -214,7 +214,7 @@ def test_commit_conflicts_are_tried_again(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_who_goes_back_while_it_is_tried_again_is_left_alone(
+def test_a_rollback_during_a_retry_stops_maintenance(
     aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
     put(backend, DAYS[0])
@@ -239,10 +239,10 @@ def test_who_goes_back_while_it_is_tried_again_is_left_alone(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_what_may_not_be_deleted_is_not_counted(
+def test_files_that_could_not_be_deleted_are_not_counted(
     aws: AwsEmulator, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the permission to delete, VACUUM reports success."""
+    """Without permission to delete, VACUUM reports success nevertheless."""
     for close in (1.5, 2.5):
         put(backend, DAYS[0], close)
     monkeypatch.setattr(aws.engine.__class__, "remove", lambda *_: None)
@@ -253,18 +253,16 @@ def test_what_may_not_be_deleted_is_not_counted(
 
 
 @pytest.mark.slow
-def test_a_file_that_a_killed_publish_left_goes_when_the_versions_of_its_day_do(
-    aws: AwsEmulator, backend: AthenaBackend
-) -> None:
+def test_an_orphan_file_is_removed_at_the_age_of_expired_snapshots(aws: AwsEmulator, backend: AthenaBackend) -> None:
     put(backend, DAYS[0])
-    backend.objects.put("published/daily_prices/data/lost.parquet", b"half of it")
-    backend.objects.put("published/daily_prices/data/README.txt", b"of somebody else")
+    backend.objects.put("published/daily_prices/data/lost.parquet", b"half a file")
+    backend.objects.put("published/daily_prices/data/README.txt", b"not written by Iceberg")
     sent(aws)
     now = datetime.now(UTC)
     aws.set_clock(MONTH)
 
     maintain(backend, now + timedelta(hours=23))
-    assert aws.statements == [], "a publish under way may be about to commit it"
+    assert aws.statements == [], "a running publish may still commit it"
     done = maintain(backend, now + timedelta(hours=25))
 
     assert sent(aws) == EXPIRY
@@ -275,10 +273,10 @@ def test_a_file_that_a_killed_publish_left_goes_when_the_versions_of_its_day_do(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_a_compaction_that_was_not_noted_says_so_itself(
+def test_a_compaction_without_recorded_properties_is_recognised(
     aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
-    """As after a kill, or where somebody has sent OPTIMIZE by hand."""
+    """After a kill, or after a user has sent OPTIMIZE."""
     put(backend, DAYS[0])
     for _ in range(4):
         scatter(DAYS[0])
@@ -292,7 +290,7 @@ def test_a_compaction_that_was_not_noted_says_so_itself(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_what_a_compaction_left_is_not_asked_for_again(
+def test_a_compacted_snapshot_is_not_compacted_again(
     aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(backend, DAYS[0])
@@ -312,22 +310,22 @@ def test_what_a_compaction_left_is_not_asked_for_again(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_a_publish_that_a_compaction_has_overtaken_is_whole(
+def test_a_publish_commits_on_top_of_a_concurrent_compaction(
     backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Athena commits a MERGE on top of an OPTIMIZE that came after it began, if it touches none of the files."""
+    """Athena commits a MERGE after an OPTIMIZE that began later, if it changes none of the compacted files."""
     put(backend, DAYS[0])
     scatter(DAYS[0])
     run = AthenaEngine.run
 
-    def overtaken(self: AthenaEngine, text: str) -> object:
+    def run_after_compaction(self: AthenaEngine, text: str) -> object:
         if text.startswith("MERGE") and base(backend) in text:
             old = base(backend)
             maintain(backend)
             text = text.replace(old, base(backend))
         return run(self, text)
 
-    monkeypatch.setattr(AthenaEngine, "run", overtaken)
+    monkeypatch.setattr(AthenaEngine, "run", run_after_compaction)
     newest = put(backend, DAYS[1], 7.5)
 
     history = backend.warehouse.history(DAILY_PRICES)
@@ -343,44 +341,44 @@ def base(backend: AthenaBackend) -> str:
 
 
 @pytest.mark.slow
-def test_vacuum_is_told_to_keep_what_readers_have_seen_and_a_day_more(backend: AthenaBackend) -> None:
-    versions = [put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5, 4.5)]
+def test_vacuum_keeps_what_consumers_may_read_and_one_more_day(backend: AthenaBackend) -> None:
+    snapshots = [put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5, 4.5)]
     now = datetime.now(UTC)
 
-    def told(keep_since: datetime) -> maintenance.VacuumRetention:
+    def retention(keep_since: datetime) -> maintenance.VacuumRetention:
         return maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=keep_since, at=now)
 
-    assert (told(now - MONTH).seconds, told(now - MONTH).snapshots) == (31 * 86_400, 4)
-    assert told(now).seconds == 2 * 86_400, "a reader may have begun a day ago, and a statement may wait for one"
+    assert (retention(now - MONTH).seconds, retention(now - MONTH).snapshots) == (31 * 86_400, 4)
+    assert retention(now).seconds == 2 * 86_400, "one day for consumers that read, one day for queued statements"
     later = maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=now + timedelta(days=2), at=now + MONTH)
     assert (later.seconds, later.snapshots) == (29 * 86_400, 1)
-    assert later.expiring == set(versions[:3])
+    assert later.expiring == set(snapshots[:3])
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_a_version_that_somebody_came_back_from_stays_by_its_age(aws: AwsEmulator, backend: AthenaBackend) -> None:
-    first, second, aside = (put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5))
+def test_a_snapshot_that_was_rolled_back_stays_by_its_age(aws: AwsEmulator, backend: AthenaBackend) -> None:
+    first, second, abandoned = (put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5))
     committed_at = backend.warehouse.history(DAILY_PRICES)[0].committed_at
     backend.warehouse.rollback(DAILY_PRICES, second)
     time.sleep(0.01)
     moment = datetime.now(UTC)
-    backend.warehouse.rollback(DAILY_PRICES, aside)
+    backend.warehouse.rollback(DAILY_PRICES, abandoned)
     backend.warehouse.rollback(DAILY_PRICES, second)
     newest = put(backend, DAYS[0], 4.5)
 
-    told = maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=moment, at=moment + MONTH)
-    assert (told.before, told.snapshots, set(told.expiring)) == (committed_at, 2, {first})
+    keep = maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=moment, at=moment + MONTH)
+    assert (keep.before, keep.snapshots, set(keep.expiring)) == (committed_at, 2, {first})
 
     aws.engine.clock = lambda: moment + MONTH
     backend.warehouse.maintain(DAILY_PRICES, keep_since=moment, at=moment + MONTH)
-    assert {version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)} == {second, aside, newest}
+    assert {version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)} == {second, abandoned, newest}
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 @pytest.mark.parametrize("seed", range(3))
-def test_after_any_history_every_version_that_was_seen_is_whole(
+def test_after_a_random_history_every_kept_snapshot_is_complete(
     aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], seed: int
 ) -> None:
     dice = random.Random(seed)  # noqa: S311 (repeatable)
@@ -395,20 +393,20 @@ def test_after_any_history_every_version_that_was_seen_is_whole(
         elif step == "rollback":
             backend.warehouse.rollback(DAILY_PRICES, dice.choice(backend.warehouse.history(DAILY_PRICES)).snapshot_id)
         else:
-            maintain_and_look(aws, backend, dice, content)
+            maintain_and_read_all(aws, backend, dice, content)
         content[int(base(backend))] = rows(backend)
-    maintain_and_look(aws, backend, dice, content)
+    maintain_and_read_all(aws, backend, dice, content)
 
 
-def maintain_and_look(
+def maintain_and_read_all(
     aws: AwsEmulator, backend: AthenaBackend, dice: random.Random, content: dict[int, list[dict[str, object]]]
 ) -> None:
-    """Maintain, with a reader pinned before, and read every version that has to be there."""
+    """Maintain while a connection is open, and read every snapshot that must remain."""
     before = backend.warehouse.history(DAILY_PRICES)
     moment = dice.choice(before).committed_at
     visible = rows(backend)
     at = datetime.now(UTC) + MONTH
-    # Without the day of grace, a version at the edge is lost to the time that a statement takes.
+    # A fixed clock: without the extra day, the time that statements take would expire a snapshot at the limit.
     aws.engine.clock = lambda: at
     with backend.warehouse.open() as reader:
         backend.warehouse.maintain(DAILY_PRICES, keep_since=moment, at=at)
@@ -427,10 +425,10 @@ def maintain_and_look(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_the_load_after_a_compaction_does_not_read_the_whole_table(
+def test_the_load_after_a_compaction_does_not_read_all_rows(
     aws: AwsEmulator, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would, for the splits that the table follows, if it took the compaction for a version that follows none."""
+    """It would if it ignored that the compacted snapshot has the split factors of the snapshot before."""
     scene = Scene(backend, calm_source())
     scene.run(FIRST_WEEK)
     for module in (maintenance, ddl):
@@ -446,7 +444,7 @@ def test_the_load_after_a_compaction_does_not_read_the_whole_table(
 
 
 @pytest.mark.slow
-def test_the_weekly_job_shows_what_it_did_and_what_it_cost(
+def test_the_weekly_job_reports_its_results_and_costs(
     aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], tmp_path: Path
 ) -> None:
     scene = Scene(backend, calm_source())
@@ -464,11 +462,11 @@ def test_the_weekly_job_shows_what_it_did_and_what_it_cost(
 
 
 @pytest.mark.slow
-def test_the_command_does_what_the_job_does(
+def test_the_maintain_command_does_what_the_job_does(
     aws: AwsEmulator, backend: AthenaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = {"BUCKET": BUCKET, "REGION": REGION, "ENDPOINT_URL": aws.endpoint, "DATABASE": backend.database}
-    for name, value in {"PREFIX": backend.prefix, **places}.items():
+    settings = {"BUCKET": BUCKET, "REGION": REGION, "ENDPOINT_URL": aws.endpoint, "DATABASE": backend.database}
+    for name, value in {"PREFIX": backend.prefix, **settings}.items():
         monkeypatch.setenv(f"STOCK_ASSETS_AWS_{name}", value)
     monkeypatch.setenv("STOCK_ASSETS_BACKEND", "aws")
     monkeypatch.setenv("STOCK_ASSETS_DATA_DIR", str(tmp_path))
@@ -488,12 +486,12 @@ def test_the_command_does_what_the_job_does(
     assert "maintenance: compaction" in CliRunner().invoke(app, ["history"]).stdout
 
 
-def version(snapshot_id: int, properties: dict[str, str]) -> Snapshot:
+def snapshot(snapshot_id: int, properties: dict[str, str]) -> Snapshot:
     return Snapshot(snapshot_id, LONG_AGO, 1, properties, is_current=snapshot_id == 3)
 
 
-def test_a_version_of_maintenance_follows_the_splits_that_the_one_before_does() -> None:
-    history = [version(3, {"maintenance": "compaction"}), version(2, {SPLITS_PROPERTY: "a"}), version(1, {})]
+def test_a_compacted_snapshot_has_the_splits_of_the_snapshot_before() -> None:
+    history = [snapshot(3, {"maintenance": "compaction"}), snapshot(2, {SPLITS_PROPERTY: "a"}), snapshot(1, {})]
 
     assert _splits_followed(history, 3) == _splits_followed(history, 2) == "a"
     assert _splits_followed(history, 1) is None

@@ -1,4 +1,4 @@
-"""What is sent to S3 with each object: a condition, and how to encrypt it; and what S3's own noes become."""
+"""Objects in S3: the condition and encryption of each put, and the typed errors of rejected calls."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,9 +22,9 @@ def backend(tmp_path: Path, aws: AwsEmulator) -> AthenaBackend:
 
 
 def stored(backend: AthenaBackend, key: str) -> dict[str, object]:
-    """What S3 knows of an object."""
-    answer: dict[str, object] = backend.access.client("s3").head_object(Bucket=BUCKET, Key=f"{backend.prefix}/{key}")
-    return answer
+    """Return the metadata of an object in S3."""
+    response: dict[str, object] = backend.access.client("s3").head_object(Bucket=BUCKET, Key=f"{backend.prefix}/{key}")
+    return response
 
 
 def test_objects_are_encrypted_with_the_keys_of_s3(backend: AthenaBackend) -> None:
@@ -32,7 +32,7 @@ def test_objects_are_encrypted_with_the_keys_of_s3(backend: AthenaBackend) -> No
     assert stored(backend, "raw/a")["ServerSideEncryption"] == "AES256"
 
 
-def test_objects_are_encrypted_with_the_kms_key_that_is_set(backend: AthenaBackend, aws: AwsEmulator) -> None:
+def test_objects_are_encrypted_with_the_configured_kms_key(backend: AthenaBackend, aws: AwsEmulator) -> None:
     with_key = replace(backend, kms_key=KMS_KEY)
     aws.calls.clear()
     with_key.objects.put("raw/a", b"body")
@@ -47,15 +47,15 @@ def test_objects_are_encrypted_with_the_kms_key_that_is_set(backend: AthenaBacke
     assert stored(backend, "raw/a")["SSEKMSKeyId"] == KMS_KEY
 
 
-def test_ledger_and_budget_are_encrypted_as_everything_is(backend: AthenaBackend) -> None:
-    """They go through the same objects: nothing of this package puts in any other way."""
+def test_ledger_and_quota_objects_are_encrypted_too(backend: AthenaBackend) -> None:
+    """They use the same S3Objects; this package has no other way to put an object."""
     s3 = backend.access.client("s3")
     backend.rate_limiter.close("a vendor", datetime.now(UTC))
     [found] = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{backend.prefix}/")["Contents"]
     assert s3.head_object(Bucket=BUCKET, Key=found["Key"])["ServerSideEncryption"] == "AES256"
 
 
-def test_a_put_on_a_version_is_made_only_on_that_version(backend: AthenaBackend) -> None:
+def test_a_put_with_an_etag_replaces_only_that_version(backend: AthenaBackend) -> None:
     objects = S3Objects(backend.access, BucketFolder(backend.bucket, backend.prefix))
     assert objects.put_if("a", b"1", etag=None)
     _, first = objects.get_version("a")
@@ -66,7 +66,7 @@ def test_a_put_on_a_version_is_made_only_on_that_version(backend: AthenaBackend)
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_an_undecided_put_is_tried_again(backend: AthenaBackend, aws: AwsEmulator, times: int) -> None:
+def test_a_conflicting_conditional_put_is_retried(backend: AthenaBackend, aws: AwsEmulator, times: int) -> None:
     fault = CallFault(f"PUT /{BUCKET}", 409, "ConditionalRequestConflict", times=times)
     aws.call_faults.append(fault)
 
@@ -76,7 +76,7 @@ def test_an_undecided_put_is_tried_again(backend: AthenaBackend, aws: AwsEmulato
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_s3_that_asks_to_slow_down_is_asked_again(backend: AthenaBackend, aws: AwsEmulator, method: str) -> None:
+def test_slow_down_of_s3_is_retried(backend: AthenaBackend, aws: AwsEmulator, method: str) -> None:
     backend.objects.put("raw/b", b"body")
     fault = CallFault(f"{method} /{BUCKET}", 503, "SlowDown", times=2)
     aws.call_faults.append(fault)
@@ -90,7 +90,7 @@ def test_s3_that_asks_to_slow_down_is_asked_again(backend: AthenaBackend, aws: A
     assert backend.objects.list("raw/") == ["raw/b"]
 
 
-def test_s3_that_never_recovers_is_a_transient_error(backend: AthenaBackend, aws: AwsEmulator) -> None:
+def test_endless_slow_down_of_s3_is_a_transient_error(backend: AthenaBackend, aws: AwsEmulator) -> None:
     aws.call_faults.append(CallFault(f"GET /{BUCKET}", 503, "SlowDown", times=1000))
     impatient = S3Objects(
         backend.access.model_copy(update={"attempts": 2}), BucketFolder(backend.bucket, backend.prefix)
@@ -102,7 +102,7 @@ def test_s3_that_never_recovers_is_a_transient_error(backend: AthenaBackend, aws
     assert raised.value.transient
 
 
-def test_a_bucket_that_is_not_there_is_refused_for_good(backend: AthenaBackend) -> None:
+def test_a_missing_bucket_is_a_permanent_error(backend: AthenaBackend) -> None:
     elsewhere = S3Objects(backend.access, BucketFolder("nobodys-bucket", ""))
     with pytest.raises(ServiceRefused, match=r"s3://nobodys-bucket/raw/a.*NoSuchBucket") as raised:
         elsewhere.put("raw/a", b"")

@@ -1,4 +1,4 @@
-"""Backends that several modules read."""
+"""Backends that several test modules read."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from stock_assets_tests.support.trino_backends import trino_backend
 def recorded_twice(
     tmp_path_factory: pytest.TempPathFactory, trino_server: str, aws_server: AwsEmulator
 ) -> tuple[Backend, Backend]:
-    """All 13 recorded years, published on DuckDB and on Trino; to be read only."""
+    """All 13 recorded years, published on DuckDB and on Trino; tests only read them."""
     folder = tmp_path_factory.mktemp("recorded_twice") / "backend"
     backends = local_backend(folder), trino_backend(trino_server, aws_server.endpoint, folder)
     for backend in backends:
