@@ -23,7 +23,7 @@ from stock_assets.core.errors import Outcome
 from stock_assets.core.retry import retrying
 
 _FOLDER = "ledger"
-_READERS = 16
+_THREADS = 16
 _ATTEMPTS = 6
 _LONGEST_PAUSE_SECONDS = 1.0
 PACK_AFTER = 256
@@ -78,8 +78,8 @@ class S3Ledger(FetchLedger):
 
     def _load(self, keys: list[str]) -> dict[str, _Entry]:
         unread = [key for key in keys if key not in self._read]
-        with ThreadPoolExecutor(_READERS) as readers:
-            for key, body in zip(unread, readers.map(self._objects.get, unread), strict=True):
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for key, body in zip(unread, threads.map(self._objects.get, unread), strict=True):
                 self._read[key] = tuple(_read(body))
         return {entry.id: entry for key in keys for entry in self._read[key]}
 

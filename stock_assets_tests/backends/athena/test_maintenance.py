@@ -99,8 +99,8 @@ def test_statements_are_sent_only_if_there_is_work(
 ) -> None:
     put(backend, DAYS[0])
     sent(aws)
-    moment = datetime.now(UTC)
-    maintain(backend, moment)
+    since = datetime.now(UTC)
+    maintain(backend, since)
     assert aws.statements == [], "one snapshot, one file"
 
     scatter(DAYS[0])
@@ -158,8 +158,8 @@ def test_statements_are_repeated_until_athena_needs_no_more_runs(
     aws.engine.most_partitions, aws.engine.most_files = 1, 10
     sent(aws)
 
-    moment = datetime.now(UTC)
-    done = maintain(backend, moment)
+    since = datetime.now(UTC)
+    done = maintain(backend, since)
 
     words = sent(aws)
     assert words[:3] == ["ALTER", "OPTIMIZE", "OPTIMIZE"]
@@ -168,7 +168,7 @@ def test_statements_are_repeated_until_athena_needs_no_more_runs(
     assert done.files_removed > 20
     assert (done.files_before, done.files_after) == (8, 2)
     assert rows(backend) == before
-    assert not maintain(backend, moment).changed
+    assert not maintain(backend, since).changed
 
 
 @pytest.mark.slow
@@ -231,7 +231,7 @@ def test_a_rollback_during_a_retry_stops_maintenance(
 
     assert sent(aws) == COMPACTION
     assert len(published(backend)) == 2
-    assert [version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)][:2] == [
+    assert [snapshot.snapshot_id for snapshot in backend.warehouse.history(DAILY_PRICES)][:2] == [
         newest.snapshot_id,
         crowded.snapshot_id,
     ]
@@ -329,7 +329,7 @@ def test_a_publish_commits_on_top_of_a_concurrent_compaction(
     newest = put(backend, DAYS[1], 7.5)
 
     history = backend.warehouse.history(DAILY_PRICES)
-    assert [version.is_maintenance for version in history] == [False, True, False, False]
+    assert [snapshot.is_maintenance for snapshot in history] == [False, True, False, False]
     assert (history[0].snapshot_id, history[0].properties["load_id"]) == (newest, "load_1")
     assert ("IBM", DAYS[1], 7.5) in published(backend)
 
@@ -362,17 +362,17 @@ def test_a_snapshot_that_was_rolled_back_stays_by_its_age(aws: AwsEmulator, back
     committed_at = backend.warehouse.history(DAILY_PRICES)[0].committed_at
     backend.warehouse.rollback(DAILY_PRICES, second)
     time.sleep(0.01)
-    moment = datetime.now(UTC)
+    since = datetime.now(UTC)
     backend.warehouse.rollback(DAILY_PRICES, abandoned)
     backend.warehouse.rollback(DAILY_PRICES, second)
     newest = put(backend, DAYS[0], 4.5)
 
-    keep = maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=moment, at=moment + MONTH)
+    keep = maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=since, at=since + MONTH)
     assert (keep.before, keep.snapshots, set(keep.expiring)) == (committed_at, 2, {first})
 
-    aws.engine.clock = lambda: moment + MONTH
-    backend.warehouse.maintain(DAILY_PRICES, keep_since=moment, at=moment + MONTH)
-    assert {version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)} == {second, abandoned, newest}
+    aws.engine.clock = lambda: since + MONTH
+    backend.warehouse.maintain(DAILY_PRICES, keep_since=since, at=since + MONTH)
+    assert {snapshot.snapshot_id for snapshot in backend.warehouse.history(DAILY_PRICES)} == {second, abandoned, newest}
 
 
 @pytest.mark.slow
@@ -403,23 +403,23 @@ def maintain_and_read_all(
 ) -> None:
     """Maintain while a connection is open, and read every snapshot that must remain."""
     before = backend.warehouse.history(DAILY_PRICES)
-    moment = dice.choice(before).committed_at
+    since = dice.choice(before).committed_at
     visible = rows(backend)
     at = datetime.now(UTC) + MONTH
     # A fixed clock: without the extra day, the time that statements take would expire a snapshot at the limit.
     aws.engine.clock = lambda: at
-    with backend.warehouse.open() as reader:
-        backend.warehouse.maintain(DAILY_PRICES, keep_since=moment, at=at)
-        pinned = reader.query(f"SELECT * FROM {DAILY_PRICES.full_name}").to_pylist()
+    with backend.warehouse.open() as pinned_connection:
+        backend.warehouse.maintain(DAILY_PRICES, keep_since=since, at=at)
+        pinned = pinned_connection.query(f"SELECT * FROM {DAILY_PRICES.full_name}").to_pylist()
     assert sorted(exact(pinned), key=repr) == visible == rows(backend)
     after = backend.warehouse.history(DAILY_PRICES)
-    assert {version.snapshot_id for version in before if version.committed_at >= moment} <= {
-        version.snapshot_id for version in after
+    assert {snapshot.snapshot_id for snapshot in before if snapshot.committed_at >= since} <= {
+        snapshot.snapshot_id for snapshot in after
     }
     current = int(base(backend))
-    for version in after:
-        backend.warehouse.rollback(DAILY_PRICES, version.snapshot_id)
-        assert rows(backend) == content.get(version.snapshot_id, visible)
+    for snapshot in after:
+        backend.warehouse.rollback(DAILY_PRICES, snapshot.snapshot_id)
+        assert rows(backend) == content.get(snapshot.snapshot_id, visible)
     backend.warehouse.rollback(DAILY_PRICES, current)
 
 

@@ -132,7 +132,7 @@ def test_a_read_is_retried_if_another_process_packs_meanwhile(
                 opened().fetches(FetchKind.PRICES)
         return read(key)
 
-    monkeypatch.setattr(module, "_READERS", 1)
+    monkeypatch.setattr(module, "_THREADS", 1)
     monkeypatch.setattr(objects, "get", reading)
 
     assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
