@@ -97,4 +97,4 @@ def test_old_snapshots_expire_and_snapshots_that_consumers_may_read_stay(
     assert all_rows(backend) == rows
     backend.warehouse.rollback(DAILY_PRICES, seen)
     assert len(published(backend)) == 3
-    assert "rollback" in backend.warehouse.maintain(DAILY_PRICES, keep_since=now, at=now).skipped_because
+    assert "rolled back" in backend.warehouse.maintain(DAILY_PRICES, keep_since=now, at=now).skipped_because
