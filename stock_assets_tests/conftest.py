@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from stock_assets.backends.interface import Backend
-from stock_assets_tests.emulators.athena.server import AwsDouble, running_double
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.server import running_emulator
 from stock_assets_tests.fakes.vendor_server import VendorServer, running
 from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
-from stock_assets_tests.support.aws_account import Account, account_home, clean, named_account
+from stock_assets_tests.support.aws_account import Account, account_backend, clean, named_account
 from stock_assets_tests.support.recorded_backend import recorded_backend, recorded_bars
 from stock_assets_tests.support.steps import local_backend
-from stock_assets_tests.support.trino_backends import TrinoOnDouble
+from stock_assets_tests.support.trino_backends import TrinoOnEmulator
 from stock_assets_tests.support.trino_server import NoTrino, running_trino
 
 __all__ = ["recorded_backend", "recorded_bars"]  # fixtures, made where their parts are
@@ -35,36 +36,36 @@ def server() -> Iterator[VendorServer]:
 
 
 @pytest.fixture(scope="session")
-def aws_server() -> Iterator[AwsDouble]:
-    """The double of AWS, started by the first test that needs it."""
-    with running_double() as double:
-        make_bucket(double.endpoint)
-        yield double
+def aws_server() -> Iterator[AwsEmulator]:
+    """The AWS emulator, started by the first test that needs it."""
+    with running_emulator() as emulator:
+        make_bucket(emulator.endpoint)
+        yield emulator
 
 
 @pytest.fixture
-def aws(aws_server: AwsDouble) -> Iterator[AwsDouble]:
-    """The double of AWS, with an empty record; a test must leave no query running."""
+def aws(aws_server: AwsEmulator) -> Iterator[AwsEmulator]:
+    """The AWS emulator with an empty record; a test must leave no query running."""
     aws_server.forget()
     yield aws_server
     assert aws_server.running == []
 
 
 @pytest.fixture(scope="session")
-def trino_server(aws_server: AwsDouble) -> Iterator[str]:
-    """A real Trino over the double's Glue and S3, started by the first test that needs it; its address."""
+def trino_server(aws_server: AwsEmulator) -> Iterator[str]:
+    """Address of a real Trino server over the emulator's Glue and S3, started by the first test that needs it."""
     with ExitStack() as stack:
         try:
             url = stack.enter_context(running_trino(aws_server.endpoint))
         except NoTrino as error:
-            pytest.skip(f"no Trino here: {error}")
+            pytest.skip(f"Trino cannot be started: {error}")
         yield url
 
 
 @pytest.fixture
-def trino(trino_server: str, aws: AwsDouble) -> TrinoOnDouble:
-    """The server, over a double with an empty record."""
-    return TrinoOnDouble(trino_server, aws)
+def trino(trino_server: str, aws: AwsEmulator) -> TrinoOnEmulator:
+    """The Trino server, over the AWS emulator with an empty record."""
+    return TrinoOnEmulator(trino_server, aws)
 
 
 def pytest_configure() -> None:
@@ -74,14 +75,14 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> str | None:
-    """Say where a run on a real account writes, so that what it leaves if it is killed can be found."""
+    """Print where a run on a real account writes, so that the data of a killed run can be found."""
     account = named_account()
     return f"AWS: {account}" if account is not None else None
 
 
 @pytest.fixture(scope="session")
 def aws_account() -> Iterator[Account | None]:
-    """The account that the environment names, if any; whatever the tests did, nothing is left in it."""
+    """The account that the environment names, or None; everything of this run is removed from it at the end."""
     account = named_account()
     yield account
     if account is not None:
@@ -89,8 +90,8 @@ def aws_account() -> Iterator[Account | None]:
 
 
 @pytest.fixture
-def make_aws_home(request: pytest.FixtureRequest, aws_account: Account | None) -> Callable[[Path], Backend]:
-    """Makes AWS backends below a folder: in the double, or in the account that the environment names (`make test-aws`)."""
+def make_aws_backend(request: pytest.FixtureRequest, aws_account: Account | None) -> Callable[[Path], Backend]:
+    """Return AWS backends: in the emulator, or in the account that the environment names (`make test-aws`)."""
     if aws_account is not None:
-        return partial(account_home, aws_account)
+        return partial(account_backend, aws_account)
     return partial(athena_backend, request.getfixturevalue("aws").endpoint)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
 from stock_assets.backends.lakehouse.glue import Glue
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.errors import LegacyDataUnusable
 from stock_assets.legacy_import.locations import FileFormat, LegacyFile, LegacyLocation, is_data, legacy_file, non_empty
 

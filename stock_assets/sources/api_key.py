@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from stock_assets.backends.lakehouse.aws_session import AwsAccess, code_of, typed_errors
+from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
 from stock_assets.core.errors import SettingsError
 from stock_assets.sources.plans import API_KEY_VARIABLE
 
@@ -40,7 +40,7 @@ class SecretsManagerKey:
             try:
                 response = self.access.client("secretsmanager").get_secret_value(SecretId=self.secret_id)
             except ClientError as error:
-                if code_of(error) != "ResourceNotFoundException":
+                if error_code(error) != "ResourceNotFoundException":
                     raise
                 raise SettingsError(
                     f"There is no secret {self.secret_id} in {self.access.region}. "

@@ -34,7 +34,7 @@ from stock_assets.core.tables import (
     ColumnType,
     Table,
 )
-from stock_assets_tests.emulators.athena.server import AwsDouble
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.backend_writers import (
     WRITERS,
     Job,
@@ -49,7 +49,7 @@ from stock_assets_tests.support.processes import fork_server
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.small_files import late_for, scatter_locally, scatter_on_aws
 from stock_assets_tests.support.steps import local_backend
-from stock_assets_tests.support.trino_backends import TrinoOnDouble, trino_backend
+from stock_assets_tests.support.trino_backends import TrinoOnEmulator, trino_backend
 
 FIRST, SECOND, THIRD = date(2012, 3, 1), date(2012, 3, 2), date(2012, 3, 5)
 NEXT_YEAR = date(2013, 1, 2)
@@ -90,13 +90,13 @@ def case(request: pytest.FixtureRequest) -> BackendCase:
         return BackendCase("local", local_backend, contracts_in, scatter_locally, lambda _: None)
     set_clock = None
     if request.param == "trino":
-        trino: TrinoOnDouble = request.getfixturevalue("trino")
-        make: Callable[[Path], LakehouseBackend] = partial(trino_backend, trino.url, trino.double.endpoint)
+        trino: TrinoOnEmulator = request.getfixturevalue("trino")
+        make: Callable[[Path], LakehouseBackend] = partial(trino_backend, trino.url, trino.emulator.endpoint)
     else:
-        make = request.getfixturevalue("make_aws_home")
+        make = request.getfixturevalue("make_aws_backend")
         if request.getfixturevalue("aws_account") is None:
-            double: AwsDouble = request.getfixturevalue("aws")
-            set_clock = double.set_clock
+            emulator: AwsEmulator = request.getfixturevalue("aws")
+            set_clock = emulator.set_clock
     return BackendCase(
         request.param, make, "stock_assets.backends.lakehouse.warehouse", partial(scatter_on_aws, make), set_clock
     )

@@ -28,7 +28,8 @@ from stock_assets.serve.query import run_query, summary
 from stock_assets.serve.views import VIEWS
 from stock_assets.settings import BackendName, Settings
 from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.bars import Row, deliver, exact, walk
@@ -42,7 +43,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @pytest.fixture
-def backends(tmp_path: Path, aws: AwsDouble) -> list[Backend]:
+def backends(tmp_path: Path, aws: AwsEmulator) -> list[Backend]:
     return [local_backend(tmp_path / "backend"), athena_backend(aws.endpoint, tmp_path / "backend")]
 
 

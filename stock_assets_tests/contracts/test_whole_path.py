@@ -23,7 +23,7 @@ from stock_assets_tests.support.scenes import (
     wavy_source,
 )
 from stock_assets_tests.support.steps import local_backend
-from stock_assets_tests.support.trino_backends import TrinoOnDouble
+from stock_assets_tests.support.trino_backends import TrinoOnEmulator
 
 
 class Both:
@@ -66,8 +66,8 @@ class Both:
 def both(tmp_path: Path, request: pytest.FixtureRequest) -> Both:
     folder = tmp_path / "backend"
     if request.param == "aws":
-        return Both([local_backend(folder), request.getfixturevalue("make_aws_home")(folder)], wavy_source())
-    trino: TrinoOnDouble = request.getfixturevalue("trino")
+        return Both([local_backend(folder), request.getfixturevalue("make_aws_backend")(folder)], wavy_source())
+    trino: TrinoOnEmulator = request.getfixturevalue("trino")
     return Both([local_backend(folder), trino.backend(folder)], wavy_source())
 
 

@@ -24,7 +24,7 @@ from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.glue import Glue, external_parquet
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import AccessRefused, AlertUndelivered, Outcome
 from stock_assets.pipeline import Pipeline
@@ -33,7 +33,7 @@ from stock_assets.sources.api_key import SecretsManagerKey
 from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
 from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.support.live_source import KEY
-from stock_assets_tests.support.ministack import HOW_TO_GET_IT, PROGRAM, running_ministack
+from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
 
 PROJECT = Path(__file__).parents[2]
 TEMPLATE = PROJECT / "infra" / "aws" / "stack.yaml"
@@ -207,7 +207,7 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Deployed]:
-    with running_ministack(asks_iam=True) as endpoint:
+    with running_ministack(checks_policies=True) as endpoint:
         empty = Deployed(endpoint, Settings(), {})
         stacks, iam = empty.root("cloudformation"), empty.root("iam")
         stacks.create_stack(
@@ -255,7 +255,7 @@ def backend(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> AthenaBacken
     return made
 
 
-on_ministack = [pytest.mark.ministack, pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_GET_IT)]
+on_ministack = [pytest.mark.ministack, pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_INSTALL)]
 
 
 class TestDeployed:
@@ -333,7 +333,7 @@ class TestDeployed:
         deployed.root("secretsmanager").create_secret(Name="of-others", SecretString="x")
         topic = deployed.root("sns").create_topic(Name="of-others")["TopicArn"]
         deployed.root("glue").create_database(DatabaseInput={"Name": "of_others"})
-        others = S3Objects(backend.access, Place(backend.bucket, "of-others"))
+        others = S3Objects(backend.access, BucketFolder(backend.bucket, "of-others"))
         secret = SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=deployed.endpoint), "of-others")
 
         for reach in (
@@ -349,4 +349,4 @@ class TestDeployed:
             SnsTopic(topic, endpoint_url=deployed.endpoint).send(INCIDENT.message(AT))
         deployed.root("s3").create_bucket(Bucket="of-others")
         with pytest.raises(AccessRefused):
-            S3Objects(backend.access, Place("of-others", "")).list("")
+            S3Objects(backend.access, BucketFolder("of-others", "")).list("")

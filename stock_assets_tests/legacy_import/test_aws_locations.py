@@ -15,7 +15,9 @@ from stock_assets.legacy_import.locations import LegacyLocation
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets.sources.recorded import SYMBOLS, RecordedSource
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, CallFault
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import CallFault
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.fakes.source import scripted_from_recording
 from stock_assets_tests.legacy_import.test_importer import SCOPE
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
@@ -28,13 +30,13 @@ COLUMNS = dict.fromkeys(HEADER.split(","), TEXT)
 
 
 @pytest.fixture
-def account(aws: AwsDouble, tmp_path: Path) -> LegacyAccount:
+def account(aws: AwsEmulator, tmp_path: Path) -> LegacyAccount:
     athena_backend(aws.endpoint, tmp_path)  # sets the credentials
     return LegacyAccount(aws.endpoint, tmp_path)
 
 
 @pytest.fixture(params=["local", pytest.param("aws", marks=pytest.mark.slow)])
-def scene(request: pytest.FixtureRequest, aws: AwsDouble, tmp_path: Path) -> Scene:
+def scene(request: pytest.FixtureRequest, aws: AwsEmulator, tmp_path: Path) -> Scene:
     folder = tmp_path / "backend"
     backend: Backend = local_backend(folder) if request.param == "local" else athena_backend(aws.endpoint, folder)
     return Scene(backend, wavy_source())

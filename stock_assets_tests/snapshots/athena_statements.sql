@@ -1,4 +1,361 @@
-CREATE TABLE IF NOT EXISTS home_published.daily_prices (
+-- sql/audit/bars_to_commit.sql
+SELECT
+    s.symbol,
+    s.trade_date,
+    s.open_price,
+    s.high_price,
+    s.low_price,
+    s.close_price,
+    s.volume,
+    t.unparsed_text,
+    t.fetched_at
+FROM backend_staged.load_id__daily_prices__attempt AS s
+LEFT JOIN backend_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date
+;
+
+-- sql/audit/findings.sql (and 2 other forms, SHA-256 6145b3d4762f9fdf)
+SELECT audit, symbol, trade_date, detail, bad_rows
+FROM (
+    SELECT
+        f.*,
+        COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
+        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
+        ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
+    FROM (SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/quarantined.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql") AS f
+) AS counted
+WHERE sample_row <= 10 OR session_row = 1
+ORDER BY audit, sample_row
+;
+
+-- sql/audit/load/dates_inside_load.sql (and 3 other forms, SHA-256 ec629b7ccbc96f0e)
+SELECT symbol, trade_date, 'outside the load' AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+WHERE NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
+;
+
+-- sql/audit/load/every_raw_row_accounted_for.sql (and 3 other forms, SHA-256 ec79144f4261b093)
+WITH raw_rows AS (
+    SELECT
+        p.symbol,
+        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM backend_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+)
+SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
+FROM raw_rows AS r
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__daily_prices__attempt) AS s
+    ON s.symbol = r.symbol AND s.trade_date = r.trade_date
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt) AS q
+    ON q.symbol = r.symbol AND q.trade_date = r.trade_date
+WHERE r.trade_date IS NULL
+   OR (r.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01' AND s.symbol IS NULL AND q.symbol IS NULL)
+;
+
+-- sql/audit/load/minimum_coverage.sql (and 3 other forms, SHA-256 b3c3b800b863e413)
+SELECT
+    CAST(NULL AS VARCHAR) AS symbol,
+    c.session AS trade_date,
+    CAST(COUNT(t.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols' AS detail
+FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
+JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
+    ON  l.first_session <= c.session
+    AND (l.last_session IS NULL OR c.session <= l.last_session)
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt) AS t
+    ON t.symbol = l.symbol AND t.trade_date = c.session
+WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+GROUP BY c.session
+HAVING (c.session >= DATE '0001-01-01' OR COUNT(t.symbol) > 0)
+   AND CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0
+;
+
+-- sql/audit/load/no_published_row_lost.sql (and 3 other forms, SHA-256 15341058d67ac43e)
+SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
+FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__daily_prices__attempt) AS s
+    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt) AS q
+    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
+WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
+  AND s.symbol IS NULL
+  AND q.symbol IS NULL
+;
+
+-- sql/audit/load/one_row_per_symbol_and_session.sql
+SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+GROUP BY symbol, trade_date
+HAVING COUNT(*) > 1
+;
+
+-- sql/audit/load/only_trading_sessions.sql (and 3 other forms, SHA-256 1dffbea02e6653db)
+SELECT s.symbol, s.trade_date, 'the exchange was closed' AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+LEFT JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = s.trade_date
+WHERE c.session IS NULL AND s.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
+;
+
+-- sql/audit/load/quarantined_share_within_limit.sql
+SELECT
+    CAST(NULL AS VARCHAR) AS symbol,
+    t.trade_date,
+    CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined' AS detail
+FROM (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt) AS t
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt) AS q
+    ON q.symbol = t.symbol AND q.trade_date = t.trade_date
+GROUP BY t.trade_date
+HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0
+;
+
+-- sql/audit/named.sql (and 23 other forms, SHA-256 879c716ee48d5626)
+SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
+FROM (SELECT * FROM "audit/row/high_not_below_body.sql") AS b
+;
+
+-- sql/audit/quarantined.sql
+SELECT CAST('quarantined ' || audit AS VARCHAR) AS audit, symbol, trade_date, detail
+FROM backend_staged.load_id__quarantined_prices__attempt AS q
+;
+
+-- sql/audit/row/high_not_below_body.sql (and 1 other form, SHA-256 b2fd11197ed3769d)
+SELECT
+    symbol,
+    trade_date,
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE high_price < GREATEST(open_price, close_price)
+;
+
+-- sql/audit/row/low_not_above_body.sql (and 1 other form, SHA-256 23c36d189c2ed0c0)
+SELECT
+    symbol,
+    trade_date,
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE low_price > LEAST(open_price, close_price)
+;
+
+-- sql/audit/row/ohlcv_complete.sql (and 1 other form, SHA-256 d824068a09de2d5d)
+SELECT
+    symbol,
+    trade_date,
+    CONCAT_WS(', ',
+        CASE WHEN open_price IS NULL THEN 'open' END,
+        CASE WHEN high_price IS NULL THEN 'high' END,
+        CASE WHEN low_price IS NULL THEN 'low' END,
+        CASE WHEN close_price IS NULL THEN 'close' END,
+        CASE WHEN volume IS NULL THEN 'volume' END
+    ) || ' missing' AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE unparsed_text IS NULL
+  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)
+;
+
+-- sql/audit/row/prices_positive.sql (and 1 other form, SHA-256 574e3014f80730b5)
+SELECT
+    symbol,
+    trade_date,
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0
+;
+
+-- sql/audit/row/session_closed_at_fetch.sql (and 7 other forms, SHA-256 90c596e0317f64d8)
+SELECT
+    b.symbol,
+    b.trade_date,
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS s ON s.session = b.trade_date
+WHERE b.fetched_at < s.closes_at
+;
+
+-- sql/audit/row/symbol_well_formed.sql (and 1 other form, SHA-256 bbd7006b5874d3ee)
+SELECT symbol, trade_date, 'symbol ' || symbol AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')
+;
+
+-- sql/audit/row/text_is_numeric.sql (and 1 other form, SHA-256 d8f09861fb6843a8)
+SELECT symbol, trade_date, unparsed_text AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE unparsed_text IS NOT NULL
+;
+
+-- sql/audit/row/volume_not_negative.sql (and 1 other form, SHA-256 1ad7cb6525140c78)
+SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE volume < 0
+;
+
+-- sql/audit/schema/columns_as_declared.sql (and 1 other form, SHA-256 f170483f3e043043)
+SELECT
+    CAST(NULL AS VARCHAR) AS symbol,
+    CAST(NULL AS DATE) AS trade_date,
+    COALESCE(d.table_name, a.table_name) || '.' || COALESCE(d.column_name, a.column_name)
+        || ': declared ' || COALESCE(d.data_type, 'nothing')
+        || ', found ' || COALESCE(LOWER(a.data_type), 'nothing') AS detail
+FROM (SELECT * FROM (VALUES (CAST('typed_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('daily_prices', 'symbol', 'varchar'), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double')) AS v ("table_name", "column_name", "data_type")) AS d
+FULL OUTER JOIN (SELECT * FROM (VALUES (CAST('daily_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('typed_prices', 'symbol', 'varchar'), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar')) AS v ("table_name", "column_name", "data_type")) AS a
+    ON  a.table_name = d.table_name
+    AND a.column_name = d.column_name
+WHERE d.column_name IS NULL
+   OR a.column_name IS NULL
+   OR d.data_type <> LOWER(a.data_type)
+;
+
+-- sql/audit/warning/every_listed_symbol_present.sql (and 3 other forms, SHA-256 55770b9750962f5e)
+SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
+FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
+JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
+    ON  l.first_session <= c.session
+    AND (l.last_session IS NULL OR c.session <= l.last_session)
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt) AS t
+    ON t.symbol = l.symbol AND t.trade_date = c.session
+WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND t.symbol IS NULL
+;
+
+-- sql/audit/warning/no_revised_prices.sql (and 3 other forms, SHA-256 790f82196b265f28)
+SELECT
+    s.symbol,
+    s.trade_date,
+    CONCAT_WS(', ',
+        CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
+            'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
+    ) AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
+WHERE s.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND (
+       s.open_price IS DISTINCT FROM p.open_price
+    OR s.high_price IS DISTINCT FROM p.high_price
+    OR s.low_price IS DISTINCT FROM p.low_price
+    OR s.close_price IS DISTINCT FROM p.close_price
+    OR s.volume IS DISTINCT FROM p.volume
+  )
+;
+
+-- sql/audit/warning/no_unexplained_jump.sql (and 3 other forms, SHA-256 fa0d7853617a4a94)
+SELECT
+    symbol,
+    trade_date,
+    CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+WHERE ABS(price_change_pct) > 4E1
+  AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+;
+
+-- sql/audit/warning/volume_above_zero.sql (and 3 other forms, SHA-256 ea37effb832f17e7)
+SELECT symbol, trade_date, 'volume 0' AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+WHERE volume = 0
+  AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+;
+
+-- sql/coverage/available_bars.sql
+SELECT symbol, trade_date, CAST(NULL AS VARCHAR) AS quarantined_from
+FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+WHERE trade_date >= DATE '2012-03-01'
+UNION ALL
+SELECT symbol, trade_date, MAX(payload) AS quarantined_from
+FROM backend_published.quarantined_prices FOR VERSION AS OF snapshot_id AS q
+WHERE trade_date >= DATE '2012-03-01'
+GROUP BY symbol, trade_date
+;
+
+-- sql/coverage/latest_session.sql (and 1 other form, SHA-256 ebbc11f01b81ee8b)
+SELECT MAX(trade_date) AS latest_session, COUNT(CASE WHEN trade_date = DATE 'day' THEN symbol END) AS symbols
+FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+WHERE trade_date >= DATE 'day'
+;
+
+-- sql/ddl/athena/add_columns.sql
+ALTER TABLE backend_published.daily_prices ADD COLUMNS (`split_factor` double COMMENT 'Product of the split ratios with an ex-date up to this session; 1 before the first split (new shares per first share)')
+;
+
+-- sql/ddl/athena/compaction.sql
+ALTER TABLE backend_published.daily_prices SET TBLPROPERTIES (
+    'optimize_rewrite_data_file_threshold' = '2',
+    'optimize_rewrite_delete_file_threshold' = '1'
+)
+;
+
+-- sql/ddl/athena/optimize.sql
+OPTIMIZE backend_published.daily_prices REWRITE DATA USING BIN_PACK
+;
+
+-- sql/ddl/athena/published_table.sql
+CREATE TABLE IF NOT EXISTS backend_published.daily_prices (
     `symbol` string COMMENT 'Ticker symbol, as the exchange lists it',
     `trade_date` date COMMENT 'Trading session, by its New York date',
     `open_price` double COMMENT 'First trade of the regular session, as traded (USD)',
@@ -26,7 +383,8 @@ TBLPROPERTIES (
 )
 ;
 
-CREATE TABLE IF NOT EXISTS home_published.quarantined_prices (
+-- sql/ddl/athena/published_table.sql
+CREATE TABLE IF NOT EXISTS backend_published.quarantined_prices (
     `symbol` string COMMENT 'Ticker symbol, as the exchange lists it',
     `trade_date` date COMMENT 'Trading session, by its New York date',
     `audit` string COMMENT 'Audit that the bar failed',
@@ -50,14 +408,8 @@ TBLPROPERTIES (
 )
 ;
 
-SELECT symbol, MAX(trade_date) AS trade_date
-FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
-WHERE ABS(price_change_pct) > 4E1
-  AND trade_date >= DATE 'day'
-GROUP BY symbol
-;
-
-CREATE EXTERNAL TABLE IF NOT EXISTS home_raw.daily_prices (
+-- sql/ddl/athena/raw_prices.sql
+CREATE EXTERNAL TABLE IF NOT EXISTS backend_raw.daily_prices (
     `timestamp` string,
     `open` string,
     `high` string,
@@ -80,7 +432,16 @@ TBLPROPERTIES (
 )
 ;
 
-CREATE TABLE home_staged.load_id__typed_prices__attempt
+-- sql/ddl/athena/retention.sql
+ALTER TABLE backend_published.daily_prices SET TBLPROPERTIES (
+    'vacuum_max_snapshot_age_seconds' = '2678400',
+    'vacuum_min_snapshots_to_keep' = '1',
+    'vacuum_max_metadata_files_to_keep' = '100'
+)
+;
+
+-- sql/ddl/athena/staging_table.sql
+CREATE TABLE backend_staged.load_id__typed_prices__attempt
 WITH (
     table_type = 'ICEBERG',
     format = 'PARQUET',
@@ -89,43 +450,633 @@ WITH (
     location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/typed_prices/attempt/'
 )
 AS
-WITH fields AS (
+SELECT * FROM "stage/typed_prices.sql"
+;
+
+-- sql/ddl/athena/staging_table.sql
+CREATE TABLE backend_staged.load_id__quarantined_prices__attempt
+WITH (
+    table_type = 'ICEBERG',
+    format = 'PARQUET',
+    write_compression = 'ZSTD',
+    is_external = false,
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/quarantined_prices/attempt/'
+)
+AS
+SELECT * FROM "stage/quarantined_prices.sql"
+;
+
+-- sql/ddl/athena/staging_table.sql
+CREATE TABLE backend_staged.load_id__daily_prices__attempt
+WITH (
+    table_type = 'ICEBERG',
+    format = 'PARQUET',
+    write_compression = 'ZSTD',
+    is_external = false,
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
+)
+AS
+SELECT * FROM "stage/daily_prices.sql"
+;
+
+-- sql/ddl/athena/staging_table.sql
+CREATE TABLE backend_staged.load_id__daily_prices__attempt
+WITH (
+    table_type = 'ICEBERG',
+    format = 'PARQUET',
+    write_compression = 'ZSTD',
+    is_external = false,
+    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
+)
+AS
+SELECT symbol, trade_date FROM backend_staged.load_id__daily_prices__attempt
+;
+
+-- sql/ddl/athena/vacuum.sql
+VACUUM backend_published.daily_prices
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.adjusted_prices AS
+SELECT * FROM "serve/adjusted_prices.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.price_trends AS
+SELECT * FROM "serve/price_trends.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.weekly_trends AS
+SELECT * FROM "serve/weekly_trends.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.candles AS
+SELECT * FROM "serve/candles.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.latest_board AS
+SELECT * FROM "serve/latest_board.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.movers AS
+SELECT * FROM "serve/movers.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.volume_surges AS
+SELECT * FROM "serve/volume_surges.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.market_breadth AS
+SELECT * FROM "serve/market_breadth.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.coverage AS
+SELECT * FROM "serve/coverage.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.quarantine_by_audit AS
+SELECT * FROM "serve/quarantine_by_audit.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.split_events AS
+SELECT * FROM "serve/split_events.sql"
+;
+
+-- sql/ddl/athena/view.sql
+CREATE OR REPLACE VIEW backend_published.freshness AS
+SELECT * FROM "serve/freshness.sql"
+;
+
+-- sql/ingest/latest_jumps.sql (and 1 other form, SHA-256 73592ba32ab99a95)
+SELECT symbol, MAX(trade_date) AS trade_date
+FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
+WHERE ABS(price_change_pct) > 4E1
+  AND trade_date >= DATE 'day'
+GROUP BY symbol
+;
+
+-- sql/publish/added.sql (and 7 other forms, SHA-256 6ce6a9388c95721d)
+SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
+FROM (
+    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM backend_staged.load_id__quarantined_prices__attempt
+    EXCEPT
+    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+) AS added
+;
+
+-- sql/publish/merge.sql
+MERGE INTO backend_published.daily_prices AS t
+USING (
+    SELECT c.*
+    FROM (
+        SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
+        FROM backend_staged.load_id__daily_prices__attempt
+        WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
+        UNION ALL
+        SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
+        FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
+        LEFT JOIN backend_staged.load_id__daily_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date
+        WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
+          AND n.symbol IS NULL
+    ) AS c
+    JOIN (
+        SELECT CASE
+            WHEN COALESCE(MAX(snapshot_id), 0) = 0 THEN 0
+            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
+        END AS base
+        FROM "backend_published"."daily_prices$refs"
+        WHERE name = 'main'
+    ) AS g ON g.base = 0
+) AS s
+ON  t.symbol = s.symbol AND t.trade_date = s.trade_date
+AND t.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
+WHEN MATCHED AND s.fate = 'drop' THEN DELETE
+WHEN MATCHED AND (t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.daily_return IS DISTINCT FROM s.daily_return OR t.avg_price IS DISTINCT FROM s.avg_price OR t.volatility IS DISTINCT FROM s.volatility OR t.prev_close IS DISTINCT FROM s.prev_close OR t.price_change_pct IS DISTINCT FROM s.price_change_pct OR t.rolling_avg_5d IS DISTINCT FROM s.rolling_avg_5d OR t.volume_surge_ratio IS DISTINCT FROM s.volume_surge_ratio OR t.candle_type IS DISTINCT FROM s.candle_type OR t.is_market_up IS DISTINCT FROM s.is_market_up OR t.split_factor IS DISTINCT FROM s.split_factor) THEN UPDATE SET open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, daily_return = s.daily_return, avg_price = s.avg_price, volatility = s.volatility, prev_close = s.prev_close, price_change_pct = s.price_change_pct, rolling_avg_5d = s.rolling_avg_5d, volume_surge_ratio = s.volume_surge_ratio, candle_type = s.candle_type, is_market_up = s.is_market_up, split_factor = s.split_factor
+WHEN NOT MATCHED THEN INSERT (symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor) VALUES (s.symbol, s.trade_date, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.daily_return, s.avg_price, s.volatility, s.prev_close, s.price_change_pct, s.rolling_avg_5d, s.volume_surge_ratio, s.candle_type, s.is_market_up, s.split_factor)
+;
+
+-- sql/publish/merge.sql
+MERGE INTO backend_published.quarantined_prices AS t
+USING (
+    SELECT c.*
+    FROM (
+        SELECT 'keep' AS fate, symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id
+        FROM backend_staged.load_id__quarantined_prices__attempt
+        WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
+        UNION ALL
+        SELECT 'drop' AS fate, p.symbol, p.trade_date, p.audit, CAST(NULL AS varchar), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS varchar), CAST(NULL AS timestamp(6)), CAST(NULL AS varchar), CAST(NULL AS varchar)
+        FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) AS p
+        LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date AND n.audit = p.audit
+        WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
+          AND n.symbol IS NULL
+    ) AS c
+    JOIN (
+        SELECT CASE
+            WHEN COALESCE(MAX(snapshot_id), 0) = 0 THEN 0
+            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
+        END AS base
+        FROM "backend_published"."quarantined_prices$refs"
+        WHERE name = 'main'
+    ) AS g ON g.base = 0
+) AS s
+ON  t.symbol = s.symbol AND t.trade_date = s.trade_date AND t.audit = s.audit
+AND t.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
+WHEN MATCHED AND s.fate = 'drop' THEN DELETE
+WHEN MATCHED AND (t.detail IS DISTINCT FROM s.detail OR t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.unparsed_text IS DISTINCT FROM s.unparsed_text OR t.fetched_at IS DISTINCT FROM s.fetched_at OR t.payload IS DISTINCT FROM s.payload OR t.load_id IS DISTINCT FROM s.load_id) THEN UPDATE SET detail = s.detail, open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, unparsed_text = s.unparsed_text, fetched_at = s.fetched_at, payload = s.payload, load_id = s.load_id
+WHEN NOT MATCHED THEN INSERT (symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id) VALUES (s.symbol, s.trade_date, s.audit, s.detail, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.unparsed_text, s.fetched_at, s.payload, s.load_id)
+;
+
+-- sql/publish/merge.sql
+MERGE INTO backend_published.daily_prices AS t
+USING (
+    SELECT c.*
+    FROM (
+        SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
+        FROM backend_staged.load_id__daily_prices__attempt
+        WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
+        UNION ALL
+        SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
+        FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+        LEFT JOIN backend_staged.load_id__daily_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date
+        WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
+          AND n.symbol IS NULL
+    ) AS c
+    JOIN (
+        SELECT CASE
+            WHEN COALESCE(MAX(snapshot_id), 0) = snapshot_id THEN snapshot_id
+            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
+        END AS base
+        FROM "backend_published"."daily_prices$refs"
+        WHERE name = 'main'
+    ) AS g ON g.base = snapshot_id
+) AS s
+ON  t.symbol = s.symbol AND t.trade_date = s.trade_date
+AND t.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
+WHEN MATCHED AND s.fate = 'drop' THEN DELETE
+WHEN MATCHED AND (t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.daily_return IS DISTINCT FROM s.daily_return OR t.avg_price IS DISTINCT FROM s.avg_price OR t.volatility IS DISTINCT FROM s.volatility OR t.prev_close IS DISTINCT FROM s.prev_close OR t.price_change_pct IS DISTINCT FROM s.price_change_pct OR t.rolling_avg_5d IS DISTINCT FROM s.rolling_avg_5d OR t.volume_surge_ratio IS DISTINCT FROM s.volume_surge_ratio OR t.candle_type IS DISTINCT FROM s.candle_type OR t.is_market_up IS DISTINCT FROM s.is_market_up OR t.split_factor IS DISTINCT FROM s.split_factor) THEN UPDATE SET open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, daily_return = s.daily_return, avg_price = s.avg_price, volatility = s.volatility, prev_close = s.prev_close, price_change_pct = s.price_change_pct, rolling_avg_5d = s.rolling_avg_5d, volume_surge_ratio = s.volume_surge_ratio, candle_type = s.candle_type, is_market_up = s.is_market_up, split_factor = s.split_factor
+WHEN NOT MATCHED THEN INSERT (symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor) VALUES (s.symbol, s.trade_date, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.daily_return, s.avg_price, s.volatility, s.prev_close, s.price_change_pct, s.rolling_avg_5d, s.volume_surge_ratio, s.candle_type, s.is_market_up, s.split_factor)
+;
+
+-- sql/publish/merge.sql
+MERGE INTO backend_published.daily_prices AS t
+USING (
+    SELECT c.*
+    FROM (
+        SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
+        FROM backend_staged.load_id__daily_prices__attempt
+        WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
+        UNION ALL
+        SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
+        FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+        LEFT JOIN backend_staged.load_id__daily_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date
+        WHERE p.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
+          AND n.symbol IS NULL
+    ) AS c
+    JOIN (
+        SELECT CASE
+            WHEN COALESCE(MAX(snapshot_id), 0) = snapshot_id THEN snapshot_id
+            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
+        END AS base
+        FROM "backend_published"."daily_prices$refs"
+        WHERE name = 'main'
+    ) AS g ON g.base = snapshot_id
+) AS s
+ON  t.symbol = s.symbol AND t.trade_date = s.trade_date
+AND t.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
+WHEN MATCHED AND s.fate = 'drop' THEN DELETE
+WHEN MATCHED AND (t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.daily_return IS DISTINCT FROM s.daily_return OR t.avg_price IS DISTINCT FROM s.avg_price OR t.volatility IS DISTINCT FROM s.volatility OR t.prev_close IS DISTINCT FROM s.prev_close OR t.price_change_pct IS DISTINCT FROM s.price_change_pct OR t.rolling_avg_5d IS DISTINCT FROM s.rolling_avg_5d OR t.volume_surge_ratio IS DISTINCT FROM s.volume_surge_ratio OR t.candle_type IS DISTINCT FROM s.candle_type OR t.is_market_up IS DISTINCT FROM s.is_market_up OR t.split_factor IS DISTINCT FROM s.split_factor) THEN UPDATE SET open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, daily_return = s.daily_return, avg_price = s.avg_price, volatility = s.volatility, prev_close = s.prev_close, price_change_pct = s.price_change_pct, rolling_avg_5d = s.rolling_avg_5d, volume_surge_ratio = s.volume_surge_ratio, candle_type = s.candle_type, is_market_up = s.is_market_up, split_factor = s.split_factor
+WHEN NOT MATCHED THEN INSERT (symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor) VALUES (s.symbol, s.trade_date, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.daily_return, s.avg_price, s.volatility, s.prev_close, s.price_change_pct, s.rolling_avg_5d, s.volume_surge_ratio, s.candle_type, s.is_market_up, s.split_factor)
+;
+
+-- sql/publish/removed.sql (and 7 other forms, SHA-256 3d2a6090a0779623)
+SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
+FROM (
+    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+    EXCEPT
+    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM backend_staged.load_id__quarantined_prices__attempt
+) AS removed
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.quarantined_prices FOR VERSION AS OF snapshot_id
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.adjusted_prices
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.price_trends
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.weekly_trends
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.candles
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.latest_board
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.movers
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.volume_surges
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.market_breadth
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.coverage
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.quarantine_by_audit
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.split_events
+;
+
+-- queries of users and counts of rows
+SELECT COUNT(*) AS n FROM backend_published.freshness
+;
+
+-- queries of users and counts of rows
+SELECT symbol, split_factor FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id
+;
+
+-- sql/serve/adjusted_prices.sql
+SELECT
+    p.symbol,
+    p.trade_date,
+    p.open_price * (p.split_factor / l.latest_factor)  AS open_price,
+    p.high_price * (p.split_factor / l.latest_factor)  AS high_price,
+    p.low_price * (p.split_factor / l.latest_factor)   AS low_price,
+    p.close_price * (p.split_factor / l.latest_factor) AS close_price,
+    CAST(p.volume AS DOUBLE) * (l.latest_factor / p.split_factor) AS volume
+FROM backend_published.daily_prices AS p
+JOIN (
+    SELECT symbol, MAX_BY(split_factor, trade_date) AS latest_factor
+    FROM backend_published.daily_prices
+    GROUP BY symbol
+) AS l ON l.symbol = p.symbol
+;
+
+-- sql/serve/candles.sql
+SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, is_market_up, candle_type
+FROM backend_published.price_trends AS t
+;
+
+-- sql/serve/coverage.sql
+WITH bars AS (
+    SELECT symbol, trade_date, MAX(is_published) AS is_published
+    FROM (
+        SELECT symbol, trade_date, 1 AS is_published FROM backend_published.daily_prices
+        UNION ALL
+        SELECT symbol, trade_date, 0 AS is_published FROM backend_published.quarantined_prices WHERE audit <> 'symbol_well_formed'
+    ) AS everything
+    GROUP BY symbol, trade_date
+),
+spans AS (
+    SELECT symbol, MIN(trade_date) AS first_session, MAX(trade_date) AS last_session
+    FROM bars
+    GROUP BY symbol
+),
+sessions AS (
+    SELECT
+        trade_date,
+        COUNT(CASE WHEN is_published = 1 THEN symbol END) AS published_symbols,
+        COUNT(CASE WHEN is_published = 0 THEN symbol END) AS quarantined_symbols
+    FROM bars
+    GROUP BY trade_date
+),
+counted AS (
+    SELECT s.trade_date, s.published_symbols, s.quarantined_symbols, COUNT(e.symbol) AS expected_symbols
+    FROM sessions AS s
+    JOIN spans AS e
+        ON  e.first_session <= s.trade_date
+        AND DATE_DIFF('day', e.last_session, s.trade_date) <= 30
+    GROUP BY s.trade_date, s.published_symbols, s.quarantined_symbols
+)
+SELECT
+    trade_date,
+    expected_symbols,
+    published_symbols,
+    quarantined_symbols,
+    expected_symbols - published_symbols - quarantined_symbols                     AS missing_symbols,
+    CAST(published_symbols AS DOUBLE) / CAST(expected_symbols AS DOUBLE) * 1E2     AS coverage_pct,
+    DATE_DIFF('day', LAG(trade_date) OVER (ORDER BY trade_date), trade_date)       AS days_since_previous
+FROM counted
+;
+
+-- sql/serve/freshness.sql
+WITH latest AS (
+    SELECT MAX(trade_date) AS latest_session
+    FROM backend_published.daily_prices AS p
+),
+-- Days since Monday, 1970-01-05: of the day after the latest session, and of today.
+counted AS (
+    SELECT
+        latest_session,
+        CAST(DATE_DIFF('day', DATE '1970-01-05', latest_session) + 1 AS DOUBLE) AS from_day,
+        CAST(DATE_DIFF('day', DATE '1970-01-05', CURRENT_DATE) AS DOUBLE)           AS to_day
+    FROM latest
+)
+SELECT
+    latest_session,
+    DATE_DIFF('day', latest_session, CURRENT_DATE) AS days_old,
+    CASE WHEN latest_session >= CURRENT_DATE THEN 0 ELSE CAST(
+        (5E0 * FLOOR(to_day / 7E0) + LEAST(to_day - 7E0 * FLOOR(to_day / 7E0), 5E0))
+        - (5E0 * FLOOR(from_day / 7E0) + LEAST(from_day - 7E0 * FLOOR(from_day / 7E0), 5E0))
+        AS BIGINT
+    ) END AS weekdays_missed
+FROM counted
+;
+
+-- sql/serve/latest_board.sql
+WITH ranked AS (
+    SELECT
+        t.*,
+        ROW_NUMBER() OVER (PARTITION BY symbol ORDER BY trade_date DESC) AS age,
+        MAX(trade_date) OVER ()                                          AS latest_session
+    FROM backend_published.price_trends AS t
+)
+SELECT
+    symbol,
+    trade_date,
+    trade_date = latest_session AS is_latest,
+    close_price,
+    price_change_pct,
+    daily_return,
+    avg_price_90d,
+    volatility_pct,
+    volume,
+    volume_surge_ratio,
+    candle_type,
+    is_market_up
+FROM ranked
+WHERE age = 1
+;
+
+-- sql/serve/market_breadth.sql
+SELECT
+    trade_date,
+    COUNT(*)                                                    AS symbols,
+    COUNT(CASE WHEN is_market_up THEN symbol END)               AS up_symbols,
+    CAST(COUNT(CASE WHEN is_market_up THEN symbol END) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) * 1E2 AS up_share_pct,
+    COUNT(CASE WHEN price_change_pct > 0E0 THEN symbol END)     AS advancers,
+    COUNT(CASE WHEN price_change_pct < 0E0 THEN symbol END)     AS decliners
+FROM backend_published.daily_prices AS p
+GROUP BY trade_date
+;
+
+-- sql/serve/movers.sql
+SELECT
+    symbol,
+    trade_date,
+    close_price,
+    price_change_pct,
+    RANK() OVER (PARTITION BY trade_date ORDER BY price_change_pct DESC) AS gain_rank,
+    RANK() OVER (PARTITION BY trade_date ORDER BY price_change_pct)      AS loss_rank
+FROM backend_published.daily_prices AS p
+WHERE price_change_pct IS NOT NULL
+;
+
+-- sql/serve/panels/audit_failures.sql
+SELECT CAST(trade_date AS TIMESTAMP) AS time, audit, bars
+FROM backend_published.quarantine_by_audit AS q
+WHERE 1 = 1
+ORDER BY time, audit
+;
+
+-- sql/serve/panels/average_price.sql (and 1 other form, SHA-256 6fcd4ce0da3b2a4e)
+SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, avg_price_90d
+FROM backend_published.weekly_trends AS t
+WHERE 1 = 1 AND 1 = 1
+ORDER BY time, symbol
+;
+
+-- sql/serve/panels/candlesticks.sql (and 1 other form, SHA-256 c754ad1166ea4398)
+SELECT
+    CAST(trade_date AS TIMESTAMP) AS time,
+    symbol,
+    open_price                    AS open,
+    high_price                    AS high,
+    low_price                     AS low,
+    close_price                   AS close
+FROM backend_published.weekly_trends AS c
+WHERE 1 = 1 AND 1 = 1
+ORDER BY time, symbol
+;
+
+-- sql/serve/panels/close_and_average.sql (and 1 other form, SHA-256 9efc2a276c89587a)
+SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, close_price, rolling_avg_5d
+FROM backend_published.weekly_trends AS t
+WHERE 1 = 1 AND 1 = 1
+ORDER BY time, symbol
+;
+
+-- sql/serve/panels/coverage.sql
+SELECT CAST(trade_date AS TIMESTAMP) AS time, coverage_pct, expected_symbols, published_symbols
+FROM backend_published.coverage AS c
+WHERE 1 = 1
+ORDER BY time
+;
+
+-- sql/serve/panels/daily_return.sql (and 1 other form, SHA-256 62fdf3ae30414a37)
+SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, daily_return
+FROM backend_published.weekly_trends AS t
+WHERE 1 = 1 AND 1 = 1
+ORDER BY time, symbol
+;
+
+-- sql/serve/panels/freshness.sql
+SELECT latest_session, days_old, weekdays_missed
+FROM backend_published.freshness AS f
+;
+
+-- sql/serve/panels/incomplete_sessions.sql
+SELECT
+    trade_date,
+    expected_symbols,
+    published_symbols,
+    quarantined_symbols,
+    missing_symbols,
+    days_since_previous
+FROM backend_published.coverage AS c
+WHERE trade_date > DATE '2011-03-06' AND (coverage_pct < 1E2 OR days_since_previous > 4)
+ORDER BY trade_date DESC
+LIMIT 100
+;
+
+-- sql/serve/panels/latest_board.sql
+SELECT
+    symbol,
+    trade_date,
+    close_price,
+    price_change_pct,
+    daily_return,
+    avg_price_90d,
+    volatility_pct,
+    volume,
+    volume_surge_ratio,
+    candle_type,
+    is_latest
+FROM backend_published.latest_board AS b
+WHERE 1 = 1
+ORDER BY symbol
+;
+
+-- sql/serve/panels/latest_coverage.sql
+SELECT MAX_BY(coverage_pct, trade_date) AS coverage_pct
+FROM backend_published.coverage AS c
+;
+
+-- sql/serve/panels/market_breadth.sql
+SELECT CAST(trade_date AS TIMESTAMP) AS time, up_share_pct, up_symbols, symbols
+FROM backend_published.market_breadth AS b
+WHERE trade_date > DATE '2011-03-06'
+ORDER BY time
+;
+
+-- sql/serve/panels/movers.sql
+SELECT symbol, price_change_pct, close_price, trade_date
+FROM backend_published.movers AS m
+WHERE trade_date = (SELECT MAX(trade_date) FROM backend_published.movers AS latest)
+ORDER BY gain_rank, symbol
+;
+
+-- sql/serve/panels/quarantined_bars.sql
+SELECT trade_date, symbol, audit, detail, load_id
+FROM backend_published.quarantined_prices FOR VERSION AS OF snapshot_id AS q
+WHERE 1 = 1
+ORDER BY trade_date DESC, symbol, audit
+LIMIT 100
+;
+
+-- sql/serve/panels/splits.sql
+SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, split_ratio
+FROM backend_published.split_events AS s
+WHERE 1 = 1 AND 1 = 1
+ORDER BY time, symbol
+;
+
+-- sql/serve/panels/symbols.sql
+SELECT symbol
+FROM backend_published.latest_board AS b
+ORDER BY symbol
+;
+
+-- sql/serve/panels/volatility.sql (and 1 other form, SHA-256 d9b286e330632678)
+SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volatility_pct, volatility_21d_pct
+FROM backend_published.weekly_trends AS t
+WHERE 1 = 1 AND 1 = 1
+ORDER BY time, symbol
+;
+
+-- sql/serve/panels/volume.sql (and 1 other form, SHA-256 f5c0cda6d49e2acc)
+SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volume, volume_surge_ratio
+FROM backend_published.weekly_trends AS t
+WHERE 1 = 1 AND 1 = 1
+ORDER BY time, symbol
+;
+
+-- sql/serve/panels/volume_surges.sql
+SELECT trade_date, symbol, volume, usual_volume, volume_surge_ratio, price_change_pct
+FROM backend_published.volume_surges AS v
+WHERE trade_date > DATE '2011-03-06' AND 1 = 1
+ORDER BY trade_date DESC, volume_surge_ratio DESC
+LIMIT 100
+;
+
+-- sql/serve/price_trends.sql
+WITH latest AS (
+    SELECT symbol, MIN(trade_date) AS first_session, MAX_BY(split_factor, trade_date) AS latest_factor
+    FROM backend_published.daily_prices
+    GROUP BY symbol
+),
+based AS (
     SELECT
         p.symbol,
-        p.payload,
-        p.fetched_at,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
-        COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
-),
-typed AS (
-    SELECT
-        fields.*,
-        CASE WHEN REGEXP_LIKE(date_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') THEN TRY_CAST(date_text AS DATE) END
-            AS trade_date,
-        CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(open_text AS DOUBLE) END
-            AS open_price,
-        CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(high_text AS DOUBLE) END
-            AS high_price,
-        CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(low_text AS DOUBLE) END
-            AS low_price,
-        CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(close_text AS DOUBLE) END
-            AS close_price,
-        CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END
-            AS volume
-    FROM fields
-),
-ranked AS (
-    SELECT
-        typed.*,
-        RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
-    FROM typed
-    WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+        p.trade_date,
+        p.open_price * (p.split_factor / l.latest_factor)              AS open_price,
+        p.high_price * (p.split_factor / l.latest_factor)              AS high_price,
+        p.low_price * (p.split_factor / l.latest_factor)               AS low_price,
+        p.close_price * (p.split_factor / l.latest_factor)             AS close_price,
+        CAST(p.volume AS DOUBLE) * (l.latest_factor / p.split_factor)  AS volume,
+        p.daily_return * (p.split_factor / l.latest_factor)            AS daily_return,
+        p.avg_price * (p.split_factor / l.latest_factor)               AS avg_price,
+        p.rolling_avg_5d * (p.split_factor / l.latest_factor)          AS rolling_avg_5d,
+        p.volatility,
+        p.price_change_pct,
+        p.volume_surge_ratio,
+        p.candle_type,
+        p.is_market_up,
+        p.close_price                                                  AS close_as_traded,
+        DATE_DIFF('day', l.first_session, p.trade_date)                AS days_listed
+    FROM backend_published.daily_prices AS p
+    JOIN latest AS l ON l.symbol = p.symbol
 )
 SELECT
     symbol,
@@ -135,141 +1086,144 @@ SELECT
     low_price,
     close_price,
     volume,
-    NULLIF(CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
-        CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
-        CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
-        CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
-        CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
-    ), '') AS unparsed_text,
-    fetched_at,
-    payload
-FROM ranked
-WHERE age = 1
+    daily_return,
+    avg_price,
+    CASE WHEN days_listed >= 89 THEN AVG(avg_price) OVER last_90_days END AS avg_price_90d,
+    rolling_avg_5d,
+    SQRT(volatility) * 1E2                                                AS volatility_pct,
+    CASE WHEN COUNT(*) OVER last_21_sessions = 21 AND days_listed - MIN(days_listed) OVER last_21_sessions <= 42
+         THEN SQRT(AVG(volatility) OVER last_21_sessions) * 1E2 END       AS volatility_21d_pct,
+    price_change_pct,
+    volume_surge_ratio,
+    candle_type,
+    is_market_up,
+    close_as_traded
+FROM based
+WINDOW
+    last_90_days AS (PARTITION BY symbol ORDER BY days_listed RANGE BETWEEN 89 PRECEDING AND CURRENT ROW),
+    last_21_sessions AS (PARTITION BY symbol ORDER BY days_listed ROWS BETWEEN 20 PRECEDING AND CURRENT ROW)
 ;
 
-CREATE TABLE home_staged.load_id__quarantined_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/quarantined_prices/attempt/'
-)
-AS
-WITH failures AS (
-    SELECT DISTINCT audit, symbol, trade_date, detail
-    FROM (SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE high_price < GREATEST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE low_price > LEAST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('ohlcv_complete' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)) AS b
-UNION ALL
-SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
-UNION ALL
-SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM home_staged.input_token_sessions) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at) AS b
-UNION ALL
-SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')) AS b
-UNION ALL
-SELECT CAST('text_is_numeric' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, unparsed_text AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE unparsed_text IS NOT NULL) AS b
-UNION ALL
-SELECT CAST('volume_not_negative' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE volume < 0) AS b) AS f
-),
-quarantined AS (
+-- sql/serve/quarantine_by_audit.sql
+SELECT trade_date, audit, COUNT(*) AS bars
+FROM backend_published.quarantined_prices AS q
+GROUP BY trade_date, audit
+;
+
+-- sql/serve/split_events.sql
+WITH factors AS (
     SELECT
-        t.symbol,
-        t.trade_date,
-        f.audit,
-        f.detail,
-        t.open_price,
-        t.high_price,
-        t.low_price,
-        t.close_price,
-        t.volume,
-        t.unparsed_text,
-        t.fetched_at,
-        t.payload
-    FROM failures AS f
-    JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = f.symbol AND t.trade_date = f.trade_date
+        symbol,
+        trade_date,
+        split_factor / LAG(split_factor) OVER (PARTITION BY symbol ORDER BY trade_date) AS split_ratio
+    FROM backend_published.daily_prices AS p
 )
-SELECT q.*, COALESCE(k.load_id, 'load_id') AS load_id
-FROM quarantined AS q
-LEFT JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) AS k
-    ON  k.symbol = q.symbol
-    AND k.trade_date = q.trade_date
-    AND k.audit = q.audit
-    AND k.payload = q.payload
-    -- All of q lies there; said again, so that an engine reads these partitions only.
-    AND k.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+SELECT symbol, trade_date, split_ratio
+FROM factors
+WHERE split_ratio <> 1E0
 ;
 
-CREATE TABLE home_staged.load_id__daily_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
+-- sql/serve/summary.sql
+WITH latest AS (
+    SELECT
+        symbol,
+        COUNT(*)                          AS row_count,
+        MIN(trade_date)                   AS first_session,
+        MAX(trade_date)                   AS last_session,
+        MAX_BY(close_price, trade_date)   AS last_close,
+        MAX_BY(split_factor, trade_date)  AS latest_factor
+    FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id
+    GROUP BY symbol
+),
+averages AS (
+    SELECT p.symbol, AVG(p.avg_price * (p.split_factor / l.latest_factor)) AS avg_price_90d
+    FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+    JOIN latest AS l ON l.symbol = p.symbol
+    WHERE DATE_DIFF('day', p.trade_date, l.last_session) < 90
+    GROUP BY p.symbol
+),
+quarantine AS (
+    SELECT symbol, COUNT(DISTINCT trade_date) AS quarantined
+    FROM backend_published.quarantined_prices FOR VERSION AS OF snapshot_id
+    GROUP BY symbol
 )
-AS
+SELECT
+    COALESCE(l.symbol, q.symbol)   AS symbol,
+    COALESCE(l.row_count, 0)       AS row_count,
+    l.first_session,
+    l.last_session,
+    COALESCE(q.quarantined, 0)     AS quarantined,
+    l.last_close,
+    a.avg_price_90d
+FROM latest AS l
+LEFT JOIN averages AS a ON a.symbol = l.symbol
+FULL OUTER JOIN quarantine AS q ON q.symbol = l.symbol
+ORDER BY symbol
+;
+
+-- sql/serve/volume_surges.sql
+WITH traded AS (
+    SELECT p.*, CAST(volume AS DOUBLE) AS shares
+    FROM backend_published.daily_prices AS p
+)
+SELECT
+    symbol,
+    trade_date,
+    volume,
+    shares / volume_surge_ratio AS usual_volume,
+    volume_surge_ratio,
+    price_change_pct
+FROM traded
+WHERE volume_surge_ratio >= 2E0
+;
+
+-- sql/serve/weekly_trends.sql
+WITH weeks AS (
+    SELECT
+        symbol,
+        MAX(trade_date)                                 AS trade_date,
+        MIN_BY(open_price, trade_date)                  AS open_price,
+        MAX(high_price)                                 AS high_price,
+        MIN(low_price)                                  AS low_price,
+        MAX_BY(close_price, trade_date)                 AS close_price,
+        SUM(volume)                                     AS volume,
+        AVG(avg_price)                                  AS avg_price,
+        MAX_BY(avg_price_90d, trade_date)               AS avg_price_90d,
+        MAX_BY(rolling_avg_5d, trade_date)              AS rolling_avg_5d,
+        SQRT(AVG(volatility_pct * volatility_pct))      AS volatility_pct,
+        MAX_BY(volatility_21d_pct, trade_date)          AS volatility_21d_pct,
+        MAX(volume_surge_ratio)                         AS volume_surge_ratio,
+        MAX_BY(close_as_traded, trade_date)             AS close_as_traded
+    FROM backend_published.price_trends AS t
+    GROUP BY symbol, DATE_TRUNC('week', trade_date)
+)
+SELECT
+    symbol,
+    trade_date,
+    open_price,
+    high_price,
+    low_price,
+    close_price,
+    volume,
+    close_price - open_price                            AS daily_return,
+    avg_price,
+    avg_price_90d,
+    rolling_avg_5d,
+    volatility_pct,
+    volatility_21d_pct,
+    (close_price - LAG(close_price) OVER w) / NULLIF(LAG(close_price) OVER w, 0E0) * 1E2 AS price_change_pct,
+    volume_surge_ratio,
+    close_price > open_price                            AS is_market_up,
+    close_as_traded
+FROM weeks
+WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
+;
+
+-- sql/stage/daily_prices.sql (and 3 other forms, SHA-256 4a99db7330b657e0)
 WITH bars AS (
     SELECT t.symbol, t.trade_date, t.open_price, t.high_price, t.low_price, t.close_price, t.volume
-    FROM home_staged.load_id__typed_prices__attempt AS t
-    LEFT JOIN home_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
+    FROM backend_staged.load_id__typed_prices__attempt AS t
+    LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
     WHERE q.symbol IS NULL
     UNION ALL
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume
@@ -373,542 +1327,39 @@ SELECT
 FROM shaped
 ;
 
-SELECT audit, symbol, trade_date, detail, bad_rows
-FROM (
-    SELECT
-        f.*,
-        COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
-        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
-        ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
-    FROM (SELECT CAST('columns_as_declared' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    CAST(NULL AS DATE) AS trade_date,
-    COALESCE(d.table_name, a.table_name) || '.' || COALESCE(d.column_name, a.column_name)
-        || ': declared ' || COALESCE(d.data_type, 'nothing')
-        || ', found ' || COALESCE(LOWER(a.data_type), 'nothing') AS detail
-FROM (SELECT * FROM (VALUES (CAST('typed_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('daily_prices', 'symbol', 'varchar'), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double')) AS v ("table_name", "column_name", "data_type")) AS d
-FULL OUTER JOIN (SELECT * FROM (VALUES (CAST('daily_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('typed_prices', 'symbol', 'varchar'), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar')) AS v ("table_name", "column_name", "data_type")) AS a
-    ON  a.table_name = d.table_name
-    AND a.column_name = d.column_name
-WHERE d.column_name IS NULL
-   OR a.column_name IS NULL
-   OR d.data_type <> LOWER(a.data_type)) AS b
-UNION ALL
-SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE high_price < GREATEST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE low_price > LEAST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('ohlcv_complete' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)) AS b
-UNION ALL
-SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
-UNION ALL
-SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM home_staged.input_token_sessions) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at) AS b
-UNION ALL
-SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')) AS b
-UNION ALL
-SELECT CAST('text_is_numeric' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, unparsed_text AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NOT NULL) AS b
-UNION ALL
-SELECT CAST('volume_not_negative' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE volume < 0) AS b
-UNION ALL
-SELECT CAST('dates_inside_load' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'outside the load' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22') AS b
-UNION ALL
-SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (WITH raw_rows AS (
-    SELECT
-        p.symbol,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
-)
-SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
-FROM raw_rows AS r
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = r.symbol AND s.trade_date = r.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = r.symbol AND q.trade_date = r.trade_date
-WHERE r.trade_date IS NULL
-   OR (r.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01' AND s.symbol IS NULL AND q.symbol IS NULL)) AS b
-UNION ALL
-SELECT CAST('minimum_coverage' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    c.session AS trade_date,
-    CAST(COUNT(t.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols' AS detail
-FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM home_staged.input_token_sessions) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-GROUP BY c.session
-HAVING (c.session >= DATE '0001-01-01' OR COUNT(t.symbol) > 0)
-   AND CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0) AS b
-UNION ALL
-SELECT CAST('no_published_row_lost' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
-FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
-WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
-  AND s.symbol IS NULL
-  AND q.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('one_row_per_symbol_and_session' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-GROUP BY symbol, trade_date
-HAVING COUNT(*) > 1) AS b
-UNION ALL
-SELECT CAST('only_trading_sessions' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT s.symbol, s.trade_date, 'the exchange was closed' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM home_staged.input_token_sessions) AS c ON c.session = s.trade_date
-WHERE c.session IS NULL AND s.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22') AS b
-UNION ALL
-SELECT CAST('quarantined_share_within_limit' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    t.trade_date,
-    CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined' AS detail
-FROM (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-GROUP BY t.trade_date
-HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0) AS b
-UNION ALL
-SELECT CAST('every_listed_symbol_present' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
-FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM home_staged.input_token_sessions) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-  AND t.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('no_revised_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
-            'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
-    ) AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
-WHERE s.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-  AND p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-  AND (
-       s.open_price IS DISTINCT FROM p.open_price
-    OR s.high_price IS DISTINCT FROM p.high_price
-    OR s.low_price IS DISTINCT FROM p.low_price
-    OR s.close_price IS DISTINCT FROM p.close_price
-    OR s.volume IS DISTINCT FROM p.volume
-  )) AS b
-UNION ALL
-SELECT CAST('no_unexplained_jump' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE ABS(price_change_pct) > 4E1
-  AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01') AS b
-UNION ALL
-SELECT CAST('volume_above_zero' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume 0' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE volume = 0
-  AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01') AS b
-UNION ALL
-SELECT CAST('quarantined ' || audit AS VARCHAR) AS audit, symbol, trade_date, detail
-FROM home_staged.load_id__quarantined_prices__attempt AS q
-UNION ALL
-SELECT CAST('added published.quarantined_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_staged.load_id__quarantined_prices__attempt
-    EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-) AS added) AS b
-UNION ALL
-SELECT CAST('removed published.quarantined_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-    EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_staged.load_id__quarantined_prices__attempt
-) AS removed) AS b
-UNION ALL
-SELECT CAST('added published.daily_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_staged.load_id__daily_prices__attempt
-    EXCEPT
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
-) AS added) AS b
-UNION ALL
-SELECT CAST('removed published.daily_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
-    EXCEPT
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_staged.load_id__daily_prices__attempt
-) AS removed) AS b) AS f
-) AS counted
-WHERE sample_row <= 10 OR session_row = 1
-ORDER BY audit, sample_row
-;
-
-MERGE INTO home_published.daily_prices AS t
-USING (
-    SELECT c.*
-    FROM (
-        SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
-        FROM home_staged.load_id__daily_prices__attempt
-        WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
-        UNION ALL
-        SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
-        FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
-        LEFT JOIN home_staged.load_id__daily_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date
-        WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
-          AND n.symbol IS NULL
-    ) AS c
-    JOIN (
-        SELECT CASE
-            WHEN COALESCE(MAX(snapshot_id), 0) = 0 THEN 0
-            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
-        END AS base
-        FROM "home_published"."daily_prices$refs"
-        WHERE name = 'main'
-    ) AS g ON g.base = 0
-) AS s
-ON  t.symbol = s.symbol AND t.trade_date = s.trade_date
-AND t.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
-WHEN MATCHED AND s.fate = 'drop' THEN DELETE
-WHEN MATCHED AND (t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.daily_return IS DISTINCT FROM s.daily_return OR t.avg_price IS DISTINCT FROM s.avg_price OR t.volatility IS DISTINCT FROM s.volatility OR t.prev_close IS DISTINCT FROM s.prev_close OR t.price_change_pct IS DISTINCT FROM s.price_change_pct OR t.rolling_avg_5d IS DISTINCT FROM s.rolling_avg_5d OR t.volume_surge_ratio IS DISTINCT FROM s.volume_surge_ratio OR t.candle_type IS DISTINCT FROM s.candle_type OR t.is_market_up IS DISTINCT FROM s.is_market_up OR t.split_factor IS DISTINCT FROM s.split_factor) THEN UPDATE SET open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, daily_return = s.daily_return, avg_price = s.avg_price, volatility = s.volatility, prev_close = s.prev_close, price_change_pct = s.price_change_pct, rolling_avg_5d = s.rolling_avg_5d, volume_surge_ratio = s.volume_surge_ratio, candle_type = s.candle_type, is_market_up = s.is_market_up, split_factor = s.split_factor
-WHEN NOT MATCHED THEN INSERT (symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor) VALUES (s.symbol, s.trade_date, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.daily_return, s.avg_price, s.volatility, s.prev_close, s.price_change_pct, s.rolling_avg_5d, s.volume_surge_ratio, s.candle_type, s.is_market_up, s.split_factor)
-;
-
-SELECT symbol, MAX(trade_date) AS trade_date
-FROM home_published.daily_prices FOR VERSION AS OF version AS p
-WHERE ABS(price_change_pct) > 4E1
-  AND trade_date >= DATE 'day'
-GROUP BY symbol
-;
-
-CREATE TABLE home_staged.load_id__typed_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/typed_prices/attempt/'
-)
-AS
-WITH fields AS (
-    SELECT
-        p.symbol,
-        p.payload,
-        p.fetched_at,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
-        COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
-),
-typed AS (
-    SELECT
-        fields.*,
-        CASE WHEN REGEXP_LIKE(date_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') THEN TRY_CAST(date_text AS DATE) END
-            AS trade_date,
-        CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(open_text AS DOUBLE) END
-            AS open_price,
-        CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(high_text AS DOUBLE) END
-            AS high_price,
-        CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(low_text AS DOUBLE) END
-            AS low_price,
-        CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(close_text AS DOUBLE) END
-            AS close_price,
-        CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END
-            AS volume
-    FROM fields
-),
-ranked AS (
-    SELECT
-        typed.*,
-        RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
-    FROM typed
-    WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-)
+-- sql/stage/preview_prices.sql (and 1 other form, SHA-256 d422be2c879f3b8c)
 SELECT
-    symbol,
-    trade_date,
-    open_price,
-    high_price,
-    low_price,
-    close_price,
-    volume,
-    NULLIF(CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
-        CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
-        CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
-        CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
-        CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
-    ), '') AS unparsed_text,
-    fetched_at,
-    payload
-FROM ranked
-WHERE age = 1
+    symbol, trade_date, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type
+FROM backend_staged.load_id__daily_prices__attempt AS s
+WHERE trade_date = (SELECT MAX(trade_date) FROM backend_staged.load_id__daily_prices__attempt AS l WHERE trade_date <= DATE '2012-03-02')
+ORDER BY symbol
 ;
 
-CREATE TABLE home_staged.load_id__quarantined_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/quarantined_prices/attempt/'
-)
-AS
+-- sql/stage/preview_quarantine.sql
+SELECT symbol, trade_date, audit, detail, payload
+FROM backend_staged.load_id__quarantined_prices__attempt AS q
+ORDER BY trade_date, symbol, audit
+LIMIT 20
+;
+
+-- sql/stage/quarantined_prices.sql (and 3 other forms, SHA-256 57b6a828a10888ca)
 WITH failures AS (
     SELECT DISTINCT audit, symbol, trade_date, detail
-    FROM (SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE high_price < GREATEST(open_price, close_price)) AS b
+    FROM (SELECT * FROM "audit/named.sql"
 UNION ALL
-SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE low_price > LEAST(open_price, close_price)) AS b
+SELECT * FROM "audit/named.sql"
 UNION ALL
-SELECT CAST('ohlcv_complete' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)) AS b
+SELECT * FROM "audit/named.sql"
 UNION ALL
-SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
+SELECT * FROM "audit/named.sql"
 UNION ALL
-SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-02' AS date), CAST(TIMESTAMP '2012-03-02 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at) AS b
+SELECT * FROM "audit/named.sql"
 UNION ALL
-SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')) AS b
+SELECT * FROM "audit/named.sql"
 UNION ALL
-SELECT CAST('text_is_numeric' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, unparsed_text AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE unparsed_text IS NOT NULL) AS b
+SELECT * FROM "audit/named.sql"
 UNION ALL
-SELECT CAST('volume_not_negative' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE volume < 0) AS b) AS f
+SELECT * FROM "audit/named.sql") AS f
 ),
 quarantined AS (
     SELECT
@@ -925,7 +1376,7 @@ quarantined AS (
         t.fetched_at,
         t.payload
     FROM failures AS f
-    JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = f.symbol AND t.trade_date = f.trade_date
+    JOIN backend_staged.load_id__typed_prices__attempt AS t ON t.symbol = f.symbol AND t.trade_date = f.trade_date
 )
 SELECT q.*, COALESCE(k.load_id, 'load_id') AS load_id
 FROM quarantined AS q
@@ -935,125 +1386,10 @@ LEFT JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_d
     AND k.audit = q.audit
     AND k.payload = q.payload
     -- All of q lies there; said again, so that an engine reads these partitions only.
-    AND k.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
+    AND k.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
-CREATE TABLE home_staged.load_id__daily_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
-)
-AS
-WITH bars AS (
-    SELECT t.symbol, t.trade_date, t.open_price, t.high_price, t.low_price, t.close_price, t.volume
-    FROM home_staged.load_id__typed_prices__attempt AS t
-    LEFT JOIN home_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-    WHERE q.symbol IS NULL
-    UNION ALL
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume
-    FROM home_published.daily_prices FOR VERSION AS OF version
-    WHERE trade_date BETWEEN DATE '2012-02-10' AND DATE '2012-03-23'
-      AND NOT trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-),
-prices AS (
-    SELECT
-        b.*,
-        CAST(b.volume AS DOUBLE)         AS shares,
-        COALESCE(f.split_factor, 1E0)    AS split_factor
-    FROM bars AS b
-    LEFT JOIN (SELECT CAST(NULL AS varchar) AS "symbol", CAST(NULL AS date) AS "ex_date", CAST(NULL AS date) AS "next_ex_date", CAST(NULL AS double) AS "split_ratio", CAST(NULL AS double) AS "split_factor" WHERE FALSE) AS f
-        ON  f.symbol = b.symbol
-        AND f.ex_date <= b.trade_date
-        AND (f.next_ex_date IS NULL OR b.trade_date < f.next_ex_date)
-),
--- A price of an earlier day d, put on the share basis of this row's day T, is p(d) * factor(d) / factor(T); a volume
--- is v(d) * factor(T) / factor(d). The factors are divided first: without a split between them the quotient is
--- exactly 1 and the value stays exactly what was traded.
-looked_back AS (
-    SELECT
-        prices.*,
-        LAG(trade_date, 1) OVER w AS session_1,
-        LAG(trade_date, 4) OVER w AS session_4,
-        LAG(trade_date, 7) OVER w AS session_7,
-        LAG(close_price, 1) OVER w * (LAG(split_factor, 1) OVER w / split_factor) AS close_1,
-        LAG(close_price, 2) OVER w * (LAG(split_factor, 2) OVER w / split_factor) AS close_2,
-        LAG(close_price, 3) OVER w * (LAG(split_factor, 3) OVER w / split_factor) AS close_3,
-        LAG(close_price, 4) OVER w * (LAG(split_factor, 4) OVER w / split_factor) AS close_4,
-        LAG(shares, 1) OVER w * (split_factor / LAG(split_factor, 1) OVER w) AS shares_1,
-        LAG(shares, 2) OVER w * (split_factor / LAG(split_factor, 2) OVER w) AS shares_2,
-        LAG(shares, 3) OVER w * (split_factor / LAG(split_factor, 3) OVER w) AS shares_3,
-        LAG(shares, 4) OVER w * (split_factor / LAG(split_factor, 4) OVER w) AS shares_4,
-        LAG(shares, 5) OVER w * (split_factor / LAG(split_factor, 5) OVER w) AS shares_5,
-        LAG(shares, 6) OVER w * (split_factor / LAG(split_factor, 6) OVER w) AS shares_6,
-        LAG(shares, 7) OVER w * (split_factor / LAG(split_factor, 7) OVER w) AS shares_7
-    FROM prices
-    WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
-),
-guarded AS (
-    SELECT
-        looked_back.*,
-        CASE WHEN DATE_DIFF('day', session_1, trade_date) <= 21 THEN close_1 END AS prev_close,
-        CASE WHEN DATE_DIFF('day', session_4, trade_date) <= 21
-             THEN (close_price + close_1 + close_2 + close_3 + close_4) / 5E0 END AS rolling_avg_5d,
-        CASE WHEN DATE_DIFF('day', session_7, trade_date) <= 21
-             THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
-            AS mean_shares_7,
-        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
-        -- threshold, and from doubles engines make decimals that differ in the last digit.
-        CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
-        CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
-        CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
-        CAST(ROUND(close_price * 1E4) AS BIGINT)       AS close_units
-    FROM looked_back
-    WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
-),
-shaped AS (
-    SELECT
-        guarded.*,
-        ABS(close_units - open_units)                  AS body,
-        high_units - low_units                         AS bar_range,
-        high_units - GREATEST(open_units, close_units) AS upper_wick,
-        LEAST(open_units, close_units) - low_units     AS lower_wick,
-        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
-        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
-             THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
-        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
-             THEN ROUND(LN(close_price / open_price), 13) END AS log_body
-    FROM guarded
-)
-SELECT
-    symbol,
-    trade_date,
-    open_price,
-    high_price,
-    low_price,
-    close_price,
-    volume,
-    close_price - open_price                                       AS daily_return,
-    (open_price + high_price + low_price + close_price) / 4E0      AS avg_price,
-    -- The second factor is 2 ln 2 - 1.
-    5E-1 * log_range * log_range - 3.8629436111989061E-1 * log_body * log_body AS volatility,
-    prev_close,
-    (close_price - prev_close) / NULLIF(prev_close, 0E0) * 1E2     AS price_change_pct,
-    rolling_avg_5d,
-    shares / NULLIF(mean_shares_7, 0E0)                            AS volume_surge_ratio,
-    CAST(CASE
-        WHEN bar_range <= 0                                         THEN 'flat'
-        WHEN 10 * body <= bar_range                                 THEN 'doji'
-        WHEN lower_wick >= 2 * body AND 2 * upper_wick <= body      THEN 'hammer'
-        WHEN upper_wick >= 2 * body AND 2 * lower_wick <= body      THEN 'shooting_star'
-        WHEN 10 * body >= 9 * bar_range                             THEN 'marubozu'
-        WHEN close_price > open_price                               THEN 'bullish'
-        ELSE 'bearish'
-    END AS VARCHAR)                                                AS candle_type,
-    close_price > open_price                                       AS is_market_up,
-    split_factor
-FROM shaped
-;
-
+-- sql/stage/report.sql
 SELECT
     'session'              AS part,
     trade_date,
@@ -1070,1047 +1406,37 @@ SELECT
     CAST(NULL AS VARCHAR)  AS audit,
     CAST(NULL AS VARCHAR)  AS detail,
     CAST(NULL AS VARCHAR)  AS payload
-FROM (SELECT
-    t.trade_date,
-    COUNT(DISTINCT t.symbol)                              AS symbols,
-    COUNT(DISTINCT t.symbol) - COUNT(DISTINCT q.symbol)   AS published_rows,
-    COUNT(DISTINCT q.symbol)                              AS quarantined
-FROM home_staged.load_id__typed_prices__attempt AS t
-LEFT JOIN home_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-GROUP BY t.trade_date
-ORDER BY t.trade_date) AS s
+FROM (SELECT * FROM "stage/sessions.sql") AS s
 UNION ALL
 SELECT
     'price' AS part, trade_date, NULL, NULL, NULL,
     symbol, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type,
     NULL, NULL, NULL
-FROM (SELECT
-    symbol, trade_date, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE trade_date = (SELECT MAX(trade_date) FROM home_staged.load_id__daily_prices__attempt AS l WHERE trade_date <= DATE '2012-03-02')
-ORDER BY symbol) AS p
+FROM (SELECT * FROM "stage/preview_prices.sql") AS p
 UNION ALL
 SELECT
     'quarantine' AS part, trade_date, NULL, NULL, NULL,
     symbol, NULL, NULL, NULL, NULL, NULL, NULL,
     audit, detail, payload
-FROM (SELECT symbol, trade_date, audit, detail, payload
-FROM home_staged.load_id__quarantined_prices__attempt AS q
-ORDER BY trade_date, symbol, audit
-LIMIT 20) AS q
+FROM (SELECT * FROM "stage/preview_quarantine.sql") AS q
 ORDER BY part, trade_date, symbol, audit
 ;
 
-SELECT audit, symbol, trade_date, detail, bad_rows
-FROM (
-    SELECT
-        f.*,
-        COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
-        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
-        ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
-    FROM (SELECT CAST('columns_as_declared' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    CAST(NULL AS DATE) AS trade_date,
-    COALESCE(d.table_name, a.table_name) || '.' || COALESCE(d.column_name, a.column_name)
-        || ': declared ' || COALESCE(d.data_type, 'nothing')
-        || ', found ' || COALESCE(LOWER(a.data_type), 'nothing') AS detail
-FROM (SELECT * FROM (VALUES (CAST('typed_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('daily_prices', 'symbol', 'varchar'), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double')) AS v ("table_name", "column_name", "data_type")) AS d
-FULL OUTER JOIN (SELECT * FROM (VALUES (CAST('daily_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('typed_prices', 'symbol', 'varchar'), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar')) AS v ("table_name", "column_name", "data_type")) AS a
-    ON  a.table_name = d.table_name
-    AND a.column_name = d.column_name
-WHERE d.column_name IS NULL
-   OR a.column_name IS NULL
-   OR d.data_type <> LOWER(a.data_type)) AS b
-UNION ALL
-SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE high_price < GREATEST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE low_price > LEAST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('ohlcv_complete' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)) AS b
-UNION ALL
-SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
-UNION ALL
-SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-02' AS date), CAST(TIMESTAMP '2012-03-02 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at) AS b
-UNION ALL
-SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')) AS b
-UNION ALL
-SELECT CAST('text_is_numeric' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, unparsed_text AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NOT NULL) AS b
-UNION ALL
-SELECT CAST('volume_not_negative' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE volume < 0) AS b
-UNION ALL
-SELECT CAST('dates_inside_load' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'outside the load' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE NOT trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23') AS b
-UNION ALL
-SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (WITH raw_rows AS (
-    SELECT
-        p.symbol,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
-)
-SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
-FROM raw_rows AS r
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = r.symbol AND s.trade_date = r.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = r.symbol AND q.trade_date = r.trade_date
-WHERE r.trade_date IS NULL
-   OR (r.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02' AND s.symbol IS NULL AND q.symbol IS NULL)) AS b
-UNION ALL
-SELECT CAST('minimum_coverage' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    c.session AS trade_date,
-    CAST(COUNT(t.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols' AS detail
-FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-02' AS date), CAST(TIMESTAMP '2012-03-02 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000')) AS v ("session", "closes_at")) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-GROUP BY c.session
-HAVING (c.session >= DATE '0001-01-01' OR COUNT(t.symbol) > 0)
-   AND CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0) AS b
-UNION ALL
-SELECT CAST('no_published_row_lost' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
-FROM home_published.daily_prices FOR VERSION AS OF version AS p
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
-WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
-  AND s.symbol IS NULL
-  AND q.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('one_row_per_symbol_and_session' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-GROUP BY symbol, trade_date
-HAVING COUNT(*) > 1) AS b
-UNION ALL
-SELECT CAST('only_trading_sessions' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT s.symbol, s.trade_date, 'the exchange was closed' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-02' AS date), CAST(TIMESTAMP '2012-03-02 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000')) AS v ("session", "closes_at")) AS c ON c.session = s.trade_date
-WHERE c.session IS NULL AND s.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23') AS b
-UNION ALL
-SELECT CAST('quarantined_share_within_limit' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
+-- sql/stage/sessions.sql
+SELECT
     t.trade_date,
-    CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined' AS detail
-FROM (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = t.symbol AND q.trade_date = t.trade_date
+    COUNT(DISTINCT t.symbol)                              AS symbols,
+    COUNT(DISTINCT t.symbol) - COUNT(DISTINCT q.symbol)   AS published_rows,
+    COUNT(DISTINCT q.symbol)                              AS quarantined
+FROM backend_staged.load_id__typed_prices__attempt AS t
+LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
 GROUP BY t.trade_date
-HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0) AS b
-UNION ALL
-SELECT CAST('every_listed_symbol_present' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
-FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-02' AS date), CAST(TIMESTAMP '2012-03-02 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000')) AS v ("session", "closes_at")) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-  AND t.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('no_revised_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
-            'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
-    ) AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-JOIN home_published.daily_prices FOR VERSION AS OF version AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
-WHERE s.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-  AND p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-  AND (
-       s.open_price IS DISTINCT FROM p.open_price
-    OR s.high_price IS DISTINCT FROM p.high_price
-    OR s.low_price IS DISTINCT FROM p.low_price
-    OR s.close_price IS DISTINCT FROM p.close_price
-    OR s.volume IS DISTINCT FROM p.volume
-  )) AS b
-UNION ALL
-SELECT CAST('no_unexplained_jump' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE ABS(price_change_pct) > 4E1
-  AND trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02') AS b
-UNION ALL
-SELECT CAST('volume_above_zero' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume 0' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE volume = 0
-  AND trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02') AS b
-UNION ALL
-SELECT CAST('quarantined ' || audit AS VARCHAR) AS audit, symbol, trade_date, detail
-FROM home_staged.load_id__quarantined_prices__attempt AS q) AS f
-) AS counted
-WHERE sample_row <= 10 OR session_row = 1
-ORDER BY audit, sample_row
+ORDER BY t.trade_date
 ;
 
-SELECT audit, symbol, trade_date, detail, bad_rows
-FROM (
-    SELECT
-        f.*,
-        COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
-        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
-        ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
-    FROM (SELECT CAST('columns_as_declared' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    CAST(NULL AS DATE) AS trade_date,
-    COALESCE(d.table_name, a.table_name) || '.' || COALESCE(d.column_name, a.column_name)
-        || ': declared ' || COALESCE(d.data_type, 'nothing')
-        || ', found ' || COALESCE(LOWER(a.data_type), 'nothing') AS detail
-FROM (SELECT * FROM (VALUES (CAST('typed_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('daily_prices', 'symbol', 'varchar'), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double')) AS v ("table_name", "column_name", "data_type")) AS d
-FULL OUTER JOIN (SELECT * FROM (VALUES (CAST('daily_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('typed_prices', 'symbol', 'varchar'), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar')) AS v ("table_name", "column_name", "data_type")) AS a
-    ON  a.table_name = d.table_name
-    AND a.column_name = d.column_name
-WHERE d.column_name IS NULL
-   OR a.column_name IS NULL
-   OR d.data_type <> LOWER(a.data_type)) AS b
-UNION ALL
-SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE high_price < GREATEST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE low_price > LEAST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('ohlcv_complete' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)) AS b
-UNION ALL
-SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
-UNION ALL
-SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-02' AS date), CAST(TIMESTAMP '2012-03-02 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at) AS b
-UNION ALL
-SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')) AS b
-UNION ALL
-SELECT CAST('text_is_numeric' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, unparsed_text AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NOT NULL) AS b
-UNION ALL
-SELECT CAST('volume_not_negative' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE volume < 0) AS b
-UNION ALL
-SELECT CAST('dates_inside_load' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'outside the load' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE NOT trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23') AS b
-UNION ALL
-SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (WITH raw_rows AS (
-    SELECT
-        p.symbol,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
-)
-SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
-FROM raw_rows AS r
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = r.symbol AND s.trade_date = r.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = r.symbol AND q.trade_date = r.trade_date
-WHERE r.trade_date IS NULL
-   OR (r.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02' AND s.symbol IS NULL AND q.symbol IS NULL)) AS b
-UNION ALL
-SELECT CAST('minimum_coverage' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    c.session AS trade_date,
-    CAST(COUNT(t.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols' AS detail
-FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-02' AS date), CAST(TIMESTAMP '2012-03-02 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000')) AS v ("session", "closes_at")) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-GROUP BY c.session
-HAVING (c.session >= DATE '0001-01-01' OR COUNT(t.symbol) > 0)
-   AND CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0) AS b
-UNION ALL
-SELECT CAST('no_published_row_lost' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
-FROM home_published.daily_prices FOR VERSION AS OF version AS p
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
-WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
-  AND s.symbol IS NULL
-  AND q.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('one_row_per_symbol_and_session' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-GROUP BY symbol, trade_date
-HAVING COUNT(*) > 1) AS b
-UNION ALL
-SELECT CAST('only_trading_sessions' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT s.symbol, s.trade_date, 'the exchange was closed' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-02' AS date), CAST(TIMESTAMP '2012-03-02 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000')) AS v ("session", "closes_at")) AS c ON c.session = s.trade_date
-WHERE c.session IS NULL AND s.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23') AS b
-UNION ALL
-SELECT CAST('quarantined_share_within_limit' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    t.trade_date,
-    CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined' AS detail
-FROM (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-GROUP BY t.trade_date
-HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0) AS b
-UNION ALL
-SELECT CAST('every_listed_symbol_present' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
-FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-02' AS date), CAST(TIMESTAMP '2012-03-02 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-05', TIMESTAMP '2012-03-05 21:00:00.000000'), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000')) AS v ("session", "closes_at")) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-  AND t.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('no_revised_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
-            'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
-    ) AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-JOIN home_published.daily_prices FOR VERSION AS OF version AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
-WHERE s.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-  AND p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-  AND (
-       s.open_price IS DISTINCT FROM p.open_price
-    OR s.high_price IS DISTINCT FROM p.high_price
-    OR s.low_price IS DISTINCT FROM p.low_price
-    OR s.close_price IS DISTINCT FROM p.close_price
-    OR s.volume IS DISTINCT FROM p.volume
-  )) AS b
-UNION ALL
-SELECT CAST('no_unexplained_jump' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE ABS(price_change_pct) > 4E1
-  AND trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02') AS b
-UNION ALL
-SELECT CAST('volume_above_zero' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume 0' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE volume = 0
-  AND trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02') AS b
-UNION ALL
-SELECT CAST('quarantined ' || audit AS VARCHAR) AS audit, symbol, trade_date, detail
-FROM home_staged.load_id__quarantined_prices__attempt AS q
-UNION ALL
-SELECT CAST('added published.quarantined_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_staged.load_id__quarantined_prices__attempt
-    EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-) AS added) AS b
-UNION ALL
-SELECT CAST('removed published.quarantined_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-    EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_staged.load_id__quarantined_prices__attempt
-) AS removed) AS b
-UNION ALL
-SELECT CAST('added published.daily_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_staged.load_id__daily_prices__attempt
-    EXCEPT
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_published.daily_prices FOR VERSION AS OF version WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
-) AS added) AS b
-UNION ALL
-SELECT CAST('removed published.daily_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_published.daily_prices FOR VERSION AS OF version WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
-    EXCEPT
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_staged.load_id__daily_prices__attempt
-) AS removed) AS b) AS f
-) AS counted
-WHERE sample_row <= 10 OR session_row = 1
-ORDER BY audit, sample_row
-;
-
-MERGE INTO home_published.quarantined_prices AS t
-USING (
-    SELECT c.*
-    FROM (
-        SELECT 'keep' AS fate, symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id
-        FROM home_staged.load_id__quarantined_prices__attempt
-        WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-        UNION ALL
-        SELECT 'drop' AS fate, p.symbol, p.trade_date, p.audit, CAST(NULL AS varchar), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS varchar), CAST(NULL AS timestamp(6)), CAST(NULL AS varchar), CAST(NULL AS varchar)
-        FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) AS p
-        LEFT JOIN home_staged.load_id__quarantined_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date AND n.audit = p.audit
-        WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-          AND n.symbol IS NULL
-    ) AS c
-    JOIN (
-        SELECT CASE
-            WHEN COALESCE(MAX(snapshot_id), 0) = 0 THEN 0
-            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
-        END AS base
-        FROM "home_published"."quarantined_prices$refs"
-        WHERE name = 'main'
-    ) AS g ON g.base = 0
-) AS s
-ON  t.symbol = s.symbol AND t.trade_date = s.trade_date AND t.audit = s.audit
-AND t.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
-WHEN MATCHED AND s.fate = 'drop' THEN DELETE
-WHEN MATCHED AND (t.detail IS DISTINCT FROM s.detail OR t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.unparsed_text IS DISTINCT FROM s.unparsed_text OR t.fetched_at IS DISTINCT FROM s.fetched_at OR t.payload IS DISTINCT FROM s.payload OR t.load_id IS DISTINCT FROM s.load_id) THEN UPDATE SET detail = s.detail, open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, unparsed_text = s.unparsed_text, fetched_at = s.fetched_at, payload = s.payload, load_id = s.load_id
-WHEN NOT MATCHED THEN INSERT (symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id) VALUES (s.symbol, s.trade_date, s.audit, s.detail, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.unparsed_text, s.fetched_at, s.payload, s.load_id)
-;
-
-MERGE INTO home_published.daily_prices AS t
-USING (
-    SELECT c.*
-    FROM (
-        SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
-        FROM home_staged.load_id__daily_prices__attempt
-        WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
-        UNION ALL
-        SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
-        FROM home_published.daily_prices FOR VERSION AS OF version AS p
-        LEFT JOIN home_staged.load_id__daily_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date
-        WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
-          AND n.symbol IS NULL
-    ) AS c
-    JOIN (
-        SELECT CASE
-            WHEN COALESCE(MAX(snapshot_id), 0) = version THEN version
-            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
-        END AS base
-        FROM "home_published"."daily_prices$refs"
-        WHERE name = 'main'
-    ) AS g ON g.base = version
-) AS s
-ON  t.symbol = s.symbol AND t.trade_date = s.trade_date
-AND t.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
-WHEN MATCHED AND s.fate = 'drop' THEN DELETE
-WHEN MATCHED AND (t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.daily_return IS DISTINCT FROM s.daily_return OR t.avg_price IS DISTINCT FROM s.avg_price OR t.volatility IS DISTINCT FROM s.volatility OR t.prev_close IS DISTINCT FROM s.prev_close OR t.price_change_pct IS DISTINCT FROM s.price_change_pct OR t.rolling_avg_5d IS DISTINCT FROM s.rolling_avg_5d OR t.volume_surge_ratio IS DISTINCT FROM s.volume_surge_ratio OR t.candle_type IS DISTINCT FROM s.candle_type OR t.is_market_up IS DISTINCT FROM s.is_market_up OR t.split_factor IS DISTINCT FROM s.split_factor) THEN UPDATE SET open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, daily_return = s.daily_return, avg_price = s.avg_price, volatility = s.volatility, prev_close = s.prev_close, price_change_pct = s.price_change_pct, rolling_avg_5d = s.rolling_avg_5d, volume_surge_ratio = s.volume_surge_ratio, candle_type = s.candle_type, is_market_up = s.is_market_up, split_factor = s.split_factor
-WHEN NOT MATCHED THEN INSERT (symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor) VALUES (s.symbol, s.trade_date, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.daily_return, s.avg_price, s.volatility, s.prev_close, s.price_change_pct, s.rolling_avg_5d, s.volume_surge_ratio, s.candle_type, s.is_market_up, s.split_factor)
-;
-
-SELECT MAX(trade_date) AS latest_session, COUNT(CASE WHEN trade_date = DATE 'day' THEN symbol END) AS symbols
-FROM home_published.daily_prices FOR VERSION AS OF version AS p
-WHERE trade_date >= DATE 'day'
-;
-
-SELECT MAX(trade_date) AS latest_session, COUNT(CASE WHEN trade_date = DATE 'day' THEN symbol END) AS symbols
-FROM home_published.daily_prices FOR VERSION AS OF version AS p
-WHERE trade_date >= DATE '0001-01-01'
-;
-
-CREATE OR REPLACE VIEW home_published.adjusted_prices AS
-SELECT
-    p.symbol,
-    p.trade_date,
-    p.open_price * (p.split_factor / l.latest_factor)  AS open_price,
-    p.high_price * (p.split_factor / l.latest_factor)  AS high_price,
-    p.low_price * (p.split_factor / l.latest_factor)   AS low_price,
-    p.close_price * (p.split_factor / l.latest_factor) AS close_price,
-    CAST(p.volume AS DOUBLE) * (l.latest_factor / p.split_factor) AS volume
-FROM home_published.daily_prices AS p
-JOIN (
-    SELECT symbol, MAX_BY(split_factor, trade_date) AS latest_factor
-    FROM home_published.daily_prices
-    GROUP BY symbol
-) AS l ON l.symbol = p.symbol
-;
-
-CREATE OR REPLACE VIEW home_published.price_trends AS
-WITH latest AS (
-    SELECT symbol, MIN(trade_date) AS first_session, MAX_BY(split_factor, trade_date) AS latest_factor
-    FROM home_published.daily_prices
-    GROUP BY symbol
-),
-based AS (
-    SELECT
-        p.symbol,
-        p.trade_date,
-        p.open_price * (p.split_factor / l.latest_factor)              AS open_price,
-        p.high_price * (p.split_factor / l.latest_factor)              AS high_price,
-        p.low_price * (p.split_factor / l.latest_factor)               AS low_price,
-        p.close_price * (p.split_factor / l.latest_factor)             AS close_price,
-        CAST(p.volume AS DOUBLE) * (l.latest_factor / p.split_factor)  AS volume,
-        p.daily_return * (p.split_factor / l.latest_factor)            AS daily_return,
-        p.avg_price * (p.split_factor / l.latest_factor)               AS avg_price,
-        p.rolling_avg_5d * (p.split_factor / l.latest_factor)          AS rolling_avg_5d,
-        p.volatility,
-        p.price_change_pct,
-        p.volume_surge_ratio,
-        p.candle_type,
-        p.is_market_up,
-        p.close_price                                                  AS close_as_traded,
-        DATE_DIFF('day', l.first_session, p.trade_date)                AS days_listed
-    FROM home_published.daily_prices AS p
-    JOIN latest AS l ON l.symbol = p.symbol
-)
-SELECT
-    symbol,
-    trade_date,
-    open_price,
-    high_price,
-    low_price,
-    close_price,
-    volume,
-    daily_return,
-    avg_price,
-    CASE WHEN days_listed >= 89 THEN AVG(avg_price) OVER last_90_days END AS avg_price_90d,
-    rolling_avg_5d,
-    SQRT(volatility) * 1E2                                                AS volatility_pct,
-    CASE WHEN COUNT(*) OVER last_21_sessions = 21 AND days_listed - MIN(days_listed) OVER last_21_sessions <= 42
-         THEN SQRT(AVG(volatility) OVER last_21_sessions) * 1E2 END       AS volatility_21d_pct,
-    price_change_pct,
-    volume_surge_ratio,
-    candle_type,
-    is_market_up,
-    close_as_traded
-FROM based
-WINDOW
-    last_90_days AS (PARTITION BY symbol ORDER BY days_listed RANGE BETWEEN 89 PRECEDING AND CURRENT ROW),
-    last_21_sessions AS (PARTITION BY symbol ORDER BY days_listed ROWS BETWEEN 20 PRECEDING AND CURRENT ROW)
-;
-
-CREATE OR REPLACE VIEW home_published.weekly_trends AS
-WITH weeks AS (
-    SELECT
-        symbol,
-        MAX(trade_date)                                 AS trade_date,
-        MIN_BY(open_price, trade_date)                  AS open_price,
-        MAX(high_price)                                 AS high_price,
-        MIN(low_price)                                  AS low_price,
-        MAX_BY(close_price, trade_date)                 AS close_price,
-        SUM(volume)                                     AS volume,
-        AVG(avg_price)                                  AS avg_price,
-        MAX_BY(avg_price_90d, trade_date)               AS avg_price_90d,
-        MAX_BY(rolling_avg_5d, trade_date)              AS rolling_avg_5d,
-        SQRT(AVG(volatility_pct * volatility_pct))      AS volatility_pct,
-        MAX_BY(volatility_21d_pct, trade_date)          AS volatility_21d_pct,
-        MAX(volume_surge_ratio)                         AS volume_surge_ratio,
-        MAX_BY(close_as_traded, trade_date)             AS close_as_traded
-    FROM home_published.price_trends AS t
-    GROUP BY symbol, DATE_TRUNC('week', trade_date)
-)
-SELECT
-    symbol,
-    trade_date,
-    open_price,
-    high_price,
-    low_price,
-    close_price,
-    volume,
-    close_price - open_price                            AS daily_return,
-    avg_price,
-    avg_price_90d,
-    rolling_avg_5d,
-    volatility_pct,
-    volatility_21d_pct,
-    (close_price - LAG(close_price) OVER w) / NULLIF(LAG(close_price) OVER w, 0E0) * 1E2 AS price_change_pct,
-    volume_surge_ratio,
-    close_price > open_price                            AS is_market_up,
-    close_as_traded
-FROM weeks
-WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
-;
-
-CREATE OR REPLACE VIEW home_published.candles AS
-SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, is_market_up, candle_type
-FROM home_published.price_trends AS t
-;
-
-CREATE OR REPLACE VIEW home_published.latest_board AS
-WITH ranked AS (
-    SELECT
-        t.*,
-        ROW_NUMBER() OVER (PARTITION BY symbol ORDER BY trade_date DESC) AS age,
-        MAX(trade_date) OVER ()                                          AS latest_session
-    FROM home_published.price_trends AS t
-)
-SELECT
-    symbol,
-    trade_date,
-    trade_date = latest_session AS is_latest,
-    close_price,
-    price_change_pct,
-    daily_return,
-    avg_price_90d,
-    volatility_pct,
-    volume,
-    volume_surge_ratio,
-    candle_type,
-    is_market_up
-FROM ranked
-WHERE age = 1
-;
-
-CREATE OR REPLACE VIEW home_published.movers AS
-SELECT
-    symbol,
-    trade_date,
-    close_price,
-    price_change_pct,
-    RANK() OVER (PARTITION BY trade_date ORDER BY price_change_pct DESC) AS gain_rank,
-    RANK() OVER (PARTITION BY trade_date ORDER BY price_change_pct)      AS loss_rank
-FROM home_published.daily_prices AS p
-WHERE price_change_pct IS NOT NULL
-;
-
-CREATE OR REPLACE VIEW home_published.volume_surges AS
-WITH traded AS (
-    SELECT p.*, CAST(volume AS DOUBLE) AS shares
-    FROM home_published.daily_prices AS p
-)
-SELECT
-    symbol,
-    trade_date,
-    volume,
-    shares / volume_surge_ratio AS usual_volume,
-    volume_surge_ratio,
-    price_change_pct
-FROM traded
-WHERE volume_surge_ratio >= 2E0
-;
-
-CREATE OR REPLACE VIEW home_published.market_breadth AS
-SELECT
-    trade_date,
-    COUNT(*)                                                    AS symbols,
-    COUNT(CASE WHEN is_market_up THEN symbol END)               AS up_symbols,
-    CAST(COUNT(CASE WHEN is_market_up THEN symbol END) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) * 1E2 AS up_share_pct,
-    COUNT(CASE WHEN price_change_pct > 0E0 THEN symbol END)     AS advancers,
-    COUNT(CASE WHEN price_change_pct < 0E0 THEN symbol END)     AS decliners
-FROM home_published.daily_prices AS p
-GROUP BY trade_date
-;
-
-CREATE OR REPLACE VIEW home_published.coverage AS
-WITH bars AS (
-    SELECT symbol, trade_date, MAX(is_published) AS is_published
-    FROM (
-        SELECT symbol, trade_date, 1 AS is_published FROM home_published.daily_prices
-        UNION ALL
-        SELECT symbol, trade_date, 0 AS is_published FROM home_published.quarantined_prices WHERE audit <> 'symbol_well_formed'
-    ) AS everything
-    GROUP BY symbol, trade_date
-),
-spans AS (
-    SELECT symbol, MIN(trade_date) AS first_session, MAX(trade_date) AS last_session
-    FROM bars
-    GROUP BY symbol
-),
-sessions AS (
-    SELECT
-        trade_date,
-        COUNT(CASE WHEN is_published = 1 THEN symbol END) AS published_symbols,
-        COUNT(CASE WHEN is_published = 0 THEN symbol END) AS quarantined_symbols
-    FROM bars
-    GROUP BY trade_date
-),
-counted AS (
-    SELECT s.trade_date, s.published_symbols, s.quarantined_symbols, COUNT(e.symbol) AS expected_symbols
-    FROM sessions AS s
-    JOIN spans AS e
-        ON  e.first_session <= s.trade_date
-        AND DATE_DIFF('day', e.last_session, s.trade_date) <= 30
-    GROUP BY s.trade_date, s.published_symbols, s.quarantined_symbols
-)
-SELECT
-    trade_date,
-    expected_symbols,
-    published_symbols,
-    quarantined_symbols,
-    expected_symbols - published_symbols - quarantined_symbols                     AS missing_symbols,
-    CAST(published_symbols AS DOUBLE) / CAST(expected_symbols AS DOUBLE) * 1E2     AS coverage_pct,
-    DATE_DIFF('day', LAG(trade_date) OVER (ORDER BY trade_date), trade_date)       AS days_since_previous
-FROM counted
-;
-
-CREATE OR REPLACE VIEW home_published.quarantine_by_audit AS
-SELECT trade_date, audit, COUNT(*) AS bars
-FROM home_published.quarantined_prices AS q
-GROUP BY trade_date, audit
-;
-
-CREATE OR REPLACE VIEW home_published.split_events AS
-WITH factors AS (
-    SELECT
-        symbol,
-        trade_date,
-        split_factor / LAG(split_factor) OVER (PARTITION BY symbol ORDER BY trade_date) AS split_ratio
-    FROM home_published.daily_prices AS p
-)
-SELECT symbol, trade_date, split_ratio
-FROM factors
-WHERE split_ratio <> 1E0
-;
-
-CREATE OR REPLACE VIEW home_published.freshness AS
-WITH latest AS (
-    SELECT MAX(trade_date) AS latest_session
-    FROM home_published.daily_prices AS p
-),
--- Days since Monday, 1970-01-05: of the day after the latest session, and of today.
-counted AS (
-    SELECT
-        latest_session,
-        CAST(DATE_DIFF('day', DATE '1970-01-05', latest_session) + 1 AS DOUBLE) AS from_day,
-        CAST(DATE_DIFF('day', DATE '1970-01-05', CURRENT_DATE) AS DOUBLE)           AS to_day
-    FROM latest
-)
-SELECT
-    latest_session,
-    DATE_DIFF('day', latest_session, CURRENT_DATE) AS days_old,
-    CASE WHEN latest_session >= CURRENT_DATE THEN 0 ELSE CAST(
-        (5E0 * FLOOR(to_day / 7E0) + LEAST(to_day - 7E0 * FLOOR(to_day / 7E0), 5E0))
-        - (5E0 * FLOOR(from_day / 7E0) + LEAST(from_day - 7E0 * FLOOR(from_day / 7E0), 5E0))
-        AS BIGINT
-    ) END AS weekdays_missed
-FROM counted
-;
-
+-- sql/stage/stale_splits.sql
 SELECT MIN(p.trade_date) AS first_stale, MAX(p.trade_date) AS last_stale
-FROM home_published.daily_prices FOR VERSION AS OF version AS p
+FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
 LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05' AS date), CAST(NULL AS date), CAST(2.0E0 AS double), CAST(2.0E0 AS double))) AS v ("symbol", "ex_date", "next_ex_date", "split_ratio", "split_factor")) AS f
     ON  f.symbol = p.symbol
     AND f.ex_date <= p.trade_date
@@ -2118,15 +1444,7 @@ LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05'
 WHERE p.split_factor <> COALESCE(f.split_factor, 1E0)
 ;
 
-CREATE TABLE home_staged.load_id__typed_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/typed_prices/attempt/'
-)
-AS
+-- sql/stage/typed_prices.sql (and 3 other forms, SHA-256 409c489937362b04)
 WITH fields AS (
     SELECT
         p.symbol,
@@ -2138,8 +1456,8 @@ WITH fields AS (
         COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
         COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
         COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM backend_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv')) AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
 typed AS (
     SELECT
@@ -2163,7 +1481,7 @@ ranked AS (
         typed.*,
         RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
     FROM typed
-    WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
+    WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 )
 SELECT
     symbol,
@@ -2185,1941 +1503,3 @@ SELECT
 FROM ranked
 WHERE age = 1
 ;
-
-CREATE TABLE home_staged.load_id__quarantined_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/quarantined_prices/attempt/'
-)
-AS
-WITH failures AS (
-    SELECT DISTINCT audit, symbol, trade_date, detail
-    FROM (SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE high_price < GREATEST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE low_price > LEAST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('ohlcv_complete' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)) AS b
-UNION ALL
-SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
-UNION ALL
-SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-05' AS date), CAST(TIMESTAMP '2012-03-05 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at) AS b
-UNION ALL
-SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')) AS b
-UNION ALL
-SELECT CAST('text_is_numeric' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, unparsed_text AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE unparsed_text IS NOT NULL) AS b
-UNION ALL
-SELECT CAST('volume_not_negative' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE volume < 0) AS b) AS f
-),
-quarantined AS (
-    SELECT
-        t.symbol,
-        t.trade_date,
-        f.audit,
-        f.detail,
-        t.open_price,
-        t.high_price,
-        t.low_price,
-        t.close_price,
-        t.volume,
-        t.unparsed_text,
-        t.fetched_at,
-        t.payload
-    FROM failures AS f
-    JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = f.symbol AND t.trade_date = f.trade_date
-)
-SELECT q.*, COALESCE(k.load_id, 'load_id') AS load_id
-FROM quarantined AS q
-LEFT JOIN home_published.quarantined_prices FOR VERSION AS OF version AS k
-    ON  k.symbol = q.symbol
-    AND k.trade_date = q.trade_date
-    AND k.audit = q.audit
-    AND k.payload = q.payload
-    -- All of q lies there; said again, so that an engine reads these partitions only.
-    AND k.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-;
-
-CREATE TABLE home_staged.load_id__daily_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
-)
-AS
-WITH bars AS (
-    SELECT t.symbol, t.trade_date, t.open_price, t.high_price, t.low_price, t.close_price, t.volume
-    FROM home_staged.load_id__typed_prices__attempt AS t
-    LEFT JOIN home_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-    WHERE q.symbol IS NULL
-    UNION ALL
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume
-    FROM home_published.daily_prices FOR VERSION AS OF version
-    WHERE trade_date BETWEEN DATE '2012-02-13' AND DATE '2012-03-26'
-      AND NOT trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-),
-prices AS (
-    SELECT
-        b.*,
-        CAST(b.volume AS DOUBLE)         AS shares,
-        COALESCE(f.split_factor, 1E0)    AS split_factor
-    FROM bars AS b
-    LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05' AS date), CAST(NULL AS date), CAST(2.0E0 AS double), CAST(2.0E0 AS double))) AS v ("symbol", "ex_date", "next_ex_date", "split_ratio", "split_factor")) AS f
-        ON  f.symbol = b.symbol
-        AND f.ex_date <= b.trade_date
-        AND (f.next_ex_date IS NULL OR b.trade_date < f.next_ex_date)
-),
--- A price of an earlier day d, put on the share basis of this row's day T, is p(d) * factor(d) / factor(T); a volume
--- is v(d) * factor(T) / factor(d). The factors are divided first: without a split between them the quotient is
--- exactly 1 and the value stays exactly what was traded.
-looked_back AS (
-    SELECT
-        prices.*,
-        LAG(trade_date, 1) OVER w AS session_1,
-        LAG(trade_date, 4) OVER w AS session_4,
-        LAG(trade_date, 7) OVER w AS session_7,
-        LAG(close_price, 1) OVER w * (LAG(split_factor, 1) OVER w / split_factor) AS close_1,
-        LAG(close_price, 2) OVER w * (LAG(split_factor, 2) OVER w / split_factor) AS close_2,
-        LAG(close_price, 3) OVER w * (LAG(split_factor, 3) OVER w / split_factor) AS close_3,
-        LAG(close_price, 4) OVER w * (LAG(split_factor, 4) OVER w / split_factor) AS close_4,
-        LAG(shares, 1) OVER w * (split_factor / LAG(split_factor, 1) OVER w) AS shares_1,
-        LAG(shares, 2) OVER w * (split_factor / LAG(split_factor, 2) OVER w) AS shares_2,
-        LAG(shares, 3) OVER w * (split_factor / LAG(split_factor, 3) OVER w) AS shares_3,
-        LAG(shares, 4) OVER w * (split_factor / LAG(split_factor, 4) OVER w) AS shares_4,
-        LAG(shares, 5) OVER w * (split_factor / LAG(split_factor, 5) OVER w) AS shares_5,
-        LAG(shares, 6) OVER w * (split_factor / LAG(split_factor, 6) OVER w) AS shares_6,
-        LAG(shares, 7) OVER w * (split_factor / LAG(split_factor, 7) OVER w) AS shares_7
-    FROM prices
-    WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
-),
-guarded AS (
-    SELECT
-        looked_back.*,
-        CASE WHEN DATE_DIFF('day', session_1, trade_date) <= 21 THEN close_1 END AS prev_close,
-        CASE WHEN DATE_DIFF('day', session_4, trade_date) <= 21
-             THEN (close_price + close_1 + close_2 + close_3 + close_4) / 5E0 END AS rolling_avg_5d,
-        CASE WHEN DATE_DIFF('day', session_7, trade_date) <= 21
-             THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
-            AS mean_shares_7,
-        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
-        -- threshold, and from doubles engines make decimals that differ in the last digit.
-        CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
-        CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
-        CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
-        CAST(ROUND(close_price * 1E4) AS BIGINT)       AS close_units
-    FROM looked_back
-    WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
-),
-shaped AS (
-    SELECT
-        guarded.*,
-        ABS(close_units - open_units)                  AS body,
-        high_units - low_units                         AS bar_range,
-        high_units - GREATEST(open_units, close_units) AS upper_wick,
-        LEAST(open_units, close_units) - low_units     AS lower_wick,
-        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
-        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
-             THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
-        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
-             THEN ROUND(LN(close_price / open_price), 13) END AS log_body
-    FROM guarded
-)
-SELECT
-    symbol,
-    trade_date,
-    open_price,
-    high_price,
-    low_price,
-    close_price,
-    volume,
-    close_price - open_price                                       AS daily_return,
-    (open_price + high_price + low_price + close_price) / 4E0      AS avg_price,
-    -- The second factor is 2 ln 2 - 1.
-    5E-1 * log_range * log_range - 3.8629436111989061E-1 * log_body * log_body AS volatility,
-    prev_close,
-    (close_price - prev_close) / NULLIF(prev_close, 0E0) * 1E2     AS price_change_pct,
-    rolling_avg_5d,
-    shares / NULLIF(mean_shares_7, 0E0)                            AS volume_surge_ratio,
-    CAST(CASE
-        WHEN bar_range <= 0                                         THEN 'flat'
-        WHEN 10 * body <= bar_range                                 THEN 'doji'
-        WHEN lower_wick >= 2 * body AND 2 * upper_wick <= body      THEN 'hammer'
-        WHEN upper_wick >= 2 * body AND 2 * lower_wick <= body      THEN 'shooting_star'
-        WHEN 10 * body >= 9 * bar_range                             THEN 'marubozu'
-        WHEN close_price > open_price                               THEN 'bullish'
-        ELSE 'bearish'
-    END AS VARCHAR)                                                AS candle_type,
-    close_price > open_price                                       AS is_market_up,
-    split_factor
-FROM shaped
-;
-
-SELECT
-    'session'              AS part,
-    trade_date,
-    symbols,
-    published_rows,
-    quarantined,
-    CAST(NULL AS VARCHAR)  AS symbol,
-    CAST(NULL AS DOUBLE)   AS close_price,
-    CAST(NULL AS DOUBLE)   AS prev_close,
-    CAST(NULL AS DOUBLE)   AS price_change_pct,
-    CAST(NULL AS DOUBLE)   AS rolling_avg_5d,
-    CAST(NULL AS DOUBLE)   AS volume_surge_ratio,
-    CAST(NULL AS VARCHAR)  AS candle_type,
-    CAST(NULL AS VARCHAR)  AS audit,
-    CAST(NULL AS VARCHAR)  AS detail,
-    CAST(NULL AS VARCHAR)  AS payload
-FROM (SELECT
-    t.trade_date,
-    COUNT(DISTINCT t.symbol)                              AS symbols,
-    COUNT(DISTINCT t.symbol) - COUNT(DISTINCT q.symbol)   AS published_rows,
-    COUNT(DISTINCT q.symbol)                              AS quarantined
-FROM home_staged.load_id__typed_prices__attempt AS t
-LEFT JOIN home_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-GROUP BY t.trade_date
-ORDER BY t.trade_date) AS s
-UNION ALL
-SELECT
-    'price' AS part, trade_date, NULL, NULL, NULL,
-    symbol, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type,
-    NULL, NULL, NULL
-FROM (SELECT
-    symbol, trade_date, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE trade_date = (SELECT MAX(trade_date) FROM home_staged.load_id__daily_prices__attempt AS l WHERE trade_date <= DATE '2012-03-05')
-ORDER BY symbol) AS p
-UNION ALL
-SELECT
-    'quarantine' AS part, trade_date, NULL, NULL, NULL,
-    symbol, NULL, NULL, NULL, NULL, NULL, NULL,
-    audit, detail, payload
-FROM (SELECT symbol, trade_date, audit, detail, payload
-FROM home_staged.load_id__quarantined_prices__attempt AS q
-ORDER BY trade_date, symbol, audit
-LIMIT 20) AS q
-ORDER BY part, trade_date, symbol, audit
-;
-
-SELECT audit, symbol, trade_date, detail, bad_rows
-FROM (
-    SELECT
-        f.*,
-        COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
-        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
-        ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
-    FROM (SELECT CAST('columns_as_declared' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    CAST(NULL AS DATE) AS trade_date,
-    COALESCE(d.table_name, a.table_name) || '.' || COALESCE(d.column_name, a.column_name)
-        || ': declared ' || COALESCE(d.data_type, 'nothing')
-        || ', found ' || COALESCE(LOWER(a.data_type), 'nothing') AS detail
-FROM (SELECT * FROM (VALUES (CAST('typed_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('daily_prices', 'symbol', 'varchar'), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double')) AS v ("table_name", "column_name", "data_type")) AS d
-FULL OUTER JOIN (SELECT * FROM (VALUES (CAST('daily_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('typed_prices', 'symbol', 'varchar'), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar')) AS v ("table_name", "column_name", "data_type")) AS a
-    ON  a.table_name = d.table_name
-    AND a.column_name = d.column_name
-WHERE d.column_name IS NULL
-   OR a.column_name IS NULL
-   OR d.data_type <> LOWER(a.data_type)) AS b
-UNION ALL
-SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE high_price < GREATEST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE low_price > LEAST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('ohlcv_complete' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)) AS b
-UNION ALL
-SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
-UNION ALL
-SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-05' AS date), CAST(TIMESTAMP '2012-03-05 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at) AS b
-UNION ALL
-SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')) AS b
-UNION ALL
-SELECT CAST('text_is_numeric' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, unparsed_text AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NOT NULL) AS b
-UNION ALL
-SELECT CAST('volume_not_negative' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE volume < 0) AS b
-UNION ALL
-SELECT CAST('dates_inside_load' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'outside the load' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE NOT trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26') AS b
-UNION ALL
-SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (WITH raw_rows AS (
-    SELECT
-        p.symbol,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
-)
-SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
-FROM raw_rows AS r
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = r.symbol AND s.trade_date = r.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = r.symbol AND q.trade_date = r.trade_date
-WHERE r.trade_date IS NULL
-   OR (r.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05' AND s.symbol IS NULL AND q.symbol IS NULL)) AS b
-UNION ALL
-SELECT CAST('minimum_coverage' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    c.session AS trade_date,
-    CAST(COUNT(t.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols' AS detail
-FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-05' AS date), CAST(TIMESTAMP '2012-03-05 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000')) AS v ("session", "closes_at")) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-GROUP BY c.session
-HAVING (c.session >= DATE '0001-01-01' OR COUNT(t.symbol) > 0)
-   AND CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0) AS b
-UNION ALL
-SELECT CAST('no_published_row_lost' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
-FROM home_published.daily_prices FOR VERSION AS OF version AS p
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
-WHERE p.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
-  AND s.symbol IS NULL
-  AND q.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('one_row_per_symbol_and_session' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-GROUP BY symbol, trade_date
-HAVING COUNT(*) > 1) AS b
-UNION ALL
-SELECT CAST('only_trading_sessions' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT s.symbol, s.trade_date, 'the exchange was closed' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-05' AS date), CAST(TIMESTAMP '2012-03-05 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000')) AS v ("session", "closes_at")) AS c ON c.session = s.trade_date
-WHERE c.session IS NULL AND s.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26') AS b
-UNION ALL
-SELECT CAST('quarantined_share_within_limit' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    t.trade_date,
-    CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined' AS detail
-FROM (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-GROUP BY t.trade_date
-HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0) AS b
-UNION ALL
-SELECT CAST('every_listed_symbol_present' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
-FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-05' AS date), CAST(TIMESTAMP '2012-03-05 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000')) AS v ("session", "closes_at")) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-  AND t.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('no_revised_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
-            'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
-    ) AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-JOIN home_published.daily_prices FOR VERSION AS OF version AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
-WHERE s.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-  AND p.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-  AND (
-       s.open_price IS DISTINCT FROM p.open_price
-    OR s.high_price IS DISTINCT FROM p.high_price
-    OR s.low_price IS DISTINCT FROM p.low_price
-    OR s.close_price IS DISTINCT FROM p.close_price
-    OR s.volume IS DISTINCT FROM p.volume
-  )) AS b
-UNION ALL
-SELECT CAST('no_unexplained_jump' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE ABS(price_change_pct) > 4E1
-  AND trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05') AS b
-UNION ALL
-SELECT CAST('volume_above_zero' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume 0' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE volume = 0
-  AND trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05') AS b
-UNION ALL
-SELECT CAST('quarantined ' || audit AS VARCHAR) AS audit, symbol, trade_date, detail
-FROM home_staged.load_id__quarantined_prices__attempt AS q) AS f
-) AS counted
-WHERE sample_row <= 10 OR session_row = 1
-ORDER BY audit, sample_row
-;
-
-SELECT audit, symbol, trade_date, detail, bad_rows
-FROM (
-    SELECT
-        f.*,
-        COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
-        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
-        ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
-    FROM (SELECT CAST('columns_as_declared' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    CAST(NULL AS DATE) AS trade_date,
-    COALESCE(d.table_name, a.table_name) || '.' || COALESCE(d.column_name, a.column_name)
-        || ': declared ' || COALESCE(d.data_type, 'nothing')
-        || ', found ' || COALESCE(LOWER(a.data_type), 'nothing') AS detail
-FROM (SELECT * FROM (VALUES (CAST('typed_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('daily_prices', 'symbol', 'varchar'), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double')) AS v ("table_name", "column_name", "data_type")) AS d
-FULL OUTER JOIN (SELECT * FROM (VALUES (CAST('daily_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('typed_prices', 'symbol', 'varchar'), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar')) AS v ("table_name", "column_name", "data_type")) AS a
-    ON  a.table_name = d.table_name
-    AND a.column_name = d.column_name
-WHERE d.column_name IS NULL
-   OR a.column_name IS NULL
-   OR d.data_type <> LOWER(a.data_type)) AS b
-UNION ALL
-SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE high_price < GREATEST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE low_price > LEAST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('ohlcv_complete' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)) AS b
-UNION ALL
-SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
-UNION ALL
-SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-05' AS date), CAST(TIMESTAMP '2012-03-05 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at) AS b
-UNION ALL
-SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')) AS b
-UNION ALL
-SELECT CAST('text_is_numeric' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, unparsed_text AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NOT NULL) AS b
-UNION ALL
-SELECT CAST('volume_not_negative' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE volume < 0) AS b
-UNION ALL
-SELECT CAST('dates_inside_load' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'outside the load' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE NOT trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26') AS b
-UNION ALL
-SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (WITH raw_rows AS (
-    SELECT
-        p.symbol,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
-)
-SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
-FROM raw_rows AS r
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = r.symbol AND s.trade_date = r.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = r.symbol AND q.trade_date = r.trade_date
-WHERE r.trade_date IS NULL
-   OR (r.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05' AND s.symbol IS NULL AND q.symbol IS NULL)) AS b
-UNION ALL
-SELECT CAST('minimum_coverage' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    c.session AS trade_date,
-    CAST(COUNT(t.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols' AS detail
-FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-05' AS date), CAST(TIMESTAMP '2012-03-05 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000')) AS v ("session", "closes_at")) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-GROUP BY c.session
-HAVING (c.session >= DATE '0001-01-01' OR COUNT(t.symbol) > 0)
-   AND CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0) AS b
-UNION ALL
-SELECT CAST('no_published_row_lost' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
-FROM home_published.daily_prices FOR VERSION AS OF version AS p
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
-WHERE p.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
-  AND s.symbol IS NULL
-  AND q.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('one_row_per_symbol_and_session' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-GROUP BY symbol, trade_date
-HAVING COUNT(*) > 1) AS b
-UNION ALL
-SELECT CAST('only_trading_sessions' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT s.symbol, s.trade_date, 'the exchange was closed' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-05' AS date), CAST(TIMESTAMP '2012-03-05 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000')) AS v ("session", "closes_at")) AS c ON c.session = s.trade_date
-WHERE c.session IS NULL AND s.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26') AS b
-UNION ALL
-SELECT CAST('quarantined_share_within_limit' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    t.trade_date,
-    CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined' AS detail
-FROM (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-GROUP BY t.trade_date
-HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0) AS b
-UNION ALL
-SELECT CAST('every_listed_symbol_present' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
-FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-05' AS date), CAST(TIMESTAMP '2012-03-05 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-06', TIMESTAMP '2012-03-06 21:00:00.000000'), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000')) AS v ("session", "closes_at")) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-  AND t.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('no_revised_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
-            'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
-    ) AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-JOIN home_published.daily_prices FOR VERSION AS OF version AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
-WHERE s.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-  AND p.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-  AND (
-       s.open_price IS DISTINCT FROM p.open_price
-    OR s.high_price IS DISTINCT FROM p.high_price
-    OR s.low_price IS DISTINCT FROM p.low_price
-    OR s.close_price IS DISTINCT FROM p.close_price
-    OR s.volume IS DISTINCT FROM p.volume
-  )) AS b
-UNION ALL
-SELECT CAST('no_unexplained_jump' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE ABS(price_change_pct) > 4E1
-  AND trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05') AS b
-UNION ALL
-SELECT CAST('volume_above_zero' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume 0' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE volume = 0
-  AND trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05') AS b
-UNION ALL
-SELECT CAST('quarantined ' || audit AS VARCHAR) AS audit, symbol, trade_date, detail
-FROM home_staged.load_id__quarantined_prices__attempt AS q
-UNION ALL
-SELECT CAST('added published.quarantined_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_staged.load_id__quarantined_prices__attempt
-    EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_published.quarantined_prices FOR VERSION AS OF version WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-) AS added) AS b
-UNION ALL
-SELECT CAST('removed published.quarantined_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_published.quarantined_prices FOR VERSION AS OF version WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-05'
-    EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_staged.load_id__quarantined_prices__attempt
-) AS removed) AS b
-UNION ALL
-SELECT CAST('added published.daily_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_staged.load_id__daily_prices__attempt
-    EXCEPT
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_published.daily_prices FOR VERSION AS OF version WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
-) AS added) AS b
-UNION ALL
-SELECT CAST('removed published.daily_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_published.daily_prices FOR VERSION AS OF version WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
-    EXCEPT
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_staged.load_id__daily_prices__attempt
-) AS removed) AS b) AS f
-) AS counted
-WHERE sample_row <= 10 OR session_row = 1
-ORDER BY audit, sample_row
-;
-
-MERGE INTO home_published.daily_prices AS t
-USING (
-    SELECT c.*
-    FROM (
-        SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
-        FROM home_staged.load_id__daily_prices__attempt
-        WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
-        UNION ALL
-        SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
-        FROM home_published.daily_prices FOR VERSION AS OF version AS p
-        LEFT JOIN home_staged.load_id__daily_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date
-        WHERE p.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
-          AND n.symbol IS NULL
-    ) AS c
-    JOIN (
-        SELECT CASE
-            WHEN COALESCE(MAX(snapshot_id), 0) = version THEN version
-            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
-        END AS base
-        FROM "home_published"."daily_prices$refs"
-        WHERE name = 'main'
-    ) AS g ON g.base = version
-) AS s
-ON  t.symbol = s.symbol AND t.trade_date = s.trade_date
-AND t.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
-WHEN MATCHED AND s.fate = 'drop' THEN DELETE
-WHEN MATCHED AND (t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.daily_return IS DISTINCT FROM s.daily_return OR t.avg_price IS DISTINCT FROM s.avg_price OR t.volatility IS DISTINCT FROM s.volatility OR t.prev_close IS DISTINCT FROM s.prev_close OR t.price_change_pct IS DISTINCT FROM s.price_change_pct OR t.rolling_avg_5d IS DISTINCT FROM s.rolling_avg_5d OR t.volume_surge_ratio IS DISTINCT FROM s.volume_surge_ratio OR t.candle_type IS DISTINCT FROM s.candle_type OR t.is_market_up IS DISTINCT FROM s.is_market_up OR t.split_factor IS DISTINCT FROM s.split_factor) THEN UPDATE SET open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, daily_return = s.daily_return, avg_price = s.avg_price, volatility = s.volatility, prev_close = s.prev_close, price_change_pct = s.price_change_pct, rolling_avg_5d = s.rolling_avg_5d, volume_surge_ratio = s.volume_surge_ratio, candle_type = s.candle_type, is_market_up = s.is_market_up, split_factor = s.split_factor
-WHEN NOT MATCHED THEN INSERT (symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor) VALUES (s.symbol, s.trade_date, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.daily_return, s.avg_price, s.volatility, s.prev_close, s.price_change_pct, s.rolling_avg_5d, s.volume_surge_ratio, s.candle_type, s.is_market_up, s.split_factor)
-;
-
-SELECT symbol, trade_date, CAST(NULL AS VARCHAR) AS quarantined_from
-FROM home_published.daily_prices FOR VERSION AS OF version AS p
-WHERE trade_date >= DATE '2012-03-01'
-UNION ALL
-SELECT symbol, trade_date, MAX(payload) AS quarantined_from
-FROM home_published.quarantined_prices FOR VERSION AS OF version AS q
-WHERE trade_date >= DATE '2012-03-01'
-GROUP BY symbol, trade_date
-;
-
-SELECT COUNT(*) AS n FROM home_published.daily_prices FOR VERSION AS OF version
-;
-
-SELECT COUNT(*) AS n FROM home_published.quarantined_prices FOR VERSION AS OF version
-;
-
-SELECT COUNT(*) AS n FROM home_published.adjusted_prices
-;
-
-SELECT COUNT(*) AS n FROM home_published.price_trends
-;
-
-SELECT COUNT(*) AS n FROM home_published.weekly_trends
-;
-
-SELECT COUNT(*) AS n FROM home_published.candles
-;
-
-SELECT COUNT(*) AS n FROM home_published.latest_board
-;
-
-SELECT COUNT(*) AS n FROM home_published.movers
-;
-
-SELECT COUNT(*) AS n FROM home_published.volume_surges
-;
-
-SELECT COUNT(*) AS n FROM home_published.market_breadth
-;
-
-SELECT COUNT(*) AS n FROM home_published.coverage
-;
-
-SELECT COUNT(*) AS n FROM home_published.quarantine_by_audit
-;
-
-SELECT COUNT(*) AS n FROM home_published.split_events
-;
-
-SELECT COUNT(*) AS n FROM home_published.freshness
-;
-
-WITH latest AS (
-    SELECT
-        symbol,
-        COUNT(*)                          AS row_count,
-        MIN(trade_date)                   AS first_session,
-        MAX(trade_date)                   AS last_session,
-        MAX_BY(close_price, trade_date)   AS last_close,
-        MAX_BY(split_factor, trade_date)  AS latest_factor
-    FROM home_published.daily_prices FOR VERSION AS OF version
-    GROUP BY symbol
-),
-averages AS (
-    SELECT p.symbol, AVG(p.avg_price * (p.split_factor / l.latest_factor)) AS avg_price_90d
-    FROM home_published.daily_prices FOR VERSION AS OF version AS p
-    JOIN latest AS l ON l.symbol = p.symbol
-    WHERE DATE_DIFF('day', p.trade_date, l.last_session) < 90
-    GROUP BY p.symbol
-),
-quarantine AS (
-    SELECT symbol, COUNT(DISTINCT trade_date) AS quarantined
-    FROM home_published.quarantined_prices FOR VERSION AS OF version
-    GROUP BY symbol
-)
-SELECT
-    COALESCE(l.symbol, q.symbol)   AS symbol,
-    COALESCE(l.row_count, 0)       AS row_count,
-    l.first_session,
-    l.last_session,
-    COALESCE(q.quarantined, 0)     AS quarantined,
-    l.last_close,
-    a.avg_price_90d
-FROM latest AS l
-LEFT JOIN averages AS a ON a.symbol = l.symbol
-FULL OUTER JOIN quarantine AS q ON q.symbol = l.symbol
-ORDER BY symbol
-;
-
-SELECT
-    symbol,
-    trade_date,
-    close_price,
-    price_change_pct,
-    daily_return,
-    avg_price_90d,
-    volatility_pct,
-    volume,
-    volume_surge_ratio,
-    candle_type,
-    is_latest
-FROM home_published.latest_board AS b
-WHERE 1 = 1
-ORDER BY symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, avg_price_90d
-FROM home_published.weekly_trends AS t
-WHERE 1 = 1 AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, close_price, rolling_avg_5d
-FROM home_published.weekly_trends AS t
-WHERE 1 = 1 AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, daily_return
-FROM home_published.weekly_trends AS t
-WHERE 1 = 1 AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volatility_pct, volatility_21d_pct
-FROM home_published.weekly_trends AS t
-WHERE 1 = 1 AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volume, volume_surge_ratio
-FROM home_published.weekly_trends AS t
-WHERE 1 = 1 AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT
-    CAST(trade_date AS TIMESTAMP) AS time,
-    symbol,
-    open_price                    AS open,
-    high_price                    AS high,
-    low_price                     AS low,
-    close_price                   AS close
-FROM home_published.weekly_trends AS c
-WHERE 1 = 1 AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, avg_price_90d
-FROM home_published.price_trends AS t
-WHERE trade_date > DATE '2011-03-06' AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, close_price, rolling_avg_5d
-FROM home_published.price_trends AS t
-WHERE trade_date > DATE '2011-03-06' AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, daily_return
-FROM home_published.price_trends AS t
-WHERE trade_date > DATE '2011-03-06' AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volatility_pct, volatility_21d_pct
-FROM home_published.price_trends AS t
-WHERE trade_date > DATE '2011-03-06' AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volume, volume_surge_ratio
-FROM home_published.price_trends AS t
-WHERE trade_date > DATE '2011-03-06' AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT
-    CAST(trade_date AS TIMESTAMP) AS time,
-    symbol,
-    open_price                    AS open,
-    high_price                    AS high,
-    low_price                     AS low,
-    close_price                   AS close
-FROM home_published.candles AS c
-WHERE trade_date > DATE '2011-03-06' AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, coverage_pct, expected_symbols, published_symbols
-FROM home_published.coverage AS c
-WHERE 1 = 1
-ORDER BY time
-;
-
-SELECT symbol, price_change_pct, close_price, trade_date
-FROM home_published.movers AS m
-WHERE trade_date = (SELECT MAX(trade_date) FROM home_published.movers AS latest)
-ORDER BY gain_rank, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, split_ratio
-FROM home_published.split_events AS s
-WHERE 1 = 1 AND 1 = 1
-ORDER BY time, symbol
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, up_share_pct, up_symbols, symbols
-FROM home_published.market_breadth AS b
-WHERE trade_date > DATE '2011-03-06'
-ORDER BY time
-;
-
-SELECT trade_date, symbol, volume, usual_volume, volume_surge_ratio, price_change_pct
-FROM home_published.volume_surges AS v
-WHERE trade_date > DATE '2011-03-06' AND 1 = 1
-ORDER BY trade_date DESC, volume_surge_ratio DESC
-LIMIT 100
-;
-
-SELECT
-    trade_date,
-    expected_symbols,
-    published_symbols,
-    quarantined_symbols,
-    missing_symbols,
-    days_since_previous
-FROM home_published.coverage AS c
-WHERE trade_date > DATE '2011-03-06' AND (coverage_pct < 1E2 OR days_since_previous > 4)
-ORDER BY trade_date DESC
-LIMIT 100
-;
-
-SELECT trade_date, symbol, audit, detail, load_id
-FROM home_published.quarantined_prices FOR VERSION AS OF version AS q
-WHERE 1 = 1
-ORDER BY trade_date DESC, symbol, audit
-LIMIT 100
-;
-
-SELECT CAST(trade_date AS TIMESTAMP) AS time, audit, bars
-FROM home_published.quarantine_by_audit AS q
-WHERE 1 = 1
-ORDER BY time, audit
-;
-
-SELECT latest_session, days_old, weekdays_missed
-FROM home_published.freshness AS f
-;
-
-SELECT MAX_BY(coverage_pct, trade_date) AS coverage_pct
-FROM home_published.coverage AS c
-;
-
-SELECT symbol
-FROM home_published.latest_board AS b
-ORDER BY symbol
-;
-
-CREATE TABLE home_staged.load_id__typed_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/typed_prices/attempt/'
-)
-AS
-WITH fields AS (
-    SELECT
-        p.symbol,
-        p.payload,
-        p.fetched_at,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
-        COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
-),
-typed AS (
-    SELECT
-        fields.*,
-        CASE WHEN REGEXP_LIKE(date_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') THEN TRY_CAST(date_text AS DATE) END
-            AS trade_date,
-        CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(open_text AS DOUBLE) END
-            AS open_price,
-        CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(high_text AS DOUBLE) END
-            AS high_price,
-        CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(low_text AS DOUBLE) END
-            AS low_price,
-        CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(close_text AS DOUBLE) END
-            AS close_price,
-        CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END
-            AS volume
-    FROM fields
-),
-ranked AS (
-    SELECT
-        typed.*,
-        RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
-    FROM typed
-    WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-06'
-)
-SELECT
-    symbol,
-    trade_date,
-    open_price,
-    high_price,
-    low_price,
-    close_price,
-    volume,
-    NULLIF(CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
-        CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
-        CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
-        CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
-        CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
-    ), '') AS unparsed_text,
-    fetched_at,
-    payload
-FROM ranked
-WHERE age = 1
-;
-
-CREATE TABLE home_staged.load_id__quarantined_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/quarantined_prices/attempt/'
-)
-AS
-WITH failures AS (
-    SELECT DISTINCT audit, symbol, trade_date, detail
-    FROM (SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE high_price < GREATEST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE low_price > LEAST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('ohlcv_complete' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)) AS b
-UNION ALL
-SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
-UNION ALL
-SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-06' AS date), CAST(TIMESTAMP '2012-03-06 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000'), (DATE '2012-03-27', TIMESTAMP '2012-03-27 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at) AS b
-UNION ALL
-SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')) AS b
-UNION ALL
-SELECT CAST('text_is_numeric' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, unparsed_text AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE unparsed_text IS NOT NULL) AS b
-UNION ALL
-SELECT CAST('volume_not_negative' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM home_staged.load_id__typed_prices__attempt AS b
-WHERE volume < 0) AS b) AS f
-),
-quarantined AS (
-    SELECT
-        t.symbol,
-        t.trade_date,
-        f.audit,
-        f.detail,
-        t.open_price,
-        t.high_price,
-        t.low_price,
-        t.close_price,
-        t.volume,
-        t.unparsed_text,
-        t.fetched_at,
-        t.payload
-    FROM failures AS f
-    JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = f.symbol AND t.trade_date = f.trade_date
-)
-SELECT q.*, COALESCE(k.load_id, 'load_id') AS load_id
-FROM quarantined AS q
-LEFT JOIN home_published.quarantined_prices FOR VERSION AS OF version AS k
-    ON  k.symbol = q.symbol
-    AND k.trade_date = q.trade_date
-    AND k.audit = q.audit
-    AND k.payload = q.payload
-    -- All of q lies there; said again, so that an engine reads these partitions only.
-    AND k.trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-06'
-;
-
-CREATE TABLE home_staged.load_id__daily_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
-)
-AS
-WITH bars AS (
-    SELECT t.symbol, t.trade_date, t.open_price, t.high_price, t.low_price, t.close_price, t.volume
-    FROM home_staged.load_id__typed_prices__attempt AS t
-    LEFT JOIN home_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-    WHERE q.symbol IS NULL
-    UNION ALL
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume
-    FROM home_published.daily_prices FOR VERSION AS OF version
-    WHERE trade_date BETWEEN DATE '2012-02-14' AND DATE '2012-03-27'
-      AND NOT trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-06'
-),
-prices AS (
-    SELECT
-        b.*,
-        CAST(b.volume AS DOUBLE)         AS shares,
-        COALESCE(f.split_factor, 1E0)    AS split_factor
-    FROM bars AS b
-    LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05' AS date), CAST(NULL AS date), CAST(2.0E0 AS double), CAST(2.0E0 AS double))) AS v ("symbol", "ex_date", "next_ex_date", "split_ratio", "split_factor")) AS f
-        ON  f.symbol = b.symbol
-        AND f.ex_date <= b.trade_date
-        AND (f.next_ex_date IS NULL OR b.trade_date < f.next_ex_date)
-),
--- A price of an earlier day d, put on the share basis of this row's day T, is p(d) * factor(d) / factor(T); a volume
--- is v(d) * factor(T) / factor(d). The factors are divided first: without a split between them the quotient is
--- exactly 1 and the value stays exactly what was traded.
-looked_back AS (
-    SELECT
-        prices.*,
-        LAG(trade_date, 1) OVER w AS session_1,
-        LAG(trade_date, 4) OVER w AS session_4,
-        LAG(trade_date, 7) OVER w AS session_7,
-        LAG(close_price, 1) OVER w * (LAG(split_factor, 1) OVER w / split_factor) AS close_1,
-        LAG(close_price, 2) OVER w * (LAG(split_factor, 2) OVER w / split_factor) AS close_2,
-        LAG(close_price, 3) OVER w * (LAG(split_factor, 3) OVER w / split_factor) AS close_3,
-        LAG(close_price, 4) OVER w * (LAG(split_factor, 4) OVER w / split_factor) AS close_4,
-        LAG(shares, 1) OVER w * (split_factor / LAG(split_factor, 1) OVER w) AS shares_1,
-        LAG(shares, 2) OVER w * (split_factor / LAG(split_factor, 2) OVER w) AS shares_2,
-        LAG(shares, 3) OVER w * (split_factor / LAG(split_factor, 3) OVER w) AS shares_3,
-        LAG(shares, 4) OVER w * (split_factor / LAG(split_factor, 4) OVER w) AS shares_4,
-        LAG(shares, 5) OVER w * (split_factor / LAG(split_factor, 5) OVER w) AS shares_5,
-        LAG(shares, 6) OVER w * (split_factor / LAG(split_factor, 6) OVER w) AS shares_6,
-        LAG(shares, 7) OVER w * (split_factor / LAG(split_factor, 7) OVER w) AS shares_7
-    FROM prices
-    WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
-),
-guarded AS (
-    SELECT
-        looked_back.*,
-        CASE WHEN DATE_DIFF('day', session_1, trade_date) <= 21 THEN close_1 END AS prev_close,
-        CASE WHEN DATE_DIFF('day', session_4, trade_date) <= 21
-             THEN (close_price + close_1 + close_2 + close_3 + close_4) / 5E0 END AS rolling_avg_5d,
-        CASE WHEN DATE_DIFF('day', session_7, trade_date) <= 21
-             THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
-            AS mean_shares_7,
-        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
-        -- threshold, and from doubles engines make decimals that differ in the last digit.
-        CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
-        CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
-        CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
-        CAST(ROUND(close_price * 1E4) AS BIGINT)       AS close_units
-    FROM looked_back
-    WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-27'
-),
-shaped AS (
-    SELECT
-        guarded.*,
-        ABS(close_units - open_units)                  AS body,
-        high_units - low_units                         AS bar_range,
-        high_units - GREATEST(open_units, close_units) AS upper_wick,
-        LEAST(open_units, close_units) - low_units     AS lower_wick,
-        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
-        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
-             THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
-        CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
-             THEN ROUND(LN(close_price / open_price), 13) END AS log_body
-    FROM guarded
-)
-SELECT
-    symbol,
-    trade_date,
-    open_price,
-    high_price,
-    low_price,
-    close_price,
-    volume,
-    close_price - open_price                                       AS daily_return,
-    (open_price + high_price + low_price + close_price) / 4E0      AS avg_price,
-    -- The second factor is 2 ln 2 - 1.
-    5E-1 * log_range * log_range - 3.8629436111989061E-1 * log_body * log_body AS volatility,
-    prev_close,
-    (close_price - prev_close) / NULLIF(prev_close, 0E0) * 1E2     AS price_change_pct,
-    rolling_avg_5d,
-    shares / NULLIF(mean_shares_7, 0E0)                            AS volume_surge_ratio,
-    CAST(CASE
-        WHEN bar_range <= 0                                         THEN 'flat'
-        WHEN 10 * body <= bar_range                                 THEN 'doji'
-        WHEN lower_wick >= 2 * body AND 2 * upper_wick <= body      THEN 'hammer'
-        WHEN upper_wick >= 2 * body AND 2 * lower_wick <= body      THEN 'shooting_star'
-        WHEN 10 * body >= 9 * bar_range                             THEN 'marubozu'
-        WHEN close_price > open_price                               THEN 'bullish'
-        ELSE 'bearish'
-    END AS VARCHAR)                                                AS candle_type,
-    close_price > open_price                                       AS is_market_up,
-    split_factor
-FROM shaped
-;
-
-CREATE TABLE home_staged.load_id__daily_prices__attempt
-WITH (
-    table_type = 'ICEBERG',
-    format = 'PARQUET',
-    write_compression = 'ZSTD',
-    is_external = false,
-    location = 's3://stock-assets-tests/tests/backend/staged/tables/load_id/daily_prices/attempt/'
-)
-AS
-SELECT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt
-;
-
-SELECT audit, symbol, trade_date, detail, bad_rows
-FROM (
-    SELECT
-        f.*,
-        COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
-        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
-        ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
-    FROM (SELECT CAST('columns_as_declared' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    CAST(NULL AS DATE) AS trade_date,
-    COALESCE(d.table_name, a.table_name) || '.' || COALESCE(d.column_name, a.column_name)
-        || ': declared ' || COALESCE(d.data_type, 'nothing')
-        || ', found ' || COALESCE(LOWER(a.data_type), 'nothing') AS detail
-FROM (SELECT * FROM (VALUES (CAST('typed_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('daily_prices', 'symbol', 'varchar'), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double')) AS v ("table_name", "column_name", "data_type")) AS d
-FULL OUTER JOIN (SELECT * FROM (VALUES (CAST('daily_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('daily_prices', 'trade_date', 'date'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('typed_prices', 'symbol', 'varchar'), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar')) AS v ("table_name", "column_name", "data_type")) AS a
-    ON  a.table_name = d.table_name
-    AND a.column_name = d.column_name
-WHERE d.column_name IS NULL
-   OR a.column_name IS NULL
-   OR d.data_type <> LOWER(a.data_type)) AS b
-UNION ALL
-SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE high_price < GREATEST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('low_not_above_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE low_price > LEAST(open_price, close_price)) AS b
-UNION ALL
-SELECT CAST('ohlcv_complete' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)) AS b
-UNION ALL
-SELECT CAST('prices_positive' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0) AS b
-UNION ALL
-SELECT CAST('session_closed_at_fetch' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-06' AS date), CAST(TIMESTAMP '2012-03-06 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000'), (DATE '2012-03-27', TIMESTAMP '2012-03-27 20:00:00.000000')) AS v ("session", "closes_at")) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at) AS b
-UNION ALL
-SELECT CAST('symbol_well_formed' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')) AS b
-UNION ALL
-SELECT CAST('text_is_numeric' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, unparsed_text AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE unparsed_text IS NOT NULL) AS b
-UNION ALL
-SELECT CAST('volume_not_negative' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    t.unparsed_text,
-    t.fetched_at
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN home_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date) AS b
-WHERE volume < 0) AS b
-UNION ALL
-SELECT CAST('dates_inside_load' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'outside the load' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE NOT trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-27') AS b
-UNION ALL
-SELECT CAST('every_raw_row_accounted_for' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (WITH raw_rows AS (
-    SELECT
-        p.symbol,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM home_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/moment/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP 'moment' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'raw/daily_prices/ingest_date=day/moment/MSFT.csv', 'MSFT', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/IBM.csv', 'raw/daily_prices/ingest_date=day/moment/IBM.csv', 'IBM', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'raw/daily_prices/ingest_date=day/moment/CSCO.csv', 'CSCO', TIMESTAMP 'moment'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'raw/daily_prices/ingest_date=day/moment/AAPL.csv', 'AAPL', TIMESTAMP 'moment')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
-)
-SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
-FROM raw_rows AS r
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = r.symbol AND s.trade_date = r.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = r.symbol AND q.trade_date = r.trade_date
-WHERE r.trade_date IS NULL
-   OR (r.trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-06' AND s.symbol IS NULL AND q.symbol IS NULL)) AS b
-UNION ALL
-SELECT CAST('minimum_coverage' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    c.session AS trade_date,
-    CAST(COUNT(t.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols' AS detail
-FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-06' AS date), CAST(TIMESTAMP '2012-03-06 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000'), (DATE '2012-03-27', TIMESTAMP '2012-03-27 20:00:00.000000')) AS v ("session", "closes_at")) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2012-03-06' AND DATE '2012-03-06'
-GROUP BY c.session
-HAVING (c.session >= DATE '0001-01-01' OR COUNT(t.symbol) > 0)
-   AND CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0) AS b
-UNION ALL
-SELECT CAST('no_published_row_lost' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
-FROM home_published.daily_prices FOR VERSION AS OF version AS p
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
-WHERE p.trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-27'
-  AND s.symbol IS NULL
-  AND q.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('one_row_per_symbol_and_session' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-GROUP BY symbol, trade_date
-HAVING COUNT(*) > 1) AS b
-UNION ALL
-SELECT CAST('only_trading_sessions' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT s.symbol, s.trade_date, 'the exchange was closed' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN (SELECT * FROM (VALUES (CAST(DATE '2012-03-06' AS date), CAST(TIMESTAMP '2012-03-06 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000'), (DATE '2012-03-27', TIMESTAMP '2012-03-27 20:00:00.000000')) AS v ("session", "closes_at")) AS c ON c.session = s.trade_date
-WHERE c.session IS NULL AND s.trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-27') AS b
-UNION ALL
-SELECT CAST('quarantined_share_within_limit' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    t.trade_date,
-    CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined' AS detail
-FROM (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-GROUP BY t.trade_date
-HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0) AS b
-UNION ALL
-SELECT CAST('every_listed_symbol_present' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
-FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-06' AS date), CAST(TIMESTAMP '2012-03-06 21:00:00.000000' AS timestamp(6))), (DATE '2012-03-07', TIMESTAMP '2012-03-07 21:00:00.000000'), (DATE '2012-03-08', TIMESTAMP '2012-03-08 21:00:00.000000'), (DATE '2012-03-09', TIMESTAMP '2012-03-09 21:00:00.000000'), (DATE '2012-03-12', TIMESTAMP '2012-03-12 20:00:00.000000'), (DATE '2012-03-13', TIMESTAMP '2012-03-13 20:00:00.000000'), (DATE '2012-03-14', TIMESTAMP '2012-03-14 20:00:00.000000'), (DATE '2012-03-15', TIMESTAMP '2012-03-15 20:00:00.000000'), (DATE '2012-03-16', TIMESTAMP '2012-03-16 20:00:00.000000'), (DATE '2012-03-19', TIMESTAMP '2012-03-19 20:00:00.000000'), (DATE '2012-03-20', TIMESTAMP '2012-03-20 20:00:00.000000'), (DATE '2012-03-21', TIMESTAMP '2012-03-21 20:00:00.000000'), (DATE '2012-03-22', TIMESTAMP '2012-03-22 20:00:00.000000'), (DATE '2012-03-23', TIMESTAMP '2012-03-23 20:00:00.000000'), (DATE '2012-03-26', TIMESTAMP '2012-03-26 20:00:00.000000'), (DATE '2012-03-27', TIMESTAMP '2012-03-27 20:00:00.000000')) AS v ("session", "closes_at")) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM home_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2012-03-06' AND DATE '2012-03-06'
-  AND t.symbol IS NULL) AS b
-UNION ALL
-SELECT CAST('no_revised_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    s.symbol,
-    s.trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
-            'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
-    ) AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-JOIN home_published.daily_prices FOR VERSION AS OF version AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
-WHERE s.trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-06'
-  AND p.trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-06'
-  AND (
-       s.open_price IS DISTINCT FROM p.open_price
-    OR s.high_price IS DISTINCT FROM p.high_price
-    OR s.low_price IS DISTINCT FROM p.low_price
-    OR s.close_price IS DISTINCT FROM p.close_price
-    OR s.volume IS DISTINCT FROM p.volume
-  )) AS b
-UNION ALL
-SELECT CAST('no_unexplained_jump' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    symbol,
-    trade_date,
-    CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE ABS(price_change_pct) > 4E1
-  AND trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-06') AS b
-UNION ALL
-SELECT CAST('volume_above_zero' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, 'volume 0' AS detail
-FROM home_staged.load_id__daily_prices__attempt AS s
-WHERE volume = 0
-  AND trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-06') AS b
-UNION ALL
-SELECT CAST('quarantined ' || audit AS VARCHAR) AS audit, symbol, trade_date, detail
-FROM home_staged.load_id__quarantined_prices__attempt AS q
-UNION ALL
-SELECT CAST('added published.quarantined_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_staged.load_id__quarantined_prices__attempt
-    EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_published.quarantined_prices FOR VERSION AS OF version WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-06'
-) AS added) AS b
-UNION ALL
-SELECT CAST('removed published.quarantined_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_published.quarantined_prices FOR VERSION AS OF version WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-06'
-    EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM home_staged.load_id__quarantined_prices__attempt
-) AS removed) AS b
-UNION ALL
-SELECT CAST('added published.daily_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_staged.load_id__daily_prices__attempt
-    EXCEPT
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_published.daily_prices FOR VERSION AS OF version WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-27'
-) AS added) AS b
-UNION ALL
-SELECT CAST('removed published.daily_prices' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
-FROM (
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_published.daily_prices FOR VERSION AS OF version WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-27'
-    EXCEPT
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM home_staged.load_id__daily_prices__attempt
-) AS removed) AS b) AS f
-) AS counted
-WHERE sample_row <= 10 OR session_row = 1
-ORDER BY audit, sample_row
-;
-
-SELECT audit, symbol, trade_date, detail, bad_rows
-FROM (
-    SELECT
-        f.*,
-        COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
-        ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
-        ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
-    FROM (SELECT CAST('columns_as_declared' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    CAST(NULL AS DATE) AS trade_date,
-    COALESCE(d.table_name, a.table_name) || '.' || COALESCE(d.column_name, a.column_name)
-        || ': declared ' || COALESCE(d.data_type, 'nothing')
-        || ', found ' || COALESCE(LOWER(a.data_type), 'nothing') AS detail
-FROM (SELECT * FROM (VALUES (CAST('typed_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('daily_prices', 'symbol', 'varchar'), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double')) AS v ("table_name", "column_name", "data_type")) AS d
-FULL OUTER JOIN (SELECT * FROM (VALUES (CAST('daily_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('daily_prices', 'trade_date', 'date'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('typed_prices', 'symbol', 'varchar'), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar')) AS v ("table_name", "column_name", "data_type")) AS a
-    ON  a.table_name = d.table_name
-    AND a.column_name = d.column_name
-WHERE d.column_name IS NULL
-   OR a.column_name IS NULL
-   OR d.data_type <> LOWER(a.data_type)) AS b) AS f
-) AS counted
-WHERE sample_row <= 10 OR session_row = 1
-ORDER BY audit, sample_row
-;
-
-ALTER TABLE home_published.daily_prices SET TBLPROPERTIES (
-    'optimize_rewrite_data_file_threshold' = '2',
-    'optimize_rewrite_delete_file_threshold' = '1'
-)
-;
-
-OPTIMIZE home_published.daily_prices REWRITE DATA USING BIN_PACK
-;
-
-ALTER TABLE home_published.daily_prices SET TBLPROPERTIES (
-    'vacuum_max_snapshot_age_seconds' = '2678400',
-    'vacuum_min_snapshots_to_keep' = '1',
-    'vacuum_max_metadata_files_to_keep' = '100'
-)
-;
-
-VACUUM home_published.daily_prices
-;
-
-ALTER TABLE home_published.daily_prices ADD COLUMNS (`split_factor` double COMMENT 'Product of the split ratios with an ex-date up to this session; 1 before the first split (new shares per first share)')
-;
-
-SELECT symbol, split_factor FROM home_published.daily_prices FOR VERSION AS OF version

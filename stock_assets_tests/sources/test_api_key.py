@@ -14,7 +14,9 @@ from stock_assets.core.errors import AccessRefused, ServiceUnavailable, Settings
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.pipeline import Pipeline
 from stock_assets.sources.api_key import SecretsManagerKey
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, CallFault
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import CallFault
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.orchestration.checks.test_symbols import live_settings
 from stock_assets_tests.support.key_leaks import everything_logged, leaks, run_daily_prices, write_error

@@ -1,4 +1,4 @@
-"""AWS backends for tests: each folder of a test has a place of its own in the bucket, and databases of its own."""
+"""AWS backends for tests: each test folder has its own folder in the bucket and its own databases."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ __all__ = ["BUCKET"]
 
 
 def athena_backend(endpoint: str, folder: Path) -> AthenaBackend:
-    """Give the backend of a folder in the double of AWS; the same folder gives the same backend, in every process."""
+    """Return the backend of a folder in the emulator; the same folder returns the same backend in every process."""
     os.environ.update(CREDENTIALS)
     stem = stem_of(folder)
     return AthenaBackend(
@@ -29,11 +29,11 @@ def athena_backend(endpoint: str, folder: Path) -> AthenaBackend:
 
 
 def stem_of(folder: Path) -> str:
-    """Name the databases and the part of the bucket that are a folder's own."""
+    """Return the name of a test folder's databases and of its folder in the bucket."""
     return f"t{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
 
 
 def make_bucket(endpoint: str) -> None:
-    """Make the bucket of all tests."""
+    """Create the bucket of all tests."""
     os.environ.update(CREDENTIALS)
     boto3.client("s3", endpoint_url=endpoint, region_name=REGION).create_bucket(Bucket=BUCKET)

@@ -1,9 +1,9 @@
-"""A real account in place of the double: named by the environment, a place of its own for each run, and its clean-up.
+"""A real AWS account instead of the emulator: read from the environment, with a separate folder per run, and clean-up.
 
-Belongs here: what `make test-aws` and `make clean-aws` do beside running the suite. Does not belong here: the suite.
+Belongs here: what `make test-aws` and `make clean-aws` do besides running the suite. Does not belong here: the suite.
 
-Nothing outside a run's own folder and databases is ever written or removed. Both are named after the run, so that what
-a killed run left can be found and removed later.
+Nothing outside a run's own folder and databases is ever written or removed. Both are named after the run, so that the
+data of a killed run can be found and removed later.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 
 VARIABLES = "STOCK_ASSETS_TEST_AWS_"
 NEEDED = ("BUCKET", "REGION")
@@ -29,16 +29,16 @@ _RUN = re.compile(r"r[0-9]{8}t[0-9]{6}_[0-9a-f]{6}")
 
 
 class Account(BaseModel):
-    """Where the suite may write.
+    """The part of an account in which the suite may write.
 
     Attributes:
         bucket: name of the bucket; it must exist.
-        region: of bucket, catalog and workgroup.
-        workgroup: of Athena; it must exist.
+        region: region of bucket, catalog and workgroup.
+        workgroup: Athena workgroup; it must exist.
         prefix: folder of all runs.
-        database: what the names of the Glue databases of all runs begin with.
+        database: prefix of the names of the Glue databases of all runs.
         role_arn: role to assume; empty for none.
-        kms_key: KMS key; empty for the keys of S3.
+        kms_key: KMS key; empty for the keys that S3 manages.
         endpoint_url: address of an emulator; empty for AWS.
         run: name of this run.
     """
@@ -57,28 +57,28 @@ class Account(BaseModel):
 
     @property
     def access(self) -> AwsAccess:
-        """How it is reached."""
+        """Region, role and endpoint."""
         return AwsAccess(region=self.region, role_arn=self.role_arn, endpoint_url=self.endpoint_url)
 
     @property
     def objects(self) -> S3Objects:
         """The folder of all runs."""
-        return S3Objects(self.access, Place(self.bucket, self.prefix))
+        return S3Objects(self.access, BucketFolder(self.bucket, self.prefix))
 
     def __str__(self) -> str:
-        """Say where everything of the run is."""
+        """Return where all data of the run are."""
         return f"s3://{self.bucket}/{self.prefix}/{self.run}/ and Glue databases {self.database}_{self.run}_*"
 
 
-def lacking(environment: Mapping[str, str]) -> list[str]:
-    """List the variables that have to be set and are not."""
+def missing_variables(environment: Mapping[str, str]) -> list[str]:
+    """List the required variables that are not set."""
     return [f"{VARIABLES}{name}" for name in NEEDED if not environment.get(f"{VARIABLES}{name}")]
 
 
 @cache
 def named_account() -> Account | None:
-    """Read the environment; None if no account is named. One run for the life of the process."""
-    if lacking(os.environ):
+    """Read the account from the environment, or None; one run per process."""
+    if missing_variables(os.environ):
         return None
     fields = {
         name.removeprefix(VARIABLES).lower(): value
@@ -88,8 +88,8 @@ def named_account() -> Account | None:
     return Account(**{"run": f"r{datetime.now(UTC):%Y%m%dt%H%M%S}_{secrets.token_hex(3)}", **fields})
 
 
-def account_home(account: Account, folder: Path) -> AthenaBackend:
-    """Give the backend of a test's folder in the account; the same folder gives the same backend, in every process."""
+def account_backend(account: Account, folder: Path) -> AthenaBackend:
+    """Return the backend of a test's folder in the account; every process gets the same one."""
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     prefix = f"{account.prefix}/{account.run}/{place}"
     return AthenaBackend(
@@ -106,7 +106,7 @@ def account_home(account: Account, folder: Path) -> AthenaBackend:
 
 
 def runs(account: Account) -> list[str]:
-    """List the runs of which anything is left."""
+    """List the runs that have left anything."""
     named = [name.removeprefix(f"{account.database}_").rsplit("_", 2)[0] for name in _databases(account, "")]
     stored = [key.partition("/")[0] for key in account.objects.list("")]
     return sorted({run for run in [*named, *stored] if _RUN.fullmatch(run)})
@@ -132,22 +132,22 @@ def _databases(account: Account, run: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Check that an account is named, or list and remove what runs have left."""
+    """Check that the environment names an account, or list and remove what runs have left."""
     parser = argparse.ArgumentParser(prog="aws_account", description=__doc__)
     parser.add_argument("command", choices=["check", "clean"])
-    parser.add_argument("runs", nargs="*", help="runs to remove, or `all`; without any they are listed")
-    asked = parser.parse_args(arguments)
-    missing = lacking(os.environ)
+    parser.add_argument("runs", nargs="*", help="runs to remove, or `all`; without runs, list what is left")
+    parsed = parser.parse_args(arguments)
+    missing = missing_variables(os.environ)
     account = named_account()
     if account is None:
-        sys.stderr.write(f"set {' and '.join(missing)}; docs/aws.md says what they are, and which others there are\n")
+        sys.stderr.write(f"Set {' and '.join(missing)}. docs/aws.md describes these and the optional variables\n")
         return 2
-    if asked.command == "clean":
+    if parsed.command == "clean":
         left = runs(account)
-        chosen = left if asked.runs == ["all"] else asked.runs
+        chosen = left if parsed.runs == ["all"] else parsed.runs
         unknown = sorted(set(chosen) - set(left))
         if unknown:
-            sys.stderr.write(f"nothing is left of {', '.join(unknown)}; there is: {', '.join(left) or 'nothing'}\n")
+            sys.stderr.write(f"Nothing is left of run {', '.join(unknown)}. Left: {', '.join(left) or 'nothing'}\n")
             return 2
         for run in chosen:
             clean(account.model_copy(update={"run": run}))

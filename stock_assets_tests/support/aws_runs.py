@@ -1,6 +1,6 @@
-"""The daily job as it runs for a live vendor on the double of AWS, and what it sends.
+"""The daily job with a live vendor on the Athena emulator, and the statements that it sends.
 
-Belongs here: running it, and reading its statements. Does not belong here: what they should be (`backends.aws`).
+Belongs here: running the job and reading its statements. Does not belong here: expectations (`backends/athena`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,9 @@ from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets.sources.interface import Terms
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.emulators.athena.predicates import bounds
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.bars import deliver
@@ -29,15 +30,15 @@ from stock_assets_tests.support.scenes import Scene
 from stock_assets_tests.support.steps import as_pipeline, parts
 
 LATEST = expected_session(datetime.now(UTC))
-"""The session that readers may expect now: with it, the freshness check finds the table up to date."""
+"""The newest session that consumers can expect now; with it, the freshness check passes."""
 _COMPACT = 100
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 Bars = Mapping[str, Mapping[date, str]]
 
 
-class GrowingSource(ScriptedSource):
-    """Asks for splits as a live vendor's source does: when they are due, or after a jump that nobody explained."""
+class LiveSource(ScriptedSource):
+    """A source that requests splits as for a live vendor: when they are due, or after an unexplained jump."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,22 +48,22 @@ class GrowingSource(ScriptedSource):
     def terms(self) -> Terms:
         return Terms(splits_refresh=self._refresh)
 
-    def ask_for_splits_in_every_run(self) -> None:
-        """Take every answer about splits for one that is out of date."""
+    def request_splits_in_every_run(self) -> None:
+        """Treat every stored response about splits as out of date."""
         self._refresh = timedelta(0)
 
 
 @dataclass(frozen=True)
 class LiveRuns:
-    """A scene on the double, its parts by their own types, and the daily job of its definitions."""
+    """A scene on the emulator, with its typed backend and source, and the daily job."""
 
     scene: Scene
     backend: AthenaBackend
-    source: GrowingSource
+    source: LiveSource
     job: dg.JobDefinition
 
     def load(self, bars: Bars, sessions: Sequence[date]) -> None:
-        """Publish some sessions as one load, from answers of the evening of the last one."""
+        """Publish some sessions as one load, from responses of the last session's evening."""
         for symbol, of_symbol in bars.items():
             self.source.set_bars(symbol, {day: of_symbol[day] for day in sessions})
             body = self.source.fetch_prices(symbol, [])
@@ -71,8 +72,8 @@ class LiveRuns:
         self.scene.stage(sessions)
         self.scene.publish(sessions)
 
-    def answer_with(self, bars: Bars, until: date) -> None:
-        """Let the vendor answer with its latest bars up to a session, as many as a free plan gives."""
+    def respond_with(self, bars: Bars, until: date) -> None:
+        """Make the vendor return its latest bars up to a session, as many as a free plan includes."""
         for symbol, of_symbol in bars.items():
             latest = [(day, line) for day, line in of_symbol.items() if day <= until][-_COMPACT:]
             self.source.set_bars(symbol, dict(latest))
@@ -85,10 +86,10 @@ class LiveRuns:
             )
 
 
-def live_runs(double: AwsDouble, folder: Path) -> LiveRuns:
-    """Wire the definitions for a live vendor on AWS, with a vendor and a backend of the test in their places."""
+def live_runs(emulator: AwsEmulator, folder: Path) -> LiveRuns:
+    """Build the definitions for a live vendor on AWS, with the test's source and backend."""
     folder.mkdir(parents=True, exist_ok=True)
-    backend, source = athena_backend(double.endpoint, folder), GrowingSource()
+    backend, source = athena_backend(emulator.endpoint, folder), LiveSource()
     scene = Scene(backend, source)
     universe = folder / "universe.csv"
     lines = ("symbol,name,first_session,last_session", *(f"{symbol},,," for symbol in scene.universe.symbols))
@@ -105,13 +106,13 @@ def live_runs(double: AwsDouble, folder: Path) -> LiveRuns:
     return LiveRuns(scene, backend, source, definitions.resolve_job_def(JOB_NAME))
 
 
-def kinds(double: AwsDouble) -> list[str]:
-    """Give the first word of every statement since the record began."""
-    return [statement.split(maxsplit=1)[0].upper() for statement in double.statements]
+def kinds(emulator: AwsEmulator) -> list[str]:
+    """Return the first word of every recorded statement."""
+    return [statement.split(maxsplit=1)[0].upper() for statement in emulator.statements]
 
 
 def unbounded_reads(statement: str, *, lower_only: bool = False) -> list[str]:
-    """List the reads of published or raw tables that do not say from which day or partition on, and up to which."""
+    """List the reads of published or raw tables without a lower and an upper bound on the day or partition."""
     found = []
     for table in sqlglot.parse_one(statement, read="athena").find_all(exp.Table):
         if table.db.endswith(("_published", "_raw")) and "$" not in table.name:

@@ -1,4 +1,4 @@
-"""What an earlier pipeline left in an account, on the double of AWS: a bucket's folder, and tables of the catalog."""
+"""Data of an earlier pipeline on the emulator: a folder of the bucket, and tables of the Glue catalog."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,9 +8,8 @@ import boto3
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.legacy_import.aws_locations import LegacyBucket, LegacyTable
-from stock_assets.legacy_import.locations import FileFormat, LegacyLocation
-from stock_assets_tests.emulators.athena.names import BUCKET
-from stock_assets_tests.emulators.athena.server import REGION
+from stock_assets.legacy_import.locations import Form, LegacyLocation
+from stock_assets_tests.emulators.athena.names import BUCKET, REGION
 
 TEXT = "string"
 BARS = dict.fromkeys(("date", "open", "high", "low", "close", "volume"), TEXT)
@@ -18,7 +17,7 @@ BARS = dict.fromkeys(("date", "open", "high", "low", "close", "volume"), TEXT)
 
 
 class LegacyAccount:
-    """The earlier pipeline's bucket folder and database, named after the test's own folder."""
+    """The earlier pipeline's bucket folder and Glue database, named after the test's folder."""
 
     def __init__(self, endpoint: str, folder: Path, *, role_arn: str = "") -> None:
         self.access = AwsAccess(region=REGION, endpoint_url=endpoint, role_arn=role_arn)
@@ -30,13 +29,13 @@ class LegacyAccount:
         self.glue.create_database(DatabaseInput={"Name": self.database})
 
     def upload(self, folder: Path, to: str = "") -> None:
-        """Put all files of a folder."""
+        """Upload all files of a folder."""
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 self.put(f"{to}{path.relative_to(folder).as_posix()}", path.read_bytes())
 
     def put(self, relative: str, body: bytes) -> None:
-        """Put one object."""
+        """Upload one object."""
         self._s3.put_object(Bucket=BUCKET, Key=f"old/{self.name}/{relative}", Body=body)
 
     def table(
@@ -46,9 +45,9 @@ class LegacyAccount:
         *,
         keys: Sequence[str] = (),
         partitions: Mapping[str, str] | None = None,
-        **more: Any,  # noqa: ANN401 (parts of Glue's own shape)
+        **more: Any,  # noqa: ANN401 (parts of a Glue table definition)
     ) -> str:
-        """Create a Hive table in the catalog; give its address."""
+        """Create a Hive table in the catalog; return its address."""
         storage = {
             "Columns": [{"Name": column, "Type": of} for column, of in columns.items()],
             "Location": f"{self.address}/",
@@ -76,13 +75,11 @@ class LegacyAccount:
         return f"glue:{self.database}.{name}"
 
     def table_by_symbol(self, folder: Path, columns: Mapping[str, str] = BARS) -> str:
-        """Upload a folder with a folder for each symbol, and make it a table; give its address."""
+        """Upload a folder with one folder per symbol and create a table over it; return its address."""
         self.upload(folder)
         parts = {part.name.removeprefix("symbol="): f"{part.name}/" for part in sorted(folder.glob("symbol=*"))}
         return self.table("prod", columns, keys=["symbol"], partitions=parts)
 
-    def at(self, address: str, file_format: FileFormat | None = None) -> LegacyLocation:
-        """AvailableHistory something."""
-        return (LegacyTable if address.startswith("glue:") else LegacyBucket)(
-            self.access, address, file_format or FileFormat()
-        )
+    def at(self, address: str, form: Form | None = None) -> LegacyLocation:
+        """Return the location of an address."""
+        return (LegacyTable if address.startswith("glue:") else LegacyBucket)(self.access, address, form or Form())

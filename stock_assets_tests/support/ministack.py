@@ -1,9 +1,9 @@
-"""Another emulator of AWS, ministack: made by other people than moto, so that what both say is likely to be S3's way.
+"""ministack, an AWS emulator of other authors than moto's: where both agree, S3 probably behaves the same way.
 
-Belongs here: starting and stopping it. Does not belong here: what is tested on it (`backends/aws/test_ministack`).
+Belongs here: starting and stopping it. Does not belong here: the tests on it (`backends/lakehouse/test_ministack`).
 
-It pins botocore to one version, so it lives in an environment of its own (`make ministack`), and is a process. It
-answers on this machine only, and what it would open besides HTTP is switched off.
+ministack pins botocore to one version, so it has a separate virtual environment (`make ministack`) and is a separate
+process. It listens on the loopback interface only, and its services besides HTTP are switched off.
 """
 
 import os
@@ -18,19 +18,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PROGRAM = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
-HOW_TO_GET_IT = "needs ministack in an environment of its own: make ministack"
+HOW_TO_INSTALL = "ministack is not installed; run `make ministack`"
 _PATIENCE_SECONDS = 60
 
 
 @contextmanager
-def running_ministack(*, asks_iam: bool = False) -> Iterator[str]:
-    """Start it, empty, on a free port; gives its address.
+def running_ministack(*, checks_policies: bool = False) -> Iterator[str]:
+    """Start an empty ministack on a free port; yield its address.
 
     Args:
-        asks_iam: whether it checks signatures and refuses what no policy allows.
+        checks_policies: whether it checks signatures and rejects calls that no policy allows.
 
     Raises:
-        TimeoutError: it does not answer; the message has the end of its log.
+        TimeoutError: it does not respond; the message contains the end of its log.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -42,7 +42,7 @@ def running_ministack(*, asks_iam: bool = False) -> Iterator[str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
-        "AUTH": str(asks_iam).lower(),
+        "AUTH": str(checks_policies).lower(),
     }
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -71,4 +71,4 @@ def _wait(process: subprocess.Popen[bytes], endpoint: str, log: Path) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise TimeoutError(f"ministack does not answer on {endpoint}: {log.read_text(errors='replace')[-2000:]}")
+    raise TimeoutError(f"ministack does not respond on {endpoint}: {log.read_text(errors='replace')[-2000:]}")

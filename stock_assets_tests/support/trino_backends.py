@@ -1,11 +1,12 @@
-"""Backends on the tests' Trino server; each folder of a test has a place of its own in the bucket, and databases."""
+"""Backends on the tests' Trino server; each test folder has its own folder in the bucket and its own databases."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from stock_assets.backends.trino.backend import TrinoBackend
-from stock_assets_tests.emulators.athena.server import CREDENTIALS, REGION, AwsDouble
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.support.athena_backends import BUCKET, stem_of
 from stock_assets_tests.support.trino_server import CATALOG
 
@@ -13,19 +14,19 @@ USER = "tests"
 
 
 @dataclass(frozen=True)
-class TrinoOnDouble:
-    """A running server, and the emulator that holds its tables."""
+class TrinoOnEmulator:
+    """A running Trino server, and the emulator that stores its tables."""
 
     url: str
-    double: AwsDouble
+    emulator: AwsEmulator
 
     def backend(self, folder: Path) -> TrinoBackend:
-        """Give the backend of a folder."""
-        return trino_backend(self.url, self.double.endpoint, folder)
+        """Return the backend of a folder."""
+        return trino_backend(self.url, self.emulator.endpoint, folder)
 
 
 def trino_backend(url: str, endpoint: str, folder: Path) -> TrinoBackend:
-    """Give the backend of a folder on a server; the same folder gives the same backend, in every process."""
+    """Return the backend of a folder on a server; the same folder returns the same backend in every process."""
     os.environ.update(CREDENTIALS)
     stem = stem_of(folder)
     return TrinoBackend(

@@ -1,10 +1,10 @@
-"""A real Trino server for tests: got once from Maven's registry, kept outside the repository, started on a free port.
+"""A real Trino server for tests: downloaded once by Maven, stored outside the repository, started on a free port.
 
-Belongs here: getting it, starting it over an emulator of AWS, stopping it. Does not belong here: backends on it
-(`trino_homes`).
+Belongs here: downloading the server, starting it over the AWS emulator, stopping it. Does not belong here: backends on
+it (`trino_backends`).
 
-`python -m stock_assets_tests.support.trino_server` gets it without starting it. It needs `mvn` (once, 0.8 GB) and
-a Java of at least 24; Maven decides which registry is asked.
+`python -m stock_assets_tests.support.trino_server` downloads the server without starting it. It needs `mvn` (once,
+0.8 GB) and Java 24 or later; Maven's configuration decides which repository it uses.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ from pathlib import Path, PurePosixPath
 
 import requests
 
-from stock_assets_tests.emulators.athena.server import CREDENTIALS, REGION
+from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 
 VERSION = "476"
-"""The last one whose archive is in the registry; later ones are published elsewhere only."""
+"""The last version whose archive is in Maven's central repository; later ones are published elsewhere only."""
 LEAST_JAVA = 24
 MAVEN_DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
 PLUGINS = ("iceberg", "hive")
@@ -38,14 +38,14 @@ _WHOLE = "complete"
 
 
 class NoTrino(Exception):
-    """There is no server here; the message says how to get one."""
+    """No server is available; the message contains the reason and the remedy."""
 
 
 def server_folder() -> Path:
-    """Find the server, or get it.
+    """Return the folder of the server; download it if it is missing.
 
     Raises:
-        NoTrino: it can not be had.
+        NoTrino: the server cannot be downloaded.
     """
     cache = Path(os.environ.get("STOCK_ASSETS_TEST_CACHE") or Path.home() / ".cache" / "stock_assets")
     folder = cache / f"trino-{VERSION}"
@@ -56,17 +56,17 @@ def server_folder() -> Path:
             _unpack(_download(Path(scratch)), made)
             (made / _WHOLE).touch()
             shutil.rmtree(folder, ignore_errors=True)
-            # Whoever was faster has made the same.
+            # Another process may have created the same folder first.
             with contextlib.suppress(OSError):
                 made.rename(folder)
     return folder
 
 
 def java() -> Path:
-    """Find a Java that is new enough: that of JAVA_HOME, of the PATH, or of the usual folders.
+    """Return a Java that is new enough: from JAVA_HOME, from the PATH, or from the usual folders.
 
     Raises:
-        NoTrino: there is none.
+        NoTrino: none is installed.
     """
     named = os.environ.get("JAVA_HOME")
     on_path = shutil.which("java")
@@ -76,20 +76,20 @@ def java() -> Path:
     for candidate in candidates:
         if candidate.exists() and _java_version(candidate) >= LEAST_JAVA:
             return candidate
-    raise NoTrino(f"Trino {VERSION} needs a Java of at least {LEAST_JAVA}; install one, or set JAVA_HOME to one")
+    raise NoTrino(f"Trino {VERSION} needs Java {LEAST_JAVA} or later; install it, or set JAVA_HOME")
 
 
 @contextmanager
 def running_trino(aws_endpoint: str) -> Iterator[str]:
-    """Start a server whose tables are in the Glue and S3 of an emulator; give its address.
+    """Start a server whose tables are in the Glue and S3 of an emulator; yield its address.
 
     Raises:
-        NoTrino: it can not be had, or does not start.
+        NoTrino: the server cannot be downloaded or does not start.
     """
     program, server = java(), server_folder()
-    with tempfile.TemporaryDirectory(prefix="trino-") as backend:
+    with tempfile.TemporaryDirectory(prefix="trino-") as root:
         port = _free_port()
-        folder = Path(backend)
+        folder = Path(root)
         _configure(folder, server, port, aws_endpoint)
         log = folder / "server.log"
         with log.open("wb") as output:
@@ -111,8 +111,8 @@ def running_trino(aws_endpoint: str) -> Iterator[str]:
 def _download(folder: Path) -> Path:
     mvn = shutil.which("mvn")
     if mvn is None:
-        raise NoTrino(f"install Maven, then `python -m {__spec__.name}` gets Trino {VERSION} (0.8 GB, once)")
-    asked = [
+        raise NoTrino(f"install Maven, then run `python -m {__spec__.name}` to download Trino {VERSION} (0.8 GB, once)")
+    command = [
         mvn,
         "--batch-mode",
         "--quiet",
@@ -121,18 +121,20 @@ def _download(folder: Path) -> Path:
         f"-DoutputDirectory={folder}",
     ]
     try:
-        subprocess.run(asked, check=True, capture_output=True, text=True, timeout=SECONDS_TO_DOWNLOAD, cwd=folder)
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS_TO_DOWNLOAD, cwd=folder)
     except subprocess.CalledProcessError as error:
-        raise NoTrino(f"Maven does not get io.trino:trino-server:{VERSION}: {error.stdout[-2000:]}") from error
+        raise NoTrino(f"Maven cannot download io.trino:trino-server:{VERSION}: {error.stdout[-2000:]}") from error
     except subprocess.TimeoutExpired as error:
-        raise NoTrino(f"Maven has not got io.trino:trino-server:{VERSION} in {SECONDS_TO_DOWNLOAD} s") from error
+        raise NoTrino(
+            f"Maven did not download io.trino:trino-server:{VERSION} within {SECONDS_TO_DOWNLOAD} s"
+        ) from error
     return folder / f"trino-server-{VERSION}.tar.gz"
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Take out the server and the plugins in use; a file that two plugins share is a link to the first of them.
+    """Unpack the server and the plugins in use; a file that several plugins share becomes a hard link.
 
-    The archive is read as a stream: to look backwards in it means to decompress it again from the start.
+    The archive is read as a stream: seeking backwards would decompress it again from the start.
     """
     wanted = ("lib/", *(f"plugin/{plugin}/" for plugin in PLUGINS))
     places: dict[str, list[Path]] = {}
@@ -151,7 +153,7 @@ def _unpack(archive: Path, target: Path) -> None:
                     continue
                 content = packed.extractfile(member)
                 if content is None:
-                    raise NoTrino(f"{archive.name} has no content for {member.name}")
+                    raise NoTrino(f"{archive.name} contains no data for {member.name}")
                 with content, file.open("wb") as output:
                     shutil.copyfileobj(content, output)
 
@@ -183,7 +185,7 @@ def _configure(folder: Path, server: Path, port: int, aws_endpoint: str) -> None
         f"etc/catalog/{CATALOG}.properties": {
             "connector.name": "iceberg",
             "iceberg.catalog.type": "glue",
-            # The shortest that the server takes as the least age of what is expired and removed.
+            # Allow statements to expire and remove what is of any age.
             "iceberg.expire-snapshots.min-retention": "0s",
             "iceberg.remove-orphan-files.min-retention": "0s",
             **storage,
@@ -192,7 +194,7 @@ def _configure(folder: Path, server: Path, port: int, aws_endpoint: str) -> None
             "connector.name": "hive",
             "hive.metastore": "glue",
             "hive.partition-projection-enabled": "true",
-            # Each fetch has a folder of its own in its partition.
+            # Each fetch has its own folder in its partition.
             "hive.recursive-directories": "true",
             **storage,
         },
@@ -246,8 +248,8 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _java_version(program: Path) -> int:
-    said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
-    found = re.search(r'version "(\d+)', said)
+    output = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
+    found = re.search(r'version "(\d+)', output)
     return int(found[1]) if found else 0
 
 

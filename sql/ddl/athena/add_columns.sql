@@ -1,2 +1,2 @@
--- Columns that a contract has gained; rows stored before have NULL in them.
+-- Add the new columns of a contract; rows stored before have NULL in them.
 ALTER TABLE ${table} ADD COLUMNS (${columns})

@@ -1,2 +1,2 @@
--- Writes the small files of each partition, and those with rows marked as deleted, anew as few large ones.
+-- Rewrite small files, and files with deleted rows, of each partition into few large files.
 OPTIMIZE ${table} REWRITE DATA USING BIN_PACK

@@ -1,4 +1,4 @@
--- A published table: Iceberg, one partition a year.
+-- Create a published table: Iceberg, one partition per year.
 CREATE TABLE IF NOT EXISTS ${table} (
     ${columns}
 )

@@ -1,4 +1,4 @@
--- A staging table of one attempt of one load. Iceberg, since a Hive table would cut moments to milliseconds.
+-- Create a staging table for one attempt of one load. Iceberg, since a Hive table cuts timestamps to milliseconds.
 CREATE TABLE ${table}
 WITH (
     table_type = 'ICEBERG',

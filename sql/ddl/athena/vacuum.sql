@@ -1,2 +1,2 @@
--- Takes versions out of a table, and removes files that no version needs, as the properties of the table say.
+-- Expire snapshots and remove files that no snapshot needs, according to the properties of the table.
 VACUUM ${table}

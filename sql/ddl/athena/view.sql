@@ -1,3 +1,3 @@
--- A view that readers use beside the published tables.
+-- Create or replace a view next to the published tables.
 CREATE OR REPLACE VIEW ${view} AS
 ${select}

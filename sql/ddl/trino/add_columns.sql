@@ -1,2 +1,2 @@
--- A column that a contract has gained; rows stored before have NULL in it. Trino takes one column a statement.
+-- Add a new column of a contract; rows stored before have NULL in it. Trino accepts one column per statement.
 ALTER TABLE ${table} ADD COLUMN ${column}

@@ -1,2 +1,2 @@
--- Lets go of versions older than an age, and of the files that only they need.
+-- Expire snapshots above an age, and remove the files that only they need.
 ALTER TABLE ${table} EXECUTE expire_snapshots(retention_threshold => ${age})

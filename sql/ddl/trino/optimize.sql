@@ -1,2 +1,2 @@
--- Lays out the rows of a table in fewer, larger files, in a version of its own.
+-- Rewrite the rows of a table into fewer, larger files, as a new snapshot.
 ALTER TABLE ${table} EXECUTE optimize(file_size_threshold => ${threshold})

@@ -1,4 +1,4 @@
--- The stored answers as text, read where they lie. Partitions are computed from the ingest date, so none is ever added.
+-- Read raw responses as text where they are stored. Partitions follow from the ingest date, so none is ever added.
 CREATE TABLE IF NOT EXISTS ${table} (
     "timestamp" VARCHAR,
     "open" VARCHAR,

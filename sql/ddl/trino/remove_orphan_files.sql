@@ -1,2 +1,2 @@
--- Removes files that no version needs and that are older than an age: what killed writers have left.
+-- Remove files above an age that no snapshot needs: killed writers have left them.
 ALTER TABLE ${table} EXECUTE remove_orphan_files(retention_threshold => ${age})

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The Athena backend: S3, Glue Data Catalog and Athena."""

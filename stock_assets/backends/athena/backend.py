@@ -6,7 +6,7 @@ Belongs here: Athena's own settings. Does not belong here: what Trino shares wit
 from dataclasses import dataclass
 from functools import cached_property
 
-from stock_assets.backends.athena.engine import Athena, Engine
+from stock_assets.backends.athena.engine import AthenaEngine, AthenaWorkgroup
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
 
 
@@ -16,7 +16,7 @@ class AthenaBackend(LakehouseBackend):
 
     Attributes:
         workgroup: Athena workgroup.
-        results: `s3://` address of query results; empty if the workgroup has its own.
+        results: `s3://` address for query results; empty if the workgroup defines one.
         price_per_terabyte: price of reading, in USD.
         poll_seconds: pause between two status requests for a running statement.
     """
@@ -27,10 +27,10 @@ class AthenaBackend(LakehouseBackend):
     poll_seconds: float = 0.5
 
     @cached_property
-    def engine(self) -> Athena:
+    def engine(self) -> AthenaEngine:
         """Athena, in the workgroup."""
-        return Athena(
-            Engine(
+        return AthenaEngine(
+            AthenaWorkgroup(
                 self.access,
                 self.workgroup,
                 self.results,

@@ -1,6 +1,6 @@
-"""How this package reaches AWS: one session, boto3's own search for credentials, a role on top if one is set.
+"""Access to AWS: one boto3 session per process, with the credentials that boto3 finds or a role assumed with them.
 
-Belongs here: credentials, endpoints and what a refused call means. Does not belong here: any bucket, table or
+Belongs here: credentials, endpoints and the typed errors of failed calls. Does not belong here: any bucket, table or
 statement.
 """
 
@@ -54,18 +54,18 @@ _BUSY = frozenset(
     }
 )
 _SECONDS_TO_CONNECT = 10
-_SECONDS_TO_ANSWER = 60
+_SECONDS_TO_READ = 60
 _ROLE_SESSION = "stock-assets"
 
 
 class AwsAccess(BaseModel):
-    """Where and as whom AWS is asked; holds no credentials.
+    """Region, role and endpoint for calls of AWS; contains no credentials.
 
     Attributes:
         region: region of bucket, catalog and workgroup.
-        role_arn: role to assume, renewed by itself; empty for none.
-        endpoint_url: address of an emulator that answers for every service; empty for AWS.
-        attempts: tries of one call that is throttled or not answered.
+        role_arn: role to assume, renewed automatically; empty for none.
+        endpoint_url: address of an emulator of all services; empty for AWS.
+        attempts: attempts of one call that is throttled or gets no response.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -76,56 +76,58 @@ class AwsAccess(BaseModel):
     attempts: int = 5
 
     def client(self, service: str) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
-        """Give a client of a service, such as `s3`; one for each process."""
+        """Return the client of a service, such as `s3`; one per process."""
         return _client(self, service)
 
     def session(self) -> boto3.Session:
-        """Give the session all clients come from; one for each process."""
+        """Return the session of all clients; one per process."""
         return _session(self)
 
     def config(self, **more: Any) -> Config:  # noqa: ANN401 (botocore's own options)
-        """Give the pace of retries and the patience of a client."""
+        """Return the retries and timeouts of a client."""
         return Config(
             retries={"mode": "standard", "total_max_attempts": self.attempts},
             connect_timeout=_SECONDS_TO_CONNECT,
-            read_timeout=_SECONDS_TO_ANSWER,
+            read_timeout=_SECONDS_TO_READ,
             **more,
         )
 
 
 @contextmanager
 def typed_errors(doing: str) -> Iterator[None]:
-    """Turn what the clients raise into errors that say what was being done and whether trying again helps.
+    """Convert errors of the AWS clients to errors that name the operation and whether a retry helps.
 
     Raises:
-        AccessRefused: the credentials are missing, have expired, or do not allow it.
-        ServiceUnavailable: throttled or not answered, after all tries.
-        ServiceRefused: anything else that the service refuses.
+        AccessRefused: the credentials are missing, have expired, or do not allow the call.
+        ServiceUnavailable: the call was throttled or got no response in every attempt.
+        ServiceRefused: the service rejected the call for any other reason.
     """
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise AccessRefused(f"{doing}: {error}; set credentials where boto3 looks for them") from error
     except ClientError as error:
-        raise typed(error, doing) from error
+        raise typed_error(error, doing) from error
     except (NotConnected, HTTPClientError) as error:
         raise ServiceUnavailable(f"{doing}: {error}") from error
     except BotoCoreError as error:
         raise ServiceRefused(f"{doing}: {error}") from error
 
 
-def typed(error: ClientError, doing: str) -> AccessRefused | ServiceUnavailable | ServiceRefused:
-    """Make the typed error of a refused call."""
-    code = code_of(error)
+def typed_error(error: ClientError, doing: str) -> AccessRefused | ServiceUnavailable | ServiceRefused:
+    """Return the typed error for a call that AWS rejected."""
+    code = error_code(error)
     if code in _NO_ACCESS:
-        return AccessRefused(f"{doing}: {error}; renew the credentials, or allow it (docs/aws.md lists what is needed)")
+        return AccessRefused(
+            f"{doing}: {error}; renew the credentials, or allow the call (docs/aws.md lists the permissions)"
+        )
     if code in _BUSY:
         return ServiceUnavailable(f"{doing}: {error}")
     return ServiceRefused(f"{doing}: {error}")
 
 
 def role_credentials(access: AwsAccess) -> dict[str, str]:
-    """Give the credentials of the role as they are now, for libraries that cannot take it themselves; else nothing."""
+    """Return the current credentials of the role, for libraries that cannot assume it; empty without a role."""
     if not access.role_arn:
         return {}
     with typed_errors(f"assuming {access.role_arn}"):
@@ -133,14 +135,14 @@ def role_credentials(access: AwsAccess) -> dict[str, str]:
     return {"access-key-id": now.access_key, "secret-access-key": now.secret_key, "session-token": now.token}
 
 
-def code_of(error: ClientError) -> str:
-    """Give the service's code of an error."""
+def error_code(error: ClientError) -> str:
+    """Return the error code of the service."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 @cache
 def _client(access: AwsAccess, service: str) -> Any:  # noqa: ANN401
-    # An emulator has one address for all buckets.
+    # An emulator has one address for all buckets, so the bucket must be in the path.
     s3 = {"addressing_style": "path"} if access.endpoint_url else None
     return access.session().client(
         service, region_name=access.region, endpoint_url=access.endpoint_url or None, config=access.config(s3=s3)
@@ -156,7 +158,7 @@ def _session(access: AwsAccess) -> boto3.Session:
 
 
 def _assume(core: Session, access: AwsAccess) -> None:
-    """Make a session take the role, and take it again before it expires."""
+    """Make a session assume the role, and assume it again before it expires."""
 
     def sts(service: str, **options: Any) -> Any:  # noqa: ANN401 (botocore's signature)
         return core.create_client(service, endpoint_url=access.endpoint_url or None, **options)
@@ -164,7 +166,7 @@ def _assume(core: Session, access: AwsAccess) -> None:
     core.set_config_variable("region", access.region)
     found = core.get_credentials()
     if found is None:
-        # Without them the fetcher would fail on the None, with no word on what is missing.
+        # Without credentials the fetcher would fail on None, and its message would not name what is missing.
         raise NoCredentialsError
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=sts,
@@ -172,7 +174,7 @@ def _assume(core: Session, access: AwsAccess) -> None:
         role_arn=access.role_arn,
         extra_args={"RoleSessionName": _ROLE_SESSION},
     )
-    # The client that assumes the role is made with the credentials found first, which the fetcher holds.
+    # The fetcher keeps the credentials that were found first; it creates the client that assumes the role with them.
     core._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 (boto3 has no public way to do this)
         method="assume-role", refresh_using=fetcher.fetch_credentials
     )

@@ -1,7 +1,6 @@
-"""What Athena and Trino backends share: objects in S3 and tables in the Glue Data Catalog.
+"""The base of the Athena and Trino backends: objects in S3 and tables in the Glue Data Catalog.
 
-Belongs here: which parts such a backend consists of. Does not belong here: the engines (`backends.athena`,
-`backends.trino`).
+Belongs here: the parts of such a backend. Does not belong here: the engines (`backends.athena`, `backends.trino`).
 """
 
 from abc import abstractmethod
@@ -13,7 +12,7 @@ from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.data_folder import DataFolderObjects
 from stock_assets.backends.lakehouse.iceberg_catalog import Databases
 from stock_assets.backends.lakehouse.ledger import S3Ledger
-from stock_assets.backends.lakehouse.objects import Place
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.backends.lakehouse.rate_limiter import S3RateLimiter
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.lakehouse.warehouse import GlueWarehouse
@@ -22,18 +21,18 @@ from stock_assets.backends.rate_limiter import RateLimiter
 
 @dataclass(frozen=True, kw_only=True)
 class LakehouseBackend(Backend):
-    """Everything below one folder of a bucket, and three databases of the Glue Data Catalog.
+    """A backend in one folder of a bucket and three databases of the Glue Data Catalog.
 
     Attributes:
         bucket: name of the bucket.
-        prefix: folder in the bucket, without slashes at its ends; empty for the whole bucket.
+        prefix: folder in the bucket, without leading and trailing slash; empty for the whole bucket.
         region: region of bucket, catalog and workgroup.
         database: prefix of the names of the Glue databases.
         role_arn: role to assume; empty for none.
         endpoint_url: address of an AWS emulator; empty for AWS.
-        kms_key: KMS key that encrypts objects and results; empty for the keys of S3.
-        scan_limit: bytes one statement may read; None for the engine's own limit.
-        query_timeout_seconds: how long one statement may take.
+        kms_key: KMS key that encrypts objects and results; empty for the keys that S3 manages.
+        scan_limit: bytes that one statement may read; None for the engine's own limit.
+        query_timeout_seconds: time after which a statement is stopped.
     """
 
     bucket: str
@@ -83,8 +82,8 @@ class LakehouseBackend(Backend):
         """The engine that runs statements."""
 
     @cached_property
-    def _objects(self) -> DataFolderObjects:
-        return DataFolderObjects(self.access, Place(self.bucket, self.prefix, self.kms_key))
+    def _objects(self) -> S3Objects:
+        return S3Objects(self.access, BucketFolder(self.bucket, self.prefix, self.kms_key))
 
     @cached_property
     def _warehouse(self) -> GlueWarehouse:

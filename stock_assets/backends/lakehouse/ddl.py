@@ -1,7 +1,7 @@
-"""The statements that change the catalog: where Athena and Trino differ.
+"""The interface of the statements that differ between Athena and Trino: DDL and maintenance.
 
-Belongs here: writing these statements, for Athena; what Trino writes otherwise is in `backends.trino.ddl`. Does not belong
-here: sending them (`engine`), queries and MERGE, which are the same text on both.
+Belongs here: which statements an engine must write, and the types of the catalog. Does not belong here: the texts
+(`athena.ddl`, `trino.ddl`), sending them (`sql_engine`), queries and MERGE, which are the same text on both.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from stock_assets.core.sql import Fragment, Name, statement
 from stock_assets.core.tables import Column, ColumnType
 
 LONGEST_COMMENT = 255
-"""Characters that Glue keeps of a column's comment."""
+"""Longest comment of a column that Glue stores, in characters."""
 STORED_TYPES = {
     ColumnType.TEXT: "string",
     ColumnType.DATE: "date",
@@ -20,29 +20,27 @@ STORED_TYPES = {
     ColumnType.BOOLEAN: "boolean",
     ColumnType.TIMESTAMP: "timestamp",
 }
-"""Types by the names that the catalog uses, and Athena's statements that change it."""
-
-
+"""Type names of the catalog and of Athena's DDL."""
 FEWEST_DATA_FILES = 2
-"""Files of a partition that are worth writing anew."""
+"""Small files of a partition from which on it is compacted."""
 SMALL_BYTES = 402_653_184
-"""Size below which OPTIMIZE takes a file for small: three quarters of the 512 MiB it aims at."""
+"""Size below which OPTIMIZE considers a file small: three quarters of its target of 512 MiB."""
 
 
 class Ddl(ABC):
-    """How an engine spells what changes the catalog. Names are `database.table`."""
+    """Write DDL and maintenance statements for one engine. Names are `database.table`."""
 
     def view(self, name: Name, select: str) -> str:
-        """Make or replace a view."""
+        """Create or replace a view."""
         return statement("ddl/athena/view.sql").bind({"view": name, "select": Fragment(select)})
 
     def external(self, name: str) -> str:
-        """Give the name under which a query finds a table that is no Iceberg table."""
+        """Return the name of a Hive table in a query."""
         return name
 
     @abstractmethod
     def published_table(self, name: Name, columns: Sequence[Column], location: str) -> str:
-        """Make a published table, unless there is one."""
+        """Create a published table unless it exists."""
 
     @abstractmethod
     def add_columns(self, name: Name, columns: Sequence[Column]) -> list[str]:
@@ -50,28 +48,28 @@ class Ddl(ABC):
 
     @abstractmethod
     def staging_table(self, name: Name, location: str, select: str) -> str:
-        """Make a staging table of a query's rows."""
+        """Create a staging table from a query."""
 
     @abstractmethod
     def raw_table(self, name: Name, location: str) -> str:
-        """Make the table over the stored answers, unless there is one."""
+        """Create the table over the raw responses unless it exists."""
 
     @abstractmethod
     def compact(self, name: Name) -> list[str]:
-        """Write the small files of each partition anew as few large ones, and those with rows marked as deleted."""
+        """Rewrite small files and files with deleted rows of each partition into few large files."""
 
     @abstractmethod
-    def clean(self, name: Name, *, seconds: int, versions: int, versions_seconds: int) -> list[str]:
-        """Take old versions out of a table, and remove the files that no version needs.
+    def vacuum(self, name: Name, *, seconds: int, snapshots: int, snapshots_seconds: int) -> list[str]:
+        """Expire old snapshots and remove the files that no snapshot needs.
 
         Args:
             name: the table.
-            seconds: age up to which files that no version needs stay, and versions too.
-            versions: how many of the newest versions stay, however old.
-            versions_seconds: age that protects those versions by itself, for engines that count none.
+            seconds: snapshots, and files that no snapshot needs, up to this age stay.
+            snapshots: this many of the newest snapshots stay, however old.
+            snapshots_seconds: age that also protects these snapshots, for engines that cannot count snapshots.
         """
 
 
 def partition_template(location: str) -> str:
-    """Say where the answers of an ingest date lie, for the projection of partitions."""
+    """Return the folder of the responses of one ingest date, for partition projection."""
     return f"{location}ingest_date=${{ingest_date}}/"

@@ -1,6 +1,6 @@
-"""The Glue Data Catalog: databases and tables that need no statement.
+"""The Glue Data Catalog: databases and tables that are created without a statement.
 
-Belongs here: calls of Glue and the shapes it takes. Does not belong here: what the tables hold.
+Belongs here: calls of Glue and the definitions it accepts. Does not belong here: the rows of the tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from stock_assets.backends.lakehouse.aws_session import AwsAccess, code_of, typed_errors
+from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
 
 _MISSING = "EntityNotFoundException"
 _EXISTS = "AlreadyExistsException"
@@ -34,27 +34,27 @@ class Glue:
         self._access = access
 
     def create_database(self, name: str) -> None:
-        """Create a database; nothing happens if there is one."""
+        """Create a database unless it exists."""
         with typed_errors(f"creating the Glue database {name}"):
             try:
                 self._client.create_database(DatabaseInput={"Name": name})
             except ClientError as error:
-                if code_of(error) != _EXISTS:
+                if error_code(error) != _EXISTS:
                     raise
 
     def table(self, database: str, name: str) -> Mapping[str, Any] | None:
-        """Read a table, or None."""
+        """Read a table definition, or None if the table does not exist."""
         with typed_errors(f"reading the Glue table {database}.{name}"):
             try:
                 found: Mapping[str, Any] = self._client.get_table(DatabaseName=database, Name=name)["Table"]
             except ClientError as error:
-                if code_of(error) != _MISSING:
+                if error_code(error) != _MISSING:
                     raise
                 return None
         return found
 
     def partitions(self, database: str, name: str) -> list[Mapping[str, Any]]:
-        """List the partitions of a table, each with its values and its location."""
+        """List the partitions of a table with their values and locations."""
         found: list[Mapping[str, Any]] = []
         with typed_errors(f"listing partitions of the Glue table {database}.{name}"):
             pages = self._client.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
@@ -63,27 +63,27 @@ class Glue:
         return found
 
     def tables(self, database: str, stem: str) -> list[Mapping[str, Any]]:
-        """List the tables whose names begin with a stem; none if there is no such database."""
+        """List the tables whose names start with a stem; none if the database does not exist."""
         found: list[Mapping[str, Any]] = []
         with typed_errors(f"listing Glue tables of {database}"):
             try:
                 # Without an Expression: one emulator reads it as a regular expression, another as a glob, and no test
-                # here can show what Glue does. Names are chosen below.
+                # can show here how Glue reads it. The names are filtered below.
                 pages = self._client.get_paginator("get_tables").paginate(DatabaseName=database)
                 for page in pages:
                     found += page["TableList"]
             except ClientError as error:
-                if code_of(error) != _MISSING:
+                if error_code(error) != _MISSING:
                     raise
         return [table for table in found if table["Name"].startswith(stem)]
 
     def create(self, database: str, table: Mapping[str, Any], partitions: Mapping[str, str] | None = None) -> None:
-        """Create a table, with the location of each value of its partition key; the database too if need be."""
+        """Create a table, a partition for each value and location, and the database if it is missing."""
         with typed_errors(f"creating the Glue table {database}.{table['Name']}"):
             try:
                 self._client.create_table(DatabaseName=database, TableInput=table)
             except ClientError as error:
-                if code_of(error) != _MISSING:
+                if error_code(error) != _MISSING:
                     raise
                 self.create_database(database)
                 self._client.create_table(DatabaseName=database, TableInput=table)
@@ -96,12 +96,12 @@ class Glue:
                 )
 
     def delete(self, database: str, name: str) -> None:
-        """Take a table out of the catalog; its files stay. Nothing happens if there is none."""
+        """Remove a table from the catalog if it exists; its files stay."""
         with typed_errors(f"removing the Glue table {database}.{name}"):
             try:
                 self._client.delete_table(DatabaseName=database, Name=name)
             except ClientError as error:
-                if code_of(error) != _MISSING:
+                if error_code(error) != _MISSING:
                     raise
 
     @property
@@ -110,12 +110,12 @@ class Glue:
 
 
 def external_parquet(name: str, columns: Sequence[str], location: str) -> dict[str, Any]:
-    """Describe an external table of text columns over Parquet files."""
+    """Return the definition of an external table of text columns over Parquet files."""
     return _external(name, columns, location, _PARQUET)
 
 
 def external_csv(name: str, columns: Sequence[str], location: str, *, partition_key: str) -> dict[str, Any]:
-    """Describe an external table over CSV files with a header, in the folders its partitions name."""
+    """Return the definition of an external table over CSV files with a header, in the folders of its partitions."""
     table = _external(name, columns, location, _CSV)
     table["PartitionKeys"] = [{"Name": partition_key, "Type": "string"}]
     table["Parameters"] |= {"skip.header.line.count": "1"}

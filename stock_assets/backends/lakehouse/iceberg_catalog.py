@@ -1,7 +1,7 @@
-"""Published tables in the catalog: made, grown, compared with their contract, looked back on, rolled back.
+"""Published tables in the Glue catalog: create, add columns, compare with the contract, list snapshots, roll back.
 
-Belongs here: what Iceberg's metadata says, read without a statement, and the statements that make or grow a table.
-Does not belong here: rows (`session`).
+Belongs here: reading Iceberg metadata without a statement, and the statements that create a table or add columns. Does
+not belong here: rows (`sql_session`).
 """
 
 import json
@@ -24,11 +24,13 @@ from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.snapshots import history, roll_back
 from stock_assets.core.errors import QueryFailed, ServiceUnavailable, TableDrift
+from stock_assets.core.retry import retrying
 from stock_assets.core.sql import Name
 from stock_assets.core.tables import Column, ColumnType, Table
 
-_TRIES = 10
-_SECONDS_UNTIL_MADE = 15.0
+_ATTEMPTS = 10
+_LONGEST_PAUSE_SECONDS = 2.0
+_SECONDS_UNTIL_CREATED = 15.0
 _PAUSE_SECONDS = 0.2
 _ICEBERG_TYPES = {**STORED_TYPES, ColumnType.INTEGER: "long"}
 CONTRACT_TYPES = {stored: of for of, stored in STORED_TYPES.items()}
@@ -36,7 +38,7 @@ CONTRACT_TYPES = {stored: of for of, stored in STORED_TYPES.items()}
 
 @dataclass(frozen=True)
 class Databases:
-    """Names of the Glue databases, one for each step of the path."""
+    """Names of the Glue databases, one for each stage of the data path."""
 
     raw: str
     staged: str
@@ -44,12 +46,12 @@ class Databases:
 
     @classmethod
     def of(cls, stem: str) -> "Databases":
-        """Name all three after one word."""
+        """Return the names that start with a stem."""
         return cls(f"{stem}_raw", f"{stem}_staged", f"{stem}_published")
 
 
 class IcebergCatalog:
-    """The Glue catalog as Iceberg sees it."""
+    """The Iceberg tables of the Glue catalog."""
 
     def __init__(self, access: AwsAccess, objects: S3Objects, databases: Databases, engine: SqlEngine) -> None:
         self._access = access
@@ -58,10 +60,10 @@ class IcebergCatalog:
         self._engine = engine
 
     def published(self, table: Table) -> IcebergTable:
-        """Load a published table; make it, or add the columns its contract gained, where needed.
+        """Load a published table; create it, or add the columns that are new in its contract, where needed.
 
         Raises:
-            TableDrift: what is stored is not what the contract says.
+            TableDrift: the stored table contradicts the contract.
         """
         stored = self.stored(table)
         if stored is None:
@@ -70,16 +72,16 @@ class IcebergCatalog:
         known = {field.name for field in stored.schema().fields}
         added = [column for column in table.columns if column.name not in known]
         if added:
-            stored = self._grow(table, added)
-        _refuse_drift(table, stored.schema())
+            stored = self._add_columns(table, added)
+        _reject_drift(table, stored.schema())
         return stored
 
     def stored(self, table: Table) -> IcebergTable | None:
-        """Load a published table as it is, or None if there is none; no statement is sent."""
+        """Load a published table as it is, or None if it does not exist; no statement is sent."""
         return self.find(self._databases.published, table.name)
 
     def find(self, database: str, name: str) -> IcebergTable | None:
-        """Load an Iceberg table, or None."""
+        """Load an Iceberg table, or None if it does not exist."""
         with typed_errors(f"reading the metadata of {database}.{name}"):
             try:
                 return self._glue_catalog().load_table((database, name))
@@ -87,52 +89,63 @@ class IcebergCatalog:
                 return None
 
     def existing(self, database: str, name: str) -> IcebergTable:
-        """Load an Iceberg table that has just been made.
+        """Load an Iceberg table that has just been created.
 
         Raises:
-            ServiceUnavailable: the catalog does not have it.
+            ServiceUnavailable: the catalog does not list the table.
         """
         stored = self.find(database, name)
         if stored is None:
-            raise ServiceUnavailable(f"{database}.{name} was just made and is not in the Glue catalog yet")
+            raise ServiceUnavailable(f"{database}.{name} was just created and is not in the Glue catalog yet")
         return stored
 
     def history(self, table: Table) -> list[Snapshot]:
-        """List the snapshots, newest first, with what the publishing loads noted."""
-        notes = self._notes(table)[0]
+        """List the snapshots, newest first, with the properties that the publishing loads recorded."""
+        recorded = self._recorded(table)[0]
         return history(
             self.published(table),
-            lambda snapshot: notes.get(str(snapshot.snapshot_id), _own_properties(snapshot)),
+            lambda snapshot: recorded.get(str(snapshot.snapshot_id), _default_properties(snapshot)),
         )
 
-    def noted(self, table: Table, snapshot_id: int) -> Mapping[str, str]:
-        """Read what was noted about a snapshot."""
-        return self._notes(table)[0].get(str(snapshot_id), {})
+    def properties(self, table: Table, snapshot_id: int) -> Mapping[str, str]:
+        """Return the recorded properties of a snapshot."""
+        return self._recorded(table)[0].get(str(snapshot_id), {})
 
-    def note(self, table: Table, snapshot_id: int, properties: Mapping[str, str], *, kept: Sequence[int]) -> None:
-        """Note what a load says about the snapshot it committed: Athena writes nothing of it into the table.
+    def record_properties(
+        self, table: Table, snapshot_id: int, properties: Mapping[str, str], *, kept: Sequence[int]
+    ) -> None:
+        """Record the properties of a snapshot in an object: Athena cannot write them into the table.
 
         Args:
             table: a published table.
             snapshot_id: the new snapshot.
-            properties: what to note.
-            kept: snapshots the table still has; the notes of others are dropped.
+            properties: what the load, or maintenance, states about the snapshot.
+            kept: snapshots that the table still has; the properties of others are removed.
         """
+        key = _properties_key(table)
         wanted = {str(number) for number in kept}
-        for _ in range(_TRIES):
-            notes, etag = self._notes(table)
-            notes = {number: noted for number, noted in notes.items() if number in wanted}
-            notes[str(snapshot_id)] = dict(properties)
-            if self._objects.put_if(_note_key(table), json.dumps(notes).encode(), etag=etag):
-                return
-        raise ServiceUnavailable(f"{self._objects.uri(_note_key(table))}: others changed it first, {_TRIES} times")
+
+        def attempt() -> None:
+            recorded, etag = self._recorded(table)
+            recorded = {number: found for number, found in recorded.items() if number in wanted}
+            recorded[str(snapshot_id)] = dict(properties)
+            if not self._objects.put_if(key, json.dumps(recorded).encode(), etag=etag):
+                raise _ChangedMeanwhile
+
+        policy = retrying(attempts=_ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, on=_ChangedMeanwhile)
+        try:
+            policy(attempt)
+        except _ChangedMeanwhile as error:
+            raise ServiceUnavailable(
+                f"{self._objects.uri(key)} was not written: other writers changed it first in {_ATTEMPTS} attempts"
+            ) from error
 
     def rollback(self, table: Table, snapshot_id: int) -> None:
         """Point the main branch at a snapshot; Athena has no statement for that, so the metadata is written here.
 
         Raises:
-            UnknownSnapshot: the table has none with this id, or has it no more.
-            ConcurrentPublish: others kept committing meanwhile.
+            UnknownSnapshot: the table never had this snapshot, or it has expired.
+            ConcurrentPublish: other writers committed first in every attempt.
         """
         with typed_errors(f"rolling {table.full_name} back"):
             roll_back(table, lambda: self.published(table), snapshot_id)
@@ -143,33 +156,33 @@ class IcebergCatalog:
         try:
             self._engine.run(self._engine.ddl.published_table(self.name(table), table.columns, location))
         except QueryFailed:
-            # Of processes that meet here, the engine refuses all but the first: at the catalog, or at the folder, which
-            # has the first one's files a moment before the catalog has its table.
-            deadline = time.monotonic() + _SECONDS_UNTIL_MADE
+            # If several processes create the table at once, the engine rejects all but the first: at the catalog, or
+            # at the folder, which contains the first one's files shortly before the catalog contains its table.
+            deadline = time.monotonic() + _SECONDS_UNTIL_CREATED
             while self.find(self._databases.published, table.name) is None:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_PAUSE_SECONDS)
 
     def name(self, table: Table) -> Name:
-        """Give the name of a published table in the catalog."""
+        """Return the name of a published table in the catalog."""
         return Name(f"{self._databases.published}.{table.name}")
 
-    def _grow(self, table: Table, added: Sequence[Column]) -> IcebergTable:
+    def _add_columns(self, table: Table, added: Sequence[Column]) -> IcebergTable:
         try:
             for statement in self._engine.ddl.add_columns(self.name(table), added):
                 self._engine.run(statement)
         except QueryFailed:
-            # Another process may have been faster.
-            grown = self.find(self._databases.published, table.name)
-            if grown is None or {column.name for column in added} - {field.name for field in grown.schema().fields}:
+            # Another process may have added them first.
+            current = self.find(self._databases.published, table.name)
+            if current is None or {column.name for column in added} - {field.name for field in current.schema().fields}:
                 raise
-            return grown
+            return current
         return self.existing(self._databases.published, table.name)
 
-    def _notes(self, table: Table) -> tuple[dict[str, dict[str, str]], str | None]:
+    def _recorded(self, table: Table) -> tuple[dict[str, dict[str, str]], str | None]:
         try:
-            body, etag = self._objects.get_version(_note_key(table))
+            body, etag = self._objects.get_version(_properties_key(table))
         except KeyError:
             return {}, None
         return json.loads(body), etag
@@ -178,22 +191,27 @@ class IcebergCatalog:
         properties = {"s3.region": self._access.region}
         if self._access.endpoint_url:
             properties["s3.endpoint"] = self._access.endpoint_url
-        # RequestResult for with each catalog, so that they never grow old in it; files are reached as everything else is.
+        # Role credentials are read for each catalog, so that a catalog never holds expired ones; pyiceberg reads table
+        # files with the same role as everything else.
         properties |= {f"s3.{name}": value for name, value in role_credentials(self._access).items()}
         return GlueCatalog("glue", client=self._access.client("glue"), **properties)
 
 
+class _ChangedMeanwhile(Exception):
+    """Another writer committed between a read and the write that depends on it."""
+
+
 def is_compaction(snapshot: IcebergSnapshot) -> bool:
-    """Tell whether a version holds the rows of the one before in other files: Iceberg says so of OPTIMIZE's."""
+    """Return whether a snapshot has the rows of its parent in other files: OPTIMIZE commits such a snapshot."""
     return snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE
 
 
-def _own_properties(snapshot: IcebergSnapshot) -> dict[str, str]:
-    """Return what Iceberg itself records about a snapshot without a note."""
+def _default_properties(snapshot: IcebergSnapshot) -> dict[str, str]:
+    """Return the properties of a snapshot that nobody recorded, as far as Iceberg's metadata shows them."""
     return {MAINTENANCE: "compaction"} if is_compaction(snapshot) else {}
 
 
-def _refuse_drift(table: Table, stored: Schema) -> None:
+def _reject_drift(table: Table, stored: Schema) -> None:
     found = {field.name: str(field.field_type) for field in stored.fields}
     declared = {column.name: _ICEBERG_TYPES[column.type] for column in table.columns}
     wrong = [
@@ -204,10 +222,10 @@ def _refuse_drift(table: Table, stored: Schema) -> None:
     wrong += [f"{name}: not declared, found {of}" for name, of in found.items() if name not in declared]
     if wrong:
         raise TableDrift(
-            f"{table.full_name} is not as stock_assets/core/tables.py declares it: {'; '.join(wrong)}. Use the version of "
-            "this package that made the table, or mend the table by ALTER; it is never dropped here"
+            f"{table.full_name} differs from its declaration in stock_assets/core/tables.py: {'; '.join(wrong)}. Use "
+            "the version of this package that created the table, or fix the table with ALTER; it is never dropped here"
         )
 
 
-def _note_key(table: Table) -> str:
+def _properties_key(table: Table) -> str:
     return f"history/{table.name}.json"

@@ -1,7 +1,7 @@
-"""Small tables of a session, as SQL: written out as VALUES, or put into the bucket where they are large.
+"""Small tables that a step passes to SQL: inline as VALUES, or uploaded to the bucket if they are large.
 
-Belongs here: making Arrow rows readable to Athena without a statement. Does not belong here: which rows they
-are (`stage.inputs`).
+Belongs here: making Arrow rows readable for the engine without a statement. Does not belong here: which rows these are
+(`loads.inputs`).
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from stock_assets.core.sql import literal
 from stock_assets.core.tables import ColumnType
 
 LARGEST_VALUES = 6_000
-"""Characters up to which a table is written out; it may stand several times in one statement."""
+"""Characters up to which a table is written inline; a statement may contain it several times."""
 _TYPES: dict[pa.DataType, ColumnType] = {
     pa.string(): ColumnType.TEXT,
     pa.large_string(): ColumnType.TEXT,
@@ -32,15 +32,15 @@ _TYPES: dict[pa.DataType, ColumnType] = {
 
 @dataclass(frozen=True)
 class InputStore:
-    """Where large inputs of one session go.
+    """Where large input tables of one connection are uploaded.
 
     Attributes:
         objects: the bucket.
         glue: the catalog.
-        database: of the staging tables.
-        folder: prefix of its own, ends with `/`.
-        stem: beginning of the names of its tables.
-        external: gives the name under which a query finds such a table.
+        database: Glue database of the staging tables.
+        folder: folder of this connection, ends with `/`.
+        stem: prefix of the names of its tables.
+        external: returns the name of a Hive table in a query.
     """
 
     objects: S3Objects
@@ -51,14 +51,14 @@ class InputStore:
     external: Callable[[str], str]
 
     def relation(self, name: str, rows: pa.Table) -> str:
-        """Write a table as something that can stand after FROM."""
+        """Return SQL that can follow FROM and reads these rows; upload them if they are large."""
         inline = as_values(rows)
         if len(inline) <= LARGEST_VALUES:
             return inline
         return self._upload(name, rows)
 
     def _upload(self, name: str, rows: pa.Table) -> str:
-        """Store the rows as text, and cast them back: a timestamp of a Parquet file loses its microseconds."""
+        """Upload the rows as text and cast them back: a timestamp in a Hive Parquet table loses its microseconds."""
         texts = pa.table(
             {
                 column: pa.array([_text(value) for value in rows[column].to_pylist()], pa.string())
@@ -78,7 +78,7 @@ class InputStore:
 
 
 def as_values(rows: pa.Table) -> str:
-    """Write a table as a subquery over VALUES; the first row says the types."""
+    """Format a table as a subquery over VALUES; casts in the first row set the types."""
     names = ", ".join(f'"{name}"' for name in rows.column_names)
     types = [cast_type(column_type(field.type)) for field in rows.schema]
     if not rows.num_rows:
@@ -96,12 +96,12 @@ def as_values(rows: pa.Table) -> str:
 
 
 def column_type(of: pa.DataType) -> ColumnType:
-    """Give the contract type of an Arrow type."""
+    """Return the contract type of an Arrow type."""
     return _TYPES[of]
 
 
 def cast_type(of: ColumnType) -> str:
-    """Write a type as Athena casts to it; Iceberg keeps microseconds, and takes nothing coarser."""
+    """Format a type for a CAST in Athena; Iceberg stores microseconds and accepts no coarser timestamp."""
     return "timestamp(6)" if of is ColumnType.TIMESTAMP else of.value
 
 

@@ -1,10 +1,11 @@
 """The fetch ledger as objects of the bucket.
 
-Belongs here: how requests are written, packed and read back. Does not belong here: what they mean.
+Belongs here: writing, packing and reading records of requests. Does not belong here: what the records mean.
 
-Each request is one small object that is never changed. Once there are many, a reader packs them into one object and
-removes them afterwards, so that a listing stays short; a request that is found in both places counts once. Packs are
-joined until they are large, so there are few of them too. What was read is kept in memory, since nothing changes.
+Each request is one small object that is never changed. When there are many, the next process that reads the ledger
+packs them into one object and then removes them, so that a listing stays short; a request that is found in both places
+counts once. Packs are joined until they are large, so there are few packs too. Objects never change, so every object
+that was read is cached in memory.
 """
 
 import gzip
@@ -19,26 +20,28 @@ from uuid import uuid4
 from stock_assets.backends.interface import Fetch, FetchKind, FetchLedger
 from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.core.errors import Outcome
+from stock_assets.core.retry import retrying
 
 _FOLDER = "ledger"
-_READERS = 16
-_LOOKS = 5
+_THREADS = 16
+_ATTEMPTS = 6
+_LONGEST_PAUSE_SECONDS = 1.0
 PACK_AFTER = 256
-"""Loose requests of a kind at which they are packed."""
+"""Unpacked requests of one kind above which they are packed."""
 FULL_PACK = 20_000
-"""Requests at which a pack is left as it is."""
+"""Requests from which on a pack is full and not joined any more."""
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A request and the order in which it came: the id sorts by the time of recording and is unique."""
+    """A request with a unique id that sorts by the time of recording."""
 
     id: str
     fetch: Fetch
 
 
 class S3Ledger(FetchLedger):
-    """Shared by everything that writes to the bucket."""
+    """The ledger that all processes share that use this folder of the bucket."""
 
     def __init__(self, objects: S3Objects, *, pack_after: int = PACK_AFTER) -> None:
         self._objects = objects
@@ -46,12 +49,12 @@ class S3Ledger(FetchLedger):
         self._read: dict[str, tuple[_Entry, ...]] = {}
 
     def record(self, fetch: Fetch) -> None:
-        """Put one object."""
+        """Store the request as one object."""
         entry = _Entry(f"{time.time_ns():020d}-{uuid4().hex}", fetch)
         self._objects.put(f"{_folder(fetch.kind)}new/{entry.id}.json", _write([entry]))
 
     def fetches(self, kind: FetchKind, *, symbol: str | None = None, outcome: Outcome | None = None) -> list[Fetch]:
-        """Read what is new since the last look, and choose."""
+        """Read the objects that are not cached yet, and filter."""
         entries = self._entries(kind)
         newest_first = sorted(entries.values(), key=lambda entry: (entry.fetch.fetched_at, entry.id), reverse=True)
         return [
@@ -61,28 +64,27 @@ class S3Ledger(FetchLedger):
         ]
 
     def _entries(self, kind: FetchKind) -> dict[str, _Entry]:
-        for _ in range(_LOOKS):
+        def attempt() -> tuple[list[str], dict[str, _Entry]]:
             keys = self._objects.list(_folder(kind))
-            try:
-                entries = self._load(keys)
-            except KeyError:
-                # Packed by somebody between the listing and the reading.
-                continue
-            loose = [key for key in keys if "/new/" in key]
-            if len(loose) > self._pack_after:
-                self._pack(kind, loose, [key for key in keys if "/packed/" in key])
-            return entries
-        return self._load(self._objects.list(_folder(kind)))
+            return keys, self._load(keys)
+
+        # KeyError: another process packed an object between the listing and the read.
+        policy = retrying(attempts=_ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, first_seconds=0.05, on=KeyError)
+        keys, entries = policy(attempt)
+        loose = [key for key in keys if "/new/" in key]
+        if len(loose) > self._pack_after:
+            self._pack(kind, loose, [key for key in keys if "/packed/" in key])
+        return entries
 
     def _load(self, keys: list[str]) -> dict[str, _Entry]:
         unread = [key for key in keys if key not in self._read]
-        with ThreadPoolExecutor(_READERS) as readers:
-            for key, body in zip(unread, readers.map(self._objects.get, unread), strict=True):
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for key, body in zip(unread, threads.map(self._objects.get, unread), strict=True):
                 self._read[key] = tuple(_read(body))
         return {entry.id: entry for key in keys for entry in self._read[key]}
 
     def _pack(self, kind: FetchKind, loose: list[str], packs: list[str]) -> None:
-        """Write the loose ones and the packs that are not full into one pack, then remove them, in this order."""
+        """Write the unpacked requests and the packs that are not full into one pack, and only then remove them."""
         joined = [*loose, *(key for key in packs if len(self._read[key]) < FULL_PACK)]
         entries = {entry.id: entry for key in joined for entry in self._read[key]}
         self._objects.put(f"{_folder(kind)}packed/{uuid4().hex}.json.gz", gzip.compress(_write(entries.values())))
@@ -102,7 +104,7 @@ def _write(entries: Iterable[_Entry]) -> bytes:
 
 
 def _text(value: object) -> str:
-    """Write dates and moments; moments in UTC."""
+    """Format dates and timestamps; timestamps in UTC."""
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
 
 

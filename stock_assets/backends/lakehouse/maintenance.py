@@ -1,34 +1,34 @@
-"""Maintenance of one published table by Athena's OPTIMIZE and VACUUM, or by what Trino has in their place.
+"""Maintenance of one published table with Athena's OPTIMIZE and VACUUM, or with Trino's equivalents.
 
-Belongs here: whether there is anything to do, what VACUUM may take, and what came of it; all of it read from Iceberg's
-metadata and the bucket's listing, so that a table with nothing to do is sent no statement. Does not belong here: when
-maintenance runs (`automation.upkeep`), or how a statement is spelled and run (`ddl`,
-`engine`).
+Belongs here: whether there is work to do, what VACUUM may remove, and the result; all of it is read from Iceberg's
+metadata and the bucket's listing, so no statement is sent for a table without work. Does not belong here: when
+maintenance runs (`orchestration.jobs.maintenance`), the text of a statement (`ddl`), running it (`sql_engine`).
 
-Each statement commits by itself, and is repeated as long as Athena says that more runs are needed; so a kill leaves
-nothing but work for the next time.
+Each statement is a commit of its own and is repeated while Athena reports that more runs are needed. So a killed
+maintenance run leaves nothing but work for the next run.
 
-VACUUM goes by properties of the table. An age in seconds, counted back from when it runs, protects the versions from a
-moment on; the number of versions to keep protects those that readers still saw at that moment, however old. The same
-age holds for orphan files. As statements may wait and take long, and as a publish under way has files that no version
-names yet, a day is added to it: nothing younger ever goes, and what could go may stay a day longer.
+VACUUM is controlled by table properties. An age in seconds, counted back from the time VACUUM runs, protects all
+younger snapshots; the number of snapshots to keep protects the snapshots that consumers still saw at that age, however
+old. The same age protects orphan files. Statements may queue and run long, and a publish that is still running has
+files that no snapshot names yet. Therefore one day is added to the age: VACUUM never removes anything younger, and what
+it could remove may stay one day longer.
 """
 
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pyiceberg.table import Table as IcebergTable
-from pyiceberg.table.snapshots import Snapshot
 
 from stock_assets.backends.interface import MAINTENANCE, MaintenanceResult, ObjectEntry
 from stock_assets.backends.lakehouse.ddl import FEWEST_DATA_FILES, SMALL_BYTES
 from stock_assets.backends.lakehouse.iceberg_catalog import is_compaction
-from stock_assets.backends.lakehouse.sql_session import COMMIT_CONFLICT, Parts
+from stock_assets.backends.lakehouse.sql_session import LakehouseParts, is_commit_conflict
 from stock_assets.backends.snapshots import (
     ancestry,
+    committed_at,
     is_rolled_back,
     maintain_newest,
     needed_files,
@@ -39,21 +39,21 @@ from stock_assets.core.errors import QueryFailed
 from stock_assets.core.tables import Table
 
 SAFE_AGE = timedelta(days=1)
-"""Longer than any statement waits and runs, and than any reader stays at one version."""
+"""Longer than any statement queues and runs, and longer than any consumer reads one snapshot."""
 _MORE_RUNS = "_MORE_RUNS_NEEDED"
-"""Ends Athena's word for it: a run takes 100 partitions or some thousand files, and what it has done stays done."""
-_RUNS = 100
+"""End of Athena's error code: a run handles 100 partitions or some thousand files, and its work is committed."""
+_MOST_RUNS = 100
 _LONGEST_PAUSE_SECONDS = 5.0
 _ENDINGS = (".parquet", ".avro", ".metadata.json")
-"""Files that Iceberg writes; for any other no VACUUM is sent."""
+"""Endings of the files that Iceberg writes; other files are no reason to send VACUUM."""
 
 
-def maintain(parts: Parts, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
-    """Do what there is to do; see `Warehouse.maintain`.
+def maintain(parts: LakehouseParts, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
+    """Compact a table, expire snapshots and remove files where needed; see `Warehouse.maintain`.
 
     Raises:
-        ConcurrentPublish: other writers were faster in every attempt.
-        QueryFailed: Athena failed; what it did before stays done.
+        ConcurrentPublish: other writers committed first in every attempt.
+        QueryFailed: a statement failed; the statements before it stay committed.
     """
     stored = parts.catalog.stored(table)
     if stored is None or stored.current_snapshot() is None:
@@ -68,26 +68,26 @@ def maintain(parts: Parts, table: Table, *, keep_since: datetime, at: datetime) 
     after = files_read(done)
     if not vacuumed:
         return MaintenanceResult(before, after)
-    # Read from the bucket, not from what Athena says: it reports success also where it may not delete.
-    gone = files.keys() - _files(parts, table).keys()
-    versions = {snapshot.snapshot_id for snapshot in stored.snapshots()}
+    # Read from the bucket, not from Athena's report: Athena reports success even if it may not delete.
+    removed = files.keys() - _files(parts, table).keys()
+    snapshots = {snapshot.snapshot_id for snapshot in stored.snapshots()}
     return MaintenanceResult(
         before,
         after,
-        snapshots_expired=len(versions - {snapshot.snapshot_id for snapshot in done.snapshots()}),
-        files_removed=len(gone),
-        bytes_freed=sum(files[file].size for file in gone),
+        snapshots_expired=len(snapshots - {snapshot.snapshot_id for snapshot in done.snapshots()}),
+        files_removed=len(removed),
+        bytes_freed=sum(files[file].size for file in removed),
     )
 
 
 def files_read(stored: IcebergTable) -> int:
-    """Count the files behind the current version: those of rows, and those that mark rows as deleted."""
+    """Count the data files and delete files of the current snapshot."""
     tasks = list(stored.scan().plan_files())
     return len(tasks) + len({file.file_path for task in tasks for file in task.delete_files})
 
 
 def is_crowded(stored: IcebergTable) -> bool:
-    """Tell whether a partition has several small files, or files with rows that are marked as deleted."""
+    """Return whether a partition has several small files, or a file with deleted rows."""
     small: Counter[str] = Counter()
     for task in stored.scan().plan_files():
         if task.delete_files:
@@ -97,114 +97,119 @@ def is_crowded(stored: IcebergTable) -> bool:
 
 
 @dataclass(frozen=True)
-class Retention:
-    """What VACUUM is told to keep.
+class VacuumRetention:
+    """The snapshots and files that VACUUM must keep.
 
     Attributes:
-        seconds: age up to which versions and orphan files stay.
-        versions: how many of the newest versions stay, however old.
-        versions_seconds: age that reaches back to the oldest of these.
-        before: what is older than this moment goes, unless it is among the newest versions; ages are told in whole
-            seconds, so what is older by less than one may wait for the next time.
-        expiring: the versions that do.
+        seconds: snapshots and orphan files up to this age stay.
+        snapshots: this many of the newest snapshots stay, however old.
+        snapshots_seconds: age of the oldest of these snapshots.
+        before: what is older than this timestamp is removed, unless it is among the newest snapshots; ages are whole
+            seconds, so what is older by less than one second may stay until the next run.
+        expiring: snapshots that VACUUM will expire.
     """
 
     seconds: int
-    versions: int
-    versions_seconds: int
+    snapshots: int
+    snapshots_seconds: int
     before: datetime
     expiring: frozenset[int]
 
 
-def retention(stored: IcebergTable, *, keep_since: datetime, at: datetime) -> Retention:
-    """Compute what to tell VACUUM, so that every version stays that readers have seen since a moment.
+def vacuum_retention(stored: IcebergTable, *, keep_since: datetime, at: datetime) -> VacuumRetention:
+    """Compute the retention that keeps every snapshot that was current at or after `keep_since`.
 
-    It counts versions only along the line that led to the current one. One that is not on it, but was seen since (as
-    somebody went back), stays by its age, and so does everything younger.
+    VACUUM counts only the ancestors of the current snapshot. A snapshot that was current since `keep_since` and is not
+    an ancestor (the table was rolled back) is kept by its age, and so is everything younger.
     """
     since = min(keep_since, at - SAFE_AGE)
     seen = seen_since(stored, since)
-    line = list(ancestry(stored))
-    on_line = [snapshot.snapshot_id for snapshot in line]
-    versions = 1 + max(number for number, snapshot_id in enumerate(on_line) if snapshot_id in seen)
-    aside = [_moment(snapshot) for snapshot in stored.snapshots() if snapshot.snapshot_id in seen - set(on_line)]
-    before = min([since, *aside]) - SAFE_AGE
-    oldest = min([before, *(_moment(snapshot) for snapshot in line[:versions])])
-    kept = {*on_line[:versions], *(reference.snapshot_id for reference in stored.metadata.refs.values())}
-    return Retention(
+    ancestors = list(ancestry(stored))
+    ids = [snapshot.snapshot_id for snapshot in ancestors]
+    newest = 1 + max(number for number, snapshot_id in enumerate(ids) if snapshot_id in seen)
+    others = [committed_at(snapshot) for snapshot in stored.snapshots() if snapshot.snapshot_id in seen - set(ids)]
+    before = min([since, *others]) - SAFE_AGE
+    oldest = min([before, *(committed_at(snapshot) for snapshot in ancestors[:newest])])
+    kept = {*ids[:newest], *(reference.snapshot_id for reference in stored.metadata.refs.values())}
+    return VacuumRetention(
         seconds=math.ceil((at - before).total_seconds()),
-        versions=versions,
-        versions_seconds=math.ceil((at - oldest).total_seconds()) + 1,
+        snapshots=newest,
+        snapshots_seconds=math.ceil((at - oldest).total_seconds()) + 1,
         before=before,
         expiring=frozenset(
             snapshot.snapshot_id
             for snapshot in stored.snapshots()
-            if _moment(snapshot) < before and snapshot.snapshot_id not in kept
+            if committed_at(snapshot) < before and snapshot.snapshot_id not in kept
         ),
     )
 
 
-def _until_committed(parts: Parts, table: Table, step: Callable[[IcebergTable], bool]) -> bool:
+def _until_committed(parts: LakehouseParts, table: Table, step: Callable[[IcebergTable], bool]) -> bool:
+    """Run a step on the newest snapshot, again if another writer commits first; return whether it changed anything.
+
+    Raises:
+        ConcurrentPublish: other writers committed first in every attempt.
+    """
     changed = maintain_newest(
         table,
         lambda: parts.catalog.published(table),
         step,
-        is_conflict=lambda error: isinstance(error, QueryFailed) and COMMIT_CONFLICT in _reason(error),
+        is_conflict=is_commit_conflict,
         longest_seconds=_LONGEST_PAUSE_SECONDS,
     )
     return bool(changed)
 
 
-def _compact(parts: Parts, table: Table, stored: IcebergTable) -> bool:
+def _compact(parts: LakehouseParts, table: Table, stored: IcebergTable) -> bool:
     current = stored.current_snapshot()
     if current is None or not is_crowded(stored):
         return False
-    if MAINTENANCE in parts.catalog.noted(table, current.snapshot_id):
-        # Athena may leave several files, and marks that no row needs any more; it would find nothing better.
+    if MAINTENANCE in parts.catalog.properties(table, current.snapshot_id):
+        # Athena may leave several files, and delete files that no row needs; compacting again would not change that.
         return False
     _send_to_the_end(parts, parts.engine.ddl.compact(parts.catalog.name(table)))
     done = parts.catalog.published(table)
     made = done.current_snapshot()
     if made is not None and is_compaction(made):
         kept = [snapshot.snapshot_id for snapshot in done.snapshots()]
-        parts.catalog.note(table, made.snapshot_id, {MAINTENANCE: "compaction"}, kept=kept)
+        parts.catalog.record_properties(table, made.snapshot_id, {MAINTENANCE: "compaction"}, kept=kept)
     return True
 
 
-def _vacuum(parts: Parts, table: Table, stored: IcebergTable, *, keep_since: datetime, at: datetime) -> bool:
-    told = retention(stored, keep_since=keep_since, at=at)
-    if not told.expiring and not _has_orphans(parts, table, stored, told.before):
+def _vacuum(parts: LakehouseParts, table: Table, stored: IcebergTable, *, keep_since: datetime, at: datetime) -> bool:
+    keep = vacuum_retention(stored, keep_since=keep_since, at=at)
+    if not keep.expiring and not _has_orphans(parts, table, stored, keep.before):
         return False
-    statements = parts.engine.ddl.clean(
+    statements = parts.engine.ddl.vacuum(
         parts.catalog.name(table),
-        seconds=told.seconds,
-        versions=told.versions,
-        versions_seconds=told.versions_seconds,
+        seconds=keep.seconds,
+        snapshots=keep.snapshots,
+        snapshots_seconds=keep.snapshots_seconds,
     )
     _send_to_the_end(parts, statements)
     return True
 
 
-def _has_orphans(parts: Parts, table: Table, stored: IcebergTable, before: datetime) -> bool:
-    """Tell whether a file of Iceberg's lies there since before a moment that no version needs."""
+def _has_orphans(parts: LakehouseParts, table: Table, stored: IcebergTable, before: datetime) -> bool:
+    """Return whether the folder contains an Iceberg file that is older than `before` and that no snapshot needs."""
     old = [file for file, entry in _files(parts, table).items() if entry.modified_at < before]
     candidates = {file for file in old if file.endswith(_ENDINGS)}
     return bool(candidates) and bool(candidates - needed_files(stored))
 
 
-def _files(parts: Parts, table: Table) -> dict[str, ObjectEntry]:
+def _files(parts: LakehouseParts, table: Table) -> dict[str, ObjectEntry]:
     """List everything in the folder of a table, by address."""
     return {parts.objects.uri(entry.key): entry for entry in parts.objects.entries(f"{table.schema}/{table.name}/")}
 
 
-def _send_to_the_end(parts: Parts, statements: Sequence[str]) -> None:
-    """Send statements, each until Athena wants no more runs of it."""
+def _send_to_the_end(parts: LakehouseParts, statements: Sequence[str]) -> None:
+    """Send each statement until Athena reports that no more runs are needed."""
     for text in statements:
-        for number in range(1, _RUNS + 1):
+        for number in range(1, _MOST_RUNS + 1):
             try:
                 parts.engine.run(text)
             except QueryFailed as error:
-                if _MORE_RUNS not in _reason(error) or number == _RUNS:
+                if _MORE_RUNS not in _reason(error) or number == _MOST_RUNS:
                     raise
             else:
                 break
@@ -212,7 +217,3 @@ def _send_to_the_end(parts: Parts, statements: Sequence[str]) -> None:
 
 def _reason(error: QueryFailed) -> str:
     return str(error).partition("\n")[0]
-
-
-def _moment(snapshot: Snapshot) -> datetime:
-    return datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)

@@ -1,6 +1,6 @@
 """The MERGE statement that publishes a load.
 
-Belongs here: its text for any published table. Does not belong here: running it (`sql_session`).
+Belongs here: the text of the MERGE for any published table. Does not belong here: running it (`sql_session`).
 
 One statement is always enough: Athena writes at most 100 partitions per statement, tables are partitioned by year, and
 the calendar has 52 years.
@@ -12,8 +12,8 @@ from stock_assets.backends.lakehouse.inputs import cast_type
 from stock_assets.core.sql import Fragment, Name, statement
 from stock_assets.core.tables import Table
 
-CHANGED = "stock_assets: published since, version "
-"""Begins what Athena says when the table is not the one that was audited any more."""
+CHANGED_SINCE = "stock_assets: published since, version "
+"""Start of the message of the MERGE when the current snapshot is not the audited one any more."""
 
 
 def merge_statement(target: Table, source: Table, *, name: Name, base: int | None, first: date, last: date) -> str:
@@ -23,7 +23,7 @@ def merge_statement(target: Table, source: Table, *, name: Name, base: int | Non
         target: a published table.
         source: the staging table with its new rows.
         name: name of the target in the catalog.
-        base: snapshot that has to be the current one still; None for none at all.
+        base: snapshot that must still be current; None if the table had no snapshot.
         first: first day of the range.
         last: last day of the range.
     """
@@ -45,7 +45,7 @@ def merge_statement(target: Table, source: Table, *, name: Name, base: int | Non
             "first_date": first,
             "last_date": last,
             "base": base or 0,
-            "changed": CHANGED,
+            "changed": CHANGED_SINCE,
             "refs": Fragment(f'"{name.value.partition(".")[0]}"."{target.name}$refs"'),
             "differs": Fragment(" OR ".join(f"t.{column} IS DISTINCT FROM s.{column}" for column in others)),
             "assignments": Fragment(", ".join(f"{column} = s.{column}" for column in others)),

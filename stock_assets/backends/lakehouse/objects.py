@@ -1,10 +1,8 @@
-"""Objects in a bucket.
+"""Objects in an S3 bucket.
 
-Belongs here: S3. Does not belong here: what the objects mean.
+Belongs here: calls of S3. Does not belong here: what the objects mean.
 """
 
-import random
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -14,26 +12,29 @@ from uuid import uuid4
 from botocore.exceptions import ClientError
 
 from stock_assets.backends.interface import ObjectEntry, Objects
-from stock_assets.backends.lakehouse.aws_session import AwsAccess, code_of, typed_errors
+from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
 from stock_assets.core.errors import ObjectExists, ServiceUnavailable
+from stock_assets.core.retry import retrying
 
-_TAKEN = "PreconditionFailed"
-_UNDECIDED = "ConditionalRequestConflict"
-"""Another conditional request for the key was in the way; S3 asks to try again."""
-_TRIES = 6
+_CONDITION_NOT_MET = "PreconditionFailed"
+_CONFLICT = "ConditionalRequestConflict"
+"""S3 was processing another conditional request for the same key; S3 asks the client to try again."""
+_ATTEMPTS = 6
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
 _WRITER = "writer"
 _PER_DELETE = 1000
-"""Keys S3 takes in one request."""
+"""Keys that S3 deletes per request."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """A folder of a bucket, and how what is written there is encrypted.
+class BucketFolder:
+    """A folder of a bucket, and the encryption of the objects in it.
 
     Attributes:
         bucket: name of the bucket.
-        prefix: the folder, without slashes at its ends; empty for the whole bucket.
-        kms_key: id of the KMS key; empty for the keys of S3.
+        prefix: path of the folder without leading and trailing slash; empty for the whole bucket.
+        kms_key: id of the KMS key; empty for the keys that S3 manages.
     """
 
     bucket: str
@@ -41,80 +42,89 @@ class Place:
     kms_key: str = ""
 
     def key(self, name: str) -> str:
-        """Give the key in the bucket of a key in the folder."""
+        """Return the key in the bucket for a key in the folder."""
         return f"{self.prefix}/{name}" if self.prefix else name
 
     def uri(self, name: str) -> str:
-        """Give the address of a key in the folder."""
+        """Return the `s3://` address of a key in the folder."""
         return f"s3://{self.bucket}/{self.key(name)}"
 
     def encryption(self) -> dict[str, str]:
-        """Give the arguments that encrypt an object."""
+        """Return the arguments of `put_object` that encrypt an object."""
         if self.kms_key:
             return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key}
         return {"ServerSideEncryption": "AES256"}
 
 
 class S3Objects(Objects):
-    """Immutable objects: S3 itself refuses to replace one, and shows an object whole or not at all."""
+    """Immutable objects: S3 rejects a put that would replace an object, and never shows half an object."""
 
-    def __init__(self, access: AwsAccess, place: Place) -> None:
+    def __init__(self, access: AwsAccess, folder: BucketFolder) -> None:
         self._access = access
-        self._place = place
+        self._folder = folder
 
     def put(self, key: str, body: bytes) -> None:
-        """Put on the condition that nothing is there."""
+        """Store a new object; S3 checks that the key is free."""
         if not self.put_if(key, body, etag=None):
-            raise ObjectExists(f"{key} is already stored; stored answers are never replaced")
+            raise ObjectExists(f"{key} is already stored, and a stored object is never replaced")
 
     def put_if(self, key: str, body: bytes, *, etag: str | None) -> bool:
-        """Put on the condition that nothing is there, or still the version with this ETag; tell whether it was."""
+        """Store an object if the key is free (no `etag`) or still has this ETag; return whether it was stored."""
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         writer = uuid4().hex
-        for attempt in range(1, _TRIES + 1):
-            with typed_errors(f"storing {self._place.uri(key)}"):
-                try:
-                    self._s3.put_object(
-                        Bucket=self._place.bucket,
-                        Key=self._key(key),
-                        Body=body,
-                        Metadata={_WRITER: writer},
-                        **condition,
-                        **self._place.encryption(),
-                    )
-                except ClientError as error:
-                    code = code_of(error)
-                    if code == _TAKEN or (etag is not None and code == "NoSuchKey"):
-                        return self._was_written_by(key, writer)
-                    if code != _UNDECIDED or attempt == _TRIES:
-                        raise
-                else:
-                    return True
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 (jitter)
-        raise AssertionError("unreachable")
+
+        def put() -> bool:
+            try:
+                self._s3.put_object(
+                    Bucket=self._folder.bucket,
+                    Key=self._key(key),
+                    Body=body,
+                    Metadata={_WRITER: writer},
+                    **condition,
+                    **self._folder.encryption(),
+                )
+            except ClientError as error:
+                code = error_code(error)
+                if code == _CONDITION_NOT_MET or (etag is not None and code == "NoSuchKey"):
+                    return self._was_written_by(key, writer)
+                raise
+            return True
+
+        policy = retrying(
+            attempts=_ATTEMPTS,
+            longest_seconds=_LONGEST_PAUSE_SECONDS,
+            first_seconds=_FIRST_PAUSE_SECONDS,
+            on=lambda error: isinstance(error, ClientError) and error_code(error) == _CONFLICT,
+        )
+        with typed_errors(f"storing {self._folder.uri(key)}"):
+            return policy(put)
 
     def get(self, key: str) -> bytes:
         """Read the object."""
         return self.get_version(key)[0]
 
     def get_version(self, key: str) -> tuple[bytes, str]:
-        """Read the object and its ETag; raises KeyError if there is none."""
-        with typed_errors(f"reading {self._place.uri(key)}"):
+        """Read the object and its ETag.
+
+        Raises:
+            KeyError: no object has this key.
+        """
+        with typed_errors(f"reading {self._folder.uri(key)}"):
             try:
-                answer = self._s3.get_object(Bucket=self._place.bucket, Key=self._key(key))
-                return answer["Body"].read(), answer["ETag"]
+                response = self._s3.get_object(Bucket=self._folder.bucket, Key=self._key(key))
+                return response["Body"].read(), response["ETag"]
             except ClientError as error:
-                if code_of(error) != "NoSuchKey":
+                if error_code(error) != "NoSuchKey":
                     raise
         raise KeyError(key)
 
     def list(self, prefix: str) -> list[str]:
-        """List page by page."""
+        """List the keys, page by page."""
         return [entry.key for entry in self.entries(prefix)]
 
     def entries(self, prefix: str) -> Sequence[ObjectEntry]:
-        """List page by page; S3 sorts by the bytes of the key, as Python does by its characters."""
-        skip = len(self._place.key(""))
+        """List the objects, page by page; S3 sorts keys by their bytes, as Python sorts strings."""
+        skip = len(self._folder.key(""))
         return [
             ObjectEntry(found["Key"][skip:], found["Size"], found["LastModified"].astimezone(UTC))
             for found in self._found(prefix)
@@ -122,39 +132,39 @@ class S3Objects(Objects):
 
     def delete(self, key: str) -> None:
         """Delete the object."""
-        with typed_errors(f"removing {self._place.uri(key)}"):
-            self._s3.delete_object(Bucket=self._place.bucket, Key=self._key(key))
+        with typed_errors(f"removing {self._folder.uri(key)}"):
+            self._s3.delete_object(Bucket=self._folder.bucket, Key=self._key(key))
 
     def delete_all(self, prefix: str) -> None:
         """Delete everything below a prefix that ends with `/`."""
         if not prefix.endswith("/"):
             raise ValueError(f"not a folder: {prefix!r}")
         keys = [found["Key"] for found in self._found(prefix)]
-        with typed_errors(f"removing {self._place.uri(prefix)}"):
+        with typed_errors(f"removing {self._folder.uri(prefix)}"):
             for start in range(0, len(keys), _PER_DELETE):
                 batch = [{"Key": key} for key in keys[start : start + _PER_DELETE]]
-                answer = self._s3.delete_objects(Bucket=self._place.bucket, Delete={"Objects": batch, "Quiet": True})
-                if answer.get("Errors"):
-                    raise ServiceUnavailable(f"removing {self._place.uri(prefix)}: {answer['Errors'][0]}")
+                response = self._s3.delete_objects(Bucket=self._folder.bucket, Delete={"Objects": batch, "Quiet": True})
+                if response.get("Errors"):
+                    raise ServiceUnavailable(f"removing {self._folder.uri(prefix)}: {response['Errors'][0]}")
 
     def uri(self, key: str) -> str:
-        """Give the `s3://` address."""
-        return self._place.uri(key)
+        """Return the `s3://` address."""
+        return self._folder.uri(key)
 
     def _found(self, prefix: str) -> Iterator[dict[str, Any]]:
-        with typed_errors(f"listing {self._place.uri(prefix)}"):
+        with typed_errors(f"listing {self._folder.uri(prefix)}"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self._place.bucket, Prefix=self._key(prefix)
+                Bucket=self._folder.bucket, Prefix=self._key(prefix)
             )
             for page in pages:
                 yield from page.get("Contents", [])
 
     def _was_written_by(self, key: str, writer: str) -> bool:
-        """Tell whether what is there is one's own: the client repeats a put whose answer was lost on the way."""
+        """Return whether this writer stored the object: boto3 repeats a put whose response was lost."""
         try:
-            found = self._s3.head_object(Bucket=self._place.bucket, Key=self._key(key))
+            found = self._s3.head_object(Bucket=self._folder.bucket, Key=self._key(key))
         except ClientError as error:
-            if code_of(error) not in ("404", "NoSuchKey"):
+            if error_code(error) not in ("404", "NoSuchKey"):
                 raise
             return False
         return bool(found["Metadata"].get(_WRITER) == writer)
@@ -162,7 +172,7 @@ class S3Objects(Objects):
     def _key(self, key: str) -> str:
         if ".." in key.split("/"):
             raise ValueError(f"not an object key: {key!r}")
-        return self._place.key(key)
+        return self._folder.key(key)
 
     @property
     def _s3(self) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)

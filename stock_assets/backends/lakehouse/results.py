@@ -1,6 +1,6 @@
-"""Rows of Athena as Arrow tables of their types.
+"""Convert result rows of Athena and Trino to Arrow tables.
 
-Belongs here: which Arrow type an Athena type becomes. Does not belong here: getting the rows (`athena`).
+Belongs here: the Arrow type of each SQL type. Does not belong here: fetching rows (`athena.engine`, `trino.engine`).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _TYPES: dict[str, pa.DataType] = {
 
 
 def to_arrow(description: Sequence[Sequence[object]], rows: Sequence[Sequence[object]]) -> pa.Table:
-    """Make a table of what a cursor gives: names, types, and values that are Python's already."""
+    """Convert a cursor's description and rows, whose values are Python objects, to an Arrow table."""
     names = [str(column[0]) for column in description]
     types = [_arrow_type(column) for column in description]
     columns = [pa.array([_value(row[number], of) for row in rows], type=of) for number, of in enumerate(types)]
@@ -30,7 +30,7 @@ def to_arrow(description: Sequence[Sequence[object]], rows: Sequence[Sequence[ob
 
 
 def _arrow_type(column: Sequence[object]) -> pa.DataType:
-    """Read the type of a column; what has no type of its own is text."""
+    """Return the Arrow type of a column; an unknown type becomes text."""
     if column[1] == "decimal":
         return pa.decimal128(int(str(column[4])), int(str(column[5])))
     return _TYPES.get(str(column[1]), pa.string())

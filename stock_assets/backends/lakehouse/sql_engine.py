@@ -1,10 +1,9 @@
-"""What the tables of this backend need of an engine: Athena (`athena`), or a Trino of one's own (`backends.trino`).
+"""The interface between the lakehouse tables and a SQL engine: Athena (`backends.athena`) or Trino (`backends.trino`).
 
-Belongs here: what is the same for every engine: tries, answers kept, counting, and that whatever interrupts the caller
-stops the statement. Does not belong here: any engine's client.
+Belongs here: what both engines share: retries, cached results, the record of statements, and stopping a statement when
+the caller is interrupted. Does not belong here: the client of one engine.
 """
 
-import random
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -17,21 +16,23 @@ import pyarrow as pa
 from stock_assets.backends.interface import StatementRun
 from stock_assets.backends.lakehouse.ddl import Ddl
 from stock_assets.core.errors import EngineBusy, QueryFailed
+from stock_assets.core.retry import retrying
 
 SHOWN = 4000
-"""Characters of a statement that an error shows."""
-_TRIES = 4
+"""Characters of a statement that an error message contains."""
+_ATTEMPTS = 4
 _LONGEST_PAUSE_SECONDS = 20.0
-_ANSWERS_KEPT = 32
-_ANSWERS: dict[tuple[Hashable, str], pa.Table] = {}
+_FIRST_PAUSE_SECONDS = 2.0
+_MOST_CACHED = 32
+_CACHED_ROWS: dict[tuple[Hashable, str], pa.Table] = {}
 
 
 class SqlEngine(ABC):
-    """Runs statements, one at a time, and keeps count of what they took.
+    """Run statements one at a time and record time, bytes and cost of each.
 
     Attributes:
-        name: for messages.
-        largest_statement: bytes of SQL that it takes.
+        name: name for messages.
+        largest_statement: longest statement that the engine accepts, in bytes of SQL.
     """
 
     name: ClassVar[str]
@@ -45,68 +46,68 @@ class SqlEngine(ABC):
         self.ddl = ddl
 
     def run(self, statement: str) -> pa.Table:
-        """Run one statement to its end; a passing failure is tried again.
+        """Run one statement to its end; retry transient failures.
 
         Returns:
-            its rows, typed; a statement that is no SELECT has none that matter.
+            The rows with their types. For a statement other than SELECT, ignore the rows.
 
         Raises:
-            QueryFailed: it ended in any other way, or was refused; the error says how, and bears id, reason and link.
-            AccessRefused: the credentials do not do.
-            SettingsError: what is set leads to no usable engine.
+            QueryFailed: the statement failed or the engine rejected it; the message contains id, reason and link.
+            AccessRefused: the credentials are missing, expired or not sufficient.
+            SettingsError: the settings do not name a usable engine.
         """
         size = len(statement.encode())
         if size > self.largest_statement:
             raise QueryFailed(
-                f"a statement of {size:,} bytes is over {self.name}'s limit of {self.largest_statement:,}; "
+                f"{self.name} accepts at most {self.largest_statement:,} bytes per statement, this one has {size:,}; "
                 f"load a shorter range of sessions\n{statement[:SHOWN]}"
             )
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return self._run_once(statement)
-            except EngineBusy:
-                if attempt == _TRIES:
-                    raise
-            self._pause(random.uniform(0, min(2.0**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
-        raise AssertionError("unreachable")
+        policy = retrying(
+            attempts=_ATTEMPTS,
+            longest_seconds=_LONGEST_PAUSE_SECONDS,
+            first_seconds=_FIRST_PAUSE_SECONDS,
+            on=EngineBusy,
+            sleep=self._pause,
+        )
+        return policy(self._run_once, statement)
 
-    def run_once_for_all(self, statement: str) -> pa.Table:
-        """Run a statement whose answer can never change; where this process has it already, that is the answer.
+    def run_cached(self, statement: str) -> pa.Table:
+        """Run a statement whose result cannot change, once per process; return the cached rows after that.
 
-        Sensors look at the same version of a table every few minutes, and Athena charges for each look.
+        Sensors read the same snapshot of a table every few minutes, and Athena charges for each statement.
         """
         key = (self._identity, statement)
-        if key not in _ANSWERS:
-            answer = self.run(statement)
-            while len(_ANSWERS) >= _ANSWERS_KEPT:
-                _ANSWERS.pop(next(iter(_ANSWERS)), None)
-            _ANSWERS[key] = answer
-        return _ANSWERS[key]
+        if key not in _CACHED_ROWS:
+            rows = self.run(statement)
+            while len(_CACHED_ROWS) >= _MOST_CACHED:
+                _CACHED_ROWS.pop(next(iter(_CACHED_ROWS)), None)
+            _CACHED_ROWS[key] = rows
+        return _CACHED_ROWS[key]
 
     def take_runs(self) -> tuple[list[StatementRun], list[StatementRun]]:
-        """Give the runs since the last time they were taken, and all there were."""
+        """Return the statements since the last call, and all statements of this engine."""
         new, self._reported = self._runs[self._reported :], len(self._runs)
         return new, list(self._runs)
 
     @abstractmethod
     def _run_once(self, statement: str) -> pa.Table:
-        """Run a statement once, and note in `_runs` what it took; raise EngineBusy for what another try may mend."""
+        """Run a statement once and append its record to `_runs`; raise EngineBusy for a transient failure."""
 
 
-def interruptible(
+def run_interruptibly(
     work: Callable[[], pa.Table], stop: Callable[[], object], *, thread: str, patience_seconds: float
 ) -> pa.Table:
-    """Work in a thread of its own while the caller waits.
+    """Run work in a separate thread while the caller waits; stop the work when the caller is interrupted.
 
-    Whatever interrupts the caller, Dagster's interruption among others, which is no Exception, stops the work; it is
-    waited for until it is seen to have ended.
+    Any interruption counts, also Dagster's, which is not an Exception. After `stop`, wait until the work has ended,
+    at most `patience_seconds`.
     """
     done: Future[pa.Table] = Future()
 
     def run() -> None:
         try:
             done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 (it is raised again where the caller waits)
+        except BaseException as error:  # noqa: BLE001 (the waiting caller raises it again)
             done.set_exception(error)
 
     worker = threading.Thread(target=run, name=thread, daemon=True)

@@ -1,12 +1,11 @@
-"""One step's statements, on Athena or a Trino of one's own: over one load's staging tables and one version of the rest.
+"""The SQL connection of one step on Athena or Trino: staging tables of one load, one snapshot of each published table.
 
-Belongs here: what the names in statements stand for, staging, and the MERGE that publishes. Does not belong here:
-running a statement (`engine`), metadata (`catalog`).
+Belongs here: resolving the names in statements, staging, and the MERGE that publishes. Does not belong here: running a
+statement (`sql_engine`), Iceberg metadata (`iceberg_catalog`).
 """
 
 import hashlib
 import json
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,33 +19,34 @@ from stock_assets.backends.interface import SqlSession
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.iceberg_catalog import CONTRACT_TYPES, Databases, IcebergCatalog, is_compaction
 from stock_assets.backends.lakehouse.inputs import InputStore
-from stock_assets.backends.lakehouse.merge import CHANGED, merge_statement
-from stock_assets.backends.lakehouse.names import resolved
+from stock_assets.backends.lakehouse.merge import CHANGED_SINCE, merge_statement
+from stock_assets.backends.lakehouse.names import replace_names
 from stock_assets.backends.lakehouse.objects import S3Objects
-from stock_assets.backends.lakehouse.responses import Payloads
+from stock_assets.backends.lakehouse.responses import RawResponses
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.snapshots import is_empty_start, row_count
 from stock_assets.core.errors import ConcurrentPublish, QueryFailed
+from stock_assets.core.retry import retrying
 from stock_assets.core.sql import Name, parse_query
 from stock_assets.core.tables import Table
 
 COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR"
-"""Begins what Athena says when another writer has committed first."""
-_COMMIT_TRIES = 5
+"""Start of Athena's message when another writer has committed first."""
+_COMMIT_ATTEMPTS = 5
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What sessions of one warehouse share.
+class LakehouseParts:
+    """The services that all SQL connections of one warehouse share.
 
     Attributes:
         engine: runs statements.
         catalog: the published tables.
-        glue: the staging tables.
+        glue: the catalog entries of staging tables.
         objects: the bucket.
-        databases: names.
-        ensure_raw: makes the table over the stored answers if there is none.
+        databases: names of the Glue databases.
+        ensure_raw: creates the table over the raw responses unless it exists.
     """
 
     engine: SqlEngine
@@ -58,10 +58,10 @@ class Parts:
 
 
 class GlueSession(SqlSession):
-    """Reads published tables `FOR VERSION AS OF` the version that was the current one when it was opened."""
+    """Read published tables `FOR VERSION AS OF` the snapshot that was current when the connection was opened."""
 
     def __init__(
-        self, parts: Parts, load_id: str, published: Mapping[str, IcebergTable], staging: Mapping[str, Table]
+        self, parts: LakehouseParts, load_id: str, published: Mapping[str, IcebergTable], staging: Mapping[str, Table]
     ) -> None:
         self._parts = parts
         self._load_id = load_id
@@ -79,11 +79,11 @@ class GlueSession(SqlSession):
             stem=f"input_{token}_",
             external=parts.engine.ddl.external,
         )
-        self._payloads: Payloads | None = None
+        self._responses: RawResponses | None = None
         self._uploaded = False
 
     def close(self) -> None:
-        """Remove what was made for this session only."""
+        """Remove the input tables and files that belong to this connection only."""
         if not self._uploaded:
             return
         for table in self._parts.glue.tables(self._store.database, self._store.stem):
@@ -91,11 +91,11 @@ class GlueSession(SqlSession):
         self._parts.objects.delete_all(self._store.folder)
 
     def name(self, table: Table) -> Name:
-        """Give the name that is replaced when a statement is sent."""
+        """Return the logical name; it is replaced when a statement is sent."""
         return Name(table.full_name)
 
     def actual_columns(self) -> Name:
-        """Read the columns from the catalog; no statement is needed."""
+        """Read the columns from the catalog, without a statement."""
         rows = [
             (name, column["Name"], str(CONTRACT_TYPES.get(column["Type"], column["Type"])))
             for name, stored in sorted(self._staging_tables().items())
@@ -108,20 +108,20 @@ class GlueSession(SqlSession):
         )
 
     def register(self, relation: str, rows: pa.Table) -> Name:
-        """Keep the rows until a statement names them."""
+        """Keep the rows; they are written when a statement names them."""
         self._inputs[relation] = rows
         self._written.pop(relation, None)
         return Name(f"input.{relation}")
 
     def register_responses(self, uris: Sequence[str]) -> Name:
-        """Keep the addresses until a statement names them."""
-        self._payloads = Payloads(self._parts.objects.uri("raw/daily_prices/"), tuple(uris))
+        """Keep the addresses; the relation is built when a statement names it."""
+        self._responses = RawResponses(self._parts.objects.uri("raw/daily_prices/"), tuple(uris))
         return Name("raw.daily_prices")
 
     def create_view(self, name: str, select: str) -> Name:
-        """Make the view, unless the catalog has it with this very text."""
+        """Create or replace the view, unless the catalog already has it with this text."""
         view = Name(f"published.{name}")
-        definition = resolved(select, self._physical)
+        definition = replace_names(select, self._physical)
         key, digest = f"views/{name}.json", hashlib.sha256(definition.encode()).hexdigest()
         try:
             body, etag = self._parts.objects.get_version(key)
@@ -135,31 +135,31 @@ class GlueSession(SqlSession):
         return view
 
     def restrict(self) -> None:
-        """Change nothing: the engine reads only tables, and only those that its credentials allow."""
+        """Change nothing: the engine reads only tables, and only the tables that its credentials allow."""
 
     def query(self, select: str) -> pa.Table:
-        """Replace the names and run; anything but a query is refused here."""
+        """Replace the names and run the SELECT; any other statement is rejected before it is sent."""
         parse_query(select)
-        pinned = resolved(select, self._pinned)
-        if not self._of_published_versions(select):
+        pinned = replace_names(select, self._pinned)
+        if not self._reads_pinned_snapshots_only(select):
             return self._parts.engine.run(pinned)
-        return self._parts.engine.run_once_for_all(pinned)
+        return self._parts.engine.run_cached(pinned)
 
-    def _of_published_versions(self, select: str) -> bool:
-        """Tell whether a query reads pinned versions only: these never change, and so neither does its answer."""
+    def _reads_pinned_snapshots_only(self, select: str) -> bool:
+        """Return whether a query reads only pinned snapshots: a snapshot never changes, so its result never does."""
         named: set[tuple[str, str]] = set()
-        resolved(select, lambda schema, name: named.add((schema, name)))
+        replace_names(select, lambda schema, name: named.add((schema, name)))
         return bool(named) and all(schema == "published" and name in self._published for schema, name in named)
 
     def stage(self, table: Table, select: str) -> int:
-        """Make a table at a location of its own, then drop the earlier one; what fails leaves nothing behind."""
+        """Create a table in a new folder, then drop the earlier table; a failed attempt leaves nothing behind."""
         attempt = f"{time.time_ns():016x}{token_hex(3)}"
         name = f"{staging_stem(self._load_id)}{table.name}__{attempt}"
         folder = f"{staging_folder(self._load_id)}{table.name}/{attempt}/"
         earlier = self._staging_tables().get(table.name)
         database = self._parts.databases.staged
         ctas = self._parts.engine.ddl.staging_table(
-            Name(f"{database}.{name}"), self._parts.objects.uri(folder), resolved(select, self._pinned)
+            Name(f"{database}.{name}"), self._parts.objects.uri(folder), replace_names(select, self._pinned)
         )
         self._parts.glue.create_database(database)
         try:
@@ -176,25 +176,25 @@ class GlueSession(SqlSession):
         return row_count(stored.current_snapshot())
 
     def base(self, table: Table) -> int | None:
-        """Give the snapshot loaded with the session."""
+        """Return the snapshot that was current when the connection was opened."""
         snapshot = self._published[table.name].current_snapshot()
         return snapshot.snapshot_id if snapshot and not is_empty_start(snapshot) else None
 
     def _stored(self, table: Table) -> int | None:
-        """Give the snapshot that has to be the current one still, a table's empty start too."""
+        """Return the snapshot that must still be current at the commit, also the empty one that Trino creates."""
         snapshot = self._published[table.name].current_snapshot()
         return snapshot.snapshot_id if snapshot else None
 
     def replace_range(
         self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
     ) -> int:
-        """Run the MERGE, which fails if another writer has committed since; find its snapshot and note the load."""
+        """Run the MERGE, which fails if another writer has committed since; record the load with its snapshot."""
         base = self._stored(target)
         known = {snapshot.snapshot_id for snapshot in self._published[target.name].snapshots()}
         merge = merge_statement(
             target, source, name=self._parts.catalog.name(target), base=base, first=first, last=last
         )
-        self._send(target, base, resolved(merge, self._pinned))
+        self._send(target, base, replace_names(merge, self._pinned))
         committed = self._committed(target, base, known, properties)
         if committed is None:
             raise QueryFailed(
@@ -203,28 +203,26 @@ class GlueSession(SqlSession):
         return committed
 
     def _send(self, target: Table, base: int | None, merge: str) -> None:
-        for attempt in range(1, _COMMIT_TRIES + 1):
-            self._refuse_if_changed(target, base)
-            try:
-                self._parts.engine.run(merge)
-            except QueryFailed as error:
-                if CHANGED in str(error).partition("\n")[0]:
-                    raise self._concurrent(target) from error
-                if COMMIT_CONFLICT not in str(error):
-                    raise
-                if attempt == _COMMIT_TRIES:
-                    raise self._concurrent(target) from error
-            else:
-                return
-            time.sleep(random.uniform(0, min(0.1 * 2**attempt, _LONGEST_PAUSE_SECONDS)))  # noqa: S311 (jitter)
+        def attempt() -> None:
+            self._reject_if_changed(target, base)
+            self._parts.engine.run(merge)
+
+        policy = retrying(attempts=_COMMIT_ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, on=is_commit_conflict)
+        try:
+            policy(attempt)
+        except QueryFailed as error:
+            # The message also contains the statement, which contains the text of CHANGED_SINCE: only line 1 counts.
+            if is_commit_conflict(error) or CHANGED_SINCE in str(error).partition("\n")[0]:
+                raise self._concurrent(target) from error
+            raise
 
     def _committed(self, target: Table, base: int | None, known: set[int], properties: Mapping[str, str]) -> int | None:
         """Return the snapshot of a MERGE that succeeded.
 
         Raises:
-            ConcurrentPublish: another commit came between the version that was read and this one. What is published
-                then has metrics of an earlier version; staging and publishing again mends that. A compaction in
-                between changes no row, and so is none.
+            ConcurrentPublish: another commit came between the snapshot that was read and this one. The published rows
+                then have metrics of an earlier snapshot; staging and publishing again fixes that. A compaction in
+                between changes no row, so it does not count.
         """
         now = self._parts.catalog.published(target)
         compactions = {
@@ -241,41 +239,42 @@ class GlueSession(SqlSession):
         if len(new) > 1 or parent != base:
             raise self._concurrent(target)
         kept = [snapshot.snapshot_id for snapshot in now.snapshots()]
-        self._parts.catalog.note(target, new[0].snapshot_id, properties, kept=kept)
+        self._parts.catalog.record_properties(target, new[0].snapshot_id, properties, kept=kept)
         return new[0].snapshot_id
 
-    def _refuse_if_changed(self, target: Table, base: int | None) -> None:
+    def _reject_if_changed(self, target: Table, base: int | None) -> None:
         now = self._parts.catalog.published(target).current_snapshot()
         if (now.snapshot_id if now else None) != base:
             raise self._concurrent(target)
 
     def _concurrent(self, target: Table) -> ConcurrentPublish:
         return ConcurrentPublish(
-            f"{target.full_name} changed while load {self._load_id} was being published; stage and publish again"
+            f"{target.full_name} was changed by another writer while load {self._load_id} was being published; "
+            "stage and publish the load again"
         )
 
     def _pinned(self, schema: str, name: str) -> str | None:
-        """Say what a name in a query stands for."""
+        """Return the SQL that replaces a name in a query."""
         if schema == "published" and name in self._published:
-            return self._version(name)
+            return self._snapshot(name)
         if schema == "staged":
             stored = self._staging_tables().get(name)
             if stored is None:
                 raise QueryFailed(
-                    f"load {self._load_id or 'none'} has no staged.{name}; SELECT from it after staging it"
+                    f"load {self._load_id or 'none'} has no table staged.{name}; stage it before a SELECT reads it"
                 )
             return f"{self._parts.databases.staged}.{stored}"
         if schema == "input" and name in self._inputs:
             return self._input(name)
-        if schema == "raw" and self._payloads is not None:
-            return self._raw()
+        if schema == "raw" and self._responses is not None:
+            return self._raw(self._responses)
         return self._physical(schema, name)
 
     def _physical(self, schema: str, name: str) -> str | None:
-        """Say what a name in a view stands for: always the current version."""
+        """Return the SQL that replaces a name in a view: a view always reads the current snapshot."""
         return f"{self._parts.databases.published}.{name}" if schema == "published" else None
 
-    def _version(self, name: str) -> str:
+    def _snapshot(self, name: str) -> str:
         stored = self._published[name]
         snapshot = stored.current_snapshot()
         physical = f"{self._parts.databases.published}.{name}"
@@ -284,17 +283,17 @@ class GlueSession(SqlSession):
                 f"CAST(NULL AS {_cast(str(field.field_type))}) AS {field.name}" for field in stored.schema().fields
             )
             return f"(SELECT {columns} WHERE FALSE)"
-        version = f"{physical} FOR VERSION AS OF {snapshot.snapshot_id}"
-        of_then = stored.schemas().get(snapshot.schema_id) if snapshot.schema_id is not None else None
-        held = {field.name for field in (of_then or stored.schema()).fields}
+        pinned = f"{physical} FOR VERSION AS OF {snapshot.snapshot_id}"
+        schema = stored.schemas().get(snapshot.schema_id) if snapshot.schema_id is not None else None
+        held = {field.name for field in (schema or stored.schema()).fields}
         if all(field.name in held for field in stored.schema().fields):
-            return version
-        # A version from before a column was added is read as it was then.
+            return pinned
+        # The snapshot is older than a column: it is read with its own columns, and the new column is NULL.
         columns = ", ".join(
             field.name if field.name in held else f"CAST(NULL AS {_cast(str(field.field_type))}) AS {field.name}"
             for field in stored.schema().fields
         )
-        return f"(SELECT {columns} FROM {version})"  # noqa: S608 (plain names)
+        return f"(SELECT {columns} FROM {pinned})"  # noqa: S608 (plain names)
 
     def _input(self, name: str) -> str:
         if name not in self._written:
@@ -302,24 +301,21 @@ class GlueSession(SqlSession):
             self._uploaded |= self._store.stem in self._written[name]
         return self._written[name]
 
-    def _raw(self) -> str:
-        payloads = self._payloads
-        if payloads is None:
-            raise QueryFailed("no payloads are registered")
-        if payloads.inside:
+    def _raw(self, responses: RawResponses) -> str:
+        if responses.in_partitions:
             self._parts.ensure_raw()
-        stray = ""
-        if payloads.outside:
+        other_table = ""
+        if responses.elsewhere:
             self._uploaded = True
-            stray = f"{self._store.stem}payloads_{token_hex(4)}"
-            self._parts.glue.create(self._store.database, payloads.outside_table(stray), payloads.folders)
+            other_table = f"{self._store.stem}responses_{token_hex(4)}"
+            self._parts.glue.create(self._store.database, responses.other_table(other_table), responses.folders)
         external = self._parts.engine.ddl.external
-        return payloads.relation(
-            external(f"{self._parts.databases.raw}.daily_prices"), external(f"{self._store.database}.{stray}")
+        return responses.relation(
+            external(f"{self._parts.databases.raw}.daily_prices"), external(f"{self._store.database}.{other_table}")
         )
 
     def _staging_tables(self) -> dict[str, str]:
-        """Find the newest table of every name that this load has; names of attempts sort by time."""
+        """Return the newest staging table of each name of this load; the names of attempts sort by time."""
         if self._staged is None:
             stem = staging_stem(self._load_id)
             found = sorted(table["Name"] for table in self._parts.glue.tables(self._parts.databases.staged, stem))
@@ -332,13 +328,18 @@ class GlueSession(SqlSession):
         return columns
 
 
+def is_commit_conflict(error: BaseException) -> bool:
+    """Return whether a statement failed because another writer committed first."""
+    return isinstance(error, QueryFailed) and COMMIT_CONFLICT in str(error)
+
+
 def staging_stem(load_id: str) -> str:
-    """Give the beginning of the names of a load's staging tables."""
+    """Return the prefix of the names of a load's staging tables."""
     return f"{Name(load_id or 'none').value}__"
 
 
 def staging_folder(load_id: str) -> str:
-    """Give the folder of a load's staging tables."""
+    """Return the folder of a load's staging tables."""
     return f"staged/tables/{load_id or 'none'}/"
 
 

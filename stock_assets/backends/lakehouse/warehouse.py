@@ -1,6 +1,7 @@
-"""The tables of the AWS backend.
+"""The staging and published tables of a lakehouse backend.
 
-Belongs here: opening sessions, and what concerns a whole table. Does not belong here: statements of a load (`session`).
+Belongs here: opening SQL connections, and operations on whole tables. Does not belong here: the statements of a load
+(`sql_session`).
 """
 
 from collections.abc import Iterator
@@ -15,13 +16,13 @@ from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.iceberg_catalog import Databases, IcebergCatalog
 from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
-from stock_assets.backends.lakehouse.sql_session import GlueSession, Parts, staging_folder, staging_stem
+from stock_assets.backends.lakehouse.sql_session import GlueSession, LakehouseParts, staging_folder, staging_stem
 from stock_assets.core.sql import Name
 from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
 
 class GlueWarehouse(Warehouse):
-    """Iceberg tables in the Glue Data Catalog, files in the bucket, statements in Athena or a Trino of one's own."""
+    """Iceberg tables in the Glue Data Catalog, with files in the bucket and statements in Athena or Trino."""
 
     def __init__(self, access: AwsAccess, engine: SqlEngine, objects: S3Objects, databases: Databases) -> None:
         self._access = access
@@ -31,7 +32,7 @@ class GlueWarehouse(Warehouse):
 
     @contextmanager
     def open(self, load_id: str = "") -> Iterator[SqlSession]:
-        """Read which version of every published table is the current one; what the session made goes with it."""
+        """Pin the current snapshot of every published table; at the end, remove what the connection created."""
         published = {table.name: self._catalog.published(table) for table in PUBLISHED_TABLES}
         session = GlueSession(self._parts, load_id, published, {table.name: table for table in STAGING_TABLES})
         try:
@@ -40,33 +41,33 @@ class GlueWarehouse(Warehouse):
             session.close()
 
     def history(self, table: Table) -> list[Snapshot]:
-        """Read the metadata and the notes."""
+        """Read the Iceberg metadata and the recorded properties."""
         return self._catalog.history(table)
 
     def rollback(self, table: Table, snapshot_id: int) -> None:
-        """Write the metadata."""
+        """Change the Iceberg metadata; Athena has no statement for this."""
         self._catalog.rollback(table, snapshot_id)
 
     def location(self, table: Table) -> str:
-        """Give the folder in the bucket."""
+        """Return the address of the table's folder in the bucket."""
         return self._objects.uri(f"{table.schema}/{table.name}")
 
     def drop_staging(self, load_id: str) -> None:
-        """Take the tables out of the catalog, then remove their files; no statement is needed."""
+        """Remove the tables from the catalog, then their files; no statement is sent."""
         for table in self._parts.glue.tables(self._databases.staged, staging_stem(load_id)):
             self._parts.glue.delete(self._databases.staged, table["Name"])
         self._objects.delete_all(staging_folder(load_id))
 
     def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
-        """Send OPTIMIZE and VACUUM where the metadata says that there is something to do."""
+        """Send OPTIMIZE and VACUUM where the metadata shows that there is work."""
         return maintenance.maintain(self._parts, table, keep_since=keep_since, at=at)
 
     def staged_loads(self) -> list[str]:
-        """List the folders of the staging tables."""
+        """List the loads that have a folder of staging tables."""
         return sorted({key.split("/")[2] for key in self._objects.list("staged/tables/")} - {"none"})
 
     def take_runs(self) -> tuple[list[StatementRun], list[StatementRun]]:
-        """Give the statements sent since this was last asked, and all so far."""
+        """Return the statements since the last call, and all statements so far."""
         return self._engine.take_runs()
 
     @cached_property
@@ -74,9 +75,9 @@ class GlueWarehouse(Warehouse):
         return IcebergCatalog(self._access, self._objects, self._databases, self._engine)
 
     @cached_property
-    def _parts(self) -> Parts:
+    def _parts(self) -> LakehouseParts:
         glue = Glue(self._access)
-        return Parts(self._engine, self._catalog, glue, self._objects, self._databases, self._ensure_raw)
+        return LakehouseParts(self._engine, self._catalog, glue, self._objects, self._databases, self._ensure_raw)
 
     def _ensure_raw(self) -> None:
         if self._parts.glue.table(self._databases.raw, "daily_prices") is not None:

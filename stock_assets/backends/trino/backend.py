@@ -1,7 +1,7 @@
 """The Trino backend: your own Trino cluster over S3 and the Glue Data Catalog.
 
-Belongs here: Trino's own settings. Does not belong here: what Athena shares with it (`backends.lakehouse`). Importing
-this module needs Trino's client, which the extra `trino` installs.
+Belongs here: Trino's own settings. Does not belong here: what it shares with Athena (`backends.lakehouse`). This module
+needs Trino's client, which the extra `trino` installs.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
-from stock_assets.backends.trino.engine import Trino, TrinoServer
+from stock_assets.backends.trino.engine import TrinoEngine, TrinoServer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class TrinoBackend(LakehouseBackend):
     Attributes:
         url: address of the coordinator.
         user: user name sent to Trino.
-        password: returns the password, or nothing where the server needs none; called when a statement is sent.
+        password: returns the password, or nothing where the server needs none; it is called when a statement is sent.
         catalog: Trino catalog of the Iceberg connector, over the Glue Data Catalog.
         hive_catalog: Trino catalog of the Hive connector, over the same Glue Data Catalog.
     """
@@ -31,9 +31,9 @@ class TrinoBackend(LakehouseBackend):
     hive_catalog: str = "hive"
 
     @cached_property
-    def engine(self) -> Trino:
-        """The server."""
-        return Trino(
+    def engine(self) -> TrinoEngine:
+        """The Trino server."""
+        return TrinoEngine(
             TrinoServer(
                 self.url,
                 self.user,

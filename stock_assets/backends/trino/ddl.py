@@ -1,7 +1,7 @@
-"""The statements that change the catalog, as Trino takes them.
+"""DDL and maintenance statements in Trino's syntax.
 
-Belongs here: what differs from Athena's (`backends.aws.ddl`), and nothing else does. Does not belong here: sending them
-(`engine`).
+Belongs here: the statements that differ from Athena's (`athena.ddl`); all other statements are the same. Does not
+belong here: sending them (`engine`).
 """
 
 from collections.abc import Sequence
@@ -11,38 +11,38 @@ from stock_assets.core.sql import Fragment, Name, SqlValue, literal, statement
 from stock_assets.core.tables import Column, ColumnType
 
 _STORED_TYPES = {ColumnType.TIMESTAMP: "timestamp(6)"}
-"""Trino's own names, where the contract's have another meaning: Iceberg keeps microseconds."""
+"""Type names of Trino that differ from the contract's: a plain timestamp in Trino has milliseconds only."""
 
 
 class TrinoDdl(Ddl):
-    """Iceberg tables are in the session's catalog; the others are in that of the Hive connector, which is named."""
+    """Name Iceberg tables in the connection's catalog, and Hive tables with the catalog of the Hive connector."""
 
     def __init__(self, hive_catalog: str) -> None:
         self._hive_catalog = hive_catalog
 
     def external(self, name: str) -> str:
-        """Put the Hive catalog before it."""
+        """Return the name with the Hive catalog before it."""
         return f"{self._hive_catalog}.{name}"
 
     def published_table(self, name: Name, columns: Sequence[Column], location: str) -> str:
-        """Write sql/ddl/trino/published_table.sql."""
+        """Bind sql/ddl/trino/published_table.sql."""
         text = Fragment(",\n    ".join(map(_column, columns)))
         return statement("ddl/trino/published_table.sql").bind({"table": name, "columns": text, "location": location})
 
     def add_columns(self, name: Name, columns: Sequence[Column]) -> list[str]:
-        """Write sql/ddl/trino/add_columns.sql for each of them."""
+        """Bind sql/ddl/trino/add_columns.sql for each column."""
         return [
             statement("ddl/trino/add_columns.sql").bind({"table": name, "column": Fragment(_column(column))})
             for column in columns
         ]
 
     def staging_table(self, name: Name, location: str, select: str) -> str:
-        """Write sql/ddl/trino/staging_table.sql."""
+        """Bind sql/ddl/trino/staging_table.sql."""
         values: dict[str, SqlValue] = {"table": name, "location": location, "select": Fragment(select)}
         return statement("ddl/trino/staging_table.sql").bind(values)
 
     def raw_table(self, name: Name, location: str) -> str:
-        """Write sql/ddl/trino/raw_prices.sql."""
+        """Bind sql/ddl/trino/raw_prices.sql."""
         values: dict[str, SqlValue] = {
             "table": Name(self.external(name.value)),
             "location": location,
@@ -51,13 +51,13 @@ class TrinoDdl(Ddl):
         return statement("ddl/trino/raw_prices.sql").bind(values)
 
     def compact(self, name: Name) -> list[str]:
-        """Write sql/ddl/trino/optimize.sql."""
+        """Bind sql/ddl/trino/optimize.sql."""
         return [statement("ddl/trino/optimize.sql").bind({"table": name, "threshold": f"{SMALL_BYTES}B"})]
 
-    def clean(self, name: Name, *, seconds: int, versions: int, versions_seconds: int) -> list[str]:  # noqa: ARG002 (Trino counts no versions)
-        """Write sql/ddl/trino/expire_snapshots.sql and sql/ddl/trino/remove_orphan_files.sql."""
+    def vacuum(self, name: Name, *, seconds: int, snapshots: int, snapshots_seconds: int) -> list[str]:  # noqa: ARG002 (Trino cannot count snapshots)
+        """Bind sql/ddl/trino/expire_snapshots.sql and sql/ddl/trino/remove_orphan_files.sql."""
         return [
-            statement("ddl/trino/expire_snapshots.sql").bind({"table": name, "age": f"{versions_seconds}s"}),
+            statement("ddl/trino/expire_snapshots.sql").bind({"table": name, "age": f"{snapshots_seconds}s"}),
             statement("ddl/trino/remove_orphan_files.sql").bind({"table": name, "age": f"{seconds}s"}),
         ]
 

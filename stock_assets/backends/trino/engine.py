@@ -1,7 +1,7 @@
-"""The SQL engine: statements sent to a Trino server through its own client, one at a time.
+"""The Trino engine: sends statements to a Trino server through Trino's client, one at a time.
 
-Belongs here: running one statement to its end, whatever the end is, and what it took. Does not belong here: what is the
-same for every engine (`backends.aws.engine`), which statements there are (`ddl`).
+Belongs here: running one statement to its end, its typed error, its time and bytes. Does not belong here: what all
+engines share (`lakehouse.sql_engine`), the text of statements (`ddl`).
 """
 
 import re
@@ -20,7 +20,7 @@ from trino.exceptions import Error, HttpError, TrinoAuthError, TrinoConnectionEr
 
 from stock_assets.backends.interface import StatementRun
 from stock_assets.backends.lakehouse.results import to_arrow
-from stock_assets.backends.lakehouse.sql_engine import SHOWN, SqlEngine, interruptible
+from stock_assets.backends.lakehouse.sql_engine import SHOWN, SqlEngine, run_interruptibly
 from stock_assets.backends.trino.ddl import TrinoDdl
 from stock_assets.core.errors import (
     AccessRefused,
@@ -33,8 +33,8 @@ from stock_assets.core.errors import (
 )
 
 LARGEST_STATEMENT = 1_000_000
-"""Characters of SQL that Trino takes, unless `query.max-length` is changed."""
-_SECONDS_TO_ANSWER = 60
+"""Longest statement that Trino accepts, in characters, unless `query.max-length` is changed."""
+_SECONDS_TO_READ = 60
 _SECONDS_TO_STOP = 30
 _SOURCE = "stock-assets"
 _KINDS: Mapping[str, type[QueryFailed]] = {
@@ -43,8 +43,8 @@ _KINDS: Mapping[str, type[QueryFailed]] = {
     "USER_CANCELED": QueryCancelled,
     "ADMINISTRATIVELY_KILLED": QueryCancelled,
 }
-_PASSING_TYPES = frozenset({"INSUFFICIENT_RESOURCES"})
-_PASSING = frozenset(
+_TRANSIENT_TYPES = frozenset({"INSUFFICIENT_RESOURCES"})
+_TRANSIENT = frozenset(
     {
         "ABANDONED_QUERY",
         "NO_NODES_AVAILABLE",
@@ -58,21 +58,21 @@ _PASSING = frozenset(
         "TOO_MANY_REQUESTS_FAILED",
     }
 )
-"""Names of errors of a server that is losing or gaining machines."""
+"""Names of errors of a cluster that is losing or gaining machines."""
 
 
 @dataclass(frozen=True)
 class TrinoServer:
-    """How statements are run.
+    """The server that runs statements, and the limits of a statement.
 
     Attributes:
         url: address of the coordinator, `http://host:port` or `https://...`.
         user: user name sent to Trino.
-        password: returns the password, or nothing where the server needs none; called when a statement is sent.
-        catalog: the one of the Iceberg connector.
-        hive_catalog: the one of the Hive connector, over the same Glue Data Catalog.
-        scan_limit: bytes one statement may read; None for as many as the server allows.
-        timeout_seconds: how long one statement may take.
+        password: returns the password, or an empty text if the server needs none; it is called for each statement.
+        catalog: Trino catalog of the Iceberg connector.
+        hive_catalog: Trino catalog of the Hive connector, over the same Glue Data Catalog.
+        scan_limit: bytes that one statement may read; None for the server's own limit.
+        timeout_seconds: time after which a statement is stopped.
     """
 
     url: str
@@ -84,45 +84,45 @@ class TrinoServer:
     timeout_seconds: float = 1800.0
 
     def page(self, query_id: str) -> str:
-        """Give the address of a query in the server's own UI."""
+        """Return the address of a query in Trino's web UI."""
         return f"{self.url}/ui/query.html?{query_id}"
 
 
 class _Attempt:
-    """One statement in flight, as the waiting thread and the working one see it."""
+    """One statement in flight, shared by the waiting thread and the thread that sends the statement."""
 
     def __init__(self, connection: Connection) -> None:
-        self.cursor = connection.cursor(stats_callback=self._see)
+        self.cursor = connection.cursor(stats_callback=self._on_progress)
         self.failed = False
-        self._given_up = False
+        self._stopped = False
         self._started = threading.Event()
 
     @property
     def query_id(self) -> str:
-        """Give the server's id, or nothing as long as there is none."""
+        """Return the server's id, or an empty text before the server has assigned one."""
         return str(self.cursor.query_id or "")
 
     def execute(self, statement: str) -> pa.Table:
-        """Run it, and fetch its rows."""
+        """Run the statement and fetch its rows."""
         self.cursor.execute(statement)
         rows = self.cursor.fetchall()
         return to_arrow([_described(column) for column in self.cursor.description or []], rows)
 
     def stop(self) -> None:
-        """Stop it, or do so as soon as it has an id; a server out of reach ends by itself what nobody asks for."""
-        self._given_up = True
+        """Stop the statement, as soon as it has an id; an unreachable server ends abandoned statements itself."""
+        self._stopped = True
         if self._started.is_set():
             with suppress(Error, HttpError, RequestException):
                 self.cursor.cancel()
 
-    def _see(self, _: Mapping[str, Any]) -> None:
+    def _on_progress(self, _: Mapping[str, Any]) -> None:
         self._started.set()
-        if self._given_up:
+        if self._stopped:
             self.cursor.cancel()
 
 
-class Trino(SqlEngine):
-    """Runs statements on a Trino server."""
+class TrinoEngine(SqlEngine):
+    """Run statements on a Trino server."""
 
     name = "Trino"
     largest_statement = LARGEST_STATEMENT
@@ -135,7 +135,7 @@ class Trino(SqlEngine):
         with closing(self._connect()) as connection:
             attempt = _Attempt(connection)
             try:
-                return interruptible(
+                return run_interruptibly(
                     lambda: attempt.execute(statement),
                     attempt.stop,
                     thread="trino",
@@ -148,7 +148,7 @@ class Trino(SqlEngine):
                 attempt.failed = True
                 raise
             finally:
-                self._note(attempt, statement)
+                self._record(attempt, statement)
 
     def _connect(self) -> Connection:
         server = self._server
@@ -164,24 +164,29 @@ class Trino(SqlEngine):
                 catalog=server.catalog,
                 auth=BasicAuthentication(server.user, password) if password else None,
                 session_properties=properties,
-                request_timeout=_SECONDS_TO_ANSWER,
+                request_timeout=_SECONDS_TO_READ,
                 timezone="UTC",
             )
         except TrinoAuthError as error:
-            raise SettingsError(f"{error}; a password needs an https:// address in STOCK_ASSETS_TRINO_URL") from error
+            raise SettingsError(
+                f"The Trino password was not sent: {error}. Set an https:// address in STOCK_ASSETS_TRINO_URL"
+            ) from error
         return connection
 
     def _failure(self, attempt: _Attempt, statement: str, error: Exception) -> Exception:
-        """Make the typed error of a statement that ended badly, or of a server that does not answer."""
+        """Return the typed error of a failed statement, or of a server that cannot be reached."""
         if not isinstance(error, TrinoQueryError):
             if isinstance(error, TrinoConnectionError | RequestException):
-                return EngineBusy(f"Trino at {self._server.url} does not answer: {error}")
+                return EngineBusy(f"Trino at {self._server.url} sends no response: {error}")
             if "401" in str(error) or "403" in str(error):
-                return AccessRefused(f"Trino at {self._server.url} does not accept the user or password: {error}")
+                return AccessRefused(
+                    f"Trino at {self._server.url} rejected user or password: {error}; set STOCK_ASSETS_TRINO_USER and "
+                    "STOCK_ASSETS_TRINO_PASSWORD"
+                )
             return EngineBusy(f"Trino at {self._server.url}: {error}")
         name = error.error_name or ""
         kind = _KINDS.get(name, QueryFailed)
-        if kind is QueryFailed and (name in _PASSING or error.error_type in _PASSING_TYPES):
+        if kind is QueryFailed and (name in _TRANSIENT or error.error_type in _TRANSIENT_TYPES):
             kind = EngineBusy
         query_id = error.query_id or attempt.query_id
         return kind(
@@ -193,10 +198,13 @@ class Trino(SqlEngine):
         if kind is ScanLimitExceeded:
             return " (load a shorter range, or raise STOCK_ASSETS_TRINO_SCAN_LIMIT_MB or the server's limit)"
         if kind is QueryTimedOut:
-            return f" (stopped after {self._server.timeout_seconds:g} s, STOCK_ASSETS_TRINO_QUERY_TIMEOUT_SECONDS)"
+            seconds = f"{self._server.timeout_seconds:g} s"
+            return (
+                f" (stopped after {seconds}; load a shorter range, or raise STOCK_ASSETS_TRINO_QUERY_TIMEOUT_SECONDS)"
+            )
         return ""
 
-    def _note(self, attempt: _Attempt, statement: str) -> None:
+    def _record(self, attempt: _Attempt, statement: str) -> None:
         stats = attempt.cursor.stats
         if not stats or not attempt.query_id:
             return
@@ -215,7 +223,7 @@ class Trino(SqlEngine):
 
 
 def _described(column: Sequence[object]) -> tuple[object, ...]:
-    """Take the name and the parameters of a type apart: `decimal(38, 2)`, `timestamp(6)`, `varchar(4)`."""
+    """Split a type such as `decimal(38, 2)`, `timestamp(6)` or `varchar(4)` into name and parameters."""
     name, *numbers = re.findall(r"\w+", str(column[1]))
     precision, scale = [*numbers, None, None][:2] if name == "decimal" else (None, None)
     return (column[0], name, None, None, precision, scale, None)

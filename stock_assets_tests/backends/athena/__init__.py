@@ -1,1 +1,1 @@
-"""The AWS backend, against the double of the services."""
+"""Tests of the Athena backend, on the Athena emulator."""

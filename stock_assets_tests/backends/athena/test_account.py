@@ -1,4 +1,4 @@
-"""The suite on an account that the environment names: the double plays the account, reached by its address alone."""
+"""The contract suite on an account that the environment names; here the emulator is that account."""
 
 import os
 import subprocess
@@ -10,17 +10,25 @@ import pytest
 from pydantic import ValidationError
 
 from stock_assets_tests.contracts.test_backends import FIRST, publish
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS, REGION
-from stock_assets_tests.emulators.athena.server import AwsDouble
-from stock_assets_tests.support.aws_account import VARIABLES, Account, account_home, lacking, main, named_account, runs
+from stock_assets_tests.support.aws_account import (
+    VARIABLES,
+    Account,
+    account_backend,
+    main,
+    missing_variables,
+    named_account,
+    runs,
+)
 from stock_assets_tests.support.rows import price_row
 
 PROJECT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def account(aws: AwsDouble, tmp_path: Path) -> Account:
-    """Folder and databases of the test's own."""
+def account(aws: AwsEmulator, tmp_path: Path) -> Account:
+    """Folder and databases that only this test uses."""
     own = f"suite_{tmp_path.name}"[:40].lower()
     return Account(
         bucket=BUCKET,
@@ -33,14 +41,14 @@ def account(aws: AwsDouble, tmp_path: Path) -> Account:
 
 
 def named(account: Account, **more: str) -> dict[str, str]:
-    """An environment that names the account, and not the run."""
+    """Return an environment that names the account, but not the run."""
     fields = {**account.model_dump(exclude={"run"}), **more}
     variables = {f"{VARIABLES}{name.upper()}": value for name, value in fields.items()}
     return {**os.environ, **CREDENTIALS, **variables}
 
 
 def suite(environment: dict[str, str], chosen: str) -> subprocess.CompletedProcess[str]:
-    """Run a part of it as `make test-aws` does."""
+    """Run a part of the suite as `make test-aws` does."""
     command = [sys.executable, "-m", "pytest", "-m", "aws", "-p", "no:cacheprovider", "-k", chosen]
     return subprocess.run(
         [*command, "stock_assets_tests/contracts"],
@@ -50,7 +58,7 @@ def suite(environment: dict[str, str], chosen: str) -> subprocess.CompletedProce
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
-    """Run the command beside it, in an environment of its own."""
+    """Return a function that runs the command with a given environment."""
 
     def run(environment: dict[str, str], *arguments: str) -> int:
         named_account.cache_clear()
@@ -65,34 +73,34 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
     named_account.cache_clear()
 
 
-def everything(aws: AwsDouble, account: Account) -> list[str]:
-    """What is left of any run: databases by name, objects by key."""
+def everything(aws: AwsEmulator, account: Account) -> list[str]:
+    """Return what is left of any run: names of databases, keys of objects."""
     databases = [found["Name"] for found in aws.engine.glue.get_databases()["DatabaseList"]]
     return [*(name for name in databases if account.database in name), *account.objects.list("")]
 
 
-def leave_something(account: Account, folder: Path) -> None:
-    """Publish a row and clean nothing up, as a killed run."""
-    backend = account_home(account, folder)
+def publish_without_cleanup(account: Account, folder: Path) -> None:
+    """Publish a row and remove nothing, as a killed run does."""
+    backend = account_backend(account, folder)
     publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
     backend.objects.put("raw/a", b"body")
 
 
 @pytest.mark.slow
-def test_the_suite_runs_there_and_leaves_nothing(aws: AwsDouble, account: Account) -> None:
+def test_the_suite_runs_on_the_account_and_removes_everything(aws: AwsEmulator, account: Account) -> None:
     account.objects.put("kept/by somebody else", b"")
     done = suite(named(account), "TestFetchLedger or test_processes_that_meet or test_a_late_symbol")
 
     assert done.returncode == 0, done.stdout
     assert f"AWS: s3://{BUCKET}/{account.prefix}/r2" in done.stdout
     texts = "\n".join(aws.statements)
-    assert f"LOCATION 's3://{BUCKET}/{account.prefix}/r2" in texts, "it was there"
+    assert f"LOCATION 's3://{BUCKET}/{account.prefix}/r2" in texts, "the suite ran on the account"
     assert everything(aws, account) == ["kept/by somebody else"]
 
 
 @pytest.mark.slow
-def test_a_failing_suite_leaves_nothing_either(aws: AwsDouble, account: Account) -> None:
-    done = suite(named(account, workgroup="nobodys"), "test_results_are_typed or test_a_stored_object")
+def test_a_failing_suite_removes_everything_too(aws: AwsEmulator, account: Account) -> None:
+    done = suite(named(account, workgroup="nobodys"), "test_results_are_typed or test_what_was_put")
 
     assert done.returncode == 1, done.stdout
     assert "1 failed, 1 passed" in done.stdout or "1 passed, 1 error" in done.stdout
@@ -101,8 +109,8 @@ def test_a_failing_suite_leaves_nothing_either(aws: AwsDouble, account: Account)
 
 
 @pytest.mark.slow
-def test_what_killed_runs_left_is_listed_and_removed_by_name(
-    aws: AwsDouble,
+def test_data_of_killed_runs_are_listed_and_removed_by_name(
+    aws: AwsEmulator,
     account: Account,
     tmp_path: Path,
     command: Callable[..., int],
@@ -110,7 +118,7 @@ def test_what_killed_runs_left_is_listed_and_removed_by_name(
 ) -> None:
     other = account.model_copy(update={"run": "r20000102t000000_00000b"})
     for one in (account, other):
-        leave_something(one, tmp_path)
+        publish_without_cleanup(one, tmp_path)
     assert len([name for name in everything(aws, account) if account.run in name]) > 5
     assert runs(account) == [account.run, other.run]
     capsys.readouterr()
@@ -121,21 +129,21 @@ def test_what_killed_runs_left_is_listed_and_removed_by_name(
     assert capsys.readouterr().out == f"{account.run}: removed\n{other.run}: left\n"
     assert runs(account) == [other.run]
     assert command(named(account), "clean", account.run) == 2
-    assert capsys.readouterr().err == f"nothing is left of {account.run}; there is: {other.run}\n"
+    assert capsys.readouterr().err == f"Nothing is left of run {account.run}. Left: {other.run}\n"
     assert command(named(account), "clean", "all") == 0
     assert everything(aws, account) == []
 
 
-def test_without_an_account_it_says_what_to_set(
+def test_without_an_account_the_message_names_the_variables(
     command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLES)}
     assert command(environment, "check") == 2
-    assert capsys.readouterr().err.startswith(f"set {VARIABLES}BUCKET and {VARIABLES}REGION; docs/aws.md")
-    assert lacking({f"{VARIABLES}BUCKET": "b"}) == [f"{VARIABLES}REGION"]
+    assert capsys.readouterr().err.startswith(f"Set {VARIABLES}BUCKET and {VARIABLES}REGION. docs/aws.md")
+    assert missing_variables({f"{VARIABLES}BUCKET": "b"}) == [f"{VARIABLES}REGION"]
 
 
-def test_a_mistyped_variable_is_refused(command: Callable[..., int]) -> None:
+def test_an_unknown_variable_is_rejected(command: Callable[..., int]) -> None:
     environment = {**os.environ, **{f"{VARIABLES}{name}": "x" for name in ("BUCKET", "REGION", "ROLE")}}
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         command(environment, "check")

@@ -1,4 +1,4 @@
-"""What a run of one session costs on AWS: how many statements, which partitions, how many bytes."""
+"""The cost of loading one session on AWS: number of statements, partitions read, bytes read."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,7 +12,8 @@ from stock_assets.orchestration.checks.freshness import CHECK_NAME
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.keys import REPORT
 from stock_assets.settings import BackendName, Settings
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.support.athena_backends import BUCKET
 from stock_assets_tests.support.aws_runs import LATEST, Bars, LiveRuns, kinds, live_runs, unbounded_reads
 from stock_assets_tests.support.bars import walk
@@ -28,32 +29,34 @@ def bars_since(first: date) -> Bars:
 
 
 @pytest.fixture
-def second_run(tmp_path: Path, aws: AwsDouble) -> LiveRuns:
-    """Everything as it is on any evening but the first one, which makes the views; one bar of today is bad."""
+def second_run(tmp_path: Path, aws: AwsEmulator) -> LiveRuns:
+    """The state on any evening but the first, which creates the views; one bar of today fails an audit."""
     runs, bars = live_runs(aws, tmp_path / "backend"), bars_since(HISTORY[0])
     runs.load(bars, HISTORY)
-    runs.answer_with(bars, BEFORE)
+    runs.respond_with(bars, BEFORE)
     assert runs.run(BEFORE).success
-    runs.answer_with(bars, LATEST)
+    runs.respond_with(bars, LATEST)
     runs.source.set_bar("IBM", LATEST, BAD_BAR)
     aws.forget()
     return runs
 
 
 @pytest.mark.slow
-def test_a_session_takes_ten_statements_at_most_each_with_bounds(second_run: LiveRuns, aws: AwsDouble) -> None:
-    """The whole daily job: quarantine and prices change, every audit and check runs, views and jumps are looked at."""
+def test_a_session_sends_at_most_ten_statements_each_with_bounds_on_partitions(
+    second_run: LiveRuns, aws: AwsEmulator
+) -> None:
+    """The whole daily job: quarantine and prices change, every audit and check runs, views and jumps are read."""
     result = second_run.run(LATEST)
 
     assert result.success
     checks = {check.check_name for check in result.get_asset_check_evaluations()}
     assert {CHECK_NAME, "no_revised_prices", "no_unexplained_jump", "every_listed_symbol_present"} <= checks
     sent = kinds(aws)
-    assert (sent.count("CREATE"), sent.count("MERGE")) == (3, 2), "staging tables; prices and quarantine"
+    assert (sent.count("CREATE"), sent.count("MERGE")) == (3, 2), "3 staging tables; prices and quarantine are merged"
     assert len(sent) <= MOST_STATEMENTS
     for statement in aws.statements:
         assert len(statement.encode()) < LARGEST_STATEMENT / 4
-    # Jumps and freshness are looked for in the last weeks, up to the newest partition, whichever that is.
+    # Jumps and freshness read the last weeks, up to the newest partition, so they have no upper bound.
     assert [statement.split(" AS", 1)[0] for statement in aws.statements if unbounded_reads(statement)] == [
         "SELECT symbol, MAX(trade_date)",
         "SELECT MAX(trade_date)",
@@ -64,16 +67,14 @@ def test_a_session_takes_ten_statements_at_most_each_with_bounds(second_run: Liv
 
 
 @pytest.mark.slow
-def test_the_day_a_split_is_learned_costs_the_one_statement_that_reads_every_row(
-    second_run: LiveRuns, aws: AwsDouble
-) -> None:
-    """It finds the rows whose factor is out of date; the next run does without it again."""
+def test_a_new_split_costs_one_statement_that_reads_every_row(second_run: LiveRuns, aws: AwsEmulator) -> None:
+    """The statement finds the rows with an outdated split factor; the next run does not send it."""
     second_run.source.set_splits("IBM", {LATEST: "2.0000"})
-    second_run.source.ask_for_splits_in_every_run()
+    second_run.source.request_splits_in_every_run()
 
     assert second_run.run(LATEST).success
-    everything = [statement for statement in aws.statements if unbounded_reads(statement, lower_only=True)]
-    assert ["first_stale" in statement for statement in everything] == [True]
+    unbounded = [statement for statement in aws.statements if unbounded_reads(statement, lower_only=True)]
+    assert ["first_stale" in statement for statement in unbounded] == [True]
     assert len(aws.statements) <= MOST_STATEMENTS + 1
 
     aws.forget()
@@ -84,7 +85,7 @@ def test_the_day_a_split_is_learned_costs_the_one_statement_that_reads_every_row
 
 
 @pytest.mark.slow
-def test_what_a_session_reads_does_not_grow_with_the_history(tmp_path: Path, aws: AwsDouble) -> None:
+def test_bytes_read_per_session_do_not_grow_with_the_history(tmp_path: Path, aws: AwsEmulator) -> None:
     bars = bars_since(date(LATEST.year - 10, 1, 1))
     read: dict[int, int] = {}
     stored: dict[int, int] = {}
@@ -93,7 +94,7 @@ def test_what_a_session_reads_does_not_grow_with_the_history(tmp_path: Path, aws
         runs.load(bars, sessions_between(date(LATEST.year - years, 1, 1), BEFORE))
         table = aws.engine.catalog.load_table((f"{runs.backend.database}_published", "daily_prices"))
         stored[years] = sum(task.file.file_size_in_bytes for task in table.scan().plan_files())
-        runs.answer_with(bars, LATEST)
+        runs.respond_with(bars, LATEST)
         aws.forget()
         assert runs.run(LATEST).success
         read[years] = sum(query.scanned_bytes for query in aws.queries.values())
@@ -102,7 +103,7 @@ def test_what_a_session_reads_does_not_grow_with_the_history(tmp_path: Path, aws
     assert read[10] == pytest.approx(read[1], rel=0.01)
 
 
-def test_the_report_is_drawn_by_the_daily_job_where_statements_cost_nothing() -> None:
+def test_the_daily_job_writes_the_report_only_where_statements_are_free() -> None:
     aws = Settings(backend=BackendName.AWS, aws_bucket=BUCKET, aws_region=REGION)
     jobs = [build_definitions(settings).resolve_job_def(JOB_NAME) for settings in (Settings(), aws)]
 
@@ -119,5 +120,5 @@ def test_unbounded_reads_are_found() -> None:
         "SELECT * FROM a_staged.x AS s LEFT JOIN a_published.p AS p ON p.trade_date = s.trade_date"
         " AND s.trade_date BETWEEN DATE '2012-01-01' AND DATE '2012-01-02'"
     )
-    assert unbounded_reads(joined) != [], "what a planner may conclude from the other side does not count"
+    assert unbounded_reads(joined) != [], "a bound that a planner could derive from the other table does not count"
     assert unbounded_reads(joined.replace("s.trade_date BETWEEN", "p.trade_date BETWEEN")) == []

@@ -1,6 +1,6 @@
-"""Maintenance on Athena: which statements are sent, what VACUUM may take, and what goes wrong.
+"""Maintenance on Athena: the statements sent, what VACUUM may remove, and failures.
 
-What every backend must keep and remove is tested in `contracts`.
+`contracts` tests what every backend must keep and remove.
 """
 
 import random
@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_assets.backends.athena.backend import AthenaBackend
-from stock_assets.backends.athena.engine import Athena
+from stock_assets.backends.athena.engine import AthenaEngine
 from stock_assets.backends.interface import MaintenanceResult, Snapshot
 from stock_assets.backends.lakehouse import ddl, maintenance
 from stock_assets.cli.app import app
@@ -26,7 +26,9 @@ from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets.stage.staging import _splits_followed
 from stock_assets_tests.contracts.test_backends import publish, published
-from stock_assets_tests.emulators.athena.server import REGION, AwsDouble, QueryFault
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import QueryFault
+from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.dagster_runs import pipeline
@@ -49,13 +51,13 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def backend(root: Path, aws: AwsDouble) -> AthenaBackend:
+def backend(root: Path, aws: AwsEmulator) -> AthenaBackend:
     return athena_backend(aws.endpoint, root)
 
 
 @pytest.fixture
-def scatter(root: Path, backend: AthenaBackend, aws: AwsDouble) -> Callable[..., None]:
-    """Add rows of some days, each in a file of its own."""
+def scatter(root: Path, backend: AthenaBackend, aws: AwsEmulator) -> Callable[..., None]:
+    """Return a function that appends rows of some days, each in a separate file."""
 
     def scatter(*days: date, symbol: str = "OTHER", close: float = 2.5) -> None:
         rows = read(backend, " UNION ALL ".join(price_row(symbol, day, close) for day in days))
@@ -65,8 +67,8 @@ def scatter(root: Path, backend: AthenaBackend, aws: AwsDouble) -> Callable[...,
 
 
 @pytest.fixture
-def late(aws: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the engine's clock be a month ahead, and no day of grace be given."""
+def late(aws: AwsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set Athena's clock a month ahead, and the extra day of retention to zero."""
     aws.set_clock(MONTH)
     monkeypatch.setattr(maintenance, "SAFE_AGE", timedelta())
 
@@ -79,8 +81,8 @@ def put(backend: AthenaBackend, day: date, close: float = 1.5) -> int:
     return publish(backend, [price_row("IBM", day, close)], day, day)
 
 
-def sent(aws: AwsDouble) -> list[str]:
-    """List the first words of what was sent to change a table, and forget them."""
+def sent(aws: AwsEmulator) -> list[str]:
+    """Return the first words of the statements sent to change a table, and clear the record."""
     words = [text.split(maxsplit=1)[0] for text in aws.statements]
     aws.queries.clear()
     return [word for word in words if word in {"ALTER", "OPTIMIZE", "VACUUM"}]
@@ -92,14 +94,14 @@ def rows(backend: AthenaBackend) -> list[dict[str, object]]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_statements_are_sent_where_there_is_something_to_do_and_only_then(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+def test_statements_are_sent_only_if_there_is_work(
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
     put(backend, DAYS[0])
     sent(aws)
-    moment = datetime.now(UTC)
-    maintain(backend, moment)
-    assert aws.statements == [], "one version, one file"
+    since = datetime.now(UTC)
+    maintain(backend, since)
+    assert aws.statements == [], "one snapshot, one file"
 
     scatter(DAYS[0])
     sent(aws)
@@ -117,7 +119,7 @@ def test_statements_are_sent_where_there_is_something_to_do_and_only_then(
 
 
 @pytest.mark.slow
-def test_a_home_without_tables_is_left_without_them(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_maintenance_creates_no_tables(aws: AwsEmulator, backend: AthenaBackend) -> None:
     for table in PUBLISHED_TABLES:
         assert backend.warehouse.maintain(table, keep_since=LONG_AGO, at=datetime.now(UTC)) == MaintenanceResult()
     assert aws.statements == []
@@ -125,8 +127,8 @@ def test_a_home_without_tables_is_left_without_them(aws: AwsDouble, backend: Ath
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_rows_that_are_marked_as_deleted_go_for_good(aws: AwsDouble, backend: AthenaBackend) -> None:
-    """Athena's MERGE marks the rows it changes or removes; each later read applies the marks."""
+def test_compaction_removes_deleted_rows(aws: AwsEmulator, backend: AthenaBackend) -> None:
+    """Athena's MERGE writes delete files for rows that it changes or removes; each read applies them."""
     publish(backend, [price_row(symbol, DAYS[0]) for symbol in ("IBM", "MSFT")], DAYS[0], DAYS[0])
     mark_deleted(iceberg_on_aws(backend), "MSFT")
     assert published(backend) == [("IBM", DAYS[0], 101.0)]
@@ -146,8 +148,8 @@ def test_rows_that_are_marked_as_deleted_go_for_good(aws: AwsDouble, backend: At
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_statements_are_repeated_until_athena_wants_no_more_runs(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+def test_statements_are_repeated_until_athena_needs_no_more_runs(
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
     for day in DAYS:
         put(backend, day)
@@ -156,8 +158,8 @@ def test_statements_are_repeated_until_athena_wants_no_more_runs(
     aws.engine.most_partitions, aws.engine.most_files = 1, 10
     sent(aws)
 
-    moment = datetime.now(UTC)
-    done = maintain(backend, moment)
+    since = datetime.now(UTC)
+    done = maintain(backend, since)
 
     words = sent(aws)
     assert words[:3] == ["ALTER", "OPTIMIZE", "OPTIMIZE"]
@@ -166,16 +168,16 @@ def test_statements_are_repeated_until_athena_wants_no_more_runs(
     assert done.files_removed > 20
     assert (done.files_before, done.files_after) == (8, 2)
     assert rows(backend) == before
-    assert not maintain(backend, moment).changed
+    assert not maintain(backend, since).changed
 
 
 @pytest.mark.slow
-def test_a_statement_that_never_ends_its_runs_is_given_up(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+def test_a_statement_that_always_needs_more_runs_fails(
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(backend, DAYS[0])
     scatter(DAYS[0])
-    monkeypatch.setattr(maintenance, "_RUNS", 3)
+    monkeypatch.setattr(maintenance, "_MOST_RUNS", 3)
     aws.query_faults.append(QueryFault("^OPTIMIZE", "ICEBERG_OPTIMIZE_MORE_RUNS_NEEDED: Processed 100", times=100))
     sent(aws)
 
@@ -188,18 +190,18 @@ def test_a_statement_that_never_ends_its_runs_is_given_up(
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 @pytest.mark.parametrize("statement", ["OPTIMIZE", "VACUUM"])
-def test_commit_conflicts_are_tried_again(
-    aws: AwsDouble,
+def test_commit_conflicts_are_retried(
+    aws: AwsEmulator,
     backend: AthenaBackend,
     scatter: Callable[..., None],
     statement: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(maintenance, "_LONGEST_PAUSE_SECONDS", 0.01)
     put(backend, DAYS[0])
     scatter(DAYS[0])
     aws.query_faults.append(QueryFault(f"^{statement}", COMMIT_CONFLICT, times=100))
-    with pytest.raises(ConcurrentPublish, match="Run maintenance again when they have finished"):
+    with pytest.raises(ConcurrentPublish, match="could not be maintained"):
         maintain(backend, datetime.now(UTC))
 
     aws.query_faults[:] = [QueryFault(f"^{statement}", COMMIT_CONFLICT, times=2)]
@@ -212,8 +214,8 @@ def test_commit_conflicts_are_tried_again(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_who_goes_back_while_it_is_tried_again_is_left_alone(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+def test_a_rollback_during_a_retry_stops_maintenance(
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
     put(backend, DAYS[0])
     scatter(DAYS[0], DAYS[1])
@@ -229,7 +231,7 @@ def test_who_goes_back_while_it_is_tried_again_is_left_alone(
 
     assert sent(aws) == COMPACTION
     assert len(published(backend)) == 2
-    assert [version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)][:2] == [
+    assert [snapshot.snapshot_id for snapshot in backend.warehouse.history(DAILY_PRICES)][:2] == [
         newest.snapshot_id,
         crowded.snapshot_id,
     ]
@@ -237,10 +239,10 @@ def test_who_goes_back_while_it_is_tried_again_is_left_alone(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_what_may_not_be_deleted_is_not_counted(
-    aws: AwsDouble, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
+def test_files_that_could_not_be_deleted_are_not_counted(
+    aws: AwsEmulator, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the permission to delete, VACUUM reports success."""
+    """Without permission to delete, VACUUM reports success nevertheless."""
     for close in (1.5, 2.5):
         put(backend, DAYS[0], close)
     monkeypatch.setattr(aws.engine.__class__, "remove", lambda *_: None)
@@ -251,18 +253,16 @@ def test_what_may_not_be_deleted_is_not_counted(
 
 
 @pytest.mark.slow
-def test_a_file_that_a_killed_publish_left_goes_when_the_versions_of_its_day_do(
-    aws: AwsDouble, backend: AthenaBackend
-) -> None:
+def test_an_orphan_file_is_removed_at_the_age_of_expired_snapshots(aws: AwsEmulator, backend: AthenaBackend) -> None:
     put(backend, DAYS[0])
-    backend.objects.put("published/daily_prices/data/lost.parquet", b"half of it")
-    backend.objects.put("published/daily_prices/data/README.txt", b"of somebody else")
+    backend.objects.put("published/daily_prices/data/lost.parquet", b"half a file")
+    backend.objects.put("published/daily_prices/data/README.txt", b"not written by Iceberg")
     sent(aws)
     now = datetime.now(UTC)
     aws.set_clock(MONTH)
 
     maintain(backend, now + timedelta(hours=23))
-    assert aws.statements == [], "a publish under way may be about to commit it"
+    assert aws.statements == [], "a running publish may still commit it"
     done = maintain(backend, now + timedelta(hours=25))
 
     assert sent(aws) == EXPIRY
@@ -273,10 +273,10 @@ def test_a_file_that_a_killed_publish_left_goes_when_the_versions_of_its_day_do(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_a_compaction_that_was_not_noted_says_so_itself(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None]
+def test_a_compaction_without_recorded_properties_is_recognised(
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None]
 ) -> None:
-    """As after a kill, or where somebody has sent OPTIMIZE by hand."""
+    """After a kill, or after a user has sent OPTIMIZE."""
     put(backend, DAYS[0])
     for _ in range(4):
         scatter(DAYS[0])
@@ -290,8 +290,8 @@ def test_a_compaction_that_was_not_noted_says_so_itself(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_what_a_compaction_left_is_not_asked_for_again(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+def test_a_compacted_snapshot_is_not_compacted_again(
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(backend, DAYS[0])
     scatter(DAYS[0])
@@ -310,26 +310,26 @@ def test_what_a_compaction_left_is_not_asked_for_again(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_a_publish_that_a_compaction_has_overtaken_is_whole(
+def test_a_publish_commits_on_top_of_a_concurrent_compaction(
     backend: AthenaBackend, scatter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Athena commits a MERGE on top of an OPTIMIZE that came after it began, if it touches none of the files."""
+    """Athena commits a MERGE after an OPTIMIZE that began later, if it changes none of the compacted files."""
     put(backend, DAYS[0])
     scatter(DAYS[0])
-    run = Athena.run
+    run = AthenaEngine.run
 
-    def overtaken(self: Athena, text: str) -> object:
+    def run_after_compaction(self: AthenaEngine, text: str) -> object:
         if text.startswith("MERGE") and base(backend) in text:
             old = base(backend)
             maintain(backend)
             text = text.replace(old, base(backend))
         return run(self, text)
 
-    monkeypatch.setattr(Athena, "run", overtaken)
+    monkeypatch.setattr(AthenaEngine, "run", run_after_compaction)
     newest = put(backend, DAYS[1], 7.5)
 
     history = backend.warehouse.history(DAILY_PRICES)
-    assert [version.is_maintenance for version in history] == [False, True, False, False]
+    assert [snapshot.is_maintenance for snapshot in history] == [False, True, False, False]
     assert (history[0].snapshot_id, history[0].properties["load_id"]) == (newest, "load_1")
     assert ("IBM", DAYS[1], 7.5) in published(backend)
 
@@ -341,45 +341,45 @@ def base(backend: AthenaBackend) -> str:
 
 
 @pytest.mark.slow
-def test_vacuum_is_told_to_keep_what_readers_have_seen_and_a_day_more(backend: AthenaBackend) -> None:
-    versions = [put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5, 4.5)]
+def test_vacuum_keeps_what_consumers_may_read_and_one_more_day(backend: AthenaBackend) -> None:
+    snapshots = [put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5, 4.5)]
     now = datetime.now(UTC)
 
-    def told(keep_since: datetime) -> maintenance.Retention:
-        return maintenance.retention(iceberg_on_aws(backend), keep_since=keep_since, at=now)
+    def retention(keep_since: datetime) -> maintenance.VacuumRetention:
+        return maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=keep_since, at=now)
 
-    assert (told(now - MONTH).seconds, told(now - MONTH).versions) == (31 * 86_400, 4)
-    assert told(now).seconds == 2 * 86_400, "a reader may have begun a day ago, and a statement may wait for one"
-    later = maintenance.retention(iceberg_on_aws(backend), keep_since=now + timedelta(days=2), at=now + MONTH)
-    assert (later.seconds, later.versions) == (29 * 86_400, 1)
-    assert later.expiring == set(versions[:3])
+    assert (retention(now - MONTH).seconds, retention(now - MONTH).snapshots) == (31 * 86_400, 4)
+    assert retention(now).seconds == 2 * 86_400, "one day for consumers that read, one day for queued statements"
+    later = maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=now + timedelta(days=2), at=now + MONTH)
+    assert (later.seconds, later.snapshots) == (29 * 86_400, 1)
+    assert later.expiring == set(snapshots[:3])
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_a_version_that_somebody_came_back_from_stays_by_its_age(aws: AwsDouble, backend: AthenaBackend) -> None:
-    first, second, aside = (put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5))
+def test_a_snapshot_that_was_rolled_back_stays_by_its_age(aws: AwsEmulator, backend: AthenaBackend) -> None:
+    first, second, abandoned = (put(backend, DAYS[0], close) for close in (1.5, 2.5, 3.5))
     committed_at = backend.warehouse.history(DAILY_PRICES)[0].committed_at
     backend.warehouse.rollback(DAILY_PRICES, second)
     time.sleep(0.01)
-    moment = datetime.now(UTC)
-    backend.warehouse.rollback(DAILY_PRICES, aside)
+    since = datetime.now(UTC)
+    backend.warehouse.rollback(DAILY_PRICES, abandoned)
     backend.warehouse.rollback(DAILY_PRICES, second)
     newest = put(backend, DAYS[0], 4.5)
 
-    told = maintenance.retention(iceberg_on_aws(backend), keep_since=moment, at=moment + MONTH)
-    assert (told.before, told.versions, set(told.expiring)) == (committed_at, 2, {first})
+    keep = maintenance.vacuum_retention(iceberg_on_aws(backend), keep_since=since, at=since + MONTH)
+    assert (keep.before, keep.snapshots, set(keep.expiring)) == (committed_at, 2, {first})
 
-    aws.engine.clock = lambda: moment + MONTH
-    backend.warehouse.maintain(DAILY_PRICES, keep_since=moment, at=moment + MONTH)
-    assert {version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)} == {second, aside, newest}
+    aws.engine.clock = lambda: since + MONTH
+    backend.warehouse.maintain(DAILY_PRICES, keep_since=since, at=since + MONTH)
+    assert {snapshot.snapshot_id for snapshot in backend.warehouse.history(DAILY_PRICES)} == {second, abandoned, newest}
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
 @pytest.mark.parametrize("seed", range(3))
-def test_after_any_history_every_version_that_was_seen_is_whole(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], seed: int
+def test_after_a_random_history_every_kept_snapshot_is_complete(
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], seed: int
 ) -> None:
     dice = random.Random(seed)  # noqa: S311 (repeatable)
     content: dict[int, list[dict[str, object]]] = {}
@@ -393,42 +393,42 @@ def test_after_any_history_every_version_that_was_seen_is_whole(
         elif step == "rollback":
             backend.warehouse.rollback(DAILY_PRICES, dice.choice(backend.warehouse.history(DAILY_PRICES)).snapshot_id)
         else:
-            maintain_and_look(aws, backend, dice, content)
+            maintain_and_read_all(aws, backend, dice, content)
         content[int(base(backend))] = rows(backend)
-    maintain_and_look(aws, backend, dice, content)
+    maintain_and_read_all(aws, backend, dice, content)
 
 
-def maintain_and_look(
-    aws: AwsDouble, backend: AthenaBackend, dice: random.Random, content: dict[int, list[dict[str, object]]]
+def maintain_and_read_all(
+    aws: AwsEmulator, backend: AthenaBackend, dice: random.Random, content: dict[int, list[dict[str, object]]]
 ) -> None:
-    """Maintain, with a reader pinned before, and read every version that has to be there."""
+    """Maintain while a connection is open, and read every snapshot that must remain."""
     before = backend.warehouse.history(DAILY_PRICES)
-    moment = dice.choice(before).committed_at
+    since = dice.choice(before).committed_at
     visible = rows(backend)
     at = datetime.now(UTC) + MONTH
-    # Without the day of grace, a version at the edge is lost to the time that a statement takes.
+    # A fixed clock: without the extra day, the time that statements take would expire a snapshot at the limit.
     aws.engine.clock = lambda: at
-    with backend.warehouse.open() as reader:
-        backend.warehouse.maintain(DAILY_PRICES, keep_since=moment, at=at)
-        pinned = reader.query(f"SELECT * FROM {DAILY_PRICES.full_name}").to_pylist()
+    with backend.warehouse.open() as pinned_connection:
+        backend.warehouse.maintain(DAILY_PRICES, keep_since=since, at=at)
+        pinned = pinned_connection.query(f"SELECT * FROM {DAILY_PRICES.full_name}").to_pylist()
     assert sorted(exact(pinned), key=repr) == visible == rows(backend)
     after = backend.warehouse.history(DAILY_PRICES)
-    assert {version.snapshot_id for version in before if version.committed_at >= moment} <= {
-        version.snapshot_id for version in after
+    assert {snapshot.snapshot_id for snapshot in before if snapshot.committed_at >= since} <= {
+        snapshot.snapshot_id for snapshot in after
     }
     current = int(base(backend))
-    for version in after:
-        backend.warehouse.rollback(DAILY_PRICES, version.snapshot_id)
-        assert rows(backend) == content.get(version.snapshot_id, visible)
+    for snapshot in after:
+        backend.warehouse.rollback(DAILY_PRICES, snapshot.snapshot_id)
+        assert rows(backend) == content.get(snapshot.snapshot_id, visible)
     backend.warehouse.rollback(DAILY_PRICES, current)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late")
-def test_the_load_after_a_compaction_does_not_read_the_whole_table(
-    aws: AwsDouble, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
+def test_the_load_after_a_compaction_does_not_read_all_rows(
+    aws: AwsEmulator, backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would, for the splits that the table follows, if it took the compaction for a version that follows none."""
+    """It would if it ignored that the compacted snapshot has the split factors of the snapshot before."""
     scene = Scene(backend, calm_source())
     scene.run(FIRST_WEEK)
     for module in (maintenance, ddl):
@@ -444,8 +444,8 @@ def test_the_load_after_a_compaction_does_not_read_the_whole_table(
 
 
 @pytest.mark.slow
-def test_the_weekly_job_shows_what_it_did_and_what_it_cost(
-    aws: AwsDouble, backend: AthenaBackend, scatter: Callable[..., None], tmp_path: Path
+def test_the_weekly_job_reports_its_results_and_costs(
+    aws: AwsEmulator, backend: AthenaBackend, scatter: Callable[..., None], tmp_path: Path
 ) -> None:
     scene = Scene(backend, calm_source())
     scene.run(FIRST_WEEK)
@@ -462,11 +462,11 @@ def test_the_weekly_job_shows_what_it_did_and_what_it_cost(
 
 
 @pytest.mark.slow
-def test_the_command_does_what_the_job_does(
-    aws: AwsDouble, backend: AthenaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_maintain_command_does_what_the_job_does(
+    aws: AwsEmulator, backend: AthenaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = {"BUCKET": BUCKET, "REGION": REGION, "ENDPOINT_URL": aws.endpoint, "DATABASE": backend.database}
-    for name, value in {"PREFIX": backend.prefix, **places}.items():
+    settings = {"BUCKET": BUCKET, "REGION": REGION, "ENDPOINT_URL": aws.endpoint, "DATABASE": backend.database}
+    for name, value in {"PREFIX": backend.prefix, **settings}.items():
         monkeypatch.setenv(f"STOCK_ASSETS_AWS_{name}", value)
     monkeypatch.setenv("STOCK_ASSETS_BACKEND", "aws")
     monkeypatch.setenv("STOCK_ASSETS_DATA_DIR", str(tmp_path))
@@ -486,12 +486,12 @@ def test_the_command_does_what_the_job_does(
     assert "maintenance: compaction" in CliRunner().invoke(app, ["history"]).stdout
 
 
-def version(snapshot_id: int, properties: dict[str, str]) -> Snapshot:
+def snapshot(snapshot_id: int, properties: dict[str, str]) -> Snapshot:
     return Snapshot(snapshot_id, LONG_AGO, 1, properties, is_current=snapshot_id == 3)
 
 
-def test_a_version_of_maintenance_follows_the_splits_that_the_one_before_does() -> None:
-    history = [version(3, {"maintenance": "compaction"}), version(2, {SPLITS_PROPERTY: "a"}), version(1, {})]
+def test_a_compacted_snapshot_has_the_splits_of_the_snapshot_before() -> None:
+    history = [snapshot(3, {"maintenance": "compaction"}), snapshot(2, {SPLITS_PROPERTY: "a"}), snapshot(1, {})]
 
     assert _splits_followed(history, 3) == _splits_followed(history, 2) == "a"
     assert _splits_followed(history, 1) is None

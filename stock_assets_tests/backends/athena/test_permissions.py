@@ -1,4 +1,4 @@
-"""What the backend calls is what the policy allows: recorded call by call on the double, while everything is used once."""
+"""The calls of the backend, recorded on the emulator during full use, are exactly what the policy allows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,9 +16,10 @@ from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.legacy_import.importer import import_bars
 from stock_assets_tests.backends.lakehouse.test_aws_session import ROLE
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import Call
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS
-from stock_assets_tests.emulators.athena.server import AwsDouble, Call
-from stock_assets_tests.legacy_import.test_importer import SCOPE
+from stock_assets_tests.legacy_import.test_importer import BOUNDS
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.legacy_account import LegacyAccount
 from stock_assets_tests.support.legacy_files import hive_table
@@ -26,9 +27,9 @@ from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, 
 from stock_assets_tests.support.steps import FIVE, parts
 
 TEMPLATE = Path(__file__).parents[3] / "infra" / "aws" / "stack.yaml"
-ATHENAS_OWN = {
+ATHENA_CALLS = {
     "athena:GetWorkGroup",
-    "athena:StopQueryExecution",  # of an interruption, see test_faults
+    "athena:StopQueryExecution",  # sent on an interruption, see test_faults
     "glue:BatchGetPartition",
     "glue:GetDatabase",
     "glue:GetPartition",
@@ -38,16 +39,16 @@ ATHENAS_OWN = {
     "s3:ListBucketMultipartUploads",
     "s3:ListMultipartUploadParts",
 }
-"""What Athena does with the caller's permissions by AWS's documentation; this package does not call it itself."""
-OLD_CATALOG = {"glue:GetTable", "glue:GetPartitions"}
-"""What docs/import.md asks for on the old database."""
+"""Calls that Athena makes with the caller's permissions, by AWS's documentation; this package does not make them."""
+LEGACY_CATALOG = {"glue:GetTable", "glue:GetPartitions"}
+"""Permissions that docs/import.md requires on the database of an earlier pipeline."""
 _ELSEWHERE = ("kms:", "sns:", "secretsmanager:")
-"""Tried with a policy in force in infra/test_stack."""
+"""Services that infra/test_stack.py tests with a policy in force."""
 
 
 @pytest.fixture
-def backend(tmp_path: Path, aws: AwsDouble) -> Iterator[AthenaBackend]:
-    """A backend with a role, so that its calls can be told from those of the double's own engine."""
+def backend(tmp_path: Path, aws: AwsEmulator) -> Iterator[AthenaBackend]:
+    """A backend with a role: its calls differ from the calls of the emulated engine by their access key."""
     for kept in (aws_session._session, aws_session._client):  # noqa: SLF001 (the caches have no other handle)
         kept.cache_clear()
     yield replace(athena_backend(aws.endpoint, tmp_path / "backend"), role_arn=ROLE)
@@ -56,10 +57,10 @@ def backend(tmp_path: Path, aws: AwsDouble) -> Iterator[AthenaBackend]:
 
 
 def action(call: Call) -> str:
-    """Name the permission that a call needs."""
+    """Return the permission that a call needs."""
     if call.service != "s3":
-        return f"{call.service}:{call.asked.rpartition('.')[2]}"
-    method, path = call.asked.split(" ", 1)
+        return f"{call.service}:{call.request.rpartition('.')[2]}"
+    method, path = call.request.split(" ", 1)
     key, _, query = path.partition("?")
     if key.rstrip("/") == f"/{BUCKET}":
         return "s3:DeleteObject" if query == "delete" else "s3:ListBucket"
@@ -69,20 +70,20 @@ def action(call: Call) -> str:
 
 
 def allowed() -> set[str]:
-    """The actions of the template's policy."""
+    """Return the actions that the template's policy allows."""
     stack: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
     statements = stack["Resources"]["PipelinePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     return {name for one in statements for name in one.get("Action") or one["Fn::If"][1]["Action"]}
 
 
-def used_by_the_role(aws: AwsDouble) -> set[str]:
-    """The permissions that calls needed so far; those of the double's own engine came with other credentials."""
+def used_by_the_role(aws: AwsEmulator) -> set[str]:
+    """Return the permissions that the role's calls needed; the emulated engine uses other credentials."""
     own = [call for call in aws.calls if call.access_key not in ("", CREDENTIALS["AWS_ACCESS_KEY_ID"])]
     return {action(call) for call in own}
 
 
 @pytest.mark.slow
-def test_everything_the_home_does_is_allowed_and_nothing_else(backend: AthenaBackend, aws: AwsDouble) -> None:
+def test_the_policy_allows_exactly_what_the_backend_calls(backend: AthenaBackend, aws: AwsEmulator) -> None:
     scene = Scene(backend, wavy_source())
     scene.source.set_bar("IBM", FIRST_WEEK[1], BAD_BAR)
     scene.run(FIRST_WEEK)
@@ -91,13 +92,13 @@ def test_everything_the_home_does_is_allowed_and_nothing_else(backend: AthenaBac
     with backend.warehouse.open("load_large") as sql:
         many = sql.register("many", pa.table({"symbol": [f"S{number:06d}" for number in range(2000)]}))
         assert sql.query(f"SELECT COUNT(*) AS n FROM {many.value}").to_pylist() == [{"n": 2000}]
-        backend.objects.put("raw/brought/IBM.csv", b"timestamp,open,high,low,close,volume\n2012-03-01,1,1,1,1,1\n")
-        brought = sql.register_responses([backend.objects.uri("raw/brought/IBM.csv")])
-        assert sql.query(f"SELECT COUNT(*) AS n FROM {brought.value}").to_pylist() == [{"n": 1}]
+        backend.objects.put("raw/landing/IBM.csv", b"timestamp,open,high,low,close,volume\n2012-03-01,1,1,1,1,1\n")
+        landing = sql.register_responses([backend.objects.uri("raw/landing/IBM.csv")])
+        assert sql.query(f"SELECT COUNT(*) AS n FROM {landing.value}").to_pylist() == [{"n": 1}]
     backend.warehouse.rollback(DAILY_PRICES, backend.warehouse.history(DAILY_PRICES)[-1].snapshot_id)
     for load_id in backend.warehouse.staged_loads():
         backend.warehouse.drop_staging(load_id)
-    scene.run(SECOND_WEEK)  # ends the rollback, which maintenance would leave alone
+    scene.run(SECOND_WEEK)  # ends the rollback: maintenance skips a table that is rolled back
     done = backend.warehouse.maintain(
         DAILY_PRICES, keep_since=datetime.now(UTC), at=datetime.now(UTC) + timedelta(days=30)
     )
@@ -106,11 +107,13 @@ def test_everything_the_home_does_is_allowed_and_nothing_else(backend: AthenaBac
     used = used_by_the_role(aws)
     assert {"s3:GetObject", "s3:ListBucket", "glue:UpdateTable", "athena:StartQueryExecution"} <= used
     assert used - allowed() == set()
-    assert {name for name in allowed() - used if not name.startswith(_ELSEWHERE)} <= ATHENAS_OWN
+    assert {name for name in allowed() - used if not name.startswith(_ELSEWHERE)} <= ATHENA_CALLS
 
 
 @pytest.mark.slow
-def test_a_takeover_reads_what_is_old_and_no_more(backend: AthenaBackend, aws: AwsDouble, tmp_path: Path) -> None:
+def test_an_import_only_reads_the_data_of_the_earlier_pipeline(
+    backend: AthenaBackend, aws: AwsEmulator, tmp_path: Path
+) -> None:
     scene = Scene(backend, wavy_source())
     account = LegacyAccount(aws.endpoint, tmp_path, role_arn=ROLE)
     table = account.table_by_symbol(hive_table(tmp_path / "old", scene.source, FIVE.symbols, FIRST_WEEK, SCOPE.at))
@@ -120,7 +123,7 @@ def test_a_takeover_reads_what_is_old_and_no_more(backend: AthenaBackend, aws: A
 
     used = used_by_the_role(aws)
     assert used - allowed() == set()
-    old = [call for call in aws.calls if call.access_key and f"old/{account.name}" in call.asked]
+    old = [call for call in aws.calls if call.access_key and f"old/{account.name}" in call.request]
     assert {action(call) for call in old} == {"s3:GetObject"}
-    assert {name for name in used if name.startswith("glue:")} >= OLD_CATALOG
+    assert {name for name in used if name.startswith("glue:")} >= LEGACY_CATALOG
     assert "s3:ListBucket" in used

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tests of the parts that the Athena and Trino backends share."""

@@ -1,4 +1,4 @@
-"""As whom AWS is asked: boto3's own search, a role on top, taken again before it expires; refusals are typed."""
+"""Credentials for AWS: those that boto3 finds, or a role that is renewed before it expires; errors are typed."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +17,9 @@ from stock_assets.pipeline import Pipeline, alert_channels
 from stock_assets.settings import Settings, SourceName
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
-from stock_assets_tests.emulators.athena.server import CREDENTIALS, REGION, AwsDouble, CallFault
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import CallFault
+from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.support.athena_backends import athena_backend
 
 FOUND = CREDENTIALS["AWS_ACCESS_KEY_ID"]
@@ -26,7 +28,7 @@ ROLE = "arn:aws:iam::123456789012:role/prices"
 
 @pytest.fixture(autouse=True)
 def new_sessions() -> Iterator[None]:
-    """Sessions and clients are kept for the life of a process; each test here begins without any."""
+    """Clear the cached sessions and clients of the process before and after each test."""
     for kept in (aws_session._session, aws_session._client):  # noqa: SLF001 (the caches have no other handle)
         kept.cache_clear()
     yield
@@ -35,41 +37,41 @@ def new_sessions() -> Iterator[None]:
 
 
 @pytest.fixture
-def backend(tmp_path: Path, aws: AwsDouble) -> AthenaBackend:
+def backend(tmp_path: Path, aws: AwsEmulator) -> AthenaBackend:
     made = athena_backend(aws.endpoint, tmp_path / "backend")
     return replace(made, role_arn=ROLE)
 
 
-def askers(aws: AwsDouble, service: str) -> set[str]:
-    """Whose credentials signed the calls of a service."""
+def access_keys(aws: AwsEmulator, service: str) -> set[str]:
+    """Return the access keys that signed the calls of a service."""
     return {call.access_key for call in aws.calls if call.service == service}
 
 
-def taken(aws: AwsDouble) -> int:
-    """How often a role was assumed."""
+def assumed_roles(aws: AwsEmulator) -> int:
+    """Count how often a role was assumed."""
     return sum(call.service == "sts" for call in aws.calls)
 
 
-def test_without_a_role_the_credentials_found_sign_everything(aws: AwsDouble, tmp_path: Path) -> None:
+def test_without_a_role_the_found_credentials_sign_every_call(aws: AwsEmulator, tmp_path: Path) -> None:
     athena_backend(aws.endpoint, tmp_path / "backend").objects.put("raw/a", b"body")
 
-    assert (taken(aws), askers(aws, "s3")) == (0, {FOUND})
+    assert (assumed_roles(aws), access_keys(aws, "s3")) == (0, {FOUND})
 
 
-def test_the_role_is_assumed_once_and_signs_everything_else(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_the_role_is_assumed_once_and_signs_every_other_call(aws: AwsEmulator, backend: AthenaBackend) -> None:
     backend.objects.put("raw/a", b"body")
     assert backend.objects.get("raw/a") == b"body"
     assert backend.warehouse.staged_loads() == []
     backend.warehouse.drop_staging("load_1")
 
-    assert (taken(aws), askers(aws, "sts")) == (1, {FOUND})
+    assert (assumed_roles(aws), access_keys(aws, "sts")) == (1, {FOUND})
     for service in ("s3", "glue"):
-        [key] = askers(aws, service)
+        [key] = access_keys(aws, service)
         assert key not in ("", FOUND)
 
 
-def test_secret_and_topic_are_reached_with_the_role_too(aws: AwsDouble, backend: AthenaBackend) -> None:
-    """Through the settings, as a run makes them."""
+def test_secrets_and_topics_are_called_with_the_role_too(aws: AwsEmulator, backend: AthenaBackend) -> None:
+    """Built from settings, as in a run."""
     settings = Settings(
         source=SourceName.ALPHA_VANTAGE,
         aws_region=REGION,
@@ -86,41 +88,39 @@ def test_secret_and_topic_are_reached_with_the_role_too(aws: AwsDouble, backend:
         alert_channels(settings)[-1].send(INCIDENT.message(AT))
 
     for service in ("secretsmanager", "sns"):
-        [key] = askers(aws, service)
+        [key] = access_keys(aws, service)
         assert key not in ("", FOUND)
 
 
 @pytest.mark.slow
-def test_statements_and_the_files_of_tables_are_reached_with_the_role_too(
-    aws: AwsDouble, backend: AthenaBackend
-) -> None:
-    """PyAthena gets the session; pyiceberg cannot take one, and is given the credentials of the moment."""
+def test_statements_and_table_files_use_the_role_too(aws: AwsEmulator, backend: AthenaBackend) -> None:
+    """PyAthena gets the session; pyiceberg cannot, and gets the current credentials of the role."""
     with backend.warehouse.open("load_1") as sql:
         sql.query("SELECT 1 AS one")
-    [role] = askers(aws, "athena")
+    [role] = access_keys(aws, "athena")
     assert role not in ("", FOUND)
 
     aws.calls.clear()
     assert backend.warehouse.history(DAILY_PRICES) == []
 
-    read = [call for call in aws.calls if call.service == "s3" and ".metadata.json" in call.asked]
+    read = [call for call in aws.calls if call.service == "s3" and ".metadata.json" in call.request]
     assert {call.access_key for call in read} == {role}
 
 
-def test_the_role_is_taken_again_before_it_expires(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_the_role_is_assumed_again_before_it_expires(aws: AwsEmulator, backend: AthenaBackend) -> None:
     backend.objects.put("raw/a", b"body")
-    first = askers(aws, "s3")
+    first = access_keys(aws, "s3")
 
-    # An hour is what a role lasts; ten minutes before its end, botocore insists on a new one.
+    # A role lasts one hour; botocore renews it ten minutes before the end.
     with time_machine.travel(datetime.now(UTC) + timedelta(minutes=51)):
         backend.objects.get("raw/a")
         backend.objects.get("raw/a")
 
-    assert taken(aws) == 2
-    assert len(askers(aws, "s3") - first) == 1
+    assert assumed_roles(aws) == 2
+    assert len(access_keys(aws, "s3") - first) == 1
 
 
-def test_a_role_that_may_not_be_assumed_is_refused_access(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_a_role_that_may_not_be_assumed_raises_access_refused(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.call_faults.append(
         CallFault("sts", 403, "AccessDenied", f"not authorized to perform: sts:AssumeRole on {ROLE}")
     )
@@ -129,24 +129,26 @@ def test_a_role_that_may_not_be_assumed_is_refused_access(aws: AwsDouble, backen
         backend.objects.put("raw/a", b"body")
 
     assert not raised.value.transient
-    assert askers(aws, "s3") == set()
+    assert access_keys(aws, "s3") == set()
 
 
-def test_expired_credentials_of_whoever_assumes_it_are_refused_access(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_expired_credentials_of_the_assuming_user_raise_access_refused(
+    aws: AwsEmulator, backend: AthenaBackend
+) -> None:
     aws.call_faults.append(CallFault("sts", 403, "ExpiredToken"))
     with pytest.raises(AccessRefused, match=r"ExpiredToken.*renew the credentials"):
         backend.objects.list("raw/")
 
 
-def test_a_token_service_that_is_busy_is_transient(aws: AwsDouble, backend: AthenaBackend) -> None:
+def test_a_busy_token_service_is_a_transient_error(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.call_faults.append(CallFault("sts", 503, "ServiceUnavailable", times=1000))
     with pytest.raises(ServiceUnavailable, match="AssumeRole"):
         backend.objects.list("raw/")
 
 
 @pytest.mark.parametrize("role_arn", ["", ROLE], ids=["no role", "a role"])
-def test_no_credentials_at_all_say_so(
-    aws: AwsDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role_arn: str
+def test_missing_credentials_name_the_remedy(
+    aws: AwsEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role_arn: str
 ) -> None:
     made = athena_backend(aws.endpoint, tmp_path / "backend")
     for name in CREDENTIALS:

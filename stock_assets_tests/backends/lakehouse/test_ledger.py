@@ -1,4 +1,4 @@
-"""The ledger in the bucket: packed once it is long, by several at once, and no request is lost or counted twice."""
+"""The ledger in S3: packed when it is long, also by several processes at once; no request is lost or duplicated."""
 
 import threading
 from collections.abc import Callable
@@ -10,23 +10,23 @@ import pytest
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.lakehouse import ledger as module
 from stock_assets.backends.lakehouse.ledger import S3Ledger
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.errors import Outcome
-from stock_assets_tests.emulators.athena.server import AwsDouble
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.athena_backends import athena_backend
 
 START = datetime(2012, 3, 1, 22, tzinfo=UTC)
 
 
 @pytest.fixture
-def objects(tmp_path: Path, aws: AwsDouble) -> S3Objects:
+def objects(tmp_path: Path, aws: AwsEmulator) -> S3Objects:
     backend = athena_backend(aws.endpoint, tmp_path / "backend")
-    return S3Objects(backend.access, Place(backend.bucket, backend.prefix))
+    return S3Objects(backend.access, BucketFolder(backend.bucket, backend.prefix))
 
 
 @pytest.fixture
 def opened(objects: S3Objects) -> Callable[[], S3Ledger]:
-    """Open the ledger as another process would, with nothing read yet; it packs after four."""
+    """Return a function that opens the ledger as a new process does; it packs after four requests."""
     return lambda: S3Ledger(objects, pack_after=4)
 
 
@@ -50,13 +50,13 @@ def record(ledger: S3Ledger, fetches: list[Fetch]) -> None:
         ledger.record(fetch)
 
 
-def test_few_requests_stay_as_they_are(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
+def test_few_requests_are_not_packed(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
     record(opened(), requests(4))
     assert len(opened().fetches(FetchKind.PRICES)) == 4
     assert (len(keys(objects, "new")), keys(objects, "packed")) == (4, [])
 
 
-def test_many_are_packed_by_a_reader_and_come_back_the_same(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
+def test_many_requests_are_packed_and_read_back_unchanged(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
     record(opened(), requests(9))
     before = opened().fetches(FetchKind.PRICES)
 
@@ -73,12 +73,12 @@ def test_packs_are_joined_until_they_are_full(
         record(opened(), requests(6, start))
         assert len(symbols(opened())) == start + 6
 
-    # 6, then 12 which is full; 6, then 12 which is full; 6.
+    # 6, then 12, which is full; 6, then 12, which is full; 6.
     assert (keys(objects, "new"), len(keys(objects, "packed"))) == ([], 3)
     assert symbols(opened()) == [fetch.symbol for fetch in requests(30)]
 
 
-def test_other_kinds_are_packed_apart(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
+def test_each_kind_is_packed_separately(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
     record(opened(), requests(5))
     opened().record(Fetch("S000", FetchKind.SPLITS, START, Outcome.EMPTY))
     assert len(symbols(opened())) == 5
@@ -87,13 +87,13 @@ def test_other_kinds_are_packed_apart(objects: S3Objects, opened: Callable[[], S
 
 
 @pytest.mark.parametrize("survivors", [0, 1, 4], ids=["before the first", "after the first", "before the last"])
-def test_a_kill_while_packing_loses_and_doubles_nothing(
+def test_a_kill_while_packing_loses_and_duplicates_nothing(
     objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch, survivors: int
 ) -> None:
-    """The pack is written before what it holds is removed; a request in both places counts once."""
+    """A pack is written before its requests are removed; a request in both places counts once."""
 
     class Killed(BaseException):
-        """Nothing handles it, as nothing handles a kill."""
+        """An exception that no code catches, as with a kill."""
 
     record(opened(), requests(5))
     remove, removed = objects.delete, 0
@@ -118,7 +118,7 @@ def test_a_kill_while_packing_loses_and_doubles_nothing(
     assert symbols(opened()) == [fetch.symbol for fetch in requests(11)]
 
 
-def test_a_reader_whose_list_is_packed_away_looks_again(
+def test_a_read_is_retried_if_another_process_packs_meanwhile(
     objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(opened(), requests(5))
@@ -132,15 +132,15 @@ def test_a_reader_whose_list_is_packed_away_looks_again(
                 opened().fetches(FetchKind.PRICES)
         return read(key)
 
-    monkeypatch.setattr(module, "_READERS", 1)
+    monkeypatch.setattr(module, "_THREADS", 1)
     monkeypatch.setattr(objects, "get", reading)
 
     assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
     assert len(keys(objects, "packed")) == 1
 
 
-def test_readers_and_writers_at_once_lose_nothing(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
-    """Each packs what it finds; packs of the same requests overlap, and are joined later."""
+def test_concurrent_reads_and_writes_lose_nothing(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
+    """Each process packs what it finds; packs of the same requests overlap and are joined later."""
     seen: list[int] = []
 
     def work(number: int) -> None:

@@ -1,6 +1,6 @@
-"""Objects, ledger, budget, secret, topic and Dagster's logs against ministack, a second emulator of AWS.
+"""Objects, ledger, rate limiter, secret, topic and Dagster's logs on ministack, a second AWS emulator.
 
-The suites are those of every backend; only whom they ask is another. Run by `make test-ministack`.
+The suites are those of every backend, with another endpoint. Run by `make test-ministack`.
 """
 
 import json
@@ -20,7 +20,7 @@ from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.interface import Backend
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.errors import AlertUndelivered, SettingsError
 from stock_assets.core.sql import bundled
@@ -28,10 +28,10 @@ from stock_assets.sources.api_key import SecretsManagerKey
 from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
 from stock_assets_tests.backends.lakehouse.test_ledger import (
     opened,
-    test_a_kill_while_packing_loses_and_doubles_nothing,
-    test_a_reader_whose_list_is_packed_away_looks_again,
-    test_many_are_packed_by_a_reader_and_come_back_the_same,
-    test_readers_and_writers_at_once_lose_nothing,
+    test_a_kill_while_packing_loses_and_duplicates_nothing,
+    test_a_read_is_retried_if_another_process_packs_meanwhile,
+    test_concurrent_reads_and_writes_lose_nothing,
+    test_many_requests_are_packed_and_read_back_unchanged,
 )
 from stock_assets_tests.backends.test_rate_limiter import (
     test_a_block_denies_calls_until_it_ends,
@@ -45,8 +45,8 @@ from stock_assets_tests.emulators.athena.names import BUCKET, REGION
 from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
 from stock_assets_tests.support.dagster_internals import ComputeIOType
 from stock_assets_tests.support.live_source import KEY
-from stock_assets_tests.support.ministack import HOW_TO_GET_IT, PROGRAM, running_ministack
-from stock_assets_tests.support.rate_limiters import RateLimiterCase, s3_case
+from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
+from stock_assets_tests.support.rate_limiters import BudgetCase, s3_case
 from stock_assets_tests.support.small_files import scatter_on_aws
 
 __all__ = [
@@ -54,20 +54,20 @@ __all__ = [
     "TestObjects",
     "opened",
     "reopened",
-    "test_a_block_denies_calls_until_it_ends",
-    "test_a_kill_while_packing_loses_and_doubles_nothing",
-    "test_a_reader_whose_list_is_packed_away_looks_again",
-    "test_calls_are_as_fast_as_the_limits_allow_and_no_faster",
-    "test_many_are_packed_by_a_reader_and_come_back_the_same",
-    "test_only_one_of_many_callers_acquires_the_last_call_of_the_day",
-    "test_processes_share_the_limits",
-    "test_processes_together_acquire_exactly_the_daily_quota",
-    "test_readers_and_writers_at_once_lose_nothing",
+    "test_a_kill_while_packing_loses_and_duplicates_nothing",
+    "test_a_read_is_retried_if_another_process_packs_meanwhile",
+    "test_concurrent_reads_and_writes_lose_nothing",
+    "test_many_requests_are_packed_and_read_back_unchanged",
+    "test_processes_share_the_budget",
+    "test_processes_that_spend_the_day_take_what_it_has_and_no_call_more",
+    "test_the_last_call_of_the_day_goes_to_one_of_many",
+    "test_the_pace_is_the_limit_and_no_slower",
+    "test_what_the_vendor_closes_stays_closed_until_then",
 ]
 
 pytestmark = [
     pytest.mark.ministack,
-    pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_GET_IT),
+    pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_INSTALL),
 ]
 
 
@@ -90,7 +90,7 @@ def case(ministack: str) -> BackendCase:
 
 @pytest.fixture
 def backend(case: BackendCase, tmp_path: Path) -> Backend:
-    """In place of the local one that other tests get under this name."""
+    """Replaces the local backend that other tests get from the fixture of this name."""
     return case.make(tmp_path / "backend")
 
 
@@ -106,10 +106,10 @@ def limiter(limiter_case: RateLimiterCase) -> RateLimiter:
 
 @pytest.fixture
 def objects(backend: AthenaBackend) -> S3Objects:
-    return S3Objects(backend.access, Place(backend.bucket, backend.prefix))
+    return S3Objects(backend.access, BucketFolder(backend.bucket, backend.prefix))
 
 
-def test_a_put_on_a_version_is_made_only_on_that_version(objects: S3Objects) -> None:
+def test_a_put_with_an_etag_replaces_only_that_version(objects: S3Objects) -> None:
     assert objects.put_if("a", b"1", etag=None)
     _, first = objects.get_version("a")
     assert objects.put_if("a", b"2", etag=first)
@@ -118,7 +118,7 @@ def test_a_put_on_a_version_is_made_only_on_that_version(objects: S3Objects) -> 
     assert objects.get("a") == b"2"
 
 
-def test_more_objects_than_a_page_are_listed_and_removed(objects: S3Objects) -> None:
+def test_more_objects_than_one_page_are_listed_and_removed(objects: S3Objects) -> None:
     for number in range(1005):
         objects.put(f"many/{number:04d}", b"")
     assert objects.list("many/") == [f"many/{number:04d}" for number in range(1005)]
@@ -126,7 +126,7 @@ def test_more_objects_than_a_page_are_listed_and_removed(objects: S3Objects) -> 
     assert objects.list("many/") == []
 
 
-def test_objects_are_encrypted_as_asked(backend: AthenaBackend) -> None:
+def test_objects_are_encrypted_with_the_configured_key(backend: AthenaBackend) -> None:
     s3 = backend.access.client("s3")
     key = s3_key(backend)
     backend.objects.put("raw/a", b"body")
@@ -139,11 +139,11 @@ def test_objects_are_encrypted_as_asked(backend: AthenaBackend) -> None:
 
 
 def s3_key(backend: AthenaBackend) -> str:
-    """Make a KMS key; ministack, as S3, refuses one that is not there."""
+    """Create a KMS key; ministack, like S3, rejects an unknown key."""
     return str(backend.access.client("kms").create_key()["KeyMetadata"]["Arn"])
 
 
-def test_the_key_comes_from_a_secret(ministack: str) -> None:
+def test_the_api_key_is_read_from_a_secret(ministack: str) -> None:
     secrets = boto3.client("secretsmanager", region_name=REGION, endpoint_url=ministack)
     secrets.create_secret(Name="prices/key", SecretString=json.dumps({"ALPHAVANTAGE_API_KEY": KEY}))
     assert SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=ministack), "prices/key").read() == KEY
@@ -152,10 +152,10 @@ def test_the_key_comes_from_a_secret(ministack: str) -> None:
         SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=ministack), "prices/none").read()
 
 
-def test_a_message_goes_through_the_topic_into_a_queue(ministack: str, backend: AthenaBackend) -> None:
+def test_a_message_reaches_a_queue_through_the_topic(ministack: str, backend: AthenaBackend) -> None:
     sns, sqs = (boto3.client(name, region_name=REGION, endpoint_url=ministack) for name in ("sns", "sqs"))
     arn = sns.create_topic(Name="alerts")["TopicArn"]
-    queue = sqs.create_queue(QueueName="ears")["QueueUrl"]
+    queue = sqs.create_queue(QueueName="received")["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
     notifier = Notifier(backend, [SnsTopic(arn, endpoint_url=ministack)])
@@ -172,10 +172,10 @@ def test_a_message_goes_through_the_topic_into_a_queue(ministack: str, backend: 
         SnsTopic(f"{arn}2", endpoint_url=ministack).send(INCIDENT.message(AT))
 
 
-def test_dagster_writes_the_output_of_a_run_into_the_bucket(
+def test_dagster_writes_the_logs_of_a_run_into_the_bucket(
     ministack: str, backend: AthenaBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `infra/aws/dagster.yaml` has it; only its address is of the emulator."""
+    """With the configuration of `infra/aws/dagster.yaml`; only the endpoint is the emulator's."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", ministack)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("STOCK_ASSETS_DAGSTER_LOG_BUCKET", BUCKET)
@@ -184,7 +184,7 @@ def test_dagster_writes_the_output_of_a_run_into_the_bucket(
 
     @dg.asset
     def loud() -> None:
-        print("a line of the run")  # noqa: T201 (what is to be found)
+        print("a line of the run")  # noqa: T201 (the output that the test looks for)
 
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         result = dg.materialize([loud], instance=instance)

@@ -1,4 +1,4 @@
-"""What is sent to S3 with each object: a condition, and how to encrypt it; and what S3's own noes become."""
+"""Objects in S3: the condition and encryption of each put, and the typed errors of rejected calls."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,23 +7,24 @@ from pathlib import Path
 import pytest
 
 from stock_assets.backends.athena.backend import AthenaBackend
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.errors import ServiceRefused, ServiceUnavailable
-from stock_assets_tests.emulators.athena.server import AwsDouble, CallFault
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import CallFault
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 
 KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 
 
 @pytest.fixture
-def backend(tmp_path: Path, aws: AwsDouble) -> AthenaBackend:
+def backend(tmp_path: Path, aws: AwsEmulator) -> AthenaBackend:
     return athena_backend(aws.endpoint, tmp_path / "backend")
 
 
 def stored(backend: AthenaBackend, key: str) -> dict[str, object]:
-    """What S3 knows of an object."""
-    answer: dict[str, object] = backend.access.client("s3").head_object(Bucket=BUCKET, Key=f"{backend.prefix}/{key}")
-    return answer
+    """Return the metadata of an object in S3."""
+    response: dict[str, object] = backend.access.client("s3").head_object(Bucket=BUCKET, Key=f"{backend.prefix}/{key}")
+    return response
 
 
 def test_objects_are_encrypted_with_the_keys_of_s3(backend: AthenaBackend) -> None:
@@ -31,7 +32,7 @@ def test_objects_are_encrypted_with_the_keys_of_s3(backend: AthenaBackend) -> No
     assert stored(backend, "raw/a")["ServerSideEncryption"] == "AES256"
 
 
-def test_objects_are_encrypted_with_the_kms_key_that_is_set(backend: AthenaBackend, aws: AwsDouble) -> None:
+def test_objects_are_encrypted_with_the_configured_kms_key(backend: AthenaBackend, aws: AwsEmulator) -> None:
     with_key = replace(backend, kms_key=KMS_KEY)
     aws.calls.clear()
     with_key.objects.put("raw/a", b"body")
@@ -46,16 +47,16 @@ def test_objects_are_encrypted_with_the_kms_key_that_is_set(backend: AthenaBacke
     assert stored(backend, "raw/a")["SSEKMSKeyId"] == KMS_KEY
 
 
-def test_ledger_and_budget_are_encrypted_as_everything_is(backend: AthenaBackend) -> None:
-    """They go through the same objects: nothing of this package puts in any other way."""
+def test_ledger_and_quota_objects_are_encrypted_too(backend: AthenaBackend) -> None:
+    """They use the same S3Objects; this package has no other way to put an object."""
     s3 = backend.access.client("s3")
     backend.rate_limiter.block_until("a vendor", datetime.now(UTC))
     [found] = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{backend.prefix}/")["Contents"]
     assert s3.head_object(Bucket=BUCKET, Key=found["Key"])["ServerSideEncryption"] == "AES256"
 
 
-def test_a_put_on_a_version_is_made_only_on_that_version(backend: AthenaBackend) -> None:
-    objects = S3Objects(backend.access, Place(backend.bucket, backend.prefix))
+def test_a_put_with_an_etag_replaces_only_that_version(backend: AthenaBackend) -> None:
+    objects = S3Objects(backend.access, BucketFolder(backend.bucket, backend.prefix))
     assert objects.put_if("a", b"1", etag=None)
     _, first = objects.get_version("a")
     assert objects.put_if("a", b"2", etag=first)
@@ -65,7 +66,7 @@ def test_a_put_on_a_version_is_made_only_on_that_version(backend: AthenaBackend)
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_an_undecided_put_is_tried_again(backend: AthenaBackend, aws: AwsDouble, times: int) -> None:
+def test_a_conflicting_conditional_put_is_retried(backend: AthenaBackend, aws: AwsEmulator, times: int) -> None:
     fault = CallFault(f"PUT /{BUCKET}", 409, "ConditionalRequestConflict", times=times)
     aws.call_faults.append(fault)
 
@@ -75,7 +76,7 @@ def test_an_undecided_put_is_tried_again(backend: AthenaBackend, aws: AwsDouble,
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_s3_that_asks_to_slow_down_is_asked_again(backend: AthenaBackend, aws: AwsDouble, method: str) -> None:
+def test_slow_down_of_s3_is_retried(backend: AthenaBackend, aws: AwsEmulator, method: str) -> None:
     backend.objects.put("raw/b", b"body")
     fault = CallFault(f"{method} /{BUCKET}", 503, "SlowDown", times=2)
     aws.call_faults.append(fault)
@@ -89,9 +90,11 @@ def test_s3_that_asks_to_slow_down_is_asked_again(backend: AthenaBackend, aws: A
     assert backend.objects.list("raw/") == ["raw/b"]
 
 
-def test_s3_that_never_recovers_is_a_transient_error(backend: AthenaBackend, aws: AwsDouble) -> None:
+def test_endless_slow_down_of_s3_is_a_transient_error(backend: AthenaBackend, aws: AwsEmulator) -> None:
     aws.call_faults.append(CallFault(f"GET /{BUCKET}", 503, "SlowDown", times=1000))
-    impatient = S3Objects(backend.access.model_copy(update={"attempts": 2}), Place(backend.bucket, backend.prefix))
+    impatient = S3Objects(
+        backend.access.model_copy(update={"attempts": 2}), BucketFolder(backend.bucket, backend.prefix)
+    )
 
     with pytest.raises(ServiceUnavailable, match="SlowDown") as raised:
         impatient.list("raw/")
@@ -99,8 +102,8 @@ def test_s3_that_never_recovers_is_a_transient_error(backend: AthenaBackend, aws
     assert raised.value.transient
 
 
-def test_a_bucket_that_is_not_there_is_refused_for_good(backend: AthenaBackend) -> None:
-    elsewhere = S3Objects(backend.access, Place("nobodys-bucket", ""))
+def test_a_missing_bucket_is_a_permanent_error(backend: AthenaBackend) -> None:
+    elsewhere = S3Objects(backend.access, BucketFolder("nobodys-bucket", ""))
     with pytest.raises(ServiceRefused, match=r"s3://nobodys-bucket/raw/a.*NoSuchBucket") as raised:
         elsewhere.put("raw/a", b"")
     assert not raised.value.transient

@@ -1,4 +1,4 @@
-"""Publishers at once, against real commits of Iceberg: nothing is lost, nothing is doubled, conflicts tried again."""
+"""Concurrent publishers with real Iceberg commits: no row is lost or duplicated, conflicts are retried."""
 
 from functools import partial
 from pathlib import Path
@@ -17,34 +17,36 @@ from stock_assets_tests.contracts.test_backends import (
     publish,
     published,
 )
-from stock_assets_tests.emulators.athena.server import CallFault
+from stock_assets_tests.emulators.athena.faults import CallFault
 from stock_assets_tests.support.backend_writers import PUBLISHERS, SAME_DAYS, publish_range, publish_the_same_days
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.scenes import Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.small_files import scatter_on_aws
 from stock_assets_tests.support.steps import local_backend
-from stock_assets_tests.support.trino_backends import TrinoOnDouble, trino_backend
+from stock_assets_tests.support.trino_backends import TrinoOnEmulator, trino_backend
 
 pytestmark = pytest.mark.trino
 
 
 @pytest.fixture
-def case(trino: TrinoOnDouble) -> BackendCase:
-    make = partial(trino_backend, trino.url, trino.double.endpoint)
+def case(trino: TrinoOnEmulator) -> BackendCase:
+    make = partial(trino_backend, trino.url, trino.emulator.endpoint)
     return BackendCase("trino", make, "", partial(scatter_on_aws, make))
 
 
-def test_processes_that_replace_the_same_days_lose_none_of_each_others_rows(case: BackendCase, tmp_path: Path) -> None:
-    tries = in_processes(case, tmp_path / "backend", publish_the_same_days, count=3)
+def test_processes_that_replace_the_same_days_lose_no_row_of_each_other(case: BackendCase, tmp_path: Path) -> None:
+    attempts = in_processes(case, tmp_path / "backend", publish_the_same_days, count=3)
 
     backend = case.make(tmp_path / "backend")
     assert published(backend) == sorted((f"P{number}", day, 101.0) for number in range(3) for day in SAME_DAYS)
-    assert sum(map(int, tries)) > 3 * len(SAME_DAYS), "somebody had to try again"
+    assert sum(map(int, attempts)) > 3 * len(SAME_DAYS), "at least one commit was retried"
 
 
-def test_whole_loads_of_overlapping_and_separate_ranges(case: BackendCase, tmp_path: Path) -> None:
-    """The last of the three is apart from the first; the second overlaps with both."""
+def test_concurrent_loads_of_overlapping_and_separate_ranges_publish_all_rows(
+    case: BackendCase, tmp_path: Path
+) -> None:
+    """The first and the third range are separate; the second overlaps with both."""
     scene = Scene(case.make(tmp_path / "backend"), wavy_source())
     scene.deliver_again()
 
@@ -57,7 +59,7 @@ def test_whole_loads_of_overlapping_and_separate_ranges(case: BackendCase, tmp_p
 
 
 @pytest.mark.parametrize("day", [FIRST, NEXT_YEAR], ids=["same range", "another partition"])
-def test_of_two_loads_staged_on_one_version_one_is_refused(case: BackendCase, tmp_path: Path, day: object) -> None:
+def test_of_two_loads_staged_on_one_snapshot_the_second_fails(case: BackendCase, tmp_path: Path, day: object) -> None:
     backend, other = case.make(tmp_path / "backend"), case.make(tmp_path / "backend")
     with backend.warehouse.open("load_1") as early, other.warehouse.open("load_2") as late:
         stage_rows(early, [price_row("IBM", FIRST)])
@@ -70,15 +72,15 @@ def test_of_two_loads_staged_on_one_version_one_is_refused(case: BackendCase, tm
     assert published(backend) == [("IBM", FIRST, 101.0)]
 
 
-def test_a_commit_that_glue_refuses_is_tried_again(trino: TrinoOnDouble, tmp_path: Path) -> None:
-    """Trino does so by itself; where it gives up, the statement is sent again, as on Athena."""
+def test_a_commit_that_glue_rejects_is_retried(trino: TrinoOnEmulator, tmp_path: Path) -> None:
+    """Trino retries first; when Trino gives up, the statement is sent again, as on Athena."""
     backend = trino.backend(tmp_path / "backend")
     publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
     backend.engine.take_runs()
     with backend.warehouse.open("load_1") as sql:
         stage_rows(sql, [price_row("IBM", FIRST), price_row("IBM", SECOND)])
         fault = CallFault("AWSGlue.UpdateTable", 400, "ConcurrentModificationException", times=3)
-        trino.double.call_faults.append(fault)
+        trino.emulator.call_faults.append(fault)
         sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=FIRST, last=SECOND, properties=PROPERTIES)
 
     assert fault.times == 0

@@ -1,4 +1,4 @@
-"""What becomes of a statement on a real server: typed rows, typed errors, nothing left running, and what it took."""
+"""Statements on a real Trino server: typed rows, typed errors, no query left running, recorded time and bytes."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from stock_assets.backends.trino.engine import LARGEST_STATEMENT, Trino, TrinoServer
+from stock_assets.backends.trino.engine import LARGEST_STATEMENT, TrinoEngine, TrinoServer
 from stock_assets.core.errors import (
     EngineBusy,
     QueryCancelled,
@@ -21,10 +21,11 @@ from stock_assets.core.errors import (
     ScanLimitExceeded,
     SettingsError,
 )
+from stock_assets.settings import read_trino_password
 from stock_assets_tests.contracts.test_backends import FIRST, publish
 from stock_assets_tests.support.dagster_internals import DagsterExecutionInterruptedError, raise_interrupts_as
 from stock_assets_tests.support.rows import price_row
-from stock_assets_tests.support.trino_backends import USER, TrinoOnDouble
+from stock_assets_tests.support.trino_backends import USER, TrinoOnEmulator
 from stock_assets_tests.support.trino_server import CATALOG
 
 pytestmark = pytest.mark.trino
@@ -35,22 +36,22 @@ PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
-def server(trino: TrinoOnDouble) -> TrinoServer:
+def server(trino: TrinoOnEmulator) -> TrinoServer:
     return TrinoServer(trino.url, USER, catalog=CATALOG)
 
 
-def engine(server: TrinoServer) -> Trino:
-    return Trino(server, pause=lambda _: None)
+def engine(server: TrinoServer) -> TrinoEngine:
+    return TrinoEngine(server, pause=lambda _: None)
 
 
 def running(server: TrinoServer) -> list[str]:
-    """Ids of the statements that have not ended."""
+    """Return the ids of the statements that have not ended."""
     queries = requests.get(f"{server.url}/v1/query", headers={"X-Trino-User": USER}, timeout=10).json()
     return [query["queryId"] for query in queries if query["state"] not in ("FINISHED", "FAILED")]
 
 
-def once_running(server: TrinoServer, then: Callable[[str], object]) -> threading.Thread:
-    """Do something as soon as a statement runs."""
+def when_running(server: TrinoServer, then: Callable[[str], object]) -> threading.Thread:
+    """Call a function as soon as a statement runs."""
 
     def wait() -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -103,7 +104,7 @@ def test_rows_have_their_types(server: TrinoServer) -> None:
     }
 
 
-def test_many_rows_come_whole(server: TrinoServer) -> None:
+def test_a_result_of_many_pages_is_complete(server: TrinoServer) -> None:
     rows = engine(server).run(
         "SELECT x * 10000 + y AS n FROM UNNEST(SEQUENCE(1, 10)) AS a (x) CROSS JOIN UNNEST(SEQUENCE(1, 5000)) AS b (y)"
     )
@@ -111,7 +112,7 @@ def test_many_rows_come_whole(server: TrinoServer) -> None:
     assert len(set(rows["n"].to_pylist())) == rows.num_rows == 50_000
 
 
-def test_what_statements_took_is_known(server: TrinoServer) -> None:
+def test_statements_are_recorded_with_state_and_link(server: TrinoServer) -> None:
     trino = engine(server)
     trino.run("SELECT 1 AS one")
     with pytest.raises(QueryFailed):
@@ -126,7 +127,7 @@ def test_what_statements_took_is_known(server: TrinoServer) -> None:
     assert trino.take_runs() == ([], total)
 
 
-def test_an_error_bears_the_id_the_reason_and_a_link(server: TrinoServer) -> None:
+def test_an_error_contains_id_reason_and_link(server: TrinoServer) -> None:
     with pytest.raises(QueryFailed, match="SCHEMA_NOT_FOUND") as raised:
         engine(server).run("SELECT * FROM nowhere.nothing")
 
@@ -142,7 +143,9 @@ def test_a_statement_that_takes_too_long_is_stopped(server: TrinoServer) -> None
     assert ended(server)
 
 
-def test_a_statement_that_reads_too_much_is_stopped(trino: TrinoOnDouble, server: TrinoServer, tmp_path: Path) -> None:
+def test_a_statement_that_reads_too_much_is_stopped(
+    trino: TrinoOnEmulator, server: TrinoServer, tmp_path: Path
+) -> None:
     backend = trino.backend(tmp_path / "backend")
     publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
 
@@ -155,11 +158,11 @@ def test_a_statement_that_reads_too_much_is_stopped(trino: TrinoOnDouble, server
     assert ended(server)
 
 
-def test_a_statement_stopped_by_somebody_else_is_told_apart(server: TrinoServer) -> None:
+def test_a_statement_that_somebody_else_stopped_raises_query_cancelled(server: TrinoServer) -> None:
     def kill(query_id: str) -> None:
         engine(server).run(f"CALL system.runtime.kill_query(query_id => '{query_id}', message => 'no')")
 
-    thread = once_running(server, kill)
+    thread = when_running(server, kill)
     with pytest.raises(QueryCancelled):
         engine(server).run(HOURS)
 
@@ -171,7 +174,7 @@ def test_a_statement_stopped_by_somebody_else_is_told_apart(server: TrinoServer)
 def test_an_interruption_stops_the_statement(server: TrinoServer, *, as_dagster_does: bool) -> None:
     main = threading.main_thread().ident
     assert main is not None
-    once_running(server, lambda _: signal.pthread_kill(main, signal.SIGINT))
+    when_running(server, lambda _: signal.pthread_kill(main, signal.SIGINT))
     if as_dagster_does:
         with raise_interrupts_as(DagsterExecutionInterruptedError), pytest.raises(DagsterExecutionInterruptedError):
             engine(server).run(HOURS)
@@ -182,20 +185,21 @@ def test_an_interruption_stops_the_statement(server: TrinoServer, *, as_dagster_
     assert ended(server)
 
 
-def test_a_server_that_does_not_answer_is_a_transient_error(server: TrinoServer) -> None:
-    with pytest.raises(EngineBusy, match="does not answer"):
+def test_an_unreachable_server_is_a_transient_error(server: TrinoServer) -> None:
+    with pytest.raises(EngineBusy, match="sends no response"):
         engine(replace(server, url="http://127.0.0.1:9")).run("SELECT 1")
 
 
-def test_a_password_is_never_sent_in_the_clear(server: TrinoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_is_never_sent_without_https(server: TrinoServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCK_ASSETS_TRINO_PASSWORD", "a-canary")
+    with_password = replace(server, password=read_trino_password)
 
-    with pytest.raises(SettingsError, match="https://") as raised:
-        engine(server).run("SELECT 1")
+    with pytest.raises(SettingsError, match=r"was not sent.*https://") as raised:
+        engine(with_password).run("SELECT 1")
 
-    assert "canary" not in str(raised.value) + repr(server)
+    assert "canary" not in str(raised.value) + repr(with_password)
 
 
-def test_a_statement_that_is_too_long_is_refused_before_it_is_sent(server: TrinoServer) -> None:
-    with pytest.raises(QueryFailed, match="over Trino's limit of 1,000,000"):
+def test_a_statement_that_is_too_long_is_rejected_before_it_is_sent(server: TrinoServer) -> None:
+    with pytest.raises(QueryFailed, match="Trino accepts at most 1,000,000 bytes"):
         engine(server).run("SELECT " + "1" * LARGEST_STATEMENT)

@@ -1,4 +1,4 @@
-"""For the same answers, Trino publishes and quarantines the rows that DuckDB does, to the last bit."""
+"""For the same responses, Trino publishes and quarantines the same rows as DuckDB, bit by bit."""
 
 import random
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import deliver, exact, walk
 from stock_assets_tests.support.scenes import Scene, content
 from stock_assets_tests.support.steps import FIVE, local_backend, parts, published_rows
-from stock_assets_tests.support.trino_backends import TrinoOnDouble
+from stock_assets_tests.support.trino_backends import TrinoOnEmulator
 
 pytestmark = pytest.mark.trino
 
 SESSIONS = sessions_between(date(2011, 11, 1), date(2012, 3, 30))
 HALVES = (SESSIONS[:50], SESSIONS[50:])
 ANY_QUARANTINE = Limits(min_coverage=0.01, max_quarantined_share=1.0)
-BEFORE_THE_LAST_BELL = {
+BEFORE_THE_LAST_CLOSE = {
     symbol: datetime(2012, 3, 30, 18, 0, 0, micros, tzinfo=UTC)
     for symbol, micros in (("AAPL", 0), ("IBM", 250_000), ("MSFT", 1))
 }
@@ -35,7 +35,7 @@ EXTREMES = (
     "1.00015,1.00025,1.00005,1.00015,3",
     "10,11,9,10.2,10",
 )
-"""Bars that pass the row audits."""
+"""Extreme bars that pass the row audits."""
 ODD = (
     ",,,,",
     "1,2,,1.5,10",
@@ -57,11 +57,11 @@ ODD = (
     "5,5,5,5,0",
     "0,0,0,0,0",
 )
-"""Bars that do not, and some whose text is read all the same."""
+"""Bars that fail a row audit, and some with unusual text that is read nevertheless."""
 
 
 def rare_source(seed: str) -> ScriptedSource:
-    """Give five symbols with halts, splits, extreme bars, and bars whose text is no number."""
+    """Return a source of five symbols with halts, splits, extreme bars, and bars whose text is no number."""
     source, dice = ScriptedSource(), random.Random(seed)  # noqa: S311 (repeatable, no secret)
     for symbol in FIVE.symbols:
         source.set_bars(symbol, walk(f"{symbol} {seed}", SESSIONS))
@@ -79,7 +79,7 @@ def rare_source(seed: str) -> ScriptedSource:
 
 
 def differences(one: Sequence[dict[str, object]], other: Sequence[dict[str, object]]) -> list[str]:
-    """Name the fields that differ, so that a difference can be read."""
+    """List the fields that differ, with both values."""
     assert len(one) == len(other)
     return [
         f"{left.get('symbol')} {left.get('trade_date')} {name}: {left[name]!r} {right[name]!r}"
@@ -89,7 +89,7 @@ def differences(one: Sequence[dict[str, object]], other: Sequence[dict[str, obje
     ]
 
 
-def test_the_recorded_13_years(recorded_twice: tuple[Backend, Backend]) -> None:
+def test_the_recorded_13_years_are_equal_on_trino_and_duckdb(recorded_twice: tuple[Backend, Backend]) -> None:
     local, on_trino = map(published_rows, recorded_twice)
 
     assert len(local) == 12_154
@@ -97,7 +97,9 @@ def test_the_recorded_13_years(recorded_twice: tuple[Backend, Backend]) -> None:
 
 
 @pytest.mark.parametrize("seed", ["one", "two"])
-def test_splits_halts_nulls_and_extreme_values(tmp_path: Path, trino: TrinoOnDouble, seed: str) -> None:
+def test_splits_halts_nulls_and_extreme_values_are_equal_on_trino_and_duckdb(
+    tmp_path: Path, trino: TrinoOnEmulator, seed: str
+) -> None:
     source = rare_source(seed)
     scenes = [
         Scene(backend, source, limits=ANY_QUARANTINE)
@@ -106,7 +108,7 @@ def test_splits_halts_nulls_and_extreme_values(tmp_path: Path, trino: TrinoOnDou
     for scene in scenes:
         fetch_splits(parts(scene.backend, source, FIVE))
         for symbol in FIVE.symbols:
-            deliver(scene.backend, symbol, source.fetch_prices(symbol, []), BEFORE_THE_LAST_BELL.get(symbol))
+            deliver(scene.backend, symbol, source.fetch_prices(symbol, []), BEFORE_THE_LAST_CLOSE.get(symbol))
         for half in HALVES:
             scene.stage(half)
             scene.publish(half)

@@ -1,4 +1,4 @@
-"""Maintenance by what Trino has in place of OPTIMIZE and VACUUM, on tables that others have scattered."""
+"""Maintenance with Trino's equivalents of OPTIMIZE and VACUUM, on tables with many small files of other writers."""
 
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -20,12 +20,12 @@ from stock_assets_tests.contracts.test_backends import (
 )
 from stock_assets_tests.support.rows import price_row
 from stock_assets_tests.support.small_files import scatter_on_aws
-from stock_assets_tests.support.trino_backends import TrinoOnDouble, trino_backend
+from stock_assets_tests.support.trino_backends import TrinoOnEmulator, trino_backend
 
 pytestmark = pytest.mark.trino
 
 APART = 4.0
-"""Seconds between what goes and what stays: ages are told to Trino in whole seconds."""
+"""Seconds between what is removed and what stays: Trino gets ages in whole seconds."""
 STRAY = "published/daily_prices/data/left-by-a-killed-writer.parquet"
 
 
@@ -35,27 +35,27 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def backend(trino: TrinoOnDouble, root: Path, monkeypatch: pytest.MonkeyPatch) -> TrinoBackend:
+def backend(trino: TrinoOnEmulator, root: Path, monkeypatch: pytest.MonkeyPatch) -> TrinoBackend:
     monkeypatch.setattr(maintenance, "SAFE_AGE", timedelta())
     return trino.backend(root)
 
 
-def scatter(trino: TrinoOnDouble, root: Path, *days: date) -> None:
-    """Add a row of each day, in a file and a version of its own."""
+def scatter(trino: TrinoOnEmulator, root: Path, *days: date) -> None:
+    """Append one row per day, each in a separate file and snapshot."""
     backend = trino.backend(root)
     with backend.warehouse.open() as sql:
         rows = sql.query(" UNION ALL ".join(price_row("OTHER", day) for day in days))
-    make = partial(trino_backend, trino.url, trino.double.endpoint)
+    make = partial(trino_backend, trino.url, trino.emulator.endpoint)
     scatter_on_aws(make, root, rows.cast(DAILY_PRICES.arrow_schema()))
 
 
 def sent(backend: TrinoBackend) -> list[str]:
-    """Give the first words of the statements since this was last asked."""
+    """Return the first words of the statements since the last call."""
     return [run.statement for run in backend.engine.take_runs()[0]]
 
 
-def test_small_files_and_marks_of_deleted_rows_become_one_file(
-    trino: TrinoOnDouble, backend: TrinoBackend, root: Path
+def test_small_files_and_delete_files_become_one_file(
+    trino: TrinoOnEmulator, backend: TrinoBackend, root: Path
 ) -> None:
     publish(backend, [price_row("IBM", day) for day in (FIRST, SECOND)], FIRST, SECOND)
     publish(backend, [price_row("IBM", FIRST, 102.0), price_row("IBM", SECOND)], FIRST, SECOND)
@@ -66,7 +66,7 @@ def test_small_files_and_marks_of_deleted_rows_become_one_file(
     done = backend.warehouse.maintain(DAILY_PRICES, keep_since=long_ago, at=datetime.now(UTC))
 
     assert (done.files_after, done.snapshots_expired, done.files_removed) == (1, 0, 0)
-    assert done.files_before > 2, "two files of rows, and one of marks"
+    assert done.files_before > 2, "two data files and one delete file"
     assert sent(backend) == ["ALTER"]
     assert backend.warehouse.history(DAILY_PRICES)[0].is_maintenance
     assert all_rows(backend) == rows
@@ -76,8 +76,8 @@ def test_small_files_and_marks_of_deleted_rows_become_one_file(
     assert sent(backend) == []
 
 
-def test_old_versions_go_and_those_that_readers_may_be_at_stay(
-    trino: TrinoOnDouble, backend: TrinoBackend, root: Path
+def test_old_snapshots_expire_and_snapshots_that_consumers_may_read_stay(
+    trino: TrinoOnEmulator, backend: TrinoBackend, root: Path
 ) -> None:
     scatter(trino, root, FIRST, SECOND)
     backend.objects.put(STRAY, b"half a file")
@@ -89,7 +89,7 @@ def test_old_versions_go_and_those_that_readers_may_be_at_stay(
     done = backend.warehouse.maintain(DAILY_PRICES, keep_since=now, at=now)
 
     left = backend.warehouse.history(DAILY_PRICES)
-    assert [version.is_maintenance for version in left] == [True, False]
+    assert [snapshot.is_maintenance for snapshot in left] == [True, False]
     assert left[1].snapshot_id == seen
     assert done.snapshots_expired >= 2
     assert STRAY not in backend.objects.list("published/daily_prices/")
@@ -97,4 +97,4 @@ def test_old_versions_go_and_those_that_readers_may_be_at_stay(
     assert all_rows(backend) == rows
     backend.warehouse.rollback(DAILY_PRICES, seen)
     assert len(published(backend)) == 3
-    assert "rollback" in backend.warehouse.maintain(DAILY_PRICES, keep_since=now, at=now).skipped_because
+    assert "rolled back" in backend.warehouse.maintain(DAILY_PRICES, keep_since=now, at=now).skipped_because

@@ -1,7 +1,7 @@
-"""What stands in for Athena's OPTIMIZE, VACUUM and properties of tables, over real Iceberg tables.
+"""The emulated OPTIMIZE, VACUUM and table properties of Athena, over real Iceberg tables.
 
-Belongs here: what these statements do, by Athena's documentation. Does not belong here: reading statements
-(`engine`).
+Belongs here: the effect of these statements according to Athena's documentation. Does not belong here: parsing
+statements (`engine`).
 """
 
 from collections import defaultdict
@@ -30,33 +30,33 @@ DEFAULTS = {
     "vacuum_min_snapshots_to_keep": 1,
     "vacuum_max_metadata_files_to_keep": 100,
 }
-"""Properties that Athena knows; it refuses all others."""
+"""Properties that Athena accepts, with their defaults; it rejects all others."""
 
 
-class RefusedProperty(Exception):
-    """A property that Athena does not know, or a value it does not take."""
+class RejectedProperty(Exception):
+    """A property that Athena does not know, or a value that it does not accept."""
 
 
 class MoreRunsNeeded(Exception):
-    """A run has done as much as one may."""
+    """A run has reached its limit, and there is more work."""
 
 
 def set_properties(table: IcebergTable, properties: Mapping[str, str]) -> None:
     """Change properties of a table."""
     for name, value in properties.items():
         if name not in DEFAULTS:
-            raise RefusedProperty(f"Unsupported table property key: {name}")
+            raise RejectedProperty(f"Unsupported table property key: {name}")
         if not value.isdigit() or (name.endswith("_threshold") and not 0 < int(value) < 50):
-            raise RefusedProperty(f"Invalid value for {name}: {value}")
+            raise RejectedProperty(f"Invalid value for {name}: {value}")
     with table.transaction() as transaction:
         transaction.set_properties(dict(properties))
 
 
 def optimize(table: IcebergTable, *, most_partitions: int) -> int:
-    """Write partitions with enough small files, or with enough marks of deleted rows, anew; give the bytes read.
+    """Rewrite partitions with enough small files or enough delete files; return the bytes read.
 
     Raises:
-        MoreRunsNeeded: there are more partitions than one run takes; these are done.
+        MoreRunsNeeded: there are more partitions than one run rewrites; the first ones are done.
     """
     partitions: dict[str, list[FileScanTask]] = defaultdict(list)
     for task in table.scan().plan_files():
@@ -74,10 +74,10 @@ def optimize(table: IcebergTable, *, most_partitions: int) -> int:
 
 
 def vacuum(table: IcebergTable, objects: "Folder", *, now: datetime, most_files: int) -> None:
-    """Let old versions expire, and remove what no version needs.
+    """Expire old snapshots and remove the files that no snapshot needs.
 
     Raises:
-        MoreRunsNeeded: there are more files than one run removes; these are gone.
+        MoreRunsNeeded: there are more files than one run removes; the first ones are removed.
     """
     age = timedelta(seconds=_property(table, "vacuum_max_snapshot_age_seconds"))
     reachable = needed_files(table)
@@ -86,9 +86,9 @@ def vacuum(table: IcebergTable, objects: "Folder", *, now: datetime, most_files:
     needed = needed_files(table)
     unreachable = reachable - needed
     orphans = {file for file, modified_at in objects.listed().items() if file not in needed and modified_at < now - age}
-    gone = sorted(unreachable | orphans)
-    objects.remove(gone[:most_files])
-    if len(gone) > most_files:
+    removable = sorted(unreachable | orphans)
+    objects.remove(removable[:most_files])
+    if len(removable) > most_files:
         raise MoreRunsNeeded(
             f"ICEBERG_VACUUM_MORE_RUNS_NEEDED: Removed {most_files} files in this round of vacuum, but there are more "
             "files remaining. Please run another VACUUM command to process the remaining files"
@@ -99,7 +99,7 @@ class Folder:
     """The files of one table.
 
     Attributes:
-        listed: gives each file with the time since when it lies there.
+        listed: returns when each file was written.
         remove: removes files.
     """
 
@@ -120,8 +120,8 @@ def _is_worth_it(table: IcebergTable, tasks: list[FileScanTask]) -> bool:
     )
 
 
-class _Rewrite(OverwriteFiles):
-    """Files in the place of others, with the same rows; marks of deleted rows go, since all have been applied."""
+class _Rewrite(_OverwriteFiles):
+    """Replace files by others with the same rows; delete files are dropped, since all have been applied."""
 
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
         return [manifest for manifest in manifests if manifest.content is ManifestContent.DATA]
@@ -129,7 +129,7 @@ class _Rewrite(OverwriteFiles):
     def _summary(self, snapshot_properties: dict[str, str] = EMPTY_DICT) -> Summary:
         overwrite = super()._summary(snapshot_properties)
         totals = dict(overwrite.additional_properties)
-        # All rows that are left, and no marks any more: the rows that were marked are gone for good.
+        # All remaining rows and no delete files: the deleted rows are not in the new files.
         totals["total-records"] = str(sum(file.record_count for file in self._left()))
         totals |= {"total-delete-files": "0", "total-position-deletes": "0"}
         return Summary(Operation.REPLACE, **totals)
@@ -151,7 +151,7 @@ def _rewrite(table: IcebergTable, tasks: list[FileScanTask]) -> None:
 
 
 def _expire(table: IcebergTable, before: datetime) -> None:
-    """Take out what is older, but for the newest of the main branch and what references name."""
+    """Expire older snapshots, except the newest of the main branch and those that references name."""
     newest = [snapshot.snapshot_id for snapshot in ancestry(table)]
     kept = {
         *newest[: _property(table, "vacuum_min_snapshots_to_keep")],
@@ -160,13 +160,13 @@ def _expire(table: IcebergTable, before: datetime) -> None:
     expired = [
         snapshot.snapshot_id
         for snapshot in table.snapshots()
-        if snapshot.snapshot_id not in kept and _moment(snapshot) < before
+        if snapshot.snapshot_id not in kept and _committed_at(snapshot) < before
     ]
     if not expired:
         return
     current = table.current_snapshot()
     if current is None:
-        raise CommitFailedException("the table has lost its current version")
+        raise CommitFailedException("the table has lost its current snapshot")
     table.catalog.commit_table(
         table,
         requirements=(AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=current.snapshot_id),),
@@ -174,5 +174,5 @@ def _expire(table: IcebergTable, before: datetime) -> None:
     )
 
 
-def _moment(snapshot: Snapshot) -> datetime:
+def _committed_at(snapshot: Snapshot) -> datetime:
     return datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)

@@ -1,4 +1,4 @@
-"""Names by which everything in the tests knows the double of AWS; importing them imports nothing else."""
+"""Names of the emulator that all tests use; this module imports nothing, so importing it is cheap."""
 
 REGION = "us-east-1"
 WORKGROUP = "primary"

@@ -1,10 +1,10 @@
-"""What a statement says about the partitions it reads, found in its text.
+"""The bounds that a statement puts on the partitions it reads, found in its text.
 
-Belongs here: the bounds that a statement puts on one column of one table. Does not belong here: running it
-(`engine`).
+Belongs here: the least and the greatest value that a statement reads of one column of one table. Does not belong here:
+running it (`engine`).
 
-Only what is written beside the table counts: a comparison with a constant in the WHERE of its own SELECT, or in the ON
-that decides which of its rows are joined. What a planner might conclude from other tables does not.
+Only direct predicates count: a comparison with a constant in the WHERE of the table's own SELECT, or in the ON that
+selects which of its rows are joined. A bound that a planner could derive from other tables does not count.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from sqlglot import exp
 
 
 def bounds(table: exp.Table, column: str) -> tuple[str | None, str | None]:
-    """Give the least and the greatest value of a column that a statement reads of a table; None for no bound."""
+    """Return the least and the greatest value that a statement reads of a table's column; None without a bound."""
     lows, highs = [], []
     for low, high in (_bounds_in(part, table, column) for part in _conditions(table)):
         lows += [low] if low is not None else []
@@ -22,7 +22,7 @@ def bounds(table: exp.Table, column: str) -> tuple[str | None, str | None]:
 
 
 def _conditions(table: exp.Table) -> Iterator[exp.Expr]:
-    """Give the conditions, each of which every row read of the table has to meet."""
+    """Yield the conditions that every row read of the table must meet."""
     merge = table.parent
     if isinstance(merge, exp.Merge) and merge.this is table:
         yield from _parts(merge.args["on"])
@@ -33,7 +33,7 @@ def _conditions(table: exp.Table) -> Iterator[exp.Expr]:
     if where := select.args.get("where"):
         yield from _parts(where.this)
     for join in select.args.get("joins") or []:
-        # An outer join keeps the rows before it whatever its condition says; those it brings have to meet it.
+        # A left join keeps rows of the left side that fail the condition; only rows of the right side must meet it.
         if (join.side != "LEFT" or join.this is table) and (condition := join.args.get("on")):
             yield from _parts(condition)
 
@@ -70,7 +70,7 @@ def _bounds_in(part: exp.Expr, table: exp.Table, column: str) -> tuple[str | Non
 
 
 def _is_column(side: object, table: exp.Table, column: str) -> bool:
-    """Tell whether one side of a comparison is the column of this table; unqualified, it has to be the only one."""
+    """Return whether one side of a comparison is this table's column; unqualified, it must be the only table."""
     if not isinstance(side, exp.Column) or side.name != column:
         return False
     if side.table:

@@ -1,0 +1,90 @@
+"""Faults that a test can order, and the record of the calls that the emulator received.
+
+Two kinds of faults: a call gets an HTTP error instead of the service's response; a query starts and then fails, hangs,
+or reads too much.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_QUERY_SERVICES = ("sts", "sns")
+"""Services that wrap an error in one more element."""
+
+
+@dataclass
+class CallFault:
+    """An error instead of the service's response.
+
+    Attributes:
+        matches: part of the request `METHOD path target`; the target of JSON services, else the service.
+        status: HTTP status.
+        code: error code of the service.
+        message: error message.
+        times: number of calls that fail.
+    """
+
+    matches: str
+    status: int
+    code: str
+    message: str = "injected"
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Call:
+    """One HTTP request that the emulator received.
+
+    Attributes:
+        service: service in the signature, such as `s3`; empty without a signature.
+        access_key: access key in the signature.
+        request: `METHOD path?query`, and the target of JSON services.
+        headers: all headers, with the names that WSGI uses.
+    """
+
+    service: str
+    access_key: str
+    request: str
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, environ: dict[str, Any]) -> "Call":
+        signed = re.search(
+            r"Credential=([^/]+)/[0-9]+/[^/]*/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", "")
+        )
+        headers = {name: value for name, value in environ.items() if name.startswith("HTTP_")}
+        path = f"{environ['PATH_INFO']}?{environ.get('QUERY_STRING', '')}"
+        request = f"{environ['REQUEST_METHOD']} {path} {headers.get('HTTP_X_AMZ_TARGET', '')}".strip()
+        return cls(signed.group(2) if signed else "", signed.group(1) if signed else "", request, headers)
+
+
+@dataclass
+class QueryFault:
+    """A different end of the next statements that match.
+
+    Attributes:
+        matches: regular expression that is searched in the statement.
+        reason: failure reason; empty to execute the statement normally in the end.
+        times: number of statements.
+        hangs: whether the query runs until it is stopped.
+        scanned_bytes: bytes that the query reports as read.
+        first: called before anything else.
+        retryable: whether Athena reports that a retry may help.
+    """
+
+    matches: str
+    reason: str = ""
+    times: int = 1
+    hangs: bool = False
+    scanned_bytes: int = 0
+    first: Callable[[], object] | None = None
+    retryable: bool = False
+
+
+def fault_body(fault: CallFault, target: str, service: str) -> str:
+    if target:
+        return json.dumps({"__type": fault.code, "message": fault.message})
+    error = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
+    return f"<ErrorResponse>{error}</ErrorResponse>" if service in _QUERY_SERVICES else error
