@@ -113,7 +113,7 @@ class LegacyTable(LegacyBucket):
 def _listed(access: AwsAccess, address: str) -> list[LegacyFile]:
     bucket, folder = _parts(address)
     found = []
-    for entry in S3Objects(access, Place(bucket, "")).entries(folder):
+    for entry in S3Objects(access, BucketFolder(bucket, "")).entries(folder):
         # A listed key may start with the same letters only: `prices` and `prices_old/`.
         relative = (
             entry.key.rpartition("/")[2]

@@ -9,12 +9,12 @@ import pytest
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.backends.layout import LAYOUT_KEY, LAYOUT_VERSION
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import Outcome, UnsupportedLayout
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
-from stock_assets_tests.emulators.athena.server import AwsDouble
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.processes import fork_server
 from stock_assets_tests.support.rows import price_row, stage_rows
@@ -209,14 +209,14 @@ class TestLakehouse:
     """The Athena backend, for all lakehouse backends."""
 
     @pytest.fixture
-    def make(self, aws: AwsDouble, tmp_path: Path) -> Callable[[], LakehouseBackend]:
+    def make(self, aws: AwsEmulator, tmp_path: Path) -> Callable[[], LakehouseBackend]:
         return lambda: athena_backend(aws.endpoint, tmp_path)
 
     @pytest.fixture
     def bucket(self, make: Callable[[], LakehouseBackend]) -> S3Objects:
         """The objects of the backend without the check."""
         backend = make()
-        return S3Objects(backend.access, Place(backend.bucket, backend.prefix))
+        return S3Objects(backend.access, BucketFolder(backend.bucket, backend.prefix))
 
     @pytest.mark.parametrize("read", [list_objects, read_ledger, read_quota])
     def test_reading_creates_no_object(self, make: Callable[[], Backend], bucket: S3Objects, read: Use) -> None:

@@ -142,14 +142,14 @@ def test_unusable_addresses_are_errors_that_name_them(account: LegacyAccount) ->
         account.at(account.address).files()
 
 
-def test_a_denied_listing_stops_the_import_and_names_the_location(account: LegacyAccount, aws: AwsDouble) -> None:
+def test_a_denied_listing_stops_the_import_and_names_the_location(account: LegacyAccount, aws: AwsEmulator) -> None:
     aws.call_faults.append(CallFault(f"GET /{BUCKET}", 403, "AccessDenied"))
     with pytest.raises(AccessRefused, match=rf"listing s3://{BUCKET}/old"):
         account.at(account.address).files()
 
 
 def test_a_denied_object_stops_the_import_and_stores_nothing(
-    account: LegacyAccount, aws: AwsDouble, tmp_path: Path
+    account: LegacyAccount, aws: AwsEmulator, tmp_path: Path
 ) -> None:
     account.put("2012/03/05/21/a", f"{HEADER}\n2012-03-01,IBM,1,2,1,2,5\n".encode())
     scene = Scene(local_backend(tmp_path / "backend"), wavy_source())

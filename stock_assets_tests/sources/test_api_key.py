@@ -28,7 +28,7 @@ NAME = "ALPHAVANTAGE_API_KEY"
 
 
 @pytest.fixture
-def vault(aws: AwsDouble, request: pytest.FixtureRequest) -> SecretsManagerKey:
+def vault(aws: AwsEmulator, request: pytest.FixtureRequest) -> SecretsManagerKey:
     """Name a secret of this test alone, which does not exist yet."""
     name = re.sub(r"\W", "-", request.node.name)
     return SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=aws.endpoint), name)
@@ -85,7 +85,7 @@ def test_the_error_of_a_secret_without_a_key_does_not_show_the_secret(
     ],
 )
 def test_other_errors_are_typed_and_name_the_secret(
-    vault: SecretsManagerKey, aws: AwsDouble, code: str, status: int, expected: type[StockAssetsError]
+    vault: SecretsManagerKey, aws: AwsEmulator, code: str, status: int, expected: type[StockAssetsError]
 ) -> None:
     create_secret(vault, KEY)
     aws.call_faults.append(CallFault("secretsmanager.GetSecretValue", status, code, times=1000))

@@ -8,7 +8,7 @@ import boto3
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.legacy_import.aws_locations import LegacyBucket, LegacyTable
-from stock_assets.legacy_import.locations import Form, LegacyLocation
+from stock_assets.legacy_import.locations import FileFormat, LegacyLocation
 from stock_assets_tests.emulators.athena.names import BUCKET, REGION
 
 TEXT = "string"
@@ -80,6 +80,6 @@ class LegacyAccount:
         parts = {part.name.removeprefix("symbol="): f"{part.name}/" for part in sorted(folder.glob("symbol=*"))}
         return self.table("prod", columns, keys=["symbol"], partitions=parts)
 
-    def at(self, address: str, form: Form | None = None) -> LegacyLocation:
+    def at(self, address: str, form: FileFormat | None = None) -> LegacyLocation:
         """Return the location of an address."""
-        return (LegacyTable if address.startswith("glue:") else LegacyBucket)(self.access, address, form or Form())
+        return (LegacyTable if address.startswith("glue:") else LegacyBucket)(self.access, address, form or FileFormat())

@@ -12,7 +12,7 @@ from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.data_folder import DataFolderObjects
 from stock_assets.backends.lakehouse.iceberg_catalog import Databases
 from stock_assets.backends.lakehouse.ledger import S3Ledger
-from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder
 from stock_assets.backends.lakehouse.rate_limiter import S3RateLimiter
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.lakehouse.warehouse import GlueWarehouse
@@ -82,8 +82,8 @@ class LakehouseBackend(Backend):
         """The engine that runs statements."""
 
     @cached_property
-    def _objects(self) -> S3Objects:
-        return S3Objects(self.access, BucketFolder(self.bucket, self.prefix, self.kms_key))
+    def _objects(self) -> DataFolderObjects:
+        return DataFolderObjects(self.access, BucketFolder(self.bucket, self.prefix, self.kms_key))
 
     @cached_property
     def _warehouse(self) -> GlueWarehouse:

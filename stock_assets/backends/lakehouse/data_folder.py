@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from stock_assets.backends.interface import ObjectEntry
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
-from stock_assets.backends.lakehouse.objects import Place, S3Objects
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.backends.layout import LAYOUT_KEY, check_layout, layout_body, older_layout
 
 _WRITTEN_BY_EVERY_RELEASE = ("ledger/", "history/")
@@ -22,7 +22,7 @@ _NEW_FOLDER = "set STOCK_ASSETS_AWS_PREFIX and STOCK_ASSETS_AWS_DATABASE to new 
 class DataFolderObjects(S3Objects):
     """Objects that are checked before the first access and marked before the first write, once per instance."""
 
-    def __init__(self, access: AwsAccess, place: Place) -> None:
+    def __init__(self, access: AwsAccess, place: BucketFolder) -> None:
         super().__init__(access, place)
         self._checked = False
         self._marked = False

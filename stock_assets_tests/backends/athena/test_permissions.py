@@ -19,7 +19,7 @@ from stock_assets_tests.backends.lakehouse.test_aws_session import ROLE
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import Call
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS
-from stock_assets_tests.legacy_import.test_importer import BOUNDS
+from stock_assets_tests.legacy_import.test_importer import SCOPE
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.legacy_account import LegacyAccount
 from stock_assets_tests.support.legacy_files import hive_table

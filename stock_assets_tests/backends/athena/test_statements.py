@@ -171,7 +171,7 @@ def _read(runs: LiveRuns) -> None:
     summary(runs.backend)
     for table in PUBLISHED_TABLES:
         runs.backend.warehouse.history(table)
-    gather(parts(runs.backend, universe=FIVE))
+    read_report(parts(runs.backend, universe=FIVE))
     # Panels that only the dashboards contain.
     with runs.backend.warehouse.open() as sql:
         names = create_views(sql)

@@ -33,20 +33,13 @@ from stock_assets_tests.backends.lakehouse.test_ledger import (
     test_concurrent_reads_and_writes_lose_nothing,
     test_many_requests_are_packed_and_read_back_unchanged,
 )
-from stock_assets_tests.backends.test_rate_limiter import (
-    test_a_block_denies_calls_until_it_ends,
-    test_calls_are_as_fast_as_the_limits_allow_and_no_faster,
-    test_only_one_of_many_callers_acquires_the_last_call_of_the_day,
-    test_processes_share_the_limits,
-    test_processes_together_acquire_exactly_the_daily_quota,
-)
 from stock_assets_tests.contracts.test_backends import BackendCase, TestFetchLedger, TestObjects, reopened
 from stock_assets_tests.emulators.athena.names import BUCKET, REGION
 from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
 from stock_assets_tests.support.dagster_internals import ComputeIOType
 from stock_assets_tests.support.live_source import KEY
 from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
-from stock_assets_tests.support.rate_limiters import BudgetCase, s3_case
+from stock_assets_tests.support.rate_limiters import RateLimiterCase, s3_case
 from stock_assets_tests.support.small_files import scatter_on_aws
 
 __all__ = [

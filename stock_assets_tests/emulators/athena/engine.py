@@ -20,7 +20,6 @@ import duckdb
 import pyarrow as pa
 import sqlglot
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
-from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
@@ -45,7 +44,7 @@ from stock_assets_tests.emulators.athena.relations import Relations, partition_f
 from stock_assets_tests.emulators.athena.storage import Storage
 
 MOST_PARTITIONS = 100
-MAX_FILES = 1000
+MOST_FILES = 1000
 _TYPES: dict[str, PrimitiveType] = {
     "TEXT": StringType(),
     "VARCHAR": StringType(),

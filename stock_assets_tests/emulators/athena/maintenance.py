@@ -19,7 +19,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AssertRefSnapshotId, RemoveSnapshotsUpdate
 from pyiceberg.typedef import EMPTY_DICT
 
-from stock_assets.backends.pyiceberg_internals import OverwriteFiles, dataframe_to_data_files
+from stock_assets.backends.pyiceberg_internals import dataframe_to_data_files
 from stock_assets.backends.snapshots import ancestry, needed_files
 
 DEFAULTS = {
@@ -120,7 +120,7 @@ def _is_worth_it(table: IcebergTable, tasks: list[FileScanTask]) -> bool:
     )
 
 
-class _Rewrite(_OverwriteFiles):
+class _Rewrite(OverwriteFiles):
     """Replace files by others with the same rows; delete files are dropped, since all have been applied."""
 
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
