@@ -79,7 +79,7 @@ class Notifier:
 
     def discard(self, reference: str) -> None:
         """Delete an incident without a message; its own object last: if the process is killed, it is still open."""
-        keys = self.backend.objects.list(f"{_FOLDER}/{reference}/")
+        keys = self.backend.objects.keys(f"{_FOLDER}/{reference}/")
         for key in sorted(keys, key=lambda key: key.endswith("/incident.json")):
             self.backend.objects.delete(key)
 
@@ -88,7 +88,7 @@ class Notifier:
         incidents, undelivered = self._read_all()
         for incident in incidents:
             resolved = self._key(incident.reference, _RESOLVED)
-            if resolved in self.backend.objects.list(f"{_FOLDER}/{incident.reference}/"):
+            if resolved in self.backend.objects.keys(f"{_FOLDER}/{incident.reference}/"):
                 how = self.backend.objects.get(resolved).decode(errors="replace")
                 undelivered += self.resolve(incident.reference, at, how)
             else:
@@ -115,7 +115,7 @@ class Notifier:
     def _read_all(self) -> tuple[list[Incident], list[str]]:
         """Return the open incidents, and a line for each that cannot be read."""
         names = {
-            key.split("/")[2] for key in self.backend.objects.list(f"{_FOLDER}/") if key.endswith("/incident.json")
+            key.split("/")[2] for key in self.backend.objects.keys(f"{_FOLDER}/") if key.endswith("/incident.json")
         }
         incidents, unreadable = [], []
         for name in sorted(names):
@@ -157,7 +157,7 @@ class Notifier:
     def _done(self, reference: str) -> set[date]:
         """Return the sessions that were loaded after the incident opened."""
         found: set[date] = set()
-        for key in self.backend.objects.list(f"{_FOLDER}/{reference}/"):
+        for key in self.backend.objects.keys(f"{_FOLDER}/{reference}/"):
             name = key.rpartition("/")[2]
             if name.startswith("done-"):
                 first, last = name[5:15], name[16:26]
@@ -166,7 +166,7 @@ class Notifier:
 
     def _deliver(self, message: Message, state: str) -> list[str]:
         reference = message.reference.removesuffix("-resolved").rpartition("-")[0]
-        stored = set(self.backend.objects.list(f"{_FOLDER}/{reference}/"))
+        stored = set(self.backend.objects.keys(f"{_FOLDER}/{reference}/"))
         undelivered = []
         for channel in self.channels:
             record = self._key(reference, f"{state}-{channel.name}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
 
-from stock_assets.backends.interface import SqlSession
+from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.loads.audit_files import Audit, AuditKind, audits
@@ -80,7 +80,7 @@ class AuditResults:
 
 
 def run_audits(
-    sql: SqlSession, values: Mapping[str, SqlValue], further: Mapping[str, Fragment] = MappingProxyType({})
+    sql: SqlConnection, values: Mapping[str, SqlValue], further: Mapping[str, Fragment] = MappingProxyType({})
 ) -> AuditResults:
     """Audit one load: the rows that would be committed, and the bars that were quarantined.
 
@@ -112,7 +112,7 @@ def run_audits(
     return AuditResults(schema, {}) if any(verdict.blocks for verdict in schema) else results
 
 
-def _run_schema_audits(sql: SqlSession, values: Mapping[str, SqlValue]) -> AuditResults:
+def _run_schema_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> AuditResults:
     kinds = (AuditKind.SCHEMA,)
     try:
         return _run(sql, values, kinds, {})
@@ -132,7 +132,7 @@ def _bound_audits(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) ->
 
 
 def _run(
-    sql: SqlSession, values: Mapping[str, SqlValue], kinds: Sequence[AuditKind], further: Mapping[str, Fragment]
+    sql: SqlConnection, values: Mapping[str, SqlValue], kinds: Sequence[AuditKind], further: Mapping[str, Fragment]
 ) -> AuditResults:
     """Run the audits of some kinds as one statement."""
     bound = _bound_audits(values, kinds)

@@ -17,7 +17,7 @@ from stock_assets.loads.load import Load
 
 def audit_load(parts: PipelineParts, load: Load) -> list[Verdict]:
     """Return the verdicts on a staged load without publishing it; if one blocks, record the rejection."""
-    with parts.backend.warehouse.open(load.load_id) as sql:
+    with parts.backend.warehouse.connect(load.load_id) as sql:
         verdicts = run_audits(sql, inputs(parts, sql, load)).verdicts
     blocking = [verdict for verdict in verdicts if verdict.blocks]
     if blocking:

@@ -51,7 +51,7 @@ def record_rejection(parts: PipelineParts, load: Load, blocking: Sequence[Verdic
     """Record that a load was rejected, once for each load; delete records that are too old to matter."""
     backend, rejected_at = parts.backend, datetime.now(UTC)
     key = f"{_FOLDER}/{load.load_id}.json"
-    if key in backend.objects.list(f"{_FOLDER}/"):
+    if key in backend.objects.keys(f"{_FOLDER}/"):
         return
     named = {session for verdict in blocking for session in verdict.sessions if is_session(session)}
     sessions = sorted(named) or sessions_between(load.start_date, load.end_date)
@@ -65,7 +65,7 @@ def record_rejection(parts: PipelineParts, load: Load, blocking: Sequence[Verdic
         rejected_at=rejected_at,
     )
     backend.objects.put(key, json.dumps(asdict(rejection), default=str, indent=1).encode())
-    for recorded in backend.objects.list(f"{_FOLDER}/"):
+    for recorded in backend.objects.keys(f"{_FOLDER}/"):
         if _read(backend, recorded).rejected_at < rejected_at - KEPT_FOR:
             backend.objects.delete(recorded)
 
@@ -83,7 +83,7 @@ def current_rejections(
     backend, rules_digest = parts.backend, audit_rules_digest(parts)
     relevant = set(sessions)
     newest: dict[date, Rejection] = {}
-    for key in backend.objects.list(f"{_FOLDER}/") if relevant else []:
+    for key in backend.objects.keys(f"{_FOLDER}/") if relevant else []:
         rejection = _read(backend, key)
         newest |= {day: rejection for day in map(date.fromisoformat, rejection.bars) if day in relevant}
     same_rules = [session for session, rejection in newest.items() if rejection.rules_digest == rules_digest]

@@ -55,7 +55,7 @@ class Objects(ABC):
         """
 
     @abstractmethod
-    def list(self, prefix: str) -> list[str]:
+    def keys(self, prefix: str) -> list[str]:
         """Return the keys below a prefix that ends with `/`, sorted."""
 
     @abstractmethod
@@ -66,7 +66,7 @@ class Objects(ABC):
     def delete(self, key: str) -> None:
         """Remove an object; do nothing if the key has no object."""
 
-    def sweep(self, *, before: datetime) -> int:  # noqa: ARG002 (for backends that need it)
+    def remove_partial_files(self, *, before: datetime) -> int:  # noqa: ARG002 (for backends that need it)
         """Remove partial files that killed writers left before a timestamp; return their number."""
         return 0
 
@@ -234,7 +234,7 @@ class StatementRun:
     link: str
 
 
-class SqlSession(ABC):
+class SqlConnection(ABC):
     """One step's connection: SQL over one load's staging tables, and one snapshot of each published table.
 
     Published tables are read as they were when the connection was opened, and `replace_range` commits only if the table
@@ -303,7 +303,7 @@ class Warehouse(ABC):
     """The tables of a backend. Reading creates nothing on the local backend."""
 
     @abstractmethod
-    def open(self, load_id: str = "") -> AbstractContextManager[SqlSession]:
+    def connect(self, load_id: str = "") -> AbstractContextManager[SqlConnection]:
         """Connect to the current snapshot of the published tables and to the staging tables of a load."""
 
     @abstractmethod

@@ -48,8 +48,8 @@ def maintain() -> None:
         deleted = delete_old_runs(instance, checks, before=at - retention.runs)
     print_grid(list(done.rows[0]), [[str(value) for value in row.values()] for row in done.rows])
     print_line(
-        f"Removed: {plural(done.loads_dropped, 'old load')}, {plural(done.incomplete_loads, 'leftover')} of killed runs, "
-        f"{plural(deleted, 'old run')}."
+        f"Removed: {plural(done.loads_dropped, 'old load')}, {plural(done.incomplete_loads, 'leftover')} of killed "
+        f"runs, {plural(deleted, 'old run')}."
     )
 
 

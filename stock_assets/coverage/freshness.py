@@ -56,7 +56,7 @@ def expected_session(at: datetime) -> date:
 def freshness(backend: Backend, at: datetime) -> Freshness:
     """Read the freshness of the published table."""
     expected = expected_session(at)
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         # If the table is up to date, a few weeks are read; otherwise the whole table.
         for since in (expected - _TWO_WEEKS, date.min):
             select = statement("coverage/latest_session.sql").bind(

@@ -107,7 +107,7 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
 
 def _available_bars(backend: Backend, since: date) -> dict[str, dict[date, str | None]]:
     """Return, by symbol and session, None for a published bar, or the response key of a quarantined one."""
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         rows = sql.query(
             statement("coverage/available_bars.sql").bind(
                 {

@@ -151,7 +151,7 @@ def folder_values(relative: str) -> dict[str, str]:
 
 
 def file_name_values(relative: str) -> dict[str, str]:
-    """Return the symbol that a file name states: raw responses are stored as `<SYMBOL>.csv`, without a symbol column."""
+    """Return the symbol in a file name: raw responses are stored as `<SYMBOL>.csv`, without a symbol column."""
     match = _SYMBOL_FILE.fullmatch(relative.rpartition("/")[2])
     return {"symbol": match[1]} if match else {}
 

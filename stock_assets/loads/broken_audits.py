@@ -9,7 +9,7 @@ shows the combined statement, some 14 kB of SQL, and a position in it that no fi
 
 from collections.abc import Iterable
 
-from stock_assets.backends.interface import SqlSession
+from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.errors import InvalidQuery, QueryFailed
 from stock_assets.loads.audit_files import Audit
 
@@ -18,7 +18,7 @@ _REJECTED_STATEMENT = (QueryFailed, InvalidQuery)
 them, and more statements would make them worse."""
 
 
-def raise_for_broken_audit(sql: SqlSession, bound_audits: Iterable[tuple[Audit, str]], cause: QueryFailed) -> None:
+def raise_for_broken_audit(sql: SqlConnection, bound_audits: Iterable[tuple[Audit, str]], cause: QueryFailed) -> None:
     """Run the audits one by one after a statement that combined them failed; return if each of them runs.
 
     Args:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pyarrow as pa
 
-from stock_assets.backends.interface import Backend, Fetch, SqlSession
+from stock_assets.backends.interface import Backend, Fetch, SqlConnection
 from stock_assets.core.calendar import session_table, sessions_between
 from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import SqlValue
@@ -30,7 +30,7 @@ LOOKBACK_DAYS = 21
 """Calendar days that a metric may look back. Seven sessions never took more than 18 (September 2001)."""
 
 
-def inputs(parts: PipelineParts, sql: SqlSession, load: Load) -> dict[str, SqlValue]:
+def inputs(parts: PipelineParts, sql: SqlConnection, load: Load) -> dict[str, SqlValue]:
     """Return the values of all marks that the statements under `sql/stage` and `sql/audit` may name, for one load."""
     backend = parts.backend
     responses = fetches_for_responses(backend, load.response_keys)

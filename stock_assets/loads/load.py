@@ -68,7 +68,7 @@ def newest_load(backend: Backend, sessions: Sequence[date]) -> Load:
         NothingStaged: no load of these sessions is staged.
     """
     start, end = min(sessions), max(sessions)
-    keys = backend.objects.list(f"{_FOLDER}/{start}_{end}/")
+    keys = backend.objects.keys(f"{_FOLDER}/{start}_{end}/")
     if not keys:
         raise NothingStaged(
             f"No load of the sessions {start} to {end} is staged. "
@@ -83,7 +83,7 @@ def newest_load_of_any_sessions(backend: Backend) -> Load:
     Raises:
         NothingStaged: no load is staged.
     """
-    keys = sorted(backend.objects.list(f"{_FOLDER}/"), key=lambda key: key.rpartition("/")[2])
+    keys = sorted(backend.objects.keys(f"{_FOLDER}/"), key=lambda key: key.rpartition("/")[2])
     if not keys:
         raise NothingStaged("No load is staged. Materialize staged/daily_prices first.")
     return _read(backend.objects, keys[-1])
@@ -92,7 +92,7 @@ def newest_load_of_any_sessions(backend: Backend) -> Load:
 def drop_old_loads(backend: Backend, *, older_than: timedelta, now: datetime) -> int:
     """Drop the staging tables, records and reports of old loads; return the number of loads."""
     limit = new_load_id(now.astimezone(UTC) - older_than)
-    old = [key for key in backend.objects.list(f"{_FOLDER}/") if _load_id(key) < limit]
+    old = [key for key in backend.objects.keys(f"{_FOLDER}/") if _load_id(key) < limit]
     for key in old:
         backend.objects.delete(key)
         backend.objects.delete(report_key(_load_id(key)))
@@ -111,13 +111,13 @@ def drop_incomplete_loads(backend: Backend, *, older_than: timedelta, now: datet
     Runs that were killed leave them.
     """
     before = now.astimezone(UTC) - older_than
-    recorded = {_load_id(key) for key in backend.objects.list(f"{_FOLDER}/")}
+    recorded = {_load_id(key) for key in backend.objects.keys(f"{_FOLDER}/")}
     incomplete = [
         load for load in backend.warehouse.staged_loads() if load < new_load_id(before) and load not in recorded
     ]
     for load in incomplete:
         backend.warehouse.drop_staging(load)
-    return len(incomplete) + backend.objects.sweep(before=before)
+    return len(incomplete) + backend.objects.remove_partial_files(before=before)
 
 
 def _key(load: Load) -> str:

@@ -11,7 +11,7 @@ from datetime import date
 
 from stock_assets.audit.audits import run_audits
 from stock_assets.audit.gate import reject_if_blocked
-from stock_assets.backends.interface import Commit, SqlSession
+from stock_assets.backends.interface import Commit, SqlConnection
 from stock_assets.core.errors import ConcurrentPublish
 from stock_assets.core.retry import retrying
 from stock_assets.core.sql import Fragment, SqlValue, statement
@@ -63,7 +63,7 @@ def _loads_to_publish(parts: PipelineParts, sessions: Sequence[date]) -> Iterato
 
 
 def _publish_once(parts: PipelineParts, load: Load) -> Published:
-    with parts.backend.warehouse.open(load.load_id) as sql:
+    with parts.backend.warehouse.connect(load.load_id) as sql:
         if sql.base(DAILY_PRICES) != load.base_snapshot:
             raise ConcurrentPublish(
                 f"published.daily_prices has changed since load {load.load_id} was staged. Run the step again."
@@ -77,7 +77,7 @@ def _publish_once(parts: PipelineParts, load: Load) -> Published:
     return Published(load, prices, quarantine)
 
 
-def _changes(sql: SqlSession, target: Table, source: Table, load: Load) -> Iterator[tuple[str, Fragment]]:
+def _changes(sql: SqlConnection, target: Table, source: Table, load: Load) -> Iterator[tuple[str, Fragment]]:
     """Yield named SELECTs of the rows that the commit would add and remove; a changed row is in both."""
     first, last = _range(target, load)
     values: dict[str, SqlValue] = {
@@ -91,7 +91,7 @@ def _changes(sql: SqlSession, target: Table, source: Table, load: Load) -> Itera
         yield f"{change} {target.full_name}", Fragment(statement(f"publish/{change}.sql").bind(values))
 
 
-def _replace(sql: SqlSession, target: Table, source: Table, load: Load, counts: Mapping[str, int]) -> Commit:
+def _replace(sql: SqlConnection, target: Table, source: Table, load: Load, counts: Mapping[str, int]) -> Commit:
     """Commit the staged rows of one table, unless the published rows are equal to them."""
     added, removed = (counts.get(f"{change} {target.full_name}", 0) for change in _CHANGES)
     if not added and not removed:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from stock_assets.backends.interface import Backend, SqlSession
+from stock_assets.backends.interface import Backend, SqlConnection
 from stock_assets.core.sql import query_text, statement
 from stock_assets.core.tables import PUBLISHED_TABLES, Column
 from stock_assets.serve.views import VIEWS, create_views
@@ -95,14 +95,14 @@ def relations(backend: Backend) -> list[Relation]:
 
 def summary(backend: Backend) -> list[SymbolSummary]:
     """Return one row per symbol of the published tables."""
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         rows = sql.query(statement("serve/summary.sql").bind(create_views(sql, ()))).to_pylist()
     return [SymbolSummary(**row) for row in rows]
 
 
 @contextmanager
-def _session(backend: Backend, views: Collection[str]) -> Iterator[SqlSession]:
-    with backend.warehouse.open() as sql:
+def _session(backend: Backend, views: Collection[str]) -> Iterator[SqlConnection]:
+    with backend.warehouse.connect() as sql:
         create_views(sql, views)
         yield sql
 
@@ -111,5 +111,5 @@ def _described(columns: Iterable[Column]) -> tuple[RelationColumn, ...]:
     return tuple(RelationColumn(column.name, column.type.value, column.meaning) for column in columns)
 
 
-def _count(sql: SqlSession, name: str) -> int:
+def _count(sql: SqlConnection, name: str) -> int:
     return int(sql.query(f"SELECT COUNT(*) AS n FROM {name}").to_pylist()[0]["n"])  # noqa: S608 (the name comes from the contract)

@@ -7,7 +7,7 @@ how a value is computed (`sql/serve`), or queries over views (`panels`).
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from stock_assets.backends.interface import SqlSession
+from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.sql import Fragment, Name, SqlValue, Statement, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, Column, ColumnType, Table
 
@@ -52,7 +52,7 @@ class View:
         return tuple(sorted(found, key=lambda relation: relation.full_name))
 
 
-def create_views(sql: SqlSession, views: Collection[str] | None = None) -> dict[str, SqlValue]:
+def create_views(sql: SqlConnection, views: Collection[str] | None = None) -> dict[str, SqlValue]:
     """Create views in a session, each after its dependencies.
 
     Args:

@@ -58,7 +58,7 @@ def load_report(backend: Backend, load: Load) -> LoadReport:
 
 
 def _compute_report(backend: Backend, load: Load) -> LoadReport:
-    with backend.warehouse.open(load.load_id) as sql:
+    with backend.warehouse.connect(load.load_id) as sql:
         values: dict[str, SqlValue] = {
             "typed_prices": sql.name(TYPED_PRICES),
             "quarantined_prices": sql.name(STAGED_QUARANTINE),

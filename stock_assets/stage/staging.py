@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 
-from stock_assets.backends.interface import Backend, Snapshot, SqlSession
+from stock_assets.backends.interface import Backend, Snapshot, SqlConnection
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import NothingStaged, QueryFailed
 from stock_assets.core.sql import Fragment, SqlValue, statement
@@ -44,7 +44,7 @@ def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
         )
     available = parts.source.available_history(staged_at)
     load_id = new_load_id(staged_at)
-    with backend.warehouse.open(load_id) as sql:
+    with backend.warehouse.connect(load_id) as sql:
         splits = split_table(known_splits(parts))
         base: dict[str, SqlValue] = {"splits": sql.register("splits", splits)}
         first, last = _range_to_replace(start, end, _stale_range(backend, sql, base, splits))
@@ -71,7 +71,7 @@ def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
     return load
 
 
-def _quarantine(sql: SqlSession, values: dict[str, SqlValue]) -> int:
+def _quarantine(sql: SqlConnection, values: dict[str, SqlValue]) -> int:
     """Write the staging table of the bars that fail a row audit; return its number of rows."""
     row_audits = [(audit, audit.bind_named(values)) for audit in audits() if audit.kind is AuditKind.ROW]
     row_failures = Fragment("\nUNION ALL\n".join(select for _, select in row_audits))
@@ -92,7 +92,7 @@ def _range_to_replace(start: date, end: date, stale: tuple[date | None, date | N
 
 
 def _stale_range(
-    backend: Backend, sql: SqlSession, base: dict[str, SqlValue], splits: pa.Table
+    backend: Backend, sql: SqlConnection, base: dict[str, SqlValue], splits: pa.Table
 ) -> tuple[date | None, date | None]:
     """Find the published rows whose split factor is outdated.
 

@@ -205,13 +205,13 @@ def test_an_unreadable_incident_is_sent_again_when_it_happens_again(
     backend.objects.delete(unreadable)
     backend.objects.put(unreadable, b"{")
     assert notifier.resolve(INCIDENT.reference, AT, "over") == []
-    assert backend.objects.list("alerts/open/") == []
+    assert backend.objects.keys("alerts/open/") == []
 
 
 def test_a_process_killed_after_writing_the_log_file_does_not_write_twice(backend: Backend, tmp_path: Path) -> None:
     log = LogFile(tmp_path / "deep" / "alerts.log")
     Notifier(backend, [log]).notify(INCIDENT, AT)
-    for key in backend.objects.list("alerts/open/"):
+    for key in backend.objects.keys("alerts/open/"):
         if key.endswith("opened-log"):
             backend.objects.delete(key)
     Notifier(backend, [log]).deliver_pending(AT + timedelta(hours=1))

@@ -123,7 +123,7 @@ def test_an_engine_failure_is_not_blamed_on_an_audit(empty: Scene) -> None:
     """After a time-out, more statements would only make it worse; if every audit runs, none of them is named."""
     empty.fetch(SECOND_WEEK)
     load = empty.stage(SECOND_WEEK)
-    with empty.backend.warehouse.open(load.load_id) as sql:
+    with empty.backend.warehouse.connect(load.load_id) as sql:
         broken = [(audits()[0], "SELECT no_such_column")]
         raise_for_broken_audit(sql, broken, QueryTimedOut("60 s"))
         raise_for_broken_audit(sql, [(audits()[0], "SELECT 1 AS one")], QueryFailed("combined"))

@@ -163,7 +163,7 @@ def test_a_load_with_a_bad_bar_outside_quarantine_is_rejected(empty: Scene, muta
     load = mutation.mutate(empty)
     [(symbol, day)] = mutation.quarantined
     tamper(empty.backend, load, STAGED_QUARANTINE, "SELECT * FROM {name} WHERE FALSE")
-    with empty.backend.warehouse.open(load.load_id) as sql:
+    with empty.backend.warehouse.connect(load.load_id) as sql:
         typed = (
             f"SELECT open_price, high_price, low_price, close_price, volume, '{symbol}' AS symbol "
             f"FROM {sql.name(TYPED_PRICES).value} WHERE symbol = '{symbol}' AND trade_date = DATE '{day}'"

@@ -25,7 +25,7 @@ AT = datetime(2012, 3, 1, 22, tzinfo=UTC)
 
 
 def list_objects(backend: Backend) -> None:
-    backend.objects.list("raw/")
+    backend.objects.keys("raw/")
 
 
 def get_object(backend: Backend) -> None:
@@ -46,7 +46,7 @@ def read_history(backend: Backend) -> None:
 
 
 def connect(backend: Backend) -> None:
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         sql.query("SELECT 1 AS one")
 
 
@@ -71,7 +71,7 @@ def block_calls(backend: Backend) -> None:
 
 
 def publish(backend: Backend) -> None:
-    with backend.warehouse.open("load_1") as sql:
+    with backend.warehouse.connect("load_1") as sql:
         stage_rows(sql, [price_row("IBM", DAY)])
         sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=DAY, last=DAY, properties={})
 
@@ -174,7 +174,7 @@ class TestLocal:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text("x", encoding="utf-8")
 
-        assert local_backend(root).objects.list("raw/") == ["raw/daily_prices/today/IBM.csv"]
+        assert local_backend(root).objects.keys("raw/") == ["raw/daily_prices/today/IBM.csv"]
         record_fetch(local_backend(root))
         assert (root / LAYOUT_KEY).exists()
 
@@ -222,7 +222,7 @@ class TestLakehouse:
     def test_reading_creates_no_object(self, make: Callable[[], Backend], bucket: S3Objects, read: Use) -> None:
         read(make())
 
-        assert bucket.list("") == []
+        assert bucket.keys("") == []
 
     @pytest.mark.parametrize("write", [put_object, record_fetch, acquire_call, block_calls])
     def test_the_first_write_records_the_layout(
@@ -243,7 +243,7 @@ class TestLakehouse:
         address = bucket.uri("raw/daily_prices")
         assert f"stock-assets import {address}" in str(unsupported.value)
         assert "set STOCK_ASSETS_AWS_PREFIX and STOCK_ASSETS_AWS_DATABASE to new names" in str(unsupported.value)
-        assert bucket.list("") == ["ledger/daily_prices/new/1.json"]
+        assert bucket.keys("") == ["ledger/daily_prices/new/1.json"]
 
     def test_newer_data_are_not_used(self, make: Callable[[], Backend], bucket: S3Objects) -> None:
         bucket.put(LAYOUT_KEY, b'{"layout_version": 99}')
@@ -254,5 +254,5 @@ class TestLakehouse:
     def test_landing_files_do_not_make_a_bucket_older(self, make: Callable[[], Backend], bucket: S3Objects) -> None:
         bucket.put("raw/daily_prices/today/IBM.csv", b"x")
 
-        assert make().objects.list("raw/") == ["raw/daily_prices/today/IBM.csv"]
+        assert make().objects.keys("raw/") == ["raw/daily_prices/today/IBM.csv"]
         record_fetch(make())

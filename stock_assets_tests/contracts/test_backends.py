@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from stock_assets.backends.interface import MAINTENANCE, Backend, Fetch, FetchKind, MaintenanceResult, SqlSession
+from stock_assets.backends.interface import MAINTENANCE, Backend, Fetch, FetchKind, MaintenanceResult, SqlConnection
 from stock_assets.backends.lakehouse import maintenance as lakehouse_maintenance
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
 from stock_assets.core.errors import (
@@ -157,9 +157,9 @@ class TestObjects:
         for key in ("raw/b/2", "raw/b/10", "raw/a/x/y", "rawer/c", "staged/d"):
             backend.objects.put(key, b"")
 
-        assert backend.objects.list("raw/") == ["raw/a/x/y", "raw/b/10", "raw/b/2"]
-        assert backend.objects.list("raw/b/") == ["raw/b/10", "raw/b/2"]
-        assert backend.objects.list("none/") == []
+        assert backend.objects.keys("raw/") == ["raw/a/x/y", "raw/b/10", "raw/b/2"]
+        assert backend.objects.keys("raw/b/") == ["raw/b/10", "raw/b/2"]
+        assert backend.objects.keys("none/") == []
 
     def test_a_listing_has_size_and_time(self, backend: Backend) -> None:
         before = datetime.now(UTC) - timedelta(seconds=2)
@@ -176,7 +176,7 @@ class TestObjects:
         backend.objects.delete("raw/a")
         backend.objects.delete("raw/a")
 
-        assert backend.objects.list("raw/") == []
+        assert backend.objects.keys("raw/") == []
         backend.objects.put("raw/a", b"second")
         assert backend.objects.get("raw/a") == b"second"
 
@@ -192,7 +192,7 @@ class TestObjects:
 
         [winner] = [result for result in results if result != "lost"]
         assert backend.objects.get("raw/contested") == winner.removeprefix("won ").encode() * 100_000
-        assert backend.objects.list("raw/") == ["raw/contested"]
+        assert backend.objects.keys("raw/") == ["raw/contested"]
 
     def test_concurrent_reads_see_a_complete_object_or_none(self, backend: Backend) -> None:
         body = b"x" * 5_000_000
@@ -201,7 +201,7 @@ class TestObjects:
 
         def read() -> None:
             while not done.is_set():
-                for key in backend.objects.list("raw/"):
+                for key in backend.objects.keys("raw/"):
                     seen.add(len(backend.objects.get(key)))
 
         reader = threading.Thread(target=read)
@@ -300,13 +300,13 @@ class TestFetchLedger:
 
 def publish(backend: Backend, rows: Sequence[str], first: date, last: date) -> int:
     """Replace a range by some rows, as one load."""
-    with backend.warehouse.open("load_1") as sql:
+    with backend.warehouse.connect("load_1") as sql:
         stage_rows(sql, rows)
         return sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=first, last=last, properties=PROPERTIES)
 
 
 def published(backend: Backend) -> list[tuple[str, date, float]]:
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         rows = sql.query(
             f"SELECT symbol, trade_date, close_price FROM {sql.name(DAILY_PRICES).value} ORDER BY symbol, trade_date"
         ).to_pylist()
@@ -314,10 +314,10 @@ def published(backend: Backend) -> list[tuple[str, date, float]]:
 
 
 class TestSqlSession:
-    """`SqlSession`: reading and staging."""
+    """`SqlConnection`: reading and staging."""
 
     def test_a_new_backend_has_empty_tables_of_the_declared_types(self, backend: Backend) -> None:
-        with backend.warehouse.open() as sql:
+        with backend.warehouse.connect() as sql:
             for table in PUBLISHED_TABLES:
                 rows = sql.query(f"SELECT * FROM {sql.name(table).value}")
                 assert rows.num_rows == 0
@@ -326,7 +326,7 @@ class TestSqlSession:
                 assert sql.base(table) is None
 
     def test_results_are_typed(self, backend: Backend) -> None:
-        with backend.warehouse.open() as sql:
+        with backend.warehouse.connect() as sql:
             rows = sql.query(
                 "SELECT DATE '2012-03-01' AS d, 1.5E0 AS x, CAST(3000000000 AS BIGINT) AS n, TRUE AS b, "
                 "CAST('it''s' AS VARCHAR) AS t, CAST(NULL AS DOUBLE) AS nothing, "
@@ -354,7 +354,7 @@ class TestSqlSession:
         }
 
     def test_the_sql_dialect_is_athenas(self, backend: Backend) -> None:
-        with backend.warehouse.open() as sql:
+        with backend.warehouse.connect() as sql:
             [row] = sql.query(
                 "SELECT DATE_DIFF('day', DATE '2012-03-01', DATE '2012-03-05') AS days, "
                 "DAY_OF_WEEK(DATE '2012-03-04') AS sunday, TRY_CAST('x' AS DOUBLE) AS nothing, "
@@ -367,11 +367,11 @@ class TestSqlSession:
     def test_an_invalid_statement_is_a_typed_error_that_contains_the_statement(
         self, backend: Backend, select: str
     ) -> None:
-        with backend.warehouse.open() as sql, pytest.raises(QueryFailed, match=r"(?s)SELEC"):
+        with backend.warehouse.connect() as sql, pytest.raises(QueryFailed, match=r"(?s)SELEC"):
             sql.query(select)
 
     def test_a_failed_staging_is_a_typed_error_and_keeps_the_table(self, backend: Backend) -> None:
-        with backend.warehouse.open("load_1") as sql:
+        with backend.warehouse.connect("load_1") as sql:
             stage_rows(sql, [price_row("IBM", FIRST)])
             with pytest.raises(QueryFailed):
                 sql.stage(STAGED_PRICES, f"SELECT no_such_column FROM {sql.name(STAGED_PRICES).value}")
@@ -380,7 +380,7 @@ class TestSqlSession:
     def test_staging_replaces_a_table_that_its_select_may_read_and_returns_the_row_count(
         self, backend: Backend
     ) -> None:
-        with backend.warehouse.open("load_1") as sql:
+        with backend.warehouse.connect("load_1") as sql:
             assert stage_rows(sql, [price_row("IBM", FIRST), price_row("IBM", SECOND)]) == 2
             name = sql.name(STAGED_PRICES).value
             assert sql.stage(STAGED_PRICES, f"SELECT * FROM {name} WHERE trade_date > DATE '{FIRST}'") == 1
@@ -389,30 +389,30 @@ class TestSqlSession:
     def test_a_staging_table_outlives_the_connection_and_belongs_to_one_load(
         self, backend: Backend, reopened: Callable[[], Backend]
     ) -> None:
-        with backend.warehouse.open("load_1") as sql:
+        with backend.warehouse.connect("load_1") as sql:
             stage_rows(sql, [price_row("IBM", FIRST)])
-        with backend.warehouse.open("load_2") as sql:
+        with backend.warehouse.connect("load_2") as sql:
             stage_rows(sql, [price_row("IBM", FIRST), price_row("IBM", SECOND)])
 
         for load_id, rows in (("load_1", 1), ("load_2", 2)):
-            with reopened().warehouse.open(load_id) as sql:
+            with reopened().warehouse.connect(load_id) as sql:
                 assert count(sql, STAGED_PRICES) == rows
 
     def test_dropping_the_staging_of_a_load_keeps_other_loads(self, backend: Backend) -> None:
         for load_id in ("load_1", "load_2"):
-            with backend.warehouse.open(load_id) as sql:
+            with backend.warehouse.connect(load_id) as sql:
                 stage_rows(sql, [price_row("IBM", FIRST)])
 
         backend.warehouse.drop_staging("load_1")
         backend.warehouse.drop_staging("load_1")
 
-        with backend.warehouse.open("load_1") as sql, pytest.raises(QueryFailed):
+        with backend.warehouse.connect("load_1") as sql, pytest.raises(QueryFailed):
             count(sql, STAGED_PRICES)
-        with backend.warehouse.open("load_2") as sql:
+        with backend.warehouse.connect("load_2") as sql:
             assert count(sql, STAGED_PRICES) == 1
 
     def test_a_registered_table_can_be_joined_and_replaced(self, backend: Backend) -> None:
-        with backend.warehouse.open() as sql:
+        with backend.warehouse.connect() as sql:
             for days in ([FIRST], [FIRST, None, THIRD]):
                 name = sql.register("days", pa.table({"day": pa.array(days, pa.date32())}))
                 found = sql.query(f"SELECT day FROM {name.value} ORDER BY day").to_pylist()
@@ -422,8 +422,8 @@ class TestSqlSession:
     def test_responses_are_text_exactly_as_stored(self, backend: Backend) -> None:
         backend.objects.put("raw/x/IBM.csv", b"timestamp,open,high,low,close,volume\r\n2012-03-01,1e2, 3,007,NaN,\r\n")
         backend.objects.put("raw/x/it's 100%/MSFT.csv", b"timestamp,open,high,low,close,volume\n2012-03-02,1,2,3,4,5\n")
-        uris = [backend.objects.uri(key) for key in backend.objects.list("raw/")]
-        with backend.warehouse.open() as sql:
+        uris = [backend.objects.uri(key) for key in backend.objects.keys("raw/")]
+        with backend.warehouse.connect() as sql:
             name = sql.register_responses(uris).value
             rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
 
@@ -434,20 +434,20 @@ class TestSqlSession:
         assert first["volume"] in (None, "")
 
     def test_no_responses_are_an_empty_relation(self, backend: Backend) -> None:
-        with backend.warehouse.open() as sql:
+        with backend.warehouse.connect() as sql:
             rows = sql.query(f'SELECT "timestamp", volume, "$path" FROM {sql.register_responses([]).value}')
 
         assert rows.num_rows == 0
 
     def test_a_view_reads_published_tables(self, backend: Backend) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
-        with backend.warehouse.open() as sql:
+        with backend.warehouse.connect() as sql:
             name = sql.create_view("closes", f"SELECT symbol, close_price FROM {sql.name(DAILY_PRICES).value}")
             assert name.value == "published.closes"
             assert sql.query("SELECT * FROM published.closes").to_pylist() == [{"symbol": "IBM", "close_price": 101.0}]
 
     def test_actual_columns_are_the_columns_of_the_loads_staging_tables(self, backend: Backend) -> None:
-        with backend.warehouse.open("load_1") as sql:
+        with backend.warehouse.connect("load_1") as sql:
             stage_rows(sql, [price_row("IBM", FIRST)])
             sql.stage(TYPED_PRICES, "SELECT CAST('IBM' AS VARCHAR) AS symbol")
             sql.stage(STAGED_QUARANTINE, "SELECT CAST(1 AS BIGINT) AS volume")
@@ -461,16 +461,16 @@ class TestSqlSession:
         }
 
 
-def actual(sql: SqlSession) -> str:
+def actual(sql: SqlConnection) -> str:
     return sql.actual_columns().value
 
 
-def count(sql: SqlSession, table: Table) -> int:
+def count(sql: SqlConnection, table: Table) -> int:
     return int(sql.query(f"SELECT COUNT(*) AS n FROM {sql.name(table).value}").to_pylist()[0]["n"])
 
 
 class TestPublishing:
-    """`SqlSession.replace_range` and the `Warehouse`."""
+    """`SqlConnection.replace_range` and the `Warehouse`."""
 
     def test_a_publish_replaces_the_range_by_the_staged_rows_and_keeps_all_others(self, backend: Backend) -> None:
         everything = [price_row(symbol, day) for symbol in ("IBM", "MSFT") for day in (FIRST, SECOND, THIRD, NEXT_YEAR)]
@@ -498,7 +498,7 @@ class TestPublishing:
     def test_published_values_are_read_back_exactly(self, backend: Backend) -> None:
         publish(backend, [price_row("IBM", FIRST, 0.1 + 0.2)], FIRST, FIRST)
 
-        with backend.warehouse.open() as sql:
+        with backend.warehouse.connect() as sql:
             rows = sql.query(f"SELECT * FROM {sql.name(DAILY_PRICES).value}")
 
         assert rows.schema.types == DAILY_PRICES.arrow_schema().types
@@ -555,7 +555,7 @@ class TestPublishing:
     def test_of_two_concurrent_loads_the_second_to_commit_fails(self, backend: Backend, other_day: date) -> None:
         """Also if their files do not overlap: the metrics of a load depend on rows outside its range."""
         publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
-        with backend.warehouse.open("load_1") as slow:
+        with backend.warehouse.connect("load_1") as slow:
             stage_rows(slow, [price_row("IBM", FIRST, 1.5)])
             base = slow.base(DAILY_PRICES)
             publish_as(backend, "load_2", [price_row("IBM", other_day, 2.5)], other_day)
@@ -571,7 +571,7 @@ class TestPublishing:
 
     def test_a_connection_reads_the_snapshot_that_was_current_when_it_was_opened(self, backend: Backend) -> None:
         base = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
-        with backend.warehouse.open() as early:
+        with backend.warehouse.connect() as early:
             publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
 
             assert early.base(DAILY_PRICES) == base
@@ -596,7 +596,7 @@ class TestPublishing:
         publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
 
         assert published(case.make(tmp_path / folder / "backend")) == [("IBM", FIRST, 101.0), ("IBM", SECOND, 101.0)]
-        with backend.warehouse.open("load_1") as sql:
+        with backend.warehouse.connect("load_1") as sql:
             uri = backend.objects.uri("raw/x/IBM.csv")
             assert sql.query(f'SELECT "$path" AS p FROM {sql.register_responses([uri]).value}').to_pylist() == [
                 {"p": uri}
@@ -649,7 +649,7 @@ class TestGrowingContracts:
         target, source = grow()
         assert self.grown(backend, target) == [(FIRST, None, None), (NEXT_YEAR, None, None)]
 
-        with backend.warehouse.open("load_2") as sql:
+        with backend.warehouse.connect("load_2") as sql:
             row = f"{price_row('IBM', SECOND)}, CAST('calm' AS VARCHAR) AS mood, 3E0 AS spread"
             sql.stage(source, row)
             sql.replace_range(target, source, first=SECOND, last=SECOND, properties=PROPERTIES)
@@ -671,7 +671,7 @@ class TestGrowingContracts:
     ) -> None:
         old = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         target, source = grow()
-        with backend.warehouse.open("load_2") as sql:
+        with backend.warehouse.connect("load_2") as sql:
             sql.stage(source, f"{price_row('IBM', FIRST)}, CAST('calm' AS VARCHAR) AS mood, 3E0 AS spread")
             sql.replace_range(target, source, first=FIRST, last=FIRST, properties=PROPERTIES)
         assert self.grown(backend, target) == [(FIRST, "calm", 3.0)]
@@ -682,7 +682,7 @@ class TestGrowingContracts:
 
     @staticmethod
     def grown(backend: Backend, table: Table) -> list[tuple[date, str | None, float | None]]:
-        with backend.warehouse.open() as sql:
+        with backend.warehouse.connect() as sql:
             rows = sql.query(
                 f"SELECT trade_date, mood, spread FROM {sql.name(table).value} ORDER BY trade_date"
             ).to_pylist()
@@ -690,7 +690,7 @@ class TestGrowingContracts:
 
 
 def publish_as(backend: Backend, load_id: str, rows: Sequence[str], day: date) -> None:
-    with backend.warehouse.open(load_id) as sql:
+    with backend.warehouse.connect(load_id) as sql:
         stage_rows(sql, rows)
         sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=day, last=day, properties=PROPERTIES)
 
@@ -707,7 +707,7 @@ def maintain(backend: Backend, *, keep_since: datetime) -> MaintenanceResult:
 
 def all_rows(backend: Backend) -> list[dict[str, object]]:
     """Read the prices, with every double as its bits."""
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         return exact(sql.query(f"SELECT * FROM {sql.name(DAILY_PRICES).value} ORDER BY symbol, trade_date").to_pylist())
 
 
@@ -727,7 +727,7 @@ class TestMaintenance:
         """Add rows, each in its own file."""
 
         def scatter(rows: Sequence[str]) -> None:
-            with backend.warehouse.open() as sql:
+            with backend.warehouse.connect() as sql:
                 found = sql.query(" UNION ALL ".join(rows))
             case.scatter(tmp_path / "backend", found.cast(DAILY_PRICES.arrow_schema()))
 
@@ -824,7 +824,7 @@ class TestMaintenance:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         moment = datetime.now(UTC)
         scatter([price_row("IBM", SECOND)])
-        with backend.warehouse.open() as early:
+        with backend.warehouse.connect() as early:
             maintain(backend, keep_since=moment)
             publish(backend, [price_row("IBM", day, 9.5) for day in (FIRST, SECOND)], FIRST, SECOND)
             maintain(backend, keep_since=moment)
@@ -837,7 +837,7 @@ class TestMaintenance:
     ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         scatter([price_row("IBM", SECOND)])
-        with backend.warehouse.open("load_1") as slow:
+        with backend.warehouse.connect("load_1") as slow:
             stage_rows(slow, [price_row("IBM", THIRD)])
             maintain(backend, keep_since=LONG_AGO)
 

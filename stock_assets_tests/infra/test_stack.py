@@ -291,14 +291,14 @@ class TestDeployed:
         monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
         try:
             with pytest.raises(AccessRefused):
-                Pipeline.from_settings(deployed.settings).backend.objects.list("")
+                Pipeline.from_settings(deployed.settings).backend.objects.keys("")
         finally:
             s3.delete_bucket_policy(Bucket=bucket)
 
     def test_the_policy_is_enough_for_objects_ledger_and_budget(self, backend: AthenaBackend) -> None:
         backend.objects.put("raw/a", b"body")
         assert backend.objects.get("raw/a") == b"body"
-        assert backend.objects.list("raw/") == ["raw/a"]
+        assert backend.objects.keys("raw/") == ["raw/a"]
         with pytest.raises(KeyError):
             backend.objects.get("raw/none")
         backend.objects.delete("raw/a")
@@ -349,4 +349,4 @@ class TestDeployed:
             SnsTopic(topic, endpoint_url=deployed.endpoint).send(INCIDENT.message(AT))
         deployed.root("s3").create_bucket(Bucket="of-others")
         with pytest.raises(AccessRefused):
-            S3Objects(backend.access, BucketFolder("of-others", "")).list("")
+            S3Objects(backend.access, BucketFolder("of-others", "")).keys("")

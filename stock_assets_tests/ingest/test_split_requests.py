@@ -125,7 +125,7 @@ def test_an_unexplained_jump_makes_splits_due_until_it_is_explained(setup: Setup
         setup.prices(universe, *sessions)
         stage(parts(setup.backend, source, universe), sessions)
         publish(parts(setup.backend, source, universe), sessions)
-        with setup.backend.warehouse.open() as sql:
+        with setup.backend.warehouse.connect() as sql:
             rows = sql.query(
                 f"SELECT symbol, price_change_pct FROM published.daily_prices WHERE trade_date = DATE '{last}'"
             ).to_pylist()

@@ -95,13 +95,13 @@ def test_an_import_publishes_the_rows_of_an_ordinary_ingest(
 def test_a_second_import_stores_nothing(scene: Scene, tmp_path: Path, legacy_data: LegacyData) -> None:
     folder = legacy_data(tmp_path / "old", scene)
     run_import(scene, folder)
-    before = scene.backend.ledger.fetches(FetchKind.PRICES), scene.backend.objects.list("raw/")
+    before = scene.backend.ledger.fetches(FetchKind.PRICES), scene.backend.objects.keys("raw/")
 
     again = run_import(scene, folder)
 
     assert again.sessions == ()
     assert [(row.bars, row.already_stored) for row in again.symbols] == [(0, 10)] * 5
-    assert (scene.backend.ledger.fetches(FetchKind.PRICES), scene.backend.objects.list("raw/")) == before
+    assert (scene.backend.ledger.fetches(FetchKind.PRICES), scene.backend.objects.keys("raw/")) == before
 
 
 def test_a_later_import_stores_only_new_bars(scene: Scene, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_later_import_stores_only_new_bars(scene: Scene, tmp_path: Path) -> No
 def test_a_dry_run_stores_nothing(scene: Scene, tmp_path: Path) -> None:
     folder = firehose_files(tmp_path / "old", scene)
     dry_run = run_import(scene, folder, store=False)
-    assert scene.backend.objects.list("raw/") == []
+    assert scene.backend.objects.keys("raw/") == []
     assert scene.backend.ledger.fetches(FetchKind.PRICES) == scene.backend.ledger.fetches(FetchKind.LANDING_FILES) == []
     assert run_import(scene, folder) == dry_run
 
@@ -301,7 +301,7 @@ def test_an_import_killed_between_any_two_steps_neither_loses_nor_repeats_bars(
     run_import(scene, folder)
     keys_of_responses = [fetch.response_key for fetch in scene.backend.ledger.fetches(FetchKind.PRICES)]
     assert len(keys_of_responses) == len(set(keys_of_responses)) == 2
-    assert sorted(keys_of_responses) == scene.backend.objects.list("raw/")
+    assert sorted(keys_of_responses) == scene.backend.objects.keys("raw/")
     notes = [fetch.response_key for fetch in scene.backend.ledger.fetches(FetchKind.LANDING_FILES)]
     assert sorted(notes) == sorted(keys_of_responses)
 

@@ -44,7 +44,7 @@ def test_without_a_load_of_exactly_these_sessions_the_error_names_the_remedy(sce
 
 def test_old_loads_and_loads_without_a_record_are_dropped_separately(scene: Scene) -> None:
     recorded, incomplete = scene.stage(FIRST_WEEK), scene.stage(SECOND_WEEK)
-    for key in scene.backend.objects.list(f"staged/loads/{SECOND_WEEK[0]}_{SECOND_WEEK[-1]}/"):
+    for key in scene.backend.objects.keys(f"staged/loads/{SECOND_WEEK[0]}_{SECOND_WEEK[-1]}/"):
         scene.backend.objects.delete(key)
     now = datetime.now(UTC)
 

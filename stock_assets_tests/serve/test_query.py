@@ -111,7 +111,7 @@ def test_a_query_reads_no_staged_files(backend: Backend) -> None:
 
 
 def test_a_restricted_session_writes_nothing_and_stays_restricted(backend: Backend) -> None:
-    with backend.warehouse.open("load_1") as sql:
+    with backend.warehouse.connect("load_1") as sql:
         sql.restrict()
         with pytest.raises(QueryFailed, match="Permission Error"):
             sql.stage(STAGED_PRICES, "SELECT 1 AS a")

@@ -230,7 +230,7 @@ def test_quarantine_by_audit_counts_bars_per_audit(gappy_backend: Backend) -> No
     ],
 )
 def test_freshness_counts_weekdays(gappy_backend: Backend, today: date, days_old: int, weekdays_missed: int) -> None:
-    with gappy_backend.warehouse.open() as sql:
+    with gappy_backend.warehouse.connect() as sql:
         select = VIEWS["freshness"].statement.bind({**create_views(sql, ()), "today": today})
         [row] = sql.query(select).to_pylist()
     assert row == {"latest_session": SESSIONS[-1], "days_old": days_old, "weekdays_missed": weekdays_missed}

@@ -75,7 +75,7 @@ def test_the_sql_engine_reads_exactly_the_accepted_rows(body: bytes, tmp_path_fa
     file.write_bytes(body)
     backend = local_backend(file.parent / "backend")
 
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         read = sql.query(f"SELECT * FROM {sql.register_responses([str(file)]).value}").to_pylist()
 
     wanted = [line.split(",") for line in body.decode().replace("\r\n", "\n").split("\n")[1:-1]]

@@ -34,7 +34,7 @@ def response(*lines: tuple[date, str]) -> bytes:
 def typed(backend: Backend, first: date = DAY, last: date = DAY) -> list[Row]:
     """Stage the stored responses and read the typed rows."""
     load = stage(parts(backend, RecordedSource(), ONE), sessions_between(first, last))
-    with backend.warehouse.open(load.load_id) as sql:
+    with backend.warehouse.connect(load.load_id) as sql:
         return [*sql.query(f"SELECT * FROM {TYPED_PRICES.full_name} ORDER BY trade_date, close_price").to_pylist()]
 
 

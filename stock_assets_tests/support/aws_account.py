@@ -108,7 +108,7 @@ def account_backend(account: Account, folder: Path) -> AthenaBackend:
 def runs(account: Account) -> list[str]:
     """List the runs that have left anything."""
     named = [name.removeprefix(f"{account.database}_").rsplit("_", 2)[0] for name in _databases(account, "")]
-    stored = [key.partition("/")[0] for key in account.objects.list("")]
+    stored = [key.partition("/")[0] for key in account.objects.keys("")]
     return sorted({run for run in [*named, *stored] if _RUN.fullmatch(run)})
 
 

@@ -45,7 +45,7 @@ def record_twenty(backend: Backend, number: int) -> str:
 
 def open_the_warehouse(backend: Backend, number: int) -> str:
     """Connect to a backend that may be new."""
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         return f"{sql.query(f'SELECT COUNT(*) AS n FROM {DAILY_PRICES.full_name}').to_pylist()[0]['n']} rows"
 
 
@@ -94,7 +94,7 @@ def publish_range(backend: Backend, number: int) -> str:
 
 def _published_a_row(backend: Backend, symbol: str, day: date) -> bool:
     """Add one published row; return False if another process has committed first."""
-    with backend.warehouse.open(f"load_{symbol.lower()}") as sql:
+    with backend.warehouse.connect(f"load_{symbol.lower()}") as sql:
         name = sql.name(DAILY_PRICES).value
         names = ", ".join(DAILY_PRICES.column_names)
         # A writer that received a conflict may have committed nevertheless: its row must not be published twice.

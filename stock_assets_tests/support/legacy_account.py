@@ -82,4 +82,6 @@ class LegacyAccount:
 
     def at(self, address: str, form: FileFormat | None = None) -> LegacyLocation:
         """Return the location of an address."""
-        return (LegacyTable if address.startswith("glue:") else LegacyBucket)(self.access, address, form or FileFormat())
+        return (LegacyTable if address.startswith("glue:") else LegacyBucket)(
+            self.access, address, form or FileFormat()
+        )

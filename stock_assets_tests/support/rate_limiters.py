@@ -56,7 +56,7 @@ def open_s3(endpoint: str, folder: Path) -> RateLimiter:
 def s3_calls(endpoint: str, folder: Path) -> list[datetime]:
     """Read the calls of the only vendor in a bucket."""
     objects = athena_backend(endpoint, folder).objects
-    [key] = objects.list("quota/")
+    [key] = objects.keys("quota/")
     return [datetime.fromisoformat(timestamp) for timestamp in json.loads(objects.get(key))["calls"]]
 
 

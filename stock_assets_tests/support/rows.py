@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from stock_assets.backends.interface import SqlSession
+from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.tables import STAGED_PRICES
 
 
@@ -19,6 +19,6 @@ def price_row(symbol: str, day: date, close: float = 101.0) -> str:
     )
 
 
-def stage_rows(sql: SqlSession, rows: Sequence[str]) -> int:
+def stage_rows(sql: SqlConnection, rows: Sequence[str]) -> int:
     """Stage rows."""
     return sql.stage(STAGED_PRICES, " UNION ALL ".join(rows))

@@ -98,7 +98,7 @@ def wavy_source(symbols: Sequence[str] = FIVE.symbols, sessions: Sequence[date] 
 
 def tamper(backend: Backend, load: Load, table: Table, select: str) -> None:
     """Overwrite a staging table of a load; `{name}` in the SELECT is the name of the table."""
-    with backend.warehouse.open(load.load_id) as sql:
+    with backend.warehouse.connect(load.load_id) as sql:
         sql.stage(table, select.format(name=sql.name(table).value))
 
 

@@ -66,5 +66,5 @@ def published_rows(backend: Backend, table: Table = DAILY_PRICES) -> list[dict[s
 
 def read(backend: Backend, select: str) -> pa.Table:
     """Run a SELECT over the published tables."""
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         return sql.query(select)

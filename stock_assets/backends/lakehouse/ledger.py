@@ -65,7 +65,7 @@ class S3Ledger(FetchLedger):
 
     def _entries(self, kind: FetchKind) -> dict[str, _Entry]:
         def attempt() -> tuple[list[str], dict[str, _Entry]]:
-            keys = self._objects.list(_folder(kind))
+            keys = self._objects.keys(_folder(kind))
             return keys, self._load(keys)
 
         # KeyError: another process packed an object between the listing and the read.

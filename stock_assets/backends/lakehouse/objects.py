@@ -118,7 +118,7 @@ class S3Objects(Objects):
                     raise
         raise KeyError(key)
 
-    def list(self, prefix: str) -> list[str]:
+    def keys(self, prefix: str) -> list[str]:
         """List the keys, page by page."""
         return [entry.key for entry in self.entries(prefix)]
 

@@ -15,7 +15,7 @@ from secrets import token_hex
 import pyarrow as pa
 from pyiceberg.table import Table as IcebergTable
 
-from stock_assets.backends.interface import SqlSession
+from stock_assets.backends.interface import SqlConnection
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.iceberg_catalog import CONTRACT_TYPES, Databases, IcebergCatalog, is_compaction
 from stock_assets.backends.lakehouse.inputs import InputStore
@@ -57,7 +57,7 @@ class LakehouseParts:
     ensure_raw: Callable[[], None]
 
 
-class GlueSession(SqlSession):
+class GlueConnection(SqlConnection):
     """Read published tables `FOR VERSION AS OF` the snapshot that was current when the connection was opened."""
 
     def __init__(

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 
-from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlSession, StatementRun, Warehouse
+from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlConnection, StatementRun, Warehouse
 from stock_assets.backends.lakehouse import maintenance
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.iceberg_catalog import Databases, IcebergCatalog
 from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
-from stock_assets.backends.lakehouse.sql_session import GlueSession, LakehouseParts, staging_folder, staging_stem
+from stock_assets.backends.lakehouse.sql_session import GlueConnection, LakehouseParts, staging_folder, staging_stem
 from stock_assets.core.sql import Name
 from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
@@ -31,10 +31,10 @@ class GlueWarehouse(Warehouse):
         self._databases = databases
 
     @contextmanager
-    def open(self, load_id: str = "") -> Iterator[SqlSession]:
+    def connect(self, load_id: str = "") -> Iterator[SqlConnection]:
         """Pin the current snapshot of every published table; at the end, remove what the connection created."""
         published = {table.name: self._catalog.published(table) for table in PUBLISHED_TABLES}
-        session = GlueSession(self._parts, load_id, published, {table.name: table for table in STAGING_TABLES})
+        session = GlueConnection(self._parts, load_id, published, {table.name: table for table in STAGING_TABLES})
         try:
             yield session
         finally:
@@ -64,7 +64,7 @@ class GlueWarehouse(Warehouse):
 
     def staged_loads(self) -> list[str]:
         """List the loads that have a folder of staging tables."""
-        return sorted({key.split("/")[2] for key in self._objects.list("staged/tables/")} - {"none"})
+        return sorted({key.split("/")[2] for key in self._objects.keys("staged/tables/")} - {"none"})
 
     def take_runs(self) -> tuple[list[StatementRun], list[StatementRun]]:
         """Return the statements since the last call, and all statements so far."""

@@ -46,7 +46,7 @@ class FolderObjects(Objects):
         except FileNotFoundError as error:
             raise KeyError(key) from error
 
-    def list(self, prefix: str) -> list[str]:
+    def keys(self, prefix: str) -> list[str]:
         """Walk the folder."""
         folder = self._path(prefix)
         return sorted(
@@ -58,7 +58,7 @@ class FolderObjects(Objects):
     def entries(self, prefix: str) -> Sequence[ObjectEntry]:
         """Walk the folder; of a copy that keeps its original's modification time, the time of copying counts."""
         entries = []
-        for key in self.list(prefix):
+        for key in self.keys(prefix):
             stat = self._path(key).stat()
             modified_at = datetime.fromtimestamp(max(stat.st_mtime, stat.st_ctime), UTC)
             entries.append(ObjectEntry(key, stat.st_size, modified_at))
@@ -68,7 +68,7 @@ class FolderObjects(Objects):
         """Unlink the file."""
         self._path(key).unlink(missing_ok=True)
 
-    def sweep(self, *, before: datetime) -> int:
+    def remove_partial_files(self, *, before: datetime) -> int:
         """Unlink partial files, in the folders of objects only."""
         partial_files = [
             path

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.backends import snapshots
-from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlSession, Warehouse
+from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlConnection, Warehouse
 from stock_assets.backends.local import iceberg, maintenance
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
@@ -36,11 +36,11 @@ class DuckDbWarehouse(Warehouse):
         self._folder = folder
 
     @contextmanager
-    def open(self, load_id: str = "") -> Iterator[SqlSession]:
+    def connect(self, load_id: str = "") -> Iterator[SqlConnection]:
         """Connect, and pin the current snapshot of every published table."""
         published = {table.name: iceberg.find(self._folder.root, table) for table in PUBLISHED_TABLES}
         with duckdb.connect(":memory:") as connection:
-            yield DuckDbSession(connection, self._folder, self._staging(load_id), published)
+            yield DuckDbConnection(connection, self._folder, self._staging(load_id), published)
 
     def history(self, table: Table) -> list[Snapshot]:
         """Read the snapshots from the table's metadata."""
@@ -71,7 +71,7 @@ class DuckDbWarehouse(Warehouse):
         return self._folder.root / "staged" / "tables" / (load_id or "none")
 
 
-class DuckDbSession(SqlSession):
+class DuckDbConnection(SqlConnection):
     """One in-memory connection."""
 
     def __init__(

@@ -34,7 +34,7 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
     )
     def views(pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult[None]]:
         backend, source = pipeline.backend, pipeline.source
-        with backend.warehouse.open() as sql:
+        with backend.warehouse.connect() as sql:
             create_views(sql)
         # On its own date a price needs no adjustment, so the newest load contains the last rows of the view.
         latest = load_report(backend, newest_load_of_any_sessions(backend)).prices

@@ -86,7 +86,7 @@ def alert_sensor(alerting: AlertContext, *, now: Clock = utc_now) -> dg.SensorDe
             order_by="update_timestamp",
             ascending=True,
         )
-        checked = set(backend.objects.list(_MARKERS)) if records else set()
+        checked = set(backend.objects.keys(_MARKERS)) if records else set()
         unchecked = [record for record in records if _marker(record) not in checked][:_RUNS_AT_ONCE]
         if context.instance.run_retries_enabled:
             # In the order of their ends, so that no incident is resolved before it is opened.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from stock_assets.backends.interface import SqlSession
+from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.sql import Fragment, SqlValue, literal
 from stock_assets.ingest.parts import PipelineParts
@@ -69,7 +69,7 @@ class ReportData:
 def read_report(parts: PipelineParts) -> ReportData:
     """Read the data of the report from the published tables and views."""
     label = parts.source.label
-    with parts.backend.warehouse.open() as sql:
+    with parts.backend.warehouse.connect() as sql:
         names = create_views(sql)
         board = _rows(sql, "latest_board", names)
         known = {listing.symbol: listing.name for listing in parts.universe.listings}
@@ -105,7 +105,7 @@ def read_report(parts: PipelineParts) -> ReportData:
 
 
 def _rows(
-    sql: SqlSession, panel: str, names: Mapping[str, SqlValue], dates: SqlValue = _EVERYTHING
+    sql: SqlConnection, panel: str, names: Mapping[str, SqlValue], dates: SqlValue = _EVERYTHING
 ) -> list[dict[str, Any]]:
     rows = sql.query(PANELS[panel].select(names, dates=dates, symbols=_EVERYTHING))
     return list(rows.to_pylist())
@@ -131,7 +131,7 @@ def _incomplete(rows: Sequence[Row], coverage: Sequence[Row], latest: date) -> l
 _BySymbol = dict[str, dict[date, dict[str, Any]]]
 
 
-def _merged(sql: SqlSession, names: Mapping[str, SqlValue], dates: SqlValue) -> _BySymbol:
+def _merged(sql: SqlConnection, names: Mapping[str, SqlValue], dates: SqlValue) -> _BySymbol:
     """Return the columns of all series, by symbol and day."""
     merged: _BySymbol = {}
     for panel in SERIES:

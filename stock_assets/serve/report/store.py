@@ -53,6 +53,6 @@ def store_report(parts: PipelineParts) -> StoredReport:
     page = render_page(data, now).encode()
     key = f"{FOLDER}{now:%Y%m%dT%H%M%S%fZ}.html"
     backend.objects.put(key, page)
-    for old in backend.objects.list(FOLDER)[:-MAX_REPORTS]:
+    for old in backend.objects.keys(FOLDER)[:-MAX_REPORTS]:
         backend.objects.delete(old)
     return StoredReport(backend.objects.uri(key), len(page), len(data.names), str(data.latest or ""), previews(data))

@@ -76,7 +76,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
 def everything(aws: AwsEmulator, account: Account) -> list[str]:
     """Return what is left of any run: names of databases, keys of objects."""
     databases = [found["Name"] for found in aws.engine.glue.get_databases()["DatabaseList"]]
-    return [*(name for name in databases if account.database in name), *account.objects.list("")]
+    return [*(name for name in databases if account.database in name), *account.objects.keys("")]
 
 
 def publish_without_cleanup(account: Account, folder: Path) -> None:

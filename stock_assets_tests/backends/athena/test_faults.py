@@ -77,8 +77,8 @@ def staged(backend: AthenaBackend, aws: AwsEmulator) -> list[str]:
     """Return everything that staging has left in the catalog and in the bucket."""
     return [
         *staged_tables(backend, aws),
-        *backend.objects.list("staged/tables/"),
-        *backend.objects.list("staged/inputs/"),
+        *backend.objects.keys("staged/tables/"),
+        *backend.objects.keys("staged/inputs/"),
     ]
 
 
@@ -171,7 +171,7 @@ def test_rejected_credentials_raise_access_refused(aws: AwsEmulator, engine: Ath
 def test_expired_credentials_at_s3_and_glue_raise_access_refused(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.call_faults.append(CallFault("GET /stock-assets-tests", 400, "ExpiredToken"))
     with pytest.raises(AccessRefused, match="ExpiredToken"):
-        backend.objects.list("raw/")
+        backend.objects.keys("raw/")
     aws.call_faults.append(CallFault("AWSGlue.GetTable", 400, "ExpiredTokenException"))
     with pytest.raises(AccessRefused, match="ExpiredTokenException"):
         backend.warehouse.history(DAILY_PRICES)
@@ -332,7 +332,7 @@ def test_a_commit_just_before_the_merge_raises_concurrent_publish(
     other = athena_backend(aws.endpoint, tmp_path / "backend")
 
     def intrude() -> None:
-        with other.warehouse.open("load_2") as sql:
+        with other.warehouse.connect("load_2") as sql:
             stage_rows(sql, [price_row("MSFT", SECOND)])
             sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=SECOND, last=SECOND, properties=PROPERTIES)
 
@@ -420,7 +420,7 @@ def test_a_table_that_differs_from_its_contract_raises_table_drift(aws: AwsEmula
 
 def test_a_query_that_is_no_select_is_rejected_before_it_is_sent(aws: AwsEmulator, backend: AthenaBackend) -> None:
     before = len(aws.queries)
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         for select in ("DROP TABLE published.daily_prices", "DELETE FROM published.daily_prices", "SELECT 1; SELECT 2"):
             with pytest.raises(QueryFailed, match="not a single SELECT"):
                 sql.query(select)

@@ -266,7 +266,7 @@ def test_an_orphan_file_is_removed_at_the_age_of_expired_snapshots(aws: AwsEmula
     done = maintain(backend, now + timedelta(hours=25))
 
     assert sent(aws) == EXPIRY
-    assert "published/daily_prices/data/lost.parquet" not in backend.objects.list("published/daily_prices/")
+    assert "published/daily_prices/data/lost.parquet" not in backend.objects.keys("published/daily_prices/")
     assert done.files_removed >= 1
     assert published(backend) == [("IBM", DAYS[0], 1.5)]
 
@@ -408,7 +408,7 @@ def maintain_and_read_all(
     at = datetime.now(UTC) + MONTH
     # A fixed clock: without the extra day, the time that statements take would expire a snapshot at the limit.
     aws.engine.clock = lambda: at
-    with backend.warehouse.open() as pinned_connection:
+    with backend.warehouse.connect() as pinned_connection:
         backend.warehouse.maintain(DAILY_PRICES, keep_since=since, at=at)
         pinned = pinned_connection.query(f"SELECT * FROM {DAILY_PRICES.full_name}").to_pylist()
     assert sorted(exact(pinned), key=repr) == visible == rows(backend)

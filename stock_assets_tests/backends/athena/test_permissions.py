@@ -89,7 +89,7 @@ def test_the_policy_allows_exactly_what_the_backend_calls(backend: AthenaBackend
     scene.run(FIRST_WEEK)
     scene.run(SECOND_WEEK)
     backend.rate_limiter.acquire("a vendor", CallLimits(per_day=1), lambda: datetime.now(UTC))
-    with backend.warehouse.open("load_large") as sql:
+    with backend.warehouse.connect("load_large") as sql:
         many = sql.register("many", pa.table({"symbol": [f"S{number:06d}" for number in range(2000)]}))
         assert sql.query(f"SELECT COUNT(*) AS n FROM {many.value}").to_pylist() == [{"n": 2000}]
         backend.objects.put("raw/landing/IBM.csv", b"timestamp,open,high,low,close,volume\n2012-03-01,1,1,1,1,1\n")

@@ -173,7 +173,7 @@ def _read(runs: LiveRuns) -> None:
         runs.backend.warehouse.history(table)
     read_report(parts(runs.backend, universe=FIVE))
     # Panels that only the dashboards contain.
-    with runs.backend.warehouse.open() as sql:
+    with runs.backend.warehouse.connect() as sql:
         names = create_views(sql)
         for name in sorted(PANELS.keys() - {*SERIES, *OTHERS}):
             sql.query(PANELS[name].select(names, dates=Fragment("1 = 1"), symbols=Fragment("1 = 1")))

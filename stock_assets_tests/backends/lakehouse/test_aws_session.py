@@ -95,7 +95,7 @@ def test_secrets_and_topics_are_called_with_the_role_too(aws: AwsEmulator, backe
 @pytest.mark.slow
 def test_statements_and_table_files_use_the_role_too(aws: AwsEmulator, backend: AthenaBackend) -> None:
     """PyAthena gets the session; pyiceberg cannot, and gets the current credentials of the role."""
-    with backend.warehouse.open("load_1") as sql:
+    with backend.warehouse.connect("load_1") as sql:
         sql.query("SELECT 1 AS one")
     [role] = access_keys(aws, "athena")
     assert role not in ("", FOUND)
@@ -137,13 +137,13 @@ def test_expired_credentials_of_the_assuming_user_raise_access_refused(
 ) -> None:
     aws.call_faults.append(CallFault("sts", 403, "ExpiredToken"))
     with pytest.raises(AccessRefused, match=r"ExpiredToken.*renew the credentials"):
-        backend.objects.list("raw/")
+        backend.objects.keys("raw/")
 
 
 def test_a_busy_token_service_is_a_transient_error(aws: AwsEmulator, backend: AthenaBackend) -> None:
     aws.call_faults.append(CallFault("sts", 503, "ServiceUnavailable", times=1000))
     with pytest.raises(ServiceUnavailable, match="AssumeRole"):
-        backend.objects.list("raw/")
+        backend.objects.keys("raw/")
 
 
 @pytest.mark.parametrize("role_arn", ["", ROLE], ids=["no role", "a role"])
@@ -158,4 +158,4 @@ def test_missing_credentials_name_the_remedy(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
 
     with pytest.raises(AccessRefused, match="set credentials where boto3 looks for them"):
-        replace(made, role_arn=role_arn).objects.list("raw/")
+        replace(made, role_arn=role_arn).objects.keys("raw/")

@@ -42,7 +42,7 @@ def symbols(ledger: S3Ledger) -> list[str]:
 
 
 def keys(objects: S3Objects, part: str) -> list[str]:
-    return objects.list(f"ledger/{FetchKind.PRICES}/{part}/")
+    return objects.keys(f"ledger/{FetchKind.PRICES}/{part}/")
 
 
 def record(ledger: S3Ledger, fetches: list[Fetch]) -> None:
@@ -83,7 +83,7 @@ def test_each_kind_is_packed_separately(objects: S3Objects, opened: Callable[[],
     opened().record(Fetch("S000", FetchKind.SPLITS, START, Outcome.EMPTY))
     assert len(symbols(opened())) == 5
     assert [fetch.outcome for fetch in opened().fetches(FetchKind.SPLITS)] == [Outcome.EMPTY]
-    assert len(objects.list(f"ledger/{FetchKind.SPLITS}/new/")) == 1
+    assert len(objects.keys(f"ledger/{FetchKind.SPLITS}/new/")) == 1
 
 
 @pytest.mark.parametrize("survivors", [0, 1, 4], ids=["before the first", "after the first", "before the last"])

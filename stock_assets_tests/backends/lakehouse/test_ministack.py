@@ -33,6 +33,13 @@ from stock_assets_tests.backends.lakehouse.test_ledger import (
     test_concurrent_reads_and_writes_lose_nothing,
     test_many_requests_are_packed_and_read_back_unchanged,
 )
+from stock_assets_tests.backends.test_rate_limiter import (
+    test_a_block_denies_calls_until_it_ends,
+    test_calls_are_as_fast_as_the_limits_allow_and_no_faster,
+    test_only_one_of_many_callers_acquires_the_last_call_of_the_day,
+    test_processes_share_the_limits,
+    test_processes_together_acquire_exactly_the_daily_quota,
+)
 from stock_assets_tests.contracts.test_backends import BackendCase, TestFetchLedger, TestObjects, reopened
 from stock_assets_tests.emulators.athena.names import BUCKET, REGION
 from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
@@ -47,15 +54,15 @@ __all__ = [
     "TestObjects",
     "opened",
     "reopened",
+    "test_a_block_denies_calls_until_it_ends",
     "test_a_kill_while_packing_loses_and_duplicates_nothing",
     "test_a_read_is_retried_if_another_process_packs_meanwhile",
+    "test_calls_are_as_fast_as_the_limits_allow_and_no_faster",
     "test_concurrent_reads_and_writes_lose_nothing",
     "test_many_requests_are_packed_and_read_back_unchanged",
-    "test_processes_share_the_budget",
-    "test_processes_that_spend_the_day_take_what_it_has_and_no_call_more",
-    "test_the_last_call_of_the_day_goes_to_one_of_many",
-    "test_the_pace_is_the_limit_and_no_slower",
-    "test_what_the_vendor_closes_stays_closed_until_then",
+    "test_only_one_of_many_callers_acquires_the_last_call_of_the_day",
+    "test_processes_share_the_limits",
+    "test_processes_together_acquire_exactly_the_daily_quota",
 ]
 
 pytestmark = [
@@ -114,9 +121,9 @@ def test_a_put_with_an_etag_replaces_only_that_version(objects: S3Objects) -> No
 def test_more_objects_than_one_page_are_listed_and_removed(objects: S3Objects) -> None:
     for number in range(1005):
         objects.put(f"many/{number:04d}", b"")
-    assert objects.list("many/") == [f"many/{number:04d}" for number in range(1005)]
+    assert objects.keys("many/") == [f"many/{number:04d}" for number in range(1005)]
     objects.delete_all("many/")
-    assert objects.list("many/") == []
+    assert objects.keys("many/") == []
 
 
 def test_objects_are_encrypted_with_the_configured_key(backend: AthenaBackend) -> None:

@@ -82,12 +82,12 @@ def test_slow_down_of_s3_is_retried(backend: AthenaBackend, aws: AwsEmulator, me
     aws.call_faults.append(fault)
 
     backend.objects.put("raw/a", b"body")
-    assert backend.objects.list("raw/") == ["raw/a", "raw/b"]
+    assert backend.objects.keys("raw/") == ["raw/a", "raw/b"]
     assert backend.objects.get("raw/a") == b"body"
     backend.objects.delete("raw/a")
 
     assert fault.times == 0
-    assert backend.objects.list("raw/") == ["raw/b"]
+    assert backend.objects.keys("raw/") == ["raw/b"]
 
 
 def test_endless_slow_down_of_s3_is_a_transient_error(backend: AthenaBackend, aws: AwsEmulator) -> None:
@@ -97,7 +97,7 @@ def test_endless_slow_down_of_s3_is_a_transient_error(backend: AthenaBackend, aw
     )
 
     with pytest.raises(ServiceUnavailable, match="SlowDown") as raised:
-        impatient.list("raw/")
+        impatient.keys("raw/")
 
     assert raised.value.transient
 

@@ -18,7 +18,7 @@ DAY = date(2012, 3, 1)
 
 
 def publish(backend: Backend) -> None:
-    with backend.warehouse.open("load_1") as sql:
+    with backend.warehouse.connect("load_1") as sql:
         stage_rows(sql, [price_row("IBM", DAY)])
         sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=DAY, last=DAY, properties={})
 

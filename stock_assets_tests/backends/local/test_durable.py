@@ -83,7 +83,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 
 
 def publish(backend: Backend, root: Path) -> None:
-    with backend.warehouse.open("load_1") as sql:
+    with backend.warehouse.connect("load_1") as sql:
         stage_rows(sql, [price_row("IBM", day) for day in (DAY, NEXT_YEAR)])
         sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=DAY, last=NEXT_YEAR, properties={})
 
@@ -137,7 +137,7 @@ def test_a_stored_object_is_on_disk_before_the_ledger_refers_to_it(
 
 
 def test_a_staged_table_is_on_disk_before_the_load_refers_to_it(backend: Backend, tmp_path: Path, disk: Disk) -> None:
-    with backend.warehouse.open("load_1") as sql:
+    with backend.warehouse.connect("load_1") as sql:
         stage_rows(sql, [price_row("IBM", DAY)])
 
     [staged] = (tmp_path / "backend" / "staged").rglob("*.parquet")

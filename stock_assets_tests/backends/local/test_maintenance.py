@@ -26,7 +26,7 @@ LONG_AGO = datetime(2012, 1, 1, tzinfo=UTC)
 
 
 def publish(backend: Backend, day: date, close: float, symbol: str = "IBM") -> int:
-    with backend.warehouse.open("load_1") as sql:
+    with backend.warehouse.connect("load_1") as sql:
         stage_rows(sql, [price_row(symbol, day, close)])
         return sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=day, last=day, properties={"load_id": "load_1"})
 
@@ -187,7 +187,7 @@ def _maintain_and_check(backend: Backend, dice: random.Random, content: dict[int
     before = backend.warehouse.history(DAILY_PRICES)
     moment = dice.choice(before).committed_at
     visible = rows(backend)
-    with backend.warehouse.open() as reader:
+    with backend.warehouse.connect() as reader:
         maintain(backend, keep_since=moment)
         pinned = reader.query(f"SELECT * FROM {DAILY_PRICES.full_name}").to_pylist()
     assert sorted(exact(pinned), key=repr) == visible == rows(backend)

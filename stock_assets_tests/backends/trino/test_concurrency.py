@@ -61,7 +61,7 @@ def test_concurrent_loads_of_overlapping_and_separate_ranges_publish_all_rows(
 @pytest.mark.parametrize("day", [FIRST, NEXT_YEAR], ids=["same range", "another partition"])
 def test_of_two_loads_staged_on_one_snapshot_the_second_fails(case: BackendCase, tmp_path: Path, day: object) -> None:
     backend, other = case.make(tmp_path / "backend"), case.make(tmp_path / "backend")
-    with backend.warehouse.open("load_1") as early, other.warehouse.open("load_2") as late:
+    with backend.warehouse.connect("load_1") as early, other.warehouse.connect("load_2") as late:
         stage_rows(early, [price_row("IBM", FIRST)])
         stage_rows(late, [price_row("MSFT", NEXT_YEAR if day == NEXT_YEAR else FIRST)])
         early.replace_range(DAILY_PRICES, STAGED_PRICES, first=FIRST, last=FIRST, properties=PROPERTIES)
@@ -77,7 +77,7 @@ def test_a_commit_that_glue_rejects_is_retried(trino: TrinoOnEmulator, tmp_path:
     backend = trino.backend(tmp_path / "backend")
     publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
     backend.engine.take_runs()
-    with backend.warehouse.open("load_1") as sql:
+    with backend.warehouse.connect("load_1") as sql:
         stage_rows(sql, [price_row("IBM", FIRST), price_row("IBM", SECOND)])
         fault = CallFault("AWSGlue.UpdateTable", 400, "ConcurrentModificationException", times=3)
         trino.emulator.call_faults.append(fault)

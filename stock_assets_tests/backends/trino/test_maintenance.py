@@ -43,7 +43,7 @@ def backend(trino: TrinoOnEmulator, root: Path, monkeypatch: pytest.MonkeyPatch)
 def scatter(trino: TrinoOnEmulator, root: Path, *days: date) -> None:
     """Append one row per day, each in a separate file and snapshot."""
     backend = trino.backend(root)
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         rows = sql.query(" UNION ALL ".join(price_row("OTHER", day) for day in days))
     make = partial(trino_backend, trino.url, trino.emulator.endpoint)
     scatter_on_aws(make, root, rows.cast(DAILY_PRICES.arrow_schema()))
@@ -92,7 +92,7 @@ def test_old_snapshots_expire_and_snapshots_that_consumers_may_read_stay(
     assert [snapshot.is_maintenance for snapshot in left] == [True, False]
     assert left[1].snapshot_id == seen
     assert done.snapshots_expired >= 2
-    assert STRAY not in backend.objects.list("published/daily_prices/")
+    assert STRAY not in backend.objects.keys("published/daily_prices/")
     assert done.bytes_freed > 0
     assert all_rows(backend) == rows
     backend.warehouse.rollback(DAILY_PRICES, seen)

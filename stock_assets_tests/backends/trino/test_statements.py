@@ -49,7 +49,7 @@ def test_a_view_returns_the_same_rows_on_trino_and_duckdb(recorded_twice: tuple[
 def test_a_panel_returns_the_same_rows_on_trino_and_duckdb(recorded_twice: tuple[Backend, Backend], name: str) -> None:
     found = []
     for backend in recorded_twice:
-        with backend.warehouse.open() as sql:
+        with backend.warehouse.connect() as sql:
             select = PANELS[name].select(create_views(sql), dates=DECEMBER, symbols=SOME)
             found.append(sql.query(select))
 
@@ -81,7 +81,7 @@ def test_every_file_is_sent(trino: TrinoOnEmulator, tmp_path: Path, monkeypatch:
     seen = freshness(backend, at)
     jumps = _jumps(backend, FIRST_WEEK[0])
     shown = summary(backend)
-    with backend.warehouse.open() as sql:
+    with backend.warehouse.connect() as sql:
         views = create_views(sql)
         for panel in PANELS.values():
             sql.query(panel.select(views, dates=DECEMBER, symbols=SOME))
@@ -112,6 +112,6 @@ def change_tables(backend: TrinoBackend) -> None:
     stray = "published/daily_prices/data/left-by-a-killed-writer.parquet"
     backend.objects.put(stray, b"")
     engine.run(statement("ddl/trino/remove_orphan_files.sql").bind({"table": table, "age": "0s"}))
-    assert stray not in backend.objects.list("published/daily_prices/")
+    assert stray not in backend.objects.keys("published/daily_prices/")
     after = run_query(backend, "SELECT * FROM published.daily_prices ORDER BY symbol, trade_date")
     assert after.equals(before)

@@ -19,7 +19,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AssertRefSnapshotId, RemoveSnapshotsUpdate
 from pyiceberg.typedef import EMPTY_DICT
 
-from stock_assets.backends.pyiceberg_internals import dataframe_to_data_files
+from stock_assets.backends.pyiceberg_internals import OverwriteFiles, dataframe_to_data_files
 from stock_assets.backends.snapshots import ancestry, needed_files
 
 DEFAULTS = {

@@ -75,7 +75,7 @@ def test_new_and_unfinished_runs_are_kept(running: WiredScene) -> None:
 def test_leftovers_of_killed_runs_in_staging_are_deleted_when_they_are_old(scene: Scene, tmp_path: Path) -> None:
     noted = scene.stage(FIRST_WEEK)
     lost = scene.stage(SECOND_WEEK)
-    for key in scene.backend.objects.list(f"staged/loads/{lost.start_date}_{lost.end_date}/"):
+    for key in scene.backend.objects.keys(f"staged/loads/{lost.start_date}_{lost.end_date}/"):
         scene.backend.objects.delete(key)
     now = datetime.now(UTC)
     partial = tmp_path / "backend" / "raw" / ".partial-killed"

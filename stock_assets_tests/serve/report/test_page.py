@@ -198,7 +198,7 @@ def test_the_asset_keeps_the_newest_reports_and_shows_previews(recorded_backend:
     shown = {key: value.value for key, value in event.metadata.items()}
     assert (shown["symbols"], shown["latest session"], shown["source"]) == (5, "2013-03-01", "bars written by a test")
     assert "data:image/png;base64," in str(shown["AAPL: Volatility"])
-    kept = recorded_backend.objects.list(FOLDER)
+    kept = recorded_backend.objects.keys(FOLDER)
     assert len(kept) == MAX_REPORTS
     assert f"{FOLDER}20130300T000000000000Z.html" not in kept
     assert shown["dagster/uri"] == recorded_backend.objects.uri(kept[-1])
