@@ -39,7 +39,7 @@ settings-docs: $(READY)
 
 ## test: the fast tests, without killed processes, races, the daemon, the browser, ministack and Trino
 test: $(READY)
-	$(BIN)/pytest -m "not slow and not daemon and not browser and not ministack and not trino"
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile -m "not slow and not daemon and not browser and not ministack and not trino"
 
 ## test-slow: killed processes, races and long random histories, without the backends
 test-slow: $(READY)
@@ -103,6 +103,7 @@ validate: $(READY)
 
 ## bench: run the benchmarks
 bench: $(READY)
+	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.daily_load
 	$(BIN)/python -m benchmarks.long_backfill
 	$(BIN)/python -m benchmarks.report

@@ -6,8 +6,9 @@ Belongs here: timeouts, the size limit, and the meaning of each HTTP status. Doe
 This module never repeats a request and never follows a redirect, because each request costs a call of the quota:
 `ingest.requester` decides about every request and counts it. Therefore urllib3's own retries stay off.
 
-Responses are requested without compression. A full history is half a megabyte, and requests accepts a gzip stream that
-ends in the middle as complete; an uncompressed response that was cut off is recognised by its length.
+Responses are requested without compression. A full history is half a megabyte, and urllib3 accepts a gzip stream that
+ends in the middle as complete; an uncompressed response that was cut off is recognised by its length. A server or proxy
+that compresses all the same is accepted: the body is decompressed.
 """
 
 import time
@@ -84,24 +85,13 @@ def get(
 
 
 class _UnusableBody(Exception):
-    """The body is too large, takes too long, or is compressed."""
+    """The body is too large or takes too long."""
 
 
 def _body(response: requests.Response, deadline: float) -> bytes:
-    body = _read(response, deadline)
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding == "identity" or not body:
-        return body
-    if response.status_code == HTTPStatus.OK:
-        raise _UnusableBody(f"its encoding is {encoding!r}, which was not requested")
-    # The status is what matters; in a compressed body the key could not be recognised and redacted.
-    return b""
-
-
-def _read(response: requests.Response, deadline: float) -> bytes:
     """Read the body as it arrives; a body shorter than its Content-Length, or without its last chunk, raises."""
     body = bytearray()
-    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             raise _UnusableBody(f"it has more than {MAX_BODY_BYTES} bytes")

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
 from stock_assets.alerts.incident import MAX_LINES, Incident, Message
 from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import AlertUndelivered
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.fakes.webhook import WebhookServer, webhook
 from stock_assets_tests.support.live_source import utc
@@ -264,24 +265,25 @@ def test_an_unreachable_webhook_is_an_error_without_its_url() -> None:
     assert caught.value.__suppress_context__
 
 
-def test_a_topic_gets_subject_and_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        sns, sqs = (boto3.client(service, region_name="eu-west-1") for service in ("sns", "sqs"))
-        arn = sns.create_topic(Name="alerts")["TopicArn"]
-        queue = sqs.create_queue(QueueName="ears")["QueueUrl"]
-        queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
+def test_a_topic_gets_subject_and_text(aws: AwsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    sns, sqs = (boto3.client(service, region_name=REGION, endpoint_url=aws.endpoint) for service in ("sns", "sqs"))
+    arn = sns.create_topic(Name="alerts")["TopicArn"]
+    queue = sqs.create_queue(QueueName="alerts")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
 
-        SnsTopic(arn).send(replace(INCIDENT, title="publish failed \u2013 " + "x" * 200).message(AT))
+    SnsTopic(arn, endpoint_url=aws.endpoint).send(
+        replace(INCIDENT, title="publish failed \u2013 " + "x" * 200).message(AT)
+    )
 
-        [received] = sqs.receive_message(QueueUrl=queue)["Messages"]
-        body = json.loads(received["Body"])
-        assert len(body["Subject"]) == 100
-        assert body["Subject"].startswith("publish failed ? xxx")
-        assert "http://localhost:3000/runs/1" in body["Message"]
-        assert json.loads(body["Message"].splitlines()[-1])["job"] == "daily_prices"
+    [received] = sqs.receive_message(QueueUrl=queue)["Messages"]
+    body = json.loads(received["Body"])
+    assert len(body["Subject"]) == 100
+    assert body["Subject"].startswith("publish failed ? xxx")
+    assert "http://localhost:3000/runs/1" in body["Message"]
+    assert json.loads(body["Message"].splitlines()[-1])["job"] == "daily_prices"
 
-        with pytest.raises(AlertUndelivered, match="STOCK_ASSETS_ALERT_TOPIC_ARN"):
-            SnsTopic(arn + "2").send(INCIDENT.message(AT))
+    with pytest.raises(AlertUndelivered, match="STOCK_ASSETS_ALERT_TOPIC_ARN"):
+        SnsTopic(arn + "2", endpoint_url=aws.endpoint).send(INCIDENT.message(AT))

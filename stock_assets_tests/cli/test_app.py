@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_assets.backends.interface import Backend, FetchKind
+from stock_assets.backends.layout import LAYOUT_KEY, layout_body
 from stock_assets.cli import load
 from stock_assets.cli.app import app
 from stock_assets.cli.output import print_error
@@ -297,6 +298,7 @@ def test_a_damaged_run_history_is_named_with_its_remedy(tmp_path: Path) -> None:
 def test_a_damaged_ledger_is_named_with_its_remedy(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.settings.root.mkdir()
+    (shell.settings.root / LAYOUT_KEY).write_bytes(layout_body())
     (shell.settings.root / "ledger.db").write_bytes(b"no database" * 1000)
     error = shell.run_process("quota", code=1).stderr
     assert f"The database {shell.settings.root / 'ledger.db'} is damaged" in error

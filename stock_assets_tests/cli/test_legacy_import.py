@@ -38,10 +38,10 @@ def test_a_dry_run_prints_and_an_import_stores_the_bars(shell: Shell, tmp_path: 
     backend = Pipeline.from_settings(shell.settings).backend
 
     dry_run = shell.run("import", str(folder), "--dry-run")
-    assert "19 files, 92 rows; 45 repeat another" in dry_run.stdout
-    assert "1 rows left out, symbol not in the universe: ZZZ" in dry_run.stderr
+    assert "19 files, 92 rows: 45 repeated" in dry_run.stdout
+    assert "1 row not imported, symbol not in the universe: ZZZ" in dry_run.stderr
     assert "/2013/02/04/23/more, line 2: 2013-02-04,ZZZ,1,2,1,2,5. What to do: add it to the universe" in dry_run.stderr
-    assert "/2013/02/04/23/more, line 3: 2 fields, not 7" in dry_run.stderr
+    assert "/2013/02/04/23/more, line 3: 2 fields instead of 7" in dry_run.stderr
     assert backend.ledger.fetches(FetchKind.PRICES) == []
 
     stored = shell.run("import", str(folder), "--no-publish")
@@ -99,7 +99,7 @@ def test_columns_and_the_time_of_files_can_be_given(shell: Shell, tmp_path: Path
 
 
 def test_an_unknown_address_or_missing_region_is_an_error(shell: Shell, tmp_path: Path) -> None:
-    with pytest.raises(LegacyDataUnusable, match="there is no such file or folder"):
+    with pytest.raises(LegacyDataUnusable, match="does not exist; name the file or folder"):
         shell.invoke("import", str(tmp_path / "nothing"))
     for address in ("s3://bucket/folder", "glue:database.table"):
         with pytest.raises(SettingsError, match="STOCK_ASSETS_AWS_REGION"):

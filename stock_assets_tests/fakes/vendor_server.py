@@ -259,8 +259,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif mischief is Mischief.REDIRECT:
             self._send(b"", status=302, headers={"Location": self.server.redirect_to})
         elif mischief in {Mischief.GZIP, Mischief.GZIP_403}:
-            status = 200 if mischief is Mischief.GZIP else 403
-            self._send(gzip.compress(good), status=status, headers={"Content-Encoding": "gzip"})
+            status, body = (200, good) if mischief is Mischief.GZIP else (403, f"key {request.key}".encode())
+            self._send(gzip.compress(body), status=status, headers={"Content-Encoding": "gzip"})
         else:
             self._break(mischief, good)
 

@@ -324,7 +324,7 @@ def test_a_run_imports_the_data_that_its_config_names(scene: Scene, tmp_path: Pa
     assert {kind for kind, _ in scene.source.requests[requests_before:]} == {"splits"}
     assert content(scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), scene, FIRST_WEEK)
     metadata = result.asset_materializations_for_node("raw__daily_prices")[0].metadata
-    assert "20 files, 100 rows: 25 repeated" in str(metadata["imported"].value)
+    assert "20 files, 100 rows: 25 repeated" in str(metadata["import"].value)
     assert "| IBM | 5 | 2012-03-01 | 2012-03-07 | 0 | 0 |" in str(metadata["imported bars"].value)
     assert all(fetch.is_landing_file for fetch in scene.backend.ledger.fetches(FetchKind.PRICES))
     assert "cannot be read" in "".join(

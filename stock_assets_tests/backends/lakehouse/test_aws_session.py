@@ -125,7 +125,7 @@ def test_a_role_that_may_not_be_assumed_raises_access_refused(aws: AwsEmulator, 
         CallFault("sts", 403, "AccessDenied", f"not authorized to perform: sts:AssumeRole on {ROLE}")
     )
 
-    with pytest.raises(AccessRefused, match=rf"raw/a.*AssumeRole operation.*{ROLE}.*docs/aws.md") as raised:
+    with pytest.raises(AccessRefused, match=rf"layout\.json.*AssumeRole operation.*{ROLE}.*docs/aws.md") as raised:
         backend.objects.put("raw/a", b"body")
 
     assert not raised.value.transient

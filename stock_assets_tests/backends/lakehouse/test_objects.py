@@ -37,13 +37,17 @@ def test_objects_are_encrypted_with_the_configured_kms_key(backend: AthenaBacken
     aws.calls.clear()
     with_key.objects.put("raw/a", b"body")
 
-    [put] = aws.calls
-    sent = {name.lower(): value for name, value in put.headers.items() if "ENCRYPTION" in name or "NONE_MATCH" in name}
-    assert sent == {
-        "http_if_none_match": "*",
-        "http_x_amz_server_side_encryption": "aws:kms",
-        "http_x_amz_server_side_encryption_aws_kms_key_id": KMS_KEY,
-    }
+    puts = [call for call in aws.calls if call.request.startswith("PUT")]
+    assert len(puts) == 2, "the layout object, then the object itself"
+    for put in puts:
+        sent = {
+            name.lower(): value for name, value in put.headers.items() if "ENCRYPTION" in name or "NONE_MATCH" in name
+        }
+        assert sent == {
+            "http_if_none_match": "*",
+            "http_x_amz_server_side_encryption": "aws:kms",
+            "http_x_amz_server_side_encryption_aws_kms_key_id": KMS_KEY,
+        }
     assert stored(backend, "raw/a")["SSEKMSKeyId"] == KMS_KEY
 
 
@@ -51,8 +55,10 @@ def test_ledger_and_quota_objects_are_encrypted_too(backend: AthenaBackend) -> N
     """They use the same S3Objects; this package has no other way to put an object."""
     s3 = backend.access.client("s3")
     backend.rate_limiter.block_until("a vendor", datetime.now(UTC))
-    [found] = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{backend.prefix}/")["Contents"]
-    assert s3.head_object(Bucket=BUCKET, Key=found["Key"])["ServerSideEncryption"] == "AES256"
+    found = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{backend.prefix}/")["Contents"]
+    assert len(found) == 2, "the layout object and the calls of the vendor"
+    for entry in found:
+        assert s3.head_object(Bucket=BUCKET, Key=entry["Key"])["ServerSideEncryption"] == "AES256"
 
 
 def test_a_put_with_an_etag_replaces_only_that_version(backend: AthenaBackend) -> None:

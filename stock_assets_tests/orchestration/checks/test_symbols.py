@@ -139,7 +139,9 @@ def test_more_symbols_than_calls_a_day_are_rejected_with_the_remedy(server: Vend
     lines = ["symbol,name,first_session,last_session", *(f"S{number:02d},Stock,," for number in range(26))]
     universe.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    with pytest.raises(SettingsError, match=r"26 symbols.*25 calls a day.*remove 1 .*STOCK_ASSETS_ALPHA_VANTAGE_PLAN"):
+    with pytest.raises(
+        SettingsError, match=r"26 symbols.*25 calls per day.*Remove 1 .*STOCK_ASSETS_ALPHA_VANTAGE_PLAN"
+    ):
         build_definitions(live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=AlphaVantagePlan.FREE))
 
     build_definitions(

@@ -155,8 +155,8 @@ def test_an_unreadable_incident_and_a_failing_channel_are_named_by_the_tick_and_
     alerts.pipeline.run(EVERYTHING, FIRST_WEEK)
     assert alerts.tick() == []
     assert alerts.summary == (
-        "1 run checked; not delivered yet: alerts/open/run-0123/incident.json is no incident of this version "
-        "(JSONDecodeError); delete it to be rid of this note; not delivered yet: recorder: the channel is broken"
+        "1 run checked; not delivered yet: alerts/open/run-0123/incident.json is not an incident of this version "
+        "(JSONDecodeError); delete it to stop this message; not delivered yet: recorder: the channel is broken"
     )
 
 

@@ -114,7 +114,7 @@ def test_delays_grow_and_end(scene: Scene) -> None:
 
     plan = planned(find_gaps(scene, FIRST_WEEK), at=last + timedelta(days=365))
     assert ranges(plan) == []
-    assert plan.unresolved == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)"
+    assert plan.unresolved == f"IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (requested 8 times)"
 
 
 def test_a_bar_that_is_stored_after_the_last_delay_is_loaded_without_a_call(scene: Scene) -> None:
@@ -221,7 +221,7 @@ def test_a_bar_quarantined_because_it_was_fetched_before_the_close_is_requested(
     scene.stage([MONDAY])
     scene.publish([MONDAY])
     [found] = find_gaps(scene, [MONDAY]).gaps
-    assert (found.symbol, found.stored, found.reason) == ("IBM", False, "not asked for since the bell")
+    assert (found.symbol, found.stored, found.reason) == ("IBM", False, "not requested since the market close")
 
 
 class Sensor:
@@ -396,7 +396,7 @@ def test_bars_that_stay_missing_open_one_incident_which_is_resolved_once(scene: 
         sensor.tick()
     [message] = sensor.channel.sent
     assert message.title == "stock_assets: 1 bar stays missing and no longer requested"
-    assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (asked 8 times)" in message.text.splitlines()
+    assert f"  IBM {MONDAY}: the vendor has no bar yet of {MONDAY} (requested 8 times)" in message.text.splitlines()
     assert "remedy: " in message.text
 
     scene.source.set_bar("IBM", MONDAY, CALM_BAR)

@@ -180,7 +180,7 @@ def test_a_new_or_truncated_file_waits_and_is_rejected_after_the_wait(area: Land
     assert area.reason() == f"rejected {key}"
     [note] = area.scene.backend.ledger.fetches(FetchKind.LANDING_FILES)
     assert (note.outcome, note.response_key) == (Outcome.MALFORMED, key)
-    assert "cut off" in note.detail
+    assert "its last line is incomplete" in note.detail
     assert area.reason() == "no new files"
     assert published_rows(area.scene.backend) == []
 
