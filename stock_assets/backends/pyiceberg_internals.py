@@ -20,8 +20,8 @@ __all__ = ["OVERRIDDEN", "FastAppendFiles", "OverwriteFiles", "dataframe_to_data
 
 OVERRIDDEN = {
     "pyiceberg.catalog.sql:SqlCatalog._convert_orm_to_iceberg": (
-        "the only place that knows where a table is stored before pyiceberg reads there; `local.iceberg` compares the "
-        "location with the data folder"
+        "the only place that knows where a table is stored before pyiceberg reads there; "
+        "`local.table_folder` compares the location with the data folder"
     ),
     "pyiceberg.table.update.snapshot:_OverwriteFiles._process_manifests": (
         "drops manifests that list only removed files; pyiceberg 0.12 copies them into every later snapshot, so each "

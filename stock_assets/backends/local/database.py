@@ -1,12 +1,13 @@
-"""Opens the SQLite file `ledger.db`, which the fetch ledger and the rate limiter share.
+"""Opens SQLite files: `ledger.db`, which the fetch ledger and the rate limiter share, and other files for reading.
 
 Belongs here: how processes of one machine wait for each other, and reading without creating anything. Does not belong
-here: tables and statements (`ledger`, `rate_limiter`), Iceberg's catalog (`iceberg`).
+here: tables and statements (`ledger`, `rate_limiter`, `table_reader`), writing Iceberg's catalog (`iceberg`).
 """
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
 
 from stock_assets.backends.local.data_folder import DataFolder
 
@@ -28,10 +29,14 @@ def connect_to_write(folder: DataFolder) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+def connect_to_read(folder: DataFolder, table: str) -> AbstractContextManager[sqlite3.Connection | None]:
+    """Open `ledger.db` for one call; see `open_to_read`."""
+    return open_to_read(folder.root / _FILE, table)
+
+
 @contextmanager
-def connect_to_read(folder: DataFolder, table: str) -> Iterator[sqlite3.Connection | None]:
-    """Open the file for one call, or yield None if the file or the table does not exist; nothing is created."""
-    path = folder.root / _FILE
+def open_to_read(path: Path, table: str) -> Iterator[sqlite3.Connection | None]:
+    """Open a file for one call, or yield None if the file or the table does not exist; nothing is created."""
     if not path.exists():
         yield None
         return

@@ -1,14 +1,13 @@
-"""Published tables as Iceberg tables in a local catalog: find, create, evolve, replace a range.
+"""Published tables as Iceberg tables in a local catalog: find to change, create, evolve, replace a range.
 
-Belongs here: reading and writing tables through pyiceberg. Does not belong here: SQL (`warehouse`), snapshots
-(`backends.snapshots`), compaction and expiry (`maintenance`), private names of pyiceberg
-(`backends.pyiceberg_internals`).
+Belongs here: writing tables through pyiceberg. Does not belong here: reading them (`table_reader`, which imports faster
+than this module), SQL (`warehouse`), snapshots (`backends.snapshots`), compaction and expiry (`maintenance`), private
+names of pyiceberg (`backends.pyiceberg_internals`).
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from urllib.parse import urlparse
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +21,6 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
 from pyiceberg.table.sorting import SortField, SortOrder
 from pyiceberg.transforms import IdentityTransform, YearTransform
 from pyiceberg.types import (
@@ -38,18 +36,16 @@ from pyiceberg.types import (
 from sqlalchemy import URL
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from stock_assets.backends.layout import LAYOUT_KEY
-from stock_assets.backends.local.durable import DurableFileIO, make_folder
+from stock_assets.backends.local.durable import make_folder
+from stock_assets.backends.local.durable_file_io import DurableFileIO
+from stock_assets.backends.local.table_folder import require_metadata_inside, require_table_inside, require_usable
+from stock_assets.backends.local.table_reader import CATALOG_FILE, CATALOG_NAME, PROPERTY_PREFIX
 from stock_assets.backends.pyiceberg_internals import OverwriteFiles, dataframe_to_data_files
-from stock_assets.core.errors import ConcurrentPublish, SettingsError, TableOutsideDataFolder
+from stock_assets.core.errors import ConcurrentPublish
 from stock_assets.core.retry import retrying
 from stock_assets.core.tables import ColumnType, Table
 
-PROPERTY_PREFIX = "stock_assets."
-_CATALOG = "catalog.db"
 _ATTEMPTS = 6
-_NOT_IN_ADDRESSES = frozenset("?#")
-"""pyiceberg treats these characters as the end of the path, and would write into another folder."""
 _PARTITION_FIELD_ID = 1000
 _TYPES: dict[ColumnType, PrimitiveType] = {
     ColumnType.TEXT: StringType(),
@@ -69,13 +65,13 @@ _TABLE_PROPERTIES = {
 
 
 def find(root: Path, table: Table) -> IcebergTable | None:
-    """Load the current snapshot of a table, or return None if the table does not exist; nothing is created.
+    """Load the current snapshot of a table to change it, or return None if the table does not exist.
 
     Raises:
         TableOutsideDataFolder: the folder was copied or moved; the catalog in it names the files of another folder.
     """
-    _require_usable(root)
-    if not (root / _CATALOG).exists():
+    require_usable(root)
+    if not (root / CATALOG_FILE).exists():
         return None
 
     def attempt() -> IcebergTable | None:
@@ -95,7 +91,7 @@ def load(root: Path, table: Table) -> IcebergTable:
     Raises:
         TableOutsideDataFolder: the folder was copied or moved; the catalog in it names the files of another folder.
     """
-    _require_usable(root)
+    require_usable(root)
     make_folder(root)
     conflicts = (IntegrityError, OperationalError, CommitFailedException)
     return retrying(attempts=_ATTEMPTS, longest_seconds=2.0, on=conflicts, first_seconds=0.1)(_load, root, table)
@@ -116,26 +112,6 @@ def _load(root: Path, table: Table) -> IcebergTable:
             for column in added:
                 update.add_column(column.name, _TYPES[column.type], doc=column.description)
     return stored
-
-
-def _require_usable(root: Path) -> None:
-    unusable = set(str(root)) & _NOT_IN_ADDRESSES
-    if unusable:
-        raise SettingsError(
-            f"The data folder {root} cannot be used: Iceberg addresses cannot contain {' '.join(sorted(unusable))}. "
-            "Set STOCK_ASSETS_DATA_DIR; use another folder"
-        )
-
-
-def data_files(stored: IcebergTable) -> list[str]:
-    """Return the paths of the Parquet files of the loaded snapshot."""
-    return [path_of(task.file.file_path) for task in stored.scan().plan_files()]
-
-
-def path_of(address: str) -> str:
-    """Return the path of a file that a table names."""
-    # Not unquoted: pyiceberg writes and reads the path unchanged, with its percent signs.
-    return urlparse(address).path
 
 
 def replace_range(
@@ -217,21 +193,13 @@ class _ReplaceFiles(OverwriteFiles):
         ]
 
 
-def own_properties(snapshot: IcebergSnapshot) -> dict[str, str]:
-    """Return what the publishing load, or maintenance, recorded about a snapshot."""
-    properties = snapshot.summary.additional_properties if snapshot.summary else {}
-    return {
-        key.removeprefix(PROPERTY_PREFIX): value for key, value in properties.items() if key.startswith(PROPERTY_PREFIX)
-    }
-
-
 class _FolderCatalog(SqlCatalog):
     """A catalog of tables in one folder; rejects a table in another folder, also when pyiceberg commits."""
 
     def __init__(self, root: Path) -> None:
-        database = URL.create("sqlite", database=str(root / _CATALOG), query={"timeout": "30"})
+        database = URL.create("sqlite", database=str(root / CATALOG_FILE), query={"timeout": "30"})
         super().__init__(
-            "local",
+            CATALOG_NAME,
             uri=database.render_as_string(),
             # Not as_uri(): pyiceberg does not decode percent signs, so a folder with a space would become two folders.
             warehouse=f"file://{root}",
@@ -244,34 +212,10 @@ class _FolderCatalog(SqlCatalog):
     def _convert_orm_to_iceberg(self, orm_table: IcebergTables) -> IcebergTable:
         name = f"{orm_table.table_namespace}.{orm_table.table_name}"
         if orm_table.metadata_location:
-            self._require_inside(name, Path(path_of(orm_table.metadata_location)).parent.parent)
+            require_metadata_inside(self._root, name, orm_table.metadata_location)
         stored = super()._convert_orm_to_iceberg(orm_table)
-        self._require_inside(name, Path(path_of(stored.location())))
+        require_table_inside(self._root, name, stored.location())
         return stored
-
-    def _require_inside(self, name: str, folder: Path) -> None:
-        """Compare the data folder in which a table was created with the data folder in use.
-
-        Both may be links to the same folder. The folder of the table is not resolved: `published` may be a link to
-        another disk, and a copy of that link would lead back to the files of the original.
-        """
-        created_in = folder.parent.parent
-        schema, _, table = name.partition(".")
-        if folder == created_in / schema / table and _is_same_folder(created_in, self._root):
-            return
-        raise TableOutsideDataFolder(
-            f"{name} lies in {folder}, outside the data folder {self._root}. The data folder was copied or moved, and "
-            f"Iceberg stores absolute paths. Move the folder back to {created_in}, or start with an empty data folder: "
-            f"copy {LAYOUT_KEY}, raw/ and ledger.db of {self._root} into it and load the sessions again"
-        )
-
-
-def _is_same_folder(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        # The folder in which the table was created does not exist, or cannot be accessed.
-        return False
 
 
 def _create(catalog: Catalog, table: Table) -> IcebergTable:

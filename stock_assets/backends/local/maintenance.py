@@ -32,6 +32,8 @@ from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveS
 
 from stock_assets.backends.interface import MAINTENANCE, MaintenanceResult
 from stock_assets.backends.local import iceberg
+from stock_assets.backends.local.table_folder import path_of
+from stock_assets.backends.local.table_reader import data_files
 from stock_assets.backends.pyiceberg_internals import dataframe_to_data_files
 from stock_assets.backends.snapshots import (
     is_rolled_back,
@@ -58,13 +60,13 @@ def maintain(root: Path, table: Table, *, keep_since: datetime, at: datetime) ->
     stored = iceberg.find(root, table)
     if stored is None:
         return MaintenanceResult()
-    before = len(iceberg.data_files(stored))
+    before = len(data_files(stored))
     if is_rolled_back(stored):
         return skipped_after_rollback(before)
     _until_committed(root, table, lambda newest: _compact(newest, table))
     expired = _until_committed(root, table, lambda newest: _expire(newest, keep_since))
     files, size = _remove_files(root, table, at - SAFE_AGE)
-    after = len(iceberg.data_files(iceberg.load(root, table)))
+    after = len(data_files(iceberg.load(root, table)))
     return MaintenanceResult(before, after, snapshots_expired=expired, files_removed=files, bytes_freed=size)
 
 
@@ -148,10 +150,10 @@ class _AssertSnapshots(AssertTableUUID):
 
 def _remove_files(root: Path, table: Table, before: datetime) -> tuple[int, int]:
     """Remove files written before a timestamp that no snapshot needs; return their number and size in bytes."""
-    folder = Path(iceberg.path_of(iceberg.load(root, table).location()))
+    folder = Path(path_of(iceberg.load(root, table).location()))
     old = dict(_written_before(folder, before))
     # Loaded again: files committed while the folders were listed count as needed.
-    needed = {iceberg.path_of(address) for address in needed_files(iceberg.load(root, table))}
+    needed = {path_of(address) for address in needed_files(iceberg.load(root, table))}
     unneeded = [file for file in old if str(file) not in needed]
     for file in unneeded:
         file.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """Tables on one machine: DuckDB runs the SQL, Parquet files store staging tables, pyiceberg stores published tables.
 
-Belongs here: SQL sessions and staging tables. Does not belong here: Iceberg tables (`iceberg`), maintenance
-(`maintenance`).
+Belongs here: SQL sessions and staging tables. Does not belong here: Iceberg tables (`table_reader`, `iceberg`),
+maintenance (`maintenance`). Modules that write Iceberg tables are imported by the functions that write, because these
+modules import slowly, and commands that only read must start quickly.
 
 A DuckDB connection lives in memory for one step. Published tables are views over the Parquet files of one Iceberg
 snapshot, read by field id, so that a column added later is NULL in older files.
@@ -21,9 +22,9 @@ from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.backends import snapshots
 from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlConnection, Warehouse
-from stock_assets.backends.local import iceberg, maintenance
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
+from stock_assets.backends.local.table_reader import data_files, own_properties, read
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.sql import Name, literal, transpile
 from stock_assets.core.tables import PUBLISHED_TABLES, RAW_COLUMNS, STAGING_TABLES, Table
@@ -38,21 +39,25 @@ class DuckDbWarehouse(Warehouse):
     @contextmanager
     def connect(self, load_id: str = "") -> Iterator[SqlConnection]:
         """Connect, and pin the current snapshot of every published table."""
-        published = {table.name: iceberg.find(self._folder.root, table) for table in PUBLISHED_TABLES}
+        published = {table.name: read(self._folder.root, table) for table in PUBLISHED_TABLES}
         with duckdb.connect(":memory:") as connection:
             yield DuckDbConnection(connection, self._folder, self._staging(load_id), published)
 
     def history(self, table: Table) -> list[Snapshot]:
         """Read the snapshots from the table's metadata."""
-        stored = iceberg.find(self._folder.root, table)
-        return snapshots.history(stored, iceberg.own_properties) if stored is not None else []
+        stored = read(self._folder.root, table)
+        return snapshots.history(stored, own_properties) if stored is not None else []
 
     def rollback(self, table: Table, snapshot_id: int) -> None:
         """Point the main branch at the snapshot."""
+        from stock_assets.backends.local import iceberg
+
         snapshots.roll_back(table, lambda: iceberg.find(self._folder.root, table), snapshot_id)
 
     def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
         """Compact files, expire snapshots and remove files through pyiceberg."""
+        from stock_assets.backends.local import maintenance
+
         return maintenance.maintain(self._folder.root, table, keep_since=keep_since, at=at)
 
     def location(self, table: Table) -> str:
@@ -93,7 +98,7 @@ class DuckDbConnection(SqlConnection):
         self._published_files: list[str] = []
         for table in PUBLISHED_TABLES:
             stored = published[table.name]
-            files = iceberg.data_files(stored) if stored is not None else []
+            files = data_files(stored) if stored is not None else []
             connection.execute(f"CREATE VIEW {table.full_name} AS {_scan(table, stored, files)}")
             self._published_files += files
         for table in STAGING_TABLES:
@@ -181,6 +186,8 @@ class DuckDbConnection(SqlConnection):
         self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
     ) -> int:
         """Commit through pyiceberg, on top of the snapshot this session reads."""
+        from stock_assets.backends.local import iceberg
+
         columns = ", ".join(target.column_names)
         rows = self.query(f"SELECT {columns} FROM {source.full_name}")  # noqa: S608 (contract's names)
         stored = iceberg.load(self._folder.prepare(), target)

@@ -9,6 +9,7 @@ import pytest
 
 from stock_assets.backends.interface import Backend
 from stock_assets.backends.local import iceberg
+from stock_assets.backends.local.table_folder import path_of
 from stock_assets.core.errors import TableOutsideDataFolder
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets_tests.support.rows import price_row, stage_rows
@@ -138,7 +139,7 @@ def test_tables_on_another_disk_are_usable_and_a_copy_of_the_link_is_rejected(or
 
 @pytest.mark.parametrize("elsewhere", ["elsewhere/published/daily_prices", "lies/here/published/another"])
 def test_metadata_that_name_another_folder_are_rejected(original: Path, tmp_path: Path, elsewhere: str) -> None:
-    file = Path(iceberg.path_of(iceberg.load(original, DAILY_PRICES).metadata_location))
+    file = Path(path_of(iceberg.load(original, DAILY_PRICES).metadata_location))
     named = f'"file://{original}/published/daily_prices"'
     text = file.read_text(encoding="utf-8")
     assert named in text

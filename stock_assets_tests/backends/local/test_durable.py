@@ -16,6 +16,7 @@ from stock_assets.backends.layout import LAYOUT_KEY
 from stock_assets.backends.local import iceberg
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.ledger import SqliteLedger
+from stock_assets.backends.local.table_folder import path_of
 from stock_assets.backends.snapshots import needed_files
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES, Column, ColumnType
@@ -61,7 +62,7 @@ class Disk:
             for (address,) in rows:
                 self.commits += 1
                 needed = needed_files(StaticTable.from_metadata(address))
-                assert [lost for name in needed for lost in self.missing(Path(iceberg.path_of(name)))] == []
+                assert [lost for name in needed for lost in self.missing(Path(path_of(name)))] == []
 
     def _listed(self, folder: Path) -> set[str]:
         return self._entries.get(folder.stat().st_ino, set())

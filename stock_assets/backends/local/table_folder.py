@@ -1,0 +1,74 @@
+"""The data folder to which a table belongs.
+
+Belongs here: the rule that only tables created in the data folder are used, for reads (`table_reader`) and writes
+(`iceberg`) alike, and the paths in Iceberg's addresses. Does not belong here: the layout of the folder (`data_folder`),
+opening tables.
+"""
+
+from pathlib import Path
+from urllib.parse import urlparse
+
+from stock_assets.backends.layout import LAYOUT_KEY
+from stock_assets.core.errors import SettingsError, TableOutsideDataFolder
+
+_NOT_IN_ADDRESSES = frozenset("?#")
+"""pyiceberg treats these characters as the end of the path, and would write into another folder."""
+
+
+def path_of(address: str) -> str:
+    """Return the path of a file that a table names."""
+    # Not unquoted: pyiceberg writes and reads the path unchanged, with its percent signs.
+    return urlparse(address).path
+
+
+def require_usable(root: Path) -> None:
+    """Raise SettingsError if Iceberg addresses cannot contain the path of the data folder."""
+    unusable = set(str(root)) & _NOT_IN_ADDRESSES
+    if unusable:
+        raise SettingsError(
+            f"The data folder {root} cannot be used: Iceberg addresses cannot contain {' '.join(sorted(unusable))}. "
+            "Set STOCK_ASSETS_DATA_DIR; use another folder"
+        )
+
+
+def require_metadata_inside(root: Path, name: str, metadata_location: str) -> None:
+    """Check the file of a table's metadata before it is read: after a move there is nothing left to read.
+
+    Raises:
+        TableOutsideDataFolder: the table was created in another data folder.
+    """
+    _require_inside(root, name, Path(path_of(metadata_location)).parent.parent)
+
+
+def require_table_inside(root: Path, name: str, location: str) -> None:
+    """Check the folder that a table's metadata names.
+
+    Raises:
+        TableOutsideDataFolder: the table was created in another data folder.
+    """
+    _require_inside(root, name, Path(path_of(location)))
+
+
+def _require_inside(root: Path, name: str, folder: Path) -> None:
+    """Compare the data folder in which a table was created with the data folder in use.
+
+    Both may be links to the same folder. The folder of the table is not resolved: `published` may be a link to another
+    disk, and a copy of that link would lead back to the files of the original.
+    """
+    created_in = folder.parent.parent
+    schema, _, table = name.partition(".")
+    if folder == created_in / schema / table and _is_same_folder(created_in, root):
+        return
+    raise TableOutsideDataFolder(
+        f"{name} lies in {folder}, outside the data folder {root}. The data folder was copied or moved, and "
+        f"Iceberg stores absolute paths. Move the folder back to {created_in}, or start with an empty data folder: "
+        f"copy {LAYOUT_KEY}, raw/ and ledger.db of {root} into it and load the sessions again"
+    )
+
+
+def _is_same_folder(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        # The folder in which the table was created does not exist, or cannot be accessed.
+        return False

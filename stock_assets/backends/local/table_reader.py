@@ -1,0 +1,101 @@
+"""Reads published tables without the libraries that only writing needs: SQLAlchemy, and pyarrow's file systems.
+
+Belongs here: finding the current metadata of a table in the catalog, and what consumers read from it. Does not belong
+here: creating or changing tables (`iceberg`, `maintenance`), SQL (`warehouse`). The libraries for writing would add
+0.6 s to the 0.9 s of CPU that `stock-assets query "select 1"` takes; a test checks that reading does not import them
+(`stock_assets_tests/cli/test_startup.py`).
+"""
+
+from pathlib import Path
+
+from pyiceberg.io import PY_IO_IMPL, FileIO, InputFile, InputStream, OutputFile
+from pyiceberg.table import StaticTable
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
+
+from stock_assets.backends.local.database import open_to_read
+from stock_assets.backends.local.table_folder import (
+    path_of,
+    require_metadata_inside,
+    require_table_inside,
+    require_usable,
+)
+from stock_assets.core.tables import Table
+
+CATALOG_FILE = "catalog.db"
+CATALOG_NAME = "local"
+PROPERTY_PREFIX = "stock_assets."
+_CATALOG_TABLE = "iceberg_tables"
+# Iceberg's JDBC catalog defines the columns of this table; other Iceberg clients read it too.
+_METADATA_LOCATION = """
+SELECT metadata_location FROM iceberg_tables
+WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND metadata_location IS NOT NULL
+"""
+
+
+def read(root: Path, table: Table) -> IcebergTable | None:
+    """Read the current snapshot of a table, or return None if the table does not exist; nothing is created.
+
+    The result can be read only: a commit raises NotImplementedError.
+
+    Raises:
+        TableOutsideDataFolder: the folder was copied or moved; the catalog in it names the files of another folder.
+    """
+    require_usable(root)
+    with open_to_read(root / CATALOG_FILE, _CATALOG_TABLE) as connection:
+        if connection is None:
+            return None
+        found = connection.execute(_METADATA_LOCATION, (CATALOG_NAME, table.schema, table.name)).fetchone()
+    if found is None:
+        return None
+    (metadata_location,) = found
+    require_metadata_inside(root, table.full_name, metadata_location)
+    stored = StaticTable.from_metadata(
+        metadata_location, {PY_IO_IMPL: f"{LocalFileIO.__module__}.{LocalFileIO.__qualname__}"}
+    )
+    require_table_inside(root, table.full_name, stored.location())
+    return stored
+
+
+def data_files(stored: IcebergTable) -> list[str]:
+    """Return the paths of the Parquet files of the loaded snapshot."""
+    return [path_of(task.file.file_path) for task in stored.scan().plan_files()]
+
+
+def own_properties(snapshot: IcebergSnapshot) -> dict[str, str]:
+    """Return what the publishing load, or maintenance, recorded about a snapshot."""
+    properties = snapshot.summary.additional_properties if snapshot.summary else {}
+    return {
+        key.removeprefix(PROPERTY_PREFIX): value for key, value in properties.items() if key.startswith(PROPERTY_PREFIX)
+    }
+
+
+class LocalFileIO(FileIO):
+    """Opens local files with Python's own functions, for reading only."""
+
+    def new_input(self, location: str) -> InputFile:
+        """Return the file at a location."""
+        return _LocalFile(location)
+
+    def new_output(self, location: str) -> OutputFile:
+        """Reject writing."""
+        raise NotImplementedError(f"{location} was opened for reading")
+
+    def delete(self, location: str | InputFile | OutputFile) -> None:
+        """Reject removing."""
+        raise NotImplementedError(f"{location} was opened for reading")
+
+
+class _LocalFile(InputFile):
+    def __len__(self) -> int:
+        return self._path.stat().st_size
+
+    def exists(self) -> bool:
+        return self._path.exists()
+
+    def open(self, seekable: bool = True) -> InputStream:  # noqa: ARG002, FBT001, FBT002 (pyiceberg's signature)
+        return self._path.open("rb")
+
+    @property
+    def _path(self) -> Path:
+        return Path(path_of(self.location))
