@@ -30,8 +30,8 @@ from stock_assets.core.errors import AccessRefused, AlertUndelivered, Outcome
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets.sources.api_key import SecretsManagerKey
-from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
 from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
+from stock_assets_tests.support.incidents import AT, INCIDENT
 from stock_assets_tests.support.live_source import KEY
 from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
 

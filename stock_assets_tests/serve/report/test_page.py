@@ -24,7 +24,7 @@ from stock_assets.serve.report.data import OTHERS, SERIES, ReportData, read_repo
 from stock_assets.serve.report.page import previews, render_page
 from stock_assets.serve.report.store import FOLDER, MAX_REPORTS, store_report, write_report
 from stock_assets_tests.fakes.source import ScriptedSource
-from stock_assets_tests.serve.report.conftest import BAD, EX_DATE, MISSING, RENDERED_AT, SCRIPT
+from stock_assets_tests.support.report_scene import BAD, EX_DATE, MISSING, RENDERED_AT, SCRIPT
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
 from stock_assets_tests.support.steps import as_pipeline, parts
 
