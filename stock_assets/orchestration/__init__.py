@@ -1,1 +1,5 @@
-"""What starts runs without anybody asking: the job, its schedule, sensors, freshness, alerts, upkeep."""
+"""Dagster: assets, jobs, schedules, sensors and checks around the pipeline.
+
+Belongs here: everything that imports Dagster, except commands. Does not belong here: the steps of the data path
+(`ingest`, `stage`, `audit`, `publish`, `serve`), which run without Dagster.
+"""

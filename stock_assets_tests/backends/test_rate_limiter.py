@@ -50,7 +50,7 @@ class TestRateLimiter(RateLimiterContract):
 def test_no_window_5_percent_longer_than_the_vendors_has_too_many_calls(
     tmp_path_factory: pytest.TempPathFactory, per_second: int, per_minute: int | None, pauses: list[float]
 ) -> None:
-    """The vendor counts requests when they arrive, and latency varies."""
+    """The vendor counts requests when it receives them, and latency varies."""
     limiter, clock = open_sqlite(tmp_path_factory.mktemp("ledger")), FakeClock(START)
     limits, made = CallLimits(per_second=per_second, per_minute=per_minute), list[datetime]()
     for pause in pauses:
@@ -62,11 +62,12 @@ def test_no_window_5_percent_longer_than_the_vendors_has_too_many_calls(
 
 
 def test_a_vendor_that_counts_received_requests_in_sliding_windows_accepts_every_call(limiter: RateLimiter) -> None:
-    # Seconds between sending and arrival; sent exactly 1 s apart, these arrive down to 0.97 s apart.
+    # Seconds between sending a request and its receipt by the vendor. Requests sent exactly 1 s apart are received
+    # down to 0.97 s apart.
     latency = [0.20, 0.174, 0.21, 0.186, 0.208, 0.206, 0.21, 0.18]
     sent = acquire_calls(limiter, CallLimits(per_second=1), FakeClock(START), len(latency))
-    arrived = [timestamp + timedelta(seconds=late) for timestamp, late in zip(sent, latency, strict=True)]
-    assert most_in_a_window(arrived, timedelta(seconds=1)) == 1
+    received = [timestamp + timedelta(seconds=late) for timestamp, late in zip(sent, latency, strict=True)]
+    assert most_in_a_window(received, timedelta(seconds=1)) == 1
 
 
 def test_two_runs_together_keep_the_limits(limiter_case: RateLimiterCase) -> None:

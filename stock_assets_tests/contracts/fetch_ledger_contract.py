@@ -53,8 +53,8 @@ class FetchLedgerContract:
         assert found.fetched_at.utcoffset() == timedelta()
 
     def test_fetches_are_sorted_newest_first_then_last_recorded_first(self, backend: Backend) -> None:
-        moments = [5, 1, 9, 5]
-        for number, second in enumerate(moments):
+        seconds = [5, 1, 9, 5]
+        for number, second in enumerate(seconds):
             at = datetime(2012, 3, 5, 22, 0, second, tzinfo=UTC)
             backend.ledger.record(replace(FETCH, fetched_at=at, detail=str(number)))
 

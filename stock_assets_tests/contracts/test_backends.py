@@ -265,7 +265,7 @@ class TestPublishing:
         publish(backend, [price_row("IBM", days[6], 7.5)], days[3], days[9])
 
         assert [day for _, day, _ in published(backend)] == [*days[:3], days[6], *days[10:]]
-        assert [version.rows for version in backend.warehouse.history(DAILY_PRICES)] == [7, 13]
+        assert [snapshot.rows for snapshot in backend.warehouse.history(DAILY_PRICES)] == [7, 13]
 
     def test_published_values_are_read_back_exactly(self, backend: Backend) -> None:
         publish(backend, [price_row("IBM", FIRST, 0.1 + 0.2)], FIRST, FIRST)
@@ -283,13 +283,13 @@ class TestPublishing:
         first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         second = publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
 
-        versions = backend.warehouse.history(DAILY_PRICES)
+        snapshots = backend.warehouse.history(DAILY_PRICES)
 
-        assert [version.snapshot_id for version in versions] == [second, first]
-        assert [version.rows for version in versions] == [2, 1]
-        assert [version.is_current for version in versions] == [True, False]
-        assert {tuple(version.properties.items()) for version in versions} == {tuple(PROPERTIES.items())}
-        assert before < versions[1].committed_at <= versions[0].committed_at <= datetime.now(UTC)
+        assert [snapshot.snapshot_id for snapshot in snapshots] == [second, first]
+        assert [snapshot.rows for snapshot in snapshots] == [2, 1]
+        assert [snapshot.is_current for snapshot in snapshots] == [True, False]
+        assert {tuple(snapshot.properties.items()) for snapshot in snapshots} == {tuple(PROPERTIES.items())}
+        assert before < snapshots[1].committed_at <= snapshots[0].committed_at <= datetime.now(UTC)
         assert backend.warehouse.history(QUARANTINED_PRICES) == []
 
     def test_rollback_works_in_both_directions_and_keeps_every_snapshot(
@@ -300,7 +300,7 @@ class TestPublishing:
 
         backend.warehouse.rollback(DAILY_PRICES, first)
         assert published(reopened()) == [("IBM", FIRST, 101.0)]
-        assert [version.is_current for version in backend.warehouse.history(DAILY_PRICES)] == [False, True]
+        assert [snapshot.is_current for snapshot in backend.warehouse.history(DAILY_PRICES)] == [False, True]
         backend.warehouse.rollback(DAILY_PRICES, second)
         assert published(reopened()) == [("IBM", FIRST, 77.0)]
 
@@ -526,17 +526,17 @@ class TestMaintenance:
         assert done.snapshots_expired == 2
         assert done.files_removed >= 2
         assert done.bytes_freed > 0
-        assert [version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)] == [current]
+        assert [snapshot.snapshot_id for snapshot in backend.warehouse.history(DAILY_PRICES)] == [current]
         assert published(backend) == [("IBM", FIRST, 3.5)]
         with pytest.raises(UnknownSnapshot, match=f"no snapshot {old[1]} .*expired.*it has: {current}"):
             backend.warehouse.rollback(DAILY_PRICES, old[1])
 
     def test_snapshots_committed_since_can_be_rolled_back_to_and_read(self, backend: Backend) -> None:
         publish(backend, [price_row("IBM", FIRST, 1.5)], FIRST, FIRST)
-        moment = datetime.now(UTC)
+        keep_since = datetime.now(UTC)
         kept = {close: publish(backend, [price_row("IBM", FIRST, close)], FIRST, FIRST) for close in (2.5, 3.5, 4.5)}
 
-        maintain(backend, keep_since=moment)
+        maintain(backend, keep_since=keep_since)
 
         for close, snapshot in kept.items():
             backend.warehouse.rollback(DAILY_PRICES, snapshot)
@@ -567,8 +567,8 @@ class TestMaintenance:
         newest, *others = backend.warehouse.history(DAILY_PRICES)
         assert (newest.is_maintenance, newest.is_current, newest.rows) == (True, True, 2)
         assert newest.properties[MAINTENANCE] == "compaction"
-        assert [version.snapshot_id for version in others] == [version.snapshot_id for version in before]
-        assert not any(version.is_maintenance for version in others)
+        assert [snapshot.snapshot_id for snapshot in others] == [snapshot.snapshot_id for snapshot in before]
+        assert not any(snapshot.is_maintenance for snapshot in others)
         backend.warehouse.rollback(DAILY_PRICES, first)
         assert published(backend) == [("IBM", FIRST, 101.0)]
 
@@ -577,23 +577,23 @@ class TestMaintenance:
     ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         scatter([price_row("IBM", SECOND), price_row("IBM", THIRD)])
-        moment = datetime.now(UTC)
-        assert maintain(backend, keep_since=moment).changed
+        keep_since = datetime.now(UTC)
+        assert maintain(backend, keep_since=keep_since).changed
         before = backend.warehouse.history(DAILY_PRICES)
 
-        assert not maintain(backend, keep_since=moment).changed
+        assert not maintain(backend, keep_since=keep_since).changed
         assert backend.warehouse.history(DAILY_PRICES) == before
 
     def test_a_connection_opened_before_maintenance_keeps_its_snapshot(
         self, backend: Backend, scatter: Callable[[Sequence[str]], None]
     ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
-        moment = datetime.now(UTC)
+        keep_since = datetime.now(UTC)
         scatter([price_row("IBM", SECOND)])
         with backend.warehouse.connect() as early:
-            maintain(backend, keep_since=moment)
+            maintain(backend, keep_since=keep_since)
             publish(backend, [price_row("IBM", day, 9.5) for day in (FIRST, SECOND)], FIRST, SECOND)
-            maintain(backend, keep_since=moment)
+            maintain(backend, keep_since=keep_since)
 
             rows = early.query(f"SELECT close_price FROM {early.name(DAILY_PRICES).value}").to_pylist()
         assert rows == [{"close_price": 101.0}] * 2

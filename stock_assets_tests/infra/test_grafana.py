@@ -87,7 +87,7 @@ def test_a_dashboard_is_read_only_in_utc_without_an_account(uid: str) -> None:
     assert (model["uid"], model["timezone"], model["editable"]) == (uid, "utc", False)
     assert model["title"]
     assert model["description"]
-    assert model.get("refresh", "") == "", "each refresh asks Athena again"
+    assert model.get("refresh", "") == "", "each refresh sends the queries to Athena again"
     assert not ACCOUNT.search(json.dumps(model))
     ids = [panel["id"] for panel in model["panels"]]
     assert ids == list(range(1, len(ids) + 1))

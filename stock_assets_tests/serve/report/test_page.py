@@ -144,7 +144,7 @@ def test_company_names_and_source_labels_are_escaped(gappy_page: Path) -> None:
     assert SCRIPT not in data
 
 
-def test_a_page_without_published_bars_says_that_nothing_is_published(backend: Backend) -> None:
+def test_a_page_without_published_bars_states_that_nothing_is_published(backend: Backend) -> None:
     data = read_report(parts(backend, universe=NO_SYMBOLS))
     page = render_page(data, RENDERED_AT)
     assert "Nothing is published yet. Rendered 2013-03-02 01:02 UTC." in page
