@@ -25,8 +25,8 @@ from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.publish.publishing import publish
 from stock_assets.serve.report.store import write_report
-from stock_assets.sources.alpha_vantage import parse_splits
 from stock_assets.sources.interface import PriceSource, Split
+from stock_assets.sources.splits_json import parse_splits
 from stock_assets.stage.staging import stage
 from stock_assets_tests.support.browser import browser
 
@@ -65,7 +65,7 @@ class SyntheticSource(PriceSource):
         """Parse a response of splits."""
         return parse_splits(body, symbol)
 
-    def refuse_error_body(self, body: bytes, symbol: str) -> None:
+    def raise_error_message(self, body: bytes, symbol: str) -> None:
         """Accept every response: this source has no errors."""
 
 
@@ -100,14 +100,14 @@ def main() -> None:
     """Print the measurements; exit with 1 if one exceeds its limit."""
     with tempfile.TemporaryDirectory() as folder:
         parts, file = synthetic_pipeline(Path(folder) / "backend"), Path(folder) / "report.html"
-        kept = [within_limit("first rendering of a process", render_seconds(parts, file), "s", limit=5)]
+        below = [within_limit("first rendering of a process", render_seconds(parts, file), "s", limit=5)]
         rendered = statistics.median(render_seconds(parts, file) for _ in range(REPETITIONS))
-        kept.append(within_limit("each further rendering", rendered, "s", limit=5))
-        kept.append(within_limit("size", file.stat().st_size / 1e6, "MB", limit=3))
+        below.append(within_limit("each further rendering", rendered, "s", limit=5))
+        below.append(within_limit("size", file.stat().st_size / 1e6, "MB", limit=3))
         if shutil.which("chromium") and shutil.which("chromedriver"):
             opened = statistics.median(open_seconds(file) for _ in range(REPETITIONS))
-            kept.append(within_limit("opening in Chromium", opened, "s", limit=2))
-    if not all(kept):
+            below.append(within_limit("opening in Chromium", opened, "s", limit=2))
+    if not all(below):
         sys.exit("a measurement exceeds its limit")
 
 

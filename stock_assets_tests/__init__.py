@@ -1,4 +1,5 @@
 """Tests; the folders mirror the package. `contracts` runs one suite on every backend.
 
-`support` contains shared helpers, `fakes` stands for the edges (vendor, clock, channels), `emulators` for AWS.
+`support` contains shared helpers. `fakes` replaces the vendor, the clock and alert channels; `emulators` replaces AWS.
+No test module imports another test module.
 """

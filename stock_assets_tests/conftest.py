@@ -14,6 +14,7 @@ from stock_assets_tests.emulators.athena.server import running_emulator
 from stock_assets_tests.fakes.vendor_server import VendorServer, running
 from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
 from stock_assets_tests.support.aws_account import Account, account_backend, clean, named_account
+from stock_assets_tests.support.backend_cases import BackendCase
 from stock_assets_tests.support.recorded_backend import recorded_backend, recorded_bars
 from stock_assets_tests.support.steps import local_backend
 from stock_assets_tests.support.trino_backends import TrinoOnEmulator
@@ -26,6 +27,12 @@ __all__ = ["recorded_backend", "recorded_bars"]  # fixtures, made where their pa
 def backend(tmp_path: Path) -> Backend:
     """A local backend in an empty folder."""
     return local_backend(tmp_path / "backend")
+
+
+@pytest.fixture
+def reopened(case: BackendCase, tmp_path: Path) -> Callable[[], Backend]:
+    """Return a function that constructs the backend of `case` again, as another process would."""
+    return lambda: case.make(tmp_path / "backend")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
-from stock_assets.alerts.incident import MAX_LINES, Incident, Message
+from stock_assets.alerts.incident import MAX_LINES, Message
 from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import AlertUndelivered
@@ -19,19 +19,7 @@ from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.fakes.webhook import WebhookServer, webhook
-from stock_assets_tests.support.live_source import utc
-
-AT = utc("2024-03-01 22:05")
-DAYS = (date(2024, 2, 29), date(2024, 3, 1), date(2024, 3, 4))
-INCIDENT = Incident(
-    kind="run",
-    subject="publish, LoadRejected",
-    title="stock_assets: publish failed",
-    sessions=DAYS,
-    steps=("publish",),
-    facts={"job": "daily_prices", "failed audits": ["one", "two"]},
-    link="http://localhost:3000/runs/1",
-)
+from stock_assets_tests.support.incidents import AT, DAYS, INCIDENT
 
 
 @pytest.fixture

@@ -1,1 +1,5 @@
-"""What one backend does beyond the contract of all."""
+"""Tests of single backends.
+
+Belongs here: behaviour of one backend, or of one emulator. Does not belong here: behaviour of all
+backends (`contracts`).
+"""

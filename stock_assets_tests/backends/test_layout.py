@@ -129,7 +129,7 @@ class TestLocal:
 
     @pytest.mark.parametrize("use", [*READS, *WRITES, get_object, delete_object])
     @pytest.mark.parametrize("database", ["ledger.db", "catalog.db"])
-    def test_an_older_folder_is_not_used_and_the_message_says_how_to_import_it(
+    def test_an_older_folder_is_not_used_and_the_message_describes_the_import(
         self, root: Path, use: Use, database: str
     ) -> None:
         (root / "raw" / "daily_prices").mkdir(parents=True)
@@ -144,7 +144,7 @@ class TestLocal:
         assert files(root) == before
 
     @pytest.mark.parametrize("use", [*READS, *WRITES, get_object, delete_object])
-    def test_a_newer_folder_is_not_used_and_the_message_says_to_upgrade(self, root: Path, use: Use) -> None:
+    def test_a_newer_folder_is_not_used_and_the_message_requires_an_upgrade(self, root: Path, use: Use) -> None:
         root.mkdir()
         (root / LAYOUT_KEY).write_text(f'{{"layout_version": {LAYOUT_VERSION + 1}}}', encoding="utf-8")
         before = files(root)

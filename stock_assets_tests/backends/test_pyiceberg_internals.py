@@ -36,7 +36,7 @@ def overridden() -> dict[str, str]:
 
 
 def require(name: str) -> object:
-    """Return the object of `module:name`, or fail with a message that says what to do."""
+    """Return the object of `module:name`, or fail with a message with the remedy."""
     module, _, path = name.partition(":")
     try:
         found: object = import_module(module)

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from stock_assets.backends.rate_limiter import CallDenied, RateLimiter, VendorCalls
 from stock_assets.core.call_limits import MINUTE, SECOND, CallLimits
+from stock_assets_tests.contracts.rate_limiter_contract import RateLimiterContract
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.support.live_source import utc
-from stock_assets_tests.support.processes import fork_server
 from stock_assets_tests.support.rate_limiters import (
     START,
     VENDOR,
     RateLimiterCase,
-    acquire_by_machine_clock,
+    acquire_calls,
+    most_in_a_window,
     open_sqlite,
     s3_case,
     sqlite_case,
-    use_up_the_day,
 )
 
 
@@ -37,32 +37,8 @@ def limiter(limiter_case: RateLimiterCase) -> RateLimiter:
     return limiter_case.open()
 
 
-def acquire_calls(limiter: RateLimiter, limits: CallLimits, clock: FakeClock, calls: int) -> list[datetime]:
-    """Acquire some calls as fast as the limits allow; return their timestamps."""
-    made: list[datetime] = []
-    while len(made) < calls:
-        denied = limiter.acquire(VENDOR, limits, clock.now)
-        if denied is None:
-            made.append(clock.now())
-        else:
-            assert not denied.quota_used_up
-            clock.sleep((denied.retry_at - clock.now()).total_seconds())
-    return made
-
-
-def most_in_a_window(timestamps: list[datetime], window: timedelta) -> int:
-    """Count the calls of the fullest window of that length, wherever it begins."""
-    return max(sum(start <= timestamp < start + window for timestamp in timestamps) for start in timestamps)
-
-
-def test_calls_are_as_fast_as_the_limits_allow_and_no_faster(limiter: RateLimiter) -> None:
-    clock = FakeClock(START)
-    made = acquire_calls(limiter, CallLimits(per_second=1, per_minute=5), clock, 20)
-
-    # The first five are a second apart (four pauses); the last five can begin three minutes after the first.
-    assert made[-1] - made[0] == 3 * MINUTE + 4 * SECOND
-    assert most_in_a_window(made, MINUTE) == 5
-    assert most_in_a_window(made, SECOND) == 1
+class TestRateLimiter(RateLimiterContract):
+    """The contract, on SQLite and on S3 in the Athena emulator."""
 
 
 @settings(deadline=None, max_examples=25)
@@ -74,7 +50,7 @@ def test_calls_are_as_fast_as_the_limits_allow_and_no_faster(limiter: RateLimite
 def test_no_window_5_percent_longer_than_the_vendors_has_too_many_calls(
     tmp_path_factory: pytest.TempPathFactory, per_second: int, per_minute: int | None, pauses: list[float]
 ) -> None:
-    """The vendor counts requests when they arrive, and latency varies."""
+    """The vendor counts requests when it receives them, and latency varies."""
     limiter, clock = open_sqlite(tmp_path_factory.mktemp("ledger")), FakeClock(START)
     limits, made = CallLimits(per_second=per_second, per_minute=per_minute), list[datetime]()
     for pause in pauses:
@@ -86,11 +62,12 @@ def test_no_window_5_percent_longer_than_the_vendors_has_too_many_calls(
 
 
 def test_a_vendor_that_counts_received_requests_in_sliding_windows_accepts_every_call(limiter: RateLimiter) -> None:
-    # Seconds between sending and arrival; sent exactly 1 s apart, these arrive down to 0.97 s apart.
+    # Seconds between sending a request and its receipt by the vendor. Requests sent exactly 1 s apart are received
+    # down to 0.97 s apart.
     latency = [0.20, 0.174, 0.21, 0.186, 0.208, 0.206, 0.21, 0.18]
     sent = acquire_calls(limiter, CallLimits(per_second=1), FakeClock(START), len(latency))
-    arrived = [timestamp + timedelta(seconds=late) for timestamp, late in zip(sent, latency, strict=True)]
-    assert most_in_a_window(arrived, timedelta(seconds=1)) == 1
+    received = [timestamp + timedelta(seconds=late) for timestamp, late in zip(sent, latency, strict=True)]
+    assert most_in_a_window(received, timedelta(seconds=1)) == 1
 
 
 def test_two_runs_together_keep_the_limits(limiter_case: RateLimiterCase) -> None:
@@ -113,58 +90,6 @@ def test_two_runs_together_keep_the_limits(limiter_case: RateLimiterCase) -> Non
     assert len(together) == 20
     assert most_in_a_window(together, MINUTE) == 5
     assert together[-1] - together[0] == 3 * MINUTE
-
-
-def test_processes_share_the_limits(limiter_case: RateLimiterCase) -> None:
-    processes = [
-        fork_server().Process(target=acquire_by_machine_clock, args=(limiter_case.open, 10), daemon=True)
-        for _ in range(3)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=60)
-
-    assert [process.exitcode for process in processes] == [0, 0, 0]
-    timestamps = limiter_case.recorded_calls()
-    assert len(timestamps) == 30
-    assert most_in_a_window(timestamps, SECOND) <= 10
-    assert timedelta(seconds=2) <= timestamps[-1] - timestamps[0] < timedelta(seconds=2 + limiter_case.slack)
-
-
-def test_processes_together_acquire_exactly_the_daily_quota(limiter_case: RateLimiterCase) -> None:
-    pipes = [fork_server().Pipe(duplex=False) for _ in range(4)]
-    processes = [
-        fork_server().Process(target=use_up_the_day, args=(limiter_case.open, sender), daemon=True)
-        for _, sender in pipes
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=60)
-
-    assert [process.exitcode for process in processes] == [0] * 4
-    assert sum(receiver.recv() for receiver, _ in pipes) == 25
-    assert limiter_case.recorded_calls() == [START] * 25
-
-
-def test_only_one_of_many_callers_acquires_the_last_call_of_the_day(limiter_case: RateLimiterCase) -> None:
-    limits = CallLimits(per_day=25)
-    for _ in range(24):
-        assert limiter_case.open().acquire(VENDOR, limits, lambda: START) is None
-    results: list[CallDenied | None] = []
-
-    def acquire() -> None:
-        results.append(limiter_case.open().acquire(VENDOR, limits, lambda: START))
-
-    threads = [threading.Thread(target=acquire, daemon=True) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-
-    assert sum(denied is None for denied in results) == 1
-    assert limiter_case.open().used_calls(VENDOR, limits.day_start(START)) == 25
 
 
 def test_a_quota_day_ends_at_midnight_of_its_zone(limiter: RateLimiter) -> None:
@@ -198,17 +123,6 @@ def test_calls_survive_a_restart_and_are_counted_per_vendor(limiter_case: RateLi
     again = limiter_case.open()
     assert again.acquire(VENDOR, limits, lambda: START) is not None
     assert again.acquire("another", limits, lambda: START) is None
-
-
-def test_a_block_denies_calls_until_it_ends(limiter: RateLimiter) -> None:
-    limits, until = CallLimits(per_day=25), START + timedelta(hours=1)
-    limiter.block_until(VENDOR, until)
-
-    assert limiter.acquire(VENDOR, limits, lambda: START) == CallDenied(until, quota_used_up=True)
-    assert limiter.blocked_until(VENDOR, START) == until
-    assert limiter.used_calls(VENDOR, START) == 0
-    assert limiter.acquire(VENDOR, limits, lambda: until) is None
-    assert limiter.blocked_until(VENDOR, until) is None
 
 
 def test_after_a_clock_was_set_back_no_call_waits_longer_than_its_window(limiter: RateLimiter) -> None:

@@ -4,71 +4,25 @@ import csv
 import inspect
 import io
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from typer.testing import CliRunner
 
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.layout import LAYOUT_KEY, layout_body
 from stock_assets.cli import load
-from stock_assets.cli.app import app
 from stock_assets.cli.output import print_error
 from stock_assets.cli.read import DEFAULT_TABLE
-from stock_assets.core.errors import StockAssetsError, UnknownSnapshot
+from stock_assets.core.errors import UnknownSnapshot
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.legacy_import.locations import DEFAULT_COLUMNS
 from stock_assets.pipeline import Pipeline
-from stock_assets.settings import Settings
 from stock_assets_tests.support.bars import deliver
+from stock_assets_tests.support.shell import Shell
 
 COLUMNS = "symbol, trade_date, close_price, volume, is_market_up"
-
-
-@dataclass(frozen=True)
-class Output:
-    """Output of a command."""
-
-    stdout: str
-    stderr: str
-
-
-class Shell:
-    """Runs commands on one data folder, in this process or in a separate one."""
-
-    def __init__(self, data: Path) -> None:
-        self.settings = Settings(data_dir=data)
-        self._environment = {"STOCK_ASSETS_DATA_DIR": str(data)}
-
-    def run(self, *arguments: str, code: int = 0) -> Output:
-        """Run a command, check its exit code and return its output."""
-        done = CliRunner().invoke(app, arguments, env=self._environment)
-        assert done.exit_code == code, f"{done.output}{done.exception!r}"
-        return Output(done.stdout, done.stderr)
-
-    def invoke(self, *arguments: str) -> None:
-        """Run a command and raise its error."""
-        failure = CliRunner().invoke(app, arguments, env=self._environment).exception
-        assert isinstance(failure, StockAssetsError)
-        raise failure
-
-    def run_process(self, *arguments: str, code: int = 0, **environment: str) -> Output:
-        """Run a command in a separate process, check its exit code and return its output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "stock_assets", *arguments],
-            cwd=self.settings.data_dir,
-            env=self._environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return Output(done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")

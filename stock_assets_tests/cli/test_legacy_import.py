@@ -11,9 +11,9 @@ from stock_assets.core.errors import LegacyDataUnusable, SettingsError
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.pipeline import Pipeline
 from stock_assets.sources.recorded import SYMBOLS, RecordedSource
-from stock_assets_tests.cli.test_app import Shell
 from stock_assets_tests.fakes.source import ScriptedSource, scripted_from_recording
 from stock_assets_tests.support.legacy_files import HEADER, firehose, legacy_bars, write_legacy_file
+from stock_assets_tests.support.shell import Shell
 from stock_assets_tests.support.steps import load_range, local_backend, published_rows
 
 SESSIONS = sessions_between(date(2013, 2, 4), date(2013, 2, 15))

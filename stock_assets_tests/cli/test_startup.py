@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets_tests.cli.test_app import Shell
+from stock_assets_tests.support.shell import Shell
 
 NEVER_FOR_HELP = {"dagster", "pandas", "pyiceberg", "exchange_calendars", "pyarrow"}
 NEVER_FOR_READING = {"dagster", "altair", "exchange_calendars", "boto3", "pandas", "sqlalchemy"}

@@ -1,9 +1,8 @@
 """The behaviour of every backend. To test another backend, add it to the fixture `case` only."""
 
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -11,17 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from stock_assets.backends.interface import MAINTENANCE, Backend, Fetch, FetchKind, MaintenanceResult, SqlConnection
+from stock_assets.backends.interface import MAINTENANCE, Backend, MaintenanceResult, SqlConnection
 from stock_assets.backends.lakehouse import maintenance as lakehouse_maintenance
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
-from stock_assets.core.errors import (
-    ConcurrentPublish,
-    ObjectExists,
-    Outcome,
-    QueryFailed,
-    SettingsError,
-    UnknownSnapshot,
-)
+from stock_assets.core.errors import ConcurrentPublish, QueryFailed, SettingsError, UnknownSnapshot
 from stock_assets.core.tables import (
     DAILY_PRICES,
     PUBLISHED_TABLES,
@@ -34,47 +26,25 @@ from stock_assets.core.tables import (
     ColumnType,
     Table,
 )
+from stock_assets_tests.contracts.fetch_ledger_contract import FetchLedgerContract
+from stock_assets_tests.contracts.objects_contract import ObjectsContract
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
-from stock_assets_tests.support.backend_writers import (
-    WRITERS,
-    Job,
-    at_once,
-    open_the_warehouse,
-    publish_or_maintain,
-    put_the_same_key,
-    record_twenty,
-)
-from stock_assets_tests.support.bars import exact
-from stock_assets_tests.support.processes import fork_server
+from stock_assets_tests.support.backend_cases import BackendCase, in_processes
+from stock_assets_tests.support.backend_writers import WRITERS, open_the_warehouse, publish_or_maintain
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.small_files import late_for, scatter_locally, scatter_on_aws
 from stock_assets_tests.support.steps import local_backend
+from stock_assets_tests.support.table_rows import (
+    FIRST,
+    NEXT_YEAR,
+    PROPERTIES,
+    SECOND,
+    THIRD,
+    all_rows,
+    publish,
+    published,
+)
 from stock_assets_tests.support.trino_backends import TrinoOnEmulator, trino_backend
-
-FIRST, SECOND, THIRD = date(2012, 3, 1), date(2012, 3, 2), date(2012, 3, 5)
-NEXT_YEAR = date(2013, 1, 2)
-PROPERTIES = {"load_id": "load_1", "start_date": "2012-03-01"}
-
-
-@dataclass(frozen=True)
-class BackendCase:
-    """A backend that the tests run on.
-
-    Attributes:
-        name: part of the test's name.
-        make: constructs a backend below a folder; the same folder gives the same backend. Other processes call it too,
-            so it must be importable.
-        contracts_in: module that reads the contracts of the tables, for tests in which a contract gains columns.
-        scatter: adds rows to published.daily_prices, each in its own file and snapshot, as another writer may.
-        set_clock: sets the engine's clock, by which it decides what is old, ahead of this machine's clock; None for an
-            engine whose clock cannot be set, on which nothing that a test writes is old enough to be removed.
-    """
-
-    name: str
-    make: Callable[[Path], Backend]
-    contracts_in: str
-    scatter: Callable[[Path, pa.Table], None]
-    set_clock: Callable[[timedelta], None] | None = None
 
 
 @pytest.fixture(
@@ -107,210 +77,12 @@ def backend(case: BackendCase, tmp_path: Path) -> Backend:
     return case.make(tmp_path / "backend")
 
 
-@pytest.fixture
-def reopened(case: BackendCase, tmp_path: Path) -> Callable[[], Backend]:
-    """Construct the same backend again, as another process would."""
-    return lambda: case.make(tmp_path / "backend")
-
-
-def in_processes(case: BackendCase, folder: Path, job: Job, count: int = 4) -> list[str]:
-    context = fork_server()
-    barrier = context.Barrier(count)
-    pipes = [context.Pipe(duplex=False) for _ in range(count)]
-    processes = [
-        context.Process(target=at_once, args=(case.make, folder, number, job, barrier, sender), daemon=True)
-        for number, (_, sender) in enumerate(pipes)
-    ]
-    for process in processes:
-        process.start()
-    for _, sender in pipes:
-        sender.close()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * count
-    return [str(receiver.recv()) for receiver, _ in pipes]
-
-
-class TestObjects:
+class TestObjects(ObjectsContract):
     """`Objects`."""
 
-    def test_a_stored_object_is_read_byte_for_byte(self, backend: Backend, reopened: Callable[[], Backend]) -> None:
-        body = bytes(range(256)) + b"\r\n\x00"
-        backend.objects.put("raw/a/b.csv", body)
 
-        assert backend.objects.get("raw/a/b.csv") == body
-        assert reopened().objects.get("raw/a/b.csv") == body
-
-    def test_an_object_is_never_replaced(self, backend: Backend) -> None:
-        backend.objects.put("raw/a", b"first")
-
-        with pytest.raises(ObjectExists, match="raw/a"):
-            backend.objects.put("raw/a", b"second")
-
-        assert backend.objects.get("raw/a") == b"first"
-
-    def test_a_missing_object_is_a_key_error(self, backend: Backend) -> None:
-        with pytest.raises(KeyError, match="raw/none"):
-            backend.objects.get("raw/none")
-
-    def test_a_listing_has_exactly_the_keys_below_the_prefix_sorted(self, backend: Backend) -> None:
-        for key in ("raw/b/2", "raw/b/10", "raw/a/x/y", "rawer/c", "staged/d"):
-            backend.objects.put(key, b"")
-
-        assert backend.objects.keys("raw/") == ["raw/a/x/y", "raw/b/10", "raw/b/2"]
-        assert backend.objects.keys("raw/b/") == ["raw/b/10", "raw/b/2"]
-        assert backend.objects.keys("none/") == []
-
-    def test_a_listing_has_size_and_time(self, backend: Backend) -> None:
-        before = datetime.now(UTC) - timedelta(seconds=2)
-        backend.objects.put("raw/b/2.csv", b"four")
-        backend.objects.put("raw/a/1.csv", b"1")
-        backend.objects.put("other/1.csv", b"1")
-        entries = backend.objects.entries("raw/")
-        assert [(entry.key, entry.size) for entry in entries] == [("raw/a/1.csv", 1), ("raw/b/2.csv", 4)]
-        assert all(before <= entry.modified_at <= datetime.now(UTC) + timedelta(seconds=2) for entry in entries)
-        assert list(backend.objects.entries("nothing/")) == []
-
-    def test_after_deletion_the_key_can_be_used_again(self, backend: Backend) -> None:
-        backend.objects.put("raw/a", b"first")
-        backend.objects.delete("raw/a")
-        backend.objects.delete("raw/a")
-
-        assert backend.objects.keys("raw/") == []
-        backend.objects.put("raw/a", b"second")
-        assert backend.objects.get("raw/a") == b"second"
-
-    @pytest.mark.parametrize("key", ["../outside", "raw/../../outside"])
-    def test_a_key_outside_the_backend_is_rejected(self, backend: Backend, key: str) -> None:
-        with pytest.raises(ValueError, match="outside"):
-            backend.objects.put(key, b"")
-
-    def test_of_concurrent_writers_of_one_key_exactly_one_succeeds(
-        self, case: BackendCase, tmp_path: Path, backend: Backend
-    ) -> None:
-        results = in_processes(case, tmp_path / "backend", put_the_same_key)
-
-        [winner] = [result for result in results if result != "lost"]
-        assert backend.objects.get("raw/contested") == winner.removeprefix("won ").encode() * 100_000
-        assert backend.objects.keys("raw/") == ["raw/contested"]
-
-    def test_concurrent_reads_see_a_complete_object_or_none(self, backend: Backend) -> None:
-        body = b"x" * 5_000_000
-        seen: set[int] = set()
-        done = threading.Event()
-
-        def read() -> None:
-            while not done.is_set():
-                for key in backend.objects.keys("raw/"):
-                    seen.add(len(backend.objects.get(key)))
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        for number in range(5):
-            backend.objects.put(f"raw/{number}", body)
-        done.set()
-        reader.join()
-
-        assert seen <= {len(body)}
-
-
-FETCH = Fetch(
-    symbol="IBM",
-    kind=FetchKind.PRICES,
-    fetched_at=datetime(2012, 3, 5, 22, 0, 0, 123456, tzinfo=UTC),
-    outcome=Outcome.OK,
-    response_key="raw/daily_prices/x/IBM.csv",
-    first_session=FIRST,
-    last_session=THIRD,
-    missing_sessions=(SECOND,),
-    content_hash="ab" * 32,
-    calls=1,
-    detail='it\'s 100% "fine", naïvely',
-)
-
-
-class TestFetchLedger:
+class TestFetchLedger(FetchLedgerContract):
     """`FetchLedger`."""
-
-    def test_every_field_is_read_back_also_by_a_new_backend(
-        self, backend: Backend, reopened: Callable[[], Backend]
-    ) -> None:
-        failed = Fetch("BRK.B", FetchKind.SPLITS, FETCH.fetched_at, Outcome.THROTTLED)
-        backend.ledger.record(FETCH)
-        backend.ledger.record(failed)
-
-        for ledger in (backend.ledger, reopened().ledger):
-            assert ledger.fetches(FetchKind.PRICES) == [FETCH]
-            assert ledger.fetches(FetchKind.SPLITS) == [failed]
-
-    def test_a_timestamp_of_another_zone_is_read_back_as_utc(self, backend: Backend) -> None:
-        local = replace(FETCH, fetched_at=FETCH.fetched_at.astimezone(timezone(timedelta(hours=-5))))
-        backend.ledger.record(local)
-
-        [found] = backend.ledger.fetches(FetchKind.PRICES)
-
-        assert found == FETCH
-        assert found.fetched_at.utcoffset() == timedelta()
-
-    def test_fetches_are_sorted_newest_first_then_last_recorded_first(self, backend: Backend) -> None:
-        moments = [5, 1, 9, 5]
-        for number, second in enumerate(moments):
-            at = datetime(2012, 3, 5, 22, 0, second, tzinfo=UTC)
-            backend.ledger.record(replace(FETCH, fetched_at=at, detail=str(number)))
-
-        assert [fetch.detail for fetch in backend.ledger.fetches(FetchKind.PRICES)] == ["2", "3", "0", "1"]
-
-    @pytest.mark.parametrize(
-        ("symbol", "outcome", "expected"),
-        [
-            (None, None, ["IBM ok", "MSFT late", "MSFT ok"]),
-            ("MSFT", None, ["MSFT late", "MSFT ok"]),
-            (None, Outcome.OK, ["IBM ok", "MSFT ok"]),
-            ("MSFT", Outcome.OK, ["MSFT ok"]),
-            ("MSFT", Outcome.THROTTLED, []),
-            ("msft' OR 1=1", None, []),
-        ],
-    )
-    def test_fetches_are_filtered_by_symbol_and_outcome(
-        self, backend: Backend, symbol: str | None, outcome: Outcome | None, expected: list[str]
-    ) -> None:
-        for number, (of, ended) in enumerate((("MSFT", Outcome.OK), ("MSFT", Outcome.LATE), ("IBM", Outcome.OK))):
-            at = FETCH.fetched_at + timedelta(seconds=number)
-            backend.ledger.record(replace(FETCH, symbol=of, outcome=ended, fetched_at=at))
-
-        found = backend.ledger.fetches(FetchKind.PRICES, symbol=symbol, outcome=outcome)
-
-        assert [f"{fetch.symbol} {fetch.outcome}" for fetch in found] == expected
-
-    def test_concurrent_threads_and_processes_lose_no_fetch(
-        self, case: BackendCase, tmp_path: Path, backend: Backend
-    ) -> None:
-        threads = [threading.Thread(target=record_twenty, args=(backend, number)) for number in range(10, 14)]
-        for thread in threads:
-            thread.start()
-        in_processes(case, tmp_path / "backend", record_twenty)
-        for thread in threads:
-            thread.join()
-
-        found = backend.ledger.fetches(FetchKind.PRICES)
-
-        assert len(found) == len(set(found)) == 160
-        assert {fetch.symbol for fetch in found} == {f"P{number}" for number in (0, 1, 2, 3, 10, 11, 12, 13)}
-
-
-def publish(backend: Backend, rows: Sequence[str], first: date, last: date) -> int:
-    """Replace a range by some rows, as one load."""
-    with backend.warehouse.connect("load_1") as sql:
-        stage_rows(sql, rows)
-        return sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=first, last=last, properties=PROPERTIES)
-
-
-def published(backend: Backend) -> list[tuple[str, date, float]]:
-    with backend.warehouse.connect() as sql:
-        rows = sql.query(
-            f"SELECT symbol, trade_date, close_price FROM {sql.name(DAILY_PRICES).value} ORDER BY symbol, trade_date"
-        ).to_pylist()
-    return [(row["symbol"], row["trade_date"], row["close_price"]) for row in rows]
 
 
 class TestSqlSession:
@@ -493,7 +265,7 @@ class TestPublishing:
         publish(backend, [price_row("IBM", days[6], 7.5)], days[3], days[9])
 
         assert [day for _, day, _ in published(backend)] == [*days[:3], days[6], *days[10:]]
-        assert [version.rows for version in backend.warehouse.history(DAILY_PRICES)] == [7, 13]
+        assert [snapshot.rows for snapshot in backend.warehouse.history(DAILY_PRICES)] == [7, 13]
 
     def test_published_values_are_read_back_exactly(self, backend: Backend) -> None:
         publish(backend, [price_row("IBM", FIRST, 0.1 + 0.2)], FIRST, FIRST)
@@ -511,13 +283,13 @@ class TestPublishing:
         first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         second = publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
 
-        versions = backend.warehouse.history(DAILY_PRICES)
+        snapshots = backend.warehouse.history(DAILY_PRICES)
 
-        assert [version.snapshot_id for version in versions] == [second, first]
-        assert [version.rows for version in versions] == [2, 1]
-        assert [version.is_current for version in versions] == [True, False]
-        assert {tuple(version.properties.items()) for version in versions} == {tuple(PROPERTIES.items())}
-        assert before < versions[1].committed_at <= versions[0].committed_at <= datetime.now(UTC)
+        assert [snapshot.snapshot_id for snapshot in snapshots] == [second, first]
+        assert [snapshot.rows for snapshot in snapshots] == [2, 1]
+        assert [snapshot.is_current for snapshot in snapshots] == [True, False]
+        assert {tuple(snapshot.properties.items()) for snapshot in snapshots} == {tuple(PROPERTIES.items())}
+        assert before < snapshots[1].committed_at <= snapshots[0].committed_at <= datetime.now(UTC)
         assert backend.warehouse.history(QUARANTINED_PRICES) == []
 
     def test_rollback_works_in_both_directions_and_keeps_every_snapshot(
@@ -528,7 +300,7 @@ class TestPublishing:
 
         backend.warehouse.rollback(DAILY_PRICES, first)
         assert published(reopened()) == [("IBM", FIRST, 101.0)]
-        assert [version.is_current for version in backend.warehouse.history(DAILY_PRICES)] == [False, True]
+        assert [snapshot.is_current for snapshot in backend.warehouse.history(DAILY_PRICES)] == [False, True]
         backend.warehouse.rollback(DAILY_PRICES, second)
         assert published(reopened()) == [("IBM", FIRST, 77.0)]
 
@@ -705,12 +477,6 @@ def maintain(backend: Backend, *, keep_since: datetime) -> MaintenanceResult:
     return backend.warehouse.maintain(DAILY_PRICES, keep_since=keep_since, at=late_for(keep_since, OLD_ENOUGH))
 
 
-def all_rows(backend: Backend) -> list[dict[str, object]]:
-    """Read the prices, with every double as its bits."""
-    with backend.warehouse.connect() as sql:
-        return exact(sql.query(f"SELECT * FROM {sql.name(DAILY_PRICES).value} ORDER BY symbol, trade_date").to_pylist())
-
-
 class TestMaintenance:
     """`Warehouse.maintain`."""
 
@@ -760,17 +526,17 @@ class TestMaintenance:
         assert done.snapshots_expired == 2
         assert done.files_removed >= 2
         assert done.bytes_freed > 0
-        assert [version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)] == [current]
+        assert [snapshot.snapshot_id for snapshot in backend.warehouse.history(DAILY_PRICES)] == [current]
         assert published(backend) == [("IBM", FIRST, 3.5)]
         with pytest.raises(UnknownSnapshot, match=f"no snapshot {old[1]} .*expired.*it has: {current}"):
             backend.warehouse.rollback(DAILY_PRICES, old[1])
 
     def test_snapshots_committed_since_can_be_rolled_back_to_and_read(self, backend: Backend) -> None:
         publish(backend, [price_row("IBM", FIRST, 1.5)], FIRST, FIRST)
-        moment = datetime.now(UTC)
+        keep_since = datetime.now(UTC)
         kept = {close: publish(backend, [price_row("IBM", FIRST, close)], FIRST, FIRST) for close in (2.5, 3.5, 4.5)}
 
-        maintain(backend, keep_since=moment)
+        maintain(backend, keep_since=keep_since)
 
         for close, snapshot in kept.items():
             backend.warehouse.rollback(DAILY_PRICES, snapshot)
@@ -801,8 +567,8 @@ class TestMaintenance:
         newest, *others = backend.warehouse.history(DAILY_PRICES)
         assert (newest.is_maintenance, newest.is_current, newest.rows) == (True, True, 2)
         assert newest.properties[MAINTENANCE] == "compaction"
-        assert [version.snapshot_id for version in others] == [version.snapshot_id for version in before]
-        assert not any(version.is_maintenance for version in others)
+        assert [snapshot.snapshot_id for snapshot in others] == [snapshot.snapshot_id for snapshot in before]
+        assert not any(snapshot.is_maintenance for snapshot in others)
         backend.warehouse.rollback(DAILY_PRICES, first)
         assert published(backend) == [("IBM", FIRST, 101.0)]
 
@@ -811,23 +577,23 @@ class TestMaintenance:
     ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         scatter([price_row("IBM", SECOND), price_row("IBM", THIRD)])
-        moment = datetime.now(UTC)
-        assert maintain(backend, keep_since=moment).changed
+        keep_since = datetime.now(UTC)
+        assert maintain(backend, keep_since=keep_since).changed
         before = backend.warehouse.history(DAILY_PRICES)
 
-        assert not maintain(backend, keep_since=moment).changed
+        assert not maintain(backend, keep_since=keep_since).changed
         assert backend.warehouse.history(DAILY_PRICES) == before
 
     def test_a_connection_opened_before_maintenance_keeps_its_snapshot(
         self, backend: Backend, scatter: Callable[[Sequence[str]], None]
     ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
-        moment = datetime.now(UTC)
+        keep_since = datetime.now(UTC)
         scatter([price_row("IBM", SECOND)])
         with backend.warehouse.connect() as early:
-            maintain(backend, keep_since=moment)
+            maintain(backend, keep_since=keep_since)
             publish(backend, [price_row("IBM", day, 9.5) for day in (FIRST, SECOND)], FIRST, SECOND)
-            maintain(backend, keep_since=moment)
+            maintain(backend, keep_since=keep_since)
 
             rows = early.query(f"SELECT close_price FROM {early.name(DAILY_PRICES).value}").to_pylist()
         assert rows == [{"close_price": 101.0}] * 2

@@ -1,7 +1,8 @@
 """The same inputs give bit-identical tables and the same verdicts on both backends, and views equal to ten digits.
 
-The whole recording runs through the real job. Generated bars add what a recording does not contain: splits learned
-late, halts, a late symbol, corrections, text that is not a number, prices and volumes at the limits of their types.
+The whole recording runs through the real job. Generated bars add what a recording does not contain: splits that
+become known late, halts, a late symbol, corrections, text that is not a number, prices and volumes at the limits of
+their types.
 """
 
 import random
@@ -63,7 +64,7 @@ def judged(result: dg.ExecuteInProcessResult) -> dict[str, object]:
             check.passed,
             check.severity,
             check.description,
-            {name: of.value for name, of in check.metadata.items() if name not in ("load", "last asked", "since")},
+            {name: of.value for name, of in check.metadata.items() if name not in ("load", "last request", "since")},
         )
         for check in result.get_asset_check_evaluations()
     }
@@ -218,7 +219,8 @@ def test_both_backends_publish_generated_bars_identically(backends: list[Backend
     pair.deliver(bars)
     for part in PARTS:
         pair.load(part)
-    # Splits learned late, one of each kind, and an unusual ratio; then corrections, with another response per symbol.
+    # Splits that become known late, one of each kind, and an unusual ratio; then corrections, with
+    # another response per symbol.
     pair.source.set_splits("SPLIT", {SESSIONS[30]: "2.0000", SESSIONS[80]: "0.1000", SESSIONS[120]: "1.0500"})
     pair.load(SESSIONS[-3:])
     corrected = generated(seed + 100)

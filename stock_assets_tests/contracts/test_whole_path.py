@@ -104,7 +104,7 @@ def test_a_correction_is_published_equally(both: Both) -> None:
 
 
 @pytest.mark.slow
-def test_a_split_learned_late_is_published_equally(both: Both) -> None:
+def test_a_split_that_becomes_known_late_is_published_equally(both: Both) -> None:
     both.run(TWO_WEEKS)
     both.source.set_splits("IBM", {TWO_WEEKS[4]: "2.0000"})
 
@@ -116,7 +116,7 @@ def test_a_split_learned_late_is_published_equally(both: Both) -> None:
 
 
 @pytest.mark.slow
-def test_a_bad_bar_is_quarantined_and_comes_back_when_mended(both: Both) -> None:
+def test_a_bad_bar_is_quarantined_and_is_published_after_it_was_fixed(both: Both) -> None:
     both.source.set_bar("IBM", TWO_WEEKS[1], BAD_BAR)
     both.run(FIRST_WEEK)
     assert [keys(content(backend)[1]) for backend in both.backends] == [{("IBM", TWO_WEEKS[1])}] * 2
@@ -129,7 +129,7 @@ def test_a_bad_bar_is_quarantined_and_comes_back_when_mended(both: Both) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("break_it", [lambda source, day: source.double_bar("IBM", day)], ids=["a bar stands twice"])
+@pytest.mark.parametrize("break_it", [lambda source, day: source.repeat_bar("IBM", day)], ids=["a bar stands twice"])
 def test_a_blocked_load_leaves_everything(both: Both, break_it: Callable[[ScriptedSource, date], None]) -> None:
     both.run(FIRST_WEEK)
     before = [content(backend) for backend in both.backends]

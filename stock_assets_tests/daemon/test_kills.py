@@ -164,7 +164,7 @@ def test_a_kill_between_a_message_and_its_record_sends_no_second_message(pipelin
 
     made.start_daemon()
     wait_for(
-        lambda: [key for key in made.backend.objects.keys("alerts/open/") if "/run-" in key and "/told-" in key],
+        lambda: [key for key in made.backend.objects.keys("alerts/open/") if "/run-" in key and "/opened-" in key],
         "record of the message",
     )
 

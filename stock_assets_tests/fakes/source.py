@@ -45,7 +45,7 @@ class ScriptedSource(PriceSource):
         self._bars[symbol] = [(day, old) for day, old in self._bars.get(symbol, []) if day != session]
         self._bars[symbol].append((session, line))
 
-    def double_bar(self, symbol: str, session: date) -> None:
+    def repeat_bar(self, symbol: str, session: date) -> None:
         """Repeat a bar."""
         self._bars[symbol].append(next(bar for bar in self._bars[symbol] if bar[0] == session))
 

@@ -1,1 +1,1 @@
-"""Tests of what lies under `infra/`."""
+"""Tests of the files in `infra/`: the AWS stack, the Grafana dashboards, and their schemas."""

@@ -30,36 +30,16 @@ from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import run_query
 from stock_assets.settings import Settings
 from stock_assets_tests.infra.schemas import ALERT_RULES, DASHBOARD_PROVIDERS, DATA_SOURCES
+from stock_assets_tests.support.grafana_queries import DECEMBER, FILES, QUERIES, SHOWN, expanded
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
 
-FILES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (FOLDER / "dashboards").glob("*.json")}
-SHOWN = [(uid, panel) for uid, model in sorted(FILES.items()) for panel in model["panels"] if panel["type"] != "row"]
-QUERIES = {
-    f"{uid}: {panel['title']}": (panel["title"], panel["targets"][0]["rawSQL"])
-    for uid, panel in SHOWN
-    if panel["datasource"]["uid"] == ATHENA.uid
-}
 BY_TITLE = {panel.title: panel for panel in PANELS.values()}
 UNITS = {"currencyUSD", "percent", "short", "bytes", "suffix: x usual"}
 ACCOUNT = re.compile(r"\b\d{12}\b|arn:aws|s3://|AKIA|us-east|eu-west|amazonaws")
-DECEMBER = (date(2012, 12, 1), date(2012, 12, 31))
 
 
 def panels_named() -> dict[str, Any]:
     return {f"{uid}: {panel['title']}": panel for uid, panel in SHOWN}
-
-
-def expanded(sql: str, dates: tuple[date, date] = DECEMBER, symbols: tuple[str, ...] = ("AAPL", "IBM")) -> str:
-    """Replace macros and variables and add the default database, as Grafana and its Athena data source do."""
-    first, last = dates
-    text = re.sub(r"\$__dateFilter\((\w+)\)", rf"\1 BETWEEN date '{first}' AND date '{last}'", sql)
-    text = text.replace("${symbol:singlequote}", ", ".join(f"'{symbol}'" for symbol in symbols))
-    assert "$" not in text
-    tree = sqlglot.parse_one(text, read="athena")
-    for table in tree.find_all(exp.Table):
-        assert not table.db, "the database is the data source's"
-        table.set("db", exp.to_identifier("published"))
-    return tree.sql("athena")
 
 
 @pytest.mark.parametrize("file", generated(), ids=lambda path: path.name)
@@ -107,7 +87,7 @@ def test_a_dashboard_is_read_only_in_utc_without_an_account(uid: str) -> None:
     assert (model["uid"], model["timezone"], model["editable"]) == (uid, "utc", False)
     assert model["title"]
     assert model["description"]
-    assert model.get("refresh", "") == "", "each refresh asks Athena again"
+    assert model.get("refresh", "") == "", "each refresh sends the queries to Athena again"
     assert not ACCOUNT.search(json.dumps(model))
     ids = [panel["id"] for panel in model["panels"]]
     assert ids == list(range(1, len(ids) + 1))

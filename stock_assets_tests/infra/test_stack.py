@@ -30,8 +30,8 @@ from stock_assets.core.errors import AccessRefused, AlertUndelivered, Outcome
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets.sources.api_key import SecretsManagerKey
-from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
 from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
+from stock_assets_tests.support.incidents import AT, INCIDENT
 from stock_assets_tests.support.live_source import KEY
 from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
 
@@ -134,8 +134,8 @@ def test_optional_resources_are_omitted_without_an_api_key() -> None:
 def test_the_variables_of_the_outputs_configure_the_backend_of_the_stack(
     source: SourceName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = variables(Source=source.value, Prefix="data/prices", Database="prices", Workgroup="notifier")
-    for name, value in told.items():
+    configured = variables(Source=source.value, Prefix="data/prices", Database="prices", Workgroup="notifier")
+    for name, value in configured.items():
         monkeypatch.setenv(name, value)
     # What a name's reference would be on AWS.
     monkeypatch.setenv("STOCK_ASSETS_ALERT_TOPIC_ARN", f"arn:aws:sns:{REGION}:123456789012:alerts")
@@ -185,7 +185,7 @@ class Deployed:
 
     Attributes:
         endpoint: address of the emulator.
-        settings: as the stack's output says.
+        settings: from the stack's output.
         user: credentials of a user with the stack's policy and nothing else.
         outputs: of the stack.
     """
@@ -221,10 +221,10 @@ def deployed() -> Iterator[Deployed]:
         iam.attach_user_policy(UserName="pipeline", PolicyArn=outputs["PolicyArn"])
         key = iam.create_access_key(UserName="pipeline")["AccessKey"]
         user = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-        told = dict(pair.split("=", 1) for pair in outputs["Settings"].split(" "))
+        configured = dict(pair.split("=", 1) for pair in outputs["Settings"].split(" "))
         fields = {
             name.removeprefix("STOCK_ASSETS_").lower(): value
-            for name, value in told.items()
+            for name, value in configured.items()
             if name != "STOCK_ASSETS_DAGSTER_LOG_BUCKET"
         }
         settings = Settings(**{**fields, "aws_endpoint_url": HttpUrl(endpoint)})  # type: ignore[arg-type]  # by name
@@ -263,7 +263,7 @@ class TestDeployed:
 
     pytestmark = on_ministack
 
-    def test_everything_is_there_as_the_template_says(self, deployed: Deployed) -> None:
+    def test_the_resources_equal_the_template(self, deployed: Deployed) -> None:
         assert deployed.settings.backend is BackendName.AWS
         s3, bucket = deployed.root("s3"), GIVEN["BucketName"]
         blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
@@ -281,9 +281,7 @@ class TestDeployed:
             topic["TopicArn"] for topic in deployed.root("sns").list_topics()["Topics"]
         }
 
-    def test_without_tls_nothing_of_the_bucket_can_be_had(
-        self, deployed: Deployed, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_bucket_rejects_requests_without_tls(self, deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
         s3, bucket = deployed.root("s3"), GIVEN["BucketName"]
         s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(properties("BucketPolicy")["PolicyDocument"]))
         for name, value in deployed.user.items():
@@ -295,7 +293,7 @@ class TestDeployed:
         finally:
             s3.delete_bucket_policy(Bucket=bucket)
 
-    def test_the_policy_is_enough_for_objects_ledger_and_budget(self, backend: AthenaBackend) -> None:
+    def test_the_policy_allows_objects_ledger_and_rate_limiter(self, backend: AthenaBackend) -> None:
         backend.objects.put("raw/a", b"body")
         assert backend.objects.get("raw/a") == b"body"
         assert backend.objects.keys("raw/") == ["raw/a"]

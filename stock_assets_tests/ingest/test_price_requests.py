@@ -324,7 +324,7 @@ def test_no_session_is_fetched_before_its_market_close_including_early_closes(
     assert outcomes(setup.fetch(symbols(1), session)) == {}
 
 
-def test_a_bar_that_arrived_before_the_market_close_does_not_count(setup: Setup) -> None:
+def test_a_bar_received_before_the_market_close_does_not_count(setup: Setup) -> None:
     yesterday = date(2024, 2, 29)
     # In the middle of the session, the response for yesterday contains an incomplete bar of today.
     setup.clock.set(utc("2024-03-01 18:00"))
@@ -334,7 +334,8 @@ def test_a_bar_that_arrived_before_the_market_close_does_not_count(setup: Setup)
     setup.clock.set(EVENING)
     assert setup.fetch(symbols(1), TODAY)["S01"].calls == 1
 
-    # Only the later response counts for the session; before it arrived, the early one did, for the audit to quarantine.
+    # Only the later response counts for the session. Until it was received, the early one counted, and the audit
+    # quarantined its bar.
     [late] = responses_for(setup.backend, [TODAY])
     assert late.fetched_at > early.fetched_at
     assert [fetch.response_key for fetch in responses_for(setup.backend, [yesterday, TODAY])] == [late.response_key]

@@ -19,10 +19,9 @@ from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import CallFault
 from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.fakes.source import scripted_from_recording
-from stock_assets_tests.legacy_import.test_importer import SCOPE
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.legacy_account import BARS, TEXT, LegacyAccount
-from stock_assets_tests.support.legacy_files import HEADER, firehose, hive_table
+from stock_assets_tests.support.legacy_files import HEADER, SCOPE, firehose, hive_table
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.steps import FIVE, load_range, local_backend, published_rows
 

@@ -15,7 +15,6 @@ from stock_assets.ingest.landing_files import LandingScope, scan
 from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.locations import FileFormat, LegacyFolder
 from stock_assets.legacy_import.report import format_unreadable
-from stock_assets.legacy_import.row_selection import ImportScope
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.partitions import range_tags
 from stock_assets.sources.interface import Terms
@@ -25,6 +24,7 @@ from stock_assets_tests.support.dagster_runs import pipeline
 from stock_assets_tests.support.legacy_files import (
     HEADER,
     LONG_AGO,
+    SCOPE,
     firehose,
     hive_table,
     legacy_bars,
@@ -41,8 +41,6 @@ from stock_assets_tests.support.scenes import (
     wavy_source,
 )
 from stock_assets_tests.support.steps import FIVE, local_backend, parts
-
-SCOPE = ImportScope(FIVE, date(2000, 3, 1), date(2013, 3, 1), datetime(2026, 1, 5, tzinfo=UTC))
 
 
 @pytest.fixture

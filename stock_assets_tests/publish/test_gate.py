@@ -48,7 +48,7 @@ def dagster(scene: Scene, tmp_path: Path) -> WiredScene:
 
 
 def write_a_bar_twice(scene: Scene) -> None:
-    scene.source.double_bar("IBM", DAY)
+    scene.source.repeat_bar("IBM", DAY)
     scene.deliver_again()
 
 

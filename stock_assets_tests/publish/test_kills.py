@@ -85,12 +85,12 @@ def check_killed_publishes(root: Path, kills: int, versions: dict[str, Content])
     pytest.fail(f"of {4 * kills} kills only {interrupted} interrupted a publish")
 
 
-def test_a_killed_publish_leaves_the_old_or_the_new_version(tmp_path: Path, versions: dict[str, Content]) -> None:
+def test_a_killed_publish_leaves_the_old_or_the_new_rows(tmp_path: Path, versions: dict[str, Content]) -> None:
     check_killed_publishes(tmp_path / "backend", NORMAL_KILLS, versions)
 
 
 @pytest.mark.slow
-def test_many_killed_publishes_leave_the_old_or_the_new_version(tmp_path: Path, versions: dict[str, Content]) -> None:
+def test_many_killed_publishes_leave_the_old_or_the_new_rows(tmp_path: Path, versions: dict[str, Content]) -> None:
     root = tmp_path / "backend"
     check_killed_publishes(root, SLOW_KILLS, versions)
     history = local_backend(root).warehouse.history(DAILY_PRICES)

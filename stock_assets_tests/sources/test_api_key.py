@@ -18,9 +18,8 @@ from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import CallFault
 from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.fakes.vendor_server import VendorServer
-from stock_assets_tests.orchestration.checks.test_symbols import live_settings
 from stock_assets_tests.support.key_leaks import everything_logged, leaks, run_daily_prices, write_error
-from stock_assets_tests.support.live_source import KEY
+from stock_assets_tests.support.live_source import KEY, live_settings
 
 __all__ = ["everything_logged"]  # a fixture
 

@@ -13,7 +13,6 @@ from stock_assets.orchestration.build import build_definitions
 from stock_assets.pipeline import Pipeline
 from stock_assets.sources.redaction import PLACEHOLDER, REDACTED, redact, redact_text
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer
-from stock_assets_tests.orchestration.checks.test_symbols import live_settings
 from stock_assets_tests.support.key_leaks import (
     ENCODINGS,
     contents,
@@ -22,7 +21,7 @@ from stock_assets_tests.support.key_leaks import (
     run_daily_prices,
     write_error,
 )
-from stock_assets_tests.support.live_source import KEY, live_source
+from stock_assets_tests.support.live_source import KEY, live_settings, live_source
 
 __all__ = ["everything_logged"]  # a fixture
 

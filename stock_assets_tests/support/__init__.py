@@ -1,1 +1,5 @@
-"""The edges the tests replace: a source whose bars a test writes, and shorthand for running the path."""
+"""Helpers that several test modules share.
+
+Belongs here: constants, shared inputs, backends for tests, shorthand for running the pipeline. Does not belong here:
+tests (`test_*.py`, `contracts/*_contract.py`), replacements of the vendor, the clock and alert channels (`fakes`).
+"""

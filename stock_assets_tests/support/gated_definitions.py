@@ -43,7 +43,7 @@ def put_gates() -> None:
     _put(
         Notifier,
         "_put",
-        lambda *args: NOTIFIED if args[1].startswith("alerts/open/run-") and "/told-" in args[1] else None,
+        lambda *args: NOTIFIED if args[1].startswith("alerts/open/run-") and "/opened-" in args[1] else None,
     )
     # Dagster has stored the event of a run's failure, and stores the run's status next.
     _put(SqlRunStorage, "handle_run_event", lambda _, __, event, *___: FAILED if event.is_run_failure else None)

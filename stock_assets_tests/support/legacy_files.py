@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stock_assets.core.calendar import closing_time
+from stock_assets.legacy_import.row_selection import ImportScope
 from stock_assets_tests.fakes.source import ScriptedSource
+from stock_assets_tests.support.steps import FIVE
 
 HEADER = "date,symbol,open,high,low,close,volume"
 
@@ -85,3 +87,5 @@ def hive_table(
 
 LONG_AGO = datetime(2012, 4, 1, tzinfo=UTC)
 """When the Hive table was written: after all sessions of the scenes."""
+SCOPE = ImportScope(FIVE, date(2000, 3, 1), date(2013, 3, 1), datetime(2026, 1, 5, tzinfo=UTC))
+"""Which rows the tests import: five symbols, all sessions of the recording."""

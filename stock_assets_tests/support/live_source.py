@@ -1,9 +1,13 @@
 """The live client, connected to the fake vendor server, with short pauses and a test clock."""
 
 from datetime import datetime
+from pathlib import Path
+
+from pydantic import HttpUrl
 
 from stock_assets.core.clock import Clock
 from stock_assets.core.universe import Listing, Universe
+from stock_assets.settings import AlphaVantagePlan, Settings, SourceName
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets.sources.transport import Timeouts
 from stock_assets_tests.fakes.vendor_server import VendorServer
@@ -42,3 +46,15 @@ def symbols(count: int) -> Universe:
 def utc(text: str) -> datetime:
     """Parse a timestamp such as `2024-03-01 22:00`, in UTC."""
     return datetime.fromisoformat(f"{text}+00:00")
+
+
+def live_settings(server: VendorServer, folder: Path, **options: object) -> Settings:
+    """Return settings of the live source: the fake vendor server, and a data folder."""
+    values: dict[str, object] = {
+        "source": SourceName.ALPHA_VANTAGE,
+        "data_dir": folder / "data",
+        "alpha_vantage_base_url": HttpUrl(server.url),
+        "alpha_vantage_plan": AlphaVantagePlan.PREMIUM_1200,
+        **options,
+    }
+    return Settings(**values)  # type: ignore[arg-type]  # fields by name

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +16,7 @@ from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.clock import utc_now
+from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.support.athena_backends import athena_backend
 
 VENDOR = "a vendor"
@@ -86,3 +87,21 @@ def use_up_the_day(open_limiter: Callable[[], RateLimiter], results: Connection)
     while limiter.acquire(VENDOR, limits, lambda: START) is None:
         acquired += 1
     results.send(acquired)
+
+
+def acquire_calls(limiter: RateLimiter, limits: CallLimits, clock: FakeClock, calls: int) -> list[datetime]:
+    """Acquire some calls as fast as the limits allow; return their timestamps."""
+    made: list[datetime] = []
+    while len(made) < calls:
+        denied = limiter.acquire(VENDOR, limits, clock.now)
+        if denied is None:
+            made.append(clock.now())
+        else:
+            assert not denied.quota_used_up
+            clock.sleep((denied.retry_at - clock.now()).total_seconds())
+    return made
+
+
+def most_in_a_window(timestamps: list[datetime], window: timedelta) -> int:
+    """Count the calls of the fullest window of that length, wherever it begins."""
+    return max(sum(start <= timestamp < start + window for timestamp in timestamps) for start in timestamps)

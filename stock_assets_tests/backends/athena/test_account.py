@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from stock_assets_tests.contracts.test_backends import FIRST, publish
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS, REGION
 from stock_assets_tests.support.aws_account import (
@@ -22,6 +21,7 @@ from stock_assets_tests.support.aws_account import (
     runs,
 )
 from stock_assets_tests.support.rows import price_row
+from stock_assets_tests.support.table_rows import FIRST, publish
 
 PROJECT = Path(__file__).parents[3]
 

@@ -26,13 +26,13 @@ from stock_assets.core.errors import (
     TableDrift,
 )
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
-from stock_assets_tests.contracts.test_backends import FIRST, PROPERTIES, SECOND, publish, published
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import CallFault, QueryFault
 from stock_assets_tests.emulators.athena.names import WORKGROUP
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.dagster_internals import DagsterExecutionInterruptedError, raise_interrupts_as
 from stock_assets_tests.support.rows import price_row, stage_rows
+from stock_assets_tests.support.table_rows import FIRST, PROPERTIES, SECOND, publish, published
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets_tests.backends.athena.test_statements import recorded
-from stock_assets_tests.infra.test_grafana import QUERIES, expanded
+from stock_assets_tests.support.athena_snapshot import recorded
+from stock_assets_tests.support.grafana_queries import QUERIES, expanded
 
 FOLDER = Path(__file__).parent.parent.parent / "grammar"
 TRINO = ("SELECT", "WITH", "MERGE", "CREATE TABLE backend_staged.", "CREATE OR REPLACE VIEW")

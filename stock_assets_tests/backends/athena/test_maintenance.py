@@ -25,7 +25,6 @@ from stock_assets.orchestration.jobs.maintenance import JOB_NAME
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets.stage.staging import _splits_followed
-from stock_assets_tests.contracts.test_backends import publish, published
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import QueryFault
 from stock_assets_tests.emulators.athena.names import REGION
@@ -36,6 +35,7 @@ from stock_assets_tests.support.rows import price_row
 from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, Scene, calm_source
 from stock_assets_tests.support.small_files import iceberg_on_aws, late_for, mark_deleted, scatter_on_aws
 from stock_assets_tests.support.steps import published_rows, read
+from stock_assets_tests.support.table_rows import publish, published
 
 DAYS = [date(2012, 3, day) for day in (1, 2, 5, 6)] + [date(2013, 1, 2), date(2013, 1, 3)]
 MONTH = timedelta(days=30)

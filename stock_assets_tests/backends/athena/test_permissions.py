@@ -15,14 +15,12 @@ from stock_assets.backends.lakehouse import aws_session
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.legacy_import.importer import import_bars
-from stock_assets_tests.backends.lakehouse.test_aws_session import ROLE
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import Call
-from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS
-from stock_assets_tests.legacy_import.test_importer import SCOPE
+from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS, ROLE
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.legacy_account import LegacyAccount
-from stock_assets_tests.support.legacy_files import hive_table
+from stock_assets_tests.support.legacy_files import SCOPE, hive_table
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, wavy_source
 from stock_assets_tests.support.steps import FIVE, parts
 

@@ -29,22 +29,19 @@ from stock_assets.serve.query import relations, run_query, summary
 from stock_assets.serve.report.data import OTHERS, SERIES, read_report
 from stock_assets.serve.views import create_views
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.support.athena_snapshot import END, OTHER, SNAPSHOT, recorded
 from stock_assets_tests.support.aws_runs import Bars, LiveRuns, live_runs
 from stock_assets_tests.support.bars import walk
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, tamper
 from stock_assets_tests.support.small_files import iceberg_on_aws
 from stock_assets_tests.support.steps import FIVE, parts
 
-SNAPSHOT = Path(__file__).parent.parent.parent / "snapshots" / "athena_statements.sql"
-END = "\n;\n"
 HISTORY = sessions_between(date(2011, 6, 1), FIRST_WEEK[0])
 MONTH = timedelta(days=30)
 NEVER_SENT = ("ddl/trino/", "legacy_import/")
 """Files for Trino, and files of the legacy import, which run on DuckDB whatever the backend."""
 ALL_FORMS = ("ddl/", "publish/merge.sql")
 """Files of which the snapshot has every bound form; of all others it has the first form and a digest of the rest."""
-OTHER = "queries of users and counts of rows"
-"""Statements that come from no file: `query` sends what a user wrote, `tables` counts the rows of every relation."""
 COUNT = "SELECT COUNT(*) AS n FROM "
 FILES = sorted(str(file.relative_to(str(bundled("sql")))) for file in Path(str(bundled("sql"))).rglob("*.sql"))
 SENT_FILES = [path for path in FILES if not path.startswith(NEVER_SENT)]
@@ -214,15 +211,6 @@ def test_sent_statements_equal_the_snapshot(tmp_path: Path, aws: AwsEmulator, re
     if os.environ.get("UPDATE_SNAPSHOTS"):
         SNAPSHOT.write_text(text, encoding="utf-8")
     assert text == SNAPSHOT.read_text(encoding="utf-8")
-
-
-def recorded() -> list[tuple[str, str]]:
-    """Return the sections of the snapshot: path of the file, or OTHER, and bound statement."""
-    sections = []
-    for section in SNAPSHOT.read_text(encoding="utf-8").removesuffix(END).split(f"{END}\n"):
-        header, _, text = section.partition("\n")
-        sections.append((header.removeprefix("-- ").removeprefix("sql/").partition(" (")[0], text))
-    return sections
 
 
 def test_the_snapshot_contains_every_file_once_and_nothing_else() -> None:

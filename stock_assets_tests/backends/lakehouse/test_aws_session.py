@@ -16,14 +16,13 @@ from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.pipeline import Pipeline, alert_channels
 from stock_assets.settings import Settings, SourceName
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
-from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import CallFault
-from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
+from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION, ROLE
 from stock_assets_tests.support.athena_backends import athena_backend
+from stock_assets_tests.support.incidents import AT, INCIDENT
 
 FOUND = CREDENTIALS["AWS_ACCESS_KEY_ID"]
-ROLE = "arn:aws:iam::123456789012:role/prices"
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,7 @@
 """The ledger in S3: packed when it is long, also by several processes at once; no request is lost or duplicated."""
 
-import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,17 @@ from stock_assets.backends.lakehouse import ledger as module
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.errors import Outcome
+from stock_assets_tests.contracts.packed_ledger_contract import (
+    START,
+    PackedLedgerContract,
+    keys,
+    open_ledger,
+    record,
+    requests,
+    symbols,
+)
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.athena_backends import athena_backend
-
-START = datetime(2012, 3, 1, 22, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -26,43 +32,18 @@ def objects(tmp_path: Path, aws: AwsEmulator) -> S3Objects:
 
 @pytest.fixture
 def opened(objects: S3Objects) -> Callable[[], S3Ledger]:
-    """Return a function that opens the ledger as a new process does; it packs after four requests."""
-    return lambda: S3Ledger(objects, pack_after=4)
+    """Return a function that opens the ledger as a new process does."""
+    return partial(open_ledger, objects)
 
 
-def requests(count: int, first: int = 0) -> list[Fetch]:
-    return [
-        Fetch(f"S{number:03d}", FetchKind.PRICES, START + timedelta(seconds=number), Outcome.OK)
-        for number in range(first, first + count)
-    ]
-
-
-def symbols(ledger: S3Ledger) -> list[str]:
-    return sorted(fetch.symbol for fetch in ledger.fetches(FetchKind.PRICES))
-
-
-def keys(objects: S3Objects, part: str) -> list[str]:
-    return objects.keys(f"ledger/{FetchKind.PRICES}/{part}/")
-
-
-def record(ledger: S3Ledger, fetches: list[Fetch]) -> None:
-    for fetch in fetches:
-        ledger.record(fetch)
+class TestPackedLedger(PackedLedgerContract):
+    """The contract, on the Athena emulator."""
 
 
 def test_few_requests_are_not_packed(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
     record(opened(), requests(4))
     assert len(opened().fetches(FetchKind.PRICES)) == 4
     assert (len(keys(objects, "new")), keys(objects, "packed")) == (4, [])
-
-
-def test_many_requests_are_packed_and_read_back_unchanged(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
-    record(opened(), requests(9))
-    before = opened().fetches(FetchKind.PRICES)
-
-    assert (keys(objects, "new"), len(keys(objects, "packed"))) == ([], 1)
-    assert opened().fetches(FetchKind.PRICES) == before
-    assert [fetch.symbol for fetch in before] == [f"S{number:03d}" for number in reversed(range(9))]
 
 
 def test_packs_are_joined_until_they_are_full(
@@ -84,76 +65,3 @@ def test_each_kind_is_packed_separately(objects: S3Objects, opened: Callable[[],
     assert len(symbols(opened())) == 5
     assert [fetch.outcome for fetch in opened().fetches(FetchKind.SPLITS)] == [Outcome.EMPTY]
     assert len(objects.keys(f"ledger/{FetchKind.SPLITS}/new/")) == 1
-
-
-@pytest.mark.parametrize("survivors", [0, 1, 4], ids=["before the first", "after the first", "before the last"])
-def test_a_kill_while_packing_loses_and_duplicates_nothing(
-    objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch, survivors: int
-) -> None:
-    """A pack is written before its requests are removed; a request in both places counts once."""
-
-    class Killed(BaseException):
-        """An exception that no code catches, as with a kill."""
-
-    record(opened(), requests(5))
-    remove, removed = objects.delete, 0
-
-    def removing(key: str) -> None:
-        nonlocal removed
-        if removed == survivors:
-            raise Killed
-        removed += 1
-        remove(key)
-
-    monkeypatch.setattr(objects, "delete", removing)
-    with pytest.raises(Killed):
-        opened().fetches(FetchKind.PRICES)
-    monkeypatch.undo()
-
-    assert len(keys(objects, "new")) == 5 - survivors
-    assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
-    record(opened(), requests(6, 5))
-    assert symbols(opened()) == [fetch.symbol for fetch in requests(11)]
-    assert (keys(objects, "new"), len(keys(objects, "packed"))) == ([], 1)
-    assert symbols(opened()) == [fetch.symbol for fetch in requests(11)]
-
-
-def test_a_read_is_retried_if_another_process_packs_meanwhile(
-    objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record(opened(), requests(5))
-    read, packed = objects.get, threading.Event()
-
-    def reading(key: str) -> bytes:
-        if not packed.is_set():
-            packed.set()
-            with monkeypatch.context() as inside:
-                inside.setattr(objects, "get", read)
-                opened().fetches(FetchKind.PRICES)
-        return read(key)
-
-    monkeypatch.setattr(module, "_THREADS", 1)
-    monkeypatch.setattr(objects, "get", reading)
-
-    assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
-    assert len(keys(objects, "packed")) == 1
-
-
-def test_concurrent_reads_and_writes_lose_nothing(objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
-    """Each process packs what it finds; packs of the same requests overlap and are joined later."""
-    seen: list[int] = []
-
-    def work(number: int) -> None:
-        mine = opened()
-        for fetch in requests(10, number * 10):
-            mine.record(fetch)
-            seen.append(len(mine.fetches(FetchKind.PRICES)))
-
-    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-
-    assert len(seen) == 40
-    assert symbols(opened()) == [fetch.symbol for fetch in requests(40)]

@@ -4,7 +4,7 @@ The suites are those of every backend, with another endpoint. Run by `make test-
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,50 +20,25 @@ from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.interface import Backend
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
+from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.errors import AlertUndelivered, SettingsError
 from stock_assets.core.sql import bundled
 from stock_assets.sources.api_key import SecretsManagerKey
-from stock_assets_tests.alerts.test_notifier import AT, INCIDENT
-from stock_assets_tests.backends.lakehouse.test_ledger import (
-    opened,
-    test_a_kill_while_packing_loses_and_duplicates_nothing,
-    test_a_read_is_retried_if_another_process_packs_meanwhile,
-    test_concurrent_reads_and_writes_lose_nothing,
-    test_many_requests_are_packed_and_read_back_unchanged,
-)
-from stock_assets_tests.backends.test_rate_limiter import (
-    test_a_block_denies_calls_until_it_ends,
-    test_calls_are_as_fast_as_the_limits_allow_and_no_faster,
-    test_only_one_of_many_callers_acquires_the_last_call_of_the_day,
-    test_processes_share_the_limits,
-    test_processes_together_acquire_exactly_the_daily_quota,
-)
-from stock_assets_tests.contracts.test_backends import BackendCase, TestFetchLedger, TestObjects, reopened
+from stock_assets_tests.contracts.fetch_ledger_contract import FetchLedgerContract
+from stock_assets_tests.contracts.objects_contract import ObjectsContract
+from stock_assets_tests.contracts.packed_ledger_contract import PackedLedgerContract, open_ledger
+from stock_assets_tests.contracts.rate_limiter_contract import RateLimiterContract
 from stock_assets_tests.emulators.athena.names import BUCKET, REGION
 from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
+from stock_assets_tests.support.backend_cases import BackendCase
 from stock_assets_tests.support.dagster_internals import ComputeIOType
+from stock_assets_tests.support.incidents import AT, INCIDENT
 from stock_assets_tests.support.live_source import KEY
 from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
 from stock_assets_tests.support.rate_limiters import RateLimiterCase, s3_case
 from stock_assets_tests.support.small_files import scatter_on_aws
-
-__all__ = [
-    "TestFetchLedger",
-    "TestObjects",
-    "opened",
-    "reopened",
-    "test_a_block_denies_calls_until_it_ends",
-    "test_a_kill_while_packing_loses_and_duplicates_nothing",
-    "test_a_read_is_retried_if_another_process_packs_meanwhile",
-    "test_calls_are_as_fast_as_the_limits_allow_and_no_faster",
-    "test_concurrent_reads_and_writes_lose_nothing",
-    "test_many_requests_are_packed_and_read_back_unchanged",
-    "test_only_one_of_many_callers_acquires_the_last_call_of_the_day",
-    "test_processes_share_the_limits",
-    "test_processes_together_acquire_exactly_the_daily_quota",
-]
 
 pytestmark = [
     pytest.mark.ministack,
@@ -107,6 +82,28 @@ def limiter(limiter_case: RateLimiterCase) -> RateLimiter:
 @pytest.fixture
 def objects(backend: AthenaBackend) -> S3Objects:
     return S3Objects(backend.access, BucketFolder(backend.bucket, backend.prefix))
+
+
+@pytest.fixture
+def opened(objects: S3Objects) -> Callable[[], S3Ledger]:
+    """Return a function that opens the ledger as a new process does."""
+    return partial(open_ledger, objects)
+
+
+class TestObjects(ObjectsContract):
+    """`Objects`."""
+
+
+class TestFetchLedger(FetchLedgerContract):
+    """`FetchLedger`."""
+
+
+class TestPackedLedger(PackedLedgerContract):
+    """The ledger in S3, packed when it is long."""
+
+
+class TestRateLimiter(RateLimiterContract):
+    """`RateLimiter`, with its calls in S3."""
 
 
 def test_a_put_with_an_etag_replaces_only_that_version(objects: S3Objects) -> None:

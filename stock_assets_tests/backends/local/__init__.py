@@ -1,1 +1,1 @@
-"""The backend of one machine: what it does beyond the contract of all."""
+"""Tests of the local backend that go beyond the contract of all backends (`contracts`)."""

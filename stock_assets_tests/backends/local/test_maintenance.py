@@ -70,23 +70,23 @@ def test_the_number_of_manifests_does_not_grow_with_the_number_of_publishes(back
 def test_the_snapshot_that_was_current_at_keep_since_stays_however_old(backend: Backend) -> None:
     publish(backend, DAYS[0], 1.5)
     seen = publish(backend, DAYS[0], 2.5)
-    moment = datetime.now(UTC)
+    keep_since = datetime.now(UTC)
     current = publish(backend, DAYS[0], 3.5)
 
-    assert maintain(backend, keep_since=moment).snapshots_expired == 1
-    assert [version.snapshot_id for version in backend.warehouse.history(DAILY_PRICES)] == [current, seen]
+    assert maintain(backend, keep_since=keep_since).snapshots_expired == 1
+    assert [snapshot.snapshot_id for snapshot in backend.warehouse.history(DAILY_PRICES)] == [current, seen]
 
 
 def test_a_snapshot_that_was_rolled_back_to_since_stays(backend: Backend) -> None:
     first = publish(backend, DAYS[0], 1.5)
     second = publish(backend, DAYS[0], 2.5)
-    moment = datetime.now(UTC)
+    keep_since = datetime.now(UTC)
     backend.warehouse.rollback(DAILY_PRICES, first)
     backend.warehouse.rollback(DAILY_PRICES, second)
     time.sleep(0.002)
     publish(backend, DAYS[0], 3.5)
 
-    assert maintain(backend, keep_since=moment).snapshots_expired == 0
+    assert maintain(backend, keep_since=keep_since).snapshots_expired == 0
 
 
 def test_a_rollback_just_before_the_commit_of_maintenance_finds_its_snapshot(
@@ -164,7 +164,7 @@ def test_after_any_history_every_kept_snapshot_is_complete(tmp_path: Path, seed:
     content: dict[int, list[dict[str, object]]] = {}
 
     def note() -> None:
-        current = next(version for version in backend.warehouse.history(DAILY_PRICES) if version.is_current)
+        current = next(snapshot for snapshot in backend.warehouse.history(DAILY_PRICES) if snapshot.is_current)
         content[current.snapshot_id] = rows(backend)
 
     publish(backend, DAYS[0], 1.5)
@@ -185,20 +185,20 @@ def test_after_any_history_every_kept_snapshot_is_complete(tmp_path: Path, seed:
 def _maintain_and_check(backend: Backend, dice: random.Random, content: dict[int, list[dict[str, object]]]) -> None:
     """Maintain while an earlier connection is open, then read every snapshot that must have been kept."""
     before = backend.warehouse.history(DAILY_PRICES)
-    moment = dice.choice(before).committed_at
+    keep_since = dice.choice(before).committed_at
     visible = rows(backend)
     with backend.warehouse.connect() as reader:
-        maintain(backend, keep_since=moment)
+        maintain(backend, keep_since=keep_since)
         pinned = reader.query(f"SELECT * FROM {DAILY_PRICES.full_name}").to_pylist()
     assert sorted(exact(pinned), key=repr) == visible == rows(backend)
     after = backend.warehouse.history(DAILY_PRICES)
-    assert {version.snapshot_id for version in before if version.committed_at >= moment} <= {
-        version.snapshot_id for version in after
+    assert {snapshot.snapshot_id for snapshot in before if snapshot.committed_at >= keep_since} <= {
+        snapshot.snapshot_id for snapshot in after
     }
-    current = next(version.snapshot_id for version in after if version.is_current)
-    for version in after:
-        backend.warehouse.rollback(DAILY_PRICES, version.snapshot_id)
-        assert rows(backend) == content.get(version.snapshot_id, visible)
+    current = next(snapshot.snapshot_id for snapshot in after if snapshot.is_current)
+    for snapshot in after:
+        backend.warehouse.rollback(DAILY_PRICES, snapshot.snapshot_id)
+        assert rows(backend) == content.get(snapshot.snapshot_id, visible)
     backend.warehouse.rollback(DAILY_PRICES, current)
 
 
@@ -219,8 +219,8 @@ def kill_while_maintaining(root: Path, kills: int, again: Callable[[], None]) ->
         process.join()
         assert process.exitcode == -signal.SIGKILL, number
         assert rows(backend) == expected
-        for version in backend.warehouse.history(DAILY_PRICES)[:3]:
-            backend.warehouse.rollback(DAILY_PRICES, version.snapshot_id)
+        for snapshot in backend.warehouse.history(DAILY_PRICES)[:3]:
+            backend.warehouse.rollback(DAILY_PRICES, snapshot.snapshot_id)
             rows(backend)
         backend.warehouse.rollback(DAILY_PRICES, backend.warehouse.history(DAILY_PRICES)[0].snapshot_id)
         assert rows(backend) == expected

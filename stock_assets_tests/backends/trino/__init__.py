@@ -1,1 +1,1 @@
-"""What only a real Trino can show."""
+"""Tests of the Trino backend that need a real Trino server, or concern its statements only."""

@@ -7,23 +7,15 @@ import pytest
 
 from stock_assets.core.errors import ConcurrentPublish
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
-from stock_assets_tests.contracts.test_backends import (
-    FIRST,
-    NEXT_YEAR,
-    PROPERTIES,
-    SECOND,
-    BackendCase,
-    in_processes,
-    publish,
-    published,
-)
 from stock_assets_tests.emulators.athena.faults import CallFault
+from stock_assets_tests.support.backend_cases import BackendCase, in_processes
 from stock_assets_tests.support.backend_writers import PUBLISHERS, SAME_DAYS, publish_range, publish_the_same_days
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.scenes import Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.small_files import scatter_on_aws
 from stock_assets_tests.support.steps import local_backend
+from stock_assets_tests.support.table_rows import FIRST, NEXT_YEAR, PROPERTIES, SECOND, publish, published
 from stock_assets_tests.support.trino_backends import TrinoOnEmulator, trino_backend
 
 pytestmark = pytest.mark.trino

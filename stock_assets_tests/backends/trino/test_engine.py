@@ -22,9 +22,9 @@ from stock_assets.core.errors import (
     SettingsError,
 )
 from stock_assets.settings import read_trino_password
-from stock_assets_tests.contracts.test_backends import FIRST, publish
 from stock_assets_tests.support.dagster_internals import DagsterExecutionInterruptedError, raise_interrupts_as
 from stock_assets_tests.support.rows import price_row
+from stock_assets_tests.support.table_rows import FIRST, publish
 from stock_assets_tests.support.trino_backends import USER, TrinoOnEmulator
 from stock_assets_tests.support.trino_server import CATALOG
 

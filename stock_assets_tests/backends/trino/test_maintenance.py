@@ -10,16 +10,9 @@ import pytest
 from stock_assets.backends.lakehouse import maintenance
 from stock_assets.backends.trino.backend import TrinoBackend
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets_tests.contracts.test_backends import (
-    FIRST,
-    SECOND,
-    THIRD,
-    all_rows,
-    publish,
-    published,
-)
 from stock_assets_tests.support.rows import price_row
 from stock_assets_tests.support.small_files import scatter_on_aws
+from stock_assets_tests.support.table_rows import FIRST, SECOND, THIRD, all_rows, publish, published
 from stock_assets_tests.support.trino_backends import TrinoOnEmulator, trino_backend
 
 pytestmark = pytest.mark.trino

@@ -99,14 +99,14 @@ def change_tables(backend: TrinoBackend) -> None:
     """Send the statements that change a whole table: a new column, and maintenance."""
     engine, table = backend.engine, Name(f"{backend.database}_published.daily_prices")
     before = run_query(backend, "SELECT * FROM published.daily_prices ORDER BY symbol, trade_date")
-    versions = len(backend.warehouse.history(DAILY_PRICES))
+    snapshots = len(backend.warehouse.history(DAILY_PRICES))
     for text in engine.ddl.add_columns(table, [Column("note", ColumnType.TIMESTAMP, "It's a column of this test")]):
         engine.run(text)
     with_note = engine.run(f"SELECT * FROM {table.value}")
     assert with_note.schema.types[-1] == pa.timestamp("us")
     engine.run(f"ALTER TABLE {table.value} DROP COLUMN note")
     engine.run(statement("ddl/trino/optimize.sql").bind({"table": table, "threshold": "128MB"}))
-    assert len(backend.warehouse.history(DAILY_PRICES)) == versions + 1
+    assert len(backend.warehouse.history(DAILY_PRICES)) == snapshots + 1
     engine.run(statement("ddl/trino/expire_snapshots.sql").bind({"table": table, "age": "0s"}))
     assert len(backend.warehouse.history(DAILY_PRICES)) == 1
     stray = "published/daily_prices/data/left-by-a-killed-writer.parquet"

@@ -86,7 +86,7 @@ def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_continues(scene
 def test_a_blocking_audit_stops_publish_in_the_same_run(scene: Scene, dagster: WiredScene) -> None:
     assert dagster.run(dg.AssetSelection.all(), FIRST_WEEK).success
     before = state(scene.backend)
-    scene.source.double_bar("IBM", DAY)
+    scene.source.repeat_bar("IBM", DAY)
     scene.deliver_again()
 
     result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from pydantic import HttpUrl
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.errors import Outcome, SettingsError
@@ -20,27 +19,15 @@ from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.checks.symbols import SUMMARY, SYMBOLS_SHOWN, check_names
 from stock_assets.orchestration.keys import RAW_PRICES
 from stock_assets.pipeline import Pipeline
-from stock_assets.settings import AlphaVantagePlan, Settings, SourceName
+from stock_assets.settings import AlphaVantagePlan, Settings
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer
 from stock_assets_tests.support.dagster_runs import WiredScene, checks
-from stock_assets_tests.support.live_source import live_source, symbols, utc
+from stock_assets_tests.support.live_source import live_settings, live_source, symbols, utc
 from stock_assets_tests.support.steps import parts, published_rows
 
 DOCS = Path(__file__).parents[3] / "docs" / "ingestion.md"
 DAY = date(2024, 3, 1)
-
-
-def live_settings(server: VendorServer, folder: Path, **options: object) -> Settings:
-    """Return settings of the live source."""
-    values: dict[str, object] = {
-        "source": SourceName.ALPHA_VANTAGE,
-        "data_dir": folder / "data",
-        "alpha_vantage_base_url": HttpUrl(server.url),
-        "alpha_vantage_plan": AlphaVantagePlan.PREMIUM_1200,
-        **options,
-    }
-    return Settings(**values)  # type: ignore[arg-type]  # fields by name
 
 
 def live_pipeline(server: VendorServer, settings: Settings) -> WiredScene:

@@ -85,5 +85,5 @@ def test_evaluations_of_two_years_equal_the_snapshot(live: dg.RepositoryDefiniti
     skipped = {day: result for day, result in seen.items() if result != day}
     if not SNAPSHOT.exists():
         SNAPSHOT.write_text(json.dumps(skipped, indent=1) + "\n", encoding="utf-8")
-        pytest.fail("written anew")
+        pytest.fail("the snapshot was written; run the test again")
     assert skipped == json.loads(SNAPSHOT.read_text(encoding="utf-8"))

@@ -1,13 +1,11 @@
 """Reports of the recorded sample, and of a small table with a missing session, a quarantined bar and a split."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from stock_assets.backends.interface import Backend
-from stock_assets.core.calendar import sessions_between
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.pipeline import Pipeline
 from stock_assets.serve.report.data import ReportData, read_report
@@ -16,13 +14,9 @@ from stock_assets.settings import Settings
 from stock_assets.sources.recorded import RecordedSource
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import walk
+from stock_assets_tests.support.report_scene import BAD, EX_DATE, MISSING, RENDERED_AT, SCRIPT, SESSIONS
 from stock_assets_tests.support.scenes import BAD_BAR, Scene
 from stock_assets_tests.support.steps import LIMITS, local_backend, parts
-
-RENDERED_AT = datetime(2013, 3, 2, 1, 2, tzinfo=UTC)
-SESSIONS = sessions_between(date(2012, 1, 3), date(2012, 6, 29))
-MISSING, BAD, EX_DATE = date(2012, 5, 9), date(2012, 5, 16), date(2012, 6, 5)
-SCRIPT = "<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import pytest
 
 from stock_assets.serve.report.data import SERIES
 from stock_assets.serve.report.page import NO_BAR
-from stock_assets_tests.serve.report.conftest import BAD, EX_DATE, MISSING
 from stock_assets_tests.support.browser import Browser, browser, colours
 from stock_assets_tests.support.recorded_backend import local_only
+from stock_assets_tests.support.report_scene import BAD, EX_DATE, MISSING
 
 pytestmark = pytest.mark.browser
 

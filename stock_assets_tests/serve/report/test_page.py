@@ -24,7 +24,7 @@ from stock_assets.serve.report.data import OTHERS, SERIES, ReportData, read_repo
 from stock_assets.serve.report.page import previews, render_page
 from stock_assets.serve.report.store import FOLDER, MAX_REPORTS, store_report, write_report
 from stock_assets_tests.fakes.source import ScriptedSource
-from stock_assets_tests.serve.report.conftest import BAD, EX_DATE, MISSING, RENDERED_AT, SCRIPT
+from stock_assets_tests.support.report_scene import BAD, EX_DATE, MISSING, RENDERED_AT, SCRIPT
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
 from stock_assets_tests.support.steps import as_pipeline, parts
 
@@ -144,7 +144,7 @@ def test_company_names_and_source_labels_are_escaped(gappy_page: Path) -> None:
     assert SCRIPT not in data
 
 
-def test_a_page_without_published_bars_says_that_nothing_is_published(backend: Backend) -> None:
+def test_a_page_without_published_bars_states_that_nothing_is_published(backend: Backend) -> None:
     data = read_report(parts(backend, universe=NO_SYMBOLS))
     page = render_page(data, RENDERED_AT)
     assert "Nothing is published yet. Rendered 2013-03-02 01:02 UTC." in page
