@@ -1,1 +1,5 @@
-"""What starts runs without anybody asking: the job, its schedule, sensors, freshness, alerts, upkeep."""
+"""Everything that Dagster sees: assets, checks, jobs, schedules, sensors, and the instance.
+
+Belongs here: definitions, and everything that imports Dagster. Does not belong here: the work of a step (`pipeline` and
+the packages behind it), printing (`cli`).
+"""

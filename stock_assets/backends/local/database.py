@@ -1,4 +1,4 @@
-"""Opens the SQLite file `ledger.db`, which the fetch ledger and the rate limiter share.
+"""Open the SQLite file `ledger.db`, which the fetch ledger and the rate limiter share.
 
 Belongs here: how processes of one machine wait for each other, and reading without creating anything. Does not belong
 here: tables and statements (`ledger`, `rate_limiter`), Iceberg's catalog (`iceberg`).

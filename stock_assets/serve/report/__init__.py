@@ -1,1 +1,1 @@
-"""The report that needs nothing: what is published, drawn into one file that opens in any browser without a network."""
+"""Draw the published tables into one HTML file, which opens in any browser without a network."""
