@@ -81,7 +81,7 @@ FROM backend_staged.load_id__daily_prices__attempt AS s
 WHERE NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
 ;
 
--- sql/audit/load/every_raw_row_accounted_for.sql (and 3 other forms, SHA-256 ec79144f4261b093)
+-- sql/audit/load/every_raw_row_accounted_for.sql (and 3 other forms, SHA-256 57562817f27441e6)
 WITH raw_rows AS (
     SELECT
         p.symbol,
@@ -89,7 +89,7 @@ WITH raw_rows AS (
         CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM backend_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "response_key", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
 SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
 FROM raw_rows AS r
@@ -305,13 +305,13 @@ WHERE s.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
   )
 ;
 
--- sql/audit/warning/no_unexplained_jump.sql (and 3 other forms, SHA-256 fa0d7853617a4a94)
+-- sql/audit/warning/no_unexplained_jump.sql (and 3 other forms, SHA-256 f60d67079e609260)
 SELECT
     symbol,
     trade_date,
     CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
 FROM backend_staged.load_id__daily_prices__attempt AS s
-WHERE ABS(price_change_pct) > 4E1
+WHERE ABS(price_change_pct) > 0.4E0 * 1E2
   AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
@@ -366,10 +366,10 @@ CREATE TABLE IF NOT EXISTS backend_published.daily_prices (
     `daily_return` double COMMENT 'close - open (USD)',
     `avg_price` double COMMENT '(open + high + low + close) / 4 (USD)',
     `volatility` double COMMENT 'Garman-Klass variance of the day: 0.5 ln(high/low)^2 - (2 ln 2 - 1) ln(close/open)^2 (variance of log prices, no square root)',
-    `prev_close` double COMMENT 'Close of the previous session, on this row\'s own share basis (USD)',
+    `prev_close` double COMMENT 'Close of the previous session, split-adjusted as of this row\'s date (USD)',
     `price_change_pct` double COMMENT '(close - prev_close) / prev_close * 100 (%)',
-    `rolling_avg_5d` double COMMENT 'Mean close of this and the 4 previous sessions, on this row\'s own share basis; NULL with fewer than 5 (USD)',
-    `volume_surge_ratio` double COMMENT 'Volume / mean volume of the 7 previous sessions, on this row\'s own share basis; NULL with fewer than 7 (ratio)',
+    `rolling_avg_5d` double COMMENT 'Mean close of this and the 4 previous sessions, split-adjusted as of this row\'s date; NULL with fewer than 5 (USD)',
+    `volume_surge_ratio` double COMMENT 'Volume / mean volume of the 7 previous sessions, split-adjusted as of this row\'s date; NULL with fewer than 7 (ratio)',
     `candle_type` string COMMENT 'Shape of the bar, the first that fits: flat (high = low), doji (body at most 1/10 of the range), hammer (lower wick at least 2 bodies, upper at most 1/2), shooting_star (the reverse), marubozu (body at least 9/10 of the range), bullish (close > open), bea',
     `is_market_up` boolean COMMENT 'close > open',
     `split_factor` double COMMENT 'Product of the split ratios with an ex-date up to this session; 1 before the first split (new shares per first share)'
@@ -394,10 +394,10 @@ CREATE TABLE IF NOT EXISTS backend_published.quarantined_prices (
     `low_price` double COMMENT 'Low (USD)',
     `close_price` double COMMENT 'Close (USD)',
     `volume` bigint COMMENT 'Volume (shares)',
-    `unparsed_text` string COMMENT 'Fields whose text is not a plain number, as the vendor wrote them',
-    `fetched_at` timestamp COMMENT 'When the vendor was asked (UTC)',
-    `payload` string COMMENT 'Key of the stored answer the bar comes from',
-    `load_id` string COMMENT 'Load that quarantined the bar first'
+    `unparsed_text` string COMMENT 'Fields whose text is not a plain number, as in the raw response',
+    `fetched_at` timestamp COMMENT 'When the response was requested (UTC)',
+    `payload` string COMMENT 'Key of the raw response that contains the bar',
+    `load_id` string COMMENT 'First load that quarantined the bar'
 )
 PARTITIONED BY (year(trade_date))
 LOCATION 's3://stock-assets-tests/tests/backend/published/quarantined_prices/'
@@ -556,10 +556,10 @@ CREATE OR REPLACE VIEW backend_published.freshness AS
 SELECT * FROM "serve/freshness.sql"
 ;
 
--- sql/ingest/latest_jumps.sql (and 1 other form, SHA-256 73592ba32ab99a95)
+-- sql/ingest/latest_jumps.sql (and 1 other form, SHA-256 a871f70a554cd796)
 SELECT symbol, MAX(trade_date) AS trade_date
 FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
-WHERE ABS(price_change_pct) > 4E1
+WHERE ABS(price_change_pct) > 0.4E0 * 1E2
   AND trade_date >= DATE 'day'
 GROUP BY symbol
 ;
@@ -835,7 +835,7 @@ WITH latest AS (
     SELECT MAX(trade_date) AS latest_session
     FROM backend_published.daily_prices AS p
 ),
--- Days since Monday, 1970-01-05: of the day after the latest session, and of today.
+-- Days from Monday, 1970-01-05, to the day after the latest session, and to today.
 counted AS (
     SELECT
         latest_session,
@@ -965,7 +965,11 @@ SELECT
     missing_symbols,
     days_since_previous
 FROM backend_published.coverage AS c
-WHERE trade_date > DATE '2011-03-06' AND (coverage_pct < 1E2 OR days_since_previous > 4)
+WHERE trade_date > DATE '2011-03-06'
+    AND (
+        coverage_pct < 1E2
+        OR (days_since_previous > 4 AND trade_date NOT IN (DATE 'day', DATE 'day', DATE '2012-10-31'))
+    )
 ORDER BY trade_date DESC
 LIMIT 100
 ;
@@ -1136,7 +1140,10 @@ WITH latest AS (
     GROUP BY symbol
 ),
 averages AS (
-    SELECT p.symbol, AVG(p.avg_price * (p.split_factor / l.latest_factor)) AS avg_price_90d
+    SELECT
+        p.symbol,
+        CASE WHEN DATE_DIFF('day', MIN(l.first_session), MIN(l.last_session)) >= 89
+             THEN AVG(p.avg_price * (p.split_factor / l.latest_factor)) END AS avg_price_90d
     FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
     JOIN latest AS l ON l.symbol = p.symbol
     WHERE DATE_DIFF('day', p.trade_date, l.last_session) < 90
@@ -1219,7 +1226,7 @@ FROM weeks
 WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
 ;
 
--- sql/stage/daily_prices.sql (and 3 other forms, SHA-256 4a99db7330b657e0)
+-- sql/stage/daily_prices.sql (and 3 other forms, SHA-256 fe26b186466864ac)
 WITH bars AS (
     SELECT t.symbol, t.trade_date, t.open_price, t.high_price, t.low_price, t.close_price, t.volume
     FROM backend_staged.load_id__typed_prices__attempt AS t
@@ -1242,9 +1249,9 @@ prices AS (
         AND f.ex_date <= b.trade_date
         AND (f.next_ex_date IS NULL OR b.trade_date < f.next_ex_date)
 ),
--- A price of an earlier day d, put on the share basis of this row's day T, is p(d) * factor(d) / factor(T); a volume
--- is v(d) * factor(T) / factor(d). The factors are divided first: without a split between them the quotient is
--- exactly 1 and the value stays exactly what was traded.
+-- Look-back values are split-adjusted as of the row's date (point in time): a price of an earlier day d, seen from the
+-- row's day T, is p(d) * factor(d) / factor(T); a volume is v(d) * factor(T) / factor(d). The factors are divided first:
+-- without a split between them the quotient is exactly 1, and the value is exactly the traded one.
 looked_back AS (
     SELECT
         prices.*,
@@ -1274,8 +1281,8 @@ guarded AS (
         CASE WHEN DATE_DIFF('day', session_7, trade_date) <= 21
              THEN (shares_1 + shares_2 + shares_3 + shares_4 + shares_5 + shares_6 + shares_7) / 7E0 END
             AS mean_shares_7,
-        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range would fall on either side of the
-        -- threshold, and from doubles engines make decimals that differ in the last digit.
+        -- Whole ten-thousandths: in doubles a body of exactly a tenth of the range could be on either side of the
+        -- threshold, and decimals that engines convert from doubles differ in the last digit.
         CAST(ROUND(open_price * 1E4) AS BIGINT)        AS open_units,
         CAST(ROUND(high_price * 1E4) AS BIGINT)        AS high_units,
         CAST(ROUND(low_price * 1E4) AS BIGINT)         AS low_units,
@@ -1290,7 +1297,7 @@ shaped AS (
         high_units - low_units                         AS bar_range,
         high_units - GREATEST(open_units, close_units) AS upper_wick,
         LEAST(open_units, close_units) - low_units     AS lower_wick,
-        -- A logarithm's last bits are the engine's own choice: 13 decimals are the same on all of them.
+        -- The last bits of a logarithm differ between engines; 13 decimals are the same on all engines.
         CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
              THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
         CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
@@ -1342,7 +1349,7 @@ ORDER BY trade_date, symbol, audit
 LIMIT 20
 ;
 
--- sql/stage/quarantined_prices.sql (and 3 other forms, SHA-256 57b6a828a10888ca)
+-- sql/stage/quarantined_prices.sql (and 3 other forms, SHA-256 4e8d4f4c08807a95)
 WITH failures AS (
     SELECT DISTINCT audit, symbol, trade_date, detail
     FROM (SELECT * FROM "audit/named.sql"
@@ -1385,7 +1392,7 @@ LEFT JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_d
     AND k.trade_date = q.trade_date
     AND k.audit = q.audit
     AND k.payload = q.payload
-    -- All of q lies there; said again, so that an engine reads these partitions only.
+    -- All rows of q lie in this range; the condition is repeated so that an engine reads only these partitions.
     AND k.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
@@ -1444,11 +1451,11 @@ LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05'
 WHERE p.split_factor <> COALESCE(f.split_factor, 1E0)
 ;
 
--- sql/stage/typed_prices.sql (and 3 other forms, SHA-256 409c489937362b04)
+-- sql/stage/typed_prices.sql (and 3 other forms, SHA-256 e9287b18b652db7f)
 WITH fields AS (
     SELECT
         p.symbol,
-        p.payload,
+        p.response_key AS payload,
         p.fetched_at,
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
@@ -1457,7 +1464,7 @@ WITH fields AS (
         COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
         COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
     FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM backend_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv')) AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "payload", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "response_key", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
 typed AS (
     SELECT
