@@ -44,10 +44,10 @@ def read(
         symbols: one symbol or several; None means all.
         first: first session to read, as a date or `YYYY-MM-DD`; None means no limit.
         last: last session to read, in the same form; None means no limit.
-        settings: settings to use instead of those in the environment.
+        settings: the settings; None means the settings of the environment.
 
     Raises:
-        InvalidQuery: the name or a column does not exist; the message lists those that exist.
+        InvalidQuery: the name or a column does not exist; the message lists the existing names.
         QueryFailed: the SQL engine rejected the query.
     """
     relation = _relation(name)
@@ -74,7 +74,7 @@ def query(select: str, *, settings: Settings | None = None) -> "pd.DataFrame":
 
     Args:
         select: the query, such as `SELECT * FROM published.daily_prices LIMIT 5`.
-        settings: settings to use instead of those in the environment.
+        settings: the settings; None means the settings of the environment.
 
     Raises:
         InvalidQuery: the text is not a single SELECT.
@@ -88,7 +88,7 @@ def tables(*, settings: Settings | None = None) -> list[Relation]:
     """Return the published tables and views with their columns and row counts.
 
     Args:
-        settings: settings to use instead of those in the environment.
+        settings: the settings; None means the settings of the environment.
     """
     return _pipeline(settings).relations()
 

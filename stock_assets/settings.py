@@ -28,7 +28,7 @@ API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
 _TRINO_PASSWORD_VARIABLE = f"{_PREFIX}TRINO_PASSWORD"
 
 _RENAMED = {f"{_PREFIX}HOME": f"{_PREFIX}BACKEND"}
-"""Settings of earlier releases and their names today. An entry stays here for good."""
+"""Settings of earlier releases and their names today. Entries are never removed."""
 _READ_ELSEWHERE = frozenset(
     {
         _TRINO_PASSWORD_VARIABLE,
@@ -44,7 +44,7 @@ _PREFIXES_READ_ELSEWHERE = (
 
 
 class SourceName(StrEnum):
-    """Where prices come from."""
+    """Names of the sources of prices."""
 
     RECORDED = "recorded"
     ALPHA_VANTAGE = "alpha_vantage"
@@ -62,7 +62,7 @@ class AlphaVantagePlan(StrEnum):
 
 
 class BackendName(StrEnum):
-    """Where data live and SQL runs."""
+    """Names of the backends."""
 
     LOCAL = "local"
     AWS = "aws"
@@ -70,7 +70,7 @@ class BackendName(StrEnum):
 
 
 class EventLog(StrEnum):
-    """How the local Dagster instance stores its event log."""
+    """Event log storages of the local Dagster instance."""
 
     OPTIMIZED = "optimized"
     BUILTIN = "builtin"

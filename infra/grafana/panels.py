@@ -4,7 +4,7 @@ Belongs here: kinds of panel, units, colours and links. Does not belong here: th
 (`layout`), their statements (`queries`).
 
 Colours are from the palette of Okabe and Ito: colour-blind people can distinguish them, and they are visible on
-Grafana's light and dark background. A colour identifies a measure, never a symbol: each symbol has its own row.
+Grafana's light and dark background. A colour identifies a measure, never a symbol: each symbol has a separate row.
 """
 
 from typing import TypeVar
@@ -74,7 +74,7 @@ def returns() -> timeseries.Panel:
 
 
 def volume() -> timeseries.Panel:
-    """Return the panel of volumes: shares as bars, the surge ratio as a line on its own axis."""
+    """Return the panel of volumes: shares as bars, the surge ratio as a line on a separate axis."""
     ratio = [
         *_coloured(VERMILION, "volume_surge_ratio"),
         DynamicConfigValue(id_val="custom.drawStyle", value="line"),

@@ -1,4 +1,4 @@
--- Make a range of a published table equal to the staged rows, in one commit: rows are added, changed and removed
+-- Replace a range of a published table by the staged rows, in one commit: rows are added, changed and removed
 -- together. Rows that are equal in every column are not written, so a repetition commits nothing. The audited snapshot
 -- must still be the current one: otherwise the cast of the snapshot id fails, and with it the whole statement.
 MERGE INTO ${target} AS t

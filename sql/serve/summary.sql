@@ -1,4 +1,4 @@
--- One row per symbol of the published tables. avg_price_90d is that of the view price_trends in the symbol's latest
+-- One row per symbol of the published tables. avg_price_90d is the value of the view price_trends in the symbol's latest
 -- session: the split-adjusted mean of avg_price over its last 90 calendar days, NULL until it has 90 days of history.
 -- It is computed here because on Athena every view costs a statement.
 WITH latest AS (

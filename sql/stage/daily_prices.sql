@@ -73,7 +73,7 @@ shaped AS (
         high_units - low_units                         AS bar_range,
         high_units - GREATEST(open_units, close_units) AS upper_wick,
         LEAST(open_units, close_units) - low_units     AS lower_wick,
-        -- The last bits of a logarithm differ between engines; 13 decimals are the same on all of them.
+        -- The last bits of a logarithm differ between engines; 13 decimals are the same on all engines.
         CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
              THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
         CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0

@@ -45,7 +45,7 @@ class Incident:
         title: one line for people.
         sessions: the affected sessions, in order; empty if it concerns no particular session.
         steps: steps that must succeed for these sessions before the incident is resolved.
-        facts: details by name; each item of a list is written on its own line.
+        facts: details by name; each item of a list is written on a separate line.
         link: URL of the details.
     """
 

@@ -59,7 +59,7 @@ class Notifier:
         return self._deliver(replace(message, reference=f"{message.reference}-{opened.at:%Y%m%dT%H%M%S}"), "opened")
 
     def resolve(self, reference: str, at: datetime, how: str) -> list[str]:
-        """Send that an open incident is resolved, then delete it; return the failed deliveries."""
+        """Notify that an open incident is resolved, then delete it; return the failed deliveries."""
         opened = self._opened_or_discarded(reference)
         if opened is None:
             return []

@@ -55,7 +55,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the audit found no bad row."""
+        """Return whether the audit found no bad row."""
         return self.bad_rows == 0
 
     @property
@@ -94,8 +94,8 @@ def run_audits(
         further: SELECTs of (symbol, trade_date, detail) whose rows the same statement counts, by name.
 
     Returns:
-        one verdict per audit; only those of the schema audits if one of them blocks, since the other audits might then
-        read columns with another meaning.
+        one verdict per audit; only the verdicts of the schema audits if one of these blocks, since the other audits
+        might then read columns with another meaning.
 
     Raises:
         QueryFailed: the SQL engine does not accept the statement; if one audit is the reason, the message names its

@@ -1,4 +1,4 @@
-"""Where data live and SQL runs: the interface of a backend (`interface`), and one package per backend.
+"""The storage of the data and the engines of SQL: the interface of a backend, and one package per backend.
 
 Belongs here: backends, and what they share. Does not belong here: the steps of the data path, which use the interface
 only.

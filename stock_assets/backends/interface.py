@@ -116,7 +116,7 @@ class Fetch:
 
     @property
     def is_landing_file(self) -> bool:
-        """Whether the response is a landing file; it does not prove that the vendor has no other bars."""
+        """Return whether the response is a landing file; it does not prove that the vendor has no other bars."""
         return self.outcome is Outcome.OK and self.calls == 0
 
     def holds(self, session: date) -> bool:
@@ -161,7 +161,7 @@ class Snapshot:
 
     @property
     def is_maintenance(self) -> bool:
-        """Whether maintenance committed the snapshot: the rows are those of the previous snapshot, in other files."""
+        """Return whether maintenance committed the snapshot: it has the rows of the previous one, in other files."""
         return MAINTENANCE in self.properties
 
 
@@ -191,7 +191,7 @@ class MaintenanceResult:
 
     @property
     def changed(self) -> bool:
-        """Whether maintenance changed anything."""
+        """Return whether maintenance changed anything."""
         return self.files_after != self.files_before or bool(self.snapshots_expired or self.files_removed)
 
 
@@ -205,7 +205,7 @@ class Commit:
 
     @property
     def changed(self) -> bool:
-        """Whether a new snapshot was committed."""
+        """Return whether a new snapshot was committed."""
         return bool(self.added or self.removed)
 
 
@@ -289,7 +289,7 @@ class SqlConnection(ABC):
     def replace_range(
         self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
     ) -> int:
-        """Make the rows of `[first, last]` of a published table equal to a staging table, in one commit.
+        """Replace the rows of `[first, last]` of a published table by a staging table, in one commit.
 
         Returns:
             the id of the new snapshot.
@@ -312,11 +312,11 @@ class Warehouse(ABC):
 
     @abstractmethod
     def rollback(self, table: Table, snapshot_id: int) -> None:
-        """Make an earlier (or later) snapshot of a published table the current one.
+        """Roll a published table back to an earlier snapshot, or forward to a later one.
 
         Raises:
-            UnknownSnapshot: the table has never had the snapshot, or the snapshot has expired; the message says so if
-                snapshots have expired.
+            UnknownSnapshot: the table has never had the snapshot, or the snapshot has expired; the message states
+                whether snapshots have expired.
         """
 
     @abstractmethod
@@ -325,7 +325,7 @@ class Warehouse(ABC):
 
         The rows stay bit-identical. Every snapshot committed at or after `keep_since`, and the current snapshot, stay:
         each can be read and rolled back to. Where possible, several files of one partition become one file, in a
-        snapshot of its own for which `Snapshot.is_maintenance` is True; a load staged before that snapshot has to be
+        separate snapshot for which `Snapshot.is_maintenance` is True; a load staged before that snapshot has to be
         staged again. A file is removed when no remaining snapshot needs it and it is so old, as of `at`, that no
         running publish can be about to commit it and no running query can be reading it. Publishing at the same time
         loses nothing. After a kill at any time, the next maintenance does the rest. A second maintenance right after
@@ -354,7 +354,7 @@ class Warehouse(ABC):
 
 
 class Backend(ABC):
-    """Where data live and SQL runs.
+    """The storage of the data, and the engine that runs SQL.
 
     The first access to a part checks the layout version of the data folder, and the first write records it
     (`backends.layout`); data of another layout raise `UnsupportedLayout` and are neither read nor changed.

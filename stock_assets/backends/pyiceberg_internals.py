@@ -2,7 +2,7 @@
 
 Belongs here: every import of a private name of pyiceberg, for the package and for the tests, and the list of private
 members that classes of this project override. Does not belong here: what is done with them. A test fails with a clear
-message if an upgrade of pyiceberg moves one of them (`stock_assets_tests/backends/test_pyiceberg_internals.py`).
+message if an upgrade of pyiceberg moves a name (`stock_assets_tests/backends/test_pyiceberg_internals.py`).
 """
 
 # The public `Table.overwrite` commits a delete and an append: two snapshots, and a consumer or a rollback that uses the
@@ -12,7 +12,7 @@ message if an upgrade of pyiceberg moves one of them (`stock_assets_tests/backen
 # cannot be used in another commit.
 from pyiceberg.io.pyarrow import _dataframe_to_data_files as dataframe_to_data_files
 
-# Used by tests only: Athena marks rows as deleted in files of their own, which pyiceberg reads but cannot write.
+# Used by tests only: Athena marks rows as deleted in separate files, which pyiceberg reads but cannot write.
 from pyiceberg.table.update.snapshot import _FastAppendFiles as FastAppendFiles
 from pyiceberg.table.update.snapshot import _OverwriteFiles as OverwriteFiles
 

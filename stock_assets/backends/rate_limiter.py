@@ -1,4 +1,4 @@
-"""Decides whether a call to a vendor may be made now.
+"""Decide whether a call to a vendor may be made now.
 
 Belongs here: the interface of the rate limiter, and the quota arithmetic that every backend shares. Does not belong
 here: how many calls a plan allows (`core.call_limits`), where calls are stored (the backends), or how a request is sent
@@ -34,7 +34,7 @@ class VendorCalls:
     """The recorded calls of one vendor; pure arithmetic, without storage.
 
     Attributes:
-        calls: timestamps of calls, oldest first; those since `counted_since` are enough for `decide`.
+        calls: timestamps of calls, oldest first; the calls since `counted_since` are enough for `decide`.
         blocked_until: end of the block that the vendor caused, or None.
     """
 

@@ -1,4 +1,4 @@
-"""What every backend does with the snapshots of an Iceberg table, whatever catalog stores the table.
+"""List, roll back and maintain the snapshots of an Iceberg table, whatever catalog stores the table.
 
 Belongs here: history, rollback, retrying after commits of other writers, and what maintenance needs to know about
 snapshots. Does not belong here: how a backend loads a table, writes rows or removes files.
@@ -29,7 +29,7 @@ def committed_at(snapshot: IcebergSnapshot) -> datetime:
 
 
 def row_count(snapshot: IcebergSnapshot | None) -> int:
-    """Count the rows of a snapshot; Athena marks rows as deleted in files beside those that still contain the rows."""
+    """Count the rows of a snapshot; Athena marks rows as deleted in files beside the files with the rows."""
     if snapshot is None or snapshot.summary is None:
         return 0
     deleted = snapshot.summary["total-position-deletes"] or 0
@@ -63,7 +63,7 @@ def history(stored: IcebergTable, read_properties: Callable[[IcebergSnapshot], M
 
 
 def roll_back(table: Table, load: Callable[[], IcebergTable | None], snapshot_id: int) -> None:
-    """Make a snapshot the current one, whatever snapshot is current when this commits.
+    """Roll a table back to a snapshot, whatever snapshot is current when this commits.
 
     Args:
         table: the published table.
@@ -208,7 +208,7 @@ def _require_known(table: Table, stored: IcebergTable | None, snapshot_id: int) 
     if snapshot_id in {snapshot.snapshot_id for snapshot in snapshots}:
         return
     expired = ""
-    # Each snapshot takes the next sequence number, so missing numbers are those of expired snapshots.
+    # Each snapshot takes the next sequence number, so the missing numbers belong to expired snapshots.
     if stored is not None and len(stored.snapshots()) < max(map(_sequence_number, stored.snapshots()), default=0):
         oldest = min(map(committed_at, stored.snapshots()))
         expired = f" (snapshots have expired; the oldest one left is of {oldest:%Y-%m-%d %H:%M:%S} UTC)"

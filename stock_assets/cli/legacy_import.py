@@ -1,4 +1,4 @@
-"""What the command `import` does before its runs, and how it prints the result.
+"""Store the bars for the command `import` before its runs, and print the result.
 
 Belongs here: converting its arguments, and printing. Does not belong here: reading files, and the words of the result
 (`stock_assets.legacy_import`), the runs afterwards (`load`).

@@ -19,7 +19,7 @@ def rollback(
     snapshot: Annotated[int, typer.Argument(help="A snapshot listed by `stock-assets history`.")],
     table: Annotated[str, typer.Argument(help="A published table.")] = DEFAULT_TABLE,
 ) -> None:
-    """Make another snapshot of a published table the current one."""
+    """Roll a published table back to an earlier snapshot."""
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 

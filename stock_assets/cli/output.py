@@ -1,4 +1,4 @@
-"""How commands print: the two consoles, tables, counts and errors.
+"""Print the output of commands: the two consoles, tables, counts and errors.
 
 Belongs here: what several commands print alike. Does not belong here: the words of one command.
 """

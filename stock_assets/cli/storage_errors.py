@@ -1,6 +1,6 @@
 """Messages for files that cannot be read or written: a read-only folder, a full disk, a damaged database.
 
-Belongs here: recognising these errors, and what to do. Does not belong here: errors with a message of their own
+Belongs here: recognising these errors, and what to do. Does not belong here: errors that contain their remedy
 (`core.errors`).
 """
 
@@ -55,7 +55,7 @@ def _is_damaged(file: Path) -> bool:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             [(result,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
     except sqlite3.OperationalError:
-        # The file cannot be opened, or another process holds it: this says nothing about its content.
+        # The file cannot be opened, or another process holds it: this proves nothing about its content.
         return False
     except sqlite3.DatabaseError:
         return True

@@ -38,7 +38,7 @@ class CallLimits:
 
     @property
     def unlimited(self) -> bool:
-        """Whether there is no limit at all."""
+        """Return whether there is no limit at all."""
         return self.per_second is None and self.per_minute is None and self.per_day is None
 
     @property

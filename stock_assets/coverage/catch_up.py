@@ -19,7 +19,7 @@ _LISTED = 5
 
 @dataclass(frozen=True)
 class CatchUpPlan:
-    """What to load now, what waits, and what remains missing.
+    """The runs to start now, the gaps that wait, and the bars that stay missing.
 
     Attributes:
         runs: runs to start now.
@@ -35,7 +35,7 @@ class CatchUpPlan:
 
     @property
     def unresolved(self) -> str:
-        """What remains missing without help, on one line; empty if nothing does."""
+        """The bars that stay missing until a user acts, on one line; empty if there are none."""
         parts = [f"{gap.symbol} {gap.session}: {gap.reason}" for gap in self.given_up[:_LISTED]]
         parts += [
             f"{session}: rejected by {', '.join(audits)}" for session, audits in list(self.rejected.items())[:_LISTED]

@@ -34,7 +34,7 @@ class Freshness:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the expected session is published."""
+        """Return whether the expected session is published."""
         return self.symbols > 0
 
     @property

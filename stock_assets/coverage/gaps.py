@@ -53,7 +53,7 @@ class Gap:
 
     @property
     def given_up(self) -> bool:
-        """Whether the pipeline no longer tries to get the bar automatically."""
+        """Return whether the pipeline no longer tries to get the bar automatically."""
         return not self.stored and self.due is None
 
 
@@ -175,7 +175,7 @@ def _gap(symbol: str, session: date, fetches: Sequence[Fetch], history: Availabl
 
 
 def _attempts(newest_first: Collection[datetime]) -> int:
-    """Count requests; those shortly after one another are one attempt."""
+    """Count the attempts; requests shortly after one another are one attempt."""
     count, begun = 0, None
     for requested_at in sorted(newest_first):
         if begun is None or requested_at - begun >= SAME_ATTEMPT:

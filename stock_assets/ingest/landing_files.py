@@ -32,7 +32,7 @@ REJECT_AFTER = timedelta(minutes=15)
 MAX_FILES = 2000
 """Files read by one scan; the others wait for the next scan."""
 REMEDY = "fix the file and copy it to the landing area under a new name; stored files are never replaced"
-_READERS = 8
+_THREADS = 8
 _DATES = ("timestamp", "date")
 _FIELDS = RAW_COLUMNS[1:]
 
@@ -120,8 +120,8 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
         except (SourceError, ValueError, csv.Error) as error:
             return UnreadableFile(entry, str(error).removeprefix(f"{PurePosixPath(entry.key).name}: "))
 
-    with ThreadPoolExecutor(_READERS) as readers:
-        results = list(readers.map(read, settled[:MAX_FILES]))
+    with ThreadPoolExecutor(_THREADS) as executor:
+        results = list(executor.map(read, settled[:MAX_FILES]))
     unreadable = [result for result in results if isinstance(result, UnreadableFile)]
     return LandingScan(
         landing_files=tuple(result for result in results if isinstance(result, LandingFile)),

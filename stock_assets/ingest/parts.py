@@ -14,7 +14,7 @@ from stock_assets.sources.interface import PriceSource
 
 @dataclass(frozen=True)
 class PipelineParts:
-    """What a pipeline consists of.
+    """The parts of a pipeline.
 
     Attributes:
         backend: where data live and SQL runs.

@@ -37,7 +37,7 @@ class SymbolResult:
 
     Attributes:
         symbol: ticker.
-        outcome: OK when every wanted session is stored; LATE when the response arrived without some of them;
+        outcome: OK when every wanted session is stored; LATE when the response does not contain all of them;
             UNOBTAINABLE when every missing session is older than the available history; else why the request failed.
         wanted: requested sessions on which the symbol was listed.
         missing: wanted sessions that no stored response contains.
@@ -55,7 +55,7 @@ class SymbolResult:
 
 @dataclass(frozen=True)
 class RequestRules:
-    """Which requests a run may make.
+    """The requests that a run may send.
 
     Attributes:
         symbols: symbols that may be requested, or None for all symbols with missing sessions.

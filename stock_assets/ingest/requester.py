@@ -35,7 +35,7 @@ The responses that were fetched wait for the last retry before they are publishe
 until the timeout of 120 s delayed 24 other symbols by 8 minutes.
 """
 DAILY_QUOTA_BLOCK = timedelta(hours=1)
-"""How long we send no request after the vendor reports that the day's calls are used.
+"""Time without requests after the vendor reports that the day's calls are used.
 
 It is shorter than a day, since the vendor's day may start at another time than we assume.
 """
@@ -94,7 +94,7 @@ class Requester:
             request, failures = queue.popleft()
             symbol = request.symbol
             if not self._acquire_call():
-                # A symbol that was requested before keeps the reason of its own failure.
+                # A symbol that was requested before keeps the reason of its last failure.
                 if symbol not in last:
                     last[symbol] = self._record_not_requested(request)
                 continue

@@ -199,7 +199,7 @@ class SelectedRows:
         self._connection.execute(f"CREATE TABLE {name} AS {transpile(statement(path).bind(values))}")
 
     def tally(self) -> Tally:
-        """Count the rows by what becomes of them."""
+        """Count the rows by how they are treated."""
         found = self._connection.execute(
             "SELECT (SELECT COUNT(*) FROM all_rows), COUNT(*) FILTER (copy_age > 1), "
             "COUNT(*) FILTER (age > 1 AND copy_age = 1 AND written_at >= closes_at), "

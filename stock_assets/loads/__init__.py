@@ -1,4 +1,4 @@
-"""What stage, audit and publish share: the load, the inputs of its SQL statements, and the list of audit files.
+"""The parts that stage, audit and publish share: the load, the inputs of its SQL statements, and the audit files.
 
 Belongs here: values and SQL inputs that more than one of the three steps needs. Does not belong here: a step itself
 (`stage`, `audit`, `publish`).

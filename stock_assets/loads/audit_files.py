@@ -45,7 +45,7 @@ class Audit:
 
     @property
     def can_block(self) -> bool:
-        """Whether a bad row of this audit can keep a load from being published."""
+        """Return whether a bad row of this audit can keep a load from being published."""
         return self.kind is not AuditKind.WARNING
 
     def bind_named(self, values: Mapping[str, SqlValue]) -> str:

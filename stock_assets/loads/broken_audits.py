@@ -19,7 +19,7 @@ them, and more statements would make them worse."""
 
 
 def raise_for_broken_audit(sql: SqlConnection, bound_audits: Iterable[tuple[Audit, str]], cause: QueryFailed) -> None:
-    """Run the audits one by one after a statement that combined them failed; return if each of them runs.
+    """Run the audits one by one after a statement that combined them failed; return if every audit runs.
 
     Args:
         sql: a session of the load.

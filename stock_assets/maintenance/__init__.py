@@ -1,1 +1,1 @@
-"""Keep the stored data small and clean: what is maintained, and how long things are kept."""
+"""Maintain the stored data: compaction, expiry and removal, and the retention periods."""

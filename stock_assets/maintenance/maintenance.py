@@ -50,7 +50,7 @@ def maintain(backend: Backend, retention: RetentionPolicy, at: datetime) -> Main
 
     Args:
         backend: the backend.
-        retention: how long things are kept.
+        retention: the retention periods.
         at: now, aware, UTC.
     """
     loads = drop_old_loads(backend, older_than=retention.staging, now=at)

@@ -1,4 +1,4 @@
-"""How long things are kept.
+"""The retention periods of stored data.
 
 Belongs here: the periods. Does not belong here: deleting (`maintenance`, `orchestration.jobs.maintenance`).
 """
@@ -9,7 +9,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class RetentionPolicy:
-    """How long things are kept.
+    """The retention periods.
 
     Attributes:
         staging: staging tables of a load, and what killed writers have left.

@@ -53,7 +53,7 @@ def build_definitions(
     Args:
         settings: the settings.
         pipeline: the pipeline, if the caller has constructed it; by default it is constructed from the settings.
-        resource_overrides: resources that replace those of the pipeline, by key (`pipeline`); for tests.
+        resource_overrides: resources that replace the pipeline's own, by key (`pipeline`); for tests.
 
     Raises:
         SettingsError: the settings do not fit each other.

@@ -11,7 +11,7 @@ import dagster as dg
 from stock_assets.orchestration.instance.dagster_internals import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
 RETRY_DECIDED_WITHIN = timedelta(minutes=5)
-"""How long sensors wait for the retry of a killed run; the daemon needs seconds."""
+"""Time that sensors wait for the retry of a killed run; the daemon needs seconds."""
 
 
 def is_retried(run: dg.DagsterRun) -> bool:

@@ -55,7 +55,7 @@ def publish(
 
 
 def _loads_to_publish(parts: PipelineParts, sessions: Sequence[date]) -> Iterator[Load]:
-    """Yield the newest staged load of the sessions, then a new load of them for each further attempt."""
+    """Yield the newest staged load of the sessions, then a new load of the sessions for each further attempt."""
     load = newest_load(parts.backend, sessions)
     yield load
     while True:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SymbolSummary:
-    """What is published of one symbol; prices in USD.
+    """The summary of one symbol's published rows; prices in USD.
 
-    `avg_price_90d` is that of the view `latest_board`: None until the symbol has 90 days of history.
+    `avg_price_90d` is the value of the view `latest_board`: None until the symbol has 90 days of history.
     """
 
     symbol: str

@@ -1,1 +1,1 @@
-"""Where prices come from: the interface, the live vendor over HTTP, and the recorded sample."""
+"""The sources of prices: the interface, the live vendor over HTTP, and the recorded sample."""

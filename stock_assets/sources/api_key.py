@@ -22,7 +22,7 @@ class SecretsManagerKey:
     """One secret: the key itself, or a JSON object with the key under the name of the environment variable.
 
     Attributes:
-        access: where and as whom AWS is called.
+        access: region, role and endpoint of the calls of AWS.
         secret_id: name or ARN.
     """
 
@@ -68,7 +68,7 @@ def _key_in(text: str) -> str:
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """Keep botocore from logging the response, which it does at the level DEBUG."""
+    """Suppress botocore's log of the response, which it writes at the level DEBUG."""
     logger, thread = logging.getLogger("botocore.parsers"), threading.get_ident()
 
     def is_of_another_thread(record: logging.LogRecord) -> bool:

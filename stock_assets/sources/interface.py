@@ -33,7 +33,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Terms:
-    """How a vendor may be called.
+    """The terms of calls to a vendor.
 
     Attributes:
         limits: calls that the plan allows.
@@ -52,7 +52,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class AvailableHistory:
-    """How far back responses reach at present.
+    """The earliest session that responses contain at present.
 
     Attributes:
         first: earliest available session.
@@ -82,7 +82,7 @@ class PriceSource(ABC):
 
     @property
     def terms(self) -> Terms:
-        """How the vendor may be called; by default calls are unlimited and not retried."""
+        """The terms of calls to the vendor; by default calls are unlimited and not retried."""
         return Terms()
 
     def available_history(self, at: datetime) -> AvailableHistory | None:

@@ -1,4 +1,4 @@
-"""Keep the API key out of everything except the network connection.
+"""Restrict the API key to the network connection.
 
 Belongs here: recognising the key in every encoding in which a response may repeat it, and sending the key without
 showing it to a library. Does not belong here: where the key is stored (`settings`, `api_key`).

@@ -1226,7 +1226,7 @@ FROM weeks
 WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
 ;
 
--- sql/stage/daily_prices.sql (and 3 other forms, SHA-256 43e5f0a02305e885)
+-- sql/stage/daily_prices.sql (and 3 other forms, SHA-256 fe26b186466864ac)
 WITH bars AS (
     SELECT t.symbol, t.trade_date, t.open_price, t.high_price, t.low_price, t.close_price, t.volume
     FROM backend_staged.load_id__typed_prices__attempt AS t
@@ -1297,7 +1297,7 @@ shaped AS (
         high_units - low_units                         AS bar_range,
         high_units - GREATEST(open_units, close_units) AS upper_wick,
         LEAST(open_units, close_units) - low_units     AS lower_wick,
-        -- The last bits of a logarithm differ between engines; 13 decimals are the same on all of them.
+        -- The last bits of a logarithm differ between engines; 13 decimals are the same on all engines.
         CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0
              THEN ROUND(LN(high_price / low_price), 13) END AS log_range,
         CASE WHEN open_price > 0E0 AND high_price > 0E0 AND low_price > 0E0 AND close_price > 0E0

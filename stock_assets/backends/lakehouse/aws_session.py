@@ -158,7 +158,7 @@ def _session(access: AwsAccess) -> boto3.Session:
 
 
 def _assume(core: Session, access: AwsAccess) -> None:
-    """Make a session assume the role, and assume it again before it expires."""
+    """Set up a session to assume the role, and to assume it again before it expires."""
 
     def sts(service: str, **options: Any) -> Any:  # noqa: ANN401 (botocore's signature)
         return core.create_client(service, endpoint_url=access.endpoint_url or None, **options)

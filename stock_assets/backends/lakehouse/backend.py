@@ -73,7 +73,7 @@ class LakehouseBackend(Backend):
 
     @property
     def access(self) -> AwsAccess:
-        """Where and as whom AWS is called."""
+        """Region, role and endpoint of the calls of AWS."""
         return AwsAccess(region=self.region, role_arn=self.role_arn, endpoint_url=self.endpoint_url)
 
     @cached_property

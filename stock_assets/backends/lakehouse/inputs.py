@@ -32,7 +32,7 @@ _TYPES: dict[pa.DataType, ColumnType] = {
 
 @dataclass(frozen=True)
 class InputStore:
-    """Where large input tables of one connection are uploaded.
+    """The place to which large input tables of one connection are uploaded.
 
     Attributes:
         objects: the bucket.

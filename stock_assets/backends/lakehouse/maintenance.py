@@ -4,7 +4,7 @@ Belongs here: whether there is work to do, what VACUUM may remove, and the resul
 metadata and the bucket's listing, so no statement is sent for a table without work. Does not belong here: when
 maintenance runs (`orchestration.jobs.maintenance`), the text of a statement (`ddl`), running it (`sql_engine`).
 
-Each statement is a commit of its own and is repeated while Athena reports that more runs are needed. So a killed
+Each statement is a separate commit and is repeated while Athena reports that more runs are needed. So a killed
 maintenance run leaves nothing but work for the next run.
 
 VACUUM is controlled by table properties. An age in seconds, counted back from the time VACUUM runs, protects all

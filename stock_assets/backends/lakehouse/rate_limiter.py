@@ -1,4 +1,4 @@
-"""Stores the calls to each vendor in one object per vendor, changed by compare-and-swap.
+"""Store the calls to each vendor in one object per vendor, changed by compare-and-swap.
 
 Belongs here: the object, and what happens if several processes change it at once. Does not belong here: the quota
 arithmetic (`backends.rate_limiter`), what a plan allows (`sources.plans`), waiting for a call (`ingest.requester`).

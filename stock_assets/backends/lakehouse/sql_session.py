@@ -108,13 +108,13 @@ class GlueConnection(SqlConnection):
         )
 
     def register(self, relation: str, rows: pa.Table) -> Name:
-        """Keep the rows; they are written when a statement names them."""
+        """Store the rows in memory; they are written when a statement names them."""
         self._inputs[relation] = rows
         self._written.pop(relation, None)
         return Name(f"input.{relation}")
 
     def register_responses(self, uris: Sequence[str]) -> Name:
-        """Keep the addresses; the relation is built when a statement names it."""
+        """Store the addresses in memory; the relation is built when a statement names it."""
         self._responses = RawResponses(self._parts.objects.uri("raw/daily_prices/"), tuple(uris))
         return Name("raw.daily_prices")
 

@@ -117,7 +117,7 @@ def _load(root: Path, table: Table) -> IcebergTable:
 def replace_range(
     stored: IcebergTable, rows: pa.Table, *, first: date, last: date, properties: Mapping[str, str]
 ) -> int:
-    """Make the rows of `[first, last]` equal to `rows`, in one snapshot on top of the loaded one.
+    """Replace the rows of `[first, last]` by `rows`, in one snapshot on top of the loaded one.
 
     The files of every year that the range touches are rewritten, one file per year, sorted: a publish leaves no small
     files.

@@ -1,4 +1,4 @@
-"""Stores the fetch ledger in a table of one SQLite file.
+"""Store the fetch ledger in a table of one SQLite file.
 
 Belongs here: the table and its statements. Does not belong here: opening the file (`database`), what requests mean
 (`ingest`).

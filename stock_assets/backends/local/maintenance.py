@@ -4,14 +4,14 @@ Belongs here: what pyiceberg 0.12 leaves to its users. Its `expire_snapshots` re
 removes no file, and does not notice that another writer has changed the current snapshot. Does not belong here: when
 maintenance runs (`orchestration`), or what a publish writes (`iceberg`).
 
-Three steps, each complete on its own, so that a kill only leaves work for the next time:
+Three independent steps, so that a kill only leaves work for the next time:
 
 1. Several files of one partition are compacted into one, in one commit.
 2. Snapshots that have not been current since a timestamp are removed from the metadata, in one commit.
 3. Files that no remaining snapshot needs are removed, if they are old enough.
 
 A process that reads pins the snapshot that is current when the process begins. So every file that a process may be
-reading stays as long as its snapshot does, and the third step removes only files that nobody can reach.
+reading stays as long as its snapshot does, and the third step removes only files that no process can reach.
 """
 
 from collections import defaultdict
@@ -128,7 +128,7 @@ def _expire(stored: IcebergTable, keep_since: datetime) -> int:
         stored,
         requirements=(
             _AssertSnapshots(uuid=stored.metadata.table_uuid, snapshot_ids=expired),
-            # `seen` stays correct only as long as nobody publishes or rolls back.
+            # `seen` stays correct only as long as no process publishes or rolls back.
             AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=current.snapshot_id),
         ),
         updates=(RemoveSnapshotsUpdate(snapshot_ids=expired),),

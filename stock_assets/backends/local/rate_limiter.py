@@ -1,4 +1,4 @@
-"""Stores the calls to each vendor in tables of the ledger's SQLite file.
+"""Store the calls to each vendor in tables of the ledger's SQLite file.
 
 Belongs here: transactions, so that all processes of the machine agree. Does not belong here: the quota arithmetic
 (`backends.rate_limiter`), what a plan allows (`sources.plans`), waiting for a call (`ingest.requester`).

@@ -143,7 +143,7 @@ class DuckDbConnection(SqlConnection):
         return view
 
     def restrict(self) -> None:
-        """Keep the published Parquet files readable and disable all other access to files and networks."""
+        """Allow reads of the published Parquet files; disable all other access to files and networks."""
         # DuckDB keeps the folder to which it spills readable; the default, in the working directory, may contain files.
         spill = Path(gettempdir()) / f"stock_assets_{uuid4().hex}"
         for setting, value in (

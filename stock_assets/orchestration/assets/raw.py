@@ -46,7 +46,7 @@ _RAW_COLUMNS = dg.TableSchema(
 
 
 class RawConfig(dg.Config):
-    """Where a run of `raw/daily_prices` gets missing bars from. By default it requests all of them from the vendor."""
+    """The origin of missing bars in a run of `raw/daily_prices`. By default the run requests them from the vendor."""
 
     request_symbols: list[str] | None = Field(
         default=None,

@@ -21,9 +21,9 @@ from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.pipeline import Pipeline
 
 _CONSEQUENCES = {
-    AuditKind.SCHEMA: "A bad row rejects the whole load: nothing of it is published.",
+    AuditKind.SCHEMA: "A bad row rejects the whole load: none of its rows is published.",
     AuditKind.ROW: "A bad bar is quarantined; the other bars are published.",
-    AuditKind.LOAD: "A bad row rejects the whole load: nothing of it is published.",
+    AuditKind.LOAD: "A bad row rejects the whole load: none of its rows is published.",
     AuditKind.WARNING: "A bad row is reported and blocks nothing.",
 }
 

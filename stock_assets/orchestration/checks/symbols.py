@@ -27,7 +27,7 @@ SYMBOLS_SHOWN = 50
 SUMMARY = "every_requested_symbol_is_stored"
 FILES = "every_landing_file_is_readable"
 FILES_SHOWN_FOR = timedelta(days=14)
-"""How long a rejected file is shown."""
+"""Time for which a rejected file is shown."""
 _TEN_DAYS = timedelta(days=10)
 
 

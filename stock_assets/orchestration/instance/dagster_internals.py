@@ -4,7 +4,7 @@ Belongs here: imports from `dagster._*` and `dagster_shared`, and calls of priva
 is built on them. If a new version of Dagster moves a name, `test_dagster_internals.py` names it; fix it in this module
 only.
 
-Checked with Dagster 1.13. Issues and pull requests are those of github.com/dagster-io/dagster.
+Checked with Dagster 1.13. Numbers of issues and pull requests refer to github.com/dagster-io/dagster.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 # Base of every event log. `SettledFailures` filters what the daemon reads.
 from dagster._core.storage.event_log import EventLogStorage
 
-# Tables of the event log. The rows that `LocalEventLogStorage` writes equal those of Dagster's own storage.
+# Tables of the event log. `LocalEventLogStorage` writes the same rows as Dagster's own storage.
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 
 # Base of `LocalEventLogStorage`; there is no public one. The tests compare every result with Dagster's own storage,
@@ -121,7 +121,7 @@ no effect; so a test checks them."""
 
 
 def store_events_in_batches(instance: dg.DagsterInstance, size: int) -> None:
-    """Make an instance store its events in batches, unless `DAGSTER_EVENT_BATCH_SIZE` sets another size.
+    """Configure an instance to store its events in batches, unless `DAGSTER_EVENT_BATCH_SIZE` sets another size.
 
     Dagster reads the size from the environment only. Setting the variable here would change every other instance of the
     process and every program that it starts, so the method that reads it is replaced on this instance. The public form

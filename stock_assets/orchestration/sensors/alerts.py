@@ -33,7 +33,7 @@ from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "alerts"
 INITIAL_LOOKBACK = timedelta(days=1)
-"""How far back the first tick reads."""
+"""Period before now that the first tick reads."""
 _OVERLAP = timedelta(minutes=2)
 """The end of a run may be written this long after its timestamp."""
 _MARKERS = "alerts/read/"

@@ -1,4 +1,4 @@
-"""The charts of the report, made with Altair: specifications that the page fills with the rows of a symbol.
+"""The charts of the report, built with Altair: specifications that the page fills with the rows of a symbol.
 
 Belongs here: marks, axes and colours. Does not belong here: rows (`data`), descriptions (`panels`), the page (`page`).
 
