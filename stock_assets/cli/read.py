@@ -65,7 +65,7 @@ def tables(
 
 def report(
     output: Annotated[
-        Path | None, typer.Option(help="File to write; default: served/report.html in the data folder.")
+        Path | None, typer.Option(help="File to write; default: reports/report.html in the data folder.")
     ] = None,
 ) -> None:
     """Draw the published tables into one HTML file, and print its path."""
@@ -74,7 +74,7 @@ def report(
     from stock_assets.settings import Settings
 
     settings = Settings.from_env()
-    file = output or settings.root / "served" / "report.html"
+    file = output or settings.root / "reports" / "report.html"
     size = write_report(Pipeline.from_settings(settings), file)
     err.print(f"{size / 1e6:.1f} MB. Open the file in any browser; it needs no network:", soft_wrap=True)
     sys.stdout.write(f"{file.absolute()}\n")

@@ -212,7 +212,7 @@ def newest_response(backend: Backend, symbol: str) -> str:
 
 
 def test_report_writes_a_file_and_prints_its_path(shell: Shell, tmp_path: Path) -> None:
-    file = shell.settings.root / "served" / "report.html"
+    file = shell.settings.root / "reports" / "report.html"
     assert shell.run("report").stdout == f"{file}\n"
     assert "recorded sample, ends 2013-03-01" in file.read_text(encoding="utf-8")
     shell.run("report", "--output", str(tmp_path / "a.html"))

@@ -23,9 +23,9 @@ from stock_assets.core.errors import (
     UnrecognisedResponse,
 )
 from stock_assets.settings import read_api_key
-from stock_assets.sources.redaction import REDACTED
 from stock_assets.sources import transport
 from stock_assets.sources.raw_format import parse_prices
+from stock_assets.sources.redaction import REDACTED
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer, csv_body, walk
 from stock_assets_tests.support.live_source import KEY, live_source, utc
 

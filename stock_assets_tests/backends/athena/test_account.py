@@ -100,7 +100,9 @@ def test_the_suite_runs_on_the_account_and_removes_everything(aws: AwsEmulator, 
 
 @pytest.mark.slow
 def test_a_failing_suite_removes_everything_too(aws: AwsEmulator, account: Account) -> None:
-    done = suite(named(account, workgroup="nobodys"), "test_results_are_typed or test_what_was_put")
+    done = suite(
+        named(account, workgroup="nobodys"), "test_results_are_typed or test_a_stored_object_is_read_byte_for_byte"
+    )
 
     assert done.returncode == 1, done.stdout
     assert "1 failed, 1 passed" in done.stdout or "1 passed, 1 error" in done.stdout

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from stock_assets.backends.athena import ddl
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.athena.engine import AthenaEngine
 from stock_assets.backends.interface import MaintenanceResult, Snapshot
-from stock_assets.backends.lakehouse import ddl, maintenance
+from stock_assets.backends.lakehouse import maintenance
 from stock_assets.cli.app import app
 from stock_assets.core.errors import ConcurrentPublish, QueryFailed
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES
