@@ -145,7 +145,7 @@ def test_the_api_key_is_read_from_a_secret(ministack: str) -> None:
     secrets.create_secret(Name="prices/key", SecretString=json.dumps({"ALPHAVANTAGE_API_KEY": KEY}))
     assert SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=ministack), "prices/key").read() == KEY
 
-    with pytest.raises(SettingsError, match="there is no secret prices/none"):
+    with pytest.raises(SettingsError, match="There is no secret prices/none"):
         SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=ministack), "prices/none").read()
 
 
