@@ -15,7 +15,7 @@ import dagster as dg
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import SessionOutOfRange
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS
+from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS, add_job_origin
 from stock_assets.orchestration.instance.folder import configure_instance
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.keys import RAW_PRICES
@@ -95,10 +95,14 @@ def run_sessions(
             tags={**range_tags(first, last), **REPOSITORY_TAGS},
             raise_on_error=False,
         )
+        failures = tuple(_failure(event) for event in result.all_events if event.is_step_failure)
+        # A run that failed outside its steps keeps no origin: the daemon would retry it.
+        if result.success or failures:
+            add_job_origin(instance, run_id)
     return RunResult(
         run_id=run_id,
         success=result.success,
-        failures=tuple(_failure(event) for event in result.all_events if event.is_step_failure),
+        failures=failures,
         findings=tuple(check for check in result.get_asset_check_evaluations() if not check.passed),
         changed_tables=tuple(sorted({table for event in result.all_events for table in _changed_table(event)})),
     )

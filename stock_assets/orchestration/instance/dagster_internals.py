@@ -36,6 +36,9 @@ from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS
 # Base and result types of the launcher. Dagster's own does not check whether the process of a run is alive (#4319).
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 
+# Which repository and code location a run belongs to; the timeline of the UI shows only runs that have it.
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+
 # Status of a row of the table of check results.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
@@ -82,6 +85,9 @@ __all__ = [
     "DefaultRunLauncher",
     "EventHandlerFn",
     "EventLogStorage",
+    "RegisteredCodeLocationOrigin",
+    "RemoteJobOrigin",
+    "RemoteRepositoryOrigin",
     "SerializableErrorInfo",
     "SqlEventLogStorageTable",
     "SqliteEventLogStorage",

@@ -36,7 +36,7 @@ def names(workspace: Path) -> list[str]:
 
 
 def test_the_command_line_and_the_workspace_have_the_same_label(tmp_path: Path) -> None:
-    """The UI finds the runs of a job, and of the timeline, by this label."""
+    """The page of a job finds its runs by this label, and the timeline by the origin."""
     settings = Settings(data_dir=tmp_path)
     run = run_sessions(settings, Pipeline.from_settings(settings), SESSION, SESSION, on_event=lambda _: None)
     assert run.success
@@ -45,9 +45,13 @@ def test_the_command_line_and_the_workspace_have_the_same_label(tmp_path: Path) 
             [location] = process.create_request_context().code_locations
             [repository] = location.get_repositories().values()
             assert repository.has_job(JOB_NAME)
-            label = repository.get_remote_origin().get_label()
-        [found] = instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, tags={REPOSITORY_LABEL_TAG: label}))
+            origin = repository.get_remote_origin()
+        [found] = instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, tags={REPOSITORY_LABEL_TAG: origin.get_label()}))
     assert found.run_id == run.run_id
+    assert found.is_success
+    assert found.remote_job_origin is not None
+    assert found.remote_job_origin.job_name == JOB_NAME
+    assert found.remote_job_origin.repository_origin.get_label() == origin.get_label()
 
 
 def test_the_files_that_name_the_code_location_agree() -> None:
