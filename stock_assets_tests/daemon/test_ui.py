@@ -104,7 +104,7 @@ def test_a_failed_check_shows_its_rows_and_the_remedy(web: WebServer, page: Brow
     """In the backfill of ten sessions, AAPL lost half of its price, which is true."""
     page.visit(f"{web.url}/assets/staged/daily_prices?view=checks&checkDetail=no_unexplained_jump")
     reads(page, "1 bad row, first: -51.87%")
-    reads(page, "check for a split the source does not know yet")
+    reads(page, "check for a split that the source does not know yet")
     cells = "[...document.querySelectorAll('td')].map((cell) => cell.innerText.trim())"
     page.wait_for(f"{cells}.includes('-51.87%')")
     found = page.run(f"return {cells}")
