@@ -122,7 +122,8 @@ class LegacyFolder(LegacyLocation):
 def legacy_file(name: str, relative: str, size: int, modified_at: datetime) -> LegacyFile:
     """Return a file with the information of its path; the hour in a folder name is earlier than the time of a copy."""
     hour = folder_hour(relative)
-    return LegacyFile(name, size, min(modified_at, hour) if hour else modified_at, folder_values(relative))
+    values = {**file_name_values(relative), **folder_values(relative)}
+    return LegacyFile(name, size, min(modified_at, hour) if hour else modified_at, values)
 
 
 def is_data(relative: str) -> bool:

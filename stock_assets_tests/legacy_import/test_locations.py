@@ -57,3 +57,13 @@ def test_columns_in_the_names_of_folders() -> None:
 def test_hidden_files_are_not_data() -> None:
     assert is_data("a/b.csv")
     assert not any(map(is_data, ("_SUCCESS", "a/.b.crc", "_temporary/0/x", ".hive-staging/x")))
+
+
+def test_the_symbol_in_a_file_name_is_a_default_for_the_column() -> None:
+    changed = datetime(2026, 11, 25, tzinfo=UTC)
+    assert legacy_file("x", "ingest_date=2026-11-25/20261125T193433053886Z/BRK.B.csv", 1, changed).values == {
+        "ingest_date": "2026-11-25",
+        "symbol": "BRK.B",
+    }
+    assert legacy_file("x", "symbol=IBM/OTHER.csv", 1, changed).values == {"symbol": "IBM"}
+    assert legacy_file("x", "part-0.csv", 1, changed).values == {}
