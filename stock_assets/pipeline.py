@@ -24,7 +24,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.limits import Limits
 from stock_assets.core.universe import read_universe, require_enough_calls
-from stock_assets.coverage.gaps import Coverage, coverage
+from stock_assets.coverage.missing_bars import Coverage, coverage
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, SymbolResult, fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits

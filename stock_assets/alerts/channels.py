@@ -1,7 +1,7 @@
 """The channels that deliver messages: a log file, a webhook, an SNS topic.
 
-Belongs here: delivering one message. Does not belong here: remembering which messages were delivered (`notifier`), or
-their content (`incident`).
+Belongs here: delivering one message. Does not belong here: remembering which messages were delivered
+(`deduplication`), or their content (`incident`).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Incidents: what went wrong, as a message for people, with a reference that identifies the incident.
 
 Belongs here: the fields of an incident and how they are written. Does not belong here: recognising an incident in a run
-(`orchestration.sensors.alerts`), or sending messages (`channels`, `notifier`).
+(`orchestration.sensors.alerts`), or sending messages (`channels`, `deduplication`).
 """
 
 import hashlib

@@ -13,7 +13,7 @@ import typer
 from stock_assets.cli.output import print_error, print_line, print_summary, print_warning
 
 if TYPE_CHECKING:
-    from stock_assets.coverage.missing import Missing
+    from stock_assets.coverage.missing_sessions import Missing
     from stock_assets.pipeline import Pipeline
 
 _DAY = ["%Y-%m-%d"]
@@ -106,7 +106,7 @@ def _find_missing(pipeline: "Pipeline", sessions: Sequence[date]) -> "Missing":
     """Find the sessions with missing bars, and print them."""
     from stock_assets.core.calendar import format_ranges
     from stock_assets.core.text import plural
-    from stock_assets.coverage.missing import find_missing
+    from stock_assets.coverage.missing_sessions import find_missing
 
     found = find_missing(pipeline, sessions, at=datetime.now(UTC))
     for session, audits in found.rejected.items():

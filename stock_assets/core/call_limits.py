@@ -1,9 +1,11 @@
-"""The number of calls that a vendor allows.
+"""The number of calls that a vendor allows, and whether a call may be made now.
 
-Belongs here: the limits and the quota day. Does not belong here: counting calls (`backends.rate_limiter`), the limits
-of a vendor's plans (`sources.plans`).
+Belongs here: the limits, the quota day, and the arithmetic of rates and quotas that every backend shares. Does not
+belong here: storing calls (`backends.rate_limiter` and the backends), the limits of a vendor's plans (`sources.plans`).
 """
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -61,3 +63,63 @@ class CallLimits:
 
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), ZoneInfo(self.day_zone)).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class CallDenied:
+    """A call that may not be made now.
+
+    Attributes:
+        retry_at: earliest timestamp at which the call may be tried again, aware, UTC.
+        quota_used_up: True if the call has to wait for the next quota day, or for the end of a block that the vendor
+            caused; False if only the rate per second or minute is reached.
+    """
+
+    retry_at: datetime
+    quota_used_up: bool
+
+
+@dataclass(frozen=True)
+class VendorCalls:
+    """The recorded calls of one vendor; pure arithmetic, without storage.
+
+    Attributes:
+        calls: timestamps of calls, oldest first; the calls since `counted_since` are enough for `decide`.
+        blocked_until: end of the block that the vendor caused, or None.
+    """
+
+    calls: Sequence[datetime] = ()
+    blocked_until: datetime | None = None
+
+    @staticmethod
+    def counted_since(limits: CallLimits, at: datetime) -> datetime:
+        """Return the earliest timestamp whose calls count for a decision at `at`."""
+        starts = [at - window for _, window in limits.rates]
+        if limits.per_day is not None:
+            starts.append(limits.day_start(at))
+        return min(starts, default=at)
+
+    def active_block(self, at: datetime) -> datetime | None:
+        """Return when the block ends, or None if no block is active at `at`."""
+        return self.blocked_until if self.blocked_until is not None and self.blocked_until > at else None
+
+    def used_calls(self, since: datetime) -> int:
+        """Count the calls at or after `since`."""
+        return len(self.calls) - bisect_left(self.calls, since)
+
+    def decide(self, limits: CallLimits, at: datetime, *, reserve: int = 0) -> CallDenied | None:
+        """Return None if a call may be made at `at`, otherwise when to try again."""
+        block = self.active_block(at)
+        if block is not None:
+            return CallDenied(block, quota_used_up=True)
+        if limits.per_day is not None and self.used_calls(limits.day_start(at)) >= limits.per_day - reserve:
+            return CallDenied(limits.next_reset(at), quota_used_up=True)
+        retry_at = max((self._token_returns_at(*rate, at) for rate in limits.rates), default=at)
+        return CallDenied(retry_at, quota_used_up=False) if retry_at > at else None
+
+    def _token_returns_at(self, allowed: int, window: timedelta, at: datetime) -> datetime:
+        """Return when one of the window's tokens is available: the n-th newest call plus the window."""
+        if len(self.calls) < allowed:
+            return at
+        # After a clock was set back, calls lie in the future; no token is unavailable for longer than its window.
+        return min(self.calls[-allowed], at) + window

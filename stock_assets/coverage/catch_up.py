@@ -1,7 +1,7 @@
 """Plan what the catch-up sensor loads next: gaps merged into few runs, within the quota of the day.
 
-Belongs here: which gaps are due and which calls are free. Does not belong here: finding the gaps (`gaps`), starting
-runs (`orchestration.sensors.catch_up`).
+Belongs here: which gaps are due and which calls are free. Does not belong here: finding the gaps (`missing_bars`),
+starting runs (`orchestration.sensors.catch_up`).
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from stock_assets.core.calendar import sessions_between
-from stock_assets.coverage.gaps import Coverage, Gap, catch_up_start
+from stock_assets.coverage.missing_bars import Coverage, Gap, catch_up_start
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.parts import PipelineParts
 

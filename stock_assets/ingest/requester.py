@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.backends.rate_limiter import CallDenied
+from stock_assets.core.call_limits import CallDenied
 from stock_assets.core.clock import Clock
 from stock_assets.core.errors import BadKey, DailyQuotaExhausted, Outcome, SourceError
 from stock_assets.core.text import plural

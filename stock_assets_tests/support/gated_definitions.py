@@ -5,7 +5,7 @@ from functools import wraps
 
 import pytest
 
-from stock_assets.alerts.notifier import Notifier
+from stock_assets.alerts.deduplication import Notifier
 from stock_assets.backends.interface import FetchKind
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.core.tables import DAILY_PRICES

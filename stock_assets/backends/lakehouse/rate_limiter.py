@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from stock_assets.backends.lakehouse.objects import S3Objects
-from stock_assets.backends.rate_limiter import CallDenied, RateLimiter, VendorCalls
-from stock_assets.core.call_limits import CallLimits
+from stock_assets.backends.rate_limiter import RateLimiter
+from stock_assets.core.call_limits import CallDenied, CallLimits, VendorCalls
 from stock_assets.core.clock import Clock
 from stock_assets.core.errors import ServiceUnavailable
 from stock_assets.core.retry import retrying

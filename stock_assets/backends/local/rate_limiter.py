@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.database import connect_to_read, connect_to_write
-from stock_assets.backends.rate_limiter import CallDenied, RateLimiter, VendorCalls
-from stock_assets.core.call_limits import CallLimits
+from stock_assets.backends.rate_limiter import RateLimiter
+from stock_assets.core.call_limits import CallDenied, CallLimits, VendorCalls
 from stock_assets.core.clock import Clock
 
 _CREATE = (

@@ -17,8 +17,8 @@ from itertools import takewhile
 import dagster as dg
 
 from stock_assets.alerts.channels import Channel
+from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import MAX_LINES, Incident
-from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.clock import Clock, utc_now

@@ -13,14 +13,14 @@ from datetime import datetime
 import dagster as dg
 
 from stock_assets.alerts.channels import Channel
+from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import Incident
-from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
 from stock_assets.coverage.catch_up import CatchUpWindow, available_calls, plan_catch_up
-from stock_assets.coverage.gaps import Gap
+from stock_assets.coverage.missing_bars import Gap
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.run_requests import build_run_requests, run_in_progress
 from stock_assets.pipeline import Pipeline

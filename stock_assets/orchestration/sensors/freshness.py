@@ -10,8 +10,8 @@ from datetime import datetime
 import dagster as dg
 
 from stock_assets.alerts.channels import Channel
+from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import Incident
-from stock_assets.alerts.notifier import Notifier
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.coverage.freshness import Freshness, freshness

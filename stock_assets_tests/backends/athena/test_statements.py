@@ -23,7 +23,7 @@ from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import LoadRejected
 from stock_assets.core.sql import Fragment, SqlValue, Statement, bundled, statement
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, STAGED_PRICES
-from stock_assets.coverage.gaps import coverage
+from stock_assets.coverage.missing_bars import coverage
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import relations, run_query, summary
 from stock_assets.serve.report.data import OTHERS, SERIES, read_report

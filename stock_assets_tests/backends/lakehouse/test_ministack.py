@@ -16,7 +16,7 @@ import yaml
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 
 from stock_assets.alerts.channels import SnsTopic
-from stock_assets.alerts.notifier import Notifier
+from stock_assets.alerts.deduplication import Notifier
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.interface import Backend
 from stock_assets.backends.lakehouse.aws_session import AwsAccess

@@ -12,7 +12,7 @@ from stock_assets.backends.trino.backend import TrinoBackend
 from stock_assets.core.sql import Fragment, Name, SqlValue, Statement, bundled, statement
 from stock_assets.core.tables import DAILY_PRICES, Column, ColumnType
 from stock_assets.coverage.freshness import freshness
-from stock_assets.coverage.gaps import coverage
+from stock_assets.coverage.missing_bars import coverage
 from stock_assets.ingest.split_requests import _jumps
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import run_query, summary

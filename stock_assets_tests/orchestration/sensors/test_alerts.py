@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import Message
-from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import UnknownSymbol
 from stock_assets.loads.audit_files import audits

@@ -9,14 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_assets.alerts.notifier import Notifier
+from stock_assets.alerts.deduplication import Notifier
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import LoadRejected, Outcome
 from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.coverage.catch_up import CatchUpPlan, CatchUpWindow, available_calls, plan_catch_up
-from stock_assets.coverage.gaps import RETRY_DELAYS, Coverage, Gap, coverage
+from stock_assets.coverage.missing_bars import RETRY_DELAYS, Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import BRIDGED_SESSIONS
 from stock_assets.orchestration.jobs.daily_prices import daily_job
 from stock_assets.orchestration.run_requests import RUN_DELAYS, TAG

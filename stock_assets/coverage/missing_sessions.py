@@ -1,14 +1,14 @@
 """Find sessions that are missing from the published table, and the runs that would load them.
 
-Belongs here: what `--missing` on the command line loads and skips. Does not belong here: finding single bars (`gaps`),
-starting runs (`orchestration.runs`).
+Belongs here: what `--missing` on the command line loads and skips. Does not belong here: finding single bars
+(`missing_bars`), starting runs (`orchestration.runs`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from stock_assets.coverage.gaps import Gap, coverage
+from stock_assets.coverage.missing_bars import Gap, coverage
 from stock_assets.coverage.run_specs import bridged_ranges
 from stock_assets.ingest.parts import PipelineParts
 

@@ -11,8 +11,8 @@ import boto3
 import pytest
 
 from stock_assets.alerts.channels import Channel, LogFile, SnsTopic, Webhook
+from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import MAX_LINES, Message
-from stock_assets.alerts.notifier import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import AlertUndelivered
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
