@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := --only-binary :all: --require-hashes --requirement requirements.lock
 GRAMMAR := stock_assets_tests/grammar
 
-.PHONY: help run dev report dashboards settings-docs test test-slow test-backends test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench wheel sbom clean
+.PHONY: help run dev report dashboards settings-docs test test-slow test-backends test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts wheel sbom clean
 
 ## help: list the targets (`make` alone is `make run`)
 help:
@@ -101,8 +101,20 @@ types: $(READY)
 validate: $(READY)
 	env -i PATH="$$PATH" $(BIN)/dagster definitions validate
 
-## bench: run the benchmarks
-bench: $(READY)
+# The polars script is one of the peers; nothing else needs polars.
+BENCH := $(VENV)/.bench-ready
+BENCH_LOCK := benchmarks/requirements.lock
+$(BENCH): $(READY) $(BENCH_LOCK)
+	$(PIP) --only-binary :all: --require-hashes --requirement $(BENCH_LOCK)
+	@touch $@
+
+## bench: compare loads with hand-written scripts; SIZE=small (default), medium or large
+SIZE := small
+bench: $(BENCH)
+	$(BIN)/python -m benchmarks.suite $(SIZE)
+
+## bench-parts: measure the start of commands, daily loads, a long backfill and the report
+bench-parts: $(READY)
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.daily_load
 	$(BIN)/python -m benchmarks.long_backfill
@@ -119,6 +131,8 @@ lock:
 		--generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras --output-file requirements.lock
 	echo 'ministack>=1.5.33,<1.6' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url --no-annotate --output-file $(MINISTACK_LOCK)
+	echo 'polars>=2.1,<3' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url --no-annotate --output-file $(BENCH_LOCK)
 
 ## wheel: build the wheel into dist/
 wheel: $(READY)
