@@ -3,15 +3,18 @@
 Belongs here: reading and validating a universe file. Does not belong here: which history a source has (`sources`).
 
 A universe is a CSV file with the columns symbol, name, first_session, last_session. An empty first_session means
-listed since before the first session of the pipeline; an empty last_session means still listed.
+listed since before the first session of the pipeline; an empty last_session means still listed. A ticker that one
+company gave up and another one uses has one line for each listing period.
 """
 
+import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -20,12 +23,14 @@ import pyarrow as pa
 from stock_assets.core.errors import SettingsError
 
 SYMBOL = re.compile(r"[A-Z][A-Z0-9.-]{0,9}")
+_OTHER_SEPARATORS = re.compile(r"[ /_:]+")
+"""Characters that others write between a ticker and its share class, where the vendor has a point or a hyphen."""
 _COLUMNS = ("symbol", "name", "first_session", "last_session")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One symbol and its first and last session; None means listed before the first, or after the last, session."""
+    """One listing period of a symbol; None means listed before the first, or after the last, session."""
 
     symbol: str
     name: str
@@ -38,27 +43,57 @@ class Listing:
             self.last_session is None or session <= self.last_session
         )
 
+    def overlaps(self, other: "Listing") -> bool:
+        """Return whether a day belongs to both periods."""
+        return (self.first_session or date.min) <= (other.last_session or date.max) and (
+            other.first_session or date.min
+        ) <= (self.last_session or date.max)
+
+    def __str__(self) -> str:
+        """Format the period, for messages."""
+        return f"{self.first_session or 'the beginning'} to {self.last_session or 'today'}"
+
 
 @dataclass(frozen=True)
 class Universe:
-    """The listings, in the order of the file."""
+    """The listings, in the order of the file; several listings of one symbol do not overlap."""
 
     listings: tuple[Listing, ...]
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
-        """Tickers in the order of the file."""
-        return tuple(listing.symbol for listing in self.listings)
+        """Tickers in the order of the file, each one once."""
+        return tuple(self._by_symbol)
+
+    def listings_of(self, symbol: str) -> tuple[Listing, ...]:
+        """Return the listing periods of a symbol, oldest first; none if the universe does not contain it."""
+        return self._by_symbol.get(symbol, ())
+
+    def covers(self, symbol: str, session: date) -> bool:
+        """Return whether a symbol was listed in a session."""
+        return any(listing.covers(session) for listing in self.listings_of(symbol))
+
+    def name_of(self, symbol: str) -> str:
+        """Return the name in the newest listing of a symbol; empty if the universe does not contain it."""
+        return self.listings_of(symbol)[-1].name if symbol in self._by_symbol else ""
 
     def table(self) -> pa.Table:
         """Build the relation `listings` that audits read: symbol, first_session (never NULL), last_session."""
         return pa.table(
             {
-                "symbol": pa.array(self.symbols, pa.string()),
+                "symbol": pa.array([row.symbol for row in self.listings], pa.string()),
                 "first_session": pa.array([row.first_session or date.min for row in self.listings], pa.date32()),
                 "last_session": pa.array([row.last_session for row in self.listings], pa.date32()),
             }
         )
+
+    @cached_property
+    def _by_symbol(self) -> dict[str, tuple[Listing, ...]]:
+        found: dict[str, tuple[Listing, ...]] = {}
+        for row in self.listings:
+            periods = (*found.get(row.symbol, ()), row)
+            found[row.symbol] = tuple(sorted(periods, key=lambda period: period.first_session or date.min))
+        return found
 
 
 def read_universe(file: Path | Traversable) -> Universe:
@@ -67,56 +102,75 @@ def read_universe(file: Path | Traversable) -> Universe:
     Raises:
         SettingsError: the file is missing, empty or malformed; the message names the line and the remedy.
     """
-    try:
-        # Spreadsheet programs begin the file with a byte order mark.
-        text = file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"The universe file {file} cannot be read ({error}). Set STOCK_ASSETS_UNIVERSE to a CSV file in UTF-8."
-        ) from error
     # Not str.splitlines, which would also end a line at characters that a name may contain, such as U+2028.
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
+    listings: dict[int, Listing] = {}
     try:
-        if tuple(reader.fieldnames or ()) != _COLUMNS:
+        header = [column.strip() for column in next(reader, [])]
+        if header[: len(_COLUMNS)] != list(_COLUMNS) or any(header[len(_COLUMNS) :]):
             raise SettingsError(f"The universe file {file} must begin with the line {','.join(_COLUMNS)}.")
-        listings = tuple(_listing(row, f"{file}, line {reader.line_num}") for row in reader)
+        for row in reader:
+            fields = [field.strip() for field in row]
+            if any(fields):
+                listings[reader.line_num] = _listing(fields, len(header), f"{file}, line {reader.line_num}")
     except csv.Error as error:
-        raise SettingsError(f"{file}, line {reader.reader.line_num}: fix the quotes or commas ({error}).") from error
-    _check_symbols(listings, file)
-    return Universe(listings)
+        raise SettingsError(f"{file}, line {reader.line_num}: fix the quotes or commas ({error}).") from error
+    if not listings:
+        raise SettingsError(f"The universe file {file} has no symbols. Add one line per symbol.")
+    _check_overlaps(listings, file)
+    return Universe(tuple(listings.values()))
 
 
-def _listing(row: dict[str, str | None], place: str) -> Listing:
-    symbol = (row["symbol"] or "").strip()
-    if len(row) > len(_COLUMNS):
+def _text(file: Path | Traversable) -> str:
+    remedy = "Set STOCK_ASSETS_UNIVERSE to a CSV file in UTF-8"
+    try:
+        body = file.read_bytes()
+        if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise SettingsError(
+                f"The universe file {file} cannot be read: its encoding is UTF-16. {remedy}; spreadsheet programs call "
+                "it 'CSV UTF-8'."
+            )
+        # Spreadsheet programs begin the file with a byte order mark.
+        return body.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The universe file {file} cannot be read ({error}). {remedy}.") from error
+
+
+def _listing(fields: Sequence[str], width: int, place: str) -> Listing:
+    # Spreadsheet programs may add empty columns at the end of every line, header included.
+    if len(fields) > width or any(fields[len(_COLUMNS) :]):
         raise SettingsError(
-            f"{place}: {symbol!r} has more fields than {','.join(_COLUMNS)}. Put a name with a comma in quotes."
+            f"{place}: {fields[0]!r} has more fields than {','.join(_COLUMNS)}. Put a name with a comma in quotes."
         )
+    symbol, name, *days = (*fields, "", "", "")[: len(_COLUMNS)]
     if not SYMBOL.fullmatch(symbol):
+        closest = _OTHER_SEPARATORS.sub(".", symbol.upper())
         raise SettingsError(
             f"{place}: {symbol!r} is not a symbol. A symbol is a capital letter and up to 9 characters of A-Z 0-9 . -"
+            + (f". Write {closest}." if SYMBOL.fullmatch(closest) else "")
         )
     try:
-        first, last = (
-            date.fromisoformat(text) if text else None for text in (row["first_session"], row["last_session"])
-        )
+        first, last = (date.fromisoformat(text) if text else None for text in days)
     except ValueError as error:
         raise SettingsError(
             f"{place}: write the dates of {symbol} as YYYY-MM-DD, or leave them empty ({error})."
         ) from error
     if first and last and first > last:
         raise SettingsError(f"{place}: the first session of {symbol}, {first}, is after its last session, {last}.")
-    return Listing(symbol, (row["name"] or "").strip(), first, last)
+    return Listing(symbol, name, first, last)
 
 
-def _check_symbols(listings: Iterable[Listing], file: Path | Traversable) -> None:
-    seen: set[str] = set()
-    for listing in listings:
-        if listing.symbol in seen:
-            raise SettingsError(f"The universe file {file} has {listing.symbol} twice. Remove one of the two lines.")
-        seen.add(listing.symbol)
-    if not seen:
-        raise SettingsError(f"The universe file {file} has no symbols. Add one line per symbol.")
+def _check_overlaps(listings: Mapping[int, Listing], file: Path | Traversable) -> None:
+    seen: dict[str, list[tuple[int, Listing]]] = {}
+    for number, one in listings.items():
+        for earlier, other in seen.setdefault(one.symbol, []):
+            if not one.overlaps(other):
+                continue
+            raise SettingsError(
+                f"The universe file {file} has {one.symbol} twice: line {earlier} ({other}) and line {number} ({one}). "
+                "Remove one of the two lines, or give them first_session and last_session so that they do not overlap."
+            )
+        seen[one.symbol].append((number, one))
 
 
 def require_enough_calls(universe: Universe, calls_per_day: int | None) -> None:

@@ -103,7 +103,8 @@ def available_calls(parts: PipelineParts, at: datetime) -> tuple[int | None, int
         if at < catch_up_start(session) <= limits.next_reset(at)
     ]
     reserved = max(
-        (sum(listing.covers(session) for listing in parts.universe.listings) for session in scheduled), default=0
+        (sum(parts.universe.covers(symbol, session) for symbol in parts.universe.symbols) for session in scheduled),
+        default=0,
     )
     used_calls = backend.rate_limiter.used_calls(source.vendor, limits.day_start(at))
     return max(0, limits.per_day - used_calls - reserved), reserved

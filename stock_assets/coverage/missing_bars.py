@@ -90,15 +90,15 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
     available = _available_bars(backend, sessions[0])
     history = parts.source.available_history(at)
     gaps: list[Gap] = []
-    for listing in parts.universe.listings:
-        requests = fetches.get(listing.symbol, [])
-        expected = [session for session in sessions if listing.covers(session)]
-        missing = _missing_sessions(backend, expected, requests, available.get(listing.symbol, {}))
+    for symbol in parts.universe.symbols:
+        requests = fetches.get(symbol, [])
+        expected = [session for session in sessions if parts.universe.covers(symbol, session)]
+        missing = _missing_sessions(backend, expected, requests, available.get(symbol, {}))
         stored = newest_responses(requests, missing)
         gaps += (
-            Gap(listing.symbol, session, stored=True, due=None, reason="stored, not published")
+            Gap(symbol, session, stored=True, due=None, reason="stored, not published")
             if session in stored
-            else _gap(listing.symbol, session, requests, history)
+            else _gap(symbol, session, requests, history)
             for session in missing
         )
     rejected = current_rejections(parts, fetches, {gap.session for gap in gaps})

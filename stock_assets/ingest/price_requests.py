@@ -15,7 +15,7 @@ from stock_assets.core.calendar import closing_time, format_ranges, next_session
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed
 from stock_assets.core.text import plural, shorten_list
-from stock_assets.core.universe import Listing
+from stock_assets.core.universe import Universe
 from stock_assets.ingest.ledger_queries import before_available_history, group_by_symbol, missing_sessions
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.parts import PipelineParts
@@ -117,7 +117,8 @@ def fetch_prices(
     available = source.available_history(started)
     stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
     all_symbols = [
-        _compare(listing, sessions, stored.get(listing.symbol, []), available) for listing in parts.universe.listings
+        _compare(parts.universe, symbol, sessions, stored.get(symbol, []), available)
+        for symbol in parts.universe.symbols
     ]
     reader = price_reader(source, stored)
     queue = sorted(
@@ -135,13 +136,17 @@ def fetch_prices(
 
 
 def _compare(
-    listing: Listing, sessions: Sequence[date], fetches: Sequence[Fetch], available: AvailableHistory | None
+    universe: Universe,
+    symbol: str,
+    sessions: Sequence[date],
+    fetches: Sequence[Fetch],
+    available: AvailableHistory | None,
 ) -> _SymbolSessions:
-    wanted = tuple(session for session in sessions if listing.covers(session))
+    wanted = tuple(session for session in sessions if universe.covers(symbol, session))
     missing = missing_sessions(wanted, fetches)
     too_old = set(before_available_history(missing, available))
     requestable = tuple(session for session in missing if session not in too_old)
-    return _SymbolSessions(listing.symbol, wanted, missing, requestable)
+    return _SymbolSessions(symbol, wanted, missing, requestable)
 
 
 def _priority(symbol: _SymbolSessions, fetches: Sequence[Fetch]) -> tuple[bool, date]:

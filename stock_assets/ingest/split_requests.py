@@ -117,12 +117,10 @@ def _calls_for_prices(parts: PipelineParts, at: datetime) -> int:
     latest = sessions_between(today - _TEN_DAYS, today)[-1:]
     return sum(
         bool(
-            missing_sessions(
-                latest, parts.backend.ledger.fetches(FetchKind.PRICES, symbol=listing.symbol, outcome=Outcome.OK)
-            )
+            missing_sessions(latest, parts.backend.ledger.fetches(FetchKind.PRICES, symbol=symbol, outcome=Outcome.OK))
         )
-        for listing in parts.universe.listings
-        if listing.covers(latest[0])
+        for symbol in parts.universe.symbols
+        if parts.universe.covers(symbol, latest[0])
     )
 
 

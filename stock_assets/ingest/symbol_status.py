@@ -14,7 +14,7 @@ from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
 from stock_assets.core.text import plural
-from stock_assets.core.universe import Listing
+from stock_assets.core.universe import Universe
 from stock_assets.ingest.ledger_queries import before_available_history, group_by_symbol, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
@@ -50,14 +50,19 @@ def symbol_statuses(parts: PipelineParts, sessions: Sequence[date], *, now: Cloc
     stored = group_by_symbol(parts.backend.ledger.fetches(FetchKind.PRICES))
     available = parts.source.available_history(now())
     return [
-        _status(listing, sessions, stored.get(listing.symbol, []), available) for listing in parts.universe.listings
+        _status(parts.universe, symbol, sessions, stored.get(symbol, []), available)
+        for symbol in parts.universe.symbols
     ]
 
 
 def _status(
-    listing: Listing, sessions: Sequence[date], fetches: Sequence[Fetch], available: AvailableHistory | None
+    universe: Universe,
+    symbol: str,
+    sessions: Sequence[date],
+    fetches: Sequence[Fetch],
+    available: AvailableHistory | None,
 ) -> SymbolStatus:
-    wanted = tuple(session for session in sessions if listing.covers(session))
+    wanted = tuple(session for session in sessions if universe.covers(symbol, session))
     missing = missing_sessions(wanted, fetches)
     last_requested_at = next((fetch.fetched_at for fetch in fetches if fetch.calls), None)
     fetches = [fetch for fetch in fetches if not fetch.is_landing_file]
@@ -65,7 +70,7 @@ def _status(
         why = (
             f"{len(wanted):,} of {plural(len(wanted), 'session')} stored" if wanted else "not listed in these sessions"
         )
-        return SymbolStatus(listing.symbol, Outcome.OK, wanted, (), None, last_requested_at, why)
+        return SymbolStatus(symbol, Outcome.OK, wanted, (), None, last_requested_at, why)
     failing = list(takewhile(lambda fetch: fetch.outcome is not Outcome.OK, fetches))
     since: datetime = closing_time(missing[0])
     if len(before_available_history(missing, available)) == len(missing):
@@ -76,4 +81,4 @@ def _status(
         outcome, why = classify_missing(missing, fetches[0], available)
     else:
         outcome, why = Outcome.LATE, "not requested since the session closed"
-    return SymbolStatus(listing.symbol, outcome, wanted, missing, since, last_requested_at, why)
+    return SymbolStatus(symbol, outcome, wanted, missing, since, last_requested_at, why)

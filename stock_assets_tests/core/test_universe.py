@@ -1,11 +1,13 @@
 """Universe files: the listings that are read, and the errors of a malformed file."""
 
-from datetime import date
+from datetime import date, timedelta
 from importlib.resources import files
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.universe import Listing, Universe, read_universe
@@ -38,6 +40,11 @@ def test_listings_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("aapl,Apple,,", "line 2: 'aapl' is not a symbol. A symbol is a capital"),
+        ("aapl ,Apple,,", "A-Z 0-9 . -. Write AAPL."),
+        ("brk/b,Berkshire,,", "Write BRK.B."),
+        ("Bf-b,Brown-Forman,,", "Write BF-B."),
+        ("X,One,,2020-01-02\nX,Two,2020-01-02,", "has X twice: line 2 (the beginning to 2020-01-02) and line 3 (2020"),
+        ("X,Two,2019-01-02,2019-02-01\nX,One,,", "so that they do not overlap"),
         (",Apple,,", "line 2: '' is not a symbol"),
         ("1A,Apple,,", "is not a symbol"),
         ("ABCDEFGHIJK,Apple,,", "up to 9 characters of A-Z 0-9 . -"),
@@ -50,7 +57,10 @@ def test_listings_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
             "AAPL,Apple,2012-03-02,2012-03-01",
             "the first session of AAPL, 2012-03-02, is after its last session, 2012-03-01",
         ),
-        ("MSFT,Microsoft,,\nAAPL,Apple,,\nMSFT,Microsoft,,", "has MSFT twice. Remove one"),
+        (
+            "MSFT,Microsoft,,\nAAPL,Apple,,\nMSFT,Microsoft,,",
+            "has MSFT twice: line 2 (the beginning to today) and line 4 (the beginning to today). Remove one",
+        ),
         ("AAPL,Apple, Inc.,,", "line 2: 'AAPL' has more fields than symbol,name,first_session,last_session. Put"),
         ('MSFT,Microsoft,,\nAAPL,"Apple,,', "line 3: fix the quotes or commas"),
         ('AAPL,"Apple"s,,', "fix the quotes or commas"),
@@ -76,6 +86,58 @@ def test_a_file_of_a_spreadsheet_program_is_read(tmp_path: Path, ending: str) ->
     file = tmp_path / "universe.csv"
     file.write_bytes(b"\xef\xbb\xbf" + ending.join([HEADER, "AAPL,Apple,,", "MSFT,Microsoft,,", ""]).encode())
     assert read_universe(file).symbols == ("AAPL", "MSFT")
+
+
+def test_spaces_blank_lines_quotes_and_empty_fields_at_the_end_change_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "universe.csv"
+    header = '"symbol", name ,first_session,last_session,,'
+    lines = [header, "", '"AAPL", Apple\u2028Inc. , 2012-03-01 ,,,', "  ", ",,,", "MSFT\u00a0", ""]
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    assert read_universe(file).listings == (
+        Listing("AAPL", "Apple\u2028Inc.", date(2012, 3, 1)),
+        Listing("MSFT", ""),
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_the_error_of_a_file_in_utf_16_names_the_encoding(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "universe.csv"
+    text = f"{HEADER}\nAAPL,Apple,,\n"
+    file.write_bytes(text.encode(encoding) if encoding == "utf-16" else f"\ufeff{text}".encode(encoding))
+    with pytest.raises(
+        SettingsError, match=r"its encoding is UTF-16. Set STOCK_ASSETS_UNIVERSE to a CSV file in UTF-8"
+    ):
+        read_universe(file)
+
+
+def test_a_ticker_of_two_companies_has_two_listings_and_one_symbol(tmp_path: Path) -> None:
+    second, first = Listing("ON", "Second", date(2020, 1, 3)), Listing("ON", "First", None, date(2019, 6, 28))
+    file = write_universe(tmp_path, "ON,Second,2020-01-03,", "KLAC,KLA,,", "ON,First,,2019-06-28")
+    universe = read_universe(file)
+    assert universe.listings == (second, Listing("KLAC", "KLA"), first)
+    assert universe.symbols == ("ON", "KLAC")
+    assert universe.listings_of("ON") == (first, second)
+    assert universe.listings_of("TXN") == ()
+    assert (universe.name_of("ON"), universe.name_of("TXN")) == ("Second", "")
+    days = [date(2019, 6, 28), date(2019, 7, 1), date(2020, 1, 2), date(2020, 1, 3)]
+    assert [universe.covers("ON", day) for day in days] == [True, False, False, True]
+    assert not universe.covers("TXN", days[0])
+    assert universe.table().num_rows == 3
+
+
+_DAYS = st.none() | st.dates(date(2020, 1, 1), date(2020, 1, 12))
+
+
+@given(st.tuples(_DAYS, _DAYS), st.tuples(_DAYS, _DAYS))
+def test_listings_overlap_if_both_cover_a_day(
+    one: tuple[date | None, date | None], other: tuple[date | None, date | None]
+) -> None:
+    listings = [Listing("X", "", *period) for period in (one, other)]
+    assume(all(first is None or last is None or first <= last for first, last in (one, other)))
+    # A day before and after all dates of the strategy stand for all days without limit.
+    days = [date(2019, 12, 31) + timedelta(days=number) for number in range(14)]
+    both = any(all(listing.covers(day) for listing in listings) for day in days)
+    assert listings[0].overlaps(listings[1]) == listings[1].overlaps(listings[0]) == both
 
 
 def test_a_quoted_name_keeps_its_line_break(tmp_path: Path) -> None:

@@ -122,11 +122,11 @@ def check_names(universe: Universe) -> dict[str, str]:
 
 
 def _spec(universe: Universe, symbol: str, name: str) -> dg.AssetCheckSpec:
-    [listing] = [listing for listing in universe.listings if listing.symbol == symbol]
     return dg.AssetCheckSpec(
         name,
         asset=RAW_PRICES,
-        description=f"{listing.name} ({symbol}) has a stored bar for each session of the run on which it was listed.",
+        description=f"{universe.name_of(symbol)} ({symbol}) has a stored bar for each session of the run on which it "
+        "was listed.",
         metadata={"symbol": symbol},
     )
 

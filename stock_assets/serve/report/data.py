@@ -72,8 +72,7 @@ def read_report(parts: PipelineParts) -> ReportData:
     with parts.backend.warehouse.connect() as sql:
         names = create_views(sql)
         board = _rows(sql, "latest_board", names)
-        known = {listing.symbol: listing.name for listing in parts.universe.listings}
-        shown = {str(row["symbol"]): known.get(str(row["symbol"]), "") for row in board}
+        shown = {str(row["symbol"]): parts.universe.name_of(str(row["symbol"])) for row in board}
         latest = max((row["trade_date"] for row in board), default=None)
         if latest is None:
             return ReportData(label, shown, None, None, {}, {}, {})
