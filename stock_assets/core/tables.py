@@ -6,11 +6,13 @@ table (`backends`), or how a value is computed (`sql/`).
 Contracts only grow: a column may be added at the end, and is never renamed or changed to another type.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 import pyarrow as pa
+
+from stock_assets.core.errors import TableDrift
 
 
 class ColumnType(StrEnum):
@@ -83,6 +85,26 @@ class Table:
         return pa.schema(
             pa.field(column.name, _ARROW_TYPES[column.type], nullable=not column.required) for column in self.columns
         )
+
+
+def added_columns(table: Table, stored: Collection[str]) -> list[Column]:
+    """Return the columns that the contract gained since a table was created.
+
+    Args:
+        table: contract of a published table.
+        stored: names of the stored columns.
+
+    Raises:
+        TableDrift: a new column is `required`, but the rows published before have no value for it.
+    """
+    added = [column for column in table.columns if column.name not in stored]
+    for column in added:
+        if column.required:
+            raise TableDrift(
+                f"{table.full_name} has no column {column.name} yet, and its rows cannot get a value for it, but "
+                "stock_assets/core/tables.py declares the column as `required`. Declare it without `required`"
+            )
+    return added
 
 
 def declared_columns(tables: Iterator[tuple[str, Table]]) -> pa.Table:

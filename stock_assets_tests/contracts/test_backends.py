@@ -13,7 +13,7 @@ import pytest
 from stock_assets.backends.interface import MAINTENANCE, Backend, MaintenanceResult, SqlConnection
 from stock_assets.backends.lakehouse import maintenance as lakehouse_maintenance
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
-from stock_assets.core.errors import ConcurrentPublish, QueryFailed, SettingsError, UnknownSnapshot
+from stock_assets.core.errors import ConcurrentPublish, QueryFailed, SettingsError, TableDrift, UnknownSnapshot
 from stock_assets.core.tables import (
     DAILY_PRICES,
     PUBLISHED_TABLES,
@@ -401,12 +401,14 @@ class TestGrowingContracts:
     """A table contract that gains columns."""
 
     @pytest.fixture
-    def grow(self, case: BackendCase, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[Table, Table]]:
-        """Add two columns to published.daily_prices and staged.daily_prices."""
+    def grow(self, case: BackendCase, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Table, Table]]:
+        """Add columns to published.daily_prices and staged.daily_prices."""
         module = import_module(case.contracts_in)
 
-        def grow() -> tuple[Table, Table]:
-            target, source = with_columns(DAILY_PRICES, MOOD, SPREAD), with_columns(STAGED_PRICES, MOOD, SPREAD)
+        def grow(*added: Column) -> tuple[Table, Table]:
+            target, source = (
+                with_columns(table, *(added or (MOOD, SPREAD))) for table in (DAILY_PRICES, STAGED_PRICES)
+            )
             monkeypatch.setattr(module, "PUBLISHED_TABLES", (target, QUARANTINED_PRICES))
             staging = [source if table is STAGED_PRICES else table for table in STAGING_TABLES]
             monkeypatch.setattr(module, "STAGING_TABLES", tuple(staging))
@@ -415,7 +417,7 @@ class TestGrowingContracts:
         return grow
 
     def test_old_rows_have_null_in_new_columns_and_later_loads_fill_them(
-        self, backend: Backend, grow: Callable[[], tuple[Table, Table]]
+        self, backend: Backend, grow: Callable[..., tuple[Table, Table]]
     ) -> None:
         publish(backend, [price_row("IBM", FIRST), price_row("IBM", NEXT_YEAR)], FIRST, NEXT_YEAR)
         target, source = grow()
@@ -429,7 +431,7 @@ class TestGrowingContracts:
         assert self.grown(backend, target) == [(FIRST, None, None), (SECOND, "calm", 3.0), (NEXT_YEAR, None, None)]
 
     def test_adding_columns_commits_no_snapshot(
-        self, backend: Backend, grow: Callable[[], tuple[Table, Table]]
+        self, backend: Backend, grow: Callable[..., tuple[Table, Table]]
     ) -> None:
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         before = backend.warehouse.history(DAILY_PRICES)
@@ -439,7 +441,7 @@ class TestGrowingContracts:
         assert backend.warehouse.history(target) == before
 
     def test_a_snapshot_from_before_the_new_columns_can_be_read(
-        self, backend: Backend, grow: Callable[[], tuple[Table, Table]]
+        self, backend: Backend, grow: Callable[..., tuple[Table, Table]]
     ) -> None:
         old = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         target, source = grow()
@@ -451,6 +453,23 @@ class TestGrowingContracts:
         backend.warehouse.rollback(target, old)
 
         assert self.grown(backend, target) == [(FIRST, None, None)]
+
+    def test_a_required_column_is_rejected_with_its_name_and_no_row_changes(
+        self, backend: Backend, grow: Callable[..., tuple[Table, Table]]
+    ) -> None:
+        publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
+        before = backend.warehouse.history(DAILY_PRICES)
+        target, source = grow(replace(MOOD, required=True))
+
+        def publish_mood() -> None:
+            with backend.warehouse.connect("load_2") as sql:
+                sql.stage(source, f"{price_row('IBM', SECOND)}, CAST('calm' AS VARCHAR) AS mood")
+                sql.replace_range(target, source, first=SECOND, last=SECOND, properties=PROPERTIES)
+
+        with pytest.raises(TableDrift, match=r"published\.daily_prices has no column mood yet.*without `required`"):
+            publish_mood()
+
+        assert backend.warehouse.history(DAILY_PRICES) == before
 
     @staticmethod
     def grown(backend: Backend, table: Table) -> list[tuple[date, str | None, float | None]]:

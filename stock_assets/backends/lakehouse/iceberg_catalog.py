@@ -26,7 +26,7 @@ from stock_assets.backends.snapshots import history, roll_back
 from stock_assets.core.errors import QueryFailed, ServiceUnavailable, TableDrift
 from stock_assets.core.retry import retrying
 from stock_assets.core.sql import Name
-from stock_assets.core.tables import Column, ColumnType, Table
+from stock_assets.core.tables import Column, ColumnType, Table, added_columns
 
 _ATTEMPTS = 10
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -69,8 +69,7 @@ class IcebergCatalog:
         if stored is None:
             self._create(table)
             stored = self.existing(self._databases.published, table.name)
-        known = {field.name for field in stored.schema().fields}
-        added = [column for column in table.columns if column.name not in known]
+        added = added_columns(table, stored.schema().column_names)
         if added:
             stored = self._add_columns(table, added)
         _reject_drift(table, stored.schema())

@@ -43,7 +43,7 @@ from stock_assets.backends.local.table_reader import CATALOG_FILE, CATALOG_NAME,
 from stock_assets.backends.pyiceberg_internals import OverwriteFiles, dataframe_to_data_files
 from stock_assets.core.errors import ConcurrentPublish
 from stock_assets.core.retry import retrying
-from stock_assets.core.tables import ColumnType, Table
+from stock_assets.core.tables import ColumnType, Table, added_columns
 
 _ATTEMPTS = 6
 _PARTITION_FIELD_ID = 1000
@@ -89,6 +89,7 @@ def load(root: Path, table: Table) -> IcebergTable:
     Of the processes that create or evolve a table at the same time one succeeds; the others try again and find it done.
 
     Raises:
+        TableDrift: the contract gained a `required` column.
         TableOutsideDataFolder: the folder was copied or moved; the catalog in it names the files of another folder.
     """
     require_usable(root)
@@ -105,8 +106,7 @@ def _load(root: Path, table: Table) -> IcebergTable:
     except NoSuchTableError:
         catalog.create_namespace_if_not_exists(table.schema)
         stored = _create(catalog, table)
-    known = {field.name for field in stored.schema().fields}
-    added = [column for column in table.columns if column.name not in known]
+    added = added_columns(table, stored.schema().column_names)
     if added:
         with stored.update_schema() as update:
             for column in added:

@@ -78,14 +78,17 @@ def test_leftovers_of_killed_runs_in_staging_are_deleted_when_they_are_old(scene
     for key in scene.backend.objects.keys(f"staged/loads/{lost.start_date}_{lost.end_date}/"):
         scene.backend.objects.delete(key)
     now = datetime.now(UTC)
-    partial = tmp_path / "backend" / "raw" / ".partial-killed"
-    partial.write_bytes(b"half")
+    scene.backend.objects.put("reports/prices/1.html", b"complete")
+    partial = [tmp_path / "backend" / folder / ".partial-killed" for folder in ("raw", "reports/prices")]
+    for file in partial:
+        file.write_bytes(b"half")
 
     assert drop_incomplete_loads(scene.backend, older_than=WEEK, now=now) == 0
     assert scene.backend.warehouse.staged_loads() == sorted([noted.load_id, lost.load_id])
-    os.utime(partial, (0, 0))
-    assert drop_incomplete_loads(scene.backend, older_than=WEEK, now=now) == 1
-    assert not partial.exists()
+    for file in partial:
+        os.utime(file, (0, 0))
+    assert drop_incomplete_loads(scene.backend, older_than=WEEK, now=now) == 2
+    assert [file for file in partial if file.exists()] == []
 
     assert drop_incomplete_loads(scene.backend, older_than=WEEK, now=now + 2 * WEEK) == 1
     assert scene.backend.warehouse.staged_loads() == [noted.load_id]
