@@ -7,7 +7,7 @@ Dagster (`orchestration.assets`).
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from stock_assets.backends.interface import Fetch, FetchKind
@@ -60,14 +60,16 @@ class RequestRules:
     Attributes:
         symbols: symbols that may be requested, or None for all symbols with missing sessions.
         reserve_calls: calls of the quota day that stay reserved for a later run.
+        again: symbols that are requested also if all their sessions are stored; the newest response is used then.
     """
 
     symbols: frozenset[str] | None = None
     reserve_calls: int = 0
+    again: frozenset[str] = frozenset()
 
     def allows(self, symbol: str) -> bool:
         """Return whether a symbol may be requested."""
-        return self.symbols is None or symbol in self.symbols
+        return self.symbols is None or symbol in self.symbols or symbol in self.again
 
 
 ALL_MISSING = RequestRules()
@@ -76,7 +78,10 @@ ALL_MISSING = RequestRules()
 
 @dataclass(frozen=True)
 class _SymbolSessions:
-    """One symbol before a run: the wanted sessions, the missing ones, and the missing ones that can be requested."""
+    """One symbol before a run: the wanted sessions, the missing ones, and those that the vendor can return.
+
+    `requestable` contains only missing sessions, unless the symbol is requested again.
+    """
 
     symbol: str
     wanted: tuple[date, ...]
@@ -92,14 +97,14 @@ def fetch_prices(
     now: Clock = utc_now,
     sleep: Sleep = time.sleep,
 ) -> list[SymbolResult]:
-    """Request the missing bars of some sessions, with at most one response per symbol.
+    """Request the missing bars of some sessions, and the symbols that the rules request again, at most once per symbol.
 
     Symbols missing longest are requested first, so that a quota that does not suffice goes where it is worth most.
 
     Args:
         parts: the pipeline.
         sessions: sessions to store.
-        rules: symbols that may be requested, and calls to reserve.
+        rules: symbols that may be requested, those to request again, and calls to reserve.
         now: the clock.
         sleep: waits between requests.
 
@@ -120,6 +125,7 @@ def fetch_prices(
         _compare(parts.universe, symbol, sessions, stored.get(symbol, []), available)
         for symbol in parts.universe.symbols
     ]
+    all_symbols = [_again(one, available) if one.symbol in rules.again else one for one in all_symbols]
     reader = price_reader(source, stored)
     queue = sorted(
         (symbol for symbol in all_symbols if symbol.requestable and rules.allows(symbol.symbol)),
@@ -149,12 +155,18 @@ def _compare(
     return _SymbolSessions(symbol, wanted, missing, requestable)
 
 
-def _priority(symbol: _SymbolSessions, fetches: Sequence[Fetch]) -> tuple[bool, date]:
-    """Return the sort key: symbols without a lasting failure first, then the symbols missing longest."""
+def _again(symbol: _SymbolSessions, available: AvailableHistory | None) -> _SymbolSessions:
+    """Return the symbol with all wanted sessions that the vendor can return as requestable."""
+    too_old = set(before_available_history(symbol.wanted, available))
+    return replace(symbol, requestable=tuple(session for session in symbol.wanted if session not in too_old))
+
+
+def _priority(symbol: _SymbolSessions, fetches: Sequence[Fetch]) -> tuple[bool, bool, date]:
+    """Return the sort key: symbols without a lasting failure first, then those with missing bars, missing longest."""
     lasting_failure = bool(fetches) and fetches[0].outcome in _LASTING
     newest = max((fetch.last_session for fetch in fetches if fetch.last_session is not None), default=None)
     since = next_session(newest) if newest is not None else date.min
-    return lasting_failure, min(symbol.requestable[0], since)
+    return lasting_failure, not symbol.missing, min(symbol.requestable[0], since)
 
 
 def _request(source: PriceSource, symbol: _SymbolSessions, reader: PriceReader) -> Request:
@@ -170,9 +182,9 @@ def _result(
     sessions: _SymbolSessions, result: RequestResult | None, available: AvailableHistory | None
 ) -> SymbolResult:
     symbol, wanted = sessions.symbol, sessions.wanted
-    if not sessions.missing:
-        return _complete(sessions)
     if result is None:
+        if not sessions.missing:
+            return _complete(sessions)
         detail = format_unobtainable(sessions.missing, available)
         return SymbolResult(symbol, Outcome.UNOBTAINABLE, wanted, sessions.missing, detail=detail)
     fetch = result.fetch

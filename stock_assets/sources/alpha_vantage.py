@@ -125,8 +125,8 @@ class AlphaVantageSource(PriceSource):
             return None
         return AvailableHistory(
             _latest_sessions(at)[0],
-            f"the plan includes the latest {COMPACT_SESSIONS} bars only; "
-            "a premium plan (STOCK_ASSETS_ALPHA_VANTAGE_PLAN) includes the full history",
+            f"the plan includes the latest {COMPACT_SESSIONS} bars only; earlier bars need a premium plan "
+            "(STOCK_ASSETS_ALPHA_VANTAGE_PLAN) or a landing file",
         )
 
     def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:

@@ -14,11 +14,17 @@ from stock_assets.core.call_limits import MINUTE
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed, SourceUnreachable
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.ledger_queries import responses_for
-from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fail_if_nothing_fetched, fetch_prices
+from stock_assets.ingest.price_requests import (
+    ALL_MISSING,
+    RequestRules,
+    SymbolResult,
+    fail_if_nothing_fetched,
+    fetch_prices,
+)
 from stock_assets.ingest.requester import MAX_CONSECUTIVE_FAILURES, MAX_PAUSE_SECONDS
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets_tests.fakes.clock import FakeClock
-from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer
+from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer, csv_body
 from stock_assets_tests.support.live_source import live_source, symbols, utc
 from stock_assets_tests.support.steps import local_backend, parts
 
@@ -40,10 +46,16 @@ class Setup:
         """Return a client that uses the clock."""
         return live_source(self.server, now=self.clock.now, patience=10.0, **options)
 
-    def fetch(self, universe: Universe, *sessions: date, **options: object) -> dict[str, SymbolResult]:
+    def fetch(
+        self, universe: Universe, *sessions: date, rules: RequestRules = ALL_MISSING, **options: object
+    ) -> dict[str, SymbolResult]:
         """Fetch prices; return the results by symbol."""
         results = fetch_prices(
-            parts(self.backend, self.source(**options), universe), sessions, now=self.clock.now, sleep=self.clock.sleep
+            parts(self.backend, self.source(**options), universe),
+            sessions,
+            rules=rules,
+            now=self.clock.now,
+            sleep=self.clock.sleep,
         )
         return {result.symbol: result for result in results}
 
@@ -404,3 +416,55 @@ def test_nothing_fetched_states_each_reason_once_with_its_symbols() -> None:
         "S13: late, no bar yet. What to do: materialize the session again later; only missing bars are requested"
     )
     fail_if_nothing_fetched([*failed, SymbolResult("S13", Outcome.OK, (TODAY,))])
+
+
+def test_stored_sessions_are_requested_again_and_the_older_response_is_kept(setup: Setup) -> None:
+    setup.fetch(symbols(2), TODAY)
+    setup.clock.sleep(600)
+    revised = csv_body("S01", TODAY).replace(b"\r\n2024-03-01,", b"\r\n2024-03-01,1", 1)
+    setup.server.respond("S01", revised)
+
+    results = setup.fetch(symbols(2), TODAY, rules=RequestRules(again=frozenset({"S01"})))
+
+    assert outcomes(results) == {}
+    assert {symbol: result.calls for symbol, result in results.items()} == {"S01": 1, "S02": 0}
+    bodies = [
+        setup.backend.objects.get(fetch.response_key)
+        for fetch in setup.backend.ledger.fetches(FetchKind.PRICES, symbol="S01")
+    ]
+    assert bodies == [revised, csv_body("S01", TODAY, "compact")]
+    [used] = [fetch for fetch in responses_for(setup.backend, [TODAY]) if fetch.symbol == "S01"]
+    assert setup.backend.objects.get(used.response_key) == revised
+
+
+def test_a_failed_request_for_stored_sessions_is_reported_and_the_stored_response_stays(setup: Setup) -> None:
+    setup.fetch(symbols(1), TODAY)
+    setup.clock.sleep(600)
+    setup.server.respond("S01", Mischief.INVALID_CALL)
+
+    [result] = setup.fetch(symbols(1), TODAY, rules=RequestRules(again=frozenset({"S01"}))).values()
+
+    assert (result.outcome, result.missing, result.calls) == (Outcome.UNKNOWN_SYMBOL, (), 1)
+    assert [fetch.symbol for fetch in responses_for(setup.backend, [TODAY])] == ["S01"]
+
+
+def test_missing_bars_are_requested_before_stored_ones(setup: Setup) -> None:
+    setup.fetch(symbols(2), TODAY)
+    setup.clock.sleep(600)
+
+    rules = RequestRules(again=frozenset({"S01", "S02"}))
+    results = setup.fetch(symbols(3), TODAY, rules=rules, calls_per_day=1)
+
+    assert setup.server.requested()[2:] == ["S03"]
+    assert outcomes(results) == {"S01": Outcome.DAILY_QUOTA, "S02": Outcome.DAILY_QUOTA}
+
+
+def test_a_session_before_the_available_history_is_not_requested_again(setup: Setup) -> None:
+    long_ago = date(2020, 3, 2)
+    setup.fetch(symbols(1), long_ago)
+
+    rules = RequestRules(again=frozenset({"S01"}))
+    [result] = setup.fetch(symbols(1), long_ago, rules=rules, full_history=False).values()
+
+    assert len(setup.server.requests) == 1
+    assert (result.outcome, result.detail) == (Outcome.OK, "already stored")

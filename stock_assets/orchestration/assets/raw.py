@@ -56,7 +56,11 @@ class RawConfig(dg.Config):
     reserve_calls: int = Field(
         default=0, ge=0, description="Calls of today's quota to keep for the next scheduled run."
     )
-
+    request_again: list[str] = Field(
+        default=[],
+        description="Symbols to request although their bars are stored, for example because bars are quarantined or "
+        "the vendor has corrected them. The newest response is used; the older ones are kept.",
+    )
     load_landing_files: bool = Field(
         default=False, description="Load landing files with bars of this run's sessions before requesting missing bars."
     )
@@ -69,9 +73,8 @@ class RawConfig(dg.Config):
     @property
     def rules(self) -> RequestRules:
         """Return the rules for `fetch_prices`."""
-        return RequestRules(
-            None if self.request_symbols is None else frozenset(self.request_symbols), self.reserve_calls
-        )
+        symbols = None if self.request_symbols is None else frozenset(self.request_symbols)
+        return RequestRules(symbols, self.reserve_calls, frozenset(self.request_again))
 
 
 def vendor_asset(source: PriceSource, url: str, *, owners: list[str]) -> dg.AssetSpec:
@@ -120,7 +123,8 @@ def _raw_prices(
         description=(
             "Raw responses of the source, byte for byte, one file per symbol and request under "
             "`raw/daily_prices/ingest_date=.../<fetch time>/<SYMBOL>.csv`. At most one request per symbol and run, and "
-            "none for sessions that a stored response already contains. The checks show missing bars."
+            "none for sessions that a stored response already contains, unless the run's configuration requests a symbol "
+            "again. The checks show missing bars."
         ),
     )
     def raw_daily_prices(
