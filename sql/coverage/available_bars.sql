@@ -1,9 +1,13 @@
--- The published bars since a day, and the quarantined bars with the response that they come from.
-SELECT symbol, trade_date, CAST(NULL AS VARCHAR) AS quarantined_from
+-- The published bars of some sessions, and the quarantined bars with their response and what each audit found.
+SELECT
+    symbol,
+    trade_date,
+    CAST(NULL AS VARCHAR) AS quarantined_from,
+    CAST(NULL AS VARCHAR) AS audit,
+    CAST(NULL AS VARCHAR) AS detail
 FROM ${published_prices} AS p
-WHERE trade_date >= ${since}
+WHERE trade_date BETWEEN ${since} AND ${until}
 UNION ALL
-SELECT symbol, trade_date, MAX(payload) AS quarantined_from
+SELECT symbol, trade_date, payload AS quarantined_from, audit, detail
 FROM ${published_quarantine} AS q
-WHERE trade_date >= ${since}
-GROUP BY symbol, trade_date
+WHERE trade_date BETWEEN ${since} AND ${until}

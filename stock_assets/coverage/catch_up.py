@@ -54,8 +54,8 @@ def plan_catch_up(found: Coverage, *, calls_available: int | None, reserve_calls
         at: now, aware, UTC.
     """
     due = [gap for gap in found.gaps if gap.due is not None and gap.due <= at]
-    # The oldest gaps first: the gaps are in the order of sessions.
-    symbols = tuple(dict.fromkeys(gap.symbol for gap in due))[:calls_available]
+    # Bars that no response has come first, then the oldest gaps: the gaps are in the order of sessions.
+    symbols = tuple(dict.fromkeys(gap.symbol for gap in sorted(due, key=lambda gap: gap.quarantined)))[:calls_available]
     to_request = [gap for gap in due if gap.symbol in symbols]
     to_load = [gap for gap in found.gaps if gap.stored]
     sound = {gap.session for gap in [*to_load, *to_request]} - found.rejected.keys()
@@ -65,15 +65,30 @@ def plan_catch_up(found: Coverage, *, calls_available: int | None, reserve_calls
         *bridged_ranges(sound, apart=found.rejected.keys()),
         *((session, session) for session in sorted(doubtful)),
     ]
+    again = _first_ranges(ranges, [gap for gap in to_request if gap.quarantined])
     return CatchUpPlan(
-        runs=tuple(_run_spec(first, last, [*to_load, *to_request], found, reserve_calls) for first, last in ranges),
+        runs=tuple(
+            _run_spec(bounds, [*to_load, *to_request], again[bounds], found, reserve_calls) for bounds in ranges
+        ),
         next_due=min((gap.due for gap in found.gaps if gap.due is not None and gap.due > at), default=None),
         given_up=tuple(gap for gap in found.gaps if gap.given_up),
         rejected={session: found.rejected[session].audits for session in sorted(found.rejected)},
     )
 
 
-def _run_spec(first: date, last: date, gaps: Sequence[Gap], found: Coverage, reserve_calls: int) -> RunSpec:
+def _first_ranges(ranges: Sequence[tuple[date, date]], gaps: Sequence[Gap]) -> dict[tuple[date, date], list[str]]:
+    """Return the symbols to request again in each range: one response has the bars of all ranges."""
+    found: dict[tuple[date, date], list[str]] = {}
+    for first, last in sorted(ranges):
+        earlier = {symbol for symbols in found.values() for symbol in symbols}
+        found[first, last] = sorted({gap.symbol for gap in gaps if first <= gap.session <= last} - earlier)
+    return found
+
+
+def _run_spec(
+    bounds: tuple[date, date], gaps: Sequence[Gap], again: Sequence[str], found: Coverage, reserve_calls: int
+) -> RunSpec:
+    first, last = bounds
     inside = [gap for gap in gaps if first <= gap.session <= last]
     rejections = sorted({rejection.load_id for rejection in found.rejected.values()})
     state = [f"{gap.symbol} {gap.session} {gap.stored} {gap.due}" for gap in inside]
@@ -81,7 +96,11 @@ def _run_spec(first: date, last: date, gaps: Sequence[Gap], found: Coverage, res
     return RunSpec(
         first,
         last,
-        config={"request_symbols": symbols, "reserve_calls": reserve_calls},
+        config={
+            "request_symbols": symbols,
+            "reserve_calls": reserve_calls,
+            **({"request_again": list(again)} if again else {}),
+        },
         state=hashlib.sha256("\n".join([*state, *rejections]).encode()).hexdigest()[:16],
     )
 

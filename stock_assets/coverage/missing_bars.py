@@ -3,13 +3,14 @@
 Belongs here: comparing the published bars with the expected ones, from the ledger, the tables and the records of
 rejected loads. Does not belong here: when a run is started (`catch_up`), or requesting prices (`ingest`).
 
-A bar is available if it is published, or quarantined with no newer response stored. A missing bar is requested again
-after growing delays, counted from the requests in the ledger, whatever started them; after the last delay it is no
-longer requested automatically. A bar that appears in a later response is loaded all the same.
+A quarantined bar is missing too: the vendor may correct it. A missing bar is requested again after growing delays,
+counted from the requests in the ledger, whatever started them; after the last delay it is no longer requested
+automatically. A bar that appears in a later response, or differs in it from the quarantined one, is loaded all the
+same. A published bar outside every listing of its symbol is loaded again, so that the load quarantines it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from stock_assets.audit.rejections import Rejection, current_rejections
@@ -33,7 +34,7 @@ SAME_ATTEMPT = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Gap:
-    """One expected bar that is not published.
+    """One expected bar that is not published, or one published bar outside its symbol's listings.
 
     Attributes:
         symbol: ticker.
@@ -42,6 +43,8 @@ class Gap:
         due: when to request the bar, aware, UTC; None if it is stored or no longer requested.
         reason: why the bar is missing, on one line.
         requests: failed attempts since the market close.
+        unobtainable: whether the vendor's history does not contain the session, so that no request can succeed.
+        quarantined: whether the newest response has the bar that is in quarantine.
     """
 
     symbol: str
@@ -50,6 +53,8 @@ class Gap:
     due: datetime | None
     reason: str
     requests: int = 0
+    unobtainable: bool = False
+    quarantined: bool = False
 
     @property
     def given_up(self) -> bool:
@@ -75,6 +80,40 @@ def catch_up_start(session: date) -> datetime:
     return datetime.combine(session, SCHEDULED_AT) + RETRY_DELAYS[0]
 
 
+@dataclass(frozen=True)
+class _Quarantined:
+    """One bar in quarantine: the key of its response, and what each failed audit found."""
+
+    response_key: str
+    reasons: Mapping[str, str]
+
+    def __str__(self) -> str:
+        """Return the audits and what they found, on one line."""
+        return "quarantined by " + "; ".join(f"{audit} ({self.reasons[audit]})" for audit in sorted(self.reasons))
+
+
+@dataclass(frozen=True)
+class _Available:
+    """The bars of one symbol in the published tables; a bar in both counts as published."""
+
+    published: set[date] = field(default_factory=set)
+    quarantined: dict[date, _Quarantined] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Bars:
+    """The lines of stored responses; each response is read once."""
+
+    backend: Backend
+    _read: dict[str, dict[date | None, list[str]]] = field(default_factory=dict)
+
+    def of(self, response_key: str, session: date) -> list[str] | None:
+        """Return the lines of a session."""
+        if response_key not in self._read:
+            self._read[response_key] = bar_lines(self.backend, response_key)
+        return self._read[response_key].get(session)
+
+
 def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) -> Coverage:
     """Find the missing bars of some sessions.
 
@@ -87,69 +126,82 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
         return Coverage((), {})
     backend = parts.backend
     fetches = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
-    available = _available_bars(backend, sessions[0])
-    history = parts.source.available_history(at)
+    available = _available_bars(backend, sessions)
+    history, bars = parts.source.available_history(at), _Bars(backend)
     gaps: list[Gap] = []
     for symbol in parts.universe.symbols:
-        requests = fetches.get(symbol, [])
-        expected = [session for session in sessions if parts.universe.covers(symbol, session)]
-        missing = _missing_sessions(backend, expected, requests, available.get(symbol, {}))
-        stored = newest_responses(requests, missing)
+        requests, held = fetches.get(symbol, []), available.get(symbol, _Available())
+        listed = [session for session in sessions if parts.universe.covers(symbol, session)]
+        missing = [session for session in listed if session not in held.published]
+        newest = newest_responses(requests, missing)
+        for session in missing:
+            response, quarantined = newest.get(session), held.quarantined.get(session)
+            if response is None or (quarantined and _is_in_quarantine(bars, session, requests, response, quarantined)):
+                gaps.append(_gap(symbol, session, requests, history, quarantined if response else None))
+            else:
+                gaps.append(Gap(symbol, session, stored=True, due=None, reason="stored, not published"))
+        outside = f"published, but outside every listing of {symbol} in the universe"
         gaps += (
-            Gap(symbol, session, stored=True, due=None, reason="stored, not published")
-            if session in stored
-            else _gap(symbol, session, requests, history)
-            for session in missing
+            Gap(symbol, session, stored=True, due=None, reason=outside)
+            for session in sorted(held.published.difference(listed))
         )
     rejected = current_rejections(parts, fetches, {gap.session for gap in gaps})
     return Coverage(tuple(sorted(gaps, key=lambda gap: (gap.session, gap.symbol))), rejected)
 
 
-def _available_bars(backend: Backend, since: date) -> dict[str, dict[date, str | None]]:
-    """Return, by symbol and session, None for a published bar, or the response key of a quarantined one."""
+def _available_bars(backend: Backend, sessions: Sequence[date]) -> dict[str, _Available]:
+    """Read the published and the quarantined bars of some sessions, by symbol."""
     with backend.warehouse.connect() as sql:
         rows = sql.query(
             statement("coverage/available_bars.sql").bind(
                 {
                     "published_prices": sql.name(DAILY_PRICES),
                     "published_quarantine": sql.name(QUARANTINED_PRICES),
-                    "since": since,
+                    "since": sessions[0],
+                    "until": sessions[-1],
                 }
             )
         ).to_pylist()
-    available: dict[str, dict[date, str | None]] = {}
-    # A published bar hides a quarantined bar of the same session.
-    for row in sorted(rows, key=lambda row: row["quarantined_from"] is None):
-        available.setdefault(row["symbol"], {})[row["trade_date"]] = row["quarantined_from"]
-    return available
+    wanted, found = set(sessions), dict[str, _Available]()
+    for row in rows:
+        held, session = found.setdefault(row["symbol"], _Available()), row["trade_date"]
+        if session not in wanted:
+            continue
+        if row["quarantined_from"] is None:
+            held.published.add(session)
+        else:
+            earlier = held.quarantined.get(session)
+            reasons = {**(earlier.reasons if earlier else {}), row["audit"]: row["detail"]}
+            held.quarantined[session] = _Quarantined(row["quarantined_from"], reasons)
+    return found
 
 
-def _missing_sessions(
-    backend: Backend, expected: Sequence[date], fetches: Sequence[Fetch], available: Mapping[date, str | None]
-) -> list[date]:
-    """Return the sessions that are neither published nor quarantined with the bar of the newest response."""
-    quarantined = [session for session in expected if available.get(session) is not None]
-    newest = newest_responses(fetches, quarantined)
-    outdated = {
-        session
-        for session in quarantined
-        # Without a response after the market close, the bar is in quarantine for that reason and still to be requested.
-        if session not in newest or _differs(backend, session, newest[session].response_key, str(available[session]))
-    }
-    return [session for session in expected if session not in available or session in outdated]
-
-
-def _differs(backend: Backend, session: date, newest: str, quarantined_from: str) -> bool:
-    """Return whether a newer response has another bar than the quarantined one."""
-    return newest != quarantined_from and (
-        bar_lines(backend, newest).get(session) != bar_lines(backend, quarantined_from).get(session)
+def _is_in_quarantine(
+    bars: _Bars, session: date, fetches: Sequence[Fetch], newest: Fetch, quarantined: _Quarantined
+) -> bool:
+    """Return whether the bar of the newest response is the quarantined one, so that loading it changes nothing."""
+    if newest.response_key == quarantined.response_key:
+        return True
+    # An equal bar of a response from before the market close is in quarantine for this reason alone.
+    after_close = any(
+        fetch.response_key == quarantined.response_key and fetch.fetched_at >= closing_time(session)
+        for fetch in fetches
     )
+    return after_close and bars.of(newest.response_key, session) == bars.of(quarantined.response_key, session)
 
 
-def _gap(symbol: str, session: date, fetches: Sequence[Fetch], history: AvailableHistory | None) -> Gap:
-    """Return the gap of a bar that no response has: whether and when to request it, and why it is missing."""
+def _gap(
+    symbol: str,
+    session: date,
+    fetches: Sequence[Fetch],
+    history: AvailableHistory | None,
+    quarantined: _Quarantined | None,
+) -> Gap:
+    """Return the gap of a bar that no response has, or only as quarantined: whether and when to request it, and why."""
+    why = f"{quarantined}, and " if quarantined else ""
+    missing = Gap(symbol, session, stored=False, due=None, reason="", quarantined=quarantined is not None)
     if before_available_history([session], history):
-        return Gap(symbol, session, stored=False, due=None, reason=format_unobtainable([session], history))
+        return replace(missing, reason=f"{why}{format_unobtainable([session], history)}", unobtainable=True)
     failed = [
         fetch
         for fetch in fetches
@@ -159,19 +211,28 @@ def _gap(symbol: str, session: date, fetches: Sequence[Fetch], history: Availabl
         and not fetch.is_landing_file
     ]
     if not failed:
-        reason = "not requested since the market close"
-        return Gap(symbol, session, stored=False, due=catch_up_start(session), reason=reason)
+        reason = str(quarantined or "not requested since the market close")
+        return replace(missing, reason=reason, due=catch_up_start(session))
     response = next((fetch for fetch in failed if fetch.outcome is Outcome.OK), None)
-    outcome, reason = (
-        classify_missing([session], response, history) if response else (failed[0].outcome, failed[0].detail)
-    )
+    outcome, reason = _why_missing(session, failed[0], response, history)
+    if quarantined:
+        reason = f"{why}{reason}" if outcome is Outcome.UNOBTAINABLE else str(quarantined)
     attempts = _attempts([fetch.fetched_at for fetch in failed])
     if outcome is Outcome.UNOBTAINABLE or attempts > len(RETRY_DELAYS):
         times = "once" if attempts == 1 else f"{attempts} times"
         reason = f"{reason} (requested {times})"
-        return Gap(symbol, session, stored=False, due=None, reason=reason, requests=attempts)
+        return replace(missing, reason=reason, requests=attempts, unobtainable=outcome is Outcome.UNOBTAINABLE)
     due = max(failed[0].fetched_at + RETRY_DELAYS[attempts - 1], catch_up_start(session))
-    return Gap(symbol, session, stored=False, due=due, reason=reason, requests=attempts)
+    return replace(missing, due=due, reason=reason, requests=attempts)
+
+
+def _why_missing(
+    session: date, newest: Fetch, response: Fetch | None, history: AvailableHistory | None
+) -> tuple[Outcome, str]:
+    """Return why the newest good response, or else the newest request, did not deliver a bar; OK if it did."""
+    if response is None:
+        return newest.outcome, newest.detail
+    return classify_missing([] if response.holds(session) else [session], response, history)
 
 
 def _attempts(newest_first: Collection[datetime]) -> int:

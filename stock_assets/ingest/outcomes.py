@@ -27,7 +27,7 @@ MEANING: dict[Outcome, str] = {
 REMEDY: dict[Outcome, str] = {
     Outcome.OK: "nothing to do",
     Outcome.LATE: "materialize the session again later; only missing bars are requested",
-    Outcome.UNOBTAINABLE: "the plan cannot return the session: set STOCK_ASSETS_ALPHA_VANTAGE_PLAN to the plan of a key with "
+    Outcome.UNOBTAINABLE: "the plan cannot return the session: use a key whose STOCK_ASSETS_ALPHA_VANTAGE_PLAN has "
     "full history, add the bars as a landing file, or set the symbol's first_session in the universe file",
     Outcome.THROTTLED: "materialize again later; if it persists, lower STOCK_ASSETS_CALLS_PER_SECOND or _PER_MINUTE",
     Outcome.DAILY_QUOTA: "materialize again on the next quota day (`stock-assets quota` shows when it starts)",

@@ -46,10 +46,10 @@ class Setup:
         """Return a client that uses the clock."""
         return live_source(self.server, now=self.clock.now, patience=10.0, **options)
 
-    def fetch(
-        self, universe: Universe, *sessions: date, rules: RequestRules = ALL_MISSING, **options: object
-    ) -> dict[str, SymbolResult]:
-        """Fetch prices; return the results by symbol."""
+    def fetch(self, universe: Universe, *sessions: date, **options: object) -> dict[str, SymbolResult]:
+        """Fetch prices; return the results by symbol. The options are rules, and fields of the source."""
+        rules = options.pop("rules", ALL_MISSING)
+        assert isinstance(rules, RequestRules)
         results = fetch_prices(
             parts(self.backend, self.source(**options), universe),
             sessions,

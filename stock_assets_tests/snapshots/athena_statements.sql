@@ -323,14 +323,18 @@ WHERE volume = 0
 ;
 
 -- sql/coverage/available_bars.sql
-SELECT symbol, trade_date, CAST(NULL AS VARCHAR) AS quarantined_from
+SELECT
+    symbol,
+    trade_date,
+    CAST(NULL AS VARCHAR) AS quarantined_from,
+    CAST(NULL AS VARCHAR) AS audit,
+    CAST(NULL AS VARCHAR) AS detail
 FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
-WHERE trade_date >= DATE '2012-03-01'
+WHERE trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-07'
 UNION ALL
-SELECT symbol, trade_date, MAX(payload) AS quarantined_from
+SELECT symbol, trade_date, payload AS quarantined_from, audit, detail
 FROM backend_published.quarantined_prices FOR VERSION AS OF snapshot_id AS q
-WHERE trade_date >= DATE '2012-03-01'
-GROUP BY symbol, trade_date
+WHERE trade_date BETWEEN DATE '2012-03-01' AND DATE '2012-03-07'
 ;
 
 -- sql/coverage/latest_session.sql (and 1 other form, SHA-256 ebbc11f01b81ee8b)

@@ -123,8 +123,8 @@ def _raw_prices(
         description=(
             "Raw responses of the source, byte for byte, one file per symbol and request under "
             "`raw/daily_prices/ingest_date=.../<fetch time>/<SYMBOL>.csv`. At most one request per symbol and run, and "
-            "none for sessions that a stored response already contains, unless the run's configuration requests a symbol "
-            "again. The checks show missing bars."
+            "none for sessions that a stored response already contains, unless `request_again` names the symbol. The "
+            "checks show missing bars."
         ),
     )
     def raw_daily_prices(

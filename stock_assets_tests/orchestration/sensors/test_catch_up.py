@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 
 import dagster as dg
@@ -15,9 +16,11 @@ from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import LoadRejected, Outcome
 from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.core.universe import Universe
 from stock_assets.coverage.catch_up import CatchUpPlan, CatchUpWindow, available_calls, plan_catch_up
 from stock_assets.coverage.missing_bars import RETRY_DELAYS, Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import BRIDGED_SESSIONS
+from stock_assets.ingest.price_requests import RequestRules, fetch_prices
 from stock_assets.orchestration.jobs.daily_prices import daily_job
 from stock_assets.orchestration.run_requests import RUN_DELAYS, TAG
 from stock_assets.orchestration.sensors.catch_up import SENSOR_NAME, catch_up_sensor, notify_missing
@@ -62,6 +65,11 @@ def gap(session: date, symbol: str = "IBM", *, stored: bool = True) -> Gap:
 def failed_request(symbol: str, fetched_at: datetime, outcome: Outcome = Outcome.UNREACHABLE) -> Fetch:
     """Return a request without a response."""
     return Fetch(symbol, FetchKind.PRICES, fetched_at, outcome, calls=1, detail="no response")
+
+
+def again(*symbols: str) -> RequestRules:
+    """Return rules that request symbols again, and no others."""
+    return RequestRules(frozenset(symbols), again=frozenset(symbols))
 
 
 def reject(scene: Scene, sessions: Sequence[date]) -> None:
@@ -190,7 +198,7 @@ def test_a_rejected_session_waits_and_its_neighbours_do_not(scene: Scene) -> Non
     assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
     scene.run([MONDAY])
     # One bad bar of five stays quarantined.
-    assert find_gaps(scene, FIRST_WEEK).gaps == ()
+    assert [(gap.symbol, gap.quarantined) for gap in find_gaps(scene, FIRST_WEEK).gaps] == [("CSCO", True)]
 
 
 def test_a_rejected_session_is_loaded_again_with_other_limits(scene: Scene) -> None:
@@ -202,15 +210,79 @@ def test_a_rejected_session_is_loaded_again_with_other_limits(scene: Scene) -> N
     assert ranges(planned(find_gaps(scene, [MONDAY]))) == [(MONDAY, MONDAY, ())]
 
 
-def test_a_quarantined_bar_is_loaded_again_after_it_was_fixed(scene: Scene) -> None:
+def test_a_quarantined_bar_is_loaded_again_without_a_call_after_it_was_fixed(scene: Scene) -> None:
     scene.source.set_bar("IBM", MONDAY, BAD_BAR)
     scene.run(FIRST_WEEK)
-    assert find_gaps(scene, FIRST_WEEK).gaps == ()
     scene.deliver_again()
-    assert find_gaps(scene, FIRST_WEEK).gaps == ()
+    [unchanged] = find_gaps(scene, FIRST_WEEK).gaps
+    assert (unchanged.symbol, unchanged.stored, unchanged.quarantined) == ("IBM", False, True)
     scene.source.set_bar("IBM", MONDAY, CALM_BAR)
     scene.deliver_again()
+    [fixed] = find_gaps(scene, FIRST_WEEK).gaps
+    assert (fixed.symbol, fixed.stored, fixed.quarantined) == ("IBM", True, False)
     assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+    scene.run([MONDAY])
+    assert find_gaps(scene, FIRST_WEEK).gaps == ()
+
+
+def test_a_quarantined_bar_is_requested_again_with_growing_delays_and_then_given_up(scene: Scene) -> None:
+    scene.source.set_bar("IBM", MONDAY, BAD_BAR)
+    scene.run(FIRST_WEEK)
+    assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == []
+    at = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
+    for pause in RETRY_DELAYS:
+        assert ranges(planned(find_gaps(scene, FIRST_WEEK), at=at + pause - timedelta(seconds=1))) == []
+        at += pause
+        [run] = planned(find_gaps(scene, FIRST_WEEK), at=at).runs
+        assert run.config == {"request_symbols": ["IBM"], "request_again": ["IBM"], "reserve_calls": 0}
+        fetch_prices(scene, sessions_between(run.first, run.last), rules=again("IBM"), now=repeat(at).__next__)
+        scene.stage([MONDAY])
+        scene.publish([MONDAY])
+
+    requests = len(scene.source.requests)
+    plan = planned(find_gaps(scene, FIRST_WEEK), at=at + timedelta(days=365))
+    assert ranges(plan) == []
+    assert plan.unresolved == f"IBM {MONDAY}: quarantined by volume_not_negative (volume -5) (requested 8 times)"
+    assert len(scene.source.requests) == requests
+
+    scene.source.set_bar("IBM", MONDAY, CALM_BAR)
+    deliver(scene.backend, "IBM", scene.source.fetch_prices("IBM", []), at + timedelta(hours=1))
+    assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == [(MONDAY, MONDAY, ())]
+
+
+def test_a_symbol_is_requested_again_in_one_of_several_runs_and_after_missing_bars() -> None:
+    far = sessions_between(date(2012, 1, 3), date(2012, 12, 31))[:: BRIDGED_SESSIONS + 2]
+    bad = [replace(gap(session, stored=False), quarantined=True) for session in far[:3]]
+    found = Coverage((*bad, gap(far[3], "AAPL", stored=False)), {})
+    configs = [run.config for run in planned(found).runs]
+    assert [config.get("request_again") for config in configs] == [["IBM"], None, None, None]
+    assert ranges(planned(found, calls_available=1)) == [(far[3], far[3], ("AAPL",))]
+
+
+def test_an_equal_bar_that_arrives_after_the_market_close_is_loaded(scene: Scene) -> None:
+    for symbol in FIVE.symbols:
+        at = utc("2012-03-05 15:00") if symbol == "IBM" else None
+        deliver(scene.backend, symbol, scene.source.fetch_prices(symbol, []), at)
+    scene.stage([MONDAY])
+    scene.publish([MONDAY])
+    deliver(scene.backend, "IBM", scene.source.fetch_prices("IBM", []))
+    assert ranges(planned(find_gaps(scene, [MONDAY]))) == [(MONDAY, MONDAY, ())]
+
+
+def test_a_published_bar_outside_the_listings_is_loaded_again(scene: Scene) -> None:
+    scene.run(TWO_WEEKS)
+    [ibm] = [listing for listing in FIVE.listings if listing.symbol == "IBM"]
+    others = tuple(listing for listing in FIVE.listings if listing.symbol != "IBM")
+    scene.change(universe=Universe((*others, replace(ibm, last_session=MONDAY))))
+    found = find_gaps(scene)
+    assert [(gap.symbol, gap.session, gap.stored) for gap in found.gaps] == [
+        ("IBM", session, True) for session in TWO_WEEKS[3:]
+    ]
+    assert {gap.reason for gap in found.gaps} == {"published, but outside every listing of IBM in the universe"}
+    assert ranges(planned(found)) == [(TWO_WEEKS[3], TWO_WEEKS[-1], ())]
+    # A symbol that has left the universe keeps its history.
+    scene.change(universe=Universe(others))
+    assert find_gaps(scene).gaps == ()
 
 
 def test_a_bar_quarantined_because_it_was_fetched_before_the_close_is_requested(scene: Scene) -> None:
