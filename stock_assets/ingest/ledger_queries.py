@@ -12,6 +12,7 @@ from stock_assets.core.calendar import closing_time, is_session
 from stock_assets.core.errors import Outcome
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.sources.interface import AvailableHistory, Split
+from stock_assets.sources.raw_format import split_rows
 
 
 def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
@@ -110,14 +111,6 @@ def newest_responses(
 def bar_lines(backend: Backend, response_key: str) -> dict[date | None, list[str]]:
     """Read the lines of a stored response by session; lines without a trading session are under None."""
     found: dict[date | None, list[str]] = {}
-    for line in backend.objects.get(response_key).decode().splitlines()[1:]:
-        found.setdefault(_session_of(line), []).append(line)
+    for row in split_rows(backend.objects.get(response_key).decode()):
+        found.setdefault(row.day if row.day is not None and is_session(row.day) else None, []).append(row.line)
     return found
-
-
-def _session_of(line: str) -> date | None:
-    try:
-        day = date.fromisoformat(line[:10])
-    except ValueError:
-        return None
-    return day if is_session(day) else None

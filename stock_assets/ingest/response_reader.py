@@ -28,10 +28,9 @@ def price_reader(source: PriceSource, stored: Mapping[str, Sequence[Fetch]]) -> 
     }
 
     def read(symbol: str, body: bytes, response_key: str, arrived: datetime) -> Fetch:
-        held = set(source.read_prices(body, symbol))
-        first, last = min(held), max(held)
-        if last > arrived.astimezone(NEW_YORK).date():
-            raise MalformedResponse(f"the newest bar is dated {last}, which is in the future", symbol=symbol)
+        rows = source.read_prices(body, symbol).until(arrived.astimezone(NEW_YORK).date(), symbol)
+        sessions = rows.sessions
+        first, last, held = sessions[-1], sessions[0], set(sessions)
         digest = content_hash(body)
         owner = owners.setdefault(digest, symbol)
         if owner != symbol and source.terms.distinct_responses:
@@ -47,7 +46,9 @@ def price_reader(source: PriceSource, stored: Mapping[str, Sequence[Fetch]]) -> 
             missing_sessions=tuple(session for session in sessions_between(first, last) if session not in held),
             content_hash=digest,
             calls=1,
-            detail=f"{plural(len(held), 'session')}, {first} to {last}",
+            detail="; ".join(
+                filter(None, [f"{plural(len(held), 'session')}, {first} to {last}", rows.describe_unusable()])
+            ),
         )
 
     return read

@@ -20,7 +20,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from stock_assets.core.call_limits import CallLimits
-from stock_assets.sources.raw_format import parse_prices
+from stock_assets.sources.raw_format import PriceRows, parse_prices
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,11 @@ class PriceSource(ABC):
             SourceError: the body is an error message.
         """
 
-    def read_prices(self, body: bytes, symbol: str) -> list[date]:
-        """Return the sessions of a price response, newest first.
+    def read_prices(self, body: bytes, symbol: str) -> PriceRows:
+        """Return the rows of a price response.
 
         Raises:
-            SourceError: the body is an error message, or its form is wrong (see `raw_format.parse_prices`).
+            SourceError: the body is an error message, or its structure is wrong (see `raw_format`).
         """
         self.raise_error_message(body, symbol)
         return parse_prices(body, symbol)

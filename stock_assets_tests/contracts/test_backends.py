@@ -205,6 +205,32 @@ class TestSqlSession:
         assert [first["open"], first["high"], first["low"], first["close"]] == ["1e2", " 3", "007", "NaN"]
         assert first["volume"] in (None, "")
 
+    def test_a_line_of_a_response_is_one_row_whatever_it_contains(self, backend: Backend) -> None:
+        lines = [
+            '2012-03-01,"1,2',
+            "2012-03-02",
+            "2012-03-05,1,2,3,4,5,6,7",
+            "",
+            "  ",
+            "2012-03-06,\u2028,\\,'\u00e9,\t,6",
+        ]
+        body = "\r\n".join(["timestamp,open,high,low,close,volume", *lines, ""]).encode()
+        backend.objects.put("raw/x/IBM.csv", body)
+        partition = "raw/daily_prices/ingest_date=2012-03-06/20120306T220000000000Z/IBM.csv"
+        backend.objects.put(partition, body)
+        for key in ("raw/x/IBM.csv", partition):
+            with backend.warehouse.connect() as sql:
+                name = sql.register_responses([backend.objects.uri(key)]).value
+                rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
+
+            assert {row.pop("$path") for row in rows} == {backend.objects.uri(key)}
+            assert [list(row.values()) for row in rows] == [
+                ["2012-03-01", '"1', "2", "", "", ""],
+                ["2012-03-02", "", "", "", "", ""],
+                ["2012-03-05", "1", "2", "3", "4", "5,6,7"],
+                ["2012-03-06", "\u2028", "\\", "'\u00e9", "\t", "6"],
+            ]
+
     def test_no_responses_are_an_empty_relation(self, backend: Backend) -> None:
         with backend.warehouse.connect() as sql:
             rows = sql.query(f'SELECT "timestamp", volume, "$path" FROM {sql.register_responses([]).value}')

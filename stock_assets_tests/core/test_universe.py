@@ -197,7 +197,7 @@ def test_the_recorded_universe_equals_the_recording() -> None:
     for listing in universe.listings:
         assert listing.first_session
         assert listing.last_session
-        held = source.read_prices(source.fetch_prices(listing.symbol, [listing.last_session]), listing.symbol)
+        held = source.read_prices(source.fetch_prices(listing.symbol, [listing.last_session]), listing.symbol).sessions
         assert (held[-1], held[0]) == (listing.first_session, listing.last_session)
 
 

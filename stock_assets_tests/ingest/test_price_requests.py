@@ -24,7 +24,7 @@ from stock_assets.ingest.price_requests import (
 from stock_assets.ingest.requester import MAX_CONSECUTIVE_FAILURES, MAX_PAUSE_SECONDS
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets_tests.fakes.clock import FakeClock
-from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer, csv_body
+from stock_assets_tests.fakes.vendor_server import HEADER, Mischief, VendorServer, csv_body
 from stock_assets_tests.support.live_source import live_source, symbols, utc
 from stock_assets_tests.support.steps import local_backend, parts
 
@@ -377,9 +377,21 @@ def test_a_response_with_the_bytes_of_another_symbol_is_rejected(setup: Setup) -
     assert outcomes(setup.fetch(symbols(2), TODAY)) == {}
 
 
-def test_a_bar_dated_in_the_future_is_malformed(setup: Setup) -> None:
-    setup.server.last_session = NEXT_SESSION
-    assert outcomes(setup.fetch(symbols(1), TODAY)) == {"S01": Outcome.MALFORMED}
+def test_rows_of_no_session_and_of_the_future_are_named_and_change_nothing_else(setup: Setup) -> None:
+    body = csv_body("S01", NEXT_SESSION, "compact").replace(b"\r\n", b"\r\n2024-02-25,1,1,1,1,1\r\n", 3)
+    setup.server.respond("S01", body)
+    assert outcomes(setup.fetch(symbols(1), TODAY)) == {}
+    [fetch] = setup.backend.ledger.fetches(FetchKind.PRICES)
+    assert (fetch.last_session, fetch.missing_sessions) == (TODAY, ())
+    assert fetch.detail.startswith(f"99 sessions, {fetch.first_session} to {TODAY}; 4 rows belong to no session, the ")
+    assert "line 2 '2024-02-25,1,1,1,1,1': 2024-02-25 is no trading session" in fetch.detail
+
+
+def test_a_response_with_only_future_bars_is_malformed(setup: Setup) -> None:
+    setup.server.respond("S01", f"{HEADER}\r\n{NEXT_SESSION},1,1,1,1,1\r\n".encode())
+    result = setup.fetch(symbols(1), TODAY)["S01"]
+    assert result.outcome is Outcome.MALFORMED
+    assert "its date is in the future" in result.detail
 
 
 def test_slow_failures_wait_for_the_other_symbols_and_are_retried_less_often(

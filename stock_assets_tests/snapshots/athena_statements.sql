@@ -81,14 +81,14 @@ FROM backend_staged.load_id__daily_prices__attempt AS s
 WHERE NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
 ;
 
--- sql/audit/load/every_raw_row_accounted_for.sql (and 3 other forms, SHA-256 57562817f27441e6)
+-- sql/audit/load/every_raw_row_accounted_for.sql (and 3 other forms, SHA-256 500df94d163bd3d3)
 WITH raw_rows AS (
     SELECT
         p.symbol,
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM backend_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv')) AS r
+    FROM (SELECT * FROM "stage/raw_rows.sql") AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "response_key", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 )
 SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
@@ -413,17 +413,12 @@ TBLPROPERTIES (
 ;
 
 -- sql/ddl/athena/raw_prices.sql
-CREATE EXTERNAL TABLE IF NOT EXISTS backend_raw.daily_prices (
-    `timestamp` string,
-    `open` string,
-    `high` string,
-    `low` string,
-    `close` string,
-    `volume` string
+CREATE EXTERNAL TABLE IF NOT EXISTS backend_raw.daily_price_lines (
+    `line` string
 )
 PARTITIONED BY (ingest_date string)
-ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
-WITH SERDEPROPERTIES ('separatorChar' = ',', 'quoteChar' = '"', 'escapeChar' = '\\')
+ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe'
+WITH SERDEPROPERTIES ('serialization.format' = '1')
 STORED AS TEXTFILE
 LOCATION 's3://stock-assets-tests/tests/backend/raw/daily_prices/'
 TBLPROPERTIES (
@@ -1400,6 +1395,19 @@ LEFT JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_d
     AND k.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
+-- sql/stage/raw_rows.sql
+SELECT
+    SPLIT_PART(line, ',', 1)                                              AS "timestamp",
+    COALESCE(SPLIT_PART(line, ',', 2), '')                                AS "open",
+    COALESCE(SPLIT_PART(line, ',', 3), '')                                AS high,
+    COALESCE(SPLIT_PART(line, ',', 4), '')                                AS low,
+    COALESCE(SPLIT_PART(line, ',', 5), '')                                AS "close",
+    COALESCE(REGEXP_EXTRACT(line, '^(?:[^,]*,){5}([\s\S]*)', 1), '')      AS volume,
+    "$path"
+FROM (SELECT line, "$path" FROM backend_raw.daily_price_lines WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv')) AS l
+WHERE TRIM(BOTH ' ' FROM line) <> ''
+;
+
 -- sql/stage/report.sql
 SELECT
     'session'              AS part,
@@ -1455,7 +1463,7 @@ LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05'
 WHERE p.split_factor <> COALESCE(f.split_factor, 1E0)
 ;
 
--- sql/stage/typed_prices.sql (and 3 other forms, SHA-256 e9287b18b652db7f)
+-- sql/stage/typed_prices.sql (and 3 other forms, SHA-256 6639ff1ceecb6910)
 WITH fields AS (
     SELECT
         p.symbol,
@@ -1467,7 +1475,7 @@ WITH fields AS (
         COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
         COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
         COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
-    FROM (SELECT "timestamp", "open", "high", "low", "close", "volume", "$path" FROM backend_raw.daily_prices WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv')) AS r
+    FROM (SELECT * FROM "stage/raw_rows.sql") AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "response_key", "symbol", "fetched_at")) AS p ON p.path = r."$path"
 ),
 typed AS (

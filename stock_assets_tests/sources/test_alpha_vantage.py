@@ -92,7 +92,7 @@ OBSERVED = {
 def request_prices(server: VendorServer, **options: object) -> list[date]:
     """Request the newest session of NVDA; return the sessions of the response."""
     source = live_source(server, now=None, **options)
-    return source.read_prices(source.fetch_prices("NVDA", [server.last_session]), "NVDA")
+    return source.read_prices(source.fetch_prices("NVDA", [server.last_session]), "NVDA").sessions
 
 
 @pytest.mark.parametrize(("mischief", "failure"), FAILURES.items(), ids=str)
@@ -248,7 +248,7 @@ def test_a_plan_without_full_history_requests_compact_and_has_a_limited_history(
     assert available is not None
     assert (
         sessions_between(available.first, date(2024, 3, 1))
-        == parse_prices(csv_body("NVDA", date(2024, 3, 1), "compact"), "NVDA")[::-1]
+        == parse_prices(csv_body("NVDA", date(2024, 3, 1), "compact"), "NVDA").sessions[::-1]
     )
     assert live_source(server).available_history(now) is None
 
@@ -271,5 +271,5 @@ def test_the_key_is_read_when_a_request_is_sent(server: VendorServer, monkeypatc
 
 def test_the_fake_server_has_a_full_history_of_its_own_for_every_symbol() -> None:
     assert walk("NVDA") != walk("AMD")
-    sessions = parse_prices(csv_body("NVDA", date(2024, 3, 1)), "NVDA")
+    sessions = parse_prices(csv_body("NVDA", date(2024, 3, 1)), "NVDA").sessions
     assert sessions[::-1] == sessions_between(date(1999, 11, 1), date(2024, 3, 1))

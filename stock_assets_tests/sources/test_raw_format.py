@@ -1,18 +1,17 @@
 """Parsing price responses: the exact rows or a typed error, and every CSV parser returns the same rows."""
 
+import re
 from datetime import date
-from pathlib import Path
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from stock_assets.core.calendar import sessions_between
+from stock_assets.core.calendar import is_session, sessions_between
 from stock_assets.core.errors import EmptyResponse, MalformedResponse, SourceError
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.sources.raw_format import parse_prices
-from stock_assets_tests.fakes.vendor_server import csv_body, walk
+from stock_assets_tests.fakes.vendor_server import csv_body
 from stock_assets_tests.support.steps import local_backend
 
 GOOD = csv_body("NVDA", date(2024, 3, 1), "compact")[: 47 * 12].rpartition(b"\r\n")[0] + b"\r\n"
@@ -48,17 +47,18 @@ def damaged_bodies(draw: st.DrawFn) -> bytes:
 @given(body=damaged_bodies())
 def test_a_damaged_body_yields_its_exact_rows_or_a_typed_error(body: bytes) -> None:
     try:
-        sessions = parse_prices(body, "NVDA")
+        rows = parse_prices(body, "NVDA")
     except SourceError:
         return
-    # The accepted rows are the lines between plain line ends: no line is skipped, no lines are joined.
-    lines = body.decode().replace("\r\n", "\n").split("\n")
+    # The rows are the lines between plain line ends: no line is skipped, no lines are joined.
+    lines = body.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     assert lines[0] == ",".join(RAW_COLUMNS)
     assert lines[-1] == ""
-    rows = [line.split(",") for line in lines[1:-1]]
-    assert [date.fromisoformat(row[0]) for row in rows] == sessions
-    assert {len(row) for row in rows} == {len(RAW_COLUMNS)}
-    assert sessions == sorted(sessions, reverse=True)
+    found = {row.number: row.line for row in [*rows.bars, *(row for row, _ in rows.unusable)]}
+    assert found == {number: line for number, line in enumerate(lines[1:-1], start=2) if line.strip(" ")}
+    assert all(row.day is not None and is_session(row.day) and str(row.day) in row.line for row in rows.bars)
+    assert not any(row.day is not None and is_session(row.day) for row, _ in rows.unusable)
+    assert rows.sessions == sorted({row.day for row in rows.bars if row.day}, reverse=True)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
@@ -66,9 +66,12 @@ def test_a_damaged_body_yields_its_exact_rows_or_a_typed_error(body: bytes) -> N
 @example(body=GOOD.replace(b"2024-02-28,", b'2024-02-28,"', 1))
 @example(body=GOOD.replace(b",", b',"', 12).replace(b',"', b",", 6))
 @example(body=GOOD.replace(b"2024-02-28,", b"2024-02-28,\x00", 1))
-def test_the_sql_engine_reads_exactly_the_accepted_rows(body: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+@example(body=GOOD.replace(b"2024-02-28,", b"2024-02-28,7,8\r\n2024-02-28,", 1))
+@example(body=GOOD.replace(b"2024-02-28,", b"2024-02-28,1,2,3,4,5,6,7\r\n\r\n2024-02-28,", 1))
+@example(body=b"\xef\xbb\xbf" + GOOD.replace(b"2024-02-28,", "2024-02-28,\u2028".encode(), 1))
+def test_the_sql_engine_reads_the_same_rows(body: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     try:
-        sessions = parse_prices(body, "NVDA")
+        rows = parse_prices(body, "NVDA")
     except SourceError:
         return
     file = tmp_path_factory.getbasetemp() / "body.csv"
@@ -78,11 +81,12 @@ def test_the_sql_engine_reads_exactly_the_accepted_rows(body: bytes, tmp_path_fa
     with backend.warehouse.connect() as sql:
         read = sql.query(f"SELECT * FROM {sql.register_responses([str(file)]).value}").to_pylist()
 
-    wanted = [line.split(",") for line in body.decode().replace("\r\n", "\n").split("\n")[1:-1]]
-    # The engine reads an empty field as NULL, and guarantees no order.
-    seen = [[str(row[name] or "") for name in RAW_COLUMNS] for row in read]
-    assert sorted(seen) == sorted(wanted)
-    assert len(seen) == len(sessions)
+    wanted = []
+    for row in [*rows.bars, *(row for row, _ in rows.unusable)]:
+        fields = [*row.fields, "", "", "", "", ""]
+        wanted.append([*fields[:5], ",".join(row.fields[5:])])
+    # The engine guarantees no order.
+    assert sorted([row[name] for name in RAW_COLUMNS] for row in read) == sorted(wanted)
 
 
 @pytest.mark.parametrize(
@@ -91,41 +95,87 @@ def test_the_sql_engine_reads_exactly_the_accepted_rows(body: bytes, tmp_path_fa
         (b"", EmptyResponse, "empty"),
         (b" \r\n", EmptyResponse, "empty"),
         (b"timestamp,open,high,low,close,volume\r\n", EmptyResponse, "no bars"),
-        (b"timestamp,open,high,low,close,volume\r\nI,n,f,o,r,m,a\r\n", MalformedResponse, "line 2"),
+        (b"timestamp,open,high,low,close,volume\r\n\r\n", EmptyResponse, "no bars"),
+        (b"timestamp,open,high,low,close,volume\r\nI,n,f,o,r,m,a\r\n", MalformedResponse, "line 2 'I,n,f,o,r,m,a'"),
+        (
+            b"timestamp,open,high,low,close,volume\r\n2024-03-02,1,2,1,2,5\r\n",
+            MalformedResponse,
+            "2024-03-02 is no trading session",
+        ),
+        (b"timestamp,open,high,low,close,volume\r\n2024-03-01,1,2\r\n", MalformedResponse, "has 3 fields, not 6"),
         (b"timestamp,open,high,low,close\r\n2024-03-01,1,1,1,1\r\n", MalformedResponse, "header"),
         (b"timestamp,open,high,low,close,adjusted\r\n", MalformedResponse, "header"),
         (GOOD[:-2], MalformedResponse, "last line is incomplete"),
         (GOOD[:-9], MalformedResponse, "last line is incomplete"),
-        (GOOD + b"\r\n", MalformedResponse, "fields"),
-        (GOOD.replace(b"2024-02-2", b"20240-2-2", 1), MalformedResponse, "date"),
-        (GOOD.replace(b"2024-03-01", b"2024-02-01", 1), MalformedResponse, "newest first"),
-        (GOOD.replace(b"\r\n", b"\n", 3), MalformedResponse, "mixes different line endings"),
+        (GOOD.replace(b"\r\n", b"\r"), MalformedResponse, "header"),
+        (
+            GOOD.replace(b"\r\n2024-02-28,", b"\r2024-02-28,", 1),
+            MalformedResponse,
+            "line 3 has a carriage return inside",
+        ),
         (GOOD.replace(b",", b'","', 20), MalformedResponse, "header"),
-        (GOOD.replace(b"2024-02-28,", b'2024-02-28,"', 1), MalformedResponse, "contains the character"),
-        (GOOD.replace(b"2024-02-28,", b"2024-02-28,\x00", 1), MalformedResponse, "contains the character"),
-        (GOOD.replace(b"2024-02-28,", b"2024-02-28,\x0c", 1), MalformedResponse, "contains the character"),
-        (GOOD.replace(b"2024-02-28,", "2024-02-28,\u2028".encode(), 1), MalformedResponse, "contains the character"),
-        (b"\xef\xbb\xbf" + GOOD, MalformedResponse, "header"),
-        (GOOD.replace(b"2024-03-01", "2024-03-0\u0661".encode(), 1), MalformedResponse, "date"),
+        (GOOD.replace(b"\r\n2024", b"\r\n'2024"), MalformedResponse, "9 rows belong to no session, the first: line 2"),
         (GOOD.replace(b"2024", b"\xff024", 1), MalformedResponse, "not UTF-8 text"),
     ],
 )
 def test_the_error_names_the_problem(body: bytes, failure: type[SourceError], message: str) -> None:
-    with pytest.raises(failure, match=message):
+    with pytest.raises(failure, match=re.escape(message)):
         parse_prices(body, "NVDA")
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("20240-2-28,1,2,1,2,5", "it begins with no date"),
+        ("2024-02-30,1,2,1,2,5", "it begins with no date"),
+        ('"2024-02-28",1,2,1,2,5', "it begins with no date"),
+        ("2024-02-2\u0661,1,2,1,2,5", "it begins with no date"),
+        ("timestamp,open,high,low,close,volume", "it begins with no date"),
+        (",,,,,", "it begins with no date"),
+        ("2024-02-25,1,2,1,2,5", "2024-02-25 is no trading session"),
+        ("2024-02-19,1,2,1,2,5", "2024-02-19 is no trading session"),
+    ],
+)
+def test_a_row_of_no_session_affects_only_itself(row: str, why: str) -> None:
+    sessions = parse_prices(GOOD, "NVDA").sessions
+    lines = [",".join(RAW_COLUMNS), row, *ROWS, row, ""]
+    rows = parse_prices("\r\n".join(lines).encode(), "NVDA")
+    assert rows.sessions == sessions
+    assert [(unusable.number, reason) for unusable, reason in rows.unusable] == [(2, why), (len(ROWS) + 3, why)]
+    assert rows.describe_unusable() == f"2 rows belong to no session, the first: line 2 {row!r}: {why}"
+
+
+@pytest.mark.parametrize("row", ["2024-02-28", "2024-02-28,1,2", "2024-02-28,1,2,3,4,5,6,7", " 2024-02-28 ,x,\x00,,,"])
+def test_a_row_of_a_session_belongs_to_it_whatever_its_other_fields_are(row: str) -> None:
+    without = [line for line in ROWS if not line.startswith("2024-02-28")]
+    rows = parse_prices("\n".join([",".join(RAW_COLUMNS), *without, row, ""]).encode(), "NVDA")
+    assert rows.sessions == parse_prices(GOOD, "NVDA").sessions
+    assert not rows.unusable
+
+
+def test_rows_after_a_day_are_unusable() -> None:
+    rows = parse_prices(GOOD, "NVDA")
+    before = rows.until(date(2024, 2, 28), "NVDA")
+    assert before.sessions == [day for day in rows.sessions if day <= date(2024, 2, 28)]
+    assert [str(row.day) for row, _ in before.unusable] == ["2024-03-01", "2024-02-29"]
+    assert before.describe_unusable() == (
+        f"2 rows belong to no session, the first: line 2 {ROWS[0]!r}: its date is in the future"
+    )
+    assert rows.until(date(2024, 3, 1), "NVDA") == rows
+    with pytest.raises(MalformedResponse, match="no row is usable: 9 rows belong to no session"):
+        rows.until(date(2024, 1, 1), "NVDA")
+
+
+@given(order=st.permutations(range(len(ROWS))), repeated=st.lists(st.integers(0, len(ROWS) - 1)))
+def test_order_and_repetition_change_no_session(order: list[int], repeated: list[int]) -> None:
+    lines = [ROWS[number] for number in [*order, *repeated]]
+    rows = parse_prices("\r\n".join([",".join(RAW_COLUMNS), *lines, ""]).encode(), "NVDA")
+    assert rows.sessions == parse_prices(GOOD, "NVDA").sessions
+    assert [row.line for row in rows.bars] == lines
+
+
 def test_both_line_endings_are_accepted() -> None:
-    sessions = parse_prices(GOOD, "NVDA")
-    assert parse_prices(GOOD.replace(b"\r\n", b"\n"), "NVDA") == sessions
+    sessions = parse_prices(GOOD, "NVDA").sessions
+    for body in (GOOD.replace(b"\r\n", b"\n"), GOOD.replace(b"\r\n", b"\n", 3), b"\xef\xbb\xbf" + GOOD, GOOD + b"\r\n"):
+        assert parse_prices(body, "NVDA").sessions == sessions
     assert sessions == sessions_between(date(2024, 1, 1), date(2024, 3, 1))[: -len(sessions) - 1 : -1]
-
-
-def test_parsers_disagree_on_the_rejected_characters(tmp_path: Path) -> None:
-    line = walk("NVDA")[0][1]
-    file = tmp_path / "odd.csv"
-    file.write_bytes(f"a,b,c,d,e,f\n2024-03-01,{line}\x0c2024-02-29,{line}\n".encode())
-    assert len(file.read_text(encoding="utf-8").splitlines()) == 3
-    assert len(file.read_bytes().split(b"\n")) - 1 == 2
-    with duckdb.connect() as connection, pytest.raises(duckdb.Error):
-        connection.execute(f"SELECT * FROM read_csv('{file}', columns={{'a':'VARCHAR'}}, auto_detect=false)").fetchall()

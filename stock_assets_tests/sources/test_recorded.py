@@ -53,7 +53,7 @@ def test_an_unknown_symbol_is_a_typed_error(symbol: str) -> None:
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_the_first_and_last_session_are_available(symbol: str) -> None:
     first = LISTED.get(symbol, FIRST_SESSION)
-    sessions = SOURCE.read_prices(SOURCE.fetch_prices(symbol, [first, LAST_SESSION]), symbol)
+    sessions = SOURCE.read_prices(SOURCE.fetch_prices(symbol, [first, LAST_SESSION]), symbol).sessions
     assert (sessions[0], sessions[-1]) == (LAST_SESSION, first)
 
 

@@ -72,7 +72,6 @@ def vendor_omits(*symbols: str) -> Mutate:
 
 def vendor_writes_a_session_twice(scene: Scene) -> Load:
     response = scene.source.fetch_prices("IBM", []).decode()
-    # The response reader requires the vendor's order, newest first.
     doubled = response.replace(f"\r\n{DAY},", f"\r\n{DAY},{OTHER_BAR}\r\n{DAY},")
     scene.source.set_body("IBM", doubled.encode())
     scene.fetch(SECOND_WEEK)

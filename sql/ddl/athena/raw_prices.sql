@@ -1,15 +1,10 @@
--- Read raw responses as text where they are stored. Partitions follow from the ingest date, so none is ever added.
+-- Read the lines of raw responses where they are stored. Partitions follow from the ingest date, so none is ever added.
 CREATE EXTERNAL TABLE IF NOT EXISTS ${table} (
-    `timestamp` string,
-    `open` string,
-    `high` string,
-    `low` string,
-    `close` string,
-    `volume` string
+    `line` string
 )
 PARTITIONED BY (ingest_date string)
-ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
-WITH SERDEPROPERTIES ('separatorChar' = ',', 'quoteChar' = '"', 'escapeChar' = '\\')
+ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe'
+WITH SERDEPROPERTIES ('serialization.format' = '1')
 STORED AS TEXTFILE
 LOCATION ${location}
 TBLPROPERTIES (

@@ -1,11 +1,6 @@
--- Read raw responses as text where they are stored. Partitions follow from the ingest date, so none is ever added.
+-- Read the lines of raw responses where they are stored. Partitions follow from the ingest date, so none is ever added.
 CREATE TABLE IF NOT EXISTS ${table} (
-    "timestamp" VARCHAR,
-    "open" VARCHAR,
-    high VARCHAR,
-    low VARCHAR,
-    "close" VARCHAR,
-    volume VARCHAR,
+    line VARCHAR,
     ingest_date VARCHAR WITH (
         partition_projection_type = 'DATE',
         partition_projection_format = 'yyyy-MM-dd',
@@ -13,10 +8,7 @@ CREATE TABLE IF NOT EXISTS ${table} (
     )
 )
 WITH (
-    format = 'CSV',
-    csv_separator = ',',
-    csv_quote = '"',
-    csv_escape = '\',
+    format = 'TEXTFILE',
     skip_header_line_count = 1,
     external_location = ${location},
     partitioned_by = ARRAY['ingest_date'],

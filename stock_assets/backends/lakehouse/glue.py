@@ -17,12 +17,13 @@ _PARQUET = {
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
 }
-_CSV = {
+_LINES = {
     "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
     "SerdeInfo": {
-        "SerializationLibrary": "org.apache.hadoop.hive.serde2.OpenCSVSerde",
-        "Parameters": {"separatorChar": ",", "quoteChar": '"', "escapeChar": "\\"},
+        "SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
+        # Fields end at the control character 1, which is in no response: each line is one field.
+        "Parameters": {"serialization.format": "1"},
     },
 }
 
@@ -114,9 +115,9 @@ def external_parquet(name: str, columns: Sequence[str], location: str) -> dict[s
     return _external(name, columns, location, _PARQUET)
 
 
-def external_csv(name: str, columns: Sequence[str], location: str, *, partition_key: str) -> dict[str, Any]:
-    """Return the definition of an external table over CSV files with a header, in the folders of its partitions."""
-    table = _external(name, columns, location, _CSV)
+def external_lines(name: str, location: str, *, partition_key: str) -> dict[str, Any]:
+    """Return the definition of an external table over the lines of files with a header, in folders of partitions."""
+    table = _external(name, ["line"], location, _LINES)
     table["PartitionKeys"] = [{"Name": partition_key, "Type": "string"}]
     table["Parameters"] |= {"skip.header.line.count": "1"}
     return table

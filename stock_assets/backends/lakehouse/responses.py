@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from stock_assets.backends.lakehouse.glue import external_csv
-from stock_assets.core.sql import literal
-from stock_assets.core.tables import RAW_COLUMNS
+from stock_assets.backends.lakehouse.glue import external_lines
+from stock_assets.core.sql import Fragment, literal, statement
 
+RAW_TABLE = "daily_price_lines"
+"""Name of the table over the lines of all raw responses in partitions."""
 _INGEST_DATE = re.compile(r"ingest_date=([0-9]{4}-[0-9]{2}-[0-9]{2})/.+")
-_COLUMNS = ", ".join(f'"{name}"' for name in (*RAW_COLUMNS, "$path"))
+_COLUMNS = 'line, "$path"'
 MOST_LISTED = 100
 """Most partitions, and most files, that a predicate lists. With more, it names the range of partitions and no file."""
 
@@ -50,7 +51,7 @@ class RawResponses:
 
     def other_table(self, name: str) -> dict[str, Any]:
         """Return the Glue definition of a table over the folders of landing files."""
-        return external_csv(name, RAW_COLUMNS, self.root, partition_key="folder")
+        return external_lines(name, self.root, partition_key="folder")
 
     def relation(self, partitioned_table: str, other_table: str) -> str:
         """Return the relation as SQL, with predicates that make Athena read only these partitions and files."""
@@ -64,9 +65,9 @@ class RawResponses:
             files = ", ".join(map(literal, self.elsewhere))
             parts.append(f'SELECT {_COLUMNS} FROM {other_table} WHERE "$path" IN ({files})')  # noqa: S608 (escaped)
         if not parts:
-            empty = ", ".join(f'CAST(NULL AS varchar) AS "{name}"' for name in (*RAW_COLUMNS, "$path"))
-            parts.append(f"SELECT {empty} WHERE FALSE")
-        return f"({' UNION ALL '.join(parts)})"
+            parts.append('SELECT CAST(NULL AS varchar) AS line, CAST(NULL AS varchar) AS "$path" WHERE FALSE')
+        lines = Fragment(f"({' UNION ALL '.join(parts)})")
+        return f"({statement('stage/raw_rows.sql').bind({'lines': lines})})"
 
 
 def _in(column: str, values: list[str]) -> str:

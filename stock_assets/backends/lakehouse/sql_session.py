@@ -22,7 +22,7 @@ from stock_assets.backends.lakehouse.inputs import InputStore
 from stock_assets.backends.lakehouse.merge import CHANGED_SINCE, merge_statement
 from stock_assets.backends.lakehouse.names import replace_names
 from stock_assets.backends.lakehouse.objects import S3Objects
-from stock_assets.backends.lakehouse.responses import RawResponses
+from stock_assets.backends.lakehouse.responses import RAW_TABLE, RawResponses
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.snapshots import is_empty_start, row_count
 from stock_assets.core.errors import ConcurrentPublish, QueryFailed
@@ -311,7 +311,7 @@ class GlueConnection(SqlConnection):
             self._parts.glue.create(self._store.database, responses.other_table(other_table), responses.folders)
         external = self._parts.engine.ddl.external
         return responses.relation(
-            external(f"{self._parts.databases.raw}.daily_prices"), external(f"{self._store.database}.{other_table}")
+            external(f"{self._parts.databases.raw}.{RAW_TABLE}"), external(f"{self._store.database}.{other_table}")
         )
 
     def _staging_tables(self) -> dict[str, str]:

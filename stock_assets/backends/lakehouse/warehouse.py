@@ -15,6 +15,7 @@ from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.iceberg_catalog import Databases, IcebergCatalog
 from stock_assets.backends.lakehouse.objects import S3Objects
+from stock_assets.backends.lakehouse.responses import RAW_TABLE
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.lakehouse.sql_session import GlueConnection, LakehouseParts, staging_folder, staging_stem
 from stock_assets.core.sql import Name
@@ -80,8 +81,8 @@ class GlueWarehouse(Warehouse):
         return LakehouseParts(self._engine, self._catalog, glue, self._objects, self._databases, self._ensure_raw)
 
     def _ensure_raw(self) -> None:
-        if self._parts.glue.table(self._databases.raw, "daily_prices") is not None:
+        if self._parts.glue.table(self._databases.raw, RAW_TABLE) is not None:
             return
         self._parts.glue.create_database(self._databases.raw)
-        name = Name(f"{self._databases.raw}.daily_prices")
+        name = Name(f"{self._databases.raw}.{RAW_TABLE}")
         self._engine.run(self._engine.ddl.raw_table(name, self._objects.uri("raw/daily_prices/")))

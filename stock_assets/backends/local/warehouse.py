@@ -26,8 +26,8 @@ from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.backends.local.table_reader import data_files, own_properties, read
 from stock_assets.core.errors import QueryFailed
-from stock_assets.core.sql import Name, literal, transpile
-from stock_assets.core.tables import PUBLISHED_TABLES, RAW_COLUMNS, STAGING_TABLES, Table
+from stock_assets.core.sql import Name, literal, statement, transpile
+from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
 
 class DuckDbWarehouse(Warehouse):
@@ -124,16 +124,14 @@ class DuckDbConnection(SqlConnection):
         return name
 
     def register_responses(self, uris: Sequence[str]) -> Name:
-        """Read the CSV files as text, every field as the vendor wrote it."""
-        types = ", ".join(f"'{column}': 'VARCHAR'" for column in RAW_COLUMNS)
-        empty = ", ".join(f'CAST(NULL AS VARCHAR) AS "{column}"' for column in (*RAW_COLUMNS, "$path"))
-        source = (
-            f"SELECT * FROM read_csv([{', '.join(map(literal, uris))}], columns = {{{types}}}, header = true, "  # noqa: S608 (escaped by literal)
-            "auto_detect = false, delim = ',', quote = '\"', filename = '$path')"
-            if uris
-            else f"SELECT {empty} WHERE false"
-        )
-        self._connection.execute(f"CREATE OR REPLACE VIEW raw.daily_prices AS {source}")
+        """Read the lines of the files, without the header; not as CSV, which would give quotes a meaning."""
+        files = f"read_text([{', '.join(map(literal, uris))}])" if uris else "(SELECT '' AS content, '' AS filename)"
+        lines = f"""(
+            SELECT RTRIM(UNNEST(STRING_SPLIT(content, chr(10))[2:]), chr(13)) AS line, filename AS "$path" FROM {files}
+        )"""  # noqa: S608 (escaped by literal)
+        rows = transpile(statement("stage/raw_rows.sql").bind({"lines": Name("raw.lines")}))
+        self._connection.execute(f"CREATE OR REPLACE VIEW raw.lines AS FROM {lines}")
+        self._connection.execute(f"CREATE OR REPLACE VIEW raw.daily_prices AS {rows}")
         return Name("raw.daily_prices")
 
     def create_view(self, name: str, select: str) -> Name:

@@ -113,12 +113,13 @@ class Relations:
         if not is_csv:
             rows: pa.Table = self.connection.sql(f"FROM read_parquet('{file}')").to_arrow_table()
             return rows
-        types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
-        rows = self.connection.sql(
-            f"FROM read_csv('{file}', columns = {{{types}}}, header = false, skip = 1, auto_detect = false, "
-            "delim = ',', quote = '\"')"
-        ).to_arrow_table()
-        return rows.cast(pa.schema([(column, pa.string()) for column in columns]))
+        # Hadoop's reader ends a line at LF, CR or CRLF; the fields of the SerDe end at the control character 1.
+        lines = re.split("\r\n|\n|\r", body.decode())[1:-1]
+        fields = [[*line.split("\x01"), *([None] * len(columns))][: len(columns)] for line in lines]
+        return pa.Table.from_pylist(
+            [dict(zip(columns, line, strict=True)) for line in fields],
+            schema=pa.schema([(column, pa.string()) for column in columns]),
+        )
 
     def register(self, rows: pa.Table) -> str:
         self._count += 1
