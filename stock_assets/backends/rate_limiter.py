@@ -33,6 +33,16 @@ class RateLimiter(ABC):
         """
 
     @abstractmethod
+    def postpone(self, vendor: str, call: datetime, to: datetime) -> None:
+        """Count a recorded call from a later timestamp on, because the request arrived late at the vendor.
+
+        Args:
+            vendor: name of the account.
+            call: timestamp that `acquire` recorded.
+            to: timestamp from which the call counts; nothing happens if the call is not recorded.
+        """
+
+    @abstractmethod
     def block_until(self, vendor: str, until: datetime) -> None:
         """Deny all calls until a timestamp, because the vendor itself reported that none are left."""
 

@@ -10,16 +10,24 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-_MARGIN = 1.05
+_MARGIN = 1.04
 """Factor by which our windows are longer than the vendor's.
 
 The vendor counts requests when they arrive, in sliding windows. Latency varies, so that requests sent exactly 1 s apart
-arrive 0.974 to 0.998 s apart, and the vendor rejected a third of a free key's requests.
+arrive 0.974 to 0.998 s apart, and the vendor rejected a third of a free key's requests. A request that arrives later
+than this margin covers is counted from its arrival on, see `ArrivalEstimate`.
 """
 SECOND = timedelta(seconds=1) * _MARGIN
 """Length of the window in which calls per second are counted."""
 MINUTE = timedelta(minutes=1) * _MARGIN
 """Length of the window in which calls per minute are counted."""
+_COVERED = timedelta(milliseconds=20)
+"""Delays that the margin covers; half of the margin of a second, the other half is for the next request."""
+_DELAY_SHARE = 0.03
+"""Share of the time between two calls that delays may add on average. With the margin it is less than 10%."""
+_FIRST_DELAYS = timedelta(seconds=0.25)
+"""Delay that may be added before any call has earned its share: the first request opens the connection."""
+_LONGEST_DELAY = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -123,3 +131,30 @@ class VendorCalls:
             return at
         # After a clock was set back, calls lie in the future; no token is unavailable for longer than its window.
         return min(self.calls[-allowed], at) + window
+
+
+class ArrivalEstimate:
+    """Estimate how late requests arrive at the vendor; one object for the requests of one run.
+
+    A request has arrived when its response is here, at the latest. The shortest time from a recorded call to the end
+    of its response is the usual way there and back. A request that took longer by some time may have arrived later by
+    that time: a busy machine, a slow disk, a new connection. The sum of all delays is limited, so that a slow vendor
+    does not slow the run down.
+    """
+
+    def __init__(self, limits: CallLimits) -> None:
+        spacing = max((window / calls for calls, window in limits.rates), default=timedelta())
+        self._share = spacing * _DELAY_SHARE
+        self._available = _FIRST_DELAYS
+        self._shortest: timedelta | None = None
+
+    def delay(self, took: timedelta) -> timedelta:
+        """Return by how much to postpone a call that took some time from its record to its response; zero for none."""
+        excess = took - (self._shortest or timedelta())
+        self._shortest = took if self._shortest is None else min(self._shortest, took)
+        self._available = min(self._available + self._share, _LONGEST_DELAY)
+        if excess <= _COVERED:
+            return timedelta()
+        delay = min(excess, self._available)
+        self._available -= delay
+        return delay

@@ -51,9 +51,11 @@ class SourceError(StockAssetsError):
         symbol: ticker of the request.
         body: body of the vendor's error response, without secrets, so that it can be stored; empty if there is none.
         retry_after: seconds that the vendor requests to wait before the next request, or None.
+        concerns_all: whether every other request would fail for the same reason, so that none is sent.
     """
 
     outcome: ClassVar[Outcome]
+    concerns_all: ClassVar[bool] = False
 
     def __init__(self, message: str, *, symbol: str, body: bytes = b"", retry_after: float | None = None) -> None:
         super().__init__(f"{symbol}: {message}")
@@ -82,9 +84,10 @@ class NotEntitled(SourceError):
 
 
 class BadKey(SourceError):
-    """The API key is missing or invalid."""
+    """The API key is missing or not accepted, or the vendor or a proxy denies access."""
 
     outcome = Outcome.BAD_KEY
+    concerns_all = True
 
 
 class UnknownSymbol(SourceError):
@@ -116,6 +119,12 @@ class UnrecognisedResponse(SourceError):
     """The vendor sent a message that this client does not know; the error shows its text."""
 
     outcome = Outcome.UNRECOGNISED
+
+
+class Redirected(UnrecognisedResponse):
+    """The vendor, or a proxy, redirects to another address; redirects are not followed."""
+
+    concerns_all = True
 
 
 class SessionError(SourceError):

@@ -27,8 +27,8 @@ _SESSIONS_SHOWN = 5
 _SYMBOLS_SHOWN = 10
 _REASONS_SHOWN = 5
 
-# A new request would most likely fail in the same way, so these symbols come after the others.
-_LASTING = frozenset({Outcome.UNKNOWN_SYMBOL, Outcome.NOT_ENTITLED})
+# A new request may fail in the same way or be slow, so these symbols come after the others.
+_LASTING = frozenset({Outcome.UNKNOWN_SYMBOL, Outcome.NOT_ENTITLED, Outcome.UNREACHABLE, Outcome.UNRECOGNISED})
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,9 @@ def _again(symbol: _SymbolSessions, available: AvailableHistory | None) -> _Symb
 
 
 def _priority(symbol: _SymbolSessions, fetches: Sequence[Fetch]) -> tuple[bool, bool, date]:
-    """Return the sort key: symbols without a lasting failure first, then those with missing bars, missing longest."""
-    lasting_failure = bool(fetches) and fetches[0].outcome in _LASTING
+    """Return the sort key: symbols whose last request did not fail, then those with missing bars, missing longest."""
+    requested = next((fetch for fetch in fetches if fetch.calls), None)
+    lasting_failure = requested is not None and requested.outcome in _LASTING
     newest = max((fetch.last_session for fetch in fetches if fetch.last_session is not None), default=None)
     since = next_session(newest) if newest is not None else date.min
     return lasting_failure, not symbol.missing, min(symbol.requestable[0], since)

@@ -6,7 +6,11 @@ succeed. Does not belong here: which symbols are requested (`price_requests`, `s
 
 Symbols are requested in turn. A symbol whose request failed for a transient reason goes to the end of the queue: every
 symbol gets its first call before any symbol gets a second one. A call is acquired before each request, also before a
-retry.
+retry, right before it is sent; a request that arrives late at the vendor is counted from its arrival on.
+
+One slow symbol does not delay the others: its repetition comes after all first requests, a response has
+`sources.transport.WHOLE_RESPONSE_SECONDS` at most, and after `SLOW_FAILURES_LAST` of failures the run sends no more
+requests. The symbols that were not requested come first in the next run.
 """
 
 import hashlib
@@ -18,9 +22,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.core.call_limits import CallDenied
+from stock_assets.core.call_limits import ArrivalEstimate, CallDenied
 from stock_assets.core.clock import Clock
-from stock_assets.core.errors import BadKey, DailyQuotaExhausted, Outcome, SourceError
+from stock_assets.core.errors import DailyQuotaExhausted, Outcome, SourceError, UnrecognisedResponse
 from stock_assets.core.text import plural
 from stock_assets.sources.interface import PriceSource
 
@@ -28,12 +32,16 @@ MAX_PAUSE_SECONDS = 60.0
 """Longest pause between two requests; if the vendor wants a longer one, this run sends no further request."""
 MAX_CONSECUTIVE_FAILURES = 6
 """Consecutive transient failures, of any symbols, after which we assume that the vendor is down."""
-SLOW_FAILURE = timedelta(seconds=30)
-"""A failed request that took longer counts as two failures.
+MAX_UNKNOWN_MESSAGES = 3
+"""Consecutive symbols with the same unknown message, after which we assume that the message concerns all symbols."""
+SLOW_FAILURE = timedelta(seconds=10)
+"""A failed request that took longer counts as two failures, so that it is repeated once at most.
 
-The responses that were fetched wait for the last retry before they are published: one symbol whose responses trickled
-until the timeout of 120 s delayed 24 other symbols by 8 minutes.
+The responses that were fetched wait for the last repetition before they are published: one symbol whose responses
+trickled until a timeout of 120 s delayed 24 other symbols by 8 minutes.
 """
+SLOW_FAILURES_LAST = timedelta(seconds=120)
+"""Total time of slow failures, after which a run sends no more requests."""
 DAILY_QUOTA_BLOCK = timedelta(hours=1)
 """Time without requests after the vendor reports that the day's calls are used.
 
@@ -82,7 +90,10 @@ class Requester:
         self._now = now
         self._sleep = sleep
         self._reserve = reserve
+        self._arrivals = ArrivalEstimate(source.terms.limits)
         self._consecutive_failures = 0
+        self._slow_failures = timedelta()
+        self._unknown_messages: list[str] = []
         self._stopped: tuple[Outcome, str] | None = None
 
     def request_all(self, requests: Iterable[Request]) -> dict[str, RequestResult]:
@@ -93,35 +104,45 @@ class Requester:
         while queue:
             request, failures = queue.popleft()
             symbol = request.symbol
-            if not self._acquire_call():
+            call = self._acquire_call()
+            if call is None:
                 # A symbol that was requested before keeps the reason of its last failure.
                 if symbol not in last:
                     last[symbol] = self._record_not_requested(request)
                 continue
             calls[symbol] += 1
-            started = self._now()
-            last[symbol], error = self._send(request)
+            last[symbol], error = self._send(request, call)
             if error is None:
-                self._consecutive_failures = 0
+                self._consecutive_failures, self._unknown_messages = 0, []
                 continue
-            weight = 2 if self._now() - started > SLOW_FAILURE else 1
+            weight = self._weigh(self._now() - call)
             if error.transient and failures + weight < self._source.terms.attempts:
                 queue.append((request, failures + weight))
             self._handle_failure(error, weight, waiting=bool(queue))
         return {symbol: RequestResult(fetch, calls[symbol]) for symbol, fetch in last.items()}
 
-    def _acquire_call(self) -> bool:
-        """Acquire a call, waiting for one if the rate limits require it; return False if no request may be sent."""
-        limits = self._source.terms.limits
+    def _acquire_call(self) -> datetime | None:
+        """Acquire a call, waiting for one if the rate limits require it.
+
+        Returns:
+            the timestamp that the rate limiter has recorded, or None if no request may be sent.
+        """
+        limits, at = self._source.terms.limits, self._now()
+
+        def now() -> datetime:
+            nonlocal at
+            at = self._now()
+            return at
+
         while self._stopped is None and not limits.unlimited:
-            denied = self._backend.rate_limiter.acquire(self._source.vendor, limits, self._now, reserve=self._reserve)
+            denied = self._backend.rate_limiter.acquire(self._source.vendor, limits, now, reserve=self._reserve)
             if denied is None:
-                return True
+                return at
             if denied.quota_used_up:
                 self._stopped = (Outcome.DAILY_QUOTA, self._format_quota_used(denied))
             else:
                 self._sleep(max(0.0, (denied.retry_at - self._now()).total_seconds()))
-        return self._stopped is None
+        return at if self._stopped is None else None
 
     def _format_quota_used(self, denied: CallDenied) -> str:
         per_day = self._source.terms.limits.per_day
@@ -129,12 +150,15 @@ class Requester:
         reserved = f", except {plural(self._reserve, 'call')} reserved for prices" if self._reserve else ""
         return f"not requested: {used}{reserved}; calls are available again at {denied.retry_at:%Y-%m-%d %H:%M} UTC"
 
-    def _send(self, request: Request) -> tuple[Fetch, SourceError | None]:
+    def _send(self, request: Request, call: datetime) -> tuple[Fetch, SourceError | None]:
         """Send one request; store the response, then read it; record the outcome in the ledger."""
         response_key, body = "", b""
         try:
-            body = request.send()
-            arrived = self._now()
+            try:
+                body = request.send()
+            finally:
+                arrived = self._now()
+                self._postpone_late_call(call, arrived)
             known = request.known
             if known is not None and known.content_hash == content_hash(body):
                 response_key = known.response_key
@@ -142,7 +166,6 @@ class Requester:
                 response_key = _store(self._backend, request, body, arrived)
             fetch = request.read(body, response_key, arrived)
         except SourceError as error:
-            arrived = self._now()
             if error.body and not response_key:
                 body = error.body
                 response_key = _store(self._backend, request, body, arrived)
@@ -161,9 +184,22 @@ class Requester:
         self._backend.ledger.record(fetch)
         return fetch, None
 
+    def _postpone_late_call(self, call: datetime, ended: datetime) -> None:
+        """Count a request that may have arrived late from its arrival on, before another call is acquired."""
+        delay = self._arrivals.delay(ended - call)
+        if delay and self._source.terms.limits.rates:
+            self._backend.rate_limiter.postpone(self._source.vendor, call, call + delay)
+
+    def _weigh(self, took: timedelta) -> int:
+        """Return as how many failures a failed request counts, and add up the time of slow ones."""
+        if took <= SLOW_FAILURE:
+            return 1
+        self._slow_failures += took
+        return 2
+
     def _handle_failure(self, error: SourceError, weight: int, *, waiting: bool) -> None:
         """Stop if no further request can succeed; else pause if the failure is transient."""
-        if isinstance(error, BadKey):
+        if error.concerns_all:
             self._stopped = (error.outcome, f"not requested, since every request would fail in the same way: {error}")
         elif isinstance(error, DailyQuotaExhausted):
             now = self._now()
@@ -171,15 +207,34 @@ class Requester:
             self._backend.rate_limiter.block_until(self._source.vendor, until)
             self._stopped = (error.outcome, f"not requested before {until:%Y-%m-%d %H:%M} UTC: {error}")
         elif error.transient:
-            self._consecutive_failures += weight
-            pause = self._pause(error.retry_after)
-            if self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES or pause > MAX_PAUSE_SECONDS:
-                self._stopped = (error.outcome, f"not requested, since the vendor is not available now: {error}")
-            elif waiting and pause > 0:
-                _log.info("pausing %.1f s: %s", pause, error)
-                self._sleep(pause)
+            self._handle_transient_failure(error, weight, waiting=waiting)
         else:
             self._consecutive_failures = 0
+            self._stop_at_repeated_message(error)
+
+    def _handle_transient_failure(self, error: SourceError, weight: int, *, waiting: bool) -> None:
+        self._consecutive_failures += weight
+        pause = self._pause(error.retry_after)
+        if self._slow_failures >= SLOW_FAILURES_LAST:
+            seconds = round(self._slow_failures.total_seconds())
+            why = f"the vendor is too slow now: failed requests took {seconds} s in this run"
+            self._stopped = (error.outcome, f"not requested, since {why}: {error}")
+        elif self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES or pause > MAX_PAUSE_SECONDS:
+            self._stopped = (error.outcome, f"not requested, since the vendor is not available now: {error}")
+        elif waiting and pause > 0:
+            _log.info("pausing %.1f s: %s", pause, error)
+            self._sleep(pause)
+
+    def _stop_at_repeated_message(self, error: SourceError) -> None:
+        """Stop if the vendor sends the same unknown message for several symbols in a row: it may concern the key."""
+        message = str(error).replace(error.symbol, "")
+        same = isinstance(error, UnrecognisedResponse) and message in self._unknown_messages[-1:]
+        self._unknown_messages = [*self._unknown_messages, message] if same else [message]
+        if same and len(self._unknown_messages) >= MAX_UNKNOWN_MESSAGES:
+            self._stopped = (
+                error.outcome,
+                f"not requested in this run, since {MAX_UNKNOWN_MESSAGES} symbols in a row had this response: {error}",
+            )
 
     def _pause(self, retry_after: float | None) -> float:
         """Return the seconds to wait: doubling, the upper half at random, never less than the vendor requires."""

@@ -1,11 +1,12 @@
 """The live source: Alpha Vantage over HTTPS.
 
-Belongs here: the vendor's requests, the texts of its error messages, and the available history of its plans. Does not
-belong here: HTTP itself (`transport`), keeping the key secret (`redaction`), when to request again
-(`ingest.requester`), the meaning of responses for the tables (`raw_format`, `sql/stage`).
+Belongs here: the vendor's requests, recognising an error message, and the available history of its plans. Does not
+belong here: HTTP itself (`transport`), the meaning of an error message (`vendor_messages`), keeping the key secret
+(`redaction`), when to request again (`ingest.requester`), the meaning of responses for the tables (`raw_format`,
+`sql/stage`).
 
-The vendor sends every error with HTTP 200 and a JSON object, even if CSV was requested. Most texts about the quota
-contain the word "premium", so that word decides nothing. A text that this module does not know is shown, not guessed.
+The vendor sends almost every error with HTTP 200 and a JSON object, even if CSV was requested. A text whose meaning is
+not known is shown, not guessed.
 """
 
 import json
@@ -15,52 +16,26 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
-import requests
-
 from stock_assets.core.calendar import NEW_YORK, sessions_between
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import (
     BadKey,
-    DailyQuotaExhausted,
     EmptyResponse,
-    NotEntitled,
     SourceError,
-    Throttled,
-    UnknownSymbol,
     UnrecognisedResponse,
 )
 from stock_assets.sources import transport
 from stock_assets.sources.interface import AvailableHistory, PriceSource, Split, Terms
 from stock_assets.sources.plans import API_KEY_VARIABLE, QUOTA_DAY_ZONE
-from stock_assets.sources.redaction import PLACEHOLDER, KeyOnWireAdapter, redact, redact_text
+from stock_assets.sources.redaction import PLACEHOLDER, redact, redact_text
 from stock_assets.sources.splits_json import parse_splits
+from stock_assets.sources.vendor_messages import classify, message_text, quote
 
 COMPACT_SESSIONS = 100
 """Bars in a response with `outputsize=compact`: the latest 100."""
 
-# The first match decides. Each text was observed; the vendor's support page explains the limits.
-_ERROR_TEXTS: tuple[tuple[str, type[SourceError], str], ...] = (
-    (
-        r"detected your API key .* requests? per day",
-        DailyQuotaExhausted,
-        "the plan's calls for today are used up",
-    ),
-    (r"spreading out your free API requests|requests? per (second|minute)", Throttled, "requests are too frequent"),
-    (r"standard API call frequency", Throttled, "requests are too frequent"),
-    (
-        r"outputsize=full parameter value is a premium feature",
-        NotEntitled,
-        "the plan includes the latest 100 bars only; set STOCK_ASSETS_ALPHA_VANTAGE_PLAN to the plan of your key",
-    ),
-    (r"This is a premium endpoint", NotEntitled, "the plan does not include this request"),
-    (r"apikey is invalid or missing", BadKey, f"the vendor rejects the key; set {API_KEY_VARIABLE} to a valid one"),
-    (r"Invalid API call", UnknownSymbol, "the vendor does not know this symbol"),
-)
-_ERROR_FIELDS = frozenset({"Information", "Note", "Error Message"})
 _TITLE = re.compile(r"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
-_SHOWN = 400
-"""Characters of a vendor's text in a message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,20 +116,25 @@ class AlphaVantageSource(PriceSource):
 
     def raise_error_message(self, body: bytes, symbol: str) -> None:
         """Raise the error that the text of an error message means."""
-        text = body.decode(errors="replace").strip()
+        text = body.decode("utf-8-sig", errors="replace").strip()
         if text.startswith("<"):
             title = _TITLE.search(text)
             raise UnrecognisedResponse(
-                f"the vendor sent a web page: {(title.group(1) if title else text)[:_SHOWN]!r}", symbol=symbol
+                f"the vendor sent a web page: {quote(title.group(1) if title else text)}", symbol=symbol
             )
         is_json, message = _json(text)
         if not is_json:
+            meant = None if _is_csv(text) else classify(text, symbol)
+            if meant is not None:
+                raise meant
             return
+        if isinstance(message, str):
+            message = {"message": message}
         if not isinstance(message, dict):
-            raise UnrecognisedResponse(f"the vendor sent {text[:_SHOWN]!r}", symbol=symbol)
+            raise UnrecognisedResponse(f"the vendor sent {quote(text)}", symbol=symbol)
         if not message:
             raise EmptyResponse("the vendor sent an empty object", symbol=symbol)
-        if "data" not in message or _ERROR_FIELDS & message.keys():
+        if "data" not in message or message_text(message):
             raise _vendor_error(message, symbol)
 
     def read_splits(self, body: bytes, symbol: str) -> list[Split]:
@@ -176,26 +156,32 @@ class AlphaVantageSource(PriceSource):
                 timeouts=self.timeouts,
             )
         except SourceError as error:
-            failure = type(error)(
-                redact_text(str(error).removeprefix(f"{symbol}: "), key),
-                symbol=symbol,
-                body=redact(error.body, key),
-                retry_after=error.retry_after,
-            )
+            sent = redact(error.body, key)
+            # A gateway sends the same messages with a status such as 403 or 429; the message says more than the status.
+            meant = self._message_in(sent, symbol)
+            text = redact_text(str(meant or error).removeprefix(f"{symbol}: "), key)
+            failure = type(meant or error)(text, symbol=symbol, body=sent, retry_after=error.retry_after)
         else:
             return redact(body, key)
         # Raised outside the handler, so that the error with the key is not its context.
         raise failure
 
+    def _message_in(self, body: bytes, symbol: str) -> SourceError | None:
+        """Return the error that an error response describes, or None if it is not a known message."""
+        try:
+            self.raise_error_message(body, symbol)
+        except (UnrecognisedResponse, EmptyResponse):
+            return None
+        except SourceError as error:
+            return error
+        return None
+
     def _key(self) -> str:
         return self.read_key().strip()
 
     @cached_property
-    def _session(self) -> requests.Session:
-        session = requests.Session()
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, KeyOnWireAdapter(self._key))
-        return session
+    def _session(self) -> transport.Session:
+        return transport.Session(self._key)
 
 
 def _latest_sessions(at: datetime) -> list[date]:
@@ -205,11 +191,14 @@ def _latest_sessions(at: datetime) -> list[date]:
 
 
 def _vendor_error(message: dict[str, object], symbol: str) -> SourceError:
-    text = " ".join(str(value) for value in message.values())
-    for pattern, failure, meaning in _ERROR_TEXTS:
-        if re.search(pattern, text):
-            return failure(f"{meaning} (vendor: {text[:_SHOWN]!r})", symbol=symbol)
-    return UnrecognisedResponse(f"the vendor sent an unknown message: {text[:_SHOWN]!r}", symbol=symbol)
+    text = message_text(message)
+    unknown = f"the vendor sent an unknown message: {quote(text or json.dumps(message))}"
+    return classify(text, symbol) or UnrecognisedResponse(unknown, symbol=symbol)
+
+
+def _is_csv(text: str) -> bool:
+    """Return whether a text begins with a header line, and not with a sentence."""
+    return "," in text.partition("\n")[0] and " " not in text.partition(",")[0]
 
 
 def _json(text: str) -> tuple[bool, object]:

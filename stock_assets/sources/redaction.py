@@ -10,10 +10,13 @@ a placeholder, and the connection replaces it by the key when it writes the requ
 import html
 import json
 import re
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from urllib.parse import quote, quote_plus
+from weakref import WeakSet
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -41,7 +44,17 @@ class KeyOnWireAdapter(HTTPAdapter):
 
     def __init__(self, key: Callable[[], str]) -> None:
         self._key = key
+        self._connections: WeakSet[HTTPConnection] = WeakSet()
         super().__init__()
+
+    def abort(self) -> None:
+        """Shut down every open connection, from another thread: a blocked read ends at once."""
+        for connection in list(self._connections):
+            sock = connection.sock
+            if isinstance(sock, socket.socket):
+                with suppress(OSError):
+                    # Not the method of a TLS socket, which would remove the TLS state under the reading thread.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (the library's signature)
         """Create the pool manager of direct connections."""
@@ -55,13 +68,21 @@ class KeyOnWireAdapter(HTTPAdapter):
         return manager
 
     def _use_own_connections(self, manager: PoolManager) -> None:
-        key = self._key
+        key, connections = self._key, self._connections
 
         class Plain(HTTPConnection):
+            def connect(self) -> None:
+                connections.add(self)
+                super().connect()
+
             def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:  # noqa: ANN401
                 super().putrequest(method, url.replace(PLACEHOLDER, quote(key(), safe="")), *args, **options)
 
         class Encrypted(HTTPSConnection):
+            def connect(self) -> None:
+                connections.add(self)
+                super().connect()
+
             def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:  # noqa: ANN401
                 super().putrequest(method, url.replace(PLACEHOLDER, quote(key(), safe="")), *args, **options)
 

@@ -11,8 +11,9 @@ ends in the middle as complete; an uncompressed response that was cut off is rec
 that compresses all the same is accepted: the body is decompressed.
 """
 
-import time
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -21,17 +22,27 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from stock_assets.core.errors import SourceError, SourceUnreachable, Throttled, UnrecognisedResponse
+from stock_assets.core.errors import (
+    BadKey,
+    Redirected,
+    SourceError,
+    SourceUnreachable,
+    Throttled,
+    UnrecognisedResponse,
+)
+from stock_assets.sources.redaction import KeyOnWireAdapter
 
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 60.0
+READ_SECONDS = 20.0
 """Longest pause of the vendor within a response."""
-WHOLE_RESPONSE_SECONDS = 120.0
-"""Longest time for a whole response, so that a response that comes byte by byte does not block the run."""
+WHOLE_RESPONSE_SECONDS = 30.0
+"""Longest time for a whole request, so that a response whose header or body comes byte by byte does not block the run:
+the library's timeouts end only a pause."""
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Size limit of a body; 20 years of bars are about half a megabyte."""
 
 _CHUNK_BYTES = 64 * 1024
+_DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED}
 
 
 class Timeouts:
@@ -45,9 +56,20 @@ class Timeouts:
         self.whole = whole
 
 
-def get(
-    session: requests.Session, url: str, parameters: Mapping[str, str], *, symbol: str, timeouts: Timeouts
-) -> bytes:
+class Session(requests.Session):
+    """A session whose requests need no key in the URL and that never looks at the target of a redirect."""
+
+    def __init__(self, key: Callable[[], str]) -> None:
+        super().__init__()
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, KeyOnWireAdapter(key))
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None: the library would parse the address even of a redirect that is not followed."""
+        del resp
+
+
+def get(session: Session, url: str, parameters: Mapping[str, str], *, symbol: str, timeouts: Timeouts) -> bytes:
     """Send one GET request.
 
     Returns:
@@ -57,20 +79,25 @@ def get(
         Throttled: status 429.
         SourceUnreachable: there is no response, an incomplete one, or one with status 408 or 5xx; a later request may
             succeed.
+        BadKey: status 401, 403 or 407.
+        Redirected: status 3xx.
         UnrecognisedResponse: any other status.
     """
     failure: str
     try:
-        with session.get(
-            url,
-            params=dict(parameters),
-            headers={"Accept-Encoding": "identity"},
-            timeout=(timeouts.connect, timeouts.read),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
+        with (
+            _deadline(session, timeouts.whole),
+            session.get(
+                url,
+                params=dict(parameters),
+                headers={"Accept-Encoding": "identity"},
+                timeout=(timeouts.connect, timeouts.read),
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
             status, headers = response.status_code, response.headers
-            body = _body(response, time.monotonic() + timeouts.whole)
+            body = _body(response)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         failure = _names(error)
     except _UnusableBody as error:
@@ -88,15 +115,40 @@ class _UnusableBody(Exception):
     """The body is too large or takes too long."""
 
 
-def _body(response: requests.Response, deadline: float) -> bytes:
+@contextmanager
+def _deadline(session: Session, seconds: float) -> Iterator[None]:
+    """Shut down the connection when the time is over, wherever the request is then."""
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        for adapter in session.adapters.values():
+            if isinstance(adapter, KeyOnWireAdapter):
+                adapter.abort()
+
+    timer = threading.Timer(seconds, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+        # The shut down connection looks like a connection that the vendor has closed.
+        if not expired.is_set():
+            raise
+    finally:
+        timer.cancel()
+    # A body without a length looks complete after the connection was shut down.
+    if expired.is_set():
+        raise _UnusableBody(f"it took longer than {seconds:g} s") from None
+
+
+def _body(response: requests.Response) -> bytes:
     """Read the body as it arrives; a body shorter than its Content-Length, or without its last chunk, raises."""
     body = bytearray()
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             raise _UnusableBody(f"it has more than {MAX_BODY_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise _UnusableBody("it takes too long")
     return bytes(body)
 
 
@@ -108,23 +160,30 @@ def _status_error(status: int, headers: Mapping[str, str], body: bytes, symbol: 
         return Throttled("requests are too frequent (HTTP 429)", symbol=symbol, body=body, retry_after=wait)
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return SourceUnreachable(f"HTTP {status}", symbol=symbol, body=body, retry_after=wait)
-    return UnrecognisedResponse(f"HTTP {status}{_explanation(status, headers)}", symbol=symbol, body=body)
+    if status in _DENIED:
+        return BadKey(
+            f"HTTP {status}: the vendor, or a proxy on the way, denies access. Check your API key and your proxy, and "
+            "whether the vendor blocks your network",
+            symbol=symbol,
+            body=body,
+        )
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return Redirected(
+            f"HTTP {status}: the vendor redirects to {_target(headers)}, and redirects are not followed. If the vendor "
+            "has a new address, set STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL to it; otherwise check your proxy",
+            symbol=symbol,
+            body=body,
+        )
+    return UnrecognisedResponse(f"HTTP {status}", symbol=symbol, body=body)
 
 
-def _explanation(status: int, headers: Mapping[str, str]) -> str:
-    # Only the host of the new address: its path and query may hold the key.
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and "Location" in headers:
-        host = urlsplit(headers["Location"]).hostname or "another page of the same host"
-        return (
-            f": the vendor redirects to {host}, and redirects are not followed. If the vendor has a new address, set "
-            "STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL to it; otherwise check your proxy"
-        )
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return (
-            ": the vendor, or a proxy on the way, denies access. Check your API key and your proxy, and whether the "
-            "vendor blocks your network"
-        )
-    return ""
+def _target(headers: Mapping[str, str]) -> str:
+    """Return the host of a redirect's address; its path and query may contain the key."""
+    try:
+        host = urlsplit(headers.get("Location", "")).hostname
+    except ValueError:
+        return "an address that cannot be read"
+    return host or "another page of the same host"
 
 
 def _retry_after(text: str) -> float | None:

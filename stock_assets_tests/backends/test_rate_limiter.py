@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_assets.backends.rate_limiter import RateLimiter
-from stock_assets.core.call_limits import MINUTE, SECOND, CallDenied, CallLimits, VendorCalls
+from stock_assets.core.call_limits import MINUTE, SECOND, ArrivalEstimate, CallDenied, CallLimits, VendorCalls
 from stock_assets_tests.contracts.rate_limiter_contract import RateLimiterContract
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.support.live_source import utc
@@ -45,9 +45,9 @@ class TestRateLimiter(RateLimiterContract):
 @given(
     per_second=st.integers(1, 3),
     per_minute=st.none() | st.integers(1, 8),
-    pauses=st.lists(st.sampled_from([0.0, 0.3, 0.9, 1.04, 20.0, 61.0]), min_size=12, max_size=12),
+    pauses=st.lists(st.sampled_from([0.0, 0.3, 0.9, 1.03, 20.0, 61.0]), min_size=12, max_size=12),
 )
-def test_no_window_5_percent_longer_than_the_vendors_has_too_many_calls(
+def test_no_window_4_percent_longer_than_the_vendors_has_too_many_calls(
     tmp_path_factory: pytest.TempPathFactory, per_second: int, per_minute: int | None, pauses: list[float]
 ) -> None:
     """The vendor counts requests when it receives them, and latency varies."""
@@ -57,8 +57,8 @@ def test_no_window_5_percent_longer_than_the_vendors_has_too_many_calls(
         clock.sleep(pause)
         made += acquire_calls(limiter, limits, clock, 1)
 
-    assert most_in_a_window(made, timedelta(seconds=1.05)) <= per_second
-    assert per_minute is None or most_in_a_window(made, timedelta(seconds=63)) <= per_minute
+    assert most_in_a_window(made, timedelta(seconds=1.04)) <= per_second
+    assert per_minute is None or most_in_a_window(made, timedelta(seconds=62.4)) <= per_minute
 
 
 def test_a_vendor_that_counts_received_requests_in_sliding_windows_accepts_every_call(limiter: RateLimiter) -> None:
@@ -158,6 +158,41 @@ def test_calls_before_counted_since_do_not_change_the_decision() -> None:
     recent = VendorCalls([call for call in calls if call >= since])
     assert len(recent.calls) < len(calls)
     assert recent.decide(limits, START) == VendorCalls(calls).decide(limits, START) is not None
+
+
+def test_a_postponed_call_counts_from_its_arrival_on(limiter: RateLimiter) -> None:
+    limits, late = CallLimits(per_second=2, per_day=5), START + timedelta(seconds=0.7)
+    for _ in range(2):
+        assert limiter.acquire(VENDOR, limits, lambda: START) is None
+    limiter.postpone(VENDOR, START, late)
+    limiter.postpone(VENDOR, START - timedelta(seconds=1), late)  # not recorded
+    limiter.postpone("another", START, late)
+
+    # One of the two calls returns with the window of its record, the other one with the window of its arrival.
+    assert limiter.acquire(VENDOR, limits, lambda: START + SECOND) is None
+    assert limiter.acquire(VENDOR, limits, lambda: START + SECOND) == CallDenied(late + SECOND, quota_used_up=False)
+    assert limiter.used_calls(VENDOR, START) == 3
+    assert limiter.used_calls(VENDOR, late) == 2
+
+
+def test_late_arrivals_are_added_within_a_limit() -> None:
+    estimate = ArrivalEstimate(CallLimits(per_second=1))
+
+    def delay(seconds: float) -> float:
+        return estimate.delay(timedelta(seconds=seconds)).total_seconds()
+
+    # The first request opens the connection; nobody knows when in this time it arrived.
+    assert delay(0.2) == 0.2
+    # The margin covers 20 ms; a longer way back and forth is usual here.
+    assert [delay(0.2), delay(0.21), delay(0.22)] == [0, 0, 0]
+    assert delay(0.25) == pytest.approx(0.05)
+    # A slow response is not slow in arriving, or the run would slow down: a limited delay, and less each time.
+    assert delay(30) == pytest.approx(0.25 + 6 * SECOND.total_seconds() * 0.03 - 0.25, abs=0.01)
+    assert delay(30) == pytest.approx(0.031, abs=0.001)
+    # A call far below the rate earns no more than the longest delay.
+    for _ in range(100):
+        delay(0.2)
+    assert delay(30) == 1.0
 
 
 def test_reading_creates_no_file(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -62,6 +62,7 @@ class Mischief(StrEnum):
     RESET = "reset"
     SLOW = "slow"
     DRIP = "drip"
+    DRIP_HEADER = "drip_header"
     REDIRECT = "redirect"
     HTTP_403 = "http_403"
     HTTP_429 = "http_429"
@@ -124,6 +125,19 @@ _STATUS = {
 
 
 @dataclass(frozen=True)
+class Reply:
+    """A response with any status, body and headers."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Response = Mischief | Reply | bytes | None
+"""A planned response: a fault, a status with a body, a body, or None for the correct response."""
+
+
+@dataclass(frozen=True)
 class Request:
     """One request as the server received it."""
 
@@ -180,7 +194,7 @@ class VendorServer(ThreadingHTTPServer):
         self.slowness = 1.0
         self.retry_after: str | None = None
         self.redirect_to = f"{self.url}/query?moved"
-        self._mischief: dict[tuple[str, str], list[Mischief | bytes | None]] = {}
+        self._mischief: dict[tuple[str, str], list[Response]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -188,7 +202,7 @@ class VendorServer(ThreadingHTTPServer):
         """Address of the server."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def respond(self, symbol: str, *responses: Mischief | bytes | None, function: str = "TIME_SERIES_DAILY") -> None:
+    def respond(self, symbol: str, *responses: Response, function: str = "TIME_SERIES_DAILY") -> None:
         """Set the next responses for a symbol; the last one repeats forever, and None is a correct response."""
         with self._lock:
             self._mischief[function, symbol] = list(responses) or [None]
@@ -197,7 +211,7 @@ class VendorServer(ThreadingHTTPServer):
         """Return the requested symbols so far, in order."""
         return [request.symbol for request in self.requests if request.function == function]
 
-    def next_response(self, request: Request) -> Mischief | bytes | None:
+    def next_response(self, request: Request) -> Response:
         """Record a request and return its planned response."""
         with self._lock:
             self.requests.append(request)
@@ -225,6 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
         response = self.server.next_response(request)
         if isinstance(response, bytes):
             self._send(response)
+        elif isinstance(response, Reply):
+            self._send(response.body, status=response.status, headers=response.headers)
         elif not request.key:
             self._send(_text(Mischief.MISSING_KEY, request.key))
         elif response is None:
@@ -271,6 +287,12 @@ class _Handler(BaseHTTPRequestHandler):
             # A linger of zero seconds closes with a reset instead of an end.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
+        elif mischief is Mischief.DRIP_HEADER:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            for _ in range(_DROPS):
+                self.wfile.write(b"x")
+                self.wfile.flush()
+                time.sleep(self.server.slowness)
         elif mischief is Mischief.SLOW:
             time.sleep(self.server.slowness)
             self._send(good)
@@ -301,7 +323,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length))
         self.end_headers()
 
-    def _send(self, body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
+    def _send(self, body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)

@@ -1,5 +1,6 @@
 """Which prices are requested, which are left for later, and which are never requested twice."""
 
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -404,13 +405,82 @@ def test_slow_failures_wait_for_the_other_symbols_and_are_retried_less_often(
         requested.append(symbol)
         if symbol != "S01":
             return fetch(source, symbol, sessions)
-        setup.clock.set(setup.clock.now() + timedelta(seconds=120))
-        raise SourceUnreachable("no complete response after 120 s", symbol=symbol)
+        setup.clock.set(setup.clock.now() + timedelta(seconds=30))
+        raise SourceUnreachable("no complete response after 30 s", symbol=symbol)
 
     monkeypatch.setattr(AlphaVantageSource, "fetch_prices", slow_for_one_symbol)
 
     assert outcomes(setup.fetch(symbols(3), TODAY)) == {"S01": Outcome.UNREACHABLE}
     assert requested == ["S01", "S02", "S03", "S01"]
+
+
+def test_many_slow_symbols_delay_a_run_by_two_minutes_and_come_last_in_the_next_one(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = AlphaVantageSource.fetch_prices
+    slow = {"S02", "S04", "S06", "S08", "S10"}
+    requested: list[str] = []
+
+    def slow_for_some_symbols(source: AlphaVantageSource, symbol: str, sessions: Sequence[date]) -> bytes:
+        requested.append(symbol)
+        if symbol not in slow:
+            return fetch(source, symbol, sessions)
+        setup.clock.set(setup.clock.now() + timedelta(seconds=30))
+        raise SourceUnreachable("it took longer than 30 s", symbol=symbol)
+
+    monkeypatch.setattr(AlphaVantageSource, "fetch_prices", slow_for_some_symbols)
+    results = setup.fetch(symbols(12), TODAY)
+    assert requested == [f"S{number:02d}" for number in range(1, 9)]
+    assert "the vendor is too slow now: failed requests took 120 s in this run" in results["S11"].detail
+    assert setup.clock.now() - EVENING < timedelta(seconds=150)
+
+    requested.clear()
+    setup.fetch(symbols(12), TODAY)
+    assert requested[:4] == ["S09", "S10", "S11", "S12"]
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        (Mischief.REDIRECT, Outcome.UNRECOGNISED),
+        (Mischief.HTTP_403, Outcome.BAD_KEY),
+        (b'{"Information": "The **demo** API key is for demo purposes only."}', Outcome.BAD_KEY),
+        (b'{"Information": "Our standard API rate limit is 500 requests per day."}', Outcome.DAILY_QUOTA),
+    ],
+    ids=["redirect", "403", "demo", "day"],
+)
+def test_after_a_refusal_that_concerns_every_symbol_no_other_symbol_is_requested(
+    setup: Setup, response: Mischief | bytes, outcome: Outcome
+) -> None:
+    for symbol in TWENTY.symbols:
+        setup.server.respond(symbol, response)
+    results = setup.fetch(TWENTY, TODAY, calls_per_day=25)
+    assert setup.server.requested() == ["S01"]
+    assert outcomes(results) == dict.fromkeys(TWENTY.symbols, outcome)
+    assert all("not requested" in results[symbol].detail for symbol in TWENTY.symbols[1:])
+
+
+def test_the_same_unknown_message_for_three_symbols_ends_the_run_and_blocks_no_other_symbol_forever(
+    setup: Setup,
+) -> None:
+    for symbol in ("S01", "S02", "S03"):
+        setup.server.respond(symbol, json.dumps({"Information": f"The moon over {symbol} is full."}).encode())
+    first = setup.fetch(symbols(5), TODAY)
+    assert setup.server.requested() == ["S01", "S02", "S03"]
+    assert set(outcomes(first).values()) == {Outcome.UNRECOGNISED}
+    assert "3 symbols in a row had this response" in first["S04"].detail
+
+    setup.clock.sleep(600)
+    second = setup.fetch(symbols(5), TODAY)
+    assert setup.server.requested()[3:] == ["S04", "S05", "S01", "S02", "S03"]
+    assert outcomes(second) == dict.fromkeys(("S01", "S02", "S03"), Outcome.UNRECOGNISED)
+
+
+def test_different_unknown_messages_stop_nothing(setup: Setup) -> None:
+    for number, symbol in enumerate(symbols(5).symbols):
+        setup.server.respond(symbol, json.dumps({"Note": f"riddle {number % 2}"}).encode())
+    setup.fetch(symbols(5), TODAY)
+    assert len(setup.server.requests) == 5
 
 
 def test_nothing_fetched_states_each_reason_once_with_its_symbols() -> None:
@@ -424,7 +494,7 @@ def test_nothing_fetched_states_each_reason_once_with_its_symbols() -> None:
     assert str(caught.value) == (
         "raw/daily_prices: no bar of 2024-03-01 could be fetched for any of 13 symbols. "
         "S01, S02, S03, S04, S05, S06, S07, S08, S09, S10 and 2 more: bad_key, the key is wrong. "
-        "What to do: set ALPHAVANTAGE_API_KEY to a valid key; "
+        "What to do: set ALPHAVANTAGE_API_KEY to a valid key; if access is denied, check the proxy too; "
         "S13: late, no bar yet. What to do: materialize the session again later; only missing bars are requested"
     )
     fail_if_nothing_fetched([*failed, SymbolResult("S13", Outcome.OK, (TODAY,))])

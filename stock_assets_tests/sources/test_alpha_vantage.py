@@ -1,6 +1,7 @@
 """The live client with a server that implements the vendor's protocol: every response has its type, none is guessed."""
 
 import json
+import time
 from dataclasses import replace
 from datetime import date, timedelta
 from email.utils import format_datetime
@@ -15,7 +16,7 @@ from stock_assets.core.errors import (
     EmptyResponse,
     MalformedResponse,
     NotEntitled,
-    Outcome,
+    Redirected,
     SourceError,
     SourceUnreachable,
     Throttled,
@@ -26,7 +27,8 @@ from stock_assets.settings import read_api_key
 from stock_assets.sources import transport
 from stock_assets.sources.raw_format import parse_prices
 from stock_assets.sources.redaction import REDACTED
-from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer, csv_body, walk
+from stock_assets_tests.fakes.vendor_server import Mischief, Reply, VendorServer, csv_body, walk
+from stock_assets_tests.sources.vendor_messages import MESSAGES, Published
 from stock_assets_tests.support.live_source import KEY, live_source, utc
 
 FAILURES: dict[Mischief, type[SourceError]] = {
@@ -44,49 +46,21 @@ FAILURES: dict[Mischief, type[SourceError]] = {
     Mischief.ZERO_BYTES: EmptyResponse,
     Mischief.HEADER_ONLY: EmptyResponse,
     Mischief.INFORMATION_ROW: MalformedResponse,
-    Mischief.GZIP_403: UnrecognisedResponse,
+    Mischief.GZIP_403: BadKey,
     Mischief.CUT: SourceUnreachable,
     Mischief.CHUNKS_CUT: SourceUnreachable,
     Mischief.RESET: SourceUnreachable,
     Mischief.SLOW: SourceUnreachable,
     Mischief.DRIP: SourceUnreachable,
-    Mischief.REDIRECT: UnrecognisedResponse,
-    Mischief.HTTP_403: UnrecognisedResponse,
+    Mischief.DRIP_HEADER: SourceUnreachable,
+    Mischief.REDIRECT: Redirected,
+    Mischief.HTTP_403: BadKey,
     Mischief.HTTP_429: Throttled,
     Mischief.HTTP_500: SourceUnreachable,
     Mischief.HTTP_502: SourceUnreachable,
     Mischief.HTTP_503: SourceUnreachable,
 }
 GOOD = (None, Mischief.CHUNKED, Mischief.GZIP)
-
-# Bodies that the vendor really sent, word for word. They do not come from the fake server, whose texts may be wrong.
-OBSERVED = {
-    Outcome.THROTTLED: (
-        '{"Information": "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more '
-        "sparingly (1 request per second). You may subscribe to any of the premium plans at "
-        "https://www.alphavantage.co/premium/ to lift the free key rate limit (25 requests per day), raise the "
-        'per-second burst limit, and instantly unlock all premium endpoints"}'
-    ),
-    Outcome.DAILY_QUOTA: (
-        '{"Information": "We have detected your API key as FAKEKEY1234567890 and our standard API rate limit is 25 '
-        "requests per day. Please subscribe to any of the premium plans at https://www.alphavantage.co/premium/ to "
-        'instantly remove all daily rate limits."}'
-    ),
-    Outcome.NOT_ENTITLED: (
-        '{"Information": "Thank you for using Alpha Vantage! The outputsize=full parameter value is a premium feature '
-        "for the TIME_SERIES_DAILY endpoint. You may subscribe to any of the premium plans at "
-        'https://www.alphavantage.co/premium/ to instantly unlock all premium features"}'
-    ),
-    Outcome.UNKNOWN_SYMBOL: (
-        '{"Error Message": "Invalid API call. Please retry or visit the documentation '
-        '(https://www.alphavantage.co/documentation/) for TIME_SERIES_DAILY."}'
-    ),
-    Outcome.BAD_KEY: (
-        '{"Error Message": "the parameter apikey is invalid or missing. Please claim your free API key on '
-        '(https://www.alphavantage.co/support/#api-key). It should take less than 20 seconds."}'
-    ),
-    Outcome.EMPTY: "{}",
-}
 
 
 def request_prices(server: VendorServer, **options: object) -> list[date]:
@@ -97,7 +71,7 @@ def request_prices(server: VendorServer, **options: object) -> list[date]:
 
 @pytest.mark.parametrize(("mischief", "failure"), FAILURES.items(), ids=str)
 def test_every_failure_has_its_type(server: VendorServer, mischief: Mischief, failure: type[SourceError]) -> None:
-    server.slowness = 0.05 if mischief is Mischief.DRIP else 1.0
+    server.slowness = 0.05 if mischief in {Mischief.DRIP, Mischief.DRIP_HEADER} else 1.0
     server.respond("NVDA", mischief)
 
     with pytest.raises(SourceError) as caught:
@@ -121,12 +95,85 @@ def test_a_good_response_is_returned_byte_for_byte(server: VendorServer, mischie
     assert server.requests[-1].accepts == "identity"
 
 
-@pytest.mark.parametrize(("outcome", "body"), OBSERVED.items(), ids=str)
-def test_each_observed_text_has_its_outcome(server: VendorServer, outcome: Outcome, body: str) -> None:
-    server.respond("NVDA", body.encode())
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.text[:60])
+def test_each_published_message_has_its_outcome(server: VendorServer, message: Published) -> None:
+    text = message.text.replace("{key}", KEY)
+    server.respond("NVDA", json.dumps({message.field: text}).encode())
     with pytest.raises(SourceError) as caught:
         request_prices(server)
-    assert caught.value.outcome is outcome
+    assert caught.value.outcome is message.outcome
+    assert KEY not in str(caught.value)
+
+
+def refusal(name: str = "Information", text: str = "Our standard API rate limit is 25 requests per day.") -> bytes:
+    """Return a message about the daily limit."""
+    return json.dumps({name: text}).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf" + refusal(),
+        refusal("  iNFORMATION "),
+        json.dumps({"error": {"code": 429, "message": "Our API rate limit is 25 requests per day."}}).encode(),
+        json.dumps({"errors": [{"detail": "25 requests per day"}]}).encode(),
+        json.dumps("Our standard API rate limit is 25 requests per day.").encode(),
+        b"Thank you for using Alpha Vantage! Our standard API rate limit is 25 requests per day.",
+        json.dumps({"Information": "Thank you!", "Note": "The limit is 25 requests per day."}).encode(),
+    ],
+    ids=range(7),
+)
+def test_a_message_is_recognised_in_every_form(server: VendorServer, body: bytes) -> None:
+    server.respond("NVDA", body)
+    with pytest.raises(DailyQuotaExhausted):
+        request_prices(server)
+
+
+def test_data_in_another_format_are_no_message(server: VendorServer) -> None:
+    series = {"Meta Data": {"1. Information": "Daily Prices"}, "Time Series (Daily)": {"2024-03-01": {"1. open": "1"}}}
+    server.respond("NVDA", json.dumps(series).encode())
+    with pytest.raises(UnrecognisedResponse, match="Time Series"):
+        request_prices(server)
+
+
+@pytest.mark.parametrize(("status", "failure"), [(429, DailyQuotaExhausted), (403, DailyQuotaExhausted)])
+def test_the_message_of_an_error_response_says_more_than_its_status(
+    server: VendorServer, status: int, failure: type[SourceError]
+) -> None:
+    server.retry_after = "7"
+    server.respond("NVDA", Reply(status, refusal(text=f"The limit of {KEY} is 25 requests per day.")))
+    with pytest.raises(failure) as caught:
+        request_prices(server)
+    assert KEY not in str(caught.value)
+    assert KEY.encode() not in caught.value.body
+    assert b"25 requests per day" in caught.value.body
+
+
+@pytest.mark.parametrize("status", [401, 403, 407])
+def test_denied_access_concerns_the_key(server: VendorServer, status: int) -> None:
+    server.respond("NVDA", Reply(status, b'{"message": "Forbidden"}'))
+    with pytest.raises(BadKey, match=rf"HTTP {status}: .* denies access"):
+        request_prices(server)
+
+
+@pytest.mark.parametrize("location", ["", "http://[::1", "https://api.example.com/"])
+def test_every_redirect_is_typed(server: VendorServer, location: str) -> None:
+    server.respond("NVDA", Reply(307, b"", {"Location": location} if location else {}))
+    with pytest.raises(Redirected, match=r"HTTP 307: the vendor redirects to .*, and redirects are not followed"):
+        request_prices(server)
+
+
+def test_a_header_that_trickles_ends_at_the_deadline(server: VendorServer) -> None:
+    """The library's timeouts end only a pause, and its reading of a header has no end of its own."""
+    server.slowness = 0.05
+    server.respond("NVDA", Mischief.DRIP_HEADER)
+    started = time.monotonic()
+    with pytest.raises(SourceUnreachable, match="it took longer than 1 s"):
+        request_prices(server)
+    assert time.monotonic() - started < 10
+    # The connection is not used again.
+    server.respond("NVDA", None)
+    assert request_prices(server)
 
 
 def test_the_error_of_an_unknown_text_shows_it(server: VendorServer) -> None:
@@ -175,7 +222,7 @@ def test_a_body_above_the_size_limit_is_no_response(server: VendorServer, monkey
 def test_a_redirect_is_not_followed_and_only_its_host_is_reported(server: VendorServer, target: str, host: str) -> None:
     server.redirect_to = target
     server.respond("NVDA", Mischief.REDIRECT)
-    with pytest.raises(UnrecognisedResponse) as caught:
+    with pytest.raises(Redirected) as caught:
         request_prices(server)
     assert str(caught.value) == (
         f"NVDA: HTTP 302: the vendor redirects to {host}, and redirects are not followed. If the vendor has a new "
@@ -186,15 +233,13 @@ def test_a_redirect_is_not_followed_and_only_its_host_is_reported(server: Vendor
 
 def test_the_error_of_denied_access_names_what_to_check(server: VendorServer) -> None:
     server.respond("NVDA", Mischief.HTTP_403)
-    with pytest.raises(
-        UnrecognisedResponse, match=r"^NVDA: HTTP 403: .* denies access\. Check your API key and your pr"
-    ):
+    with pytest.raises(BadKey, match=r"^NVDA: HTTP 403: .* denies access\. Check your API key and your pr"):
         request_prices(server)
 
 
 def test_the_key_is_redacted_in_a_compressed_error_page_too(server: VendorServer) -> None:
     server.respond("NVDA", Mischief.GZIP_403)
-    with pytest.raises(UnrecognisedResponse, match="HTTP 403") as caught:
+    with pytest.raises(BadKey, match="HTTP 403") as caught:
         request_prices(server)
     assert caught.value.body == f"key {REDACTED}".encode()
 

@@ -48,6 +48,18 @@ class S3RateLimiter(RateLimiter):
         self._change(vendor, add_call)
         return denied
 
+    def postpone(self, vendor: str, call: datetime, to: datetime) -> None:
+        """Change the call's timestamp in the object."""
+
+        def change(recorded: VendorCalls) -> VendorCalls:
+            calls = list(recorded.calls)
+            if call not in calls:
+                return recorded
+            calls[calls.index(call)] = to
+            return replace(recorded, calls=tuple(sorted(calls)))
+
+        self._change(vendor, change)
+
     def block_until(self, vendor: str, until: datetime) -> None:
         """Write the end of the block into the object."""
         self._change(vendor, lambda recorded: replace(recorded, blocked_until=until))

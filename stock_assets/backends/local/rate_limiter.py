@@ -22,6 +22,7 @@ _CREATE = (
 )
 _CALLS = "SELECT called_at FROM calls WHERE vendor = ? AND called_at >= ? ORDER BY called_at"
 _INSERT = "INSERT INTO calls (vendor, called_at) VALUES (?, ?)"
+_POSTPONE = "UPDATE calls SET called_at = ? WHERE id = (SELECT MIN(id) FROM calls WHERE vendor = ? AND called_at = ?)"
 _BLOCK = "SELECT until FROM blocks WHERE vendor = ?"
 _SET_BLOCK = "INSERT OR REPLACE INTO blocks (vendor, until) VALUES (?, ?)"
 
@@ -42,6 +43,11 @@ class SqliteRateLimiter(RateLimiter):
                 connection.execute(_INSERT, (vendor, _to_text(at)))
             return denied
 
+    def postpone(self, vendor: str, call: datetime, to: datetime) -> None:
+        """Change the call's row. A loss of power may undo this; the call itself is on disk."""
+        with self._transaction(durable=False) as connection:
+            connection.execute(_POSTPONE, (_to_text(to), vendor, _to_text(call)))
+
     def block_until(self, vendor: str, until: datetime) -> None:
         """Insert or replace the vendor's row."""
         with self._transaction() as connection:
@@ -58,8 +64,10 @@ class SqliteRateLimiter(RateLimiter):
             return _read(connection, vendor, since).used_calls(since) if connection else 0
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         with connect_to_write(self._folder) as connection:
+            if not durable:
+                connection.execute("PRAGMA synchronous = OFF")
             # The lock is taken before anything is read: two processes must not both see the last call as available.
             connection.execute("BEGIN IMMEDIATE")
             for statement in _CREATE:
