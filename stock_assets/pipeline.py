@@ -26,9 +26,10 @@ from stock_assets.core.limits import Limits
 from stock_assets.core.universe import read_universe, require_enough_calls
 from stock_assets.coverage.missing_bars import Coverage, coverage
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, SymbolResult, fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits
-from stock_assets.legacy_import.locations import FileFormat, LegacyFolder, LegacyLocation
+from stock_assets.legacy_import.locations import LegacyFolder, LegacyLocation
 from stock_assets.loads.load import Load
 from stock_assets.publish.publishing import Published, publish
 from stock_assets.serve.query import Relation, SymbolSummary, relations, run_query, summary

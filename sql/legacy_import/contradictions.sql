@@ -11,5 +11,6 @@ SELECT
     n.content  AS newer_content
 FROM ${ranked_rows} AS o
 JOIN ${ranked_rows} AS n ON n.symbol = o.symbol AND n.trade_date = o.trade_date AND n.age = 1
+    AND n.copy_age = 1
 WHERE o.age > 1 AND o.copy_age = 1 AND o.written_at >= o.closes_at
 ORDER BY o.symbol, o.trade_date, o.age

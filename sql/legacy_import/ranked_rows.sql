@@ -1,5 +1,7 @@
--- The rows that can be imported, ranked from newest (1) to oldest: `age` among all rows of a symbol and session,
--- `copy_age` among its rows with equal content. Numbers are equal if only trailing zeros differ: 100.10 and 100.1.
+-- The rows that can be imported, ranked from newest (1) to oldest: `age` of their file among all files with the symbol
+-- and session, `copy_age` among the rows with equal content. Numbers are equal if only trailing zeros differ: 100.10 and
+-- 100.1. Rows of one file have the same age: if they contradict each other, nothing shows which one is right, so all are
+-- imported and quarantined.
 WITH compared AS (
     SELECT
         r.*,
@@ -30,9 +32,7 @@ SELECT
     line,
     written_at,
     closes_at,
-    ROW_NUMBER() OVER (
-        PARTITION BY symbol, trade_date ORDER BY written_at DESC, name DESC, line DESC
-    ) AS age,
+    RANK() OVER (PARTITION BY symbol, trade_date ORDER BY written_at DESC, name DESC) AS age,
     ROW_NUMBER() OVER (
         PARTITION BY symbol, trade_date, content ORDER BY written_at DESC, name DESC, line DESC
     ) AS copy_age

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from stock_assets.cli.output import print_error, print_grid, print_line, print_warning
 from stock_assets.core.clock import utc_now
+from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
-from stock_assets.legacy_import.locations import FileFormat
 from stock_assets.legacy_import.row_selection import ImportScope
 from stock_assets.pipeline import Pipeline, legacy_location
 from stock_assets.settings import Settings

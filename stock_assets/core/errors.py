@@ -172,7 +172,11 @@ class ObjectExists(StockAssetsError):
 
 
 class LegacyDataUnusable(StockAssetsError):
-    """Data of an earlier pipeline cannot be read; the message names the file or table and the remedy."""
+    """The location of an earlier pipeline's data cannot be read; the message names it and the remedy."""
+
+
+class PriceFileUnreadable(StockAssetsError):
+    """A landing file or a file to import cannot be read; the message names the cause and the remedy, not the file."""
 
 
 class NothingStaged(StockAssetsError):

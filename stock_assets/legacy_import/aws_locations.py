@@ -1,7 +1,7 @@
 """An earlier pipeline's files on AWS: a folder of a bucket, or the objects of a table of the Glue catalog.
 
 Belongs here: which objects belong to it, and how the catalog describes them. Does not belong here: their content
-(`file_reader`, `row_selection`).
+(`ingest.price_files`, `row_selection`).
 """
 
 import re
@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, BinaryIO, cast
+from urllib.parse import quote
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.errors import LegacyDataUnusable
-from stock_assets.legacy_import.locations import FileFormat, LegacyFile, LegacyLocation, is_data, legacy_file, non_empty
+from stock_assets.ingest.price_files.csv_rows import FileFormat
+from stock_assets.legacy_import.locations import LegacyFile, LegacyLocation, is_data, legacy_file, non_empty
 
 _ADDRESS = re.compile(r"s3[an]?://([^/]+)/*(.*?)/*")
 _TABLE = re.compile(r"glue:([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
@@ -102,15 +104,13 @@ class LegacyTable(LegacyBucket):
             return non_empty(_listed(self._access, self._table["StorageDescriptor"]["Location"]), self.label)
         found = []
         for partition in partitions:
-            values = dict(zip(keys, partition["Values"], strict=True))
-            found += [
-                replace(file, values={**file.values, **values})
-                for file in _listed(self._access, partition["StorageDescriptor"]["Location"])
-            ]
+            folders = "".join(f"{key}={quote(value)}/" for key, value in zip(keys, partition["Values"], strict=True))
+            found += _listed(self._access, partition["StorageDescriptor"]["Location"], folders)
         return non_empty(sorted(found, key=lambda file: file.name), self.label)
 
 
-def _listed(access: AwsAccess, address: str) -> list[LegacyFile]:
+def _listed(access: AwsAccess, address: str, folders: str = "") -> list[LegacyFile]:
+    """Return the objects below an address; `folders` are the columns of the catalog, written as folders."""
     bucket, folder = _parts(address)
     found = []
     for entry in S3Objects(access, BucketFolder(bucket, "")).entries(folder):
@@ -122,7 +122,7 @@ def _listed(access: AwsAccess, address: str) -> list[LegacyFile]:
         )
         inside = not folder or entry.key == folder or entry.key.startswith(f"{folder}/")
         if inside and is_data(relative):
-            found.append(legacy_file(f"s3://{bucket}/{entry.key}", relative, entry.size, entry.modified_at))
+            found.append(legacy_file(f"s3://{bucket}/{entry.key}", relative, entry.size, entry.modified_at, folders))
     return found
 
 

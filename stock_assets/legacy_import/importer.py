@@ -1,7 +1,7 @@
 """Import the bars of an earlier pipeline: store them as responses, one for each symbol.
 
 Belongs here: which bars are imported, and the order in which they are stored and recorded. Does not belong here:
-reading legacy files (`file_reader`), checking numbers (the audits), publishing (the job of every other load).
+reading legacy files (`ingest.price_files`), checking numbers (the audits), publishing (the job of every other load).
 
 Only bars that no stored response contains are imported: so the vendor's responses, earlier or later, take precedence
 over legacy data, and importing the same data twice stores nothing. A bar counts as fetched when the earlier pipeline
@@ -166,7 +166,7 @@ def _response(
     return _Response(
         replace(fetch, calls=0, detail=f"{fetch.detail}, imported from {label}"),
         body,
-        tuple(bar.session for bar in bars),
+        tuple(dict.fromkeys(bar.session for bar in bars)),
     )
 
 
@@ -201,7 +201,7 @@ def _symbol_import(symbol: str, bars: Sequence[LegacyBar], new: Sequence[_Respon
         min(sessions, default=None),
         max(sessions, default=None),
         before_close=len(before_close),
-        already_stored=len(bars) - len(sessions),
+        already_stored=len({bar.session for bar in bars}) - len(sessions),
     )
 
 

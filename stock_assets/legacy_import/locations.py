@@ -1,25 +1,19 @@
-"""Locations of an earlier pipeline's files, and the information in their paths.
+"""Locations of an earlier pipeline's files.
 
-Belongs here: the interface, a local folder, and reading the names of folders. Does not belong here: S3 and Glue
-(`aws_locations`), the content of a file (`file_reader`).
+Belongs here: the interface, and a local folder. Does not belong here: S3 and Glue (`aws_locations`), names and content
+of the files (`ingest.price_files`).
 """
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote
 
 from stock_assets.core.errors import LegacyDataUnusable
-
-_HOUR = re.compile(r"(?:^|/)([0-9]{4})/([0-9]{2})/([0-9]{2})/([0-9]{2})/[^/]*$")
-_SYMBOL_FILE = re.compile(r"([A-Z][A-Z0-9.-]*)\.csv")
-_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-_TO_END_OF_HOUR = timedelta(hours=1) - timedelta(microseconds=1)
-DEFAULT_COLUMNS = ("date", "symbol", "open", "high", "low", "close", "volume")
+from stock_assets.ingest.price_files.csv_rows import FileFormat
+from stock_assets.ingest.price_files.paths import folder_hour, path_values
 
 
 @dataclass(frozen=True)
@@ -30,28 +24,13 @@ class LegacyFile:
         name: its complete address, for people and for opening it.
         size: bytes.
         written_at: when the earlier pipeline wrote it, aware, UTC.
-        values: columns in the names of its folders, such as `symbol=IBM`.
+        values: columns in its name and the names of its folders, such as `symbol=IBM`.
     """
 
     name: str
     size: int
     written_at: datetime
     values: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class FileFormat:
-    """The format of the text files of a location, where the files do not define it themselves.
-
-    Attributes:
-        columns: names of the fields of a CSV file without a header line.
-        delimiter: character between fields.
-        named: whether the user or the catalog named the columns; then a header line with other names is skipped.
-    """
-
-    columns: tuple[str, ...] = DEFAULT_COLUMNS
-    delimiter: str = ","
-    named: bool = False
 
 
 class LegacyLocation(ABC):
@@ -119,11 +98,19 @@ class LegacyFolder(LegacyLocation):
         return Path(file.name).open("rb")
 
 
-def legacy_file(name: str, relative: str, size: int, modified_at: datetime) -> LegacyFile:
-    """Return a file with the information of its path; the hour in a folder name is earlier than the time of a copy."""
+def legacy_file(name: str, relative: str, size: int, modified_at: datetime, folders: str = "") -> LegacyFile:
+    """Return a file with the information of its path; the hour in a folder name is earlier than the time of a copy.
+
+    Args:
+        name: complete address.
+        relative: path below the location.
+        size: bytes.
+        modified_at: when it was stored, aware, UTC.
+        folders: columns that a catalog states, as `year=2024/month=01/`.
+    """
+    relative = folders + relative
     hour = folder_hour(relative)
-    values = {**file_name_values(relative), **folder_values(relative)}
-    return LegacyFile(name, size, min(modified_at, hour) if hour else modified_at, values)
+    return LegacyFile(name, size, min(modified_at, hour) if hour else modified_at, path_values(relative))
 
 
 def is_data(relative: str) -> bool:
@@ -143,30 +130,3 @@ def non_empty(files: Sequence[LegacyFile], label: str) -> list[LegacyFile]:
             f"{label} contains no file with data; name the folder that contains the data to import"
         )
     return found
-
-
-def folder_values(relative: str) -> dict[str, str]:
-    """Read the columns in folder names: symbol and year in `symbol=IBM/year=2012/part-0`."""
-    pairs = [part.partition("=") for part in relative.split("/")[:-1] if "=" in part]
-    return {name.lower(): unquote(value) for name, _, value in pairs if value != _NULL_PARTITION}
-
-
-def file_name_values(relative: str) -> dict[str, str]:
-    """Return the symbol in a file name: raw responses are stored as `<SYMBOL>.csv`, without a symbol column."""
-    match = _SYMBOL_FILE.fullmatch(relative.rpartition("/")[2])
-    return {"symbol": match[1]} if match else {}
-
-
-def folder_hour(relative: str) -> datetime | None:
-    """Return the end of the hour in a folder name of Firehose, `2012/03/01/21/` in UTC; None without such a folder.
-
-    The exchange closes on the hour, so the end of the hour is after the market close exactly if the whole hour is.
-    """
-    match = _HOUR.search(relative)
-    if match is None:
-        return None
-    try:
-        year, month, day, hour = map(int, match.groups())
-        return datetime(year, month, day, hour, tzinfo=UTC) + _TO_END_OF_HOUR
-    except ValueError:
-        return None

@@ -1,15 +1,14 @@
 """Select the usable rows of an earlier pipeline, also from millions of rows.
 
 Belongs here: collecting the rows of all files, distinguishing duplicates from contradictions, and the bars of a symbol.
-Does not belong here: reading a file (`file_reader`), what is stored already (`importer`), the numbers (the audits).
+Does not belong here: reading a file (`ingest.price_files`), what is stored already (`importer`), the numbers (the
+audits).
 
 The rows are in a temporary DuckDB file outside of the backend: so millions of rows need little memory, and every legacy
 file is read once. The statements are in `sql/legacy_import`, in the same dialect as all others.
 """
 
-import csv
 import tempfile
-import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,14 +22,14 @@ import duckdb
 import pyarrow as pa
 
 from stock_assets.core.calendar import NEW_YORK, session_table, sessions_between
-from stock_assets.core.errors import LegacyDataUnusable
+from stock_assets.core.errors import PriceFileUnreadable
 from stock_assets.core.sql import Name, SqlValue, statement, transpile
 from stock_assets.core.universe import Universe
-from stock_assets.legacy_import.file_reader import FIELDS, read_rows
-from stock_assets.legacy_import.locations import FileFormat, LegacyFile, LegacyLocation
+from stock_assets.ingest.price_files.columns import FIELDS
+from stock_assets.ingest.price_files.csv_rows import FileFormat
+from stock_assets.ingest.price_files.reader import read_rows
+from stock_assets.legacy_import.locations import LegacyFile, LegacyLocation
 
-DAMAGED = (LegacyDataUnusable, ValueError, OSError, EOFError, zlib.error, csv.Error)
-"""Errors that concern a single file, not its location."""
 _MEMORY = "1GB"
 _OPENERS = 16
 _SHOWN = 5
@@ -145,7 +144,7 @@ class SelectedRows:
         """Read all files, and rank the rows of every bar by age."""
         execute = self._connection.execute
         columns = ", ".join(f"{field} VARCHAR" for field in FIELDS)
-        execute(f"CREATE TABLE all_rows (file INTEGER, line BIGINT, {columns})")
+        execute(f"CREATE TABLE all_rows (file INTEGER, line BIGINT, trade_date DATE, {columns})")
         execute("CREATE TABLE files (file INTEGER, name VARCHAR, written_at TIMESTAMP, written_on DATE)")
         for number, (file, opening) in enumerate(_open_ahead(location)):
             written_at = scope.file_written_at(file)
@@ -158,19 +157,17 @@ class SelectedRows:
 
     def _add(self, number: int, file: LegacyFile, opening: Future[BinaryIO], file_format: FileFormat) -> None:
         """Read one file; no row of a damaged file is used."""
-        chosen = ", ".join(f"CAST({field} AS VARCHAR)" for field in FIELDS)
+        chosen = ", ".join(("line", "trade_date", *FIELDS))
         malformed: list[Example] = []
         try:
             with opening.result() as stream:
-                for batch in read_rows(file, stream, file_format):
+                for batch in read_rows(stream, file_format, file.values):
                     self._connection.register("batch", batch.rows)
-                    self._connection.execute(f"INSERT INTO all_rows SELECT {number}, line, {chosen} FROM batch")  # noqa: S608 (names from this module)
+                    self._connection.execute(f"INSERT INTO all_rows SELECT {number}, {chosen} FROM batch")  # noqa: S608 (names from this module)
                     malformed += [Example(f"{file.name}, line {line}", why) for line, why in batch.malformed]
-        except DAMAGED as error:
+        except (PriceFileUnreadable, OSError) as error:
             self._connection.execute("DELETE FROM all_rows WHERE file = ?", [number])
-            self.unreadable.append(
-                Example(file.name, str(error) or f"the file is incomplete or damaged ({type(error).__name__})")
-            )
+            self.unreadable.append(Example(file.name, str(error)))
             return
         self.files += 1
         self._malformed_rows += len(malformed)
@@ -244,10 +241,11 @@ class SelectedRows:
         ]
 
     def bars(self, symbol: str) -> list[LegacyBar]:
-        """Return the bars of a symbol, newest first, each from the row written last."""
+        """Return the bars of a symbol, newest first: for each session, the distinct rows of the file written last."""
         found = self._connection.execute(
             "SELECT trade_date, CONCAT_WS(',', CAST(trade_date AS VARCHAR), open_text, high_text, low_text, "
-            "close_text, volume_text), written_at FROM ranked_rows WHERE symbol = ? AND age = 1 ORDER BY 1 DESC",
+            "close_text, volume_text), written_at FROM ranked_rows WHERE symbol = ? AND age = 1 AND copy_age = 1 "
+            "ORDER BY 1 DESC, line",
             [symbol],
         ).fetchall()
         return [LegacyBar(session, line, written_at.replace(tzinfo=UTC)) for session, line, written_at in found]

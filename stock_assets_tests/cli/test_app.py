@@ -17,7 +17,7 @@ from stock_assets.cli.output import print_error
 from stock_assets.cli.read import DEFAULT_TABLE
 from stock_assets.core.errors import UnknownSnapshot
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.legacy_import.locations import DEFAULT_COLUMNS
+from stock_assets.ingest.price_files.csv_rows import DEFAULT_COLUMNS
 from stock_assets.pipeline import Pipeline
 from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.shell import Shell

@@ -12,8 +12,9 @@ from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import LegacyDataUnusable, LoadRejected
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.landing_files import LandingScope, scan
+from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import.importer import ImportResult, import_bars
-from stock_assets.legacy_import.locations import FileFormat, LegacyFolder
+from stock_assets.legacy_import.locations import LegacyFolder
 from stock_assets.legacy_import.report import format_unreadable
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.partitions import range_tags

@@ -1,14 +1,15 @@
 """Which rows are selected, and how the others are reported."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stock_assets.legacy_import.locations import FileFormat, LegacyFolder
+from stock_assets.ingest.price_files.csv_rows import FileFormat
+from stock_assets.legacy_import.locations import LegacyFolder
 from stock_assets.legacy_import.row_selection import ImportScope, Problem, Tally, select_rows
 from stock_assets_tests.support.legacy_files import HEADER, LONG_AGO, dated, write_legacy_file
 from stock_assets_tests.support.steps import FIVE
@@ -36,8 +37,6 @@ def problems_of(folder: Path, scope: ImportScope = SCOPE) -> list[Problem]:
         ("2012-02-30,IBM,1,2,0.5,1.5,10", "no date"),
         (",IBM,1,2,0.5,1.5,10", "no date"),
         ("2012-03-01 16:00:00,IBM,1,2,0.5,1.5,10", "no date"),
-        ('2012-03-01,IBM,"1,000",2,0.5,1.5,10', "not a plain value"),
-        ("2012-03-01,IBM,1,2,0.5,1.5,1\u00a00", "not a plain value"),
         ("2012-03-01,ZZZ,1,2,0.5,1.5,10", "symbol not in the universe: ZZZ"),
         ("2012-03-01,,1,2,0.5,1.5,10", "symbol not in the universe: "),
         ("2012-04-02,IBM,1,2,0.5,1.5,10", "dated after it was written"),
@@ -71,6 +70,20 @@ def test_values_stay_as_they_are_written(tmp_path: Path) -> None:
     assert lines_of(tmp_path) == {"IBM": [odd.replace("IBM,", "")]}
 
 
+def test_contradicting_rows_of_one_file_are_all_imported(tmp_path: Path) -> None:
+    other = "2012-03-01,IBM,1,2,0.5,1.5,11"
+    write_legacy_file(tmp_path / "a.csv", f"{HEADER}\n{GOOD}\n{other}\n{GOOD}\n", LONG_AGO)
+    assert lines_of(tmp_path) == {"IBM": [other.replace("IBM,", ""), BAR]}
+    # A file that was written later corrects both.
+    write_legacy_file(tmp_path / "b.csv", f"{HEADER}\n{other}\n{other}\n", LONG_AGO + timedelta(hours=1))
+    assert lines_of(tmp_path) == {"IBM": [other.replace("IBM,", "")]}
+
+
+def test_a_value_that_the_vendors_format_cannot_contain_stays_visible(tmp_path: Path) -> None:
+    write_legacy_file(tmp_path / "old.csv", f'{HEADER}\n2012-03-01,IBM,"1,000",2,0.5,1.5,1\u00a00\n', LONG_AGO)
+    assert lines_of(tmp_path) == {"IBM": ["2012-03-01,1?000,2,0.5,1.5,1?0"]}
+
+
 def test_parquet_values_become_text(tmp_path: Path) -> None:
     columns = {
         "date": pa.array([datetime(2012, 3, 1), datetime(2012, 3, 2)], pa.timestamp("ms")),  # noqa: DTZ001
@@ -99,7 +112,7 @@ def test_rows_with_equal_numbers_are_repetitions(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_reported_and_none_of_its_rows_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stock_assets.legacy_import.file_reader._BATCH", 10)
+    monkeypatch.setattr("stock_assets.ingest.price_files.reader._BATCH", 10)
     write_legacy_file(tmp_path / "a.csv", f"{HEADER}\n{GOOD}\n", LONG_AGO)
     damaged = write_legacy_file(
         tmp_path / "b.csv", f"{HEADER}\n{GOOD.replace('IBM', 'ORCL')}\n".encode() * 400 + b"\xff"
@@ -108,7 +121,7 @@ def test_a_damaged_file_is_reported_and_none_of_its_rows_used(tmp_path: Path, mo
         assert (rows.files, rows.symbols()) == (1, ["IBM"])
         [unreadable] = rows.unreadable
         assert unreadable.place == str(damaged)
-        assert "decode" in unreadable.text
+        assert "not UTF-8" in unreadable.text
 
 
 def test_a_stated_time_applies_to_all_files(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import boto3
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
+from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import.aws_locations import LegacyBucket, LegacyTable
-from stock_assets.legacy_import.locations import FileFormat, LegacyLocation
+from stock_assets.legacy_import.locations import LegacyLocation
 from stock_assets_tests.emulators.athena.names import BUCKET, REGION
 
 TEXT = "string"
