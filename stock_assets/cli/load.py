@@ -1,19 +1,18 @@
 """Commands that load sessions: `backfill` and `import`.
 
-Belongs here: which sessions are run, and what is printed about them. Does not belong here: following a run
-(`run_progress`), reading an earlier pipeline's files (`legacy_import`).
+Belongs here: their arguments. Does not belong here: which sessions are run and what is printed about them
+(`backfill`), following a run (`run_progress`), reading an earlier pipeline's files (`legacy_import`).
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_assets.cli.output import print_error, print_line, print_summary, print_warning
+from stock_assets.cli.output import print_error, print_line, print_summary
 
 if TYPE_CHECKING:
-    from stock_assets.coverage.missing_sessions import Missing
     from stock_assets.pipeline import Pipeline
 
 _DAY = ["%Y-%m-%d"]
@@ -27,14 +26,24 @@ def backfill(
     missing: Annotated[
         bool, typer.Option("--missing", help="Load only sessions with missing bars, in as few runs as possible.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Request stored bars again; the newest response replaces them.")
+    ] = False,
+    symbol: Annotated[
+        list[str] | None, typer.Option("--symbol", help="With --again: only this symbol; may be repeated.")
+    ] = None,
 ) -> None:
     """Fetch, stage, audit and publish all sessions from one day to another, as one run."""
-    from stock_assets.cli.run_progress import run_and_print
+    from stock_assets.cli.backfill import load_missing, load_range, request_again
     from stock_assets.core.calendar import sessions_between
     from stock_assets.core.text import plural
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 
+    if missing and again:
+        raise typer.BadParameter("--missing and --again exclude each other. --missing requests quarantined bars again.")
+    if symbol and not again:
+        raise typer.BadParameter("--symbol needs --again: without it, the missing bars of all symbols are requested.")
     settings = Settings.from_env()
     pipeline = Pipeline.from_settings(settings)
     sessions = sessions_between(first.date(), last.date())
@@ -43,17 +52,11 @@ def backfill(
             f"There is no trading session from {first:%Y-%m-%d} to {last:%Y-%m-%d}. Choose other days."
         )
     print_line(f"{pipeline.source.label}: {plural(len(sessions), 'session')}, {sessions[0]} to {sessions[-1]}")
-    found = _find_missing(pipeline, sessions) if missing else None
-    ranges = found.ranges if found else [(sessions[0], sessions[-1])]
-    succeeded = [run_and_print(settings, pipeline, sessions_between(*bounds)) for bounds in ranges]
-    if not all(succeeded):
-        raise typer.Exit(code=1)
-    print_summary(pipeline)
-    if found and found.rejected:
-        print_error(
-            f"Rejected and still missing: {', '.join(map(str, found.rejected))}. Audits rejected these sessions, and "
-            "their bars have not changed since. Deliver corrected bars as a file, or change the limits."
-        )
+    if again:
+        complete = request_again(settings, pipeline, sessions, _known_symbols(pipeline, symbol))
+    else:
+        complete = (load_missing if missing else load_range)(settings, pipeline, sessions)
+    if not complete:
         raise typer.Exit(code=1)
 
 
@@ -74,6 +77,7 @@ def import_(
     publish: Annotated[bool, typer.Option(help="Load the imported sessions, through all audits.")] = True,
 ) -> None:
     """Import CSV, JSON or Parquet files of an earlier pipeline."""
+    from stock_assets.cli.backfill import print_rejected
     from stock_assets.cli.legacy_import import import_files, print_import
     from stock_assets.cli.run_progress import run_and_print
     from stock_assets.core.calendar import sessions_between
@@ -96,29 +100,21 @@ def import_(
     succeeded = [
         run_and_print(settings, pipeline, sessions_between(*bounds), {"request_symbols": []}) for bounds in ranges
     ]
-    if not all(succeeded):
+    published = print_rejected(pipeline, found.sessions)
+    if not all(succeeded) or not published:
         print_error(f"The bars are stored. To load the sessions that no audit rejects: {command}")
         raise typer.Exit(code=1)
     print_summary(pipeline)
 
 
-def _find_missing(pipeline: "Pipeline", sessions: Sequence[date]) -> "Missing":
-    """Find the sessions with missing bars, and print them."""
-    from stock_assets.core.calendar import format_ranges
-    from stock_assets.core.text import plural
-    from stock_assets.coverage.missing_sessions import find_missing
-
-    found = find_missing(pipeline, sessions, at=datetime.now(UTC))
-    for session, audits in found.rejected.items():
-        print_warning(
-            f"{session} is skipped: {', '.join(audits)} rejected its bars, and they have not changed since. Deliver "
-            "corrected bars as a file, change the limits, or run this session alone to see the reason."
-        )
-    if found.unavailable:
-        print_warning(f"{plural(len(found.unavailable), 'bar')} cannot be requested: {found.unavailable[0].reason}")
-    if found.sessions:
-        count, runs = plural(len(found.sessions), "session"), plural(len(found.ranges), "run")
-        print_line(f"Missing: {format_ranges(found.sessions)} ({count}, {runs}).")
-    else:
-        print_line("Missing: only rejected sessions." if found.rejected else "Missing: no sessions.")
-    return found
+def _known_symbols(pipeline: "Pipeline", given: Sequence[str] | None) -> list[str]:
+    """Return the given symbols, or all of the universe."""
+    known = pipeline.universe.symbols
+    names = [name.strip().upper() for name in given or known]
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(
+                f"{name} is not in the universe: {', '.join(known)}. Choose one of these symbols, or add it to the "
+                "file of STOCK_ASSETS_UNIVERSE."
+            )
+    return names

@@ -44,7 +44,7 @@ class Gap:
         reason: why the bar is missing, on one line.
         requests: failed attempts since the market close.
         unobtainable: whether the vendor's history does not contain the session, so that no request can succeed.
-        quarantined: whether the newest response has the bar that is in quarantine.
+        audits: audits that the bar fails, if the newest response has the bar that is in quarantine.
     """
 
     symbol: str
@@ -54,7 +54,12 @@ class Gap:
     reason: str
     requests: int = 0
     unobtainable: bool = False
-    quarantined: bool = False
+    audits: tuple[str, ...] = ()
+
+    @property
+    def quarantined(self) -> bool:
+        """Return whether the bar is in quarantine, and another response may correct it."""
+        return bool(self.audits)
 
     @property
     def given_up(self) -> bool:
@@ -199,7 +204,8 @@ def _gap(
 ) -> Gap:
     """Return the gap of a bar that no response has, or only as quarantined: whether and when to request it, and why."""
     why = f"{quarantined}, and " if quarantined else ""
-    missing = Gap(symbol, session, stored=False, due=None, reason="", quarantined=quarantined is not None)
+    audits = tuple(sorted(quarantined.reasons)) if quarantined else ()
+    missing = Gap(symbol, session, stored=False, due=None, reason="", audits=audits)
     if before_available_history([session], history):
         return replace(missing, reason=f"{why}{format_unobtainable([session], history)}", unobtainable=True)
     failed = [
@@ -211,7 +217,7 @@ def _gap(
         and not fetch.is_landing_file
     ]
     if not failed:
-        reason = str(quarantined or "not requested since the market close")
+        reason = str(quarantined or _why_not_requested(session, fetches))
         return replace(missing, reason=reason, due=catch_up_start(session))
     response = next((fetch for fetch in failed if fetch.outcome is Outcome.OK), None)
     outcome, reason = _why_missing(session, failed[0], response, history)
@@ -224,6 +230,13 @@ def _gap(
         return replace(missing, reason=reason, requests=attempts, unobtainable=outcome is Outcome.UNOBTAINABLE)
     due = max(failed[0].fetched_at + RETRY_DELAYS[attempts - 1], catch_up_start(session))
     return replace(missing, due=due, reason=reason, requests=attempts)
+
+
+def _why_not_requested(session: date, fetches: Sequence[Fetch]) -> str:
+    newest = next((fetch for fetch in fetches if not fetch.is_landing_file), None)
+    if newest and newest.outcome is Outcome.DAILY_QUOTA and newest.fetched_at >= closing_time(session):
+        return newest.detail
+    return "not requested since the market close"
 
 
 def _why_missing(

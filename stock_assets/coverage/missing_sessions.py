@@ -1,34 +1,57 @@
 """Find sessions that are missing from the published table, and the runs that would load them.
 
-Belongs here: what `--missing` on the command line loads and skips. Does not belong here: finding single bars
-(`missing_bars`), starting runs (`orchestration.runs`).
+Belongs here: what `--missing` on the command line loads, requests again and skips. Does not belong here: finding single
+bars (`missing_bars`), the text about them (`explain`), starting runs (`orchestration.runs`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from stock_assets.coverage.missing_bars import Gap, coverage
+from stock_assets.audit.rejections import Rejection, current_rejections
+from stock_assets.backends.interface import FetchKind
+from stock_assets.coverage.catch_up import available_calls
+from stock_assets.coverage.missing_bars import Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import bridged_ranges
+from stock_assets.ingest.ledger_queries import group_by_symbol
 from stock_assets.ingest.parts import PipelineParts
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Sessions with missing bars.
+    """Bars that are not published, and the sessions worth loading.
 
     Attributes:
         sessions: sessions worth loading, in order.
         ranges: the same sessions as few ranges, which may contain short stretches of other sessions.
-        rejected: sessions whose bars an audit rejected and which have not changed since, with the audits; another run
-            would reject them again.
-        unavailable: bars outside the source's available history.
+        rejected: sessions whose bars an audit rejected and which have not changed since.
+        unavailable: bars that the vendor's history does not contain, and that no response has.
+        waiting: all other bars that no response has.
+        quarantined: bars in quarantine.
+        request_again: symbols with quarantined bars that the calls of today suffice for.
     """
 
     sessions: tuple[date, ...]
     ranges: tuple[tuple[date, date], ...]
-    rejected: Mapping[date, tuple[str, ...]]
-    unavailable: tuple[Gap, ...]
+    rejected: Mapping[date, Rejection]
+    unavailable: tuple[Gap, ...] = ()
+    waiting: tuple[Gap, ...] = ()
+    quarantined: tuple[Gap, ...] = ()
+    request_again: frozenset[str] = frozenset()
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether every expected bar is published or in quarantine."""
+        return not (self.sessions or self.rejected or self.unavailable or self.waiting)
+
+    def runs(self) -> Iterator[tuple[date, date, list[str]]]:
+        """Yield the runs: first and last session, and the symbols to request again, each symbol in one run only."""
+        requested: set[str] = set()
+        for first, last in self.ranges:
+            inside = {gap.symbol for gap in self.quarantined if first <= gap.session <= last and _can_request(gap)}
+            again = (inside & self.request_again) - requested
+            requested |= again
+            yield first, last, sorted(again)
 
 
 def find_missing(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) -> Missing:
@@ -40,11 +63,49 @@ def find_missing(parts: PipelineParts, sessions: Sequence[date], *, at: datetime
         at: now, aware, UTC.
     """
     found = coverage(parts, sessions, at=at)
-    unavailable = tuple(gap for gap in found.gaps if gap.given_up and not gap.requests)
-    missing = {gap.session for gap in found.gaps if gap not in unavailable} - found.rejected.keys()
+    quarantined = tuple(gap for gap in found.gaps if gap.quarantined)
+    absent = [gap for gap in found.gaps if not gap.quarantined and not gap.stored]
+    again = _affordable(parts, found, at)
+    requested = {
+        gap.session for gap in found.gaps if _can_request(gap) and (not gap.quarantined or gap.symbol in again)
+    }
+    stored = {gap.session for gap in found.gaps if gap.stored}
+    # A session that was rejected must not block its neighbours again.
+    walls = found.rejected.keys()
+    missing = requested | (stored - found.rejected.keys())
     return Missing(
         sessions=tuple(sorted(missing)),
-        ranges=tuple(bridged_ranges(missing, apart=found.rejected.keys())),
-        rejected={session: found.rejected[session].audits for session in sorted(found.rejected)},
-        unavailable=unavailable,
+        ranges=tuple(
+            sorted(
+                [
+                    *bridged_ranges(missing - walls, apart=walls),
+                    *((session, session) for session in missing & walls),
+                ]
+            )
+        ),
+        rejected={session: found.rejected[session] for session in sorted(found.rejected)},
+        unavailable=tuple(gap for gap in absent if gap.unobtainable),
+        waiting=tuple(gap for gap in absent if not gap.unobtainable),
+        quarantined=quarantined,
+        request_again=again,
     )
+
+
+def rejected_sessions(parts: PipelineParts, sessions: Sequence[date]) -> dict[date, Rejection]:
+    """Return the sessions, in order, whose bars an audit rejected and which have not changed since."""
+    fetches = group_by_symbol(parts.backend.ledger.fetches(FetchKind.PRICES))
+    return dict(sorted(current_rejections(parts, fetches, sessions).items()))
+
+
+def _can_request(gap: Gap) -> bool:
+    return not gap.stored and not gap.unobtainable
+
+
+def _affordable(parts: PipelineParts, found: Coverage, at: datetime) -> frozenset[str]:
+    """Return the symbols whose quarantined bars can be requested after the missing ones, without tonight's calls."""
+    missing = {gap.symbol for gap in found.gaps if _can_request(gap) and not gap.quarantined}
+    wanted = dict.fromkeys(gap.symbol for gap in found.gaps if _can_request(gap) and gap.quarantined)
+    calls, _ = available_calls(parts, at)
+    further = [symbol for symbol in wanted if symbol not in missing]
+    left = None if calls is None else max(0, calls - len(missing))
+    return frozenset([*(symbol for symbol in wanted if symbol in missing), *further[:left]])

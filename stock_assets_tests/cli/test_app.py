@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.layout import LAYOUT_KEY, layout_body
 from stock_assets.cli import load
 from stock_assets.cli.output import print_error
@@ -19,7 +18,6 @@ from stock_assets.core.errors import UnknownSnapshot
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.price_files.csv_rows import DEFAULT_COLUMNS
 from stock_assets.pipeline import Pipeline
-from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.shell import Shell
 
 COLUMNS = "symbol, trade_date, close_price, volume, is_market_up"
@@ -156,59 +154,6 @@ def test_invalid_settings_are_rejected_with_the_name_of_the_variable(shell: Shel
     assert "SettingsError" not in error
     assert "Traceback" not in error
     assert "STOCK_ASSETS_SOURCE" in error
-
-
-def test_missing_loads_only_sessions_with_missing_bars(tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
-    shell.run("backfill", "2013-02-05", "2013-02-07")
-    shell.run("backfill", "2013-02-25", "2013-02-25")
-    before = len(Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES))
-
-    out = shell.run("backfill", "2013-02-04", "2013-02-27", "--missing").stdout
-
-    assert "Missing: 2013-02-04, 2013-02-08 to 2013-02-22, 2013-02-26 to 2013-02-27 (13 sessions, 1 run)." in out
-    assert len(Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES)) == before + 1
-    count = "select count(*) as n from published.daily_prices"
-    assert shell.run("query", count, "--csv").stdout.split() == ['"n"', "85"]
-
-    again = shell.run("backfill", "2013-02-04", "2013-02-27", "--missing").stdout
-    assert "Missing: no sessions." in again
-    assert "AAPL" in again
-
-
-def test_a_rejected_session_is_named_and_the_others_are_loaded(tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
-    backend = Pipeline.from_settings(shell.settings).backend
-    shell.run("backfill", "2013-02-01", "2013-02-01")
-    for symbol in ("AAPL", "IBM"):
-        lines = backend.objects.get(newest_response(backend, symbol)).decode().splitlines()
-        bad = [line.rpartition(",")[0] + ",-1" if line.startswith("2013-02-12") else line for line in lines]
-        deliver(backend, symbol, "".join(f"{line}\r\n" for line in bad).encode())
-
-    rejected = shell.run("backfill", "2013-02-11", "2013-02-14", code=1)
-    assert "2 of 5 symbols quarantined" in rejected.stderr
-    assert "stock_assets.core.errors" not in rejected.stderr
-    assert "quarantined_share_within_limit: 1 bad row\n" in rejected.stderr
-    assert "volume_not_negative: 2 bad rows\n  AAPL 2013-02-12: " in rejected.stderr
-    assert "\n  What to do: " in rejected.stderr
-
-    out = shell.run("backfill", "2013-02-11", "2013-02-14", "--missing", code=1)
-    assert "2013-02-12 is skipped: quarantined_share_within_limit rejected its bars" in out.stderr
-    assert "Missing: 2013-02-11, 2013-02-13 to 2013-02-14 (3 sessions, 2 runs)." in out.stdout
-    days = shell.run("query", "select distinct trade_date as d from published.daily_prices order by 1", "--csv").stdout
-    assert days.split()[1:] == ["2013-02-01", "2013-02-11", "2013-02-13", "2013-02-14"]
-
-    again = shell.run("backfill", "2013-02-11", "2013-02-14", "--missing", code=1)
-    assert "Missing: only rejected sessions." in again.stdout
-    assert "Rejected and still missing: 2013-02-12." in again.stderr
-    elsewhere = shell.run("backfill", "2013-02-13", "2013-02-14", "--missing")
-    assert "Missing: no sessions." in elsewhere.stdout
-    assert "Rejected" not in elsewhere.stderr
-
-
-def newest_response(backend: Backend, symbol: str) -> str:
-    """Return the key of the newest response for a symbol."""
-    return backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].response_key
 
 
 def test_report_writes_a_file_and_prints_its_path(shell: Shell, tmp_path: Path) -> None:

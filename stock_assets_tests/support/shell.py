@@ -23,9 +23,9 @@ class Output:
 class Shell:
     """Runs commands on one data folder, in this process or in a separate one."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **environment: str) -> None:
         self.settings = Settings(data_dir=data)
-        self._environment = {"STOCK_ASSETS_DATA_DIR": str(data)}
+        self._environment = {"STOCK_ASSETS_DATA_DIR": str(data), **environment}
 
     def run(self, *arguments: str, code: int = 0) -> Output:
         """Run a command, check its exit code and return its output."""

@@ -252,7 +252,7 @@ def test_a_quarantined_bar_is_requested_again_with_growing_delays_and_then_given
 
 def test_a_symbol_is_requested_again_in_one_of_several_runs_and_after_missing_bars() -> None:
     far = sessions_between(date(2012, 1, 3), date(2012, 12, 31))[:: BRIDGED_SESSIONS + 2]
-    bad = [replace(gap(session, stored=False), quarantined=True) for session in far[:3]]
+    bad = [replace(gap(session, stored=False), audits=("prices_positive",)) for session in far[:3]]
     found = Coverage((*bad, gap(far[3], "AAPL", stored=False)), {})
     configs = [run.config for run in planned(found).runs]
     assert [config.get("request_again") for config in configs] == [["IBM"], None, None, None]

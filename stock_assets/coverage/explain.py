@@ -1,0 +1,86 @@
+"""Explain bars and sessions that are not published: grouped by reason, with ranges of sessions and the remedy.
+
+Belongs here: the lines that the command line prints. Does not belong here: finding missing bars (`missing_bars`), which
+of them are loaded (`missing_sessions`), printing (`cli`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+from stock_assets.audit.rejections import Rejection
+from stock_assets.core.calendar import format_ranges
+from stock_assets.core.text import plural, shorten_list
+from stock_assets.coverage.missing_bars import Gap
+from stock_assets.loads.audit_files import audits
+
+_FINDINGS_SHOWN = 3
+_SYMBOLS_SHOWN = 10
+
+
+def explain_rejections(rejected: Mapping[date, Rejection]) -> list[str]:
+    """Explain rejected sessions: one paragraph for the sessions that the same audits rejected."""
+    groups: dict[tuple[str, ...], list[date]] = {}
+    for session in sorted(rejected):
+        groups.setdefault(rejected[session].audits, []).append(session)
+    return [
+        "\n".join(
+            [
+                f"Not published: {format_sessions(sessions)}, rejected by {', '.join(names)}.",
+                *_remedies(names),
+            ]
+        )
+        for names, sessions in groups.items()
+    ]
+
+
+def explain_gaps(gaps: Iterable[Gap]) -> list[str]:
+    """Explain missing bars: one line for the symbols that miss the same sessions for the same reason."""
+    sessions: dict[tuple[str, str], list[date]] = {}
+    for gap in gaps:
+        sessions.setdefault((gap.symbol, _general_reason(gap)), []).append(gap.session)
+    symbols: dict[tuple[str, tuple[date, ...]], list[str]] = {}
+    for (symbol, reason), days in sessions.items():
+        symbols.setdefault((reason, tuple(sorted(days))), []).append(symbol)
+    return [
+        f"{shorten_list(sorted(names), _SYMBOLS_SHOWN)}: {format_sessions(days)}: {reason}"
+        for (reason, days), names in symbols.items()
+    ]
+
+
+def explain_quarantined(gaps: Sequence[Gap]) -> list[str]:
+    """Explain quarantined bars: one paragraph for the bars that the same audits quarantined."""
+    groups: dict[tuple[str, ...], list[Gap]] = {}
+    for gap in gaps:
+        groups.setdefault(gap.audits, []).append(gap)
+    return [
+        "\n".join(
+            [
+                f"{plural(len(found), 'bar stays', 'bars stay')} in quarantine: {', '.join(names)}.",
+                *_shorten([f"{gap.symbol} {gap.session}: {gap.reason}" for gap in found]),
+                *_remedies(names),
+            ]
+        )
+        for names, found in groups.items()
+    ]
+
+
+def format_sessions(sessions: Sequence[date]) -> str:
+    """Format sessions as ranges, with their number if there are several."""
+    ranges = format_ranges(sessions)
+    return ranges if len(sessions) == 1 else f"{ranges} ({plural(len(sessions), 'session')})"
+
+
+def _general_reason(gap: Gap) -> str:
+    """Return the reason without its session and symbol, so that equal reasons of several bars are one."""
+    one = f"{gap.session} to {gap.session} (1 session)"
+    reason = gap.reason.replace(f"{gap.symbol}: ", "")
+    return reason.replace(one, "the session").replace(str(gap.session), "the session")
+
+
+def _remedies(names: Sequence[str]) -> list[str]:
+    return [f"  What to do: {audit.file.remedy}" for audit in audits() if audit.name in names]
+
+
+def _shorten(lines: Sequence[str]) -> list[str]:
+    more = len(lines) - _FINDINGS_SHOWN
+    return [*(f"  {line}" for line in lines[:_FINDINGS_SHOWN]), *([f"  and {more:,} more"] if more > 0 else [])]
