@@ -72,7 +72,7 @@ def _section(name: str) -> str:
 
 def _row(name: str, field: FieldInfo) -> str:
     # Pydantic adds a slash to an address without a path.
-    default = "" if field.default is None else f"`{str(field.default).rstrip('/')}`"
+    default = "" if field.default in (None, ()) else f"`{str(field.default).rstrip('/')}`"
     meaning = re.sub(r"docs/(\w+)\.md", r"[\1](\1.md)", field.description or "")
     return f"| `{variable(name, field)}` | {default} | {meaning} |\n"
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self, TypedDict, assert_never
 from stock_assets.audit.audits import Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import declare_closures
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.limits import Limits
 from stock_assets.core.universe import read_universe, require_enough_calls
@@ -58,6 +59,7 @@ class Pipeline(PipelineParts):
         Raises:
             SettingsError: the settings contradict each other, or the universe file is invalid.
         """
+        declare_closures(settings.closures)
         source = _source(settings)
         if source.last_session and settings.first_session > source.last_session:
             raise SettingsError(

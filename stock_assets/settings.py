@@ -13,11 +13,11 @@ from datetime import date
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stock_assets.core.calendar import CALENDAR_START
 from stock_assets.core.errors import SettingsError
@@ -104,6 +104,11 @@ class Settings(BaseSettings):
         default=date(2000, 3, 1),
         ge=CALENDAR_START,
         description="Earliest trading session that can be loaded: the first daily partition.",
+    )
+    closures: Annotated[tuple[date, ...], NoDecode] = Field(
+        default=(),
+        description="Days on which the exchange is closed although the calendar library does not know it yet (a day of "
+        "mourning, a storm), such as `2026-12-09,2026-12-10`. They are no trading sessions.",
     )
     min_coverage: float = Field(
         default=0.5,
@@ -268,6 +273,11 @@ class Settings(BaseSettings):
         description="Folder of the Dagster instance (runs, events). Default: `dagster_home` in the source's folder of "
         f"`{_PREFIX}DATA_DIR`.",
     )
+
+    @field_validator("closures", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
+        return [day.strip() for day in value.split(",") if day.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:

@@ -12,8 +12,10 @@ from pydantic import ValidationError
 import stock_assets
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.trino.backend import TrinoBackend
+from stock_assets.core.calendar import is_session
 from stock_assets.core.errors import SettingsError
 from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.keys import RAW_PRICES
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import (
     API_KEY_VARIABLE,
@@ -150,6 +152,8 @@ def test_definitions_of_the_aws_backend_load_without_credentials(monkeypatch: py
         ("STOCK_ASSETS_DATA_DIR", "/srv/prices", "data_dir", Path("/srv/prices")),
         ("STOCK_ASSETS_UNIVERSE", "my.csv", "universe", Path("my.csv")),
         ("STOCK_ASSETS_FIRST_SESSION", "2010-01-04", "first_session", date(2010, 1, 4)),
+        ("STOCK_ASSETS_CLOSURES", "2026-12-09, 2026-12-10", "closures", (date(2026, 12, 9), date(2026, 12, 10))),
+        ("STOCK_ASSETS_CLOSURES", "", "closures", ()),
         ("STOCK_ASSETS_MIN_COVERAGE", "0.9", "min_coverage", 0.9),
         ("STOCK_ASSETS_MIN_COVERAGE", "1", "min_coverage", 1.0),
         ("STOCK_ASSETS_MAX_QUARANTINED_SHARE", "0", "max_quarantined_share", 0.0),
@@ -179,6 +183,8 @@ def test_a_variable_sets_its_field(
         ("STOCK_ASSETS_SOURCE", "yahoo", "'recorded' or 'alpha_vantage'"),
         ("STOCK_ASSETS_FIRST_SESSION", "yesterday", "date"),
         ("STOCK_ASSETS_FIRST_SESSION", "1998-12-31", "greater than or equal to 1999-01-01"),
+        ("STOCK_ASSETS_CLOSURES", "tomorrow", "date"),
+        ("STOCK_ASSETS_CLOSURES", "2026-12-09;2026-12-10", "date"),
         ("STOCK_ASSETS_MIN_COVERAGE", "0", "greater than 0"),
         ("STOCK_ASSETS_MIN_COVERAGE", "50", "less than or equal to 1"),
         ("STOCK_ASSETS_MIN_COVERAGE", "half", "valid number"),
@@ -356,3 +362,17 @@ def test_only_settings_reads_the_environment() -> None:
         "cli/operate.py": ["environ"],
         "settings.py": ["BaseSettings", "environ", "environ", "environ"],
     }
+
+
+def test_declared_closures_reach_the_calendar_and_the_partitions_of_dagster(tmp_path: Path) -> None:
+    closed = date(2013, 2, 20)
+    settings = Settings(data_dir=tmp_path, closures=(closed,))
+    try:
+        definitions = build_definitions(settings)
+        assert not is_session(closed)
+        partitions = definitions.resolve_asset_graph().get(RAW_PRICES).partitions_def
+        assert partitions is not None
+        assert "2013-02-20" not in partitions.get_partition_keys()
+    finally:
+        Pipeline.from_settings(Settings(data_dir=tmp_path))
+    assert is_session(closed)

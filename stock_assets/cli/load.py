@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_assets.cli.output import print_error, print_line, print_summary
+from stock_assets.cli.output import print_error, print_line, print_summary, print_warning
 
 if TYPE_CHECKING:
     from stock_assets.pipeline import Pipeline
@@ -36,7 +36,9 @@ def backfill(
     """Fetch, stage, audit and publish all sessions from one day to another, as one run."""
     from stock_assets.cli.backfill import load_missing, load_range, request_again
     from stock_assets.core.calendar import sessions_between
+    from stock_assets.core.clock import utc_now
     from stock_assets.core.text import plural
+    from stock_assets.orchestration.runs import loadable_sessions
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 
@@ -51,6 +53,10 @@ def backfill(
         raise typer.BadParameter(
             f"There is no trading session from {first:%Y-%m-%d} to {last:%Y-%m-%d}. Choose other days."
         )
+    closed, waiting = loadable_sessions(sessions, utc_now())
+    if closed and waiting:
+        print_warning(waiting)
+        sessions = closed
     print_line(f"{pipeline.source.label}: {plural(len(sessions), 'session')}, {sessions[0]} to {sessions[-1]}")
     if again:
         complete = request_again(settings, pipeline, sessions, _known_symbols(pipeline, symbol))
@@ -81,7 +87,9 @@ def import_(
     from stock_assets.cli.legacy_import import import_files, print_import
     from stock_assets.cli.run_progress import run_and_print
     from stock_assets.core.calendar import sessions_between
+    from stock_assets.core.clock import utc_now
     from stock_assets.coverage.run_specs import bridged_ranges
+    from stock_assets.orchestration.runs import loadable_sessions
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 
@@ -96,7 +104,10 @@ def import_(
         print_line(f"The bars are stored, not published. To load them: {command}")
         return
     # The imported bars are all that these runs load, so no symbol is requested from the vendor.
-    ranges = bridged_ranges(found.sessions, apart=found.gaps)
+    loadable, waiting = loadable_sessions(found.sessions, utc_now())
+    if waiting:
+        print_warning(waiting)
+    ranges = bridged_ranges(loadable, apart=found.gaps)
     succeeded = [
         run_and_print(settings, pipeline, sessions_between(*bounds), {"request_symbols": []}) for bounds in ranges
     ]

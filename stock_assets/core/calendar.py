@@ -5,14 +5,15 @@ here: which sessions a symbol was listed for (`universe`), or when runs start (`
 
 The calendar is `XNYS` of `exchange_calendars`; NASDAQ has the same sessions. It is built for fixed years, so that it
 depends on no clock. Closures announced on short notice (a day of mourning, a storm) come with new releases of that
-library.
+library; until then, `STOCK_ASSETS_CLOSURES` declares them. The pipeline passes the setting to `declare_closures` when
+it is constructed, in every process, so that no function has to be passed the closures.
 
 Libraries are imported inside the functions: `exchange_calendars` and pandas take more than a second of CPU, and
 commands that only read published tables need neither.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import pairwise
@@ -31,6 +32,15 @@ CALENDAR_END = date(2050, 12, 31)
 
 _MOST_RANGES = 20
 _ONE_DAY = timedelta(days=1)
+_declared_closures: set[date] = set()
+
+
+def declare_closures(days: Iterable[date]) -> None:
+    """Remove unscheduled closures from the sessions of this process; they replace those declared before."""
+    _declared_closures.clear()
+    _declared_closures.update(days)
+    _sessions.cache_clear()
+    _session_days.cache_clear()
 
 
 @cache
@@ -42,7 +52,7 @@ def _calendar() -> "exchange_calendars.ExchangeCalendar":
 
 @cache
 def _sessions() -> tuple[date, ...]:
-    return tuple(stamp.date() for stamp in _calendar().sessions)
+    return tuple(day for day in (stamp.date() for stamp in _calendar().sessions) if day not in _declared_closures)
 
 
 @cache
@@ -70,8 +80,8 @@ def closing_time(session: date) -> datetime:
 
 def next_session(session: date) -> date:
     """Return the session after this one."""
-    following: pd.Timestamp = _calendar().next_session(str(session))
-    return following.date()
+    sessions = _sessions()
+    return sessions[bisect_right(sessions, session)]
 
 
 def session_table(sessions: Iterable[date]) -> "pa.Table":
@@ -102,3 +112,10 @@ def format_ranges(sessions: Iterable[date]) -> str:
     texts = [f"{first}" if first == last else f"{first} to {last}" for first, last in ranges[:_MOST_RANGES]]
     more = len(ranges) - _MOST_RANGES
     return ", ".join(texts) + (f" and {more} more range{'s' if more > 1 else ''}" if more > 0 else "")
+
+
+def format_not_closed(sessions: Sequence[date], loadable_at: datetime) -> str:
+    """Format the message about sessions that have not closed; the last one can be loaded after a timestamp in UTC."""
+    if len(sessions) == 1:
+        return f"{sessions[0]} has not closed yet. Load it after {loadable_at:%H:%M} UTC."
+    return f"{format_ranges(sessions)} have not closed yet. Load them after {loadable_at:%H:%M} UTC on {sessions[-1]}."

@@ -8,10 +8,10 @@ Dagster (`orchestration.assets`).
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.core.calendar import closing_time, format_ranges, next_session
+from stock_assets.core.calendar import closing_time, format_not_closed, format_ranges, next_session
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed
 from stock_assets.core.text import plural, shorten_list
@@ -103,22 +103,17 @@ def fetch_prices(
 
     Args:
         parts: the pipeline.
-        sessions: sessions to store.
+        sessions: sessions to store; those that have not closed are left out.
         rules: symbols that may be requested, those to request again, and calls to reserve.
         now: the clock.
         sleep: waits between requests.
 
     Raises:
-        SessionNotClosed: a session has not closed yet.
+        SessionNotClosed: none of the sessions has closed yet.
     """
     backend, source = parts.backend, parts.source
     started = now()
-    early = [session for session in sessions if closing_time(session) > started]
-    if early:
-        raise SessionNotClosed(
-            f"raw/daily_prices: session {early[0]} closes at {closing_time(early[0]):%Y-%m-%d %H:%M} UTC; "
-            "materialize it after that"
-        )
+    sessions, _ = closed_sessions(sessions, started)
     available = source.available_history(started)
     stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
     all_symbols = [
@@ -139,6 +134,20 @@ def fetch_prices(
         else _not_requested(symbol, stored.get(symbol.symbol, []))
         for symbol in all_symbols
     ]
+
+
+def closed_sessions(sessions: Sequence[date], at: datetime) -> tuple[list[date], str]:
+    """Return the sessions that have closed by a timestamp, and a message about the others; empty if there are none.
+
+    Raises:
+        SessionNotClosed: none of the sessions has closed yet.
+    """
+    closed = [session for session in sessions if closing_time(session) <= at]
+    waiting = [session for session in sessions if session not in closed]
+    problem = f"raw/daily_prices: {format_not_closed(waiting, closing_time(waiting[-1]))}" if waiting else ""
+    if problem and not closed:
+        raise SessionNotClosed(problem)
+    return closed, problem
 
 
 def _compare(

@@ -5,14 +5,15 @@ Belongs here: partitions, their keys and the tags of range runs. Does not belong
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 
 from stock_assets.core.calendar import CALENDAR_END, NEW_YORK, next_session, sessions_between
 
-_PARTITION_TIME = time(16, 0)
-"""A session's partition starts at the regular market close in New York, so that its key exists from then on."""
+_REGULAR_CLOSE = time(16, 0)
+"""The regular market close in New York. A session's partition exists from then on, also if the exchange closes early:
+Dagster's time windows have no early closes."""
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 """Tags with the first and last partition of a run over a range."""
 
@@ -24,19 +25,27 @@ def session_partitions(first: date, last: date | None) -> dg.TimeWindowPartition
         first: first session of the range.
         last: last session of a recorded source, or None for a range that grows every day.
     """
-    # A window ends at the next market close. With an end, the last window must have ended, so no offset is needed.
+    # Dagster creates a partition when its window has ended. A window from midnight to the regular close has ended when
+    # the session has. Windows that begin at the close, with `end_offset=1`, have a fault: on the evening of a holiday,
+    # the next session has a partition (dagster-io/dagster#33551). They are contiguous, though, so that Dagster merges
+    # ranges of them 10 times faster; with an end they need no offset, and a recording uses them.
     end = next_session(last) if last else None
-    exclusions = [_partition_start(day) for day in _weekdays_without_session(first, end or CALENDAR_END)]
+    starts_at = _REGULAR_CLOSE if end else time(0)
+    closed = [datetime.combine(day, starts_at, NEW_YORK) for day in _weekdays_closed(first, end or CALENDAR_END)]
     return dg.TimeWindowPartitionsDefinition(
-        start=_partition_start(first),
-        end=_partition_start(end) if end else None,
+        start=datetime.combine(first, starts_at, NEW_YORK),
+        end=datetime.combine(end, starts_at, NEW_YORK) if end else None,
         fmt="%Y-%m-%d",
-        cron_schedule=f"{_PARTITION_TIME.minute} {_PARTITION_TIME.hour} * * 1-5",
+        cron_schedule="0 16 * * 1-5" if end else "0 0,16 * * 1-5",
         timezone=NEW_YORK.key,
-        end_offset=0 if last else 1,
         # Dagster applies an exclusion only if it equals the cron tick to the second.
-        exclusions=exclusions,
+        exclusions=closed if end else ["0 16 * * 1-5", *closed],
     )
+
+
+def loadable_from(session: date) -> datetime:
+    """Return the timestamp from which a session has a partition, in UTC."""
+    return datetime.combine(session, _REGULAR_CLOSE, NEW_YORK).astimezone(UTC)
 
 
 def partition_sessions(keys: Iterable[str]) -> list[date]:
@@ -59,11 +68,7 @@ def tagged_sessions(tags: Mapping[str, str]) -> list[date]:
     return sessions_between(*(date.fromisoformat(str(bound)) for bound in bounds))
 
 
-def _partition_start(session: date) -> datetime:
-    return datetime.combine(session, _PARTITION_TIME, NEW_YORK)
-
-
-def _weekdays_without_session(first: date, last: date) -> list[date]:
+def _weekdays_closed(first: date, last: date) -> list[date]:
     open_days = set(sessions_between(first, last))
     days = (first + timedelta(days=n) for n in range((last - first).days + 1))
     return [day for day in days if day.isoweekday() <= 5 and day not in open_days]  # noqa: PLR2004 (Friday)

@@ -4,26 +4,26 @@ Belongs here: opening the instance, starting a run, and returning its result. Do
 what a run does.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from uuid import uuid4
 
 import dagster as dg
 
-from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.calendar import format_not_closed, next_session, sessions_between
+from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import SessionOutOfRange
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS, add_job_origin
 from stock_assets.orchestration.instance.folder import configure_instance
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.keys import RAW_PRICES
-from stock_assets.orchestration.partitions import range_tags, session_partitions
+from stock_assets.orchestration.partitions import loadable_from, range_tags
 from stock_assets.orchestration.root_cause import root_cause
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
-from stock_assets.sources.interface import PriceSource
 
 
 @dataclass(frozen=True)
@@ -108,26 +108,29 @@ def run_sessions(
     )
 
 
+def loadable_sessions(sessions: Sequence[date], at: datetime) -> tuple[list[date], str]:
+    """Return the sessions that have a partition by now, and a message about the others; empty if there are none."""
+    loadable = [session for session in sessions if loadable_from(session) <= at]
+    waiting = sessions[len(loadable) :]
+    return loadable, format_not_closed(waiting, loadable_from(waiting[-1])) if waiting else ""
+
+
 def _require_partitions(settings: Settings, pipeline: Pipeline, first: date, last: date) -> None:
     source = pipeline.source
-    known = set(session_partitions(settings.first_session, source.last_session).get_partition_keys())
-    for session in sessions_between(first, last):
-        if session.isoformat() not in known:
-            raise SessionOutOfRange(_why_no_partition(session, settings.first_session, source))
-
-
-def _why_no_partition(session: date, first: date, source: PriceSource) -> str:
-    """Return why a session has no partition, and what to do."""
-    if session < first:
-        return (
-            f"{session} is before the first session, {first}. To load earlier sessions, set STOCK_ASSETS_FIRST_SESSION."
+    if first < settings.first_session:
+        raise SessionOutOfRange(
+            f"{first} is before the first session, {settings.first_session}. To load earlier sessions, set "
+            "STOCK_ASSETS_FIRST_SESSION."
         )
-    if source.last_session and session > source.last_session:
-        return (
-            f"{session} is after {source.last_session}, the last session of the source ({source.label}). "
+    if source.last_session and last > source.last_session:
+        outside = next_session(max(source.last_session, first - timedelta(days=1)))
+        raise SessionOutOfRange(
+            f"{outside} is after {source.last_session}, the last session of the source ({source.label}). "
             "Choose an earlier session, or set STOCK_ASSETS_SOURCE to another source."
         )
-    return f"{session} has not closed yet. Load it after {closing_time(session):%H:%M} UTC."
+    _, problem = loadable_sessions(sessions_between(first, last), utc_now())
+    if problem:
+        raise SessionOutOfRange(problem)
 
 
 def _failure(event: dg.DagsterEvent) -> str:

@@ -4,7 +4,7 @@ import csv
 import inspect
 import io
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow.parquet
@@ -147,6 +147,23 @@ def test_a_session_after_the_last_one_of_the_source_is_rejected_with_a_remedy(sh
     assert "2013-03-04 is after 2013-03-01, the last session of the source (recorded sample" in error
     assert "set STOCK_ASSETS_SOURCE" in error
     assert "SessionOutOfRange" not in error
+
+
+def test_a_range_whose_last_session_has_not_closed_loads_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = Shell(tmp_path)
+    monkeypatch.setattr("stock_assets.core.clock.utc_now", lambda: datetime(2013, 2, 20, 20, 30, tzinfo=UTC))
+    output = shell.run("backfill", "2013-02-16", "2013-02-20")
+    assert "2013-02-20 has not closed yet. Load it after 21:00 UTC." in output.stderr
+    assert "1 session, 2013-02-19 to 2013-02-19" in output.stdout
+    assert "Published: published.daily_prices." in output.stdout
+
+
+def test_a_declared_closure_is_no_session_of_a_backfill(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    error = shell.run_process("backfill", "2013-02-20", "2013-02-20", code=2, STOCK_ASSETS_CLOSURES="2013-02-20").stderr
+    assert "There is no trading session" in error
 
 
 def test_invalid_settings_are_rejected_with_the_name_of_the_variable(shell: Shell) -> None:

@@ -1,12 +1,17 @@
 """The trading calendar: compared with the days of recorded prices, and on unusual days."""
 
 import ast
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.definitions.partitions.snap import TimeWindowPartitionsSnap
+from dagster._serdes import deserialize_value, serialize_value
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,12 +22,13 @@ from stock_assets.core.calendar import (
     NEW_YORK,
     closing_time,
     contiguous_ranges,
+    declare_closures,
     is_session,
     next_session,
     session_table,
     sessions_between,
 )
-from stock_assets.orchestration.partitions import partition_sessions, session_partitions
+from stock_assets.orchestration.partitions import loadable_from, partition_sessions, session_partitions
 from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION
 
 RECORDED_DAYS = [date.fromisoformat(day) for day in import_module("bokeh_sampledata.stocks").IBM["date"]]
@@ -114,22 +120,105 @@ def test_the_last_partition_of_a_live_source(new_york_time: str, last_key: str) 
 
 
 @pytest.mark.parametrize(
-    ("new_york_time", "early_key"),
-    [("2024-11-28 16:00", "2024-11-29"), ("2024-07-04 16:01", "2024-07-05"), ("2024-12-25 17:00", "2024-12-26")],
+    ("new_york_time", "last_key"),
+    [
+        ("2024-11-28 16:00", "2024-11-27"),
+        ("2024-11-29 15:59", "2024-11-27"),
+        ("2024-07-04 16:01", "2024-07-03"),
+        ("2024-12-25 17:00", "2024-12-24"),
+        # A holiday on a Friday, its weekend, and the Monday until the market close.
+        ("2026-12-25 17:00", "2026-12-24"),
+        ("2026-12-26 12:00", "2026-12-24"),
+        ("2026-12-28 15:59", "2026-12-24"),
+        ("2026-12-28 16:00", "2026-12-28"),
+        # Good Friday, and a day of mourning.
+        ("2026-04-03 16:30", "2026-04-02"),
+        ("2025-01-09 17:00", "2025-01-08"),
+    ],
 )
-def test_on_a_holiday_the_key_of_the_next_session_exists_a_day_early(new_york_time: str, early_key: str) -> None:
-    """Dagster counts excluded ticks too. So fetching fails before the market close, even if the key exists."""
+def test_on_the_evening_of_a_holiday_the_next_session_has_no_partition(new_york_time: str, last_key: str) -> None:
     now = datetime.fromisoformat(new_york_time).replace(tzinfo=NEW_YORK)
-    assert LIVE.get_partition_keys(current_time=now)[-1] == early_key
-    assert closing_time(date.fromisoformat(early_key)) > now
+    with partition_loading_context(now):
+        assert LIVE.get_last_partition_key() == last_key
+        assert LIVE.get_partition_keys_between_indexes(0, 9000)[-1] == last_key
+        assert LIVE.get_partition_keys(current_time=now)[-1] == last_key
 
 
-def test_a_partition_window_begins_at_or_after_the_market_close() -> None:
+def test_in_two_years_a_partition_exists_exactly_from_the_regular_close() -> None:
+    """Through Dagster's serialized form, which is all that its UI and its daemon have."""
+    first = date(2025, 1, 2)
+    snapshot = TimeWindowPartitionsSnap.from_def(session_partitions(first, None))
+    received = deserialize_value(serialize_value(snapshot), TimeWindowPartitionsSnap)
+    partitions = received.get_partitions_definition()  # type: ignore[no-untyped-call]  # Dagster does not annotate it
+    days = [date(2025, 1, 3) + timedelta(days=n) for n in range(728)]
+    closed = {day for day in days if day.isoweekday() <= 5 and not is_session(day)}
+    for day in days:
+        around_a_closure = any(abs(day - other) <= timedelta(days=1) for other in closed)
+        for clock in (time(13, 30), time(15, 59), time(16), time(21)) if around_a_closure else (time(16),):
+            now = datetime.combine(day, clock, NEW_YORK)
+            with partition_loading_context(now):
+                key = partitions.get_last_partition_key()
+            last = [session for session in sessions_between(first, day) if loadable_from(session) <= now][-1]
+            assert key == last.isoformat(), now
+
+
+def test_partitions_of_a_live_source_form_one_range_of_sessions() -> None:
+    """Runs over ranges and backfills: Dagster's arithmetic with keys, ranges, windows and subsets."""
+    partitions = session_partitions(date(2025, 1, 2), None)
+    days = [day.isoformat() for day in sessions_between(date(2025, 1, 2), date(2026, 12, 31))]
+    with partition_loading_context(datetime(2027, 1, 1, tzinfo=NEW_YORK)):
+        assert partitions.get_partition_keys() == days
+        assert partitions.get_num_partitions() == len(days)
+        assert partitions.get_partition_keys_in_range(dg.PartitionKeyRange(days[100], days[300])) == days[100:301]
+        assert partitions.get_next_partition_key("2026-12-24") == "2026-12-28"
+        assert [
+            key for key in days if partitions.time_window_for_partition_key(key).start.date().isoformat() != key
+        ] == []
+        every = partitions.empty_subset().with_partition_keys(days)
+        assert len(every.get_partition_key_ranges(partitions)) == 1
+        # Without 50 sessions, of which the first follows a holiday and the last precedes one.
+        left_out = days[days.index("2026-12-28") - 50 : days.index("2026-12-28")]
+        rest = partitions.empty_subset().with_partition_keys([key for key in days if key not in left_out])
+        assert len(rest.get_partition_key_ranges(partitions)) == 2
+        assert list((every - rest).get_partition_keys()) == left_out
+    with partition_loading_context(datetime(2026, 12, 25, 17, tzinfo=NEW_YORK)) as context:
+        page = partitions.get_paginated_partition_keys(context, limit=2, ascending=False)
+        assert page.results == ["2026-12-24", "2026-12-23"]
+
+
+def test_a_partition_ends_at_the_regular_close_and_never_before_the_market_close() -> None:
     """In summer, in winter, and on days with an early close."""
-    partitions = session_partitions(date(2012, 1, 3), date(2013, 1, 31))
-    for key in partitions.get_partition_keys():
-        window = partitions.time_window_for_partition_key(key)
-        assert window.start >= closing_time(date.fromisoformat(key))
+    partitions = session_partitions(date(2023, 1, 3), None)
+    for session in sessions_between(date(2023, 1, 3), date(2024, 12, 31)):
+        window = partitions.time_window_for_partition_key(session.isoformat())
+        assert window.end == loadable_from(session)
+        assert window.end >= closing_time(session)
+
+
+@pytest.fixture
+def closed_days() -> Iterator[Callable[[Sequence[date]], None]]:
+    yield declare_closures
+    declare_closures(())
+
+
+def test_a_declared_closure_is_no_session(closed_days: Callable[[Sequence[date]], None]) -> None:
+    monday, tuesday, wednesday = (date(2026, 12, day) for day in (7, 8, 9))
+    assert is_session(tuesday)
+    closed_days([tuesday])
+    assert not is_session(tuesday)
+    assert sessions_between(monday, wednesday) == [monday, wednesday]
+    assert next_session(monday) == wednesday
+    assert contiguous_ranges([monday, wednesday]) == [(monday, wednesday)]
+    with partition_loading_context(datetime(2026, 12, 8, 17, tzinfo=NEW_YORK)):
+        assert session_partitions(monday, None).get_partition_keys() == ["2026-12-07"]
+    closed_days([])
+    assert is_session(tuesday)
+
+
+def test_a_declared_closure_on_a_weekend_changes_nothing(closed_days: Callable[[Sequence[date]], None]) -> None:
+    before = sessions_between(date(2026, 12, 1), date(2026, 12, 31))
+    closed_days([date(2026, 12, 6), date(2026, 12, 25)])
+    assert sessions_between(date(2026, 12, 1), date(2026, 12, 31)) == before
 
 
 @pytest.mark.parametrize("day", CLOSURES)

@@ -19,6 +19,7 @@ from stock_assets.ingest.price_requests import (
     ALL_MISSING,
     RequestRules,
     SymbolResult,
+    closed_sessions,
     fail_if_nothing_fetched,
     fetch_prices,
 )
@@ -335,6 +336,29 @@ def test_no_session_is_fetched_before_its_market_close_including_early_closes(
 
     setup.clock.set(close)
     assert outcomes(setup.fetch(symbols(1), session)) == {}
+
+
+def test_sessions_that_have_not_closed_are_left_out_with_a_message() -> None:
+    closed, not_closed, later = date(2023, 11, 22), date(2023, 11, 24), date(2023, 11, 27)
+    thanksgiving = utc("2023-11-23 22:00")
+    assert closed_sessions([closed], thanksgiving) == ([closed], "")
+    assert closed_sessions([closed, not_closed], thanksgiving) == (
+        [closed],
+        "raw/daily_prices: 2023-11-24 has not closed yet. Load it after 18:00 UTC.",
+    )
+    assert closed_sessions([closed, not_closed, later], thanksgiving) == (
+        [closed],
+        "raw/daily_prices: 2023-11-24 to 2023-11-27 have not closed yet. Load them after 21:00 UTC on 2023-11-27.",
+    )
+    with pytest.raises(SessionNotClosed, match=r"2023-11-24 has not closed yet\. Load it after 18:00 UTC"):
+        closed_sessions([not_closed], thanksgiving)
+
+
+def test_a_range_with_a_session_that_has_not_closed_fetches_the_others(setup: Setup) -> None:
+    setup.server.last_session = date(2023, 11, 22)
+    setup.clock.set(utc("2023-11-23 22:00"))
+    assert outcomes(setup.fetch(symbols(1), date(2023, 11, 21), date(2023, 11, 22), date(2023, 11, 24))) == {}
+    assert setup.server.requested() == ["S01"]
 
 
 def test_a_bar_received_before_the_market_close_does_not_count(setup: Setup) -> None:

@@ -15,6 +15,7 @@ from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.database import connect_to_write
 from stock_assets.core.errors import SourceUnreachable
+from stock_assets.core.limits import Limits
 from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.price_requests import fetch_prices
@@ -41,6 +42,7 @@ class Mutation:
         sample: the bad rows that the audit must return.
         also: other audits that the row must fail as well.
         quarantined: bars that the load must quarantine.
+        missing: bars that the load does not have.
     """
 
     audit: str
@@ -48,6 +50,7 @@ class Mutation:
     sample: tuple[BadRow, ...]
     also: frozenset[str] = frozenset()
     quarantined: frozenset[tuple[str, date]] = frozenset()
+    missing: frozenset[tuple[str, date]] = frozenset()
 
 
 def vendor_writes(line: str, *, symbols: tuple[str, ...] = ("IBM",), day: date = DAY) -> Mutate:
@@ -68,6 +71,12 @@ def vendor_omits(*symbols: str) -> Mutate:
         return scene.stage(SECOND_WEEK)
 
     return mutate
+
+
+def no_symbol_has_a_bar(scene: Scene) -> Load:
+    """The exchange was closed on a day of the calendar; no limit rejects the session."""
+    scene.change(limits=Limits(min_coverage=0.0, max_quarantined_share=0.25))
+    return vendor_omits(*FIVE.symbols)(scene)
 
 
 def vendor_writes_a_session_twice(scene: Scene) -> Load:
@@ -273,7 +282,14 @@ MUTATIONS = (
         ledger_loses_responses,
         tuple(BadRow("ORCL", day, "published, but not in this load") for day in SECOND_WEEK),
     ),
-    Mutation("every_listed_symbol_present", vendor_omits("IBM"), bar("no bar")),
+    Mutation("every_listed_symbol_present", vendor_omits("IBM"), bar("no bar"), missing=frozenset({("IBM", DAY)})),
+    Mutation(
+        "every_session_has_bars",
+        no_symbol_has_a_bar,
+        (BadRow(None, DAY, "no bar of any symbol: possibly an unscheduled closure of the exchange"),),
+        also=frozenset({"every_listed_symbol_present"}),
+        missing=frozenset((symbol, DAY) for symbol in FIVE.symbols),
+    ),
     jump("50,51,49,50.5,1000"),
     jump("150,151,149,150.5,1000"),
     revised(volume="2000"),

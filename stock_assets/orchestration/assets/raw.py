@@ -10,14 +10,19 @@ from datetime import date
 import dagster as dg
 from pydantic import Field
 
-from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.text import markdown_table
 from stock_assets.ingest.landing_files import LandingScope, register_files
 from stock_assets.ingest.ledger_queries import known_splits, splits_by_symbol
-from stock_assets.ingest.price_requests import RequestRules, SymbolResult, fail_if_nothing_fetched, fetch_prices
+from stock_assets.ingest.price_requests import (
+    RequestRules,
+    SymbolResult,
+    closed_sessions,
+    fail_if_nothing_fetched,
+    fetch_prices,
+)
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
@@ -138,7 +143,10 @@ def _raw_prices(
         imported = import_bars(pipeline, legacy_location(config.import_from), bounds) if config.import_from else None
         for line in [*report.format_unreadable(imported), *report.format_skipped_rows(imported)] if imported else []:
             context.log.warning(line)
-        results = fetch_prices(pipeline, sessions, rules=config.rules)
+        closed, waiting = closed_sessions(sessions, utc_now())
+        if waiting:
+            context.log.warning(waiting)
+        results = fetch_prices(pipeline, closed, rules=config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
             log(f"{result.symbol}: {result.outcome}, {result.detail}")
@@ -198,11 +206,9 @@ def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefiniti
 
 
 def _register_files(pipeline: Pipeline, partitions: dg.PartitionsDefinition[str], sessions: list[date]) -> list[str]:
-    at = utc_now()
-    # On the eve of a holiday Dagster has a partition key of a session that has not closed.
-    closed = [day for day in partition_sessions(partitions.get_partition_keys()) if closing_time(day) <= at]
-    scope = LandingScope(closed[0], closed[-1])
-    return [file.entry.key for file in register_files(pipeline, scope, sessions, at=at)]
+    first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
+    scope = LandingScope(*partition_sessions(key for key in (first, last) if key is not None))
+    return [file.entry.key for file in register_files(pipeline, scope, sessions, at=utc_now())]
 
 
 def _import_metadata(found: ImportResult) -> dict[str, dg.MetadataValue]:
