@@ -142,6 +142,7 @@ def test_cadence_follows_the_membership_in_the_daily_job() -> None:
     members = build_definitions(Settings()).resolve_job_def(JOB_NAME).asset_layer.asset_graph.materializable_asset_keys
     cadences = {spec.key: spec.tags["cadence"] for spec in specs(Settings())}
     assert {key for key, cadence in cadences.items() if cadence == "each_session"} == members
+    assert {key for key, cadence in cadences.items() if cadence == "on_change"} == {REPORT}
     assert {key.path[0] for key, cadence in cadences.items() if cadence == "external"} == {"vendor", "grafana"}
 
 

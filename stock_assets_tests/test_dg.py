@@ -57,7 +57,7 @@ def test_every_step_of_the_job_accepts_a_range_in_one_run() -> None:
     layer = build_definitions(Settings()).resolve_job_def(JOB_NAME).asset_layer
     policies = {key.to_user_string(): layer.get(key).backfill_policy for key in layer.executable_asset_keys}
     assert policies == dict.fromkeys(policies, dg.BackfillPolicy.single_run())
-    assert {"raw/splits", "published/price_trends", "reports/prices"} <= policies.keys()
+    assert {"raw/splits", "published/price_trends"} <= policies.keys()
 
 
 @pytest.mark.slow

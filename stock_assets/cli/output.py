@@ -71,7 +71,7 @@ def print_rows(rows: "pa.Table") -> None:
 
 
 def print_summary(pipeline: "Pipeline") -> None:
-    """Print one row per published symbol, the location of the table, and the source."""
+    """Print one row per published symbol, the location of the table, the source, and how to draw charts."""
     from stock_assets.core.tables import DAILY_PRICES
 
     header = ("Symbol", "Rows", "First session", "Last session", "Quarantined", "Last close", "90-day average")
@@ -90,6 +90,8 @@ def print_summary(pipeline: "Pipeline") -> None:
     print_grid(header, rows, numbers=True)
     print_line(f"published.daily_prices: {pipeline.backend.warehouse.location(DAILY_PRICES)}")
     print_line(f"Source: {pipeline.source.label}. Prices in USD.")
+    # A load does not draw the report.
+    print_line("To draw charts: stock-assets report")
 
 
 def _price(value: float | None) -> str:

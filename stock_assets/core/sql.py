@@ -1,7 +1,7 @@
-"""Read the statements under `sql/`, bind values to them, check and translate queries.
+"""Read the statements under `sql/`, and bind values to them.
 
-Belongs here: the only code that writes values as SQL text, and the dialects of queries. Does not belong here:
-statements (they are files under `sql/`), running a statement (`backends`).
+Belongs here: the only code that writes values as SQL text. Does not belong here: statements (they are files under
+`sql/`), checking and translating them (`queries`), running them (`backends`).
 
 Each statement is written once, in the Athena (Trino) dialect, one per file. A file begins with `--` lines that describe
 its purpose; a line `-- remedy: ...` says what to do about the rows it finds. `${name}` is a parameter.
@@ -12,23 +12,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.tokenizer_core import TokenType
-
-from stock_assets.core.errors import InvalidQuery, SqlTemplateError
+from stock_assets.core.errors import SqlTemplateError
 
 _PLACEHOLDER = re.compile(r"\$\{([a-z_]+)\}")
 _NAME = re.compile(r'[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*|"[a-z_][a-z0-9_]*"\."[a-z_][a-z0-9_]*"')
 _REMEDY = "remedy:"
-_DIALECT = "athena"
-_CHANGES = (exp.DML, exp.DDL, exp.Command, exp.Into)
-"""Parts of a statement that change data; a SELECT can contain them: `SELECT ... INTO`, a CTE that inserts."""
 
 
 @dataclass(frozen=True)
@@ -113,60 +106,6 @@ def literal(value: SqlValue) -> str:
             return f"{value!r}E0" if "e" not in repr(value) else repr(value).upper()
         case str():
             return "'" + value.replace("'", "''") + "'"
-
-
-def parse_query(text: str) -> exp.Query:
-    """Parse a single SELECT in the Athena dialect; it may contain `WITH` and `UNION`.
-
-    Raises:
-        InvalidQuery: the text is empty, cannot be parsed, has several statements, or changes data.
-    """
-    try:
-        parsed = sqlglot.parse(text, read=_DIALECT)
-    except sqlglot.errors.SqlglotError as error:
-        raise _invalid(f"it cannot be parsed in the Athena dialect: {_syntax(error)}", "Correct it.", text) from error
-    found = [one for one in parsed if one is not None and not isinstance(one, exp.Semicolon)]
-    if not found:
-        raise _invalid("it is empty", "Write a SELECT, such as: SELECT * FROM published.daily_prices LIMIT 5", text)
-    if len(found) > 1:
-        raise _invalid(f"it is not a single SELECT but {len(found)} statements", "Run one at a time.", text)
-    query = found[0]
-    if not isinstance(query, exp.Query) or query.find(*_CHANGES):
-        raise _invalid("it is not a single SELECT, and a query may only read", "Rewrite it as a SELECT.", text)
-    return query
-
-
-@lru_cache(maxsize=256)
-def transpile(select: str) -> str:
-    """Translate a single SELECT from the Athena dialect to DuckDB's.
-
-    Raises:
-        InvalidQuery: the text is not a single SELECT.
-    """
-    return parse_query(select).sql(dialect="duckdb", comments=False)
-
-
-def query_text(text: str) -> str:
-    """Return the text of a single SELECT without the comments and semicolons around it, which Trino does not accept.
-
-    Raises:
-        InvalidQuery: the text is not a single SELECT.
-    """
-    parse_query(text)
-    tokens = [token for token in sqlglot.tokenize(text, read=_DIALECT) if token.token_type is not TokenType.SEMICOLON]
-    return text[tokens[0].start : tokens[-1].end + 1]
-
-
-def _syntax(error: sqlglot.errors.SqlglotError) -> str:
-    """Format a syntax error without the terminal colours of sqlglot's own message."""
-    if isinstance(error, sqlglot.errors.ParseError) and error.errors:
-        first = error.errors[0]
-        return f"{first['description']} at line {first['line']}, column {first['col']}"
-    return str(error)
-
-
-def _invalid(reason: str, remedy: str, text: str) -> InvalidQuery:
-    return InvalidQuery(f"The query was not run: {reason}. {remedy}\n{text}".rstrip())
 
 
 def statement(path: str) -> Statement:

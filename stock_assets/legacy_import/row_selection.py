@@ -23,7 +23,8 @@ import pyarrow as pa
 
 from stock_assets.core.calendar import NEW_YORK, session_table, sessions_between
 from stock_assets.core.errors import PriceFileUnreadable
-from stock_assets.core.sql import Name, SqlValue, statement, transpile
+from stock_assets.core.queries import transpile
+from stock_assets.core.sql import Name, SqlValue, statement
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.price_files.columns import FIELDS
 from stock_assets.ingest.price_files.csv_rows import FileFormat

@@ -5,7 +5,7 @@ universe (`pipeline`), or any behaviour.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -25,6 +25,7 @@ from stock_assets.orchestration.checks.freshness import freshness_check, policy
 from stock_assets.orchestration.checks.symbols import raw_checks
 from stock_assets.orchestration.jobs.daily_prices import AssetJob, daily_job
 from stock_assets.orchestration.jobs.maintenance import maintenance_job
+from stock_assets.orchestration.jobs.report import report_job
 from stock_assets.orchestration.keys import REPORT
 from stock_assets.orchestration.partitions import session_partitions
 from stock_assets.orchestration.resources import pipeline_resource
@@ -34,6 +35,7 @@ from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
 from stock_assets.orchestration.sensors.catch_up import catch_up_sensor
 from stock_assets.orchestration.sensors.freshness import freshness_sensor
 from stock_assets.orchestration.sensors.landing_files import landing_files_sensor
+from stock_assets.orchestration.sensors.report import report_sensor
 from stock_assets.pipeline import Pipeline, alert_channels, legacy_location
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets.sources.interface import PriceSource
@@ -65,17 +67,20 @@ def build_definitions(
     # A recording has a last session, and is never late.
     grows = pipeline.source.last_session is None
     # Athena charges for each statement, and the report sends one per panel: there it is materialized on demand.
-    on_demand = [REPORT] if settings.backend is BackendName.AWS else []
-    job = daily_job(on_demand=on_demand)
+    cadences = {REPORT: "on_demand" if settings.backend is BackendName.AWS else "on_change"}
+    job, report = daily_job(), report_job()
     checks = [*raw_checks(pipeline.universe), audit_checks(), *([freshness_check()] if grows else [])]
     retention = retention_policy(settings)
     maintenance = maintenance_job(retention, [key for check in checks for key in check.check_keys])
     return dg.Definitions(
-        assets=_assets(settings, pipeline.source, on_demand=on_demand),
+        assets=_assets(settings, pipeline.source, cadences=cadences),
         asset_checks=checks,
-        jobs=[job, maintenance],
+        jobs=[job, report, maintenance],
         schedules=[weekday_schedule(job, pipeline.source), maintenance_schedule(maintenance, running=grows)],
-        sensors=_sensors(settings, pipeline.source, job=job),
+        sensors=[
+            *_sensors(settings, pipeline.source, job=job),
+            *([report_sensor(report)] if cadences[REPORT] == "on_change" else []),
+        ],
         resources={"pipeline": pipeline_resource(pipeline), **(resource_overrides or {})},
         # A process per step would cost ten seconds of imports; all steps of a load together take less than one second.
         executor=dg.in_process_executor,
@@ -92,10 +97,10 @@ def retention_policy(settings: Settings) -> RetentionPolicy:
 
 
 def _assets(
-    settings: Settings, source: PriceSource, *, on_demand: Sequence[dg.AssetKey]
+    settings: Settings, source: PriceSource, *, cadences: Mapping[dg.AssetKey, str]
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Return the assets in the order of the data path, each with its tags and links."""
-    links = Links(source, str(settings.code_url or "").rstrip("/"), on_demand)
+    links = Links(source, str(settings.code_url or "").rstrip("/"), cadences)
     partitions = session_partitions(settings.first_session, source.last_session)
     vendor = vendor_asset(source, _LINKS[settings.source], owners=OWNERS)
     steps = [

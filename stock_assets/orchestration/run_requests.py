@@ -17,6 +17,7 @@ import dagster as dg
 from stock_assets.core.text import plural
 from stock_assets.coverage.run_specs import RunSpec
 from stock_assets.orchestration.instance.dagster_internals import RUN_KEY_TAG, WILL_RETRY_TAG
+from stock_assets.orchestration.jobs.report import JOB_NAME as REPORT_JOB
 from stock_assets.orchestration.keys import RAW_PRICES
 from stock_assets.orchestration.partitions import range_tags
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry
@@ -37,8 +38,12 @@ _UNFINISHED = [
 
 
 def run_in_progress(instance: dg.DagsterInstance, at: datetime) -> str | None:
-    """Describe a run that is queued, in progress, or killed and about to be retried; return None if there is none."""
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED), limit=1) or _awaiting_retry(instance, at)
+    """Describe a run that is queued, in progress, or killed and about to be retried; return None if there is none.
+
+    Runs that draw the report do not count: they change nothing that a load reads.
+    """
+    found = [*instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED)), *_awaiting_retry(instance, at)]
+    runs = [run for run in found if run.job_name != REPORT_JOB]
     return f"run {runs[0].run_id[:8]} of {runs[0].job_name} is in progress" if runs else None
 
 

@@ -12,7 +12,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from stock_assets.backends.interface import Backend, SqlConnection
-from stock_assets.core.sql import query_text, statement
+from stock_assets.core.queries import query_text
+from stock_assets.core.sql import statement
 from stock_assets.core.tables import PUBLISHED_TABLES, Column
 from stock_assets.serve.views import VIEWS, create_views
 

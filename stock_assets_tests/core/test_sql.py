@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from stock_assets.core.errors import SqlTemplateError
+from stock_assets.core.queries import query_text, transpile
 from stock_assets.core.sql import (
     Fragment,
     Name,
@@ -20,10 +21,8 @@ from stock_assets.core.sql import (
     Statement,
     bundled,
     literal,
-    query_text,
     statement,
     statements,
-    transpile,
 )
 
 ROOT = Path(str(bundled("sql")))

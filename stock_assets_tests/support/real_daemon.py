@@ -20,6 +20,7 @@ import dagster as dg
 from stock_assets.backends.interface import Backend
 from stock_assets.core.universe import Universe
 from stock_assets.orchestration.instance.code_location import write_workspace
+from stock_assets.orchestration.jobs.report import JOB_NAME as REPORT_JOB
 from stock_assets.orchestration.runs import local_instance
 from stock_assets.settings import Settings, SourceName
 from stock_assets_tests.fakes.vendor_server import VendorServer
@@ -98,9 +99,15 @@ class Station:
             yield instance
 
     def runs(self) -> list[dg.DagsterRun]:
-        """Return all runs, oldest first."""
+        """Return all runs, oldest first, except those that draw the report after them."""
         with self.instance() as instance:
-            return [record.dagster_run for record in instance.get_run_records(ascending=True)]
+            runs = [record.dagster_run for record in instance.get_run_records(ascending=True)]
+        return [run for run in runs if run.job_name != REPORT_JOB]
+
+    def report_runs(self) -> list[dg.DagsterRun]:
+        """Return the runs that draw the report, newest first."""
+        with self.instance() as instance:
+            return list(instance.get_runs(filters=dg.RunsFilter(job_name=REPORT_JOB)))
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a program of this environment in its own process group, with its output in a file."""

@@ -26,8 +26,9 @@ from stock_assets.backends.lakehouse.responses import RAW_TABLE, RawResponses
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.snapshots import is_empty_start, row_count
 from stock_assets.core.errors import ConcurrentPublish, QueryFailed
+from stock_assets.core.queries import parse_query
 from stock_assets.core.retry import retrying
-from stock_assets.core.sql import Name, parse_query
+from stock_assets.core.sql import Name
 from stock_assets.core.tables import Table
 
 COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR"

@@ -26,7 +26,8 @@ from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.backends.local.table_reader import data_files, own_properties, read
 from stock_assets.core.errors import QueryFailed
-from stock_assets.core.sql import Name, literal, statement, transpile
+from stock_assets.core.queries import transpile
+from stock_assets.core.sql import Name, literal, statement
 from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
 

@@ -5,8 +5,8 @@ metadata of an asset (its own module in this package).
 """
 
 import inspect
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
@@ -38,21 +38,19 @@ class Links:
     Attributes:
         source: source of the prices; the vendor's name is a tag of every asset.
         code_url: address of the repository's folder at a code host; empty for local files.
-        on_demand: assets that are not part of the daily job.
+        cadences: when an asset is materialized, for assets that are not part of the daily job.
     """
 
     source: PriceSource
     code_url: str = ""
-    on_demand: Collection[dg.AssetKey] = ()
+    cadences: Mapping[dg.AssetKey, str] = field(default_factory=dict)
 
     def on(self, asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
         """Add tags and links to the assets of a step."""
         function = asset.op.compute_fn
         made_by = function.decorated_fn if isinstance(function, DecoratedOpFunction) else function
         return asset.map_asset_specs(
-            lambda spec: self.on_spec(
-                spec, made_by, cadence="on_demand" if spec.key in self.on_demand else "each_session"
-            )
+            lambda spec: self.on_spec(spec, made_by, cadence=self.cadences.get(spec.key, "each_session"))
         )
 
     def on_spec(self, spec: dg.AssetSpec, made_by: Callable[..., object], *, cadence: str = "external") -> dg.AssetSpec:

@@ -3,6 +3,8 @@
 Belongs here: its definition and metadata. Does not belong here: rendering and storing the report (`serve.report`).
 """
 
+from pathlib import Path
+
 import dagster as dg
 
 from stock_assets.orchestration.keys import REPORT, asset_key
@@ -39,7 +41,8 @@ def report_asset(*, owners: list[str]) -> dg.AssetsDefinition:
                 "symbols": stored.symbols,
                 "size": f"{stored.size / 1e6:.2f} MB",
                 "dagster/uri": stored.uri,
-                **{title: dg.MetadataValue.md(preview) for title, preview in stored.previews.items()},
+                # A page of a web server may not open a local file by a click; the link can be copied.
+                "report": dg.MetadataValue.url(stored.uri if "://" in stored.uri else Path(stored.uri).as_uri()),
             },
         )
 

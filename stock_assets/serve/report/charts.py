@@ -2,30 +2,18 @@
 
 Belongs here: marks, axes and colours. Does not belong here: rows (`data`), descriptions (`panels`), the page (`page`).
 
-Colours are names of CSS variables, which the page sets for light, dark and print; pictures without a page use `LIGHT`.
+Colours are names of CSS variables, which the page sets for light, dark and print.
 They are from the palette of Okabe and Ito, which colour-blind people can distinguish. Up is blue, down is orange. The
 time axis has every calendar day: a weekend or holiday is an empty space, never an invented value.
 """
 
-import json
 from functools import cache
 from typing import Any
 
 import altair as alt
 
-LIGHT = {
-    "main": "#0072b2",
-    "second": "#d55e00",
-    "up": "#0072b2",
-    "down": "#d55e00",
-    "soft": "#7fb8d8",
-    "foreground": "#1b1f24",
-    "muted": "#57606a",
-    "grid": "#e3e6ea",
-}
 ROWS = "rows"
 _HEIGHT = 240
-_PICTURE_HEIGHT = 150
 _MAIN, _SECOND, _SOFT, _MUTED = (f"var(--{name})" for name in ("main", "second", "soft", "muted"))
 _UP_OR_DOWN = alt.condition(alt.datum.direction == "up", alt.value("var(--up)"), alt.value("var(--down)"))
 # A bar is as wide as its share of the axis; the page sets the number of bars.
@@ -50,17 +38,6 @@ def charts() -> dict[str, dict[str, Any]]:
         "coverage": _share("coverage_pct", "% of symbols", bars=False),
     }
     return {name: _finished(chart) for name, chart in drawn.items()}
-
-
-def with_rows(spec: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a specification with rows and plain colours, for a picture without a page."""
-    # Marks at the bottom of a chart have its height as coordinate.
-    text = json.dumps(spec).replace(f'"value": {_HEIGHT}', f'"value": {_PICTURE_HEIGHT}')
-    for name, colour in LIGHT.items():
-        text = text.replace(f"var(--{name})", colour)
-    filled: dict[str, Any] = json.loads(text)
-    params = [{**one, "value": len(rows)} if one["name"] == "bars" else one for one in filled.get("params", [])]
-    return {**filled, "params": params, "width": 360, "height": _PICTURE_HEIGHT, "datasets": {ROWS: rows}}
 
 
 def _finished(chart: Chart) -> dict[str, Any]:

@@ -1,13 +1,12 @@
-"""The page of the report: one self-contained HTML file, and small pictures for the Dagster UI.
+"""The page of the report: one self-contained HTML file.
 
 Belongs here: combining texts, tables, data and scripts. Does not belong here: rows (`data`), charts (`charts`). HTML,
 style and script of the page are files in this folder.
 """
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -15,11 +14,10 @@ from typing import Any
 import vl_convert
 
 from stock_assets.serve.panels import PANELS
-from stock_assets.serve.report.charts import charts, with_rows
+from stock_assets.serve.report.charts import charts
 from stock_assets.serve.report.data import SERIES, ReportData, Row
 
 _MARKET = ("market_breadth", "movers", "coverage")
-_PREVIEWS = ("average_price", "daily_return", "volatility")
 NO_BAR = "\N{MULTIPLICATION SIGN}"
 _QUARTER = 63
 _SPARK_WIDTH = 96
@@ -66,44 +64,6 @@ def render_page(data: ReportData, rendered_at: datetime) -> str:
             "empty": "" if data.latest else "empty",
         },
     )
-
-
-def previews(data: ReportData) -> dict[str, str]:
-    """Render small pictures as Markdown with embedded images, by title."""
-    if data.latest is None:
-        return {}
-    specs, symbol = charts(), min(data.daily["symbols"])
-    rows = _rows_of(data, symbol)[-_QUARTER:]
-    pictures = {
-        f"{symbol}: {PANELS[name].title}": _picture(with_rows(specs[name], rows), PANELS[name].title)
-        for name in _PREVIEWS
-    }
-    movers = [{**row, "trade_date": str(row["trade_date"])} for row in data.tables["movers"]]
-    return {**pictures, "Movers": _picture(with_rows(specs["movers"], movers), "Movers")} if movers else pictures
-
-
-def _picture(spec: dict[str, Any], alternative: str) -> str:
-    png = vl_convert.vegalite_to_png({**spec, "background": "white"}, scale=1)
-    return f"![{alternative}](data:image/png;base64,{base64.b64encode(png).decode()})"
-
-
-def _rows_of(data: ReportData, symbol: str) -> list[dict[str, Any]]:
-    """Return a symbol's rows by session, as the page's script computes them."""
-    own = data.daily["symbols"][symbol]
-    length = len(next(iter(own["columns"].values())))
-    days = data.daily["days"][own["first"] : own["first"] + length]
-    splits = _splits(data, symbol)
-    rows = []
-    for number, day in enumerate(days):
-        values = {name: column[number] for name, column in own["columns"].items()}
-        missing = values["close_price"] is None
-        marks = {"missing": missing, "gap": NO_BAR if missing else "", "split": splits.get(day, "")}
-        rows.append({"day": day, "time": _milliseconds(day), **marks, **values})
-    return rows
-
-
-def _milliseconds(day: str) -> int:
-    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def _splits(data: ReportData, symbol: str) -> dict[str, str]:

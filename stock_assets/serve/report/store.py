@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.serve.report.data import read_report
-from stock_assets.serve.report.page import previews, render_page
+from stock_assets.serve.report.page import render_page
 
 FOLDER = "reports/prices/"
 MAX_REPORTS = 5
@@ -26,14 +26,12 @@ class StoredReport:
         size: size in bytes.
         symbols: number of symbols.
         latest: latest session in the report, or empty.
-        previews: small pictures as Markdown, by title.
     """
 
     uri: str
     size: int
     symbols: int
     latest: str
-    previews: dict[str, str]
 
 
 def write_report(parts: PipelineParts, file: Path) -> int:
@@ -55,4 +53,4 @@ def store_report(parts: PipelineParts) -> StoredReport:
     backend.objects.put(key, page)
     for old in backend.objects.keys(FOLDER)[:-MAX_REPORTS]:
         backend.objects.delete(old)
-    return StoredReport(backend.objects.uri(key), len(page), len(data.names), str(data.latest or ""), previews(data))
+    return StoredReport(backend.objects.uri(key), len(page), len(data.names), str(data.latest or ""))

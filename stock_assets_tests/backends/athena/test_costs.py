@@ -9,8 +9,7 @@ from stock_assets.backends.athena.engine import LARGEST_STATEMENT
 from stock_assets.core.calendar import sessions_between
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.checks.freshness import CHECK_NAME
-from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
-from stock_assets.orchestration.keys import REPORT
+from stock_assets.orchestration.sensors.report import SENSOR_NAME as REPORT
 from stock_assets.settings import BackendName, Settings
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.names import REGION
@@ -106,12 +105,13 @@ def test_bytes_read_per_session_do_not_grow_with_the_history(tmp_path: Path, aws
     assert read[10] == pytest.approx(read[1], rel=0.01)
 
 
-def test_the_daily_job_writes_the_report_only_where_statements_are_free() -> None:
+def test_the_report_is_drawn_automatically_only_where_statements_are_free() -> None:
     aws = Settings(backend=BackendName.AWS, aws_bucket=BUCKET, aws_region=REGION)
-    jobs = [build_definitions(settings).resolve_job_def(JOB_NAME) for settings in (Settings(), aws)]
-
-    assert [REPORT in job.asset_layer.executable_asset_keys for job in jobs] == [True, False]
-    assert REPORT in build_definitions(aws).resolve_asset_graph().materializable_asset_keys
+    drawing = {
+        settings.backend: [sensor.name for sensor in build_definitions(settings).sensors or [] if sensor.name == REPORT]
+        for settings in (Settings(), aws)
+    }
+    assert drawing == {BackendName.LOCAL: [REPORT], BackendName.AWS: []}
 
 
 def test_unbounded_reads_are_found() -> None:

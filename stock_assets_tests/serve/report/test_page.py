@@ -1,9 +1,7 @@
-"""The report page: values of the views, self-contained, accessible and safe; and its pictures for the Dagster UI."""
+"""The report page: values of the views, self-contained, accessible and safe; and its asset."""
 
-import base64
 import json
 import re
-import struct
 from datetime import date
 from html import escape
 from html.parser import HTMLParser
@@ -21,7 +19,7 @@ from stock_assets.orchestration.resources import pipeline_resource
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.report.charts import charts
 from stock_assets.serve.report.data import OTHERS, SERIES, ReportData, read_report
-from stock_assets.serve.report.page import previews, render_page
+from stock_assets.serve.report.page import render_page
 from stock_assets.serve.report.store import FOLDER, MAX_REPORTS, store_report, write_report
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.report_scene import BAD, EX_DATE, MISSING, RENDERED_AT, SCRIPT
@@ -149,7 +147,6 @@ def test_a_page_without_published_bars_states_that_nothing_is_published(backend:
     page = render_page(data, RENDERED_AT)
     assert "Nothing is published yet. Rendered 2013-03-02 01:02 UTC." in page
     assert len(page) < 30_000
-    assert previews(data) == {}
 
 
 def test_charts_use_named_rows_and_colours_of_the_page() -> None:
@@ -163,29 +160,7 @@ def test_charts_use_named_rows_and_colours_of_the_page() -> None:
         assert columns - computed_by_the_chart <= set(PANELS[name].columns), name
 
 
-def test_previews_are_small_different_pngs(recorded_data: ReportData) -> None:
-    pictures = previews(recorded_data)
-    assert list(pictures) == [
-        "AAPL: Average price, 90 days",
-        "AAPL: Daily return",
-        "AAPL: Volatility",
-        "Movers",
-    ]
-    for picture in pictures.values():
-        found = re.fullmatch(r"!\[[^]]+\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", picture)
-        assert found
-        png = base64.b64decode(found[1])
-        width, height = struct.unpack(">II", png[16:24])
-        assert png.startswith(b"\x89PNG")
-        assert 300 < width < 520
-        assert 100 < height < 250
-        assert len(png) < 40_000
-    # All four differ, and none is blank: a blank picture of this size has less than 2 kB.
-    assert len({len(picture) for picture in pictures.values()}) == 4
-    assert min(map(len, pictures.values())) > 5_000
-
-
-def test_the_asset_keeps_the_newest_reports_and_shows_previews(recorded_backend: Backend, tmp_path: Path) -> None:
+def test_the_asset_keeps_the_newest_reports_and_links_to_the_newest(recorded_backend: Backend, tmp_path: Path) -> None:
     for number in range(MAX_REPORTS):
         recorded_backend.objects.put(f"{FOLDER}2013030{number}T000000000000Z.html", b"an older one")
     pipeline = as_pipeline(parts(recorded_backend, ScriptedSource()))
@@ -197,11 +172,14 @@ def test_the_asset_keeps_the_newest_reports_and_shows_previews(recorded_backend:
     [event] = done.asset_materializations_for_node("report")
     shown = {key: value.value for key, value in event.metadata.items()}
     assert (shown["symbols"], shown["latest session"], shown["source"]) == (5, "2013-03-01", "bars written by a test")
-    assert "data:image/png;base64," in str(shown["AAPL: Volatility"])
     kept = recorded_backend.objects.keys(FOLDER)
     assert len(kept) == MAX_REPORTS
     assert f"{FOLDER}20130300T000000000000Z.html" not in kept
     assert shown["dagster/uri"] == recorded_backend.objects.uri(kept[-1])
+    uri = recorded_backend.objects.uri(kept[-1])
+    assert shown["report"] == (uri if uri.startswith("s3://") else f"file://{uri}")
+    # Dagster stores the metadata three times.
+    assert len(str(shown)) < 1_000
     assert recorded_backend.objects.get(kept[-1]).startswith(b"<!doctype html>")
 
 
@@ -214,7 +192,7 @@ def test_a_report_file_is_written_without_leftovers(recorded_backend: Backend, t
 
 def test_a_report_without_published_bars_is_stored(backend: Backend) -> None:
     stored = store_report(parts(backend, universe=NO_SYMBOLS))
-    assert (stored.symbols, stored.latest, stored.previews) == (0, "", {})
+    assert (stored.symbols, stored.latest) == (0, "")
 
 
 def test_the_asset_depends_on_every_relation_that_the_report_reads(recorded_data: ReportData) -> None:
