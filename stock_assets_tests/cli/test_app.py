@@ -73,7 +73,7 @@ def test_query_writes_parquet(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_an_invalid_query_prints_the_reason_without_a_class_name(shell: Shell) -> None:
-    error = shell.run_process("query", "select nothing from published.daily_prices", code=1).stderr
+    error = shell.run_main("query", "select nothing from published.daily_prices", code=1).stderr
     assert error.startswith("DuckDB ")
     assert "QueryFailed" not in error
     assert "Traceback" not in error
@@ -81,7 +81,7 @@ def test_an_invalid_query_prints_the_reason_without_a_class_name(shell: Shell) -
 
 @pytest.mark.parametrize("text", ["", "  ", "/* a comment */", ";"])
 def test_an_empty_query_is_rejected_without_a_traceback(shell: Shell, text: str) -> None:
-    error = shell.run_process("query", text, code=1).stderr
+    error = shell.run_main("query", text, code=1).stderr
     assert "it is empty" in error
     assert "Traceback" not in error
 
@@ -143,7 +143,7 @@ def test_invalid_arguments_are_rejected_with_a_reason(shell: Shell, arguments: t
 
 
 def test_a_session_after_the_last_one_of_the_source_is_rejected_with_a_remedy(shell: Shell) -> None:
-    error = shell.run_process("backfill", "2013-02-27", "2013-03-05", code=1).stderr
+    error = shell.run_main("backfill", "2013-02-27", "2013-03-05", code=1).stderr
     assert "2013-03-04 is after 2013-03-01, the last session of the source (recorded sample" in error
     assert "set STOCK_ASSETS_SOURCE" in error
     assert "SessionOutOfRange" not in error
@@ -162,12 +162,12 @@ def test_a_range_whose_last_session_has_not_closed_loads_the_others(
 
 def test_a_declared_closure_is_no_session_of_a_backfill(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    error = shell.run_process("backfill", "2013-02-20", "2013-02-20", code=2, STOCK_ASSETS_CLOSURES="2013-02-20").stderr
+    error = shell.run_main("backfill", "2013-02-20", "2013-02-20", code=2, STOCK_ASSETS_CLOSURES="2013-02-20").stderr
     assert "There is no trading session" in error
 
 
 def test_invalid_settings_are_rejected_with_the_name_of_the_variable(shell: Shell) -> None:
-    error = shell.run_process("summary", code=1, STOCK_ASSETS_SOURCE="yahoo").stderr
+    error = shell.run_main("summary", code=1, STOCK_ASSETS_SOURCE="yahoo").stderr
     assert "SettingsError" not in error
     assert "Traceback" not in error
     assert "STOCK_ASSETS_SOURCE" in error
@@ -187,7 +187,7 @@ def test_a_copied_data_folder_is_rejected_with_a_remedy_that_works(shell: Shell,
     refusal = f"published.daily_prices lies in {original}/published/daily_prices, outside the data folder"
 
     for command in (("maintain",), ("summary",), ("backfill", "2013-02-28", "2013-03-01")):
-        stderr = copy.run_process(*command, code=1).stderr
+        stderr = copy.run_main(*command, code=1).stderr
         assert refusal in stderr
         assert "Traceback" not in stderr
 
@@ -201,11 +201,11 @@ def test_a_copied_data_folder_is_rejected_with_a_remedy_that_works(shell: Shell,
 
 def test_a_damaged_run_history_is_named_with_its_remedy(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    shell.run_process("backfill", "2013-03-01", "2013-03-01")
+    shell.run_main("backfill", "2013-03-01", "2013-03-01")
     [file] = shell.settings.instance_dir.rglob("runs.db")
     for part in file.parent.glob("runs.db*"):
         part.write_bytes(b"no database" * 1000)
-    error = shell.run_process("backfill", "2013-02-28", "2013-03-01", code=1).stderr
+    error = shell.run_main("backfill", "2013-02-28", "2013-03-01", code=1).stderr
     assert f"The database {file} is damaged" in error
     assert "It holds the history of runs, no prices: move it away" in error
     assert "Traceback" not in error
@@ -216,7 +216,7 @@ def test_a_damaged_ledger_is_named_with_its_remedy(tmp_path: Path) -> None:
     shell.settings.root.mkdir()
     (shell.settings.root / LAYOUT_KEY).write_bytes(layout_body())
     (shell.settings.root / "ledger.db").write_bytes(b"no database" * 1000)
-    error = shell.run_process("quota", code=1).stderr
+    error = shell.run_main("quota", code=1).stderr
     assert f"The database {shell.settings.root / 'ledger.db'} is damaged" in error
     assert "Restore it from a backup." in error
     assert "Traceback" not in error
@@ -224,7 +224,7 @@ def test_a_damaged_ledger_is_named_with_its_remedy(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    error = Shell(tmp_path).run_process("summary", code=1, STOCK_ASSETS_DATA_DIR=str(tmp_path / "file")).stderr
+    error = Shell(tmp_path).run_main("summary", code=1, STOCK_ASSETS_DATA_DIR=str(tmp_path / "file")).stderr
     assert f"{tmp_path / 'file'}" in error
     assert "Check the path, the permissions of the folder and the free space of the disk." in error
     assert "Traceback" not in error

@@ -1,13 +1,15 @@
-"""Run commands as users type them, on one data folder."""
+"""Run commands as users type them, on one data folder, in this process."""
 
-import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
-from stock_assets.cli.app import app
+from stock_assets.cli.app import app, main
 from stock_assets.core.errors import StockAssetsError
 from stock_assets.settings import Settings
 
@@ -21,7 +23,7 @@ class Output:
 
 
 class Shell:
-    """Runs commands on one data folder, in this process or in a separate one."""
+    """Runs commands on one data folder."""
 
     def __init__(self, data: Path, **environment: str) -> None:
         self.settings = Settings(data_dir=data)
@@ -39,15 +41,19 @@ class Shell:
         assert isinstance(failure, StockAssetsError)
         raise failure
 
-    def run_process(self, *arguments: str, code: int = 0, **environment: str) -> Output:
-        """Run a command in a separate process, check its exit code and return its output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "stock_assets", *arguments],
-            cwd=self.settings.data_dir,
-            env=self._environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return Output(done.stdout, done.stderr)
+    def run_main(self, *arguments: str, code: int = 0, **environment: str) -> Output:
+        """Run the program's entry point, check its exit code and return its output.
+
+        Unlike `run`, this includes what the program prints about errors. An error that it does not handle fails the
+        test.
+        """
+        stdout, stderr = StringIO(), StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+            patch.setattr(sys, "argv", ["stock-assets", *arguments])
+            for name, value in (self._environment | environment).items():
+                patch.setenv(name, value)
+            # Without a handled error, `main` ends like this too.
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert (ended.value.code or 0) == code, stdout.getvalue() + stderr.getvalue()
+        return Output(stdout.getvalue(), stderr.getvalue())
