@@ -38,6 +38,8 @@ def backfill(
     from stock_assets.core.calendar import sessions_between
     from stock_assets.core.clock import utc_now
     from stock_assets.core.text import plural
+    from stock_assets.coverage.catch_up import warn_about_calls
+    from stock_assets.ingest.price_requests import RequestRules
     from stock_assets.orchestration.runs import loadable_sessions
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
@@ -58,8 +60,12 @@ def backfill(
         print_warning(waiting)
         sessions = closed
     print_line(f"{pipeline.source.label}: {plural(len(sessions), 'session')}, {sessions[0]} to {sessions[-1]}")
+    names = _known_symbols(pipeline, symbol) if again else []
+    warning = warn_about_calls(pipeline, sessions, RequestRules(again=frozenset(names)), utc_now())
+    if warning:
+        print_warning(warning)
     if again:
-        complete = request_again(settings, pipeline, sessions, _known_symbols(pipeline, symbol))
+        complete = request_again(settings, pipeline, sessions, names)
     else:
         complete = (load_missing if missing else load_range)(settings, pipeline, sessions)
     if not complete:

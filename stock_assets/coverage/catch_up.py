@@ -5,14 +5,19 @@ starting runs (`orchestration.sensors.catch_up`).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import groupby
+from typing import NamedTuple
 
-from stock_assets.core.calendar import sessions_between
-from stock_assets.coverage.missing_bars import Coverage, Gap, catch_up_start
+from stock_assets.core.calendar import format_ranges, sessions_between
+from stock_assets.core.call_limits import CallLimits
+from stock_assets.core.text import plural, shorten_list
+from stock_assets.coverage.missing_bars import SCHEDULED_AT, Coverage, Gap, catch_up_start
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.price_requests import RequestRules, symbols_to_request
 
 _LISTED = 5
 
@@ -26,12 +31,16 @@ class CatchUpPlan:
         next_due: when the next gap becomes due, or None.
         given_up: gaps that are no longer requested automatically.
         rejected: sessions that wait for better bars, with the audits that rejected them.
+        waiting: gaps that are due and wait for calls.
+        incomplete: sessions with stored bars that are not loaded, since too few symbols have one.
     """
 
     runs: tuple[RunSpec, ...]
     next_due: datetime | None
     given_up: tuple[Gap, ...]
     rejected: dict[date, tuple[str, ...]]
+    waiting: tuple[Gap, ...] = ()
+    incomplete: tuple[date, ...] = ()
 
     @property
     def unresolved(self) -> str:
@@ -44,6 +53,20 @@ class CatchUpPlan:
         return "; ".join([*parts, *([f"and {more} more"] if more else [])])
 
 
+class AvailableCalls(NamedTuple):
+    """The calls of the quota day that are left.
+
+    Attributes:
+        available: calls that catch-up may use now; None if the source has no daily quota.
+        reserved: calls of this quota day that the next scheduled run needs.
+        blocked_until: end of the block after the vendor reported that no calls are left, or None.
+    """
+
+    available: int | None
+    reserved: int
+    blocked_until: datetime | None = None
+
+
 def plan_catch_up(found: Coverage, *, calls_available: int | None, reserve_calls: int, at: datetime) -> CatchUpPlan:
     """Merge gaps into as few runs as possible.
 
@@ -54,15 +77,17 @@ def plan_catch_up(found: Coverage, *, calls_available: int | None, reserve_calls
         at: now, aware, UTC.
     """
     due = [gap for gap in found.gaps if gap.due is not None and gap.due <= at]
-    # Bars that no response has come first, then the oldest gaps: the gaps are in the order of sessions.
-    symbols = tuple(dict.fromkeys(gap.symbol for gap in sorted(due, key=lambda gap: gap.quarantined)))[:calls_available]
-    to_request = [gap for gap in due if gap.symbol in symbols]
-    to_load = [gap for gap in found.gaps if gap.stored]
+    symbols = _choose_symbols(found, due, calls_available)
+    passing = {gap.session for gap in found.gaps} - _below_minimum_coverage(found, symbols)
+    to_request = [gap for gap in due if gap.symbol in symbols and gap.session in passing]
+    to_load = [gap for gap in found.gaps if gap.stored and gap.session in passing]
     sound = {gap.session for gap in [*to_load, *to_request]} - found.rejected.keys()
     doubtful = {gap.session for gap in to_request} & found.rejected.keys()
-    # A session that was rejected must not block its neighbours again.
+    incomplete = {gap.session for gap in found.gaps if gap.stored} - passing
+    # A session that was rejected, or would be, must not block its neighbours.
+    apart = found.rejected.keys() | {gap.session for gap in found.gaps} - passing
     ranges = [
-        *bridged_ranges(sound, apart=found.rejected.keys()),
+        *bridged_ranges(sound, apart=apart),
         *((session, session) for session in sorted(doubtful)),
     ]
     again = _first_ranges(ranges, [gap for gap in to_request if gap.quarantined])
@@ -73,7 +98,47 @@ def plan_catch_up(found: Coverage, *, calls_available: int | None, reserve_calls
         next_due=min((gap.due for gap in found.gaps if gap.due is not None and gap.due > at), default=None),
         given_up=tuple(gap for gap in found.gaps if gap.given_up),
         rejected={session: found.rejected[session].audits for session in sorted(found.rejected)},
+        waiting=tuple(gap for gap in due if gap.symbol not in symbols),
+        incomplete=tuple(sorted(incomplete)),
     )
+
+
+def _choose_symbols(found: Coverage, due: Sequence[Gap], calls: int | None) -> frozenset[str]:
+    """Return the symbols to request with the available calls: no call is used for a session that cannot be published.
+
+    Bars that no response has come first, then the oldest sessions.
+    """
+    if calls is None:
+        return frozenset(gap.symbol for gap in due)
+    missing = _missing_symbols(found)
+    chosen: dict[str, None] = {}
+    for (quarantined, session), gaps in groupby(
+        sorted(due, key=lambda gap: (gap.quarantined, gap.session)), key=lambda gap: (gap.quarantined, gap.session)
+    ):
+        more = dict.fromkeys(gap.symbol for gap in gaps if gap.symbol not in chosen)
+        wanted = list(more)[: calls - len(chosen)]
+        remaining = missing.get(session, set()).difference(chosen, wanted)
+        if quarantined or len(remaining) <= found.may_miss.get(session, len(remaining)):
+            chosen.update(dict.fromkeys(wanted))
+    return frozenset(chosen)
+
+
+def _below_minimum_coverage(found: Coverage, requested: Collection[str]) -> set[date]:
+    """Return the sessions in which too few symbols have a bar, even if every requested bar arrives."""
+    return {
+        session
+        for session, symbols in _missing_symbols(found).items()
+        if len(symbols.difference(requested)) > found.may_miss.get(session, len(symbols))
+    }
+
+
+def _missing_symbols(found: Coverage) -> dict[date, set[str]]:
+    """Return, by session, the symbols without any bar; a quarantined bar counts for the coverage of a session."""
+    missing: dict[date, set[str]] = {}
+    for gap in found.gaps:
+        if not gap.stored and not gap.quarantined:
+            missing.setdefault(gap.session, set()).add(gap.symbol)
+    return missing
 
 
 def _first_ranges(ranges: Sequence[tuple[date, date]], gaps: Sequence[Gap]) -> dict[tuple[date, date], list[str]]:
@@ -105,17 +170,15 @@ def _run_spec(
     )
 
 
-def available_calls(parts: PipelineParts, at: datetime) -> tuple[int | None, int]:
-    """Return the calls that catch-up may use now, and the calls reserved for scheduled runs of this quota day.
-
-    The first number is None if the source has no daily quota.
-    """
+def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:
+    """Return the calls that catch-up may use now, and the calls reserved for scheduled runs of this quota day."""
     backend, source = parts.backend, parts.source
     limits = source.terms.limits
-    if backend.rate_limiter.blocked_until(source.vendor, at):
-        return 0, 0
+    blocked_until = backend.rate_limiter.blocked_until(source.vendor, at)
+    if blocked_until:
+        return AvailableCalls(0, 0, blocked_until)
     if limits.per_day is None:
-        return None, 0
+        return AvailableCalls(None, 0)
     scheduled = [
         session
         for session in sessions_between(at.date(), limits.next_reset(at).date())
@@ -126,7 +189,53 @@ def available_calls(parts: PipelineParts, at: datetime) -> tuple[int | None, int
         default=0,
     )
     used_calls = backend.rate_limiter.used_calls(source.vendor, limits.day_start(at))
-    return max(0, limits.per_day - used_calls - reserved), reserved
+    return AvailableCalls(max(0, limits.per_day - used_calls - reserved), reserved)
+
+
+def explain_waiting(plan: CatchUpPlan, calls: AvailableCalls, limits: CallLimits, at: datetime) -> str:
+    """Return what the gaps of a plan wait for, on one line; empty if none waits."""
+    parts = []
+    if plan.waiting:
+        symbols = sorted({gap.symbol for gap in plan.waiting})
+        days = format_ranges(sorted({gap.session for gap in plan.waiting}))
+        reserved = f" ({calls.reserved} more are reserved for the scheduled run)" if calls.reserved else ""
+        can_be_used = (
+            f"the vendor reported that none is left, the next one is tried at {calls.blocked_until:%Y-%m-%d %H:%M} UTC"
+            if calls.blocked_until
+            else f"{calls.available} of today's {limits.per_day} can be used now{reserved}"
+        )
+        parts.append(
+            f"{shorten_list(symbols, _LISTED)} of {days} wait for {plural(len(symbols), 'call')}: {can_be_used}; "
+            f"the quota resets at {limits.next_reset(at):%Y-%m-%d %H:%M} UTC"
+        )
+    if plan.incomplete:
+        parts.append(
+            f"{format_ranges(plan.incomplete)}: stored bars wait for bars of more symbols, since the session does not "
+            "reach STOCK_ASSETS_MIN_COVERAGE yet"
+        )
+    return "; ".join(parts)
+
+
+def warn_about_calls(parts: PipelineParts, sessions: Sequence[date], rules: RequestRules, at: datetime) -> str | None:
+    """Return a warning if a run that is started by hand needs more calls than are left, or calls of the schedule."""
+    limits = parts.source.terms.limits
+    if limits.per_day is None:
+        return None
+    needed = len(symbols_to_request(parts, sessions, rules, at))
+    left = max(0, limits.per_day - parts.backend.rate_limiter.used_calls(parts.source.vendor, limits.day_start(at)))
+    reserved = available_calls(parts, at).reserved
+    reset = f"{limits.next_reset(at):%Y-%m-%d %H:%M} UTC"
+    calls = f"This run requests {plural(needed, 'symbol')}, and {left} of today's {limits.per_day} calls are left"
+    if needed > left:
+        return f"{calls}: {plural(needed - left, 'symbol')} cannot be requested before the quota resets at {reset}."
+    if not reserved or needed <= left - reserved:
+        return None
+    short = plural(min(reserved, needed + reserved - left), "symbol")
+    return (
+        f"{calls}. The scheduled run at {SCHEDULED_AT:%H:%M} UTC needs {reserved} of them: after this run, {short} of "
+        f"tonight's session cannot be requested before the quota resets at {reset}. To keep the calls, start this run "
+        f"after {SCHEDULED_AT:%H:%M} UTC."
+    )
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,23 @@ class Freshness:
         return self.symbols > 0
 
     @property
+    def is_late(self) -> bool:
+        """Return whether consumers wait for the expected session; nobody waits for a table that was never published."""
+        return not self.is_fresh and self.latest is not None
+
+    @property
     def summary(self) -> str:
         """The freshness on one line."""
         if self.is_fresh:
             return (
                 f"session {self.expected} is published, {self.symbols} {'symbol' if self.symbols == 1 else 'symbols'}"
             )
-        return f"session {self.expected} should be published and is not; the latest is {self.latest or 'none'}"
+        if self.latest is None:
+            return (
+                "nothing is published yet: the first load publishes the table, and the sensor catch_up shows what it "
+                "waits for"
+            )
+        return f"session {self.expected} should be published and is not; the latest is {self.latest}"
 
 
 def expected_session(at: datetime) -> date:

@@ -74,10 +74,13 @@ class Coverage:
     Attributes:
         gaps: in the order of sessions and symbols.
         rejected: sessions whose stored bars an audit rejected and which have not changed since.
+        may_miss: how many listed symbols may have no bar in a session, by the limit of the audits; no entry means any
+            number.
     """
 
     gaps: tuple[Gap, ...]
     rejected: Mapping[date, Rejection]
+    may_miss: Mapping[date, int] = field(default_factory=dict)
 
 
 def catch_up_start(session: date) -> datetime:
@@ -151,7 +154,13 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
             for session in sorted(held.published.difference(listed))
         )
     rejected = current_rejections(parts, fetches, {gap.session for gap in gaps})
-    return Coverage(tuple(sorted(gaps, key=lambda gap: (gap.session, gap.symbol))), rejected)
+    may_miss = {session: _may_miss(parts, session) for session in {gap.session for gap in gaps}}
+    return Coverage(tuple(sorted(gaps, key=lambda gap: (gap.session, gap.symbol))), rejected, may_miss)
+
+
+def _may_miss(parts: PipelineParts, session: date) -> int:
+    listed = sum(parts.universe.covers(symbol, session) for symbol in parts.universe.symbols)
+    return max((miss for miss in range(listed + 1) if (listed - miss) >= parts.limits.min_coverage * listed), default=0)
 
 
 def _available_bars(backend: Backend, sessions: Sequence[date]) -> dict[str, _Available]:

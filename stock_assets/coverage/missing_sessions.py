@@ -105,7 +105,7 @@ def _affordable(parts: PipelineParts, found: Coverage, at: datetime) -> frozense
     """Return the symbols whose quarantined bars can be requested after the missing ones, without tonight's calls."""
     missing = {gap.symbol for gap in found.gaps if _can_request(gap) and not gap.quarantined}
     wanted = dict.fromkeys(gap.symbol for gap in found.gaps if _can_request(gap) and gap.quarantined)
-    calls, _ = available_calls(parts, at)
+    calls = available_calls(parts, at).available
     further = [symbol for symbol in wanted if symbol not in missing]
     left = None if calls is None else max(0, calls - len(missing))
     return frozenset([*(symbol for symbol in wanted if symbol in missing), *further[:left]])

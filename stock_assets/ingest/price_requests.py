@@ -6,7 +6,7 @@ Dagster (`orchestration.assets`).
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -116,11 +116,7 @@ def fetch_prices(
     sessions, _ = closed_sessions(sessions, started)
     available = source.available_history(started)
     stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
-    all_symbols = [
-        _compare(parts.universe, symbol, sessions, stored.get(symbol, []), available)
-        for symbol in parts.universe.symbols
-    ]
-    all_symbols = [_again(one, available) if one.symbol in rules.again else one for one in all_symbols]
+    all_symbols = _compare_all(parts, sessions, stored, rules, available)
     reader = price_reader(source, stored)
     queue = sorted(
         (symbol for symbol in all_symbols if symbol.requestable and rules.allows(symbol.symbol)),
@@ -148,6 +144,27 @@ def closed_sessions(sessions: Sequence[date], at: datetime) -> tuple[list[date],
     if problem and not closed:
         raise SessionNotClosed(problem)
     return closed, problem
+
+
+def symbols_to_request(parts: PipelineParts, sessions: Sequence[date], rules: RequestRules, at: datetime) -> list[str]:
+    """Return the symbols that `fetch_prices` would request, in the order of the universe."""
+    stored = group_by_symbol(parts.backend.ledger.fetches(FetchKind.PRICES))
+    compared = _compare_all(parts, sessions, stored, rules, parts.source.available_history(at))
+    return [symbol.symbol for symbol in compared if symbol.requestable and rules.allows(symbol.symbol)]
+
+
+def _compare_all(
+    parts: PipelineParts,
+    sessions: Sequence[date],
+    stored: Mapping[str, Sequence[Fetch]],
+    rules: RequestRules,
+    available: AvailableHistory | None,
+) -> list[_SymbolSessions]:
+    compared = [
+        _compare(parts.universe, symbol, sessions, stored.get(symbol, []), available)
+        for symbol in parts.universe.symbols
+    ]
+    return [_again(one, available) if one.symbol in rules.again else one for one in compared]
 
 
 def _compare(

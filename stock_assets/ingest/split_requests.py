@@ -4,9 +4,10 @@ Belongs here: the slow schedule of splits, and what makes a request due earlier.
 (`price_requests`), how a request is made (`requester`), the factors (`splits`).
 
 Prices come before splits: on a plan whose available history is 100 sessions, a bar that is not requested in time is
-lost, while a split that arrives late is corrected, since staging publishes again every row whose factor changes. So one
-of the day's calls is reserved for every symbol whose latest session is still missing, and splits get the others: first
-the symbols without any response, then the symbols with an unexplained jump, then the oldest responses.
+lost, while a split that arrives late is corrected, since staging publishes again every row whose factor changes. So the
+day's calls that prices still need are reserved (for missing bars of the latest sessions, and for today's bar before the
+market close), and splits get the others: first the symbols without any response, then the symbols with an unexplained
+jump, then the oldest responses.
 """
 
 import time
@@ -30,7 +31,7 @@ JUMP_SETTLES = timedelta(days=3)
 """Time after a jump's session during which the vendor may still add the split that explains it."""
 _JUMPS_SINCE = timedelta(days=30)
 _TEN_DAYS = timedelta(days=10)
-"""No two consecutive sessions are further apart."""
+"""Period in which missing bars have priority over splits."""
 _TRANSIENT = frozenset({Outcome.THROTTLED, Outcome.UNREACHABLE, Outcome.DAILY_QUOTA, Outcome.BAD_KEY})
 
 
@@ -109,18 +110,25 @@ def _failed_today(source: PriceSource, fetches: Sequence[Fetch], at: datetime) -
 
 
 def _calls_for_prices(parts: PipelineParts, at: datetime) -> int:
-    """Count the symbols that still need a price call for the latest session up to today's."""
+    """Count the calls that prices still need on this quota day.
+
+    Each symbol needs a call for its missing bars of closed sessions, and another one for today's bar if today's session
+    has not closed yet.
+    """
     limits = parts.source.terms.limits
     if limits.per_day is None:
         return 0
     today = limits.quota_day(at)
-    latest = sessions_between(today - _TEN_DAYS, today)[-1:]
-    return sum(
-        bool(
-            missing_sessions(latest, parts.backend.ledger.fetches(FetchKind.PRICES, symbol=symbol, outcome=Outcome.OK))
-        )
+    recent = sessions_between(today - _TEN_DAYS, today)
+    phases = [[day for day in recent if closing_time(day) <= at], [day for day in recent if closing_time(day) > at]]
+    stored = {
+        symbol: parts.backend.ledger.fetches(FetchKind.PRICES, symbol=symbol, outcome=Outcome.OK)
         for symbol in parts.universe.symbols
-        if parts.universe.covers(symbol, latest[0])
+    }
+    return sum(
+        bool(missing_sessions([day for day in days if parts.universe.covers(symbol, day)], stored[symbol]))
+        for days in phases
+        for symbol in parts.universe.symbols
     )
 
 

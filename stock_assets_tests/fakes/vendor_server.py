@@ -146,6 +146,7 @@ class Request:
     outputsize: str
     key: str
     accepts: str
+    received_at: datetime
 
 
 @cache
@@ -235,6 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
             parameters.get("outputsize", "compact"),
             parameters.get("apikey", ""),
             self.headers.get("Accept-Encoding", ""),
+            datetime.now(UTC),
         )
         response = self.server.next_response(request)
         if isinstance(response, bytes):

@@ -16,6 +16,8 @@ from stock_assets_tests.support.steps import load_range, local_backend, publishe
 
 FIVE = symbols(5)
 FIRST, LAST = date(2025, 11, 3), date(2025, 11, 28)
+OFF = {date(2025, 11, 11), date(2025, 11, 12), date(2025, 11, 13)}
+"""Sessions at whose schedule the machine is off."""
 LATE, REJECTED = date(2025, 11, 6), date(2025, 11, 19)
 
 
@@ -39,7 +41,8 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
         # S03 is late on the 6th, and still missing in the next two responses.
         server.respond("S03", Mischief.LATE, Mischief.LATE, Mischief.LATE, None)
         month.live_through(at(6, 22), at(11, 12))
-        # The machine is off from Tuesday noon to Friday morning. The daemon then evaluates only the last missed tick.
+        # The machine is off from Tuesday noon to Friday morning. The daemon then evaluates only the last missed tick,
+        # which leaves the session to the catch-up sensor.
         clock.move_to(at(14, 9))
         server.last_session = date(2025, 11, 13)
         month.tick_schedule(at(13, 22))
@@ -53,16 +56,16 @@ def test_a_month_ends_with_the_ideal_table_and_no_run_or_call_too_many(server: V
         ("catch_up", "2025-11-06", "2025-11-06", True),  # 23:00, still late
         ("catch_up", "2025-11-06", "2025-11-06", True),  # 01:00, still late
         ("catch_up", "2025-11-06", "2025-11-06", True),  # 05:00, stored
-        ("catch_up", "2025-11-11", "2025-11-12", True),  # the days without the machine except the last, without a call
+        ("catch_up", "2025-11-11", "2025-11-13", True),  # the days without the machine
         ("catch_up", "2025-11-19", "2025-11-19", True),  # the responses of the 20th contain the fixed bars
     ]
     scheduled = [run for run in month.runs if run[0] == "schedule"]
-    expected = [day for day in sessions_between(FIRST, LAST) if day not in {date(2025, 11, 11), date(2025, 11, 12)}]
+    expected = [day for day in sessions_between(FIRST, LAST) if day not in OFF]
     assert [run[1] for run in scheduled] == [day.isoformat() for day in expected]
     assert [run[1] for run in scheduled if not run[3]] == [REJECTED.isoformat()]
-    # One call for each scheduled run and symbol, and three more for the late one.
+    # One call for each scheduled run and symbol, one for the days without the machine, and three for the late bar.
     assert Counter(server.requested()) == Counter(
-        {symbol: len(expected) + (3 if symbol == "S03" else 0) for symbol in FIVE.symbols}
+        {symbol: len(expected) + 1 + (3 if symbol == "S03" else 0) for symbol in FIVE.symbols}
     )
     # Requested every Monday, by the first run that finds them six days old (with seven days, seconds would decide).
     assert Counter(server.requested("SPLITS")) == Counter(dict.fromkeys(FIVE.symbols, 4))

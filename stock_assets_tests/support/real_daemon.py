@@ -89,8 +89,7 @@ class Station:
     @property
     def alerts(self) -> list[str]:
         """Return the titles in the log file of alerts, in order."""
-        file = self.settings.root / "alerts.log"
-        return [block.splitlines()[1] for block in file.read_text().split("\n\n") if block] if file.exists() else []
+        return alert_titles(self.settings)
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
@@ -158,6 +157,12 @@ class Station:
         for process in self._processes:
             kill_with_children(process)
         self._processes.clear()
+
+
+def alert_titles(settings: Settings) -> list[str]:
+    """Return the titles in the log file of alerts, in order."""
+    file = settings.root / "alerts.log"
+    return [block.splitlines()[1] for block in file.read_text().split("\n\n") if block] if file.exists() else []
 
 
 def kill_with_children(process: subprocess.Popen[bytes]) -> None:

@@ -7,6 +7,8 @@ Belongs here: when the daily job runs. Does not belong here: what it does (`jobs
 import dagster as dg
 
 from stock_assets.core.calendar import is_session
+from stock_assets.core.clock import Clock, utc_now
+from stock_assets.coverage.missing_bars import catch_up_start
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.sources.interface import PriceSource
 
@@ -16,10 +18,13 @@ CRON = "0 22 * * 1-5"
 time."""
 
 
-def weekday_schedule(job: AssetJob, source: PriceSource) -> dg.ScheduleDefinition:
+def weekday_schedule(job: AssetJob, source: PriceSource, *, now: Clock = utc_now) -> dg.ScheduleDefinition:
     """Return the schedule that loads each weekday's session, or skips a day with the reason.
 
     It is on by default for a source that grows every day, and off for a recording.
+
+    After an outage, Dagster evaluates the last missed tick late. With a daily quota, its requests would use the calls
+    of the next evening, whose responses contain the missed session too; so the sensor `catch_up` decides about it.
     """
     ends = source.last_session
 
@@ -38,6 +43,8 @@ def weekday_schedule(job: AssetJob, source: PriceSource) -> dg.ScheduleDefinitio
             return dg.SkipReason(f"{source.label}: no session on {day}")
         if not is_session(day):
             return dg.SkipReason(f"the exchange was closed on {day}")
+        if source.terms.limits.per_day is not None and now() >= catch_up_start(day):
+            return dg.SkipReason(f"late for {day}: the sensor catch_up loads it, within the day's quota")
         return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
 
     return weekdays_after_the_close

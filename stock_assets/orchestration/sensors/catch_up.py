@@ -19,7 +19,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
-from stock_assets.coverage.catch_up import CatchUpWindow, available_calls, plan_catch_up
+from stock_assets.coverage.catch_up import CatchUpWindow, available_calls, explain_waiting, plan_catch_up
 from stock_assets.coverage.missing_bars import Gap
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.run_requests import build_run_requests, run_in_progress
@@ -58,10 +58,12 @@ def catch_up_sensor(
                 skip_reason="published.daily_prices was rolled back; catch-up continues after the next load"
             )
         sessions = window.sessions(at)
-        calls_available, reserve_calls = available_calls(pipeline, at)
+        calls = available_calls(pipeline, at)
         gaps = pipeline.coverage(sessions, at=at)
-        plan = plan_catch_up(gaps, calls_available=calls_available, reserve_calls=reserve_calls, at=at)
+        plan = plan_catch_up(gaps, calls_available=calls.available, reserve_calls=calls.reserved, at=at)
         requests, notes = build_run_requests(context.instance, SENSOR_NAME, plan.runs, at)
+        waiting = explain_waiting(plan, calls, pipeline.source.terms.limits, at)
+        notes += [waiting] if waiting else []
         notes += [f"stays incomplete: {plan.unresolved}"] if plan.unresolved else []
         notes += [
             f"not delivered yet: {line}"
@@ -73,8 +75,6 @@ def catch_up_sensor(
             return dg.SensorResult(run_requests=requests)
         if plan.next_due:
             notes.append(f"next request after {plan.next_due:%Y-%m-%d %H:%M} UTC")
-        elif calls_available == 0:
-            notes.append("no calls are available now: today's quota is used or reserved for the schedule")
         return dg.SensorResult(skip_reason="; ".join(notes) or f"the latest {len(sessions)} sessions are complete")
 
     return catch_up

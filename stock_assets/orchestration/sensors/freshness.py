@@ -42,7 +42,8 @@ def freshness_sensor(*, channels: Sequence[Channel] = (), now: Clock = utc_now) 
         for line in undelivered:
             context.log.warning(line)
         summary = "; ".join([result.summary, *undelivered])
-        if context.cursor == result.summary:
+        # A table that was never published is not late, so it has no check result.
+        if context.cursor == result.summary or not (result.is_fresh or result.is_late):
             return dg.SensorResult(skip_reason=summary)
         evaluation = dg.AssetCheckEvaluation(
             asset_key=asset_key(DAILY_PRICES),
@@ -65,6 +66,6 @@ def _notify(notifier: Notifier, result: Freshness, at: datetime) -> list[str]:
         title=f"stock_assets: {DAILY_PRICES.full_name} is late",
         facts={"result": result.summary, **freshness_metadata(result)},
     )
-    if result.is_fresh:
+    if not result.is_late:
         return notifier.resolve(late.reference, at, result.summary)
     return notifier.notify(late, at)

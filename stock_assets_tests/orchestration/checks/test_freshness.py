@@ -79,8 +79,22 @@ def test_a_table_is_fresh_until_the_next_session_is_due(published: Backend) -> N
     assert late.summary == "session 2012-03-15 should be published and is not; the latest is 2012-03-14"
 
 
-def test_an_empty_table_is_not_fresh(backend: Backend) -> None:
-    assert freshness(backend, FRESH_UNTIL).summary.endswith("the latest is none")
+def test_a_table_that_was_never_published_is_neither_fresh_nor_late(backend: Backend) -> None:
+    empty = freshness(backend, FRESH_UNTIL)
+    assert (empty.is_fresh, empty.is_late) == (False, False)
+    assert empty.summary.startswith("nothing is published yet")
+
+
+def test_the_sensor_says_nothing_about_a_table_that_was_never_published(backend: Backend) -> None:
+    channel = RecordingChannel()
+    sensor = freshness_sensor(channels=[channel], now=lambda: FRESH_UNTIL)
+    with dg.build_sensor_context(resources={"pipeline": as_pipeline(Scene(backend, calm_source()))}) as context:
+        result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    assert result.asset_events == []
+    assert isinstance(result.skip_reason, dg.SkipReason)
+    assert str(result.skip_reason.skip_message).startswith("nothing is published yet")
+    assert channel.sent == []
 
 
 def test_the_check_warns_and_states_a_remedy(published: Backend) -> None:

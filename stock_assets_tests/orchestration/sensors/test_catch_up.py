@@ -13,14 +13,23 @@ import pytest
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import sessions_between
+from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import LoadRejected, Outcome
 from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.universe import Universe
-from stock_assets.coverage.catch_up import CatchUpPlan, CatchUpWindow, available_calls, plan_catch_up
+from stock_assets.coverage.catch_up import (
+    AvailableCalls,
+    CatchUpPlan,
+    CatchUpWindow,
+    available_calls,
+    explain_waiting,
+    plan_catch_up,
+    warn_about_calls,
+)
 from stock_assets.coverage.missing_bars import RETRY_DELAYS, Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import BRIDGED_SESSIONS
-from stock_assets.ingest.price_requests import RequestRules, fetch_prices
+from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, fetch_prices
 from stock_assets.orchestration.jobs.daily_prices import daily_job
 from stock_assets.orchestration.run_requests import RUN_DELAYS, TAG
 from stock_assets.orchestration.sensors.catch_up import SENSOR_NAME, catch_up_sensor, notify_missing
@@ -153,13 +162,15 @@ def test_calls_are_reserved_for_the_schedule(server: VendorServer, backend: Back
     twenty = symbols(20)
     source = live_source(server, calls_per_day=25)
     friday, saturday = utc("2024-03-01 15:00"), utc("2024-03-02 15:00")
-    assert available_calls(parts(backend, source, twenty), friday) == (5, 20)
-    assert available_calls(parts(backend, source, twenty), saturday) == (25, 0)
+    assert available_calls(parts(backend, source, twenty), friday)[:2] == (5, 20)
+    assert available_calls(parts(backend, source, twenty), saturday)[:2] == (25, 0)
     for _ in range(7):
         backend.rate_limiter.acquire(source.vendor, source.terms.limits, lambda: friday)
-    assert available_calls(parts(backend, source, twenty), friday) == (0, 20)
+    assert available_calls(parts(backend, source, twenty), friday)[:2] == (0, 20)
     backend.rate_limiter.block_until(source.vendor, saturday + timedelta(hours=1))
-    assert available_calls(parts(backend, source, twenty), saturday) == (0, 0)
+    assert available_calls(parts(backend, source, twenty), saturday) == AvailableCalls(
+        0, 0, saturday + timedelta(hours=1)
+    )
 
 
 def test_no_more_symbols_are_requested_than_calls_are_available_the_oldest_gap_first() -> None:
@@ -168,6 +179,85 @@ def test_no_more_symbols_are_requested_than_calls_are_available_the_oldest_gap_f
     )
     assert ranges(planned(found, calls_available=2)) == [(FIRST_WEEK[0], FIRST_WEEK[1], ("AAPL", "CSCO"))]
     assert ranges(planned(found, calls_available=0)) == []
+
+
+def missing_everywhere(days: Sequence[date], may_miss: int) -> Coverage:
+    """Return gaps of all five symbols, of which some may be missing in a session."""
+    gaps = tuple(gap(day, symbol, stored=False) for day in days for symbol in FIVE.symbols)
+    return Coverage(gaps, {}, dict.fromkeys(days, may_miss))
+
+
+def test_no_call_is_used_for_sessions_that_would_have_too_few_symbols() -> None:
+    found = missing_everywhere(FIRST_WEEK, may_miss=2)
+    short = planned(found, calls_available=2)
+    assert (ranges(short), len(short.waiting)) == ([], 25)
+    assert ranges(planned(found, calls_available=3)) == [(FIRST_WEEK[0], FIRST_WEEK[-1], ("AAPL", "CSCO", "IBM"))]
+    assert len(planned(found, calls_available=3).waiting) == 10
+    assert planned(found, calls_available=5).waiting == ()
+    # The calls go to another session that they complete.
+    later = SECOND_WEEK[0]
+    with_later = Coverage((*found.gaps, gap(later, "ORCL", stored=False)), {}, {**found.may_miss, later: 2})
+    assert ranges(planned(with_later, calls_available=2)) == [(later, later, ("ORCL",))]
+
+
+def test_stored_bars_wait_for_more_symbols_of_their_session() -> None:
+    first, second = FIRST_WEEK[:2]
+    stored = [gap(day, symbol) for day in (first, second) for symbol in ("AAPL", "CSCO")]
+    missing = [replace(gap(first, symbol, stored=False), due=None) for symbol in ("IBM", "MSFT", "ORCL")]
+    plan = planned(Coverage((*stored, *missing), {}, {first: 2, second: 2}))
+    assert ranges(plan) == [(second, second, ())]
+    assert plan.incomplete == (first,)
+    assert explain_waiting(plan, AvailableCalls(None, 0), CallLimits(), NOW) == (
+        f"{first}: stored bars wait for bars of more symbols, since the session does not reach "
+        "STOCK_ASSETS_MIN_COVERAGE yet"
+    )
+    enough = Coverage((*stored, *missing), {}, {first: 3, second: 2})
+    assert ranges(planned(enough)) == [(first, second, ())]
+
+
+def test_the_limit_of_a_session_follows_its_listings_and_the_setting(scene: Scene) -> None:
+    joined = replace(symbols(1).listings[0], first_session=FIRST_WEEK[1])
+    scene.change(universe=replace(FIVE, listings=(*FIVE.listings, joined)))
+    found = find_gaps(scene, FIRST_WEEK[:2])
+    # At least half of five, and of six, symbols.
+    assert found.may_miss == {FIRST_WEEK[0]: 2, FIRST_WEEK[1]: 3}
+
+
+def test_a_block_of_the_vendor_is_named_as_the_reason_to_wait(server: VendorServer, backend: Backend) -> None:
+    source, at = live_source(server, calls_per_day=25), utc("2024-03-02 15:00")
+    backend.rate_limiter.block_until(source.vendor, at + timedelta(minutes=40))
+    given = parts(backend, source, symbols(2))
+    found, calls = coverage(given, [date(2024, 3, 1)], at=at), available_calls(given, at)
+    plan = planned(found, calls_available=calls.available, at=at)
+    assert explain_waiting(plan, calls, source.terms.limits, at) == (
+        "S01, S02 of 2024-03-01 wait for 2 calls: the vendor reported that none is left, the next one is tried at "
+        "2024-03-02 15:40 UTC; the quota resets at 2024-03-03 05:00 UTC"
+    )
+
+
+def test_a_run_by_hand_that_would_use_calls_of_the_schedule_gets_a_warning(
+    server: VendorServer, backend: Backend
+) -> None:
+    source = live_source(server, calls_per_day=25)
+    given, afternoon, sessions = parts(backend, source, symbols(20)), utc("2024-03-01 15:00"), [date(2024, 2, 29)]
+
+    def warning(at: datetime, rules: RequestRules = ALL_MISSING) -> str | None:
+        return warn_about_calls(given, sessions, rules, at)
+
+    assert warning(afternoon) == (
+        "This run requests 20 symbols, and 25 of today's 25 calls are left. The scheduled run at 22:00 UTC needs 20 of "
+        "them: after this run, 15 symbols of tonight's session cannot be requested before the quota resets at "
+        "2024-03-02 05:00 UTC. To keep the calls, start this run after 22:00 UTC."
+    )
+    assert warning(afternoon, RequestRules(symbols=frozenset(symbols(5).symbols))) is None
+    assert warning(utc("2024-03-02 15:00")) is None
+    for _ in range(7):
+        backend.rate_limiter.acquire(source.vendor, source.terms.limits, lambda: afternoon)
+    assert warning(afternoon) == (
+        "This run requests 20 symbols, and 18 of today's 25 calls are left: 2 symbols cannot be requested before the "
+        "quota resets at 2024-03-02 05:00 UTC."
+    )
+    assert warn_about_calls(parts(backend, live_source(server), symbols(20)), sessions, ALL_MISSING, afternoon) is None
 
 
 def test_gaps_that_are_close_are_merged_into_one_range() -> None:
