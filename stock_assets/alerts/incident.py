@@ -39,7 +39,7 @@ class Incident:
     """A failure that people are notified of.
 
     Attributes:
-        kind: `run`, `coverage` or `freshness`.
+        kind: what kind of failure it is, such as `run`, `coverage`, `freshness` or `landing_files`.
         subject: what identifies it besides its sessions, such as the step and the class of its error. Two incidents
             with equal kind, subject and sessions are the same incident.
         title: one line for people.

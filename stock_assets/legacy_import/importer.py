@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import groupby
 
-from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import Outcome, SourceError
-from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.ingest.landing_files import FOLDER, store_response
+from stock_assets.ingest.file_responses import FileResponse, response_body, response_key, store_responses
 from stock_assets.ingest.ledger_queries import group_by_symbol, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import content_hash
@@ -90,8 +89,7 @@ class ImportResult:
 
 @dataclass(frozen=True)
 class _Response:
-    fetch: Fetch
-    body: bytes
+    stored: FileResponse
     sessions: tuple[date, ...]
 
 
@@ -114,7 +112,7 @@ def import_bars(
     backend = parts.backend
     fetches = backend.ledger.fetches(FetchKind.PRICES)
     stored = group_by_symbol(fetches)
-    recorded = {fetch.response_key for fetch in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
+    noted = {fetch.response_key for fetch in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
     reader = price_reader(parts.source, stored)
     imported: list[SymbolImport] = []
     rejected: list[Example] = []
@@ -130,9 +128,11 @@ def import_bars(
                 rejected.append(Example(symbol, str(error)))
                 continue
             known = {fetch.response_key for fetch in stored.get(symbol, [])}
-            new = [response for response in responses if response.fetch.response_key not in known]
-            for response in new if store else ():
-                _store(backend, response, recorded, scope.at)
+            new = [response for response in responses if response.stored.fetch.response_key not in known]
+            if store:
+                store_responses(
+                    backend, [response.stored for response in new], noted=noted, recorded=known, at=scope.at
+                )
             sessions.update(session for response in new for session in response.sessions)
             imported.append(_symbol_import(symbol, bars, new))
         result = _import_result(rows, location.label, imported, rejected, sessions, fetches)
@@ -159,32 +159,13 @@ def _responses(reader: PriceReader, symbol: str, newest_first: Sequence[LegacyBa
 def _response(
     reader: PriceReader, symbol: str, bars: Sequence[LegacyBar], written_at: datetime, label: str
 ) -> _Response:
-    body = "".join(f"{line}\r\n" for line in (",".join(RAW_COLUMNS), *(bar.line for bar in bars))).encode()
+    body = response_body(bar.line for bar in bars)
     # A later import may find other bars with the same time, if more of the legacy data can be read.
-    folder = f"{FOLDER}ingest_date={written_at:%Y-%m-%d}/{written_at:%Y%m%dT%H%M%S%fZ}-{content_hash(body)[:8]}"
-    fetch = reader(symbol, body, f"{folder}/{symbol}.csv", written_at)
+    fetch = reader(symbol, body, response_key(symbol, written_at, content_hash(body)[:8]), written_at)
     return _Response(
-        replace(fetch, calls=0, detail=f"{fetch.detail}, imported from {label}"),
-        body,
+        FileResponse(replace(fetch, calls=0, detail=f"{fetch.detail}, imported from {label}"), body),
         tuple(dict.fromkeys(bar.session for bar in bars)),
     )
-
-
-def _store(backend: Backend, response: _Response, recorded: set[str], at: datetime) -> None:
-    """Record the file, store it, and record the response, in this order.
-
-    In any other order, a process that is killed leaves a file that the landing files sensor would register as fetched
-    today.
-    """
-    fetch = response.fetch
-    if fetch.response_key not in recorded:
-        name = f"{fetch.symbol}.csv"
-        backend.ledger.record(
-            Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, response_key=fetch.response_key, detail=fetch.detail)
-        )
-        recorded.add(fetch.response_key)
-    store_response(backend, fetch.response_key, response.body)
-    backend.ledger.record(fetch)
 
 
 def _symbol_import(symbol: str, bars: Sequence[LegacyBar], new: Sequence[_Response]) -> SymbolImport:
@@ -193,7 +174,7 @@ def _symbol_import(symbol: str, bars: Sequence[LegacyBar], new: Sequence[_Respon
         session
         for response in new
         for session in response.sessions
-        if response.fetch.fetched_at < closing_time(session)
+        if response.stored.fetch.fetched_at < closing_time(session)
     ]
     return SymbolImport(
         symbol,

@@ -124,7 +124,7 @@ def _sensors(settings: Settings, source: PriceSource, *, job: AssetJob) -> list[
     window = CatchUpWindow(settings.first_session, source.last_session, settings.catch_up_sessions)
     return [
         catch_up_sensor(job, window, channels=channels),
-        landing_files_sensor(job, settings.first_session, source.last_session),
+        landing_files_sensor(job, settings.first_session, source.last_session, channels=channels),
         alert_sensor(AlertContext(channels, str(settings.ui_url))),
         *([freshness_sensor(channels=channels)] if source.last_session is None else []),
     ]

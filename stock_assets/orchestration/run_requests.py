@@ -9,11 +9,14 @@ ended. If some of these runs were deleted, the count is lower; a number that a r
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import dagster as dg
 
+from stock_assets.alerts.deduplication import Notifier
+from stock_assets.alerts.incident import Incident
 from stock_assets.core.text import plural
 from stock_assets.coverage.run_specs import RunSpec
 from stock_assets.orchestration.instance.dagster_internals import RUN_KEY_TAG, WILL_RETRY_TAG
@@ -58,20 +61,33 @@ def _awaiting_retry(instance: dg.DagsterInstance, at: datetime) -> list[dg.Dagst
     return [run for run in failed if awaits_retry(run)]
 
 
+@dataclass(frozen=True)
+class RunRequests:
+    """What a sensor requests, and what it does not request any more.
+
+    Attributes:
+        requests: the requests.
+        notes: a line about each spec that waits or is given up.
+        given_up: specs whose runs succeeded or failed and changed nothing, up to the last delay, with the ids of the
+            runs; no more runs are started for them.
+    """
+
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    given_up: list[tuple[RunSpec, list[str]]] = field(default_factory=list)
+
+
 def build_run_requests(
     instance: dg.DagsterInstance, sensor: str, specs: Sequence[RunSpec], at: datetime
-) -> tuple[list[dg.RunRequest], list[str]]:
-    """Build run requests. After runs that changed nothing, wait for the delay; after the last delay, stop.
-
-    Returns:
-        the requests, and a line about each spec that waits or is given up.
-    """
-    requests, notes = [], []
+) -> RunRequests:
+    """Build run requests. After runs that changed nothing, wait for the delay; after the last delay, stop."""
+    found = RunRequests()
     for spec in specs:
         earlier = instance.get_run_records(filters=dg.RunsFilter(tags={TAG + sensor: spec.state}))
         label = f"{spec.first} to {spec.last}"
         if len(earlier) > len(RUN_DELAYS):
-            notes.append(
+            found.given_up.append((spec, [record.dagster_run.run_id for record in earlier]))
+            found.notes.append(
                 f"{label}: {plural(len(earlier), 'run')} changed nothing, no more are started; check the last one"
             )
             continue
@@ -79,11 +95,11 @@ def build_run_requests(
             ended = max(record.end_time or record.create_timestamp.timestamp() for record in earlier)
             retry_at = datetime.fromtimestamp(ended, UTC) + RUN_DELAYS[len(earlier) - 1]
             if retry_at > at:
-                notes.append(
+                found.notes.append(
                     f"{label}: the last run changed nothing; the next one starts at {retry_at:%Y-%m-%d %H:%M} UTC"
                 )
                 continue
-        requests.append(
+        found.requests.append(
             dg.RunRequest(
                 run_key=_unused_key(f"{sensor} {spec.first}..{spec.last} {spec.state}", earlier),
                 run_config={"ops": {RAW_PRICES.to_python_identifier(): {"config": dict(spec.config)}}},
@@ -93,7 +109,38 @@ def build_run_requests(
                 },
             )
         )
-    return requests, notes
+    return found
+
+
+def notify_given_up(
+    notifier: Notifier, sensor: str, given_up: Sequence[tuple[RunSpec, Sequence[str]]], at: datetime
+) -> list[str]:
+    """Keep one incident open for each spec that is given up, until it needs no run any more; return failed deliveries.
+
+    Each failed run has sent its own alert; runs that succeed and change nothing have not.
+    """
+    kind, undelivered = f"{sensor}_runs", []
+    wanted = {spec.state: spec for spec, _ in given_up}
+    for incident in notifier.open_incidents():
+        if incident.kind == kind and incident.subject not in wanted:
+            undelivered += notifier.resolve(incident.reference, at, "no run is needed for these sessions any more")
+    for spec, runs in given_up:
+        sessions = f"{spec.first} to {spec.last}"
+        undelivered += notifier.notify(
+            Incident(
+                kind=kind,
+                subject=spec.state,
+                title=f"stock_assets: {sensor} has stopped starting runs for {sessions}",
+                facts={
+                    "sessions": sessions,
+                    "why": f"{plural(len(runs), 'run')} ended and changed nothing",
+                    "runs": list(runs),
+                    "remedy": "open the last run, fix the cause that it names, and start it again with Re-execute",
+                },
+            ),
+            at,
+        )
+    return undelivered
 
 
 def _unused_key(prefix: str, earlier: Sequence[dg.RunRecord]) -> str:

@@ -11,7 +11,8 @@ from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import LegacyDataUnusable, LoadRejected
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.ingest.landing_files import LandingScope, scan
+from stock_assets.ingest.landing_conversion import LandingScope
+from stock_assets.ingest.landing_files import scan
 from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.locations import LegacyFolder

@@ -1,16 +1,20 @@
 """A run key that Dagster would silently ignore is never requested, also if earlier runs were deleted."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stock_assets.alerts.deduplication import Notifier
 from stock_assets.coverage.run_specs import RunSpec
 from stock_assets.orchestration.instance.dagster_internals import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN
-from stock_assets.orchestration.run_requests import RUN_DELAYS, build_run_requests, run_in_progress
+from stock_assets.orchestration.run_requests import RUN_DELAYS, build_run_requests, notify_given_up, run_in_progress
+from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.dagster_runs import leave_killed_run, leave_run
+from stock_assets_tests.support.steps import local_backend
 
 SENSOR = "catch_up"
 SPEC = RunSpec(date(2024, 3, 1), date(2024, 3, 4), {"request_symbols": []}, "state")
@@ -19,7 +23,7 @@ LONG_AFTER = datetime.now(UTC) + timedelta(days=365)
 
 def request(instance: dg.DagsterInstance, spec: RunSpec = SPEC) -> dg.RunRequest | None:
     """Return the request for a spec, long after all delays."""
-    requests, _ = build_run_requests(instance, SENSOR, [spec], LONG_AFTER)
+    requests = build_run_requests(instance, SENSOR, [spec], LONG_AFTER).requests
     return requests[0] if requests else None
 
 
@@ -93,3 +97,22 @@ def test_a_killed_run_of_the_command_line_is_not_waited_for() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         leave_killed_run(instance, origin=None)
         assert run_in_progress(instance, datetime.now(UTC)) is None
+
+
+def test_an_alert_is_sent_when_no_more_runs_are_started(tmp_path: Path) -> None:
+    channel = RecordingChannel()
+    notifier = Notifier(local_backend(tmp_path), [channel])
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _ in range(len(RUN_DELAYS) + 1):
+            requested = request(instance)
+            assert requested is not None
+            leave_run(instance, dg.DagsterRunStatus.SUCCESS, {**requested.tags, RUN_KEY_TAG: str(requested.run_key)})
+        for _ in range(2):
+            found = build_run_requests(instance, SENSOR, [SPEC], LONG_AFTER)
+            assert found.requests == []
+            assert notify_given_up(notifier, SENSOR, found.given_up, LONG_AFTER) == []
+        assert [message.title for message in channel.sent] == [
+            "stock_assets: catch_up has stopped starting runs for 2024-03-01 to 2024-03-04"
+        ]
+        notify_given_up(notifier, SENSOR, [], LONG_AFTER)
+        assert channel.sent[1].title == f"Resolved: {channel.sent[0].title}"

@@ -14,7 +14,8 @@ from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.text import markdown_table
-from stock_assets.ingest.landing_files import LandingScope, register_files
+from stock_assets.ingest.landing_conversion import LandingFile, LandingScope
+from stock_assets.ingest.landing_files import register_files
 from stock_assets.ingest.ledger_queries import known_splits, splits_by_symbol
 from stock_assets.ingest.price_requests import (
     RequestRules,
@@ -137,8 +138,9 @@ def _raw_prices(
     ) -> dg.MaterializeResult[None]:
         sessions = partition_sessions(context.partition_keys)
         landing = _register_files(pipeline, partitions, sessions) if config.load_landing_files else []
-        for name in landing:
-            context.log.info(f"loaded landing file {name}")
+        for file in landing:
+            log = context.log.warning if file.warnings else context.log.info
+            log(f"landing file {file.entry.key}: {file.summary}")
         bounds = ImportScope(pipeline.universe, sessions[0], sessions[-1], utc_now())
         imported = import_bars(pipeline, legacy_location(config.import_from), bounds) if config.import_from else None
         for line in [*report.format_unreadable(imported), *report.format_skipped_rows(imported)] if imported else []:
@@ -205,10 +207,12 @@ def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefiniti
     return raw_splits
 
 
-def _register_files(pipeline: Pipeline, partitions: dg.PartitionsDefinition[str], sessions: list[date]) -> list[str]:
+def _register_files(
+    pipeline: Pipeline, partitions: dg.PartitionsDefinition[str], sessions: list[date]
+) -> list[LandingFile]:
     first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
     scope = LandingScope(*partition_sessions(key for key in (first, last) if key is not None))
-    return [file.entry.key for file in register_files(pipeline, scope, sessions, at=utc_now())]
+    return register_files(pipeline, scope, sessions, at=utc_now())
 
 
 def _import_metadata(found: ImportResult) -> dict[str, dg.MetadataValue]:
@@ -222,7 +226,8 @@ def _table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
     return dg.MetadataValue.md(markdown_table(rows))
 
 
-def _listed(names: list[str]) -> str:
+def _listed(files: list[LandingFile]) -> str:
+    names = [f"{file.entry.key} ({file.summary})" for file in files]
     more = f" and {len(names) - _FILES_SHOWN} more" if len(names) > _FILES_SHOWN else ""
     return f"{len(names)}: {', '.join(names[:_FILES_SHOWN])}{more}" if names else "none"
 

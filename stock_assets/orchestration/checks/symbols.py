@@ -14,7 +14,7 @@ from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.text import plural
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.landing_files import REMEDY as FILES_REMEDY
-from stock_assets.ingest.landing_files import rejected_files
+from stock_assets.ingest.landing_files import files_with_problems
 from stock_assets.ingest.outcomes import MEANING, REMEDY
 from stock_assets.ingest.split_requests import never_received
 from stock_assets.ingest.symbol_status import SymbolStatus, symbol_statuses
@@ -87,21 +87,21 @@ def _files_check() -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=RAW_PRICES,
         name=FILES,
-        description="Every landing file is readable; an unreadable one is rejected with the reason.",
+        description="Every row of every landing file is loaded; rows and files that are not are named with the reason.",
     )
     def every_landing_file_is_readable(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-        rejected = rejected_files(pipeline.backend, since=datetime.now(UTC) - FILES_SHOWN_FOR)
+        found = files_with_problems(pipeline.backend, since=datetime.now(UTC) - FILES_SHOWN_FOR)
         schema = dg.TableSchema(columns=[dg.TableColumn("file", "string"), dg.TableColumn("why", "string")])
-        rows = [dg.TableRecord({"file": note.response_key, "why": note.detail}) for note in rejected[:SYMBOLS_SHOWN]]
+        rows = [dg.TableRecord({"file": note.response_key, "why": note.detail}) for note in found[:SYMBOLS_SHOWN]]
         return dg.AssetCheckResult(
-            passed=not rejected,
+            passed=not found,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{plural(len(rejected), 'file was', 'files were')} rejected, the last: {rejected[0].detail}"
-            if rejected
+            description=f"not loaded completely: {plural(len(found), 'file')}, the last: {found[0].detail}"
+            if found
             else None,
             metadata={
-                "rejected files": len(rejected),
-                **({"files": dg.MetadataValue.table(rows, schema=schema), "remedy": FILES_REMEDY} if rejected else {}),
+                "files with problems": len(found),
+                **({"files": dg.MetadataValue.table(rows, schema=schema), "remedy": FILES_REMEDY} if found else {}),
             },
         )
 

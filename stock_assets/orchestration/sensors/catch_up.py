@@ -22,7 +22,7 @@ from stock_assets.core.text import plural
 from stock_assets.coverage.catch_up import CatchUpWindow, available_calls, explain_waiting, plan_catch_up
 from stock_assets.coverage.missing_bars import Gap
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
-from stock_assets.orchestration.run_requests import build_run_requests, run_in_progress
+from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
 from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "catch_up"
@@ -61,14 +61,15 @@ def catch_up_sensor(
         calls = available_calls(pipeline, at)
         gaps = pipeline.coverage(sessions, at=at)
         plan = plan_catch_up(gaps, calls_available=calls.available, reserve_calls=calls.reserved, at=at)
-        requests, notes = build_run_requests(context.instance, SENSOR_NAME, plan.runs, at)
+        found = build_run_requests(context.instance, SENSOR_NAME, plan.runs, at)
+        requests, notes = found.requests, found.notes
         waiting = explain_waiting(plan, calls, pipeline.source.terms.limits, at)
         notes += [waiting] if waiting else []
         notes += [f"stays incomplete: {plan.unresolved}"] if plan.unresolved else []
-        notes += [
-            f"not delivered yet: {line}"
-            for line in notify_missing(Notifier(pipeline.backend, channels), plan.given_up, at)
-        ]
+        notifier = Notifier(pipeline.backend, channels)
+        undelivered = notify_missing(notifier, plan.given_up, at)
+        undelivered += notify_given_up(notifier, SENSOR_NAME, found.given_up, at)
+        notes += [f"not delivered yet: {line}" for line in undelivered]
         if requests:
             for note in notes:
                 context.log.info(note)

@@ -14,28 +14,34 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.alerts.channels import Channel
+from stock_assets.alerts.deduplication import Notifier
+from stock_assets.alerts.incident import Incident
+from stock_assets.core.calendar import sessions_between
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.text import plural
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
-from stock_assets.ingest.landing_files import LandingFile, LandingScan, LandingScope, reject_files, scan
+from stock_assets.ingest.landing_conversion import LandingFile, LandingScope
+from stock_assets.ingest.landing_files import REMEDY, LandingScan, describe, reject_files, scan
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
-from stock_assets.orchestration.run_requests import build_run_requests, run_in_progress
+from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
 from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "landing_files"
 _OVERLAP = timedelta(minutes=10)
 """A file may become visible this long after its timestamp."""
-_SHOWN = 5
 
 
-def landing_files_sensor(job: AssetJob, first: date, last: date | None, *, now: Clock = utc_now) -> dg.SensorDefinition:
+def landing_files_sensor(
+    job: AssetJob, first: date, last: date | None, *, channels: Sequence[Channel] = (), now: Clock = utc_now
+) -> dg.SensorDefinition:
     """Return the sensor. Like the schedule, it is on by default for a source that grows every day.
 
     Args:
         job: the job that runs the whole data path.
         first: first session with a partition.
         last: last session of a recorded source, or None.
+        channels: where alerts are sent.
         now: the clock.
     """
 
@@ -45,9 +51,9 @@ def landing_files_sensor(job: AssetJob, first: date, last: date | None, *, now: 
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.STOPPED if last else dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Finds files under `raw/daily_prices/` that this pipeline did not write: `<SYMBOL>.csv` in the vendor's "
-            "format, or a CSV of many symbols. Loads them in few runs, without requests to the vendor. A file that is "
-            "unreadable for a quarter of an hour is rejected with the reason."
+            "Finds files under `raw/daily_prices/` that this pipeline did not write: CSV, JSON or Parquet with daily "
+            "prices, with any name. Loads them in few runs, without requests to the vendor. A file that is unreadable "
+            "for a quarter of an hour is rejected with the reason, and an alert is sent."
         ),
     )
     def landing_files(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
@@ -57,33 +63,50 @@ def landing_files_sensor(job: AssetJob, first: date, last: date | None, *, now: 
             return dg.SensorResult(skip_reason=busy)
         since = datetime.fromisoformat(context.cursor) if context.cursor else None
         scanned = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=since)
+        found = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files), at)
+        notifier = Notifier(pipeline.backend, channels)
+        # Before the ledger knows the files: a process that is killed in between sends the same alert again.
+        undelivered = _notify_rejected(notifier, scanned, at) + notify_given_up(
+            notifier, SENSOR_NAME, found.given_up, at
+        )
         reject_files(pipeline.backend, scanned.unreadable, at=at)
-        for file in scanned.unreadable:
-            context.log.warning(f"rejected {file.entry.key}: {file.why}")
-        requests, notes = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files, at), at)
+        for line in [f"rejected {file.entry.key}: {file.why}" for file in scanned.unreadable] + undelivered:
+            context.log.warning(line)
         return dg.SensorResult(
-            run_requests=requests,
-            skip_reason=None if requests else "; ".join([*notes, _summary(scanned)]),
+            run_requests=found.requests,
+            skip_reason=None if found.requests else "; ".join([*found.notes, describe(scanned)]),
             cursor=_known_before(scanned, at).isoformat(),
         )
 
     return landing_files
 
 
-def _run_specs(landing_files: Sequence[LandingFile], at: datetime) -> list[RunSpec]:
+def _notify_rejected(notifier: Notifier, scanned: LandingScan, at: datetime) -> list[str]:
+    """Open an incident for the rejected files; an incident is resolved when all its files have been deleted."""
+    undelivered = []
+    for incident in notifier.open_incidents():
+        if incident.kind == SENSOR_NAME and scanned.keys.isdisjoint(incident.subject.split("\n")):
+            undelivered += notifier.resolve(incident.reference, at, "the rejected files were deleted")
+    keys = [file.entry.key for file in scanned.unreadable]
+    if keys:
+        incident = Incident(
+            kind=SENSOR_NAME,
+            subject="\n".join(keys),
+            title=f"stock_assets: {plural(len(keys), 'landing file was', 'landing files were')} rejected",
+            facts={"files": [f"{file.entry.key}: {file.why}" for file in scanned.unreadable], "remedy": REMEDY},
+        )
+        undelivered += notifier.notify(incident, at)
+    return [f"not delivered yet: {line}" for line in undelivered]
+
+
+def _run_specs(landing_files: Sequence[LandingFile]) -> list[RunSpec]:
     """Return the runs for the sessions of the files; the sessions of one file are in one run."""
-    # A session that has not closed has no partition yet; its bar waits for the run of that day.
-    sessions = {
-        session
-        for file in landing_files
-        for session in sessions_between(file.first, file.last)
-        if closing_time(session) <= at
-    }
+    sessions = {session for file in landing_files for session in sessions_between(file.sessions[0], file.sessions[-1])}
     return [_run_spec(first, last, landing_files) for first, last in bridged_ranges(sessions)]
 
 
 def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile]) -> RunSpec:
-    inside = [file.entry for file in landing_files if first <= file.last and file.first <= last]
+    inside = [file.entry for file in landing_files if first <= file.sessions[0] <= last]
     state = "\n".join(f"{entry.key} {entry.modified_at.isoformat()}" for entry in inside)
     digest = hashlib.sha256(state.encode()).hexdigest()[:16]
     return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest)
@@ -93,10 +116,3 @@ def _known_before(scanned: LandingScan, at: datetime) -> datetime:
     """Return the timestamp before which every file is known."""
     unknown = [*(file.entry for file in scanned.landing_files), *scanned.waiting, *scanned.remaining]
     return min([entry.modified_at for entry in unknown] + [at]) - _OVERLAP
-
-
-def _summary(scanned: LandingScan) -> str:
-    parts = [f"waiting for {plural(len(scanned.waiting), 'new or incomplete file')}"] if scanned.waiting else []
-    names = [file.entry.key for file in scanned.unreadable]
-    parts += [f"rejected {', '.join(names[:_SHOWN])}{' and more' if len(names) > _SHOWN else ''}"] if names else []
-    return "; ".join(parts) or "no new files"

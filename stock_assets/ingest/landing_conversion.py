@@ -1,0 +1,180 @@
+"""Convert one landing file to responses, one for each symbol.
+
+Belongs here: which rows of a file become bars, and the keys of the responses. Does not belong here: formats
+(`price_files`), which files are converted and when they are stored (`landing_files`).
+
+The key of a response contains when the file was written, and a digest of its name and content. So a second attempt
+after the process was killed stores the same objects. If the file's time is in the future, the time of the first attempt
+counts; the ledger has kept it.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+from stock_assets.backends.interface import ObjectEntry
+from stock_assets.core.calendar import NEW_YORK, closing_time, sessions_between
+from stock_assets.core.errors import PriceFileUnreadable, SourceError
+from stock_assets.core.text import plural, shorten_list
+from stock_assets.ingest.file_responses import FOLDER, FileResponse, response_body, response_key
+from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.price_files.columns import FIELDS
+from stock_assets.ingest.price_files.csv_rows import FileFormat
+from stock_assets.ingest.price_files.paths import path_values
+from stock_assets.ingest.price_files.reader import read_rows
+from stock_assets.ingest.requester import content_hash
+from stock_assets.ingest.response_reader import PriceReader
+
+_DIGEST = 16
+_TIME = "%Y%m%dT%H%M%S%fZ"
+_KEY = re.compile(r"/([0-9]{8}T[0-9]{12}Z)-([0-9a-f]{16})/")
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class LandingScope:
+    """The sessions that landing files may contain.
+
+    Attributes:
+        first: first session that has a partition.
+        last: last session that has a partition.
+    """
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True)
+class LandingFile:
+    """A landing file that could be read.
+
+    Attributes:
+        entry: the file.
+        responses: the response of each symbol.
+        sessions: its sessions that can be loaded, in order; empty if it only has sessions that have not closed.
+        problems: rows and symbols that are not loaded, and why.
+        unknown_symbols: its symbols that are not in the universe.
+    """
+
+    entry: ObjectEntry
+    responses: tuple[FileResponse, ...]
+    sessions: tuple[date, ...]
+    problems: tuple[str, ...] = ()
+    unknown_symbols: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """Return what is loaded from the file and what is not, in one line."""
+        return "; ".join([f"{plural(len(self.responses), 'symbol')} loaded", *self.warnings])
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what is not loaded from the file, in lines for people."""
+        names = shorten_list(self.unknown_symbols, _SHOWN)
+        unknown = [f"not in the universe and not loaded: {names}"] if self.unknown_symbols else []
+        return [*self.problems, *unknown]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The distinct rows of a file, as lines in the vendor's format with their dates, by symbol."""
+
+    lines: Mapping[str, Mapping[str, date]]
+    problems: tuple[str, ...]
+
+
+def frozen_times(noted: Iterable[str]) -> dict[str, datetime]:
+    """Return when each file with responses among these keys counts as written, by its digest."""
+    found = filter(None, map(_KEY.search, noted))
+    return {match[2]: datetime.strptime(match[1], _TIME).replace(tzinfo=UTC) for match in found}
+
+
+def convert(
+    parts: PipelineParts,
+    scope: LandingScope,
+    entry: ObjectEntry,
+    *,
+    reader: PriceReader,
+    frozen: Mapping[str, datetime],
+    at: datetime,
+) -> LandingFile:
+    """Read a landing file.
+
+    Raises:
+        PriceFileUnreadable: no row of the file can be loaded; the message says why.
+    """
+    body = parts.backend.objects.get(entry.key)
+    rows = _read(body, entry.key)
+    known = [symbol for symbol in parts.universe.symbols if symbol in rows.lines]
+    if not known:
+        names = shorten_list(sorted(symbol or "(empty)" for symbol in rows.lines), _SHOWN)
+        raise PriceFileUnreadable(
+            f"no symbol is in the universe: {names}; add it to the universe file, or remove the file"
+        )
+    digest = content_hash(f"{entry.key}\n".encode() + body)[:_DIGEST]
+    written_at = frozen.get(digest) or min(entry.modified_at, at)
+    responses, problems = [], list(rows.problems)
+    for symbol in known:
+        newest_first = sorted(rows.lines[symbol], key=rows.lines[symbol].__getitem__, reverse=True)
+        text = response_body(newest_first)
+        try:
+            fetch = reader(symbol, text, response_key(symbol, written_at, digest), written_at)
+        except SourceError as error:
+            problems.append(f"{error}. The file counts as written at {written_at:%Y-%m-%d %H:%M} UTC")
+            continue
+        responses.append(
+            FileResponse(replace(fetch, calls=0, detail=f"{fetch.detail}, from the landing file {entry.key}"), text)
+        )
+    if not responses:
+        raise PriceFileUnreadable("; ".join(problems))
+    days = {day for response in responses for day in rows.lines[response.fetch.symbol].values()}
+    earlier = sum(day < scope.first for day in days)
+    if earlier:
+        problems.append(
+            f"{plural(earlier, 'day')} before {scope.first}, the first session (STOCK_ASSETS_FIRST_SESSION)"
+        )
+    return LandingFile(
+        entry,
+        tuple(responses),
+        _loadable(days, scope, written_at, at),
+        tuple(problems),
+        tuple(sorted(symbol or "(empty)" for symbol in rows.lines.keys() - set(known))),
+    )
+
+
+def _read(body: bytes, key: str) -> _Rows:
+    found: dict[str, dict[str, date]] = {}
+    problems: list[str] = []
+    count = 0
+    for batch in read_rows(io.BytesIO(body), FileFormat(), path_values(key.removeprefix(FOLDER))):
+        unusable = [f"line {line}: {why}" for line, why in batch.malformed]
+        names = ("line", "trade_date", *FIELDS)
+        for line, day, symbol, text, *values in zip(*(batch.rows[name].to_pylist() for name in names), strict=True):
+            if day is None:
+                unusable.append(f"line {line}: {text!r} is no date; write YYYY-MM-DD, or a timestamp at midnight")
+            else:
+                found.setdefault(symbol, {})[",".join([day.isoformat(), *values])] = day
+        count += len(unusable)
+        problems = problems or unusable[:1]
+    if not found:
+        raise PriceFileUnreadable(f"no row can be used; {problems[0]}" if problems else "the file has no rows")
+    return _Rows(found, (f"{plural(count, 'row')} not loaded, the first: {problems[0]}",) if problems else ())
+
+
+def _loadable(days: set[date], scope: LandingScope, written_at: datetime, at: datetime) -> tuple[date, ...]:
+    """Return the sessions that can be loaded now; empty if some can be loaded after their market close.
+
+    Raises:
+        PriceFileUnreadable: no session can ever be loaded.
+    """
+    last = min(max(days), written_at.astimezone(NEW_YORK).date())
+    sessions = [day for day in sessions_between(scope.first, last) if day in days]
+    loadable = tuple(day for day in sessions if day <= scope.last and closing_time(day) <= at)
+    if not loadable and all(closing_time(day) <= at for day in sessions):
+        raise PriceFileUnreadable(
+            f"it has no session that can be loaded: it contains {min(days)} to {max(days)}, and the sessions of the "
+            f"pipeline are {scope.first} (STOCK_ASSETS_FIRST_SESSION) to {scope.last}"
+        )
+    return loadable
