@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.errors import QueryFailed
-from stock_assets.core.sql import Fragment, SqlValue, statement
+from stock_assets.core.sql import Fragment, Name, SqlValue, statement
 from stock_assets.loads.audit_files import Audit, AuditKind, audits
 from stock_assets.loads.broken_audits import raise_for_broken_audit
 
@@ -106,7 +106,10 @@ def run_audits(
     except QueryFailed as error:
         results = _run_schema_audits(sql, values)
         if not any(verdict.blocks for verdict in results.verdicts):
-            raise_for_broken_audit(sql, _bound_audits(values, tuple(AuditKind)), error)
+            audits_alone = [
+                (audit, _with_recent_bars(values, select)) for audit, select in _bound_audits(values, tuple(AuditKind))
+            ]
+            raise_for_broken_audit(sql, audits_alone, error)
             raise
     schema = [verdict for verdict in results.verdicts if verdict.audit.kind is AuditKind.SCHEMA]
     return AuditResults(schema, {}) if any(verdict.blocks for verdict in schema) else results
@@ -123,12 +126,17 @@ def _run_schema_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> Au
 
 def _bound_audits(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) -> list[tuple[Audit, str]]:
     """Bind the audits of some kinds; row audits read the rows that would be committed."""
-    to_commit = dict(values) | {"bars": Fragment(f"({statement('audit/bars_to_commit.sql').bind(values)})")}
+    values = dict(values) | {"recent_bars": Name("recent_bars")}
+    to_commit = values | {"bars": Fragment(f"({statement('audit/bars_to_commit.sql').bind(values)})")}
     return [
         (audit, audit.bind_named(to_commit if audit.kind is AuditKind.ROW else values))
         for audit in audits()
         if audit.kind in kinds
     ]
+
+
+def _with_recent_bars(values: Mapping[str, SqlValue], findings: str) -> str:
+    return statement("audit/with_recent_bars.sql").bind({**values, "findings": Fragment(findings)})
 
 
 def _run(
@@ -141,9 +149,10 @@ def _run(
         parts.append(statement("audit/quarantined.sql").bind(dict(values) | {"prefix": _QUARANTINED}))
     for name, rows in further.items():
         parts.append(statement("audit/named.sql").bind({"audit": name, "bad_rows": rows}))
-    findings = statement("audit/findings.sql").bind(
-        {"findings": Fragment("\nUNION ALL\n".join(parts)), "sample_rows": SAMPLE_ROWS}
-    )
+    bad_rows = "\nUNION ALL\n".join(parts)
+    if AuditKind.WARNING in kinds:
+        bad_rows = _with_recent_bars(values, bad_rows)
+    findings = statement("audit/findings.sql").bind({"findings": Fragment(bad_rows), "sample_rows": SAMPLE_ROWS})
     found: dict[str, list[dict[str, object]]] = {}
     for row in sql.query(findings).to_pylist():
         found.setdefault(row["audit"], []).append(row)

@@ -5,7 +5,9 @@ Belongs here: the exact arithmetic of cumulative factors. Does not belong here: 
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from itertools import accumulate, zip_longest
+from math import ceil, floor
 from operator import mul
 
 import pyarrow as pa
@@ -21,6 +23,24 @@ _SCHEMA = pa.schema(
         pa.field("split_factor", pa.float64()),
     ]
 )
+
+
+_ROUNDED_SCHEMA = pa.schema(
+    [
+        pa.field("symbol", pa.string()),
+        pa.field("ex_date", pa.date32()),
+        pa.field("split_ratio", pa.float64()),
+        pa.field("ratio_text", pa.string()),
+        pa.field("exact_ratio", pa.float64()),
+        pa.field("exact_text", pa.string()),
+    ]
+)
+_ROUND_NUMBERS = (1000, 500, 100, 50, 10, 5, 1)
+_FEWEST_DIGITS = 100
+"""A ratio of three digits is wrong by at most 0.5%."""
+
+_SIMPLE = 10
+"""A ratio that is a fraction with a denominator up to this one is exact."""
 
 
 def split_table(splits: Mapping[str, Sequence[Split]]) -> pa.Table:
@@ -44,3 +64,42 @@ def split_table(splits: Mapping[str, Sequence[Split]]) -> pa.Table:
                 }
             )
     return pa.Table.from_pylist(rows, schema=_SCHEMA)
+
+
+def rounded_split_table(splits: Mapping[str, Sequence[Split]]) -> pa.Table:
+    """Return the relation `rounded_splits`: the splits whose ratio is rounded to fewer than three digits."""
+    rows = [
+        {
+            "symbol": symbol,
+            "ex_date": split.ex_date,
+            "split_ratio": float(split.ratio),
+            "ratio_text": f"{split.ratio:f}",
+            "exact_ratio": float(exact),
+            "exact_text": f"{exact.numerator}:{exact.denominator}",
+        }
+        for symbol, events in splits.items()
+        for split in events
+        if (exact := exact_ratio(split.ratio)) is not None
+    ]
+    return pa.Table.from_pylist(rows, schema=_ROUNDED_SCHEMA)
+
+
+def exact_ratio(ratio: Decimal) -> Fraction | None:
+    """Return the ratio that was most likely rounded to fewer than three digits, or None if none was.
+
+    Companies choose round numbers: of the ratios 1:n that are rounded to the given one, 1:190 is likelier than 1:187.
+    Without such an n, the likeliest ratio is the one with the smallest numbers, such as 2:3 for 0.67.
+    """
+    _, digits, exponent = ratio.as_tuple()
+    if not isinstance(exponent, int) or exponent >= 0 or int("".join(map(str, digits))) >= _FEWEST_DIGITS:
+        return None
+    given, half = Fraction(ratio), Fraction(10) ** exponent / 2
+    if given.numerator == 1 or given.denominator <= _SIMPLE:
+        return None
+    lowest, highest = ceil(1 / (given + half)), floor(1 / (given - half)) if given > half else 0
+    for step in _ROUND_NUMBERS:
+        multiples = range(-(-lowest // step) * step, highest + 1, step)
+        if multiples:
+            return Fraction(1, min(multiples, key=lambda n: abs(Fraction(1, n) - given)))
+    simple = next((q for q in range(1, _SIMPLE) if abs(Fraction(round(given * q), q) - given) <= half), None)
+    return Fraction(round(given * simple), simple) if simple else None

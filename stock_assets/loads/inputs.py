@@ -4,7 +4,7 @@ Belongs here: the vocabulary of `${name}` marks, in one place for staging, audit
 running a statement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pyarrow as pa
@@ -22,22 +22,36 @@ from stock_assets.core.tables import (
     TYPED_PRICES,
     declared_columns,
 )
-from stock_assets.ingest.ledger_queries import fetches_for_responses
+from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.splits import rounded_split_table, split_table
 from stock_assets.loads.load import Load
+from stock_assets.sources.interface import Split
 
 LOOKBACK_DAYS = 21
 """Calendar days that a metric may look back. Seven sessions never took more than 18 (September 2001)."""
 
 
-def inputs(parts: PipelineParts, sql: SqlConnection, load: Load) -> dict[str, SqlValue]:
-    """Return the values of all marks that the statements under `sql/stage` and `sql/audit` may name, for one load."""
+def inputs(
+    parts: PipelineParts, sql: SqlConnection, load: Load, splits: Mapping[str, Sequence[Split]] | None = None
+) -> dict[str, SqlValue]:
+    """Return the values of all marks that the statements under `sql/stage` and `sql/audit` may name, for one load.
+
+    Args:
+        parts: the pipeline.
+        sql: a session of the load.
+        load: the load.
+        splits: the known splits; by default they are read.
+    """
     backend = parts.backend
+    splits = known_splits(parts) if splits is None else splits
     responses = fetches_for_responses(backend, load.response_keys)
     return {
         "raw_prices": sql.register_responses([backend.objects.uri(fetch.response_key) for fetch in responses]),
         "responses": sql.register("responses", _response_table(backend, responses)),
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
+        "splits": sql.register("splits", split_table(splits)),
+        "rounded_splits": sql.register("rounded_splits", rounded_split_table(splits)),
         "listings": sql.register("listings", parts.universe.table()),
         "declared_columns": sql.register(
             "declared_columns",

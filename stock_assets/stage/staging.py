@@ -45,7 +45,8 @@ def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
     available = parts.source.available_history(staged_at)
     load_id = new_load_id(staged_at)
     with backend.warehouse.connect(load_id) as sql:
-        splits = split_table(known_splits(parts))
+        known = known_splits(parts)
+        splits = split_table(known)
         base: dict[str, SqlValue] = {"splits": sql.register("splits", splits)}
         first, last = _range_to_replace(start, end, _stale_range(backend, sql, base, splits))
         load = Load(
@@ -62,7 +63,7 @@ def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
             staged_at=staged_at,
             splits=_digest(splits),
         )
-        values = base | inputs(parts, sql, load)
+        values = inputs(parts, sql, load, known)
         sql.stage(TYPED_PRICES, statement("stage/typed_prices.sql").bind(values))
         quarantined = _quarantine(sql, values)
         rows = sql.stage(STAGED_PRICES, statement("stage/daily_prices.sql").bind(values))

@@ -6,10 +6,11 @@ from fractions import Fraction
 from math import prod
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_assets.ingest.splits import split_table
+from stock_assets.ingest.splits import exact_ratio, rounded_split_table, split_table
 from stock_assets.sources.interface import Split
 
 DAYS = [date(2012, 3, 1) + timedelta(days=number) for number in range(4)]
@@ -71,3 +72,46 @@ def test_factor_is_the_nearest_double_to_the_product_in_any_order(
     for row in split_table({"AAPL": events}).to_pylist():
         so_far = [Fraction(ratio) for day, ratio in ratios.items() if day <= row["ex_date"]]
         assert row["split_factor"] == float(prod(so_far))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "exact"),
+    [
+        # Fewer than three digits: the round number of shares is the likeliest.
+        ("0.0053", "1/190"),
+        ("0.0067", "1/150"),
+        ("0.0033", "1/300"),
+        ("0.0083", "1/120"),
+        ("0.33", "1/3"),
+        ("0.67", "2/3"),
+        # Exact.
+        ("0.0500", None),
+        ("0.05", None),
+        ("0.005", None),
+        ("0.8", None),
+        ("1.5", None),
+        ("20.0000", None),
+        ("3", None),
+        # Three digits and more.
+        ("0.0286", None),
+        ("0.6667", None),
+        ("1.2530", None),
+    ],
+)
+def test_the_exact_ratio_of_a_rounded_one(ratio: str, exact: str | None) -> None:
+    assert exact_ratio(Decimal(ratio)) == (Fraction(exact) if exact else None)
+
+
+def test_only_rounded_ratios_are_in_the_relation_of_rounded_splits() -> None:
+    table = rounded_split_table({"BCAN": [split(DAYS[0], "0.0053"), split(DAYS[1], "0.0500")]})
+    assert table.to_pylist() == [
+        {
+            "symbol": "BCAN",
+            "ex_date": DAYS[0],
+            "split_ratio": 0.0053,
+            "ratio_text": "0.0053",
+            "exact_ratio": 1 / 190,
+            "exact_text": "1:190",
+        }
+    ]
+    assert rounded_split_table({}).schema == table.schema

@@ -20,7 +20,7 @@ from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRI
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.loads.load import Load
-from stock_assets_tests.support.scenes import BAD_BAR, SECOND_WEEK, Scene, calm_bar, tamper
+from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_bar, tamper
 from stock_assets_tests.support.steps import FIVE
 
 DAY = date(2012, 3, 13)
@@ -77,6 +77,40 @@ def no_symbol_has_a_bar(scene: Scene) -> Load:
     """The exchange was closed on a day of the calendar; no limit rejects the session."""
     scene.change(limits=Limits(min_coverage=0.0, max_quarantined_share=0.25))
     return vendor_omits(*FIVE.symbols)(scene)
+
+
+def first_week_is_published(mutate: Mutate) -> Mutate:
+    def published_first(scene: Scene) -> Load:
+        for sessions in (FIRST_WEEK, TWO_WEEKS):
+            for symbol in FIVE.symbols:
+                scene.source.set_bars(symbol, {session: calm_bar(symbol, session) for session in sessions})
+            if sessions is FIRST_WEEK:
+                scene.run(FIRST_WEEK)
+        return mutate(scene)
+
+    return published_first
+
+
+def ibm_is_no_longer_traded(scene: Scene) -> Load:
+    for session in SECOND_WEEK:
+        scene.source.drop_bar("IBM", session)
+    scene.fetch(SECOND_WEEK)
+    return scene.stage(SECOND_WEEK)
+
+
+def volume_in_another_unit(scene: Scene) -> Load:
+    for session in SECOND_WEEK[-3:]:
+        scene.source.set_bar("IBM", session, calm_bar("IBM", session) + "00")
+    scene.fetch(SECOND_WEEK)
+    return scene.stage(SECOND_WEEK)
+
+
+def ibm_has_a_split(ex_date: date, ratio: str, last_bar: str) -> Mutate:
+    def mutate(scene: Scene) -> Load:
+        scene.source.set_splits("IBM", {ex_date: ratio})
+        return vendor_writes(last_bar, day=LAST_DAY)(scene)
+
+    return mutate
 
 
 def vendor_writes_a_session_twice(scene: Scene) -> Load:
@@ -181,9 +215,13 @@ def revised(**fields: str) -> Mutation:
     return Mutation("no_revised_prices", vendor_revises(line), bar(detail))
 
 
+PREVIOUS_CLOSE = float(calm_bar("IBM", SECOND_WEEK[-2]).split(",")[3])
+"""Close of IBM before the last day."""
+
+
 def jump(line: str) -> Mutation:
     """Return a mutation whose close on the last day is far from the close before."""
-    close, before = (float(text.split(",")[3]) for text in (line, calm_bar("IBM", SECOND_WEEK[-2])))
+    close, before = float(line.split(",")[3]), PREVIOUS_CLOSE
     detail = f"{(close - before) / before * 100:.2f}%"
     return Mutation("no_unexplained_jump", vendor_writes(line, day=LAST_DAY), bar(detail, day=LAST_DAY))
 
@@ -290,8 +328,86 @@ MUTATIONS = (
         also=frozenset({"every_listed_symbol_present"}),
         missing=frozenset((symbol, DAY) for symbol in FIVE.symbols),
     ),
-    jump("50,51,49,50.5,1000"),
-    jump("150,151,149,150.5,1000"),
+    jump("58,59,57,58.5,1000"),
+    jump("170,172,168,171,1000"),
+    Mutation(
+        "no_split_sized_jump",
+        vendor_writes("50,51,49,50.5,1000", day=LAST_DAY),
+        bar(f"open 50.0000 after a close of {PREVIOUS_CLOSE:.4f}, like a split of 2.0:1", day=LAST_DAY),
+        also=frozenset({"no_unexplained_jump"}),
+    ),
+    Mutation(
+        "no_split_sized_jump",
+        vendor_writes("1000,1020,990,1010,1000", day=LAST_DAY),
+        bar(f"open 1000.0000 after a close of {PREVIOUS_CLOSE:.4f}, like a split of 1:10.0", day=LAST_DAY),
+        also=frozenset({"no_unexplained_jump"}),
+    ),
+    Mutation(
+        "no_hundredfold_step",
+        vendor_writes("1.01,1.02,0.99,1,200000", day=LAST_DAY),
+        bar(f"prices 0.9900 to 1.0200 after a close of {PREVIOUS_CLOSE:.4f}", day=LAST_DAY),
+        also=frozenset({"no_unexplained_jump"}),
+    ),
+    Mutation(
+        "no_hundredfold_step",
+        vendor_writes("100,10200,99,101,200000", day=LAST_DAY),
+        bar(f"prices 99.0000 to 10200.0000 after a close of {PREVIOUS_CLOSE:.4f}", day=LAST_DAY),
+    ),
+    Mutation(
+        "splits_move_prices",
+        ibm_has_a_split(LAST_DAY, "2.0000", "100,102,99,101,200000"),
+        bar(f"split ratio 2.0000, but open 100.0000 after a close of {PREVIOUS_CLOSE:.4f}", day=LAST_DAY),
+        also=frozenset({"no_unexplained_jump"}),
+    ),
+    Mutation(
+        "splits_move_prices",
+        ibm_has_a_split(LAST_DAY, "0.2000", "100,102,99,101,200000"),
+        bar(f"split ratio 0.2000, but open 100.0000 after a close of {PREVIOUS_CLOSE:.4f}", day=LAST_DAY),
+        also=frozenset({"no_unexplained_jump"}),
+    ),
+    Mutation(
+        "no_adjusted_prices",
+        ibm_has_a_split(date(2012, 6, 1), "2.0000", "50,51,49,50.5,200000"),
+        bar(f"the step from {PREVIOUS_CLOSE:.4f} to 50.0000 equals the split ratio 2.0000 of 2012-06-01", day=LAST_DAY),
+        also=frozenset({"no_split_sized_jump", "no_unexplained_jump"}),
+    ),
+    Mutation(
+        "split_ratios_not_rounded",
+        ibm_has_a_split(LAST_DAY, "0.0053", "19000,19380,18810,19190,200000"),
+        bar(
+            "split 0.0053 of 2012-03-14 is rounded; if it is exactly 1:190, a jump of 0.700% remains: the true change "
+            f"is {(19190 / PREVIOUS_CLOSE / 190 - 1) * 100:.3f}%, the computed one "
+            f"{(19190 / PREVIOUS_CLOSE * 0.0053 - 1) * 100:.3f}%",
+            day=LAST_DAY,
+        ),
+    ),
+    Mutation(
+        "no_repeated_bar",
+        vendor_writes(calm_bar("IBM", SECOND_WEEK[2])),
+        bar("same prices and volume as on 2012-03-12"),
+    ),
+    Mutation(
+        "no_placeholder_bar",
+        vendor_writes("100,100,100,100,0"),
+        bar("open = high = low = close = 100.0000, volume 0"),
+        also=frozenset({"volume_above_zero"}),
+    ),
+    Mutation(
+        "no_volume_step",
+        first_week_is_published(volume_in_another_unit),
+        bar(
+            f"from two sessions before, volume {calm_bar('IBM', LAST_DAY).split(',')[4]}00 after "
+            f"{calm_bar('IBM', SECOND_WEEK[1]).split(',')[4]} and similar",
+            day=LAST_DAY,
+        ),
+    ),
+    Mutation(
+        "symbols_still_trade",
+        first_week_is_published(ibm_is_no_longer_traded),
+        bar("last traded on 2012-03-07, 5 sessions before", day=LAST_DAY),
+        also=frozenset({"every_listed_symbol_present"}),
+        missing=frozenset(("IBM", session) for session in SECOND_WEEK),
+    ),
     revised(volume="2000"),
     revised(open="100.5", high="110", low="90", close="102.25"),
     Mutation("volume_above_zero", vendor_writes("100,102,99,101,0"), bar("volume 0")),

