@@ -41,6 +41,7 @@ def run_dg(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_dg_checks_the_definitions(tmp_path: Path) -> None:
     assert "All definitions loaded successfully." in run_dg(tmp_path, "check", "defs")
 

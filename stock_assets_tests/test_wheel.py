@@ -10,11 +10,15 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 
+# Runs commands one after the other in one process, because each process imports Dagster again.
 _SCRIPT = """
 import stock_assets, pathlib, sys
 assert pathlib.Path(stock_assets.__file__).is_relative_to(sys.argv[1]), stock_assets.__file__
+from stock_assets.cli.app import app
 from stock_assets.core.sql import statements
 print(len(statements("audit/row")))
+for command in (["backfill", "2013-03-01", "2013-03-01"], ["report"]):
+    assert not app(command, standalone_mode=False)
 """
 
 
@@ -40,18 +44,14 @@ def test_the_wheel_contains_every_sql_file(installed: Path) -> None:
 
 def test_the_installed_package_runs_without_the_checkout(installed: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed), "STOCK_ASSETS_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-P", "-c", _SCRIPT, str(installed)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
 
-    def python(*arguments: str) -> str:
-        command = [sys.executable, "-P", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    audits = len(list((PROJECT / "sql" / "audit" / "row").glob("*.sql")))
-    assert python("-c", _SCRIPT, str(installed)).strip() == str(audits)
-    assert "Published: published.daily_prices." in python("-m", "stock_assets", "backfill", "2013-03-01", "2013-03-01")
-    report = Path(python("-m", "stock_assets", "report").strip())
-    assert "recorded sample, ends 2013-03-01" in report.read_text(encoding="utf-8")
+    assert lines[0] == str(len(list((PROJECT / "sql" / "audit" / "row").glob("*.sql"))))
+    assert "Published: published.daily_prices." in lines
+    assert "recorded sample, ends 2013-03-01" in Path(lines[-1]).read_text(encoding="utf-8")
     assert (tmp_path / "data" / "recorded" / "dagster_home" / "dagster.yaml").read_bytes() == (
         PROJECT / "infra" / "local" / "dagster.yaml"
     ).read_bytes()

@@ -37,8 +37,11 @@ _declared_closures: set[date] = set()
 
 def declare_closures(days: Iterable[date]) -> None:
     """Remove unscheduled closures from the sessions of this process; they replace those declared before."""
+    declared = set(days)
+    if declared == _declared_closures:
+        return
     _declared_closures.clear()
-    _declared_closures.update(days)
+    _declared_closures.update(declared)
     _sessions.cache_clear()
     _session_days.cache_clear()
 

@@ -14,8 +14,8 @@ from stock_assets_tests.support.publishers import PATIENCE_SECONDS, VERSIONS, pu
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.steps import FIVE, local_backend
 
-NORMAL_KILLS, SLOW_KILLS = 5, 25
-NORMAL_ROUNDS, SLOW_ROUNDS = 3, 8
+NORMAL_KILLS, SLOW_KILLS = 3, 25
+NORMAL_ROUNDS, SLOW_ROUNDS = 2, 8
 
 Content = tuple[list[dict[str, object]], list[dict[str, object]]]
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_assets.cli.app import app, main
+from stock_assets.core.calendar import declare_closures
 from stock_assets.core.errors import StockAssetsError
 from stock_assets.settings import Settings
 
@@ -55,5 +56,7 @@ class Shell:
             # Without a handled error, `main` ends like this too.
             with pytest.raises(SystemExit) as ended:
                 main()
+        # They are declared for the whole process.
+        declare_closures(())
         assert (ended.value.code or 0) == code, stdout.getvalue() + stderr.getvalue()
         return Output(stdout.getvalue(), stderr.getvalue())

@@ -13,7 +13,7 @@ from stock_assets.core.errors import Outcome
 from stock_assets_tests.support.rate_limiters import START, VENDOR, sqlite_calls
 
 AT_ONCE = 4
-FRESH_FILES = 60
+FRESH_FILES = 25
 
 
 def record_and_acquire(folder: Path, together: Barrier, number: int) -> None:

@@ -6,8 +6,10 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from stock_assets.core.sql import bundled
 from stock_assets.orchestration.instance.folder import INSTANCE_FILE
@@ -20,9 +22,9 @@ def _postgres_programs() -> Path:
     return found[-1].parent
 
 
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[str]:
-    """Start a server as an ordinary user: PostgreSQL does not run as root."""
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Start a server as an ordinary user: PostgreSQL does not run as root. Yield its address without a database."""
     pytest.importorskip("dagster_postgres", reason="pip install 'stock-assets[aws]'")
     programs, folder = _postgres_programs(), Path(f"/tmp/stock_assets_pg_{os.getpid()}")  # noqa: S108 (short socket path)
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -39,10 +41,21 @@ def postgres(tmp_path: Path) -> Iterator[str]:
         subprocess.run(
             [*control, "start", "-w", "-s", "-l", str(folder / "log"), "-o", options], check=True, cwd=folder
         )
-        yield f"postgresql+psycopg2://stock@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg2://stock@127.0.0.1:{port}"
     finally:
         subprocess.run([*control, "stop", "-m", "immediate", "-s"], check=False, cwd=folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> str:
+    """Return the address of an empty database."""
+    name = f"db_{uuid4().hex}"
+    engine = create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return f"{postgres_server}/{name}"
 
 
 @pytest.fixture
