@@ -19,7 +19,7 @@ from stock_assets_tests.fakes.source import ScriptedSource, scripted_from_record
 from stock_assets_tests.support.bars import deliver, exact, walk
 from stock_assets_tests.support.steps import load_range, local_backend, published_rows
 
-BOUNDED = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 EIGHT = Universe(

@@ -44,10 +44,10 @@ def rows(file: Path, table: str) -> list[tuple[object, ...]]:
 
 @pytest.fixture(scope="module")
 def real_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dg.EventLogEntry]]:
-    """Return every event of a run of the whole data path over ten sessions."""
+    """Return every event of a run of the whole data path over four sessions."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"))
     result = run_sessions(
-        settings, Pipeline.from_settings(settings), date(2012, 5, 14), date(2012, 5, 25), on_event=lambda _: None
+        settings, Pipeline.from_settings(settings), date(2012, 5, 14), date(2012, 5, 17), on_event=lambda _: None
     )
     storage = SqliteEventLogStorage(str(settings.instance_dir / "history" / "runs"))
     return result.run_id, list(storage.get_logs_for_run(result.run_id))
@@ -125,7 +125,7 @@ def test_a_folder_of_dagsters_own_storage_is_read_with_the_same_results(
     for number, query in enumerate(queries):
         assert query(ours) == query(stock[1]), number
     assert len(keys) >= 6
-    assert ours.get_stats_for_run(run_id).materializations > 40
+    assert ours.get_stats_for_run(run_id).materializations >= 16
 
 
 @pytest.mark.parametrize(("storage", "expected"), [("SqliteEventLogStorage", 4), ("LocalEventLogStorage", 1)])
@@ -174,7 +174,7 @@ def test_several_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> 
     assert [process.wait(timeout=120) for process in writers] == [0, 0]
     log = LocalEventLogStorage(str(tmp_path))
     assert len(log.get_materialized_partitions(ASSET)) == 800
-    assert [len(log.get_logs_for_run(f"run{number}")) for number in range(3)] == [400] * 2
+    assert [len(log.get_logs_for_run(f"run{number}")) for number in range(2)] == [400] * 2
     with closing(sqlite3.connect(tmp_path / "index.db")) as index:
         stored = index.execute("select id, partition, event from event_logs order by id").fetchall()
         latest = index.execute("select last_materialization from asset_keys").fetchall()

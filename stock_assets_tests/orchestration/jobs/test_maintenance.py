@@ -11,6 +11,7 @@ import pytest
 from stock_assets.backends.interface import Backend
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets.loads.load import drop_incomplete_loads, drop_old_loads
+from stock_assets.orchestration.instance.folder import configure_instance
 from stock_assets.orchestration.jobs.maintenance import JOB_NAME, delete_old_runs
 from stock_assets.orchestration.keys import asset_key
 from stock_assets_tests.support.dagster_runs import STAGED, WiredScene, checks, pipeline
@@ -29,9 +30,9 @@ def scene(backend: Backend) -> Scene:
 
 @pytest.fixture
 def running(scene: Scene, tmp_path: Path) -> Iterator[WiredScene]:
-    """Return the definitions on an instance that stores its runs in SQLite, like the local backend."""
+    """Return the definitions on the instance of the local backend."""
     wired = pipeline(scene, tmp_path)
-    (tmp_path / "instance").mkdir()
+    configure_instance(tmp_path / "instance")
     with dg.DagsterInstance.from_config(str(tmp_path / "instance")) as instance:
         yield WiredScene(wired.definitions, instance)
 
