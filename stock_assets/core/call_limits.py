@@ -24,9 +24,9 @@ MINUTE = timedelta(minutes=1) * _MARGIN
 _COVERED = timedelta(milliseconds=20)
 """Delays that the margin covers; half of the margin of a second, the other half is for the next request."""
 _DELAY_SHARE = 0.03
-"""Share of the time between two calls that delays may add on average. With the margin it is less than 10%."""
+"""Share of a window by which a call is postponed on average, at most. With the margin it is less than 10%."""
 _FIRST_DELAYS = timedelta(seconds=0.25)
-"""Delay that may be added before any call has earned its share: the first request opens the connection."""
+"""Delay that may be added before any call has earned its share."""
 _LONGEST_DELAY = timedelta(seconds=1)
 
 
@@ -138,20 +138,22 @@ class ArrivalEstimate:
 
     A request has arrived when its response is here, at the latest. The shortest time from a recorded call to the end
     of its response is the usual way there and back. A request that took longer by some time may have arrived later by
-    that time: a busy machine, a slow disk, a new connection. The sum of all delays is limited, so that a slow vendor
-    does not slow the run down.
+    that time: a busy machine, a slow disk, a new connection. The first request of a run shows no usual time yet. The
+    sum of the other delays is limited, so that a slow vendor does not slow the run down.
     """
 
     def __init__(self, limits: CallLimits) -> None:
-        spacing = max((window / calls for calls, window in limits.rates), default=timedelta())
-        self._share = spacing * _DELAY_SHARE
+        self._share = min((window for _, window in limits.rates), default=timedelta()) * _DELAY_SHARE
         self._available = _FIRST_DELAYS
         self._shortest: timedelta | None = None
 
     def delay(self, took: timedelta) -> timedelta:
         """Return by how much to postpone a call that took some time from its record to its response; zero for none."""
-        excess = took - (self._shortest or timedelta())
-        self._shortest = took if self._shortest is None else min(self._shortest, took)
+        if self._shortest is None:
+            self._shortest = took
+            return min(took, _FIRST_DELAYS) if took > _COVERED else timedelta()
+        excess = took - self._shortest
+        self._shortest = min(self._shortest, took)
         self._available = min(self._available + self._share, _LONGEST_DELAY)
         if excess <= _COVERED:
             return timedelta()

@@ -18,7 +18,7 @@ import pytest
 from stock_assets.coverage.catch_up import CatchUpWindow
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets_tests.fakes.vendor_server import VendorServer, csv_body
-from stock_assets_tests.support.gates import FAILED, GATES, NOTIFIED
+from stock_assets_tests.support.gates import FAILED, GATES, NOTIFIED, STARTED_VARIABLE
 from stock_assets_tests.support.live_source import live_source, symbols
 from stock_assets_tests.support.real_daemon import DAEMON, Station, live_environment, station, wait_for
 from stock_assets_tests.support.scenes import content
@@ -67,8 +67,10 @@ class Pipeline:
 @pytest.fixture
 def pipeline(server: VendorServer, tmp_path: Path) -> Iterator[Pipeline]:
     # The newest session that catch-up loads now; a newer closed session belongs to the schedule.
-    [server.last_session] = CatchUpWindow(date(2026, 1, 2), None, 1).sessions(datetime.now(UTC))
+    started = datetime.now(UTC)
+    [server.last_session] = CatchUpWindow(date(2026, 1, 2), None, 1).sessions(started)
     environment = live_environment(tmp_path, server, FIVE, CATCH_UP_SESSIONS=str(SESSIONS))
+    environment[STARTED_VARIABLE] = started.isoformat()
     with station(tmp_path, environment, "stock_assets_tests.support.gated_definitions") as made:
         for gate in GATES:
             made.close_gate(gate)

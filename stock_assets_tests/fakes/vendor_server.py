@@ -27,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.tables import RAW_COLUMNS
+from stock_assets_tests.fakes.sliding_windows import SlidingWindows
 
 HISTORY_BEGINS = date(1999, 11, 1)
 HEADER = ",".join(RAW_COLUMNS)
@@ -181,6 +182,7 @@ class VendorServer(ThreadingHTTPServer):
         slowness: seconds before a slow response, and between the bytes of a dripping one.
         retry_after: header sent with 429 and 503, if any.
         redirect_to: target of a redirect.
+        windows: limits that the vendor enforces; a request above a limit gets the message about bursts.
     """
 
     daemon_threads = True
@@ -195,6 +197,7 @@ class VendorServer(ThreadingHTTPServer):
         self.slowness = 1.0
         self.retry_after: str | None = None
         self.redirect_to = f"{self.url}/query?moved"
+        self.windows = SlidingWindows(())
         self._mischief: dict[tuple[str, str], list[Response]] = {}
         self._lock = threading.Lock()
 
@@ -216,6 +219,8 @@ class VendorServer(ThreadingHTTPServer):
         """Record a request and return its planned response."""
         with self._lock:
             self.requests.append(request)
+            if not self.windows.accept(time.monotonic()):
+                return Mischief.BURST
             planned = self._mischief.get((request.function, request.symbol), [None])
             return planned.pop(0) if len(planned) > 1 else planned[0]
 

@@ -1,6 +1,12 @@
-"""The real definitions with gates inside the steps. An import adds the gates: use the module in separate processes."""
+"""The real definitions with gates inside the steps. An import adds the gates: use the module in separate processes.
 
+The calendar stands still at the start of the test: the schedule never starts a run, and no new session becomes due for
+catch-up or freshness while a test runs.
+"""
+
+import os
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 
 import pytest
@@ -9,13 +15,16 @@ from stock_assets.alerts.deduplication import Notifier
 from stock_assets.backends.interface import FetchKind
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.coverage import freshness
+from stock_assets.coverage.catch_up import CatchUpWindow
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.checks import audits as checks
+from stock_assets.orchestration.schedules import weekdays
 from stock_assets.publish import publishing
 from stock_assets.settings import Settings
 from stock_assets.stage import staging
 from stock_assets_tests.support.dagster_internals import SqlRunStorage
-from stock_assets_tests.support.gates import FAILED, NOTIFIED, pass_gate
+from stock_assets_tests.support.gates import FAILED, NOTIFIED, STARTED_VARIABLE, pass_gate
 
 
 def _put(owner: object, name: str, gate: Callable[..., str | None]) -> None:
@@ -49,5 +58,16 @@ def put_gates() -> None:
     _put(SqlRunStorage, "handle_run_event", lambda _, __, event, *___: FAILED if event.is_run_failure else None)
 
 
+def stop_calendar(started: datetime) -> None:
+    """Let no session become due after a timestamp."""
+    patch = pytest.MonkeyPatch()
+    sessions, expected = CatchUpWindow.sessions, freshness.expected_session
+    patch.setattr(CatchUpWindow, "sessions", lambda window, _at: sessions(window, started))
+    patch.setattr(freshness, "expected_session", lambda _at: expected(started))
+    patch.setattr(weekdays, "CRON", "0 0 29 2 *")
+
+
 put_gates()
+if STARTED_VARIABLE in os.environ:
+    stop_calendar(datetime.fromisoformat(os.environ[STARTED_VARIABLE]))
 defs = build_definitions(Settings.from_env())

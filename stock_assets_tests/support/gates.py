@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 FOLDER_VARIABLE = "STOCK_ASSETS_TEST_GATES"
+STARTED_VARIABLE = "STOCK_ASSETS_TEST_STARTED"
+"""Environment variable with the start of the test: no session that closes later becomes due."""
 GATES = ("raw", "staged", "audits", "publish", "between_commits")
 """Gates in the order of the data path: one inside each step, and one between the two commits of publishing."""
 NOTIFIED = "notified"
