@@ -22,13 +22,12 @@ from stock_assets.ingest.file_responses import FOLDER, FileResponse, response_bo
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_files.columns import FIELDS
 from stock_assets.ingest.price_files.csv_rows import FileFormat
-from stock_assets.ingest.price_files.paths import path_values
+from stock_assets.ingest.price_files.paths import RESPONSE_TIME, path_values, request_time
 from stock_assets.ingest.price_files.reader import read_rows
 from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_reader import PriceReader
 
 _DIGEST = 16
-_TIME = "%Y%m%dT%H%M%S%fZ"
 _KEY = re.compile(r"/([0-9]{8}T[0-9]{12}Z)-([0-9a-f]{16})/")
 _SHOWN = 10
 
@@ -88,7 +87,7 @@ class _Rows:
 def frozen_times(noted: Iterable[str]) -> dict[str, datetime]:
     """Return when each file with responses among these keys counts as written, by its digest."""
     found = filter(None, map(_KEY.search, noted))
-    return {match[2]: datetime.strptime(match[1], _TIME).replace(tzinfo=UTC) for match in found}
+    return {match[2]: datetime.strptime(match[1], RESPONSE_TIME).replace(tzinfo=UTC) for match in found}
 
 
 def convert(
@@ -114,7 +113,8 @@ def convert(
             f"no symbol is in the universe: {names}; add it to the universe file, or remove the file"
         )
     digest = content_hash(f"{entry.key}\n".encode() + body)[:_DIGEST]
-    written_at = frozen.get(digest) or min(entry.modified_at, at)
+    # Of a raw response that was copied from another data folder, the time of its request is known.
+    written_at = frozen.get(digest) or min(entry.modified_at, request_time(entry.key) or at, at)
     responses, problems = [], list(rows.problems)
     for symbol in known:
         newest_first = sorted(rows.lines[symbol], key=rows.lines[symbol].__getitem__, reverse=True)

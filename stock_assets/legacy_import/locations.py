@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from stock_assets.core.errors import LegacyDataUnusable
 from stock_assets.ingest.price_files.csv_rows import FileFormat
-from stock_assets.ingest.price_files.paths import folder_hour, path_values
+from stock_assets.ingest.price_files.paths import folder_hour, path_values, request_time
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class LegacyFolder(LegacyLocation):
 
 
 def legacy_file(name: str, relative: str, size: int, modified_at: datetime, folders: str = "") -> LegacyFile:
-    """Return a file with the information of its path; the hour in a folder name is earlier than the time of a copy.
+    """Return a file with the information of its path; a time in a folder name is earlier than the time of a copy.
 
     Args:
         name: complete address.
@@ -109,8 +109,8 @@ def legacy_file(name: str, relative: str, size: int, modified_at: datetime, fold
         folders: columns that a catalog states, as `year=2024/month=01/`.
     """
     relative = folders + relative
-    hour = folder_hour(relative)
-    return LegacyFile(name, size, min(modified_at, hour) if hour else modified_at, path_values(relative))
+    times = (modified_at, folder_hour(relative), request_time(relative))
+    return LegacyFile(name, size, min(time for time in times if time is not None), path_values(relative))
 
 
 def is_data(relative: str) -> bool:

@@ -24,6 +24,7 @@ def test_the_earlier_of_modification_time_and_folder_hour_counts() -> None:
     assert legacy_file("x", "2012/03/01/21/x", 1, night).written_at.hour == 21
     assert legacy_file("x", "2012/03/01/21/x", 1, noon).written_at == noon
     assert legacy_file("x", "x", 1, night).written_at == night
+    assert legacy_file("x", "ingest_date=2012-03-01/20120301T210000000000Z/IBM.csv", 1, night).written_at.hour == 21
 
 
 def test_hidden_files_are_not_data() -> None:

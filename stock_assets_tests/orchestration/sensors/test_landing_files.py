@@ -341,6 +341,14 @@ def test_sessions_that_have_not_closed_do_not_delay_the_others_and_are_loaded_af
     assert file.sessions == (day,)
 
 
+def test_a_response_that_is_copied_from_another_data_folder_keeps_the_time_of_its_request(area: LandingArea) -> None:
+    area.add("ingest_date=2012-03-09/20120309T220000000000Z/IBM.csv", vendor_csv(area.scene, "IBM", FIRST_WEEK))
+    [file] = scan(area.scene, WINDOW, at=in_a_while()).landing_files
+    [response] = file.responses
+    assert response.fetch.fetched_at == datetime(2012, 3, 9, 22, tzinfo=UTC)
+    assert "/20120309T220000000000Z-" in response.fetch.response_key
+
+
 def test_a_file_with_a_time_far_in_the_future_is_not_waited_for(area: LandingArea) -> None:
     area.add("IBM.csv", vendor_csv(area.scene, "IBM", FIRST_WEEK))
     area.add("damaged.csv", "x")
