@@ -24,7 +24,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import declare_closures
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.limits import Limits
-from stock_assets.core.universe import read_universe, require_enough_calls
+from stock_assets.core.universe import Universe, read_universe, require_enough_calls
 from stock_assets.coverage.missing_bars import Coverage, coverage
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_files.csv_rows import FileFormat
@@ -71,7 +71,7 @@ class Pipeline(PipelineParts):
         )
         require_enough_calls(universe, source.terms.limits.per_day)
         limits = Limits(min_coverage=settings.min_coverage, max_quarantined_share=settings.max_quarantined_share)
-        return cls(_backend(settings), source, universe, limits)
+        return cls(_backend(settings), source, universe, limits, _revisions_accepted(settings, universe))
 
     def fetch(self, sessions: Sequence[date], *, rules: RequestRules = ALL_MISSING) -> list[SymbolResult]:
         """Request the splits that are due and the missing bars of some sessions, and store the responses."""
@@ -105,6 +105,16 @@ class Pipeline(PipelineParts):
     def summary(self) -> list[SymbolSummary]:
         """Return one summary of the published rows per symbol."""
         return summary(self.backend)
+
+
+def _revisions_accepted(settings: Settings, universe: Universe) -> frozenset[str]:
+    symbols = frozenset(filter(None, map(str.strip, settings.accept_revised_history.split(","))))
+    if unknown := symbols - set(universe.symbols):
+        raise SettingsError(
+            f"STOCK_ASSETS_ACCEPT_REVISED_HISTORY contains {', '.join(sorted(unknown))}, which the universe does not "
+            "contain. Set it to symbols of the universe, separated by commas."
+        )
+    return symbols
 
 
 def alert_channels(settings: Settings) -> "list[Channel]":

@@ -123,6 +123,11 @@ class Settings(BaseSettings):
         le=1,
         description="Largest share of a session's symbols that may be quarantined. With more, the load is rejected.",
     )
+    accept_revised_history: str = Field(
+        default="",
+        description="Symbols, separated by commas, for which a response is accepted although it changes most of the "
+        "stored bars. Without it, such a response is stored and reported, and replaces nothing.",
+    )
     staging_retention_days: int = Field(
         default=7,
         ge=1,

@@ -82,6 +82,8 @@ class FetchKind(StrEnum):
     SPLITS = "splits"
     LANDING_FILES = "landing_files"
     """No request: a landing file that is not the response for one symbol."""
+    RENAMES = "renames"
+    """No request: the symbol has left the universe, and the response of a new symbol has its bars."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class Outcome(StrEnum):
     UNKNOWN_SYMBOL = "unknown_symbol"
     EMPTY = "empty"
     MALFORMED = "malformed"
+    REVISED = "revised"
     UNREACHABLE = "unreachable"
     UNRECOGNISED = "unrecognised"
     NOT_LISTED = "not_listed"
@@ -106,6 +107,18 @@ class MalformedResponse(SourceError):
     """The body does not have the format of the interface; it is stored, and none of its rows is used."""
 
     outcome = Outcome.MALFORMED
+
+
+class WrongSymbol(MalformedResponse):
+    """The bars of the response are those of another symbol; a repeated request may return the right ones."""
+
+    transient = True
+
+
+class RevisedHistory(SourceError):
+    """Most bars of the response differ from the stored ones; using it needs an explicit setting."""
+
+    outcome = Outcome.REVISED
 
 
 class SourceUnreachable(SourceError):

@@ -77,7 +77,7 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
     entries = parts.backend.objects.entries(FOLDER)
     unknown = [entry for entry in entries if entry.key not in known and (not since or entry.modified_at >= since)]
     settled = [entry for entry in unknown if not _is_young(entry, at, MIN_FILE_AGE)]
-    reader, frozen = price_reader(parts.source, group_by_symbol(fetches)), frozen_times(noted)
+    reader, frozen = price_reader(parts, group_by_symbol(fetches)), frozen_times(noted)
 
     def read(entry: ObjectEntry) -> LandingFile | UnreadableFile:
         try:

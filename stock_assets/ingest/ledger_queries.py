@@ -7,9 +7,12 @@ Belongs here: reading the ledger and the stored responses. Does not belong here:
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
+import pyarrow as pa
+
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import closing_time, is_session
 from stock_assets.core.errors import Outcome
+from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.sources.interface import AvailableHistory, Split
 from stock_assets.sources.raw_format import split_rows
@@ -71,6 +74,21 @@ def splits_by_symbol(splits: Mapping[str, Sequence[Split]]) -> list[dict[str, st
         for symbol, events in splits.items()
         for split in events
     ]
+
+
+def listings(parts: PipelineParts) -> pa.Table:
+    """Build the relation `listings`: the universe, and the symbols that have left it because of a rename.
+
+    Such a symbol is listed until the day before the new ticker's first session. A symbol that has left the universe for
+    another reason has no listing, and its published history stays.
+    """
+    renames = {fetch.symbol: fetch for fetch in reversed(parts.backend.ledger.fetches(FetchKind.RENAMES))}
+    ended = [
+        Listing(symbol, "", rename.first_session, rename.last_session)
+        for symbol, rename in renames.items()
+        if symbol not in parts.universe.symbols
+    ]
+    return Universe((*parts.universe.listings, *ended)).table()
 
 
 def group_by_symbol(fetches: Sequence[Fetch]) -> dict[str, list[Fetch]]:

@@ -16,7 +16,9 @@ MEANING: dict[Outcome, str] = {
     Outcome.BAD_KEY: "the API key is missing or not accepted, or access is denied",
     Outcome.UNKNOWN_SYMBOL: "the vendor does not know the symbol",
     Outcome.EMPTY: "the vendor's response contains no bar",
-    Outcome.MALFORMED: "the response is not in the documented format; it is stored, and none of its rows is used",
+    Outcome.MALFORMED: "the response is not in the documented format, or belongs to another symbol; it is stored, and "
+    "none of its rows is used",
+    Outcome.REVISED: "the response changes most stored bars of the symbol; it is stored, and none of its rows is used",
     Outcome.UNREACHABLE: "no complete response arrived, also after pauses",
     Outcome.UNRECOGNISED: "the vendor sent a text that this client does not recognise",
     Outcome.NOT_LISTED: "the session is before the symbol's first session",
@@ -36,6 +38,8 @@ REMEDY: dict[Outcome, str] = {
     Outcome.UNKNOWN_SYMBOL: "correct or remove the symbol in the universe file, or give it a last_session",
     Outcome.EMPTY: "check the symbol on the vendor's site; materialize again later",
     Outcome.MALFORMED: "read the stored response; materialize again later; report it to the vendor if it persists",
+    Outcome.REVISED: "compare the two responses; to accept the new one, set STOCK_ASSETS_ACCEPT_REVISED_HISTORY to the "
+    "symbol and materialize again",
     Outcome.UNREACHABLE: "check the network, the proxy and the vendor's status; materialize again later",
     Outcome.UNRECOGNISED: "read the text; if it is a new kind of error message, add it to the client",
     Outcome.NOT_LISTED: "give the symbol its first_session in the universe file",

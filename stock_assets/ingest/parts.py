@@ -21,9 +21,11 @@ class PipelineParts:
         source: where prices come from.
         universe: the symbols and when each was listed.
         limits: limits of the audits.
+        revisions_accepted: symbols for which a response that changes most of the stored bars is accepted.
     """
 
     backend: Backend
     source: PriceSource
     universe: Universe
     limits: Limits
+    revisions_accepted: frozenset[str] = frozenset()

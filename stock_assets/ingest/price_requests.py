@@ -20,7 +20,7 @@ from stock_assets.ingest.ledger_queries import before_available_history, group_b
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, RequestResult, Sleep
-from stock_assets.ingest.response_reader import PriceReader, price_reader
+from stock_assets.ingest.response_reader import ResponseReader
 from stock_assets.sources.interface import AvailableHistory, PriceSource
 
 _SESSIONS_SHOWN = 5
@@ -117,13 +117,12 @@ def fetch_prices(
     available = source.available_history(started)
     stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
     all_symbols = _compare_all(parts, sessions, stored, rules, available)
-    reader = price_reader(source, stored)
     queue = sorted(
         (symbol for symbol in all_symbols if symbol.requestable and rules.allows(symbol.symbol)),
         key=lambda symbol: _priority(symbol, stored.get(symbol.symbol, [])),
     )
     requester = Requester(backend, source, now=now, sleep=sleep, reserve=rules.reserve_calls)
-    results = requester.request_all(_request(source, symbol, reader) for symbol in queue)
+    results = _request_and_settle(requester, source, queue, ResponseReader(parts, stored), sleep)
     return [
         _result(symbol, results.get(symbol.symbol), available)
         if rules.allows(symbol.symbol)
@@ -196,12 +195,34 @@ def _priority(symbol: _SymbolSessions, fetches: Sequence[Fetch]) -> tuple[bool, 
     return lasting_failure, not symbol.missing, min(symbol.requestable[0], since)
 
 
-def _request(source: PriceSource, symbol: _SymbolSessions, reader: PriceReader) -> Request:
+def _request_and_settle(
+    requester: Requester, source: PriceSource, queue: Sequence[_SymbolSessions], reader: ResponseReader, sleep: Sleep
+) -> dict[str, RequestResult]:
+    """Send the requests; repeat those whose responses were rejected only when all had arrived, once."""
+    results: dict[str, RequestResult] = {}
+    rejected: set[str] = set()
+    for _ in range(min(2, source.terms.attempts)):
+        requests = [_request(source, symbol, reader) for symbol in queue if not results or symbol.symbol in rejected]
+        for symbol, result in requester.request_all(requests).items():
+            before = results.get(symbol)
+            # A repeated request that could not be sent keeps the reason of the first one.
+            if before is None or result.calls:
+                results[symbol] = RequestResult(result.fetch, result.calls + (before.calls if before else 0))
+        settled = reader.settle()
+        results |= {symbol: replace(results[symbol], fetch=fetch) for symbol, fetch in settled.items()}
+        rejected = {symbol for symbol, fetch in settled.items() if fetch.outcome is not Outcome.OK}
+        if not rejected:
+            break
+        sleep(source.terms.first_pause_seconds)
+    return results
+
+
+def _request(source: PriceSource, symbol: _SymbolSessions, reader: ResponseReader) -> Request:
     return Request(
         symbol.symbol,
         FetchKind.PRICES,
         send=lambda: source.fetch_prices(symbol.symbol, symbol.requestable),
-        read=lambda body, response_key, arrived: reader(symbol.symbol, body, response_key, arrived),
+        read=lambda body, response_key, arrived: reader.read(symbol.symbol, body, response_key, arrived),
     )
 
 

@@ -1,54 +1,136 @@
-"""Read a price response into the ledger entry that describes it.
+"""Read price responses into the ledger entries that describe them.
 
 Belongs here: the checks that reject a well-formed but implausible response. Does not belong here: its format
-(`sources.raw_format`), or its numbers (the audits).
+(`sources.raw_format`), the comparison with stored bars (`response_owner`), its numbers (the audits).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.core.calendar import NEW_YORK, sessions_between
-from stock_assets.core.errors import MalformedResponse, Outcome
+from stock_assets.core.errors import Outcome, WrongSymbol
 from stock_assets.core.text import plural
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import content_hash
-from stock_assets.sources.interface import PriceSource
+from stock_assets.ingest.response_owner import Owner, ResponseOwners
+from stock_assets.sources.raw_format import PriceRows
 
 PriceReader = Callable[[str, bytes, str, datetime], Fetch]
 """Read (symbol, body, key of the stored object, time of arrival); raise the errors of `PriceSource.read_prices`."""
 
 
-def price_reader(source: PriceSource, stored: Mapping[str, Sequence[Fetch]]) -> PriceReader:
-    """Return the function that reads a price response; `stored` are the ledger entries by symbol."""
-    owners = {
-        fetch.content_hash: symbol
-        for symbol, fetches in stored.items()
-        for fetch in fetches
-        if fetch.outcome is Outcome.OK
-    }
+class ResponseReader:
+    """Reads the price responses of one run, and holds those whose symbol is not certain until all have arrived.
+
+    A response for a symbol without stored history can belong to another symbol without stored history. So `settle`
+    decides when all have arrived: responses with the same bars are rejected, both. Until then only its file is
+    recorded, so that it does not count as a landing file if the process is killed.
+    """
+
+    def __init__(self, parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]]) -> None:
+        self._parts = parts
+        self._owners = ResponseOwners(parts, stored)
+        self._held: dict[str, tuple[Fetch, PriceRows]] = {}
+
+    def read(self, symbol: str, body: bytes, response_key: str, arrived: datetime) -> Fetch:
+        """Return the entry of a response, or an entry of its file alone if `settle` decides.
+
+        Raises:
+            SourceError: see `PriceSource.read_prices`, `PriceRows.until` and `ResponseOwners.check`.
+        """
+        rows = self._parts.source.read_prices(body, symbol).until(arrived.astimezone(NEW_YORK).date(), symbol)
+        fetch = _entry(symbol, body, rows, response_key, arrived)
+        if self._owners.check(symbol, rows, fetch.content_hash) is Owner.CONFIRMED:
+            return fetch
+        self._held[symbol] = fetch, rows
+        detail = f"{response_key}: waits for the other responses of the run"
+        return Fetch(f"{symbol}.csv", FetchKind.LANDING_FILES, arrived, Outcome.OK, response_key, detail=detail)
+
+    def settle(self) -> dict[str, Fetch]:
+        """Record the decision about each response that is held; return the entries by symbol."""
+        held, self._held = self._held, {}
+        conflicts = {symbol: self._owners.conflict(symbol) for symbol in held}
+        settled = {}
+        for symbol, (fetch, rows) in held.items():
+            settled[symbol] = fetch
+            if other := conflicts[symbol]:
+                self._owners.forget(symbol)
+                settled[symbol] = replace(
+                    fetch,
+                    outcome=Outcome.MALFORMED,
+                    first_session=None,
+                    last_session=None,
+                    missing_sessions=(),
+                    detail=_same_bars(symbol, other),
+                )
+            else:
+                self._record_rename(fetch, rows)
+            self._parts.backend.ledger.record(settled[symbol])
+        return settled
+
+    def _record_rename(self, fetch: Fetch, rows: PriceRows) -> None:
+        """Record that the ticker of a symbol that has left the universe was renamed: its listing ends here."""
+        begins = self._parts.universe.listings_of(fetch.symbol)[-1].first_session
+        renamed = self._owners.earlier_ticker(rows) if begins is not None else None
+        if begins is None or renamed is None:
+            return
+        earlier, first = renamed
+        rename = Fetch(
+            earlier,
+            FetchKind.RENAMES,
+            fetch.fetched_at,
+            Outcome.OK,
+            response_key=fetch.response_key,
+            first_session=first,
+            last_session=begins - timedelta(days=1),
+            detail=f"{earlier}: renamed to {fetch.symbol} on {begins}",
+        )
+        self._parts.backend.ledger.record(rename)
+
+
+def price_reader(parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]]) -> PriceReader:
+    """Return the function that reads the responses of files; `stored` are the ledger entries by symbol.
+
+    A file has one arrival, so nothing is held: of two symbols without history that have the same bars, the second is
+    rejected.
+    """
+    owners = ResponseOwners(parts, stored)
 
     def read(symbol: str, body: bytes, response_key: str, arrived: datetime) -> Fetch:
-        rows = source.read_prices(body, symbol).until(arrived.astimezone(NEW_YORK).date(), symbol)
-        sessions = rows.sessions
-        first, last, held = sessions[-1], sessions[0], set(sessions)
-        digest = content_hash(body)
-        owner = owners.setdefault(digest, symbol)
-        if owner != symbol and source.terms.distinct_responses:
-            raise MalformedResponse(f"the response is byte for byte the response of {owner}", symbol=symbol)
-        return Fetch(
-            symbol=symbol,
-            kind=FetchKind.PRICES,
-            fetched_at=arrived,
-            outcome=Outcome.OK,
-            response_key=response_key,
-            first_session=first,
-            last_session=last,
-            missing_sessions=tuple(session for session in sessions_between(first, last) if session not in held),
-            content_hash=digest,
-            calls=1,
-            detail="; ".join(
-                filter(None, [f"{plural(len(held), 'session')}, {first} to {last}", rows.describe_unusable()])
-            ),
-        )
+        rows = parts.source.read_prices(body, symbol).until(arrived.astimezone(NEW_YORK).date(), symbol)
+        fetch = _entry(symbol, body, rows, response_key, arrived)
+        owners.check(symbol, rows, fetch.content_hash)
+        if other := owners.conflict(symbol):
+            owners.forget(symbol)
+            raise WrongSymbol(_same_bars(symbol, other).removeprefix(f"{symbol}: "), symbol=symbol)
+        return fetch
 
     return read
+
+
+def _entry(symbol: str, body: bytes, rows: PriceRows, response_key: str, arrived: datetime) -> Fetch:
+    sessions = rows.sessions
+    first, last, held = sessions[-1], sessions[0], set(sessions)
+    summary = f"{plural(len(held), 'session')}, {first} to {last}"
+    return Fetch(
+        symbol=symbol,
+        kind=FetchKind.PRICES,
+        fetched_at=arrived,
+        outcome=Outcome.OK,
+        response_key=response_key,
+        first_session=first,
+        last_session=last,
+        missing_sessions=tuple(session for session in sessions_between(first, last) if session not in held),
+        content_hash=content_hash(body),
+        calls=1,
+        detail="; ".join(filter(None, [summary, rows.describe_unusable()])),
+    )
+
+
+def _same_bars(symbol: str, other: str) -> str:
+    return (
+        f"{symbol}: the response has the same bars as the response of {other}, and neither symbol has stored bars that "
+        "show which one is right"
+    )

@@ -113,7 +113,7 @@ def import_bars(
     fetches = backend.ledger.fetches(FetchKind.PRICES)
     stored = group_by_symbol(fetches)
     noted = {fetch.response_key for fetch in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
-    reader = price_reader(parts.source, stored)
+    reader = price_reader(parts, stored)
     imported: list[SymbolImport] = []
     rejected: list[Example] = []
     sessions: set[date] = set()

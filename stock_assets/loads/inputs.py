@@ -22,7 +22,7 @@ from stock_assets.core.tables import (
     TYPED_PRICES,
     declared_columns,
 )
-from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits
+from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits, listings
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.splits import rounded_split_table, split_table
 from stock_assets.loads.load import Load
@@ -52,7 +52,7 @@ def inputs(
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
         "splits": sql.register("splits", split_table(splits)),
         "rounded_splits": sql.register("rounded_splits", rounded_split_table(splits)),
-        "listings": sql.register("listings", parts.universe.table()),
+        "listings": sql.register("listings", listings(parts)),
         "declared_columns": sql.register(
             "declared_columns",
             declared_columns((sql.name(table).value.rpartition(".")[2], table) for table in STAGING_TABLES),

@@ -8,9 +8,8 @@ A new vendor is one module with one `PriceSource`. Its responses must be in the 
 another format translates its responses first), and its failures must be the typed errors of `stock_assets.core.errors`.
 `read_prices` and `read_splits` then check the stored body.
 
-A CSV response does not name its symbol, so its form cannot show that it belongs to another symbol. Three things can
-show it: two symbols never have the same bytes (`Terms.distinct_responses`); a splits response names its symbol; and
-prices of another symbol change published bars, which the audit `no_revised_prices` reports.
+A CSV response does not name its symbol. `ingest.response_owner` compares its bars with stored ones if
+`Terms.distinct_responses` is set; a splits response names its symbol.
 """
 
 from abc import ABC, abstractmethod
@@ -40,7 +39,8 @@ class Terms:
         attempts: most requests for one symbol in one run, if all failures are transient.
         first_pause_seconds: pause after a transient failure; it doubles with each further failure in a row.
         splits_refresh: age at which splits are requested again; None means in every run.
-        distinct_responses: whether equal price bytes for two symbols prove that one response is wrong.
+        distinct_responses: whether responses are compared with stored bars: equal bars of two symbols prove that one
+            response is wrong, and a response that changes most stored bars needs a setting.
     """
 
     limits: CallLimits = field(default_factory=CallLimits)

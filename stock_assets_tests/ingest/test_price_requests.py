@@ -391,15 +391,63 @@ def test_every_response_is_stored_byte_for_byte_including_error_messages(setup: 
     assert b"We have detected your API key as [redacted]" in stored["S02"]
 
 
-def test_a_response_with_the_bytes_of_another_symbol_is_rejected(setup: Setup) -> None:
+def test_two_first_responses_with_the_same_bars_are_rejected_and_requested_again(setup: Setup) -> None:
     setup.server.respond("S01", Mischief.WRONG_SYMBOL)
-    setup.server.respond("S02", Mischief.WRONG_SYMBOL, None)
+    setup.server.respond("S02", Mischief.WRONG_SYMBOL)
 
-    first = setup.fetch(symbols(2), TODAY)
-    assert outcomes(first) == {"S02": Outcome.MALFORMED}
-    assert "byte for byte the response of S01" in first["S02"].detail
+    first = setup.fetch(symbols(3), TODAY)
+    assert outcomes(first) == {"S01": Outcome.MALFORMED, "S02": Outcome.MALFORMED}
+    assert "has the same bars as the response of S01, and neither symbol" in first["S02"].detail
+    assert [first[symbol].calls for symbol in ("S01", "S02", "S03")] == [2, 2, 1]
+    assert {fetch.symbol for fetch in responses_for(setup.backend, [TODAY])} == {"S03"}
+    # No response is left that looks like a landing file.
+    ledger = setup.backend.ledger
+    recorded = {fetch.response_key for kind in FetchKind for fetch in ledger.fetches(kind)}
+    assert set(setup.backend.objects.keys("raw/daily_prices/")) == recorded
+
+    setup.server.respond("S01", None)
+    setup.server.respond("S02", Mischief.WRONG_SYMBOL, None)
     setup.clock.sleep(600)
-    assert outcomes(setup.fetch(symbols(2), TODAY)) == {}
+    assert outcomes(setup.fetch(symbols(3), TODAY)) == {}
+
+
+def test_the_second_response_of_a_run_is_used_if_the_first_ones_had_the_same_bars(setup: Setup) -> None:
+    setup.server.respond("S02", csv_body("S01", TODAY, "compact"), None)
+    results = setup.fetch(symbols(2), TODAY)
+    assert outcomes(results) == {}
+    assert [result.calls for result in results.values()] == [2, 2]
+    for fetch in responses_for(setup.backend, [TODAY]):
+        assert setup.backend.objects.get(fetch.response_key) == csv_body(fetch.symbol, TODAY, "compact")
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("S01", "S02"), ("S02", "S01")])
+def test_the_data_of_another_symbol_are_rejected_and_that_symbol_is_not_affected(
+    setup: Setup, wrong: str, right: str
+) -> None:
+    setup.fetch(symbols(2), TODAY)
+    setup.move_to(NEXT_SESSION)
+    setup.server.respond(wrong, csv_body(right, NEXT_SESSION, "compact"))
+    results = setup.fetch(symbols(2), NEXT_SESSION, attempts=2)
+    assert outcomes(results) == {wrong: Outcome.MALFORMED}
+    assert f"{wrong}: the response belongs to {right}: 100 of 100 bars equal the stored ones" in results[wrong].detail
+    assert (results[wrong].calls, results[right].calls) == (2, 1)
+
+    setup.server.respond(wrong, csv_body(right, NEXT_SESSION, "compact"), None)
+    setup.clock.sleep(600)
+    assert outcomes(setup.fetch(symbols(2), NEXT_SESSION, attempts=2)) == {}
+
+
+def test_a_response_that_revises_the_history_is_stored_and_not_used(setup: Setup) -> None:
+    setup.fetch(symbols(1), TODAY)
+    setup.move_to(NEXT_SESSION)
+    setup.server.respond("S01", csv_body("WRONG", NEXT_SESSION, "compact"))
+    results = setup.fetch(symbols(1), NEXT_SESSION)
+    assert outcomes(results) == {"S01": Outcome.REVISED}
+    assert results["S01"].calls == 1
+    assert "changes 99 of 99 stored bars, so it replaces nothing" in results["S01"].detail
+    newest = setup.backend.ledger.fetches(FetchKind.PRICES)[0]
+    assert setup.backend.objects.get(newest.response_key) == csv_body("WRONG", NEXT_SESSION, "compact")
+    assert responses_for(setup.backend, [NEXT_SESSION]) == []
 
 
 def test_rows_of_no_session_and_of_the_future_are_named_and_change_nothing_else(setup: Setup) -> None:

@@ -264,7 +264,7 @@ def test_bars_that_are_not_a_valid_response_are_reported_and_the_others_imported
     location = LegacyFolder(firehose_files(tmp_path / "old", scene), FileFormat())
     found = import_bars(parts(scene.backend, Distinct()), location, SCOPE)
     [one] = found.rejected
-    assert one.text == "ORCL: the response is byte for byte the response of IBM"
+    assert one.text.startswith("ORCL: the response has the same bars as the response of IBM")
     assert format_unreadable(found) == [f"{one.text}; no bar of it is imported"]
     assert [row.symbol for row in found.symbols] == ["AAPL", "CSCO", "IBM", "MSFT"]
     assert scene.backend.ledger.fetches(FetchKind.PRICES, symbol="ORCL") == []

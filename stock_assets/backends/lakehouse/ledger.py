@@ -110,7 +110,7 @@ def _text(value: object) -> str:
 
 def _read(body: bytes) -> list[_Entry]:
     text = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-    return [_entry(json.loads(line)) for line in text.decode().splitlines()]
+    return [_entry(json.loads(line)) for line in text.decode().split("\n") if line]
 
 
 def _entry(stored: dict[str, str]) -> _Entry:

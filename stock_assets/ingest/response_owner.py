@@ -1,0 +1,168 @@
+"""Decide whose bars a response contains: compare it with the stored history of its symbol and of the other symbols.
+
+Belongs here: the comparison of bars. Does not belong here: the form of a response (`sources.raw_format`), its numbers
+(the audits), recording the decision (`response_reader`, `price_requests`).
+
+A CSV response does not name its symbol. But most of its bars are stored already, and vendors revise few of them. Only
+prices decide, because vendors revise volumes much more often (14 closes and 1,287 volumes of one symbol between two
+downloads).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from enum import StrEnum, auto
+
+from stock_assets.backends.interface import Fetch
+from stock_assets.core.errors import Outcome, RevisedHistory, SourceError, WrongSymbol
+from stock_assets.core.tables import RAW_COLUMNS
+from stock_assets.core.text import plural
+from stock_assets.ingest.parts import PipelineParts
+from stock_assets.sources.raw_format import PriceRows, parse_prices
+
+MIN_BARS = 5
+"""Fewer common bars decide nothing: a file that corrects some bars differs in all of them."""
+RECENT = 100
+"""Newest bars of a symbol that are compared with other symbols, so that a large universe fits into memory."""
+_MOST_RESPONSES = 5
+"""Newest responses of a symbol that are read for its history."""
+
+Bars = Mapping[date, tuple[float, ...]]
+
+
+class Owner(StrEnum):
+    """What the stored history proves about the symbol of a response."""
+
+    CONFIRMED = auto()
+    """Most common bars are equal."""
+    UNKNOWN = auto()
+    """The symbol has no history yet, or too few common bars."""
+
+
+def comparable_bars(rows: PriceRows) -> Bars:
+    """Return the prices of each session with seven significant digits; a bar without movement includes its volume.
+
+    Different symbols may have equal bars without movement. Rows with unreadable numbers are left out, and of several
+    rows of one session the first counts.
+    """
+    found: dict[date, tuple[float, ...]] = {}
+    for row in rows.bars:
+        try:
+            numbers = tuple(float(f"{float(text):.7g}") for text in row.fields[1 : len(RAW_COLUMNS)])
+        except ValueError:
+            continue
+        if row.day is not None and len(numbers) == len(RAW_COLUMNS) - 1 and all(map(math.isfinite, numbers)):
+            prices = numbers[:-1]
+            found.setdefault(row.day, prices if min(prices) < max(prices) else numbers)
+    return found
+
+
+class ResponseOwners:
+    """The stored histories, and the responses that this process has read since."""
+
+    def __init__(self, parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]]) -> None:
+        self._parts = parts
+        self._accepted = {
+            symbol: [fetch for fetch in fetches if fetch.outcome is Outcome.OK] for symbol, fetches in stored.items()
+        }
+        self._digests = {fetch.content_hash: symbol for symbol, fetches in self._accepted.items() for fetch in fetches}
+        self._recent: dict[str, Bars] = {}
+        self._new: dict[str, tuple[str, Bars]] = {}
+
+    def check(self, symbol: str, rows: PriceRows, digest: str) -> Owner:
+        """Compare a response with the stored histories.
+
+        Raises:
+            WrongSymbol: most bars are those of another symbol that is listed at the same time.
+            RevisedHistory: most bars differ from the stored ones, and the settings do not accept that.
+        """
+        if not self._parts.source.terms.distinct_responses:
+            return Owner.CONFIRMED
+        bars = comparable_bars(rows)
+        history = self._history(symbol)
+        equal, common = _compare(bars, history)
+        if 2 * equal > common:
+            self._recent[symbol] = _newest(bars)
+            return Owner.CONFIRMED
+        for other in self._listed_with(symbol):
+            if self._digests.get(digest) == other:
+                raise WrongSymbol(f"the response is byte for byte the response of {other}", symbol=symbol)
+            if _is_same(bars, self._recent_of(other)):
+                same, bars_of_other = _compare(bars, self._recent_of(other))
+                raise WrongSymbol(
+                    f"the response belongs to {other}: {same} of {plural(bars_of_other, 'bar')} equal the stored ones",
+                    symbol=symbol,
+                )
+        if common >= MIN_BARS and symbol not in self._parts.revisions_accepted:
+            raise RevisedHistory(
+                f"the response changes {common - equal} of {plural(common, 'stored bar')}, so it replaces nothing. "
+                f"Compare it with the stored response {self._accepted[symbol][0].response_key}; to accept it, set "
+                f"STOCK_ASSETS_ACCEPT_REVISED_HISTORY={symbol} and request the symbol again",
+                symbol=symbol,
+            )
+        self._new[symbol] = digest, _newest(bars)
+        return Owner.UNKNOWN
+
+    def conflict(self, symbol: str) -> str | None:
+        """Return another symbol without history whose new response has the same bars as the one of this symbol."""
+        if symbol not in self._new:
+            return None
+        digest, bars = self._new[symbol]
+        others = ((other, *self._new[other]) for other in self._listed_with(symbol) if other in self._new)
+        return next((other for other, hashed, theirs in others if hashed == digest or _is_same(bars, theirs)), None)
+
+    def forget(self, symbol: str) -> None:
+        """Remove the new response of a symbol that was rejected."""
+        self._new.pop(symbol, None)
+
+    def earlier_ticker(self, rows: PriceRows) -> tuple[str, date] | None:
+        """Return the symbol that has left the universe and has the same bars, and the first session of its bars."""
+        bars = comparable_bars(rows)
+        left = [other for other in self._accepted if other not in self._parts.universe.symbols]
+        found = next((other for other in left if _is_same(bars, self._recent_of(other))), None)
+        if found is None:
+            return None
+        return found, min(fetch.first_session for fetch in self._accepted[found] if fetch.first_session is not None)
+
+    def _listed_with(self, symbol: str) -> list[str]:
+        """Return the other symbols that are listed at the same time: only they must have other bars."""
+        universe = self._parts.universe
+        return [
+            other
+            for other in universe.symbols
+            if other != symbol
+            and any(one.overlaps(two) for one in universe.listings_of(symbol) for two in universe.listings_of(other))
+        ]
+
+    def _recent_of(self, symbol: str) -> Bars:
+        if symbol not in self._recent:
+            self._recent[symbol] = _newest(self._history(symbol))
+        return self._recent[symbol]
+
+    def _history(self, symbol: str) -> Bars:
+        """Return the bars of the newest stored responses, until they are enough to compare."""
+        found: dict[date, tuple[float, ...]] = {}
+        for fetch in self._accepted.get(symbol, [])[:_MOST_RESPONSES]:
+            try:
+                rows = parse_prices(self._parts.backend.objects.get(fetch.response_key), symbol)
+            except (KeyError, SourceError):
+                continue
+            found = {**comparable_bars(rows), **found}
+            if len(found) >= RECENT:
+                break
+        return found
+
+
+def _newest(bars: Bars) -> Bars:
+    return {day: bars[day] for day in sorted(bars)[-RECENT:]}
+
+
+def _compare(bars: Bars, others: Bars) -> tuple[int, int]:
+    """Return the number of equal bars and of common sessions."""
+    common = bars.keys() & others.keys()
+    return sum(bars[day] == others[day] for day in common), len(common)
+
+
+def _is_same(bars: Bars, others: Bars) -> bool:
+    equal, common = _compare(bars, others)
+    return common >= MIN_BARS and 2 * equal > common
