@@ -76,6 +76,7 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
     known = noted | {fetch.response_key for fetch in fetches}
     entries = parts.backend.objects.entries(FOLDER)
     unknown = [entry for entry in entries if entry.key not in known and (not since or entry.modified_at >= since)]
+    new = [entry for entry in unknown if _is_young(entry, at, MIN_FILE_AGE)]
     settled = [entry for entry in unknown if not _is_young(entry, at, MIN_FILE_AGE)]
     reader, frozen = price_reader(parts, group_by_symbol(fetches)), frozen_times(noted)
 
@@ -90,15 +91,11 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
         results = list(executor.map(read, settled[:MAX_FILES]))
     files = [result for result in results if isinstance(result, LandingFile)]
     unreadable = [result for result in results if isinstance(result, UnreadableFile)]
-    young = [file.entry for file in unreadable if _is_young(file.entry, at, REJECT_AFTER)]
+    incomplete = [file.entry for file in unreadable if _is_young(file.entry, at, REJECT_AFTER)]
     return LandingScan(
         landing_files=tuple(file for file in files if file.sessions),
-        unreadable=tuple(file for file in unreadable if file.entry not in young),
-        waiting=(
-            *(entry for entry in unknown if entry not in settled),
-            *young,
-            *(file.entry for file in files if not file.sessions),
-        ),
+        unreadable=tuple(file for file in unreadable if not _is_young(file.entry, at, REJECT_AFTER)),
+        waiting=(*new, *incomplete, *(file.entry for file in files if not file.sessions)),
         remaining=tuple(settled[MAX_FILES:]),
         keys=frozenset(entry.key for entry in entries),
     )

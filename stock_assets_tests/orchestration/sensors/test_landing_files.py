@@ -19,7 +19,7 @@ from stock_assets.core.calendar import NEW_YORK, closing_time, sessions_between
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.landing_conversion import LandingScope
-from stock_assets.ingest.landing_files import MAX_FILES, MIN_FILE_AGE, REJECT_AFTER, register_files, scan
+from stock_assets.ingest.landing_files import MIN_FILE_AGE, REJECT_AFTER, register_files, scan
 from stock_assets.orchestration.checks.symbols import FILES
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, daily_job
 from stock_assets.orchestration.run_requests import RUN_DELAYS
@@ -483,8 +483,11 @@ def test_a_run_that_fails_is_retried_with_delays_and_not_forever(area: LandingAr
     assert "4 runs changed nothing" in area.reason()
 
 
-def test_thousands_of_files_are_loaded_in_few_runs_without_loss(area: LandingArea) -> None:
-    sessions = sessions_between(date(2002, 3, 1), date(2012, 3, 1))[: MAX_FILES + 500]
+def test_more_files_than_a_scan_reads_are_loaded_in_few_runs_without_loss(
+    area: LandingArea, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stock_assets.ingest.landing_files.MAX_FILES", 100)
+    sessions = sessions_between(date(2002, 3, 1), date(2012, 3, 1))[:125]
     for session in sessions:
         area.add(f"{session}/IBM.csv", f"{HEADER}{session},100,102,99,101,1000\n")
     requested = []
@@ -497,7 +500,7 @@ def test_thousands_of_files_are_loaded_in_few_runs_without_loss(area: LandingAre
     assert area.reason() == "no new files"
     assert [request.tags["dagster/asset_partition_range_start"] for request in requested] == [
         sessions[0].isoformat(),
-        sessions[MAX_FILES].isoformat(),
+        sessions[100].isoformat(),
     ]
 
 
