@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stock_assets.core.calendar import CALENDAR_START
 from stock_assets.core.errors import SettingsError
+from stock_assets.core.folder_names import why_not_for_dagster, why_not_for_tables
 
 _PREFIX = "STOCK_ASSETS_"
 API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
@@ -93,7 +94,8 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default=Path("data"),
-        description="Folder of the local backend's data. Each source has its own folder inside.",
+        description="Folder of the local backend's data. Each source has its own folder inside. Its name cannot "
+        "contain `?`, `#`, line breaks, tabs, or a percent sign before two hexadecimal digits.",
     )
     universe: Path | None = Field(
         default=None,
@@ -297,6 +299,19 @@ class Settings(BaseSettings):
             )
         if self.aws_api_key_secret is not None and self.aws_region is None:
             raise ValueError(f"{_PREFIX}AWS_API_KEY_SECRET needs {_PREFIX}AWS_REGION")
+        return self
+
+    @model_validator(mode="after")
+    def _check_folders(self) -> Self:
+        data = environment_variable("data_dir")
+        home = environment_variable("dagster_home") if self.dagster_home else data
+        tables = why_not_for_tables(self.root) if self.backend is BackendName.LOCAL else ""
+        for variable, folder, reason in (
+            (data, self.root, tables),
+            (home, self.instance_dir, why_not_for_dagster(self.instance_dir)),
+        ):
+            if reason:
+                raise ValueError(f"{variable}: {str(folder)!r} cannot be used: {reason}. Choose another folder.")
         return self
 
     @property

@@ -10,9 +10,7 @@ from urllib.parse import urlparse
 
 from stock_assets.backends.layout import LAYOUT_KEY
 from stock_assets.core.errors import SettingsError, TableOutsideDataFolder
-
-_NOT_IN_ADDRESSES = frozenset("?#")
-"""pyiceberg treats these characters as the end of the path, and would write into another folder."""
+from stock_assets.core.folder_names import why_not_for_tables
 
 
 def path_of(address: str) -> str:
@@ -23,11 +21,10 @@ def path_of(address: str) -> str:
 
 def require_usable(root: Path) -> None:
     """Raise SettingsError if Iceberg addresses cannot contain the path of the data folder."""
-    unusable = set(str(root)) & _NOT_IN_ADDRESSES
-    if unusable:
+    reason = why_not_for_tables(root)
+    if reason:
         raise SettingsError(
-            f"The data folder {root} cannot be used: Iceberg addresses cannot contain {' '.join(sorted(unusable))}. "
-            "Set STOCK_ASSETS_DATA_DIR; use another folder"
+            f"The data folder {str(root)!r} cannot be used: {reason}. Set STOCK_ASSETS_DATA_DIR to another folder."
         )
 
 

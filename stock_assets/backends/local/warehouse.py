@@ -8,6 +8,7 @@ A DuckDB connection lives in memory for one step. Published tables are views ove
 snapshot, read by field id, so that a column added later is NULL in older files.
 """
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -126,7 +127,7 @@ class DuckDbConnection(SqlConnection):
 
     def register_responses(self, uris: Sequence[str]) -> Name:
         """Read the lines of the files, without the header; not as CSV, which would give quotes a meaning."""
-        files = f"read_text([{', '.join(map(literal, uris))}])" if uris else "(SELECT '' AS content, '' AS filename)"
+        files = f"read_text([{', '.join(map(_path, uris))}])" if uris else "(SELECT '' AS content, '' AS filename)"
         lines = f"""(
             SELECT RTRIM(UNNEST(STRING_SPLIT(content, chr(10))[2:]), chr(13)) AS line, filename AS "$path" FROM {files}
         )"""  # noqa: S608 (escaped by literal)
@@ -144,10 +145,12 @@ class DuckDbConnection(SqlConnection):
     def restrict(self) -> None:
         """Allow reads of the published Parquet files; disable all other access to files and networks."""
         # DuckDB keeps the folder to which it spills readable; the default, in the working directory, may contain files.
+        # A path with a pattern is compared as it is written in the view, too.
+        allowed = dict.fromkeys(form(path) for path in self._published_files for form in (literal, _path))
         spill = Path(gettempdir()) / f"stock_assets_{uuid4().hex}"
         for setting, value in (
             ("temp_directory", literal(str(spill))),
-            ("allowed_paths", f"[{', '.join(map(literal, self._published_files))}]"),
+            ("allowed_paths", f"[{', '.join(allowed)}]"),
             ("enable_external_access", "false"),
             ("lock_configuration", "true"),
         ):
@@ -201,9 +204,8 @@ class DuckDbConnection(SqlConnection):
     def _create_staging_view(self, table: Table) -> None:
         file = self._staging / f"{table.name}.parquet"
         if file.exists():
-            self._connection.execute(
-                f"CREATE OR REPLACE VIEW {table.full_name} AS SELECT * FROM read_parquet({literal(str(file))})"  # noqa: S608 (contract's name, escaped path)
-            )
+            rows = f"SELECT * FROM read_parquet({_path(str(file))}, hive_partitioning = false)"  # noqa: S608 (escaped)
+            self._connection.execute(f"CREATE OR REPLACE VIEW {table.full_name} AS {rows}")
 
     def _execute(self, statement: str) -> duckdb.DuckDBPyConnection:
         try:
@@ -229,8 +231,13 @@ def _scan(table: Table, stored: IcebergTable | None, files: Sequence[str]) -> st
         f"{field.field_id}: {{name: '{field.name}', type: '{_type_of(table, field.name)}', default_value: NULL}}"
         for field in stored.schema().fields
     )
-    paths = ", ".join(literal(path) for path in files)
-    return f"SELECT {columns} FROM read_parquet([{paths}], schema = MAP {{{fields}}})"  # noqa: S608 (escaped by literal)
+    paths = ", ".join(map(_path, files))
+    return f"SELECT {columns} FROM read_parquet([{paths}], schema = MAP {{{fields}}}, hive_partitioning = false)"  # noqa: S608 (escaped by literal)
+
+
+def _path(file: str) -> str:
+    """Return the path of one file as SQL text: in DuckDB `*`, `?` and `[` stand for other characters."""
+    return literal(re.sub(r"[*?\[]", r"[\g<0>]", file))
 
 
 def _type_of(table: Table, name: str) -> str:
