@@ -10,7 +10,16 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import LoadRejected, NothingStaged
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets.loads.load import drop_old_loads
-from stock_assets_tests.support.dagster_runs import CHECKS, PUBLISHED, STAGED, WiredScene, checks, failure, pipeline
+from stock_assets_tests.support.dagster_runs import (
+    CHECKS,
+    PUBLISHED,
+    STAGED,
+    WHOLE_PATH,
+    WiredScene,
+    checks,
+    failure,
+    pipeline,
+)
 from stock_assets_tests.support.scenes import (
     FIRST_WEEK,
     SECOND_WEEK,
@@ -73,7 +82,7 @@ def test_a_run_without_checks_rejects_a_bad_load(scene: Scene, dagster: WiredSce
     write_a_bar_twice(scene)
     before = state(scene.backend)
 
-    result = dagster.run(dg.AssetSelection.all().without_checks(), SECOND_WEEK)
+    result = dagster.run(WHOLE_PATH.without_checks(), SECOND_WEEK)
 
     assert checks(result) == {}
     assert publish_rejected(result)

@@ -13,7 +13,7 @@ from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import CODE_LOCATION
 from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
-from stock_assets.orchestration.keys import asset_key
+from stock_assets.orchestration.keys import REPORT, asset_key
 from stock_assets.settings import Settings
 from stock_assets_tests.support.dagster_internals import (
     RegisteredCodeLocationOrigin,
@@ -27,6 +27,8 @@ from stock_assets_tests.support.steps import as_pipeline
 STAGED_KEY = asset_key(STAGED_PRICES)
 STAGED = dg.AssetSelection.assets(STAGED_KEY)
 PUBLISHED = dg.AssetSelection.assets(*(asset_key(table) for table in PUBLISHED_TABLES))
+WHOLE_PATH = dg.AssetSelection.all() - dg.AssetSelection.assets(REPORT)
+"""What the daily job runs; the report takes as long as all these steps and has its own tests."""
 CHECKS = dg.AssetSelection.checks_for_assets(asset_key(STAGED_PRICES))
 ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(CODE_LOCATION), "__repository__"), JOB_NAME

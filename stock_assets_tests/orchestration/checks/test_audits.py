@@ -12,7 +12,16 @@ from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets.loads.audit_files import AuditKind, audits
 from stock_assets.loads.load import newest_load
 from stock_assets.orchestration.keys import asset_key
-from stock_assets_tests.support.dagster_runs import CHECKS, PUBLISHED, WiredScene, checks, failure, pipeline, succeeded
+from stock_assets_tests.support.dagster_runs import (
+    CHECKS,
+    PUBLISHED,
+    WHOLE_PATH,
+    WiredScene,
+    checks,
+    failure,
+    pipeline,
+    succeeded,
+)
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, calm_source, keys, state, tamper
 from stock_assets_tests.support.steps import FIVE, published_rows
 
@@ -35,7 +44,7 @@ def failed(found: Iterable[dg.AssetCheckEvaluation]) -> set[str]:
 
 
 def test_every_audit_is_its_own_check_and_passes_on_good_rows(scene: Scene, dagster: WiredScene) -> None:
-    result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
+    result = dagster.run(WHOLE_PATH, SECOND_WEEK)
 
     assert result.success
     found = checks(result)
@@ -64,7 +73,7 @@ def test_the_kind_of_the_audit_decides_whether_its_check_blocks(dagster: WiredSc
 def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_continues(scene: Scene, dagster: WiredScene) -> None:
     scene.source.set_bar("IBM", DAY, BAD_BAR)
 
-    result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
+    result = dagster.run(WHOLE_PATH, SECOND_WEEK)
 
     assert result.success
     found = checks(result)
@@ -84,12 +93,12 @@ def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_continues(scene
 
 
 def test_a_blocking_audit_stops_publish_in_the_same_run(scene: Scene, dagster: WiredScene) -> None:
-    assert dagster.run(dg.AssetSelection.all(), FIRST_WEEK).success
+    assert dagster.run(WHOLE_PATH, FIRST_WEEK).success
     before = state(scene.backend)
     scene.source.repeat_bar("IBM", DAY)
     scene.deliver_again()
 
-    result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
+    result = dagster.run(WHOLE_PATH, SECOND_WEEK)
 
     assert not result.success
     check = checks(result)["one_row_per_symbol_and_session"]
@@ -103,7 +112,7 @@ def test_a_blocking_audit_stops_publish_in_the_same_run(scene: Scene, dagster: W
 def test_a_warning_never_stops_the_run(scene: Scene, dagster: WiredScene) -> None:
     scene.source.drop_bar("IBM", DAY)
 
-    result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
+    result = dagster.run(WHOLE_PATH, SECOND_WEEK)
 
     assert result.success
     check = checks(result)["every_listed_symbol_present"]

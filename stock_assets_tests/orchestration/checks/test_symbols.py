@@ -22,7 +22,7 @@ from stock_assets.pipeline import Pipeline
 from stock_assets.settings import AlphaVantagePlan, Settings
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer
-from stock_assets_tests.support.dagster_runs import WiredScene, checks
+from stock_assets_tests.support.dagster_runs import WHOLE_PATH, WiredScene, checks
 from stock_assets_tests.support.live_source import live_settings, live_source, symbols, utc
 from stock_assets_tests.support.steps import parts, published_rows
 
@@ -52,7 +52,7 @@ def test_three_of_twenty_fail_and_seventeen_are_published(server: VendorServer, 
     server.respond("MU", Mischief.LATE, None)
     server.respond("ARM", Mischief.BURST)
 
-    first = pipeline.run(dg.AssetSelection.all(), [session])
+    first = pipeline.run(WHOLE_PATH, [session])
 
     assert first.success
     assert published_symbols(backend) == everyone - {"QCOM", "MU", "ARM"}
@@ -78,7 +78,7 @@ def test_three_of_twenty_fail_and_seventeen_are_published(server: VendorServer, 
 
     requests_before = len(server.requests)
     server.respond("ARM", None)
-    second = pipeline.run(dg.AssetSelection.all(), [session])
+    second = pipeline.run(WHOLE_PATH, [session])
 
     assert second.success
     assert published_symbols(backend) == everyone - {"QCOM"}
@@ -97,7 +97,7 @@ def test_a_run_without_a_key_fails_and_names_the_variable(
 ) -> None:
     monkeypatch.delenv("ALPHAVANTAGE_API_KEY", raising=False)
     definitions = build_definitions(live_settings(server, tmp_path))
-    result = WiredScene(definitions, dg.DagsterInstance.ephemeral()).run(dg.AssetSelection.all(), [server.last_session])
+    result = WiredScene(definitions, dg.DagsterInstance.ephemeral()).run(WHOLE_PATH, [server.last_session])
 
     assert not result.success
     messages = [str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure]

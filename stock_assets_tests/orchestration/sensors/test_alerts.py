@@ -14,13 +14,12 @@ from stock_assets.core.errors import UnknownSymbol
 from stock_assets.loads.audit_files import audits
 from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
 from stock_assets_tests.fakes.channel import RecordingChannel
-from stock_assets_tests.support.dagster_runs import CHECKS, STAGED, WiredScene, pipeline
+from stock_assets_tests.support.dagster_runs import CHECKS, STAGED, WHOLE_PATH, WiredScene, pipeline
 from stock_assets_tests.support.scenes import BAD_BAR, CALM_BAR, FIRST_WEEK, SECOND_WEEK, Scene, calm_source
 from stock_assets_tests.support.steps import as_pipeline
 
 MONDAY = FIRST_WEEK[2]
 [SHARE] = [audit for audit in audits() if audit.name == "quarantined_share_within_limit"]
-EVERYTHING = dg.AssetSelection.all()
 
 
 @dataclass
@@ -79,7 +78,7 @@ def spoil(scene: Scene) -> None:
 
 def test_a_rejected_load_opens_one_incident_with_every_fact_which_is_resolved_once(alerts: AlertRunner) -> None:
     spoil(alerts.scene)
-    first = alerts.pipeline.run(EVERYTHING, FIRST_WEEK)
+    first = alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
     assert not first.success
 
     [message] = alerts.tick()
@@ -97,13 +96,13 @@ def test_a_rejected_load_opens_one_incident_with_every_fact_which_is_resolved_on
     assert lines[-1] == f"http://dagster.example/runs/{first.run_id}"
 
     assert alerts.tick() == []
-    alerts.pipeline.run(EVERYTHING, FIRST_WEEK)
+    alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
     assert alerts.tick() == []
 
     for symbol in ("AAPL", "CSCO"):
         alerts.scene.source.set_bar(symbol, MONDAY, CALM_BAR)
     alerts.scene.deliver_again()
-    last = alerts.pipeline.run(EVERYTHING, FIRST_WEEK)
+    last = alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
     assert last.success
     [resolved] = alerts.tick()
     assert resolved.title == f"Resolved: {message.title}"
@@ -122,14 +121,14 @@ def test_a_failed_blocking_check_sends_an_alert_also_if_the_run_does_not_publish
 def test_warnings_and_successes_send_no_alert(alerts: AlertRunner) -> None:
     alerts.scene.source.set_bar("AAPL", MONDAY, BAD_BAR)  # one of five: quarantined
     alerts.scene.source.drop_bar("CSCO", MONDAY)  # and one missing
-    assert alerts.pipeline.run(EVERYTHING, FIRST_WEEK).success
+    assert alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK).success
     assert alerts.tick() == []
 
 
 def test_a_run_without_any_bar_names_each_symbol_with_reason_and_remedy(alerts: AlertRunner) -> None:
     for symbol in alerts.scene.universe.symbols:
         alerts.scene.source.set_failure(symbol, UnknownSymbol("not known", symbol=symbol))
-    alerts.pipeline.run(EVERYTHING, FIRST_WEEK)
+    alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
     [message] = alerts.tick()
     assert message.title == "stock_assets: raw__daily_prices failed for 2012-03-01 to 2012-03-07"
     [line] = [line for line in message.text.splitlines() if line.startswith("  CSCO: ")]
@@ -141,7 +140,7 @@ def test_a_run_that_ended_without_an_error_is_an_incident(alerts: AlertRunner) -
     alerts.leave(dg.DagsterRunStatus.FAILURE)
     [message] = alerts.tick()
     assert "ended without an error message" in message.text
-    alerts.pipeline.run(EVERYTHING, FIRST_WEEK)
+    alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
     assert [sent.title for sent in alerts.tick()] == [f"Resolved: {message.title}"]
 
 
@@ -152,7 +151,7 @@ def test_an_unreadable_incident_and_a_failing_channel_are_named_by_the_tick_and_
     alerts.leave(dg.DagsterRunStatus.FAILURE)
     assert len(alerts.tick()) == 1
     alerts.channel.broken = True
-    alerts.pipeline.run(EVERYTHING, FIRST_WEEK)
+    alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
     assert alerts.tick() == []
     assert alerts.summary == (
         "1 run checked; not delivered yet: alerts/open/run-0123/incident.json is not an incident of this version "
@@ -167,7 +166,7 @@ def test_a_failed_run_is_checked_after_dagster_has_decided_whether_to_retry_it(
     alerts.leave(dg.DagsterRunStatus.FAILURE)
     assert alerts.tick() == []
     # A later run is not checked before it.
-    assert alerts.pipeline.run(EVERYTHING, FIRST_WEEK).success
+    assert alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK).success
     assert alerts.tick() == []
     alerts.at = datetime.now(UTC) + timedelta(minutes=3)
     assert [message.title.partition(":")[0] for message in alerts.tick()] == ["stock_assets", "Resolved"]
@@ -175,7 +174,7 @@ def test_a_failed_run_is_checked_after_dagster_has_decided_whether_to_retry_it(
 
 def test_a_kill_before_the_cursor_is_stored_repeats_no_message(alerts: AlertRunner) -> None:
     alerts.leave(dg.DagsterRunStatus.FAILURE)
-    alerts.pipeline.run(EVERYTHING, FIRST_WEEK)
+    alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
     assert len(alerts.tick(keep_cursor=False)) == 2
     assert alerts.tick(keep_cursor=False) == []
     alerts.leave(dg.DagsterRunStatus.FAILURE)
@@ -186,10 +185,10 @@ def test_a_kill_before_the_cursor_is_stored_repeats_no_message(alerts: AlertRunn
 
 def test_success_of_some_sessions_does_not_resolve_the_incident(alerts: AlertRunner) -> None:
     spoil(alerts.scene)
-    alerts.pipeline.run(EVERYTHING, FIRST_WEEK)
+    alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
     assert len(alerts.tick()) == 1
-    alerts.pipeline.run(EVERYTHING, FIRST_WEEK[:2])
-    alerts.pipeline.run(EVERYTHING, SECOND_WEEK)
+    alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK[:2])
+    alerts.pipeline.run(WHOLE_PATH, SECOND_WEEK)
     assert alerts.tick() == []
 
 
