@@ -143,7 +143,8 @@ class Settings(BaseSettings):
     run_retention_days: int = Field(
         default=90,
         ge=1,
-        description="Days after which maintenance deletes a Dagster run, unless the UI still shows results of it.",
+        description="Days after which maintenance deletes a Dagster run. A run whose results the UI still shows stays "
+        "without its log.",
     )
     event_log: EventLog = Field(
         default=EventLog.OPTIMIZED,

@@ -34,7 +34,7 @@ def maintain() -> None:
     from stock_assets.core.text import plural
     from stock_assets.maintenance.maintenance import maintain as maintain_backend
     from stock_assets.orchestration.build import build_definitions, retention_policy
-    from stock_assets.orchestration.jobs.maintenance import delete_old_runs
+    from stock_assets.orchestration.jobs.maintenance import delete_old_runs, remove_old_logs
     from stock_assets.orchestration.runs import local_instance
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
@@ -46,10 +46,11 @@ def maintain() -> None:
         at, retention = datetime.now(UTC), retention_policy(settings)
         done = maintain_backend(pipeline.backend, retention, at)
         deleted = delete_old_runs(instance, checks, before=at - retention.runs)
+        logs = remove_old_logs(instance, before=at - retention.runs)
     print_grid(list(done.rows[0]), [[str(value) for value in row.values()] for row in done.rows])
     print_line(
         f"Removed: {plural(done.loads_dropped, 'old load')}, {plural(done.incomplete_loads, 'leftover')} of killed "
-        f"runs, {plural(deleted, 'old run')}."
+        f"runs, {plural(deleted, 'old run')}, {plural(logs, 'log')} of old runs."
     )
 
 

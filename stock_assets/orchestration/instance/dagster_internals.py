@@ -30,8 +30,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 # Type of the callback of `EventLogStorage.watch`.
 from dagster._core.event_api import EventHandlerFn
 
-# Events that name an asset, and events that Dagster may store in batches.
-from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS
+# Events that name an asset, events that Dagster may store in batches, and events that change a run's status.
+from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 
 # Base and result types of the launcher. Dagster's own does not check whether the process of a run is alive (#4319).
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
@@ -45,12 +45,25 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 # Base of every event log. `SettledFailures` filters what the daemon reads.
 from dagster._core.storage.event_log import EventLogStorage
 
-# Tables of the event log. `LocalEventLogStorage` writes the same rows as Dagster's own storage.
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
+# Tables of the event log. `LocalEventLogStorage` writes the same rows as Dagster's own storage; `RemovableLogs` deletes
+# rows, because Dagster deletes events only together with their run, and with them the status of partitions.
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetEventTagsTable,
+    AssetKeyTable,
+    SqlEventLogStorageTable,
+)
+
+# Base of the event logs in SQLite and PostgreSQL.
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 # Base of `LocalEventLogStorage`; there is no public one. The tests compare every result with Dagster's own storage,
 # whose cost per event grows with the number of events (#19618).
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage, SqliteEventLogStorageWatchdog
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
+    SqliteEventLogStorageWatchdog,
+)
 
 # How long Dagster waits for a lock of SQLite; both storages may work on one folder.
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
@@ -69,6 +82,8 @@ __all__ = [
     "ASSET_EVENTS",
     "AUTO_RETRY_RUN_ID_TAG",
     "BATCH_WRITABLE_EVENTS",
+    "EVENT_TYPE_TO_PIPELINE_RUN_STATUS",
+    "INDEX_SHARD_NAME",
     "REPOSITORY_LABEL_TAG",
     "RUN_KEY_TAG",
     "SINGLETON_REPOSITORY_NAME",
@@ -78,6 +93,7 @@ __all__ = [
     "AssetCheckEvaluationPlanned",
     "AssetCheckExecutionRecordStatus",
     "AssetCheckExecutionsTable",
+    "AssetEventTagsTable",
     "AssetKeyTable",
     "CheckRunHealthResult",
     "ConfigurableClassData",
@@ -89,6 +105,7 @@ __all__ = [
     "RemoteJobOrigin",
     "RemoteRepositoryOrigin",
     "SerializableErrorInfo",
+    "SqlEventLogStorage",
     "SqlEventLogStorageTable",
     "SqliteEventLogStorage",
     "SqliteEventLogStorageWatchdog",
@@ -100,6 +117,7 @@ __all__ = [
 
 USED_METHODS: Mapping[type, tuple[str, ...]] = {
     EventLogStorage: ("get_logs_for_all_runs_by_log_id",),
+    SqlEventLogStorage: ("index_transaction", "prepare_insert_event"),
     SqliteEventLogStorage: (
         "_connect",
         "_event_to_row",
@@ -110,6 +128,7 @@ USED_METHODS: Mapping[type, tuple[str, ...]] = {
         "_store_asset_event",
         "_store_asset_event_tags",
         "conn_string_for_shard",
+        "delete_events",
         "has_table",
         "index_connection",
         "path_for_shard",

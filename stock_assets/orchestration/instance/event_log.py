@@ -14,9 +14,10 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
+from sqlite3 import OperationalError, connect
 from typing import Any, cast
 
 import dagster as dg
@@ -29,6 +30,7 @@ from watchdog.observers.api import BaseObserver
 from stock_assets.orchestration.instance.dagster_internals import (
     ASSET_EVENTS,
     BATCH_WRITABLE_EVENTS,
+    INDEX_SHARD_NAME,
     SQLITE_BUSY_TIMEOUT_SECONDS,
     AssetCheckEvaluationPlanned,
     AssetCheckExecutionRecordStatus,
@@ -42,6 +44,7 @@ from stock_assets.orchestration.instance.dagster_internals import (
     UserConfigSchema,
     store_events_in_batches,
 )
+from stock_assets.orchestration.instance.log_removal import RemovableLogs
 from stock_assets.orchestration.instance.settled_failures import SettledFailures
 
 BATCH_SIZE = 500
@@ -51,7 +54,7 @@ _OPEN_FILES = 16
 """Files kept open, one per run. A web page may read hundreds of runs."""
 
 
-class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
+class LocalEventLogStorage(SettledFailures, RemovableLogs, SqliteEventLogStorage):
     """The event log of `dagster.yaml`, in Dagster's default folder.
 
     Several processes may use a folder at the same time, as with Dagster's own storage: SQLite's locks coordinate them,
@@ -131,6 +134,46 @@ class LocalEventLogStorage(SettledFailures, SqliteEventLogStorage):
             oldest = next(iter(self._engines))
             self._engines.pop(oldest)[1].dispose()
         return engine
+
+    def run_connection(self, run_id: str | None = None) -> AbstractContextManager[Connection]:
+        """Connect to the file of a run, or to the index if the log of the run was removed.
+
+        Dagster's own storage would create an empty file again as soon as a page shows the run.
+        """
+        shard = str(run_id)
+        is_removed = not Path(self.path_for_shard(shard)).exists() and self.has_notice(shard)
+        return self._connect(INDEX_SHARD_NAME if is_removed else shard)
+
+    def remove_logs(self, run_ids: Sequence[str]) -> None:
+        """Remove logs (see `RemovableLogs`) and the files of the runs; return free space of the index to the disk."""
+        super().remove_logs(run_ids)
+        for run_id in run_ids:
+            self._remove_file(run_id)
+        if run_ids:
+            self._shrink_index()
+
+    def delete_events(self, run_id: str) -> None:
+        """Delete the events of a run and its file; Dagster's own storage keeps the file, at its full size."""
+        super().delete_events(run_id)
+        self._remove_file(run_id)
+
+    def _remove_file(self, run_id: str) -> None:
+        with self._db_lock:
+            if run_id in self._engines:
+                self._engines.pop(run_id)[1].dispose()
+            self._initialized_dbs.discard(run_id)
+            # The database last: as long as it exists, a killed maintenance is repeated.
+            for ending in ("-shm", "-wal", ""):
+                Path(f"{self.path_for_shard(run_id)}{ending}").unlink(missing_ok=True)
+
+    def _shrink_index(self) -> None:
+        """Rewrite the index if most of it is free. Another process that is reading prevents it until the next time."""
+        with self._db_lock, closing(connect(self.path_for_shard(INDEX_SHARD_NAME), timeout=1)) as index:
+            [free], [pages] = (index.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_count"))
+            if free * 2 > pages:
+                with suppress(OperationalError):
+                    index.execute("VACUUM")
+                    index.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def has_table(self, table_name: str) -> bool:
         """Return whether a table exists. An existing table is cached: a migration adds tables and removes none."""

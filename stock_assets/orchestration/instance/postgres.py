@@ -10,11 +10,15 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.utils import get_token_provider_from_config, pg_url_from_config
 
 from stock_assets.orchestration.instance.dagster_internals import ConfigurableClassData
+from stock_assets.orchestration.instance.log_removal import RemovableLogs
 from stock_assets.orchestration.instance.settled_failures import SettledFailures
 
 
-class PostgresSettledEventLogStorage(SettledFailures, PostgresEventLogStorage):
-    """The event log of `infra/aws/dagster.yaml`: Dagster's own, except that every killed run is retried."""
+class PostgresSettledEventLogStorage(SettledFailures, RemovableLogs, PostgresEventLogStorage):
+    """The event log of `infra/aws/dagster.yaml`: Dagster's own, except that every killed run is retried.
+
+    Maintenance can also remove the logs of old runs.
+    """
 
     @classmethod
     def from_config_value(

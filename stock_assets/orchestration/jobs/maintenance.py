@@ -1,15 +1,15 @@
-"""The maintenance job, and the deletion of old runs.
+"""The maintenance job, the deletion of old runs, and the removal of their logs.
 
 Belongs here: the job, and maintenance of the Dagster instance. Does not belong here: maintenance of tables and files
 (`maintenance`), when the job runs (`schedules.maintenance`).
 
 Deleting a run deletes its events. Without the newest materialization of a partition, Dagster would show the partition
 as missing. So a run is kept, however old, as long as it holds the newest materialization of any partition or the newest
-result of any check.
+result of any check. With one run per session these are nearly all runs; of an old run only these events are kept.
 """
 
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import AssetRecordsFilter, DagsterEventType
@@ -19,9 +19,15 @@ from stock_assets.core.text import markdown_table
 from stock_assets.maintenance.maintenance import maintain
 from stock_assets.maintenance.retention import RetentionPolicy
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
+from stock_assets.orchestration.instance.log_removal import RemovableLogs
 from stock_assets.pipeline import Pipeline
 
 JOB_NAME = "maintenance"
+RUNS_WITH_LOGS = 50
+"""Newest runs whose logs stay, besides those of failed runs. A log takes about 1 MB; the size of the instance must not
+depend on how many loads start in a day."""
+LOGS_REMOVED = "stock_assets/logs_removed"
+"""Tag of a run whose log was removed; the list of runs shows it."""
 _BATCH = 500
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
@@ -35,7 +41,33 @@ def delete_old_runs(instance: dg.DagsterInstance, checks: Collection[dg.AssetChe
     deleted = [record.dagster_run.run_id for record in old if record.dagster_run.run_id not in needed]
     for run_id in deleted:
         instance.delete_run(run_id)
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
     return len(deleted)
+
+
+def remove_old_logs(instance: dg.DagsterInstance, *, before: datetime) -> int:
+    """Remove the logs of old runs, except what defines the state of assets and checks; return the number of runs.
+
+    Old are finished runs from before a timestamp, and successful runs that are not among the newest ones. The event log
+    that `STOCK_ASSETS_EVENT_LOG=builtin` selects cannot remove logs.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, RemovableLogs):
+        return 0
+    old = [
+        record.dagster_run.run_id
+        for number, record in enumerate(instance.get_run_records(filters=dg.RunsFilter(statuses=_FINISHED)))
+        if LOGS_REMOVED not in record.dagster_run.tags
+        and (
+            record.create_timestamp.replace(tzinfo=UTC) < before
+            or (record.dagster_run.is_success and number >= RUNS_WITH_LOGS)
+        )
+    ]
+    storage.remove_logs(old)
+    for run_id in old:
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        instance.add_run_tags(run_id, {LOGS_REMOVED: "by maintenance"})
+    return len(old)
 
 
 def _newest_runs(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey]) -> Iterator[str]:
@@ -68,13 +100,14 @@ def maintenance_job(
     @dg.op(
         name="maintain",
         pool="publish",
-        description="Drops old staging tables, compacts published tables, expires old snapshots, deletes orphan files "
-        "and old runs. The metadata of its output shows the result.",
+        description="Drops old staging tables, compacts published tables, expires old snapshots, deletes orphan files, "
+        "old runs and their logs. The metadata of its output shows the result.",
     )
     def maintain_everything(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
         at = now()
         done = maintain(pipeline.backend, retention, at)
         deleted = delete_old_runs(context.instance, checks, before=at - retention.runs)
+        logs = remove_old_logs(context.instance, before=at - retention.runs)
         for row in done.rows:
             context.log.info(", ".join(f"{name}: {value}" for name, value in row.items()))
         context.add_output_metadata(
@@ -82,6 +115,7 @@ def maintenance_job(
                 "loads dropped": done.loads_dropped,
                 "leftovers deleted": done.incomplete_loads,
                 "runs deleted": deleted,
+                "logs of runs removed": logs,
                 "published tables": dg.MetadataValue.md(markdown_table(done.rows)),
                 **statement_metadata(pipeline.backend),
             }
