@@ -10,7 +10,7 @@ an optional dependency.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -78,9 +78,9 @@ class Pipeline(PipelineParts):
         fetch_splits(self)
         return fetch_prices(self, sessions, rules=rules)
 
-    def stage(self, sessions: Sequence[date]) -> Load:
-        """Stage the sessions as one load."""
-        return stage(self, sessions)
+    def stage(self, sessions: Sequence[date], *, coverage_symbols: Collection[str] | None = None) -> Load:
+        """Stage the sessions as one load; `coverage_symbols` limits the symbols that count for coverage."""
+        return stage(self, sessions, coverage_symbols=coverage_symbols)
 
     def audit(self, load: Load) -> list[Verdict]:
         """Audit a staged load and record a rejection."""

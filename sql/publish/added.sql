@@ -2,7 +2,7 @@
 -- EXCEPT compares every column and treats NULLs as equal.
 SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (
-    SELECT ${columns} FROM ${staged_rows}
+    SELECT ${columns} FROM ${staged_rows} AS s
     EXCEPT
     SELECT ${columns} FROM ${published_rows} WHERE trade_date BETWEEN ${first_date} AND ${last_date}
 ) AS added

@@ -6,7 +6,7 @@ USING (
     SELECT c.*
     FROM (
         SELECT 'keep' AS fate, ${columns}
-        FROM ${staged_rows}
+        FROM ${staged_rows} AS n
         WHERE trade_date BETWEEN ${first_date} AND ${last_date}
         UNION ALL
         SELECT 'drop' AS fate, ${published_columns}

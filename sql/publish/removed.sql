@@ -4,5 +4,5 @@ SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (
     SELECT ${columns} FROM ${published_rows} WHERE trade_date BETWEEN ${first_date} AND ${last_date}
     EXCEPT
-    SELECT ${columns} FROM ${staged_rows}
+    SELECT ${columns} FROM ${staged_rows} AS s
 ) AS removed

@@ -1,5 +1,6 @@
--- Every row that this load publishes, with its metrics: the bars of [start_date, end_date] that passed the row audits,
--- and the already published bars of the rest of [first_date, last_date], whose look-back reaches into the range.
+-- Every row that this load publishes, with its metrics: the bars of the requested sessions that passed the row audits,
+-- and the already published bars of excluded sessions and of the rest of [first_date, last_date], whose look-back reaches
+-- into the range. A look-back never leaves a listing period of its symbol: a reused ticker is another company.
 -- Windows are written with LAG, not as frames: the sums then add up in one fixed order on every engine, so that a row
 -- is the same to the last bit whatever the sessions of the load. A look-back of more than lookback_days calendar days
 -- (a trading halt) gives NULL, and so does a look-back with too few sessions.
@@ -8,15 +9,19 @@ WITH bars AS (
     FROM ${typed_prices} AS t
     LEFT JOIN ${quarantined_prices} AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
     WHERE q.symbol IS NULL
+      AND t.trade_date NOT IN (SELECT session FROM ${excluded_sessions} AS e)
     UNION ALL
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume
     FROM ${published_prices}
     WHERE trade_date BETWEEN ${lookback_date} AND ${last_date}
-      AND NOT trade_date BETWEEN ${start_date} AND ${end_date}
+      AND (NOT trade_date BETWEEN ${first_day} AND ${last_day}
+           OR trade_date IN (SELECT session FROM ${excluded_sessions} AS e))
 ),
 prices AS (
     SELECT
         b.*,
+        -- NULL outside every listing: these rows look back only at each other.
+        l.first_session                  AS listed_since,
         CAST(b.volume AS DOUBLE)         AS shares,
         COALESCE(f.split_factor, 1E0)    AS split_factor
     FROM bars AS b
@@ -24,6 +29,10 @@ prices AS (
         ON  f.symbol = b.symbol
         AND f.ex_date <= b.trade_date
         AND (f.next_ex_date IS NULL OR b.trade_date < f.next_ex_date)
+    LEFT JOIN ${listings} AS l
+        ON  l.symbol = b.symbol
+        AND l.first_session <= b.trade_date
+        AND (l.last_session IS NULL OR b.trade_date <= l.last_session)
 ),
 -- Look-back values are split-adjusted as of the row's date (point in time): a price of an earlier day d, seen from the
 -- row's day T, is p(d) * factor(d) / factor(T); a volume is v(d) * factor(T) / factor(d). The factors are divided first:
@@ -46,7 +55,7 @@ looked_back AS (
         LAG(shares, 6) OVER w * (split_factor / LAG(split_factor, 6) OVER w) AS shares_6,
         LAG(shares, 7) OVER w * (split_factor / LAG(split_factor, 7) OVER w) AS shares_7
     FROM prices
-    WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
+    WINDOW w AS (PARTITION BY symbol, listed_since ORDER BY trade_date)
 ),
 guarded AS (
     SELECT

@@ -18,11 +18,26 @@ quarantined AS (
         t.volume,
         t.unparsed_text,
         t.fetched_at,
-        t.payload
+        t.payload,
+        t.contradicting_rows
     FROM failures AS f
     JOIN ${typed_prices} AS t ON t.symbol = f.symbol AND t.trade_date = f.trade_date
 )
-SELECT q.*, COALESCE(k.load_id, ${load_id}) AS load_id
+SELECT
+    q.symbol,
+    q.trade_date,
+    q.audit,
+    q.detail,
+    q.open_price,
+    q.high_price,
+    q.low_price,
+    q.close_price,
+    q.volume,
+    q.unparsed_text,
+    q.fetched_at,
+    q.payload,
+    COALESCE(k.load_id, ${load_id}) AS load_id,
+    q.contradicting_rows
 FROM quarantined AS q
 LEFT JOIN ${published_quarantine} AS k
     ON  k.symbol = q.symbol
@@ -30,4 +45,4 @@ LEFT JOIN ${published_quarantine} AS k
     AND k.audit = q.audit
     AND k.payload = q.payload
     -- All rows of q lie in this range; the condition is repeated so that an engine reads only these partitions.
-    AND k.trade_date BETWEEN ${start_date} AND ${end_date}
+    AND k.trade_date BETWEEN ${first_day} AND ${last_day}

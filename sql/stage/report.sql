@@ -1,4 +1,5 @@
--- The report of a load, for the UI: one row per requested session, and previews of published and quarantined bars.
+-- The report of a load: one row per requested session, the findings that exclude sessions, and previews of published and
+-- quarantined bars.
 SELECT
     'session'              AS part,
     trade_date,
@@ -28,4 +29,10 @@ SELECT
     symbol, NULL, NULL, NULL, NULL, NULL, NULL,
     audit, detail, payload
 FROM (${quarantine}) AS q
+UNION ALL
+SELECT
+    'excluded' AS part, trade_date, NULL, NULL, NULL,
+    symbol, NULL, NULL, NULL, NULL, NULL, NULL,
+    audit, detail, NULL
+FROM (${excluded}) AS x
 ORDER BY part, trade_date, symbol, audit

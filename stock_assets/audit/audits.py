@@ -5,15 +5,15 @@ Belongs here: the verdict of each audit on one load. Does not belong here: the l
 (`orchestration.checks.audits`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from types import MappingProxyType
 
 from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.sql import Fragment, Name, SqlValue, statement
-from stock_assets.loads.audit_files import Audit, AuditKind, audits
+from stock_assets.loads.audit_files import Audit, AuditKind, bound_audits
 from stock_assets.loads.broken_audits import raise_for_broken_audit
 
 SAMPLE_ROWS = 10
@@ -45,6 +45,8 @@ class Verdict:
         sample: the first bad rows.
         sessions: all sessions that the bad rows name, in order; if some bad rows are quarantined and others are not,
             only the sessions of the others.
+        named: the first bad rows and one of each session, without quarantined rows.
+        quarantined: the same of the quarantined rows, and the first of each excluded session.
     """
 
     audit: Audit
@@ -52,6 +54,13 @@ class Verdict:
     blocks: bool
     sample: tuple[BadRow, ...]
     sessions: tuple[date, ...] = ()
+    named: tuple[BadRow, ...] = ()
+    quarantined: tuple[BadRow, ...] = ()
+
+    @property
+    def excludes(self) -> bool:
+        """Return whether the sessions of the bad rows are excluded from the load."""
+        return self.audit.kind is AuditKind.SESSION and bool(self.bad_rows)
 
     @property
     def passed(self) -> bool:
@@ -115,6 +124,18 @@ def run_audits(
     return AuditResults(schema, {}) if any(verdict.blocks for verdict in schema) else results
 
 
+def excluded_sessions(verdicts: Iterable[Verdict]) -> tuple[date, ...]:
+    """Return the sessions that session audits exclude from a load, in order."""
+    return tuple(sorted({session for verdict in verdicts if verdict.excludes for session in verdict.sessions}))
+
+
+def block_if_all_excluded(verdicts: Sequence[Verdict], requested: Collection[date]) -> list[Verdict]:
+    """Return the verdicts; if every requested session is excluded, the audits that exclude them block the load."""
+    if not set(requested) <= set(excluded_sessions(verdicts)):
+        return list(verdicts)
+    return [replace(verdict, blocks=True) if verdict.excludes else verdict for verdict in verdicts]
+
+
 def _run_schema_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> AuditResults:
     kinds = (AuditKind.SCHEMA,)
     try:
@@ -128,11 +149,7 @@ def _bound_audits(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) ->
     """Bind the audits of some kinds; row audits read the rows that would be committed."""
     values = dict(values) | {"recent_bars": Name("recent_bars")}
     to_commit = values | {"bars": Fragment(f"({statement('audit/bars_to_commit.sql').bind(values)})")}
-    return [
-        (audit, audit.bind_named(to_commit if audit.kind is AuditKind.ROW else values))
-        for audit in audits()
-        if audit.kind in kinds
-    ]
+    return [pair for kind in kinds for pair in bound_audits(to_commit if kind is AuditKind.ROW else values, kind)]
 
 
 def _with_recent_bars(values: Mapping[str, SqlValue], findings: str) -> str:
@@ -152,7 +169,9 @@ def _run(
     bad_rows = "\nUNION ALL\n".join(parts)
     if AuditKind.WARNING in kinds:
         bad_rows = _with_recent_bars(values, bad_rows)
-    findings = statement("audit/findings.sql").bind({"findings": Fragment(bad_rows), "sample_rows": SAMPLE_ROWS})
+    findings = statement("audit/findings.sql").bind(
+        dict(values) | {"findings": Fragment(bad_rows), "sample_rows": SAMPLE_ROWS}
+    )
     found: dict[str, list[dict[str, object]]] = {}
     for row in sql.query(findings).to_pylist():
         found.setdefault(row["audit"], []).append(row)
@@ -164,9 +183,11 @@ def _run(
 
 def _verdict(audit: Audit, bad: list[dict[str, object]], quarantined: list[dict[str, object]]) -> Verdict:
     count = sum(int(str(rows[0]["bad_rows"])) for rows in (bad, quarantined) if rows)
-    sample = tuple(
-        BadRow(row["symbol"], row["trade_date"], str(row["detail"]))  # type: ignore[arg-type]  # columns of findings.sql
-        for row in (bad + quarantined)[:SAMPLE_ROWS]
+    named, others = (
+        tuple(BadRow(row["symbol"], row["trade_date"], str(row["detail"])) for row in rows)  # type: ignore[arg-type]  # columns of findings.sql
+        for rows in (bad, quarantined)
     )
-    sessions = sorted({row["trade_date"] for row in bad or quarantined if row["trade_date"] is not None})  # type: ignore[type-var]  # as above
-    return Verdict(audit, count, audit.can_block and bool(bad), sample, tuple(sessions))  # type: ignore[arg-type]  # as above
+    sessions = sorted({row.trade_date for row in named or others if row.trade_date is not None})
+    # A session audit blocks only if it excludes every session: block_if_all_excluded.
+    blocks = bool(bad) and audit.kind not in (AuditKind.SESSION, AuditKind.WARNING)
+    return Verdict(audit, count, blocks, (named + others)[:SAMPLE_ROWS], tuple(sessions), named, others)

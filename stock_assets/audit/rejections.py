@@ -1,26 +1,27 @@
-"""Records of rejected loads, so that the pipeline does not load the same bars again automatically.
+"""Records of rejected loads and excluded sessions, so that the same bars are not loaded again automatically.
 
 Belongs here: the content of a record, and whether anything has changed since. Does not belong here: rejecting a load
 (`gate`), or deciding what to load instead (`coverage.catch_up`).
 
 A rejection applies to the sessions that the bad rows name (to the whole load if they name none), to the bars that these
 sessions had at the time, and to the rules at the time. A newer response with the same bars changes nothing. A corrected
-bar, an additional bar, another limit, universe or audit ends the rejection. A line of a response whose date is not a
-session belongs to every session for which the response is used: it too may be the rejected line.
+bar, an additional bar, another limit, universe or audit ends the rejection. The record explains itself: it has the bad
+rows of each session with the raw response and the remedy.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from stock_assets.audit.audits import Verdict
+from stock_assets.audit.audits import BadRow, Verdict
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.core.calendar import is_session, sessions_between
+from stock_assets.core.calendar import is_session
 from stock_assets.core.sql import statements
 from stock_assets.ingest.ledger_queries import bar_lines, group_by_symbol, newest_responses
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.loads.audit_files import AuditKind
 from stock_assets.loads.load import Load
 
 KEPT_FOR = timedelta(days=400)
@@ -30,14 +31,15 @@ _FOLDER = "staged/rejections"
 
 @dataclass(frozen=True)
 class Rejection:
-    """One load that was not published.
+    """Sessions of one load that were not published.
 
     Attributes:
         load_id: the load.
-        audits: names of the audits that blocked the load.
+        audits: names of the audits that blocked the load or excluded its sessions.
         bars: digest of the bars of each session that the rejection applies to, by ISO date.
         rules_digest: digest of the rules at the time.
         rejected_at: aware, UTC.
+        findings: lines for people, by ISO date: audit, symbol, session, what it found, raw response, remedy.
     """
 
     load_id: str
@@ -45,29 +47,69 @@ class Rejection:
     bars: Mapping[str, str]
     rules_digest: str
     rejected_at: datetime
+    findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def record_rejection(parts: PipelineParts, load: Load, blocking: Sequence[Verdict]) -> None:
-    """Record that a load was rejected, once for each load; delete records that are too old to matter."""
+def record_rejection(parts: PipelineParts, load: Load, verdicts: Sequence[Verdict]) -> None:
+    """Record the sessions that a load does not publish, once for each load; delete records that are too old to matter.
+
+    Args:
+        parts: the pipeline.
+        load: the load.
+        verdicts: all verdicts; at least one blocks the load or excludes sessions.
+    """
     backend, rejected_at = parts.backend, datetime.now(UTC)
     key = f"{_FOLDER}/{load.load_id}.json"
     if key in backend.objects.keys(f"{_FOLDER}/"):
         return
-    named = {session for verdict in blocking for session in verdict.sessions if is_session(session)}
-    sessions = sorted(named) or sessions_between(load.start_date, load.end_date)
+    failed = [verdict for verdict in verdicts if verdict.blocks or verdict.excludes]
+    sessions = _rejected_sessions(load, failed)
     stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
     digests = bar_digests(backend, stored, sessions)
     rejection = Rejection(
         load_id=load.load_id,
-        audits=tuple(verdict.audit.name for verdict in blocking),
+        audits=tuple(verdict.audit.name for verdict in failed),
         bars={session.isoformat(): digest for session, digest in digests.items()},
         rules_digest=audit_rules_digest(parts),
         rejected_at=rejected_at,
+        findings={session.isoformat(): _findings(session, verdicts, stored) for session in sessions},
     )
     backend.objects.put(key, json.dumps(asdict(rejection), default=str, indent=1).encode())
     for recorded in backend.objects.keys(f"{_FOLDER}/"):
         if _read(backend, recorded).rejected_at < rejected_at - KEPT_FOR:
             backend.objects.delete(recorded)
+
+
+def _rejected_sessions(load: Load, failed: Sequence[Verdict]) -> list[date]:
+    """Return the sessions that the bad rows name; all sessions of the load if a blocking audit names none."""
+    named = [{session for session in verdict.sessions if is_session(session)} for verdict in failed]
+    if any(verdict.blocks and not found for verdict, found in zip(failed, named, strict=True)):
+        return load.sessions
+    return sorted(set().union(*named))
+
+
+def _findings(session: date, verdicts: Sequence[Verdict], stored: Mapping[str, Sequence[Fetch]]) -> tuple[str, ...]:
+    """Format why one session is not published, and which of its bars are quarantined."""
+    failed = [
+        (verdict, row)
+        for verdict in verdicts
+        if verdict.blocks or verdict.excludes
+        for row in verdict.named
+        if row.trade_date is None or row.trade_date == session or not is_session(row.trade_date)
+    ]
+    quarantined = [(verdict, row) for verdict in verdicts for row in verdict.quarantined if row.trade_date == session]
+    return tuple(
+        f"{verdict.audit.name}: {row}{_response(row, stored)}. Remedy: {verdict.audit.file.remedy}"
+        for verdict, row in [*failed, *quarantined]
+    )
+
+
+def _response(row: BadRow, stored: Mapping[str, Sequence[Fetch]]) -> str:
+    """Return the raw response that has the bar of a bad row; nothing if the row names no bar, or none is stored."""
+    if row.symbol is None or row.trade_date is None:
+        return ""
+    found = newest_responses(stored.get(row.symbol, ()), [row.trade_date])
+    return f", response {found[row.trade_date].response_key}" if found else ""
 
 
 def current_rejections(
@@ -92,8 +134,8 @@ def current_rejections(
 
 
 def audit_rules_digest(parts: PipelineParts) -> str:
-    """Return a digest of the rules: blocking audits, the staging SQL that they read, limits and universe."""
-    folders = ("stage", "audit", "audit/schema", "audit/row", "audit/load")
+    """Return a digest of the rules: audits that can block, the staging SQL that they read, limits and universe."""
+    folders = ("stage", "audit", *(f"audit/{kind}" for kind in AuditKind if kind is not AuditKind.WARNING))
     texts = [file.text for folder in folders for file in statements(folder)]
     return _digest([*texts, repr(parts.limits), repr(parts.universe)])
 
@@ -106,8 +148,7 @@ def bar_digests(backend: Backend, stored: Mapping[str, Sequence[Fetch]], session
         responses |= newest_responses(stored[symbol], set(sessions) - responses.keys(), after_close=False)
         bars = {fetch.response_key: bar_lines(backend, fetch.response_key) for fetch in responses.values()}
         for session, fetch in responses.items():
-            found = bars[fetch.response_key]
-            lines[session].append(f"{symbol} {found.get(session, [])} {found.get(None, [])}")
+            lines[session].append(f"{symbol} {bars[fetch.response_key].get(session, [])}")
     return {session: _digest(found) for session, found in lines.items()}
 
 
@@ -118,5 +159,10 @@ def _digest(parts: Iterable[str]) -> str:
 def _read(backend: Backend, key: str) -> Rejection:
     stored = json.loads(backend.objects.get(key))
     return Rejection(
-        **{**stored, "audits": tuple(stored["audits"]), "rejected_at": datetime.fromisoformat(stored["rejected_at"])}
+        **{
+            **stored,
+            "audits": tuple(stored["audits"]),
+            "rejected_at": datetime.fromisoformat(stored["rejected_at"]),
+            "findings": {day: tuple(lines) for day, lines in stored.get("findings", {}).items()},
+        }
     )

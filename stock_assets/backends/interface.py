@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.errors import Outcome
-from stock_assets.core.sql import Name
+from stock_assets.core.sql import Fragment, Name
 from stock_assets.core.tables import Table
 
 
@@ -289,9 +289,16 @@ class SqlConnection(ABC):
 
     @abstractmethod
     def replace_range(
-        self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
+        self, target: Table, source: Table | Fragment, *, first: date, last: date, properties: Mapping[str, str]
     ) -> int:
-        """Replace the rows of `[first, last]` of a published table by a staging table, in one commit.
+        """Replace the rows of `[first, last]` of a published table in one commit.
+
+        Args:
+            target: a published table.
+            source: the new rows: a staging table, or a SELECT in parentheses.
+            first: first day of the range.
+            last: last day of the range.
+            properties: recorded with the snapshot.
 
         Returns:
             the id of the new snapshot.

@@ -87,6 +87,12 @@ def next_session(session: date) -> date:
     return sessions[bisect_right(sessions, session)]
 
 
+def previous_session(session: date) -> date:
+    """Return the session before this one."""
+    sessions = _sessions()
+    return sessions[max(bisect_left(sessions, session) - 1, 0)]
+
+
 def session_table(sessions: Iterable[date]) -> "pa.Table":
     """Build the relation `sessions` that audits read: `session` (date) and `closes_at` (timestamp, UTC)."""
     import pyarrow as pa  # noqa: PLC0415 (slow, see above)
@@ -94,6 +100,23 @@ def session_table(sessions: Iterable[date]) -> "pa.Table":
     days = list(sessions)
     closes = [closing_time(day).replace(tzinfo=None) for day in days]
     return pa.table({"session": pa.array(days, pa.date32()), "closes_at": pa.array(closes, pa.timestamp("us"))})
+
+
+def closed_day_table(first: date, last: date) -> "pa.Table":
+    """Build the relation `closed_days` that staging reads: `day`, `session_before` and `session_after` (dates)."""
+    import pyarrow as pa  # noqa: PLC0415 (slow, see above)
+
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    closed = [day for day in days if not is_session(day)]
+    sessions = _sessions()
+    after = [bisect_left(sessions, day) for day in closed]
+    return pa.table(
+        {
+            "day": pa.array(closed, pa.date32()),
+            "session_before": pa.array([sessions[max(number - 1, 0)] for number in after], pa.date32()),
+            "session_after": pa.array([sessions[number] for number in after], pa.date32()),
+        }
+    )
 
 
 def contiguous_ranges(sessions: Iterable[date]) -> list[tuple[date, date]]:

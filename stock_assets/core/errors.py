@@ -197,7 +197,13 @@ class NothingStaged(StockAssetsError):
 
 
 class LoadRejected(StockAssetsError):
-    """A blocking audit found bad rows in a load, so the load is not published."""
+    """A blocking audit found bad rows in a load, or every session is excluded, so the load is not published."""
+
+
+class StagingOutdated(StockAssetsError):
+    """Limits, universe or staging tables have changed so much since staging that the load has other sessions now."""
+
+    transient = True
 
 
 class ConcurrentPublish(StockAssetsError):

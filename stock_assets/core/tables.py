@@ -207,8 +207,15 @@ TYPED_PRICES = Table(
         ),
         Column("fetched_at", ColumnType.TIMESTAMP, "When the response was requested", "UTC", required=True),
         Column("payload", ColumnType.TEXT, "Key of the raw response that contains the bar", required=True),
+        Column(
+            "contradicting_rows",
+            ColumnType.TEXT,
+            "Rows of the response for this bar that contradict each other, as in the raw response",
+        ),
     ),
 )
+_TYPED_BEFORE_LOAD_ID = 10
+"""Columns of TYPED_PRICES that stored quarantine tables have before load_id; later columns follow it."""
 
 QUARANTINED_PRICES = Table(
     schema="published",
@@ -219,8 +226,9 @@ QUARANTINED_PRICES = Table(
         *_KEY,
         Column("audit", ColumnType.TEXT, "Audit that the bar failed", required=True),
         Column("detail", ColumnType.TEXT, "What the audit found", required=True),
-        *TYPED_PRICES.columns[2:],
+        *TYPED_PRICES.columns[len(_KEY) : _TYPED_BEFORE_LOAD_ID],
         Column("load_id", ColumnType.TEXT, "First load that quarantined the bar", required=True),
+        *TYPED_PRICES.columns[_TYPED_BEFORE_LOAD_ID:],
     ),
 )
 

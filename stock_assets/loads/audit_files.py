@@ -7,6 +7,8 @@ An audit is one SELECT that returns the bad rows as (symbol, trade_date, detail)
 bad row:
 
 - `row/`: the bar is quarantined, the rest of the load is published. The file reads `${bars}`.
+- `session/`: the session is excluded from the load; the other sessions are published. A load of which every session is
+  excluded is rejected.
 - `load/`: the whole load is rejected.
 - `warning/`: the row is reported and blocks nothing.
 - `schema/`: as `load/`, and evaluated first: the other audits need the columns that it checks.
@@ -27,6 +29,7 @@ class AuditKind(StrEnum):
 
     SCHEMA = "schema"
     ROW = "row"
+    SESSION = "session"
     LOAD = "load"
     WARNING = "warning"
 
@@ -52,6 +55,11 @@ class Audit:
         """Return the bound SELECT of the bad rows, with the name of the audit as its first column."""
         bad_rows = Fragment(self.file.bind(values))
         return statement("audit/named.sql").bind({"audit": self.name, "bad_rows": bad_rows})
+
+
+def bound_audits(values: Mapping[str, SqlValue], *kinds: AuditKind) -> list[tuple[Audit, str]]:
+    """Return the audits of some kinds, each with its bound SELECT."""
+    return [(audit, audit.bind_named(values)) for audit in audits() if audit.kind in kinds]
 
 
 @cache

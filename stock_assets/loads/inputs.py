@@ -10,9 +10,17 @@ from datetime import timedelta
 import pyarrow as pa
 
 from stock_assets.backends.interface import Backend, Fetch, SqlConnection
-from stock_assets.core.calendar import session_table, sessions_between
+from stock_assets.core.calendar import (
+    CALENDAR_START,
+    NEW_YORK,
+    closed_day_table,
+    next_session,
+    previous_session,
+    session_table,
+    sessions_between,
+)
 from stock_assets.core.limits import UNEXPLAINED_JUMP
-from stock_assets.core.sql import SqlValue
+from stock_assets.core.sql import Name, SqlValue
 from stock_assets.core.tables import (
     DAILY_PRICES,
     QUARANTINED_PRICES,
@@ -22,6 +30,7 @@ from stock_assets.core.tables import (
     TYPED_PRICES,
     declared_columns,
 )
+from stock_assets.core.universe import Universe
 from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits, listings
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.splits import rounded_split_table, split_table
@@ -46,13 +55,19 @@ def inputs(
     backend = parts.backend
     splits = known_splits(parts) if splits is None else splits
     responses = fetches_for_responses(backend, load.response_keys)
+    listed = listings(parts)
     return {
         "raw_prices": sql.register_responses([backend.objects.uri(fetch.response_key) for fetch in responses]),
         "responses": sql.register("responses", _response_table(backend, responses)),
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
         "splits": sql.register("splits", split_table(splits)),
         "rounded_splits": sql.register("rounded_splits", rounded_split_table(splits)),
-        "listings": sql.register("listings", listings(parts)),
+        "closed_days": sql.register("closed_days", closed_day_table(load.first_day, load.last_day)),
+        "listings": sql.register("listings", listed),
+        "expected_listings": _expected_listings(sql, listed, parts, load),
+        "excluded_sessions": sql.register(
+            "excluded_sessions", pa.table({"session": pa.array(load.excluded, pa.date32())})
+        ),
         "declared_columns": sql.register(
             "declared_columns",
             declared_columns((sql.name(table).value.rpartition(".")[2], table) for table in STAGING_TABLES),
@@ -67,6 +82,11 @@ def inputs(
         "load_id": load.load_id,
         "start_date": load.start_date,
         "end_date": load.end_date,
+        "first_day": load.first_day,
+        "last_day": load.last_day,
+        "session_before": previous_session(load.start_date),
+        "session_after": next_session(load.end_date),
+        "calendar_start": CALENDAR_START,
         "first_date": load.first_date,
         "last_date": load.last_date,
         "available_from": load.available_from,
@@ -78,6 +98,13 @@ def inputs(
     }
 
 
+def _expected_listings(sql: SqlConnection, listed: pa.Table, parts: PipelineParts, load: Load) -> Name:
+    """Return the relation of the listings that count for the coverage of a session: of the universe, or of an import."""
+    counted = parts.universe.symbols if load.coverage_symbols is None else load.coverage_symbols
+    expected = Universe(tuple(row for row in parts.universe.listings if row.symbol in set(counted))).table()
+    return sql.register("listings" if expected.equals(listed) else "expected_listings", expected)
+
+
 def _response_table(backend: Backend, responses: Sequence[Fetch]) -> pa.Table:
     return pa.table(
         {
@@ -85,5 +112,9 @@ def _response_table(backend: Backend, responses: Sequence[Fetch]) -> pa.Table:
             "response_key": pa.array([fetch.response_key for fetch in responses], pa.string()),
             "symbol": pa.array([fetch.symbol for fetch in responses], pa.string()),
             "fetched_at": pa.array([fetch.fetched_at.replace(tzinfo=None) for fetch in responses], pa.timestamp("us")),
+            # A row of a later day cannot be a bar; the audit every_raw_row_has_a_day reports it.
+            "requested_on": pa.array(
+                [fetch.fetched_at.astimezone(NEW_YORK).date() for fetch in responses], pa.date32()
+            ),
         }
     )

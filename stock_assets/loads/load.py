@@ -11,9 +11,11 @@ from datetime import UTC, date, datetime, timedelta
 from secrets import token_hex
 
 from stock_assets.backends.interface import Backend, Objects
+from stock_assets.core.calendar import next_session, previous_session, sessions_between
 from stock_assets.core.errors import NothingStaged
 
 _FOLDER = "staged/loads"
+_ONE_DAY = timedelta(days=1)
 SPLITS_PROPERTY = "splits"
 """Property of a snapshot of published.daily_prices: digest of the splits that all its rows follow."""
 
@@ -35,6 +37,9 @@ class Load:
         response_keys: keys of the raw responses that the bars come from.
         staged_at: aware, UTC.
         splits: digest of the splits known when the load was staged; every row that it replaces follows them.
+        excluded: sessions that a session audit excluded, in order: their stored bars are not published, and what is
+            published of them stays. `stage.report.LoadReport` has the reasons.
+        coverage_symbols: symbols that count for the coverage of a session; None for every listed symbol.
     """
 
     load_id: str
@@ -49,6 +54,23 @@ class Load:
     response_keys: tuple[str, ...]
     staged_at: datetime
     splits: str = ""
+    excluded: tuple[date, ...] = ()
+    coverage_symbols: tuple[str, ...] | None = None
+
+    @property
+    def first_day(self) -> date:
+        """First day whose bars the load reads: closed days since the session before `start_date` belong to it."""
+        return min(previous_session(self.start_date) + _ONE_DAY, self.start_date)
+
+    @property
+    def last_day(self) -> date:
+        """Last day whose bars the load reads: closed days until the session after `end_date` belong to it."""
+        return next_session(self.end_date) - _ONE_DAY
+
+    @property
+    def sessions(self) -> list[date]:
+        """The requested sessions, in order."""
+        return sessions_between(self.start_date, self.end_date)
 
 
 def new_load_id(staged_at: datetime) -> str:
@@ -134,11 +156,14 @@ def _read(objects: Objects, key: str) -> Load:
         name: date.fromisoformat(stored[name])
         for name in ("start_date", "end_date", "first_date", "last_date", "available_from")
     }
+    symbols = stored.get("coverage_symbols")
     return Load(
         **{
             **stored,
             **dates,
             "response_keys": tuple(stored["response_keys"]),
             "staged_at": datetime.fromisoformat(stored["staged_at"]),
+            "excluded": tuple(date.fromisoformat(day) for day in stored.get("excluded", ())),
+            "coverage_symbols": None if symbols is None else tuple(symbols),
         }
     )

@@ -12,7 +12,7 @@ from datetime import date
 from stock_assets.audit.audits import run_audits
 from stock_assets.audit.gate import reject_if_blocked
 from stock_assets.backends.interface import Commit, SqlConnection
-from stock_assets.core.errors import ConcurrentPublish
+from stock_assets.core.errors import ConcurrentPublish, StagingOutdated
 from stock_assets.core.retry import retrying
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, Table
@@ -39,18 +39,24 @@ class Published:
 def publish(
     parts: PipelineParts, sessions: Sequence[date], *, pause: Callable[[float], None] = time.sleep
 ) -> Published:
-    """Publish the newest staged load of these sessions.
+    """Publish the newest staged load of these sessions, without the sessions that session audits exclude.
 
     The metrics of a load depend on published rows around it. If another writer has committed since the load was
     staged, it is staged again on top of that commit; the table ends the same in whichever order the commits come.
 
     Raises:
         NothingStaged: no load of exactly these sessions is staged.
-        LoadRejected: a blocking audit found bad rows in the rows that would be committed.
+        LoadRejected: a blocking audit found bad rows in the rows that would be committed, or every session is excluded.
         ConcurrentPublish: other writers were faster in every attempt.
+        StagingOutdated: limits or universe changed again in every attempt.
     """
     loads = _loads_to_publish(parts, sessions)
-    retry = retrying(attempts=ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, on=ConcurrentPublish, sleep=pause)
+    retry = retrying(
+        attempts=ATTEMPTS,
+        longest_seconds=_LONGEST_PAUSE_SECONDS,
+        on=(ConcurrentPublish, StagingOutdated),
+        sleep=pause,
+    )
     return retry(lambda: _publish_once(parts, next(loads)))
 
 
@@ -59,7 +65,7 @@ def _loads_to_publish(parts: PipelineParts, sessions: Sequence[date]) -> Iterato
     load = newest_load(parts.backend, sessions)
     yield load
     while True:
-        yield stage(parts, [load.start_date, load.end_date])
+        yield stage(parts, [load.start_date, load.end_date], coverage_symbols=load.coverage_symbols)
 
 
 def _publish_once(parts: PipelineParts, load: Load) -> Published:
@@ -69,30 +75,51 @@ def _publish_once(parts: PipelineParts, load: Load) -> Published:
                 f"published.daily_prices has changed since load {load.load_id} was staged. Run the step again."
             )
         values = inputs(parts, sql, load)
-        changes = {name: rows for target, source in _TARGETS for name, rows in _changes(sql, target, source, load)}
+        sources = {target: _rows_to_commit(sql, target, source, values, load) for target, source in _TARGETS}
+        changes = {name: rows for target in sources for name, rows in _changes(sql, target, sources[target], load)}
         results = run_audits(sql, values, changes)
         reject_if_blocked(parts, load, results.verdicts)
         # Quarantine first: if the process is killed between the two, a bar may be in quarantine too early, never lost.
-        quarantine, prices = (_replace(sql, target, source, load, results.counts) for target, source in _TARGETS)
+        quarantine, prices = (_replace(sql, target, sources[target], load, results.counts) for target in sources)
     return Published(load, prices, quarantine)
 
 
-def _changes(sql: SqlConnection, target: Table, source: Table, load: Load) -> Iterator[tuple[str, Fragment]]:
-    """Yield named SELECTs of the rows that the commit would add and remove; a changed row is in both."""
+def _rows_to_commit(
+    sql: SqlConnection, target: Table, source: Table, values: Mapping[str, SqlValue], load: Load
+) -> Table | Fragment:
+    """Return the relation that replaces the range of a table.
+
+    An excluded session keeps the rows that it has. Staging took its prices from the published table; its quarantine is
+    taken from there now, because the session audits read the quarantine of the whole load.
+    """
+    if target is DAILY_PRICES or not load.excluded:
+        return source
+    marks = dict(values) | _marks(sql, target, source, load)
+    return Fragment(f"({statement('publish/quarantine_to_commit.sql').bind(marks)})")
+
+
+def _marks(sql: SqlConnection, target: Table, rows: Table | Fragment, load: Load) -> dict[str, SqlValue]:
     first, last = _range(target, load)
-    values: dict[str, SqlValue] = {
+    return {
         "columns": Fragment(", ".join(target.column_names)),
-        "staged_rows": sql.name(source),
+        "staged_rows": rows if isinstance(rows, Fragment) else sql.name(rows),
         "published_rows": sql.name(target),
         "first_date": first,
         "last_date": last,
     }
+
+
+def _changes(sql: SqlConnection, target: Table, rows: Table | Fragment, load: Load) -> Iterator[tuple[str, Fragment]]:
+    """Yield named SELECTs of the rows that the commit would add and remove; a changed row is in both."""
+    values = _marks(sql, target, rows, load)
     for change in _CHANGES:
         yield f"{change} {target.full_name}", Fragment(statement(f"publish/{change}.sql").bind(values))
 
 
-def _replace(sql: SqlConnection, target: Table, source: Table, load: Load, counts: Mapping[str, int]) -> Commit:
-    """Commit the staged rows of one table, unless the published rows are equal to them."""
+def _replace(
+    sql: SqlConnection, target: Table, rows: Table | Fragment, load: Load, counts: Mapping[str, int]
+) -> Commit:
+    """Commit the rows of one table, unless the published rows are equal to them."""
     added, removed = (counts.get(f"{change} {target.full_name}", 0) for change in _CHANGES)
     if not added and not removed:
         return Commit(sql.base(target), 0, 0)
@@ -105,9 +132,9 @@ def _replace(sql: SqlConnection, target: Table, source: Table, load: Load, count
         "removed": str(removed),
         SPLITS_PROPERTY: load.splits,
     }
-    snapshot = sql.replace_range(target, source, first=first, last=last, properties=properties)
+    snapshot = sql.replace_range(target, rows, first=first, last=last, properties=properties)
     return Commit(snapshot, added, removed)
 
 
 def _range(target: Table, load: Load) -> tuple[date, date]:
-    return (load.first_date, load.last_date) if target is DAILY_PRICES else (load.start_date, load.end_date)
+    return (load.first_date, load.last_date) if target is DAILY_PRICES else (load.first_day, load.last_day)

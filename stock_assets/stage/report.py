@@ -1,19 +1,18 @@
-"""The report of a load for the Dagster UI: counts per session and previews of rows.
+"""The report of a load: counts per session, the sessions that were excluded, and previews of rows for the Dagster UI.
 
-Belongs here: counting and previewing the rows of a load. Does not belong here: the load itself (`loads.load`,
-`stage.staging`).
+Belongs here: counting and previewing the rows of a load, naming its excluded sessions. Does not belong here: the load
+itself (`loads.load`, `stage.staging`).
 """
 
 import json
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import Any
 
-from stock_assets.backends.interface import Backend
-from stock_assets.core.errors import ObjectExists
+from stock_assets.backends.interface import Backend, SqlConnection
 from stock_assets.core.sql import Fragment, SqlValue, statement
-from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
+from stock_assets.loads.audit_files import AuditKind, bound_audits
 from stock_assets.loads.load import Load, report_key
 
 _PRICE_COLUMNS = (
@@ -36,45 +35,55 @@ class LoadReport:
     """Counts and previews of the rows of a load.
 
     Attributes:
-        sessions: for each requested session: symbols, rows to publish, quarantined bars.
+        sessions: for each requested session with a bar: symbols, rows to publish, quarantined bars.
         prices: the rows of the last requested session, as staged.
         quarantine: the first quarantined bars.
+        excluded: the findings that exclude sessions: trade_date, audit, detail.
     """
 
     sessions: list[Row]
     prices: list[Row]
     quarantine: list[Row]
+    excluded: list[Row] = field(default_factory=list)
+
+    @property
+    def excluded_sessions(self) -> tuple[date, ...]:
+        """The excluded sessions, in order."""
+        return tuple(sorted({date.fromisoformat(row["trade_date"]) for row in self.excluded}))
 
 
 def load_report(backend: Backend, load: Load) -> LoadReport:
-    """Return the report of a load; it is computed once and stored, since an engine may charge for each query."""
+    """Return the report of a load, as staging stored it; an empty one if an earlier version staged the load."""
     try:
         return LoadReport(**json.loads(backend.objects.get(report_key(load.load_id))))
     except KeyError:
-        report = _compute_report(backend, load)
-    with suppress(ObjectExists):
-        backend.objects.put(report_key(load.load_id), json.dumps(asdict(report), default=str).encode())
-    return report
+        return LoadReport([], [], [])
 
 
-def _compute_report(backend: Backend, load: Load) -> LoadReport:
-    with backend.warehouse.connect(load.load_id) as sql:
-        values: dict[str, SqlValue] = {
-            "typed_prices": sql.name(TYPED_PRICES),
-            "quarantined_prices": sql.name(STAGED_QUARANTINE),
-            "staged_prices": sql.name(STAGED_PRICES),
-            "end_date": load.end_date,
-        }
-        parts: dict[str, SqlValue] = {
-            "sessions": Fragment(statement("stage/sessions.sql").bind(values)),
-            "prices": Fragment(statement("stage/preview_prices.sql").bind(values)),
-            "quarantine": Fragment(statement("stage/preview_quarantine.sql").bind(values)),
-        }
-        rows = sql.query(statement("stage/report.sql").bind(parts)).to_pylist()
+def store_report(backend: Backend, load: Load, report: LoadReport) -> None:
+    """Store the report of a load, since an engine may charge for each query."""
+    backend.objects.put(report_key(load.load_id), json.dumps(asdict(report), default=str).encode())
+
+
+def session_failures(values: Mapping[str, SqlValue]) -> Fragment:
+    """Return the SELECT of the bad rows of all session audits, each of which excludes its session."""
+    return Fragment("\nUNION ALL\n".join(select for _, select in bound_audits(values, AuditKind.SESSION)))
+
+
+def compute_report(sql: SqlConnection, values: Mapping[str, SqlValue]) -> LoadReport:
+    """Compute the report of a load with one statement, after its tables are staged."""
+    parts: dict[str, SqlValue] = {
+        "sessions": Fragment(statement("stage/sessions.sql").bind(values)),
+        "prices": Fragment(statement("stage/preview_prices.sql").bind(values)),
+        "quarantine": Fragment(statement("stage/preview_quarantine.sql").bind(values)),
+        "excluded": session_failures(values),
+    }
+    rows = sql.query(statement("stage/report.sql").bind(parts)).to_pylist()
     return LoadReport(
         sessions=_part(rows, "session", ("trade_date", "symbols", "published_rows", "quarantined")),
         prices=_part(rows, "price", _PRICE_COLUMNS),
         quarantine=_part(rows, "quarantine", _QUARANTINE_COLUMNS),
+        excluded=_part(rows, "excluded", ("trade_date", "audit", "detail")),
     )
 
 

@@ -5,38 +5,46 @@ computed (the SQL), what makes a bar bad (`sql/audit/row`).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 
-from stock_assets.backends.interface import Backend, Snapshot, SqlConnection
-from stock_assets.core.calendar import sessions_between
+from stock_assets.backends.interface import Backend, Fetch, Snapshot, SqlConnection
+from stock_assets.core.calendar import next_session, previous_session, sessions_between
 from stock_assets.core.errors import NothingStaged, QueryFailed
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
 from stock_assets.ingest.ledger_queries import known_splits, responses_for
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.splits import split_table
-from stock_assets.loads.audit_files import AuditKind, audits
+from stock_assets.loads.audit_files import AuditKind, bound_audits
 from stock_assets.loads.broken_audits import raise_for_broken_audit
 from stock_assets.loads.inputs import LOOKBACK_DAYS, inputs
 from stock_assets.loads.load import SPLITS_PROPERTY, Load, new_load_id, record_load
+from stock_assets.stage.report import compute_report, session_failures, store_report
 
 
-def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
+def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: Collection[str] | None = None) -> Load:
     """Write the staging tables of a load of these sessions, and record the load.
+
+    Sessions in which a session audit finds a bad row are excluded: the load has what is published of them.
+
+    Args:
+        parts: the pipeline.
+        sessions: the requested sessions; the load has every session from the first to the last one.
+        coverage_symbols: symbols that count for the coverage of a session, such as the symbols of an import; None for
+            every listed symbol. The load records them, so that the gate uses the same ones.
 
     Raises:
         NothingStaged: no stored response has a bar of any of the sessions.
-        QueryFailed: the SQL engine does not accept a statement; if it is a row audit, the message names the file.
+        QueryFailed: the SQL engine does not accept a statement; if an audit is the reason, the message names its file.
     """
     backend = parts.backend
     staged_at = datetime.now(UTC)
     start, end = min(sessions), max(sessions)
-    # Every session between the two, not only the requested ones: the range is replaced as a whole.
-    responses = responses_for(backend, sessions_between(start, end))
+    responses = _responses(backend, start, end)
     if not responses:
         raise NothingStaged(
             f"staged/daily_prices: no stored response has a bar of a session from {start} to {end}. "
@@ -62,19 +70,48 @@ def stage(parts: PipelineParts, sessions: Sequence[date]) -> Load:
             response_keys=tuple(fetch.response_key for fetch in responses),
             staged_at=staged_at,
             splits=_digest(splits),
+            coverage_symbols=None if coverage_symbols is None else tuple(sorted(coverage_symbols)),
         )
+        load = replace(load, first_date=min(first, load.first_day))
         values = inputs(parts, sql, load, known)
         sql.stage(TYPED_PRICES, statement("stage/typed_prices.sql").bind(values))
         quarantined = _quarantine(sql, values)
-        rows = sql.stage(STAGED_PRICES, statement("stage/daily_prices.sql").bind(values))
-    load = replace(load, rows=rows, quarantined=quarantined)
+        failures = session_failures(values)
+        values |= {"session_failures": failures}
+        values |= {"excluded_sessions": Fragment(f"({statement('stage/excluded_sessions.sql').bind(values)})")}
+        rows = _stage_prices(sql, values)
+        report = compute_report(sql, values)
+    load = replace(load, rows=rows, quarantined=quarantined, excluded=report.excluded_sessions)
+    store_report(backend, load, report)
     record_load(backend, load)
     return load
 
 
+def _responses(backend: Backend, start: date, end: date) -> list[Fetch]:
+    """Return the responses with the newest bars of a range; none if no response has a bar of the range.
+
+    Closed days before and after the range belong to the load, and so do the responses for the sessions beyond them.
+    """
+    # Every session between the two, not only the requested ones: the range is replaced as a whole.
+    sessions = sessions_between(start, end)
+    found = responses_for(backend, sessions)
+    around = [previous_session(start), next_session(end)]
+    beyond = [day for day in around if (start - day).days > 1 or (day - end).days > 1]
+    return responses_for(backend, [*sessions, *beyond]) if found and beyond else found
+
+
+def _stage_prices(sql: SqlConnection, values: dict[str, SqlValue]) -> int:
+    """Write the staging table of the prices; return its number of rows."""
+    try:
+        return sql.stage(STAGED_PRICES, statement("stage/daily_prices.sql").bind(values))
+    except QueryFailed as error:
+        raise_for_broken_audit(sql, bound_audits(values, AuditKind.SESSION), error)
+        raise
+
+
 def _quarantine(sql: SqlConnection, values: dict[str, SqlValue]) -> int:
     """Write the staging table of the bars that fail a row audit; return its number of rows."""
-    row_audits = [(audit, audit.bind_named(values)) for audit in audits() if audit.kind is AuditKind.ROW]
+    row_audits = bound_audits(values, AuditKind.ROW)
     row_failures = Fragment("\nUNION ALL\n".join(select for _, select in row_audits))
     try:
         return sql.stage(

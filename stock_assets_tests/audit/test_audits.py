@@ -10,11 +10,13 @@ from stock_assets.core.tables import QUARANTINED_PRICES, STAGED_PRICES, STAGED_Q
 from stock_assets.loads.audit_files import AuditKind, audits
 from stock_assets_tests.support.added_audits import SQL_FOLDER, add_audit
 from stock_assets_tests.support.audit_mutations import (
+    DAY,
     MUTATIONS,
     Mutation,
     failed_audits,
     verdicts_by_name,
     without_mutation,
+    without_times,
 )
 from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, Scene, keys, state, tamper
 from stock_assets_tests.support.steps import FIVE, published_rows
@@ -33,7 +35,7 @@ def one_of_each(*kinds: AuditKind) -> pytest.MarkDecorator:
 
 
 def audit_paths() -> set[str]:
-    kinds = ("schema", "row", "load", "warning")
+    kinds = tuple(AuditKind)
     return {f"audit/{kind}/{file.name}" for kind in kinds for file in (SQL_FOLDER / "audit" / kind).iterdir()}
 
 
@@ -66,7 +68,7 @@ def test_only_the_audit_of_the_mutation_finds_the_bad_row(empty: Scene, mutation
 
     assert failed_audits(verdicts) == {mutation.audit} | mutation.also
     verdict = verdicts[mutation.audit]
-    assert verdict.sample == mutation.sample
+    assert without_times(verdict.sample) == mutation.sample
     assert verdict.bad_rows == len(mutation.sample)
     assert verdict.blocks is (verdict.audit.kind in {AuditKind.SCHEMA, AuditKind.LOAD})
 
@@ -147,6 +149,19 @@ def test_a_bad_load_is_rejected_and_the_published_tables_do_not_change(scene: Sc
     assert state(scene.backend) == before
 
 
+@one_of_each(AuditKind.SESSION)
+def test_only_the_bad_session_is_excluded_and_the_other_sessions_are_published(
+    scene: Scene, mutation: Mutation
+) -> None:
+    load = mutation.mutate(scene)
+
+    scene.publish(SECOND_WEEK)
+
+    assert load.excluded == (DAY,)
+    assert keys(published_rows(scene.backend)) == {(symbol, day) for symbol, day in EVERY_BAR if day != DAY}
+    assert published_rows(scene.backend, QUARANTINED_PRICES) == [], "an excluded session keeps the rows that it has"
+
+
 @one_of_each(AuditKind.WARNING)
 def test_a_row_with_a_warning_is_published(scene: Scene, mutation: Mutation) -> None:
     mutation.mutate(scene)
@@ -171,9 +186,10 @@ def test_a_load_with_a_bad_bar_outside_quarantine_is_rejected(empty: Scene, muta
         staged = sql.name(STAGED_PRICES).value
         sql.stage(
             STAGED_PRICES,
-            f"SELECT * FROM {staged} UNION ALL SELECT s.* REPLACE (t.symbol AS symbol, t.open_price AS open_price, "
-            "t.high_price AS high_price, t.low_price AS low_price, t.close_price AS close_price, t.volume AS volume) "
-            f"FROM {staged} AS s CROSS JOIN ({typed}) AS t WHERE s.symbol = 'CSCO' AND s.trade_date = DATE '{day}'",
+            f"SELECT * FROM {staged} UNION ALL SELECT s.* REPLACE (t.symbol AS symbol, DATE '{day}' AS trade_date, "
+            "t.open_price AS open_price, t.high_price AS high_price, t.low_price AS low_price, "
+            "t.close_price AS close_price, t.volume AS volume) "
+            f"FROM {staged} AS s CROSS JOIN ({typed}) AS t WHERE s.symbol = 'CSCO' AND s.trade_date = DATE '{DAY}'",
         )
     before = state(empty.backend)
 

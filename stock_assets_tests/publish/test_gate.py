@@ -1,5 +1,6 @@
 """No unaudited row is published, whatever launched the run and whatever changed the staging tables."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import LoadRejected, NothingStaged
-from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
-from stock_assets.loads.load import drop_old_loads
+from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES
+from stock_assets.loads.load import drop_old_loads, newest_load
+from stock_assets.stage.staging import stage
 from stock_assets_tests.support.dagster_runs import (
     CHECKS,
     PUBLISHED,
@@ -21,6 +23,7 @@ from stock_assets_tests.support.dagster_runs import (
     pipeline,
 )
 from stock_assets_tests.support.scenes import (
+    BAD_BAR,
     FIRST_WEEK,
     SECOND_WEEK,
     TWO_WEEKS,
@@ -56,18 +59,21 @@ def dagster(scene: Scene, tmp_path: Path) -> WiredScene:
     return pipeline(scene, tmp_path)
 
 
-def write_a_bar_twice(scene: Scene) -> None:
-    scene.source.repeat_bar("IBM", DAY)
+def write_a_bad_week(scene: Scene) -> None:
+    """Too many bars of every session are bad, so that no session is left to publish."""
+    for symbol in ("AAPL", "IBM", "MSFT"):
+        for day in SECOND_WEEK:
+            scene.source.set_bar(symbol, day, BAD_BAR)
     scene.deliver_again()
 
 
 def publish_rejected(result: dg.ExecuteInProcessResult) -> bool:
     step, message = failure(result)
-    return step == "publish" and "one_row_per_symbol_and_session" in message and "was rejected" in message
+    return step == "publish" and "quarantined_share_within_limit" in message and "was rejected" in message
 
 
 def test_publish_alone_rejects_a_load_that_failed_its_audit(scene: Scene, dagster: WiredScene) -> None:
-    write_a_bar_twice(scene)
+    write_a_bad_week(scene)
     before = state(scene.backend)
     assert not dagster.run(STAGED | CHECKS | PUBLISHED, SECOND_WEEK).success
 
@@ -79,7 +85,7 @@ def test_publish_alone_rejects_a_load_that_failed_its_audit(scene: Scene, dagste
 
 
 def test_a_run_without_checks_rejects_a_bad_load(scene: Scene, dagster: WiredScene) -> None:
-    write_a_bar_twice(scene)
+    write_a_bad_week(scene)
     before = state(scene.backend)
 
     result = dagster.run(WHOLE_PATH.without_checks(), SECOND_WEEK)
@@ -145,6 +151,89 @@ def test_the_error_names_every_blocking_audit(shared: Scene) -> None:
         shared.publish(SECOND_WEEK)
 
     assert "prices_positive" in str(rejected.value)
+
+
+@pytest.fixture
+def excluding(scene: Scene) -> Scene:
+    """The second week, in which one session has too many bad bars."""
+    for symbol in ("IBM", "MSFT"):
+        scene.source.set_bar(symbol, DAY, BAD_BAR)
+    scene.deliver_again()
+    return scene
+
+
+def test_an_excluded_session_is_not_published_and_the_others_are(excluding: Scene) -> None:
+    load = excluding.stage(SECOND_WEEK)
+
+    done = excluding.publish(SECOND_WEEK)
+
+    assert (done.load, load.excluded) == (load, (DAY,))
+    assert {day for _, day in keys(published_rows(excluding.backend))} == set(TWO_WEEKS) - {DAY}
+
+
+def test_an_excluded_session_keeps_its_published_rows_and_its_quarantine(excluding: Scene) -> None:
+    """Its metrics still follow corrections of earlier sessions."""
+    everything = Scene(excluding.backend, calm_source())
+    everything.source.set_bar("ORCL", DAY, BAD_BAR)
+    everything.deliver_again()
+    everything.stage(TWO_WEEKS)
+    everything.publish(TWO_WEEKS)
+    before = {(row["symbol"], row["trade_date"]): row for row in published_rows(excluding.backend)}
+    quarantine = published_rows(excluding.backend, QUARANTINED_PRICES)
+    assert keys(quarantine) == {("ORCL", DAY)}
+    excluding.source.set_bar("AAPL", SECOND_WEEK[2], "100,102,99,101.5,1000")
+    excluding.deliver_again()
+    excluding.stage(SECOND_WEEK)
+
+    excluding.publish(SECOND_WEEK)
+
+    after = {(row["symbol"], row["trade_date"]): row for row in published_rows(excluding.backend)}
+    assert published_rows(excluding.backend, QUARANTINED_PRICES) == quarantine
+    assert {key: row for key, row in after.items() if key[1] == DAY and key[0] != "AAPL"} == {
+        key: row for key, row in before.items() if key[1] == DAY and key[0] != "AAPL"
+    }
+    assert after["AAPL", DAY]["close_price"] == before["AAPL", DAY]["close_price"]
+    assert after["AAPL", DAY]["prev_close"] == 101.5
+
+
+def test_a_limit_that_excludes_a_session_after_staging_stages_the_load_again(scene: Scene) -> None:
+    scene.source.set_bar("IBM", DAY, BAD_BAR)
+    scene.deliver_again()
+    load = scene.stage(SECOND_WEEK)
+    assert load.excluded == ()
+    scene.change(limits=replace(scene.limits, max_quarantined_share=0.1))
+
+    done = scene.publish(SECOND_WEEK)
+
+    assert done.load.load_id > load.load_id
+    assert done.load.excluded == (DAY,)
+    assert {day for _, day in keys(published_rows(scene.backend))} == set(TWO_WEEKS) - {DAY}
+
+
+def test_a_load_without_any_session_left_is_rejected(scene: Scene) -> None:
+    write_a_bad_week(scene)
+    load = scene.stage(SECOND_WEEK)
+    before = state(scene.backend)
+
+    with pytest.raises(
+        LoadRejected, match=r"Every requested session is excluded\. quarantined_share_within_limit: 5 bad rows"
+    ):
+        scene.publish(SECOND_WEEK)
+
+    assert load.excluded == tuple(SECOND_WEEK)
+    assert state(scene.backend) == before
+
+
+def test_only_symbols_of_an_import_count_for_its_coverage(backend: Backend) -> None:
+    scene = Scene(backend, calm_source())
+    for symbol in ("AAPL", "CSCO", "IBM"):
+        scene.source.drop_bar(symbol, DAY)
+    scene.fetch(SECOND_WEEK)
+    assert scene.stage(SECOND_WEEK).excluded == (DAY,)
+
+    load = stage(scene, SECOND_WEEK, coverage_symbols={"MSFT", "ORCL"})
+    assert (load.excluded, newest_load(scene.backend, SECOND_WEEK)) == ((), load)
+    assert scene.publish(SECOND_WEEK).load == load
 
 
 def test_publish_without_a_staged_load_fails_with_a_remedy(shared: Scene) -> None:

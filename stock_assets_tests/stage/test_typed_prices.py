@@ -4,8 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from stock_assets.backends.interface import Backend
+from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.errors import Outcome
 from stock_assets.core.limits import Limits
 from stock_assets.core.tables import RAW_COLUMNS, TYPED_PRICES
 from stock_assets.core.universe import Listing, Universe
@@ -175,9 +176,85 @@ def test_a_newest_bar_that_is_broken_is_not_replaced_by_an_older_one(backend: Ba
     assert [row["close_price"] for row in typed(backend)] == [None]
 
 
-def test_a_session_that_is_twice_in_one_response_is_typed_twice(backend: Backend) -> None:
-    deliver(backend, "CSCO", response((DAY, "10,11,9,10.25,100"), (DAY, "10,11,9,10.75,100")), NOON)
-    assert [row["close_price"] for row in typed(backend)] == [10.25, 10.75]
+def test_contradicting_rows_of_one_response_become_one_row_without_values(backend: Backend) -> None:
+    lines = ["10,11,9,10.75,100", "10,11,9,10.25,100", "10,11,9,n/a,100", "10,11,9,10.25,100"]
+    deliver(backend, "CSCO", response(*((DAY, line) for line in lines)), NOON)
+
+    [row] = typed(backend)
+
+    assert {row[name] for name in ("open_price", "high_price", "low_price", "close_price", "volume")} == {None}
+    assert row["contradicting_rows"] == " | ".join(sorted(set(lines)))
+    assert row["unparsed_text"] is None
+
+
+@pytest.mark.parametrize("other", ["10,11,9,10.5,100", "10.0,11.00, 9 ,10.50,0100"])
+def test_rows_with_the_same_values_count_once(backend: Backend, other: str) -> None:
+    deliver(backend, "CSCO", response((DAY, GOOD), (DAY, other), (DAY, GOOD)), NOON)
+
+    [row] = typed(backend)
+
+    assert (row["close_price"], row["volume"], row["contradicting_rows"]) == (10.5, 100, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "unparsed"),
+    [
+        ("10,11,9", (10.0, 11.0, 9.0, None, None), None),
+        ("", (None, None, None, None, None), None),
+        ("10,11,9,10.5,100,7", (10.0, 11.0, 9.0, 10.5, None), "volume=100,7"),
+        ("10,11,9,1,010.5,100,7", (10.0, 11.0, 9.0, 1.0, None), "volume=010.5,100,7"),
+        ("10,11,9,10.5,100,", (10.0, 11.0, 9.0, 10.5, None), "volume=100,"),
+    ],
+)
+def test_a_row_with_too_few_or_too_many_fields_affects_only_itself(
+    backend: Backend, line: str, values: tuple[float | None, ...], unparsed: str | None
+) -> None:
+    body = response((SESSIONS[1], GOOD)).decode() + f"{DAY},{line}\r\n"
+    deliver(backend, "CSCO", body.encode(), NOON)
+
+    first, second = typed(backend, DAY, SESSIONS[1])
+
+    assert tuple(first[name] for name in ("open_price", "high_price", "low_price", "close_price", "volume")) == values
+    assert first["unparsed_text"] == unparsed
+    assert second["close_price"] == 10.5
+
+
+SATURDAY = SESSIONS[1] + timedelta(days=1)
+
+
+def test_a_closed_day_belongs_to_the_sessions_around_it(backend: Backend) -> None:
+    friday, monday = SESSIONS[1:3]
+    assert (SATURDAY - friday).days == 1
+    deliver(backend, "CSCO", response((DAY, GOOD), (friday, GOOD), (SATURDAY, GOOD), (monday, GOOD)), NOON)
+
+    assert [row["trade_date"] for row in typed(backend, DAY, DAY)] == [DAY]
+    assert [row["trade_date"] for row in typed(backend, friday, friday)] == [friday, SATURDAY]
+    assert [row["trade_date"] for row in typed(backend, monday, monday)] == [SATURDAY, monday]
+
+
+def test_a_row_of_a_closed_day_does_not_depend_on_the_other_sessions_of_the_load(backend: Backend) -> None:
+    """Only the newest responses of the sessions around it count, whatever responses the load reads for others."""
+    friday, monday = SESSIONS[1:3]
+    old = deliver(backend, "CSCO", response((DAY, GOOD), (friday, GOOD), (SATURDAY, "1,1,1,1,1")), NOON)
+    deliver(backend, "CSCO", response((friday, GOOD)), NOON + timedelta(days=1))
+    new = deliver(backend, "CSCO", response((SATURDAY, "2,2,2,2,2"), (monday, GOOD)), NOON - timedelta(days=1))
+
+    for first, last in ((DAY, friday), (friday, friday), (monday, monday), (DAY, monday)):
+        rows = {row["trade_date"]: row["payload"] for row in typed(backend, first, last)}
+        assert rows[SATURDAY] == new, (first, last)
+        assert rows.get(DAY, old) == old
+
+
+@pytest.mark.parametrize("day", ["2012-03-05", "2012-02-30", "20120301", ""])
+def test_a_row_without_a_readable_date_or_of_a_later_day_is_not_typed(backend: Backend, day: str) -> None:
+    key = "raw/daily_prices/ingest_date=2012-03-02/20120302T230000000000Z/CSCO.csv"
+    backend.objects.put(key, response((DAY, GOOD), (SESSIONS[1], GOOD)) + f"{day},1,1,1,1,1\r\n".encode())
+    fetched_at = datetime(2012, 3, 2, 23, tzinfo=UTC)
+    backend.ledger.record(
+        Fetch("CSCO", FetchKind.PRICES, fetched_at, Outcome.OK, key, first_session=DAY, last_session=SESSIONS[1])
+    )
+
+    assert [row["trade_date"] for row in typed(backend, DAY, SESSIONS[4])] == SESSIONS[:2]
 
 
 def test_a_session_that_is_twice_in_an_older_response_is_replaced(backend: Backend) -> None:

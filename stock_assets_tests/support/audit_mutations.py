@@ -3,8 +3,9 @@
 To add an audit, add an entry to MUTATIONS that brings in a row that this audit alone finds.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -28,6 +29,9 @@ LAST_DAY = SECOND_WEEK[-1]
 SATURDAY = date(2012, 3, 10)
 OTHER_BAR = "100.25,102.5,99.75,101.5,2000"
 """A good bar that differs from those of `calm_source`."""
+
+UNDATED = f"2012-02-30,{OTHER_BAR}"
+_KEY = re.compile(r"raw/\S+/([A-Z]+\.csv)")
 
 Mutate = Callable[[Scene], Load]
 
@@ -113,12 +117,16 @@ def ibm_has_a_split(ex_date: date, ratio: str, last_bar: str) -> Mutate:
     return mutate
 
 
-def vendor_writes_a_session_twice(scene: Scene) -> Load:
-    response = scene.source.fetch_prices("IBM", []).decode()
-    doubled = response.replace(f"\r\n{DAY},", f"\r\n{DAY},{OTHER_BAR}\r\n{DAY},")
-    scene.source.set_body("IBM", doubled.encode())
-    scene.fetch(SECOND_WEEK)
-    return scene.stage(SECOND_WEEK)
+def vendor_adds_a_row(line: str) -> Mutate:
+    """The response for IBM has another row before the row of DAY."""
+
+    def mutate(scene: Scene) -> Load:
+        response = scene.source.fetch_prices("IBM", []).decode()
+        scene.source.set_body("IBM", response.replace(f"\r\n{DAY},", f"\r\n{line}\r\n{DAY},").encode())
+        scene.fetch(SECOND_WEEK)
+        return scene.stage(SECOND_WEEK)
+
+    return mutate
 
 
 def vendor_revises(text: str) -> Mutate:
@@ -139,6 +147,14 @@ def staging_table_becomes(table: Table, select: str) -> Mutate:
         return load
 
     return mutate
+
+
+def universe_lists_ibm_on_other_days(scene: Scene) -> Load:
+    scene.fetch(SECOND_WEEK)
+    others = [row for row in FIVE.listings if row.symbol != "IBM"]
+    periods = [Listing("IBM", "", None, SECOND_WEEK[2]), Listing("IBM", "", SECOND_WEEK[4], None)]
+    scene.change(universe=Universe((*others, *periods)))
+    return scene.stage(SECOND_WEEK)
 
 
 def universe_has_a_lower_case_symbol(scene: Scene) -> Load:
@@ -176,7 +192,7 @@ def raw_response_gets_a_line(scene: Scene) -> Load:
     [fetch] = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[:1]
     body = scene.backend.objects.get(fetch.response_key)
     scene.backend.objects.delete(fetch.response_key)
-    scene.backend.objects.put(fetch.response_key, body + f"2012-02-30,{OTHER_BAR}\r\n".encode())
+    scene.backend.objects.put(fetch.response_key, body + f"{UNDATED}\r\n".encode())
     return scene.stage(SECOND_WEEK)
 
 
@@ -244,6 +260,24 @@ MUTATIONS = (
     row("prices_positive", "100,102,-0.01,101,1000", "lowest price -0.0100"),
     row("volume_not_negative", BAD_BAR, "volume -5"),
     Mutation(
+        "only_trading_sessions",
+        vendor_writes(OTHER_BAR, day=SATURDAY),
+        bar("the exchange was closed", day=SATURDAY),
+        quarantined=frozenset({("IBM", SATURDAY)}),
+    ),
+    Mutation(
+        "rows_of_one_bar_agree",
+        vendor_adds_a_row(f"{DAY},{OTHER_BAR}"),
+        bar(f"contradicting rows: {' | '.join(sorted([OTHER_BAR, calm_bar('IBM', DAY)]))}"),
+        quarantined=frozenset({("IBM", DAY)}),
+    ),
+    Mutation(
+        "symbol_was_listed",
+        universe_lists_ibm_on_other_days,
+        bar("listed until 2012-03-12, from 2012-03-14 until today"),
+        quarantined=frozenset({("IBM", DAY)}),
+    ),
+    Mutation(
         "symbol_well_formed",
         universe_has_a_lower_case_symbol,
         (BadRow("aapl", DAY, "symbol aapl"),),
@@ -276,30 +310,49 @@ MUTATIONS = (
         column("quarantined_prices.audit: declared varchar, found nothing"),
     ),
     Mutation(
-        "dates_inside_load",
+        "every_staged_bar_has_an_origin",
         staging_table_becomes(
             STAGED_PRICES,
             "SELECT * FROM {name} UNION ALL SELECT * REPLACE (DATE '2012-03-07' AS trade_date) FROM {name} "
             f"WHERE symbol = 'IBM' AND trade_date = DATE '{DAY}'",
         ),
-        bar("outside the load", day=date(2012, 3, 7)),
+        bar("neither in a raw response nor published", day=date(2012, 3, 7)),
     ),
     Mutation(
-        "only_trading_sessions",
-        vendor_writes(OTHER_BAR, day=SATURDAY),
-        bar("the exchange was closed", day=SATURDAY),
+        "every_staged_bar_has_an_origin",
+        staging_table_becomes(
+            STAGED_PRICES,
+            f"SELECT * FROM {{name}} UNION ALL SELECT * REPLACE (DATE '{SATURDAY}' AS trade_date) FROM {{name}} "
+            f"WHERE symbol = 'IBM' AND trade_date = DATE '{DAY}'",
+        ),
+        bar("neither in a raw response nor published", day=SATURDAY),
     ),
-    Mutation("one_row_per_symbol_and_session", vendor_writes_a_session_twice, bar("2 rows")),
+    Mutation(
+        "one_row_per_symbol_and_session",
+        staging_table_becomes(
+            STAGED_PRICES,
+            f"SELECT * FROM {{name}} UNION ALL SELECT * FROM {{name}} "
+            f"WHERE symbol = 'IBM' AND trade_date = DATE '{DAY}'",
+        ),
+        bar("2 rows"),
+    ),
     Mutation(
         "minimum_coverage",
         vendor_omits("AAPL", "IBM", "MSFT"),
-        (BadRow(None, DAY, "2 of 5 symbols"),),
+        (BadRow(None, DAY, "2 of 5 symbols, fewer than 50%; missing: AAPL, IBM, MSFT"),),
         also=frozenset({"every_listed_symbol_present"}),
     ),
     Mutation(
         "quarantined_share_within_limit",
         vendor_writes(BAD_BAR, symbols=("IBM", "MSFT")),
-        (BadRow(None, DAY, "2 of 5 symbols quarantined"),),
+        (
+            BadRow(
+                None,
+                DAY,
+                "2 of 5 symbols quarantined, more than 25%: IBM volume_not_negative: volume -5, response raw/IBM.csv; "
+                "MSFT volume_not_negative: volume -5, response raw/MSFT.csv",
+            ),
+        ),
         also=frozenset({"volume_not_negative"}),
         quarantined=frozenset({("IBM", DAY), ("MSFT", DAY)}),
     ),
@@ -311,9 +364,9 @@ MUTATIONS = (
         bar(f"raw row of {DAY}"),
     ),
     Mutation(
-        "every_raw_row_accounted_for",
+        "every_raw_row_has_a_day",
         raw_response_gets_a_line,
-        (BadRow("IBM", None, "raw row of 2012-02-30"),),
+        (BadRow("IBM", None, f"unreadable date, response raw/IBM.csv: {UNDATED}"),),
     ),
     Mutation(
         "no_published_row_lost",
@@ -422,6 +475,11 @@ def without_mutation(audit_paths: Iterable[str], mutations: Sequence[Mutation] =
         for path in sorted(audit_paths)
         if Path(path).stem not in tested
     ]
+
+
+def without_times(rows: Iterable[BadRow]) -> tuple[BadRow, ...]:
+    """Return bad rows with the keys of responses shortened to their file names; the keys contain the time."""
+    return tuple(replace(row, detail=_KEY.sub(r"raw/\1", row.detail)) for row in rows)
 
 
 def verdicts_by_name(scene: Scene, load: Load) -> dict[str, Verdict]:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.core.calendar import sessions_between
+from stock_assets.core.calendar import is_session, sessions_between
 from stock_assets.core.errors import Outcome
+from stock_assets.sources.raw_format import split_rows
 
 Row = Mapping[str, object]
 
@@ -30,7 +31,8 @@ def deliver(backend: Backend, symbol: str, body: bytes, fetched_at: datetime | N
     The body is stored unchecked, even if the response reader would not accept it: staging must not rely on the reader.
     """
     received_at = fetched_at or datetime.now(UTC)
-    sessions = {date.fromisoformat(line[:10]) for line in body.decode().splitlines()[1:]}
+    days = {row.day for row in split_rows(body.decode()) if row.day is not None and row.day <= received_at.date()}
+    sessions = {day for day in days if is_session(day)}
     first, last = min(sessions), max(sessions)
     key = f"raw/daily_prices/ingest_date={received_at:%Y-%m-%d}/{received_at:%Y%m%dT%H%M%S%fZ}/{symbol}.csv"
     backend.objects.put(key, body)

@@ -1,7 +1,9 @@
--- Every published row is replaced or quarantined: a bar that was published before is still in a raw response.
+-- Every published row of a session is replaced or quarantined: a bar that was published before is still in a raw
+-- response.
 -- remedy: a raw response is gone; restore it under raw/daily_prices, or request the sessions again.
 SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
 FROM ${published_prices} AS p
+JOIN ${sessions} AS c ON c.session = p.trade_date
 LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${staged_prices}) AS s
     ON s.symbol = p.symbol AND s.trade_date = p.trade_date
 LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${quarantined_prices}) AS q

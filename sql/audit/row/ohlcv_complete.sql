@@ -13,4 +13,5 @@ SELECT
     ) || ' missing' AS detail
 FROM ${bars} AS b
 WHERE unparsed_text IS NULL
+  AND contradicting_rows IS NULL
   AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)

@@ -1,4 +1,4 @@
--- Every price and volume in the raw response is a plain number.
+-- Every price and volume in the raw response is a plain number; with too many fields, the volume is none.
 -- remedy: read the text in the raw response; if the vendor changed its format, change sql/stage/typed_prices.sql.
 SELECT symbol, trade_date, unparsed_text AS detail
 FROM ${bars} AS b

@@ -2,7 +2,7 @@
 -- remedy: raw/daily_prices shows the reason; materialize the session again when the vendor has the bar.
 SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
 FROM ${sessions} AS c
-JOIN ${listings} AS l
+JOIN ${expected_listings} AS l
     ON  l.first_session <= c.session
     AND (l.last_session IS NULL OR c.session <= l.last_session)
 LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${typed_prices}) AS t

@@ -16,12 +16,14 @@ CHANGED_SINCE = "stock_assets: published since, version "
 """Start of the message of the MERGE when the current snapshot is not the audited one any more."""
 
 
-def merge_statement(target: Table, source: Table, *, name: Name, base: int | None, first: date, last: date) -> str:
+def merge_statement(
+    target: Table, source: Table | Fragment, *, name: Name, base: int | None, first: date, last: date
+) -> str:
     """Bind sql/publish/merge.sql.
 
     Args:
         target: a published table.
-        source: the staging table with its new rows.
+        source: the staging table with its new rows, or a SELECT in parentheses.
         name: name of the target in the catalog.
         base: snapshot that must still be current; None if the table had no snapshot.
         first: first day of the range.
@@ -38,7 +40,7 @@ def merge_statement(target: Table, source: Table, *, name: Name, base: int | Non
             "target": name,
             "columns": Fragment(", ".join(columns)),
             "published_columns": Fragment(", ".join(dropped)),
-            "staged_rows": Name(source.full_name),
+            "staged_rows": source if isinstance(source, Fragment) else Name(source.full_name),
             "published_rows": Name(target.full_name),
             "same_key_as_staged": Fragment(_equal("n", "p", key)),
             "same_key": Fragment(_equal("t", "s", key)),

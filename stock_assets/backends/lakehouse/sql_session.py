@@ -28,7 +28,7 @@ from stock_assets.backends.snapshots import is_empty_start, row_count
 from stock_assets.core.errors import ConcurrentPublish, QueryFailed
 from stock_assets.core.queries import parse_query
 from stock_assets.core.retry import retrying
-from stock_assets.core.sql import Name
+from stock_assets.core.sql import Fragment, Name
 from stock_assets.core.tables import Table
 
 COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR"
@@ -187,7 +187,7 @@ class GlueConnection(SqlConnection):
         return snapshot.snapshot_id if snapshot else None
 
     def replace_range(
-        self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
+        self, target: Table, source: Table | Fragment, *, first: date, last: date, properties: Mapping[str, str]
     ) -> int:
         """Run the MERGE, which fails if another writer has committed since; record the load with its snapshot."""
         base = self._stored(target)

@@ -28,7 +28,7 @@ from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.backends.local.table_reader import data_files, own_properties, read
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.queries import transpile
-from stock_assets.core.sql import Name, literal, statement
+from stock_assets.core.sql import Fragment, Name, literal, statement
 from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
 
@@ -185,13 +185,14 @@ class DuckDbConnection(SqlConnection):
         return _snapshot_id(self._published[table.name])
 
     def replace_range(
-        self, target: Table, source: Table, *, first: date, last: date, properties: Mapping[str, str]
+        self, target: Table, source: Table | Fragment, *, first: date, last: date, properties: Mapping[str, str]
     ) -> int:
         """Commit through pyiceberg, on top of the snapshot this session reads."""
         from stock_assets.backends.local import iceberg
 
         columns = ", ".join(target.column_names)
-        rows = self.query(f"SELECT {columns} FROM {source.full_name}")  # noqa: S608 (contract's names)
+        relation = source.text if isinstance(source, Fragment) else source.full_name
+        rows = self.query(f"SELECT {columns} FROM {relation} AS s")  # noqa: S608 (contract's names)
         stored = iceberg.load(self._folder.prepare(), target)
         if _snapshot_id(stored) != self.base(target):
             raise iceberg.concurrent_publish(stored, first, last)

@@ -5,6 +5,7 @@ Belongs here: counts per session and previews. Does not belong here: computing t
 
 import dagster as dg
 
+from stock_assets.core.calendar import format_ranges, sessions_between
 from stock_assets.core.tables import QUARANTINED_PRICES, Table
 from stock_assets.core.text import markdown_table, plural
 from stock_assets.loads.load import Load
@@ -27,17 +28,21 @@ def load_metadata(
     report = load_report(backend, load)
     count = "quarantined" if table is QUARANTINED_PRICES else "published_rows"
     keys = set(context.partition_keys)
+    reasons: dict[str, list[str]] = {}
+    for row in report.excluded:
+        reasons.setdefault(row["trade_date"], []).append(f"{row['audit']}: {row['detail']}")
     for session in report.sessions:
-        # A bar may have a date that is not a session; an audit reports it.
-        if session["trade_date"] in keys:
+        day = session["trade_date"]
+        if day in keys:
             context.add_asset_metadata(
                 {
                     "dagster/partition_row_count": session[count],
                     "symbols": session["symbols"],
                     "quarantined": session["quarantined"],
+                    **({"excluded": "; ".join(reasons[day])} if day in reasons else {}),
                 },
                 asset_key=asset_key(table),
-                partition_key=session["trade_date"],
+                partition_key=day,
             )
     preview = report.quarantine if table is QUARANTINED_PRICES else report.prices
     context.add_asset_metadata(
@@ -45,12 +50,14 @@ def load_metadata(
         asset_key=asset_key(table),
         partition_key=max(keys),
     )
+    excluded = {"load excluded": format_ranges(load.excluded)} if load.excluded else {}
     # A load also replaces later sessions whose look-back includes its own; a recording has none after its last one.
     last_replaced = min(load.last_date, pipeline.source.last_session or load.last_date)
     return {
         "load": load.load_id,
-        "load sessions": f"{load.start_date} to {load.end_date}, {plural(len(report.sessions), 'session')}",
-        "load replaces": f"{load.first_date} to {last_replaced}",
+        "load sessions": f"{load.start_date} to {load.end_date}, {plural(len(load.sessions), 'session')}",
+        **excluded,
+        "load replaces": f"{sessions_between(load.first_date, last_replaced)[0]} to {last_replaced}",
         "load rows": load.rows,
         "load quarantined": load.quarantined,
     }

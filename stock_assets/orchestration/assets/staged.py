@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from stock_assets.core.calendar import format_ranges
 from stock_assets.core.tables import STAGED_PRICES
 from stock_assets.core.text import plural
 from stock_assets.loads.load import drop_old_loads
@@ -34,8 +35,9 @@ def staged_asset(
         metadata={"dagster/column_schema": column_schema(STAGED_PRICES.columns)},
         description=(
             f"{STAGED_PRICES.description} A new set of tables for each load: the newest response for every bar; bars "
-            "that fail a row audit are quarantined; metrics are computed for the other bars and for published sessions "
-            "whose look-back includes the load. Only audit and publish read these tables."
+            "that fail a row audit are quarantined; sessions that fail a session audit are excluded and keep what is "
+            "published of them; metrics are computed for the other bars and for published sessions whose look-back "
+            "includes the load. Only audit and publish read these tables."
         ),
     )
     def staged_daily_prices(
@@ -44,6 +46,8 @@ def staged_asset(
         drop_old_loads(pipeline.backend, older_than=retention, now=datetime.now(UTC))
         load = pipeline.stage(partition_sessions(context.partition_keys))
         context.log.info(f"{load.load_id}: {plural(load.rows, 'row')}, {plural(load.quarantined, 'bar')} quarantined")
+        if load.excluded:
+            context.log.warning(f"{load.load_id}: excluded sessions: {format_ranges(load.excluded)}")
         return dg.MaterializeResult(metadata=load_metadata(context, pipeline, load, STAGED_PRICES))
 
     return staged_daily_prices

@@ -13,7 +13,6 @@ from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.tables import STAGED_PRICES
-from stock_assets.core.text import plural
 from stock_assets.loads.audit_files import Audit, AuditKind, audits
 from stock_assets.loads.load import Load, newest_load, newest_load_of_any_sessions
 from stock_assets.orchestration.keys import asset_key
@@ -23,6 +22,7 @@ from stock_assets.pipeline import Pipeline
 _CONSEQUENCES = {
     AuditKind.SCHEMA: "A bad row rejects the whole load: none of its rows is published.",
     AuditKind.ROW: "A bad bar is quarantined; the other bars are published.",
+    AuditKind.SESSION: "A session with a bad row is excluded; the other sessions are published.",
     AuditKind.LOAD: "A bad row rejects the whole load: none of its rows is published.",
     AuditKind.WARNING: "A bad row is reported and blocks nothing.",
 }
@@ -73,6 +73,16 @@ def _load_of(backend: Backend, tags: Mapping[str, str]) -> Load:
     return newest_load(backend, sessions) if sessions else newest_load_of_any_sessions(backend)
 
 
+def _description(verdict: Verdict) -> str:
+    """Return the first bad row, and the sessions that are excluded because of the audit."""
+    if not verdict.excludes:
+        return verdict.summary
+    consequence = (
+        "no session is left, so the load is rejected" if verdict.blocks else "the other sessions are published"
+    )
+    return f"Excluded: {format_ranges(verdict.sessions)}; {consequence}. {verdict.summary}"
+
+
 def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
     sample = [
         dg.TableRecord({"symbol": row.symbol or "", "trade_date": str(row.trade_date or ""), "detail": row.detail})
@@ -86,9 +96,7 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
         check_name=verdict.audit.name,
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.ERROR if verdict.blocks else dg.AssetCheckSeverity.WARN,
-        description=None
-        if verdict.passed
-        else f"{plural(verdict.bad_rows, 'bad row')}, first: {verdict.sample[0].detail}",
+        description=None if verdict.passed else _description(verdict),
         metadata={
             "bad rows": verdict.bad_rows,
             "load": load.load_id,

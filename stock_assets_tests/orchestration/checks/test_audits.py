@@ -80,7 +80,7 @@ def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_continues(scene
     assert failed(found.values()) == {"volume_not_negative"}
     check = found["volume_not_negative"]
     assert check.severity is dg.AssetCheckSeverity.WARN
-    assert check.description == "1 bad row, first: volume -5"
+    assert check.description == "1 bad row, first: IBM 2012-03-13: volume -5"
     assert check.metadata["bad rows"].value == 1
     [audit] = [audit for audit in audits() if audit.name == "volume_not_negative"]
     assert check.metadata["remedy"].value == audit.file.remedy
@@ -95,18 +95,46 @@ def test_a_quarantined_bar_is_a_warning_with_its_row_and_the_run_continues(scene
 def test_a_blocking_audit_stops_publish_in_the_same_run(scene: Scene, dagster: WiredScene) -> None:
     assert dagster.run(WHOLE_PATH, FIRST_WEEK).success
     before = state(scene.backend)
-    scene.source.repeat_bar("IBM", DAY)
+    for symbol in ("AAPL", "IBM", "MSFT"):
+        for day in SECOND_WEEK:
+            scene.source.set_bar(symbol, day, BAD_BAR)
     scene.deliver_again()
 
     result = dagster.run(WHOLE_PATH, SECOND_WEEK)
 
     assert not result.success
-    check = checks(result)["one_row_per_symbol_and_session"]
+    check = checks(result)["quarantined_share_within_limit"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert str(check.description).startswith(
+        "Excluded: 2012-03-08 to 2012-03-14; no session is left, so the load is rejected. "
+    )
     assert "publish" not in succeeded(result)
     # Dagster did not start the step: the check stopped the run before the gate.
     assert "publish" not in [event.step_key for event in result.all_events if event.is_step_start]
     assert state(scene.backend) == before
+
+
+def test_an_excluded_session_is_a_warning_with_its_reason_and_the_run_continues(
+    scene: Scene, dagster: WiredScene
+) -> None:
+    for symbol in ("AAPL", "IBM", "MSFT"):
+        scene.source.drop_bar(symbol, DAY)
+
+    result = dagster.run(dg.AssetSelection.all(), SECOND_WEEK)
+
+    assert result.success
+    check = checks(result)["minimum_coverage"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == (
+        "Excluded: 2012-03-13; the other sessions are published. 1 bad row, first: 2012-03-13: "
+        "2 of 5 symbols, fewer than 50%; missing: AAPL, IBM, MSFT"
+    )
+    assert {day for _, day in keys(published_rows(scene.backend))} == set(SECOND_WEEK) - {DAY}
+    for step in ("staged__daily_prices", "publish"):
+        shown = {event.partition: event.metadata for event in result.asset_materializations_for_node(step)}
+        assert shown["2012-03-12"]["load excluded"].value == "2012-03-13"
+        assert str(shown["2012-03-13"]["excluded"].value).startswith("minimum_coverage: 2 of 5 symbols")
+        assert "excluded" not in shown["2012-03-12"]
 
 
 def test_a_warning_never_stops_the_run(scene: Scene, dagster: WiredScene) -> None:

@@ -1,0 +1,14 @@
+-- Every staged row is a bar of a raw response that passed the row audits, or a bar that is published already.
+-- remedy: stage the sessions again; if the row returns, fix sql/stage/daily_prices.sql.
+SELECT s.symbol, s.trade_date, 'neither in a raw response nor published' AS detail
+FROM ${staged_prices} AS s
+LEFT JOIN (
+    SELECT symbol, trade_date FROM ${typed_prices} AS b
+    WHERE trade_date NOT IN (SELECT session FROM ${excluded_sessions} AS e)
+    UNION
+    SELECT symbol, trade_date FROM ${published_prices} AS p
+    WHERE trade_date BETWEEN ${first_date} AND ${last_date}
+      AND (NOT trade_date BETWEEN ${first_day} AND ${last_day}
+           OR trade_date IN (SELECT session FROM ${excluded_sessions} AS e))
+) AS o ON o.symbol = s.symbol AND o.trade_date = s.trade_date
+WHERE o.symbol IS NULL

@@ -1,0 +1,30 @@
+-- In no session are more than the allowed share of the symbols quarantined; one bad tick is noise, many are a bad feed.
+-- Bars outside their symbol's listing do not count: the universe decides about them, not the feed.
+-- remedy: compare the session with another source. If the bars are wrong, request them again after the vendor has
+-- corrected them; if the other bars should be published, raise STOCK_ASSETS_MAX_QUARANTINED_SHARE.
+SELECT
+    CAST(NULL AS VARCHAR) AS symbol,
+    t.trade_date,
+    CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined, more than '
+        || CAST(CAST(ROUND(${max_quarantined_share} * 1E2) AS BIGINT) AS VARCHAR) || '%: '
+        || ARRAY_JOIN(ARRAY_AGG(q.finding ORDER BY q.symbol) FILTER (WHERE q.number <= 10), '; ')
+        || CASE WHEN COUNT(q.symbol) > 10
+                THEN ' and ' || CAST(COUNT(q.symbol) - 10 AS VARCHAR) || ' more' ELSE '' END AS detail
+FROM ${typed_prices} AS t
+JOIN ${sessions} AS c ON c.session = t.trade_date
+LEFT JOIN (
+    SELECT
+        symbol,
+        trade_date,
+        MIN(symbol || ' ' || audit || ': ' || detail || ', response ' || payload)  AS finding,
+        ROW_NUMBER() OVER (PARTITION BY trade_date ORDER BY symbol)                AS number
+    FROM ${quarantined_prices} AS f
+    GROUP BY symbol, trade_date
+) AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
+LEFT JOIN (
+    SELECT symbol, trade_date FROM ${quarantined_prices} AS f WHERE audit = 'symbol_was_listed'
+) AS u ON u.symbol = t.symbol AND u.trade_date = t.trade_date
+WHERE t.trade_date BETWEEN ${start_date} AND ${end_date}
+  AND u.symbol IS NULL
+GROUP BY t.trade_date
+HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > ${max_quarantined_share}

@@ -1,0 +1,25 @@
+-- Every row of the responses of this load has a readable date that is not later than the request. A row without one
+-- belongs to no session, so it is neither published nor quarantined.
+-- remedy: read the line in the raw response and report it to the vendor; if the vendor changed its date format, change
+-- sql/stage/typed_prices.sql.
+SELECT
+    symbol,
+    trade_date,
+    CASE WHEN trade_date > requested_on THEN 'dated after the request of ' || CAST(requested_on AS VARCHAR)
+         WHEN trade_date IS NULL THEN 'unreadable date'
+         ELSE 'dated before ' || CAST(${calendar_start} AS VARCHAR) END
+        || ', response ' || response_key || ': ' || line AS detail
+FROM (
+    SELECT
+        p.symbol,
+        p.response_key,
+        p.requested_on,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date,
+        CONCAT_WS(',', r."timestamp", r."open", r.high, r.low, r."close", r.volume) AS line
+    FROM ${raw_prices} AS r
+    JOIN ${responses} AS p ON p.path = r."$path"
+) AS raw_rows
+WHERE trade_date IS NULL
+   OR trade_date > requested_on
+   OR trade_date < ${calendar_start}
