@@ -80,16 +80,20 @@ in_load AS (
 ranked AS (
     SELECT
         in_load.*,
-        RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age,
-        -- Rows agree if they have the same values, however these are written.
-        CONCAT_WS(',',
-            COALESCE(CAST(open_price AS VARCHAR), open_text || '?'),
-            COALESCE(CAST(high_price AS VARCHAR), high_text || '?'),
-            COALESCE(CAST(low_price AS VARCHAR), low_text || '?'),
-            COALESCE(CAST(close_price AS VARCHAR), close_text || '?'),
-            COALESCE(CAST(volume AS VARCHAR), volume_text || '?')
-        ) AS content
+        RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
     FROM in_load
+),
+-- Rows agree if they have the same values, however these are written.
+versions AS (
+    SELECT
+        symbol, trade_date, fetched_at, payload,
+        open_price, high_price, low_price, close_price, volume, unparsed_text,
+        MIN(line) AS line
+    FROM ranked
+    WHERE age = 1
+    GROUP BY
+        symbol, trade_date, fetched_at, payload,
+        open_price, high_price, low_price, close_price, volume, unparsed_text
 ),
 bars AS (
     SELECT
@@ -97,16 +101,15 @@ bars AS (
         trade_date,
         fetched_at,
         payload,
-        MIN(open_price)                                     AS open_price,
-        MIN(high_price)                                     AS high_price,
-        MIN(low_price)                                      AS low_price,
-        MIN(close_price)                                    AS close_price,
-        MIN(volume)                                         AS volume,
-        MIN(unparsed_text)                                  AS unparsed_text,
-        COUNT(DISTINCT content)                             AS versions,
-        ARRAY_JOIN(ARRAY_AGG(DISTINCT line ORDER BY line), ' | ') AS lines
-    FROM ranked
-    WHERE age = 1
+        MIN(open_price)                                   AS open_price,
+        MIN(high_price)                                   AS high_price,
+        MIN(low_price)                                    AS low_price,
+        MIN(close_price)                                  AS close_price,
+        MIN(volume)                                       AS volume,
+        MIN(unparsed_text)                                AS unparsed_text,
+        COUNT(*)                                          AS versions,
+        ARRAY_JOIN(ARRAY_AGG(line ORDER BY line), ' | ')  AS lines
+    FROM versions
     GROUP BY symbol, trade_date, fetched_at, payload
 )
 SELECT

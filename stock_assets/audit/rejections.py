@@ -106,7 +106,7 @@ def _findings(session: date, verdicts: Sequence[Verdict], stored: Mapping[str, S
 
 def _response(row: BadRow, stored: Mapping[str, Sequence[Fetch]]) -> str:
     """Return the raw response that has the bar of a bad row; nothing if the row names no bar, or none is stored."""
-    if row.symbol is None or row.trade_date is None:
+    if row.symbol is None or row.trade_date is None or not is_session(row.trade_date):
         return ""
     found = newest_responses(stored.get(row.symbol, ()), [row.trade_date])
     return f", response {found[row.trade_date].response_key}" if found else ""

@@ -11,13 +11,13 @@ WITH raw_rows AS (
     JOIN ${responses} AS p ON p.path = r."$path"
 ),
 expected AS (
-    SELECT symbol, trade_date, 'raw row of ' || CAST(trade_date AS VARCHAR) AS detail
+    SELECT symbol, trade_date, 'raw row of ' || DATE_FORMAT(trade_date, '%Y-%m-%d') AS detail
     FROM raw_rows
     JOIN ${sessions} AS c ON c.session = raw_rows.trade_date
     WHERE trade_date BETWEEN ${start_date} AND ${end_date}
       AND trade_date <= requested_on
     UNION ALL
-    SELECT symbol, trade_date, 'typed row of ' || CAST(trade_date AS VARCHAR) AS detail
+    SELECT symbol, trade_date, 'typed row of ' || DATE_FORMAT(trade_date, '%Y-%m-%d') AS detail
     FROM ${typed_prices} AS t
     WHERE trade_date NOT IN (SELECT session FROM ${sessions} AS c)
 )

@@ -12,9 +12,10 @@ JOIN (
         symbol,
         first_session,
         last_session,
-        CASE WHEN first_session > DATE '0001-01-01' THEN 'from ' || CAST(first_session AS VARCHAR) || ' ' ELSE '' END
+        CASE WHEN first_session > DATE '0001-01-01'
+             THEN 'from ' || DATE_FORMAT(first_session, '%Y-%m-%d') || ' ' ELSE '' END
             || CASE WHEN last_session IS NULL THEN 'until today'
-                    ELSE 'until ' || CAST(last_session AS VARCHAR) END AS period
+                    ELSE 'until ' || DATE_FORMAT(last_session, '%Y-%m-%d') END AS period
     FROM ${listings} AS p
 ) AS l ON l.symbol = b.symbol
 -- A published bar of another session keeps its row until a load covers its session.

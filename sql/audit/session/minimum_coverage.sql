@@ -8,10 +8,11 @@ SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     trade_date,
     CAST(COUNT(present) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols, fewer than '
-        || CAST(CAST(ROUND(${min_coverage} * 1E2) AS BIGINT) AS VARCHAR) || '%; missing: '
+        || CAST(CAST(ROUND(${min_coverage} * 1E2) AS DECIMAL(18, 0)) AS VARCHAR) || '%; missing: '
         || ARRAY_JOIN(ARRAY_AGG(symbol ORDER BY symbol) FILTER (WHERE present IS NULL AND number <= 20), ', ')
         || CASE WHEN COUNT(*) - COUNT(present) > 20
-                THEN ' and ' || CAST(COUNT(*) - COUNT(present) - 20 AS VARCHAR) || ' more' ELSE '' END AS detail
+                THEN ' and ' || CAST(CAST(COUNT(*) - COUNT(present) - 20 AS DECIMAL(18, 0)) AS VARCHAR) || ' more'
+                ELSE '' END AS detail
 FROM (
     SELECT
         c.session AS trade_date,

@@ -6,10 +6,11 @@ SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     t.trade_date,
     CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined, more than '
-        || CAST(CAST(ROUND(${max_quarantined_share} * 1E2) AS BIGINT) AS VARCHAR) || '%: '
+        || CAST(CAST(ROUND(${max_quarantined_share} * 1E2) AS DECIMAL(18, 0)) AS VARCHAR) || '%: '
         || ARRAY_JOIN(ARRAY_AGG(q.finding ORDER BY q.symbol) FILTER (WHERE q.number <= 10), '; ')
         || CASE WHEN COUNT(q.symbol) > 10
-                THEN ' and ' || CAST(COUNT(q.symbol) - 10 AS VARCHAR) || ' more' ELSE '' END AS detail
+                THEN ' and ' || CAST(CAST(COUNT(q.symbol) - 10 AS DECIMAL(18, 0)) AS VARCHAR) || ' more'
+                ELSE '' END AS detail
 FROM ${typed_prices} AS t
 JOIN ${sessions} AS c ON c.session = t.trade_date
 LEFT JOIN (

@@ -5,9 +5,9 @@
 SELECT
     symbol,
     trade_date,
-    CASE WHEN trade_date > requested_on THEN 'dated after the request of ' || CAST(requested_on AS VARCHAR)
+    CASE WHEN trade_date > requested_on THEN 'dated after the request of ' || DATE_FORMAT(requested_on, '%Y-%m-%d')
          WHEN trade_date IS NULL THEN 'unreadable date'
-         ELSE 'dated before ' || CAST(${calendar_start} AS VARCHAR) END
+         ELSE 'dated before ' || DATE_FORMAT(${calendar_start}, '%Y-%m-%d') END
         || ', response ' || response_key || ': ' || line AS detail
 FROM (
     SELECT
