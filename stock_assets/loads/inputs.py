@@ -99,7 +99,7 @@ def inputs(
 
 
 def _expected_listings(sql: SqlConnection, listed: pa.Table, parts: PipelineParts, load: Load) -> Name:
-    """Return the relation of the listings that count for the coverage of a session: of the universe, or of an import."""
+    """Return the relation of the listings that count for coverage: of the universe, or only of an import."""
     counted = parts.universe.symbols if load.coverage_symbols is None else load.coverage_symbols
     expected = Universe(tuple(row for row in parts.universe.listings if row.symbol in set(counted))).table()
     return sql.register("listings" if expected.equals(listed) else "expected_listings", expected)

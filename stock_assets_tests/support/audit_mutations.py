@@ -335,6 +335,7 @@ MUTATIONS = (
             f"WHERE symbol = 'IBM' AND trade_date = DATE '{DAY}'",
         ),
         bar("2 rows"),
+        also=frozenset({"no_repeated_bar"}),
     ),
     Mutation(
         "minimum_coverage",
