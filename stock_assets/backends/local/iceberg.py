@@ -55,12 +55,17 @@ _TYPES: dict[ColumnType, PrimitiveType] = {
     ColumnType.BOOLEAN: BooleanType(),
     ColumnType.TIMESTAMP: TimestampType(),
 }
+_METADATA_PROPERTIES = {
+    # Each commit writes a metadata file with all snapshots. Readers load the newest one, so a few are enough.
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+}
 _TABLE_PROPERTIES = {
+    **_METADATA_PROPERTIES,
     # pyiceberg would retry a conflict automatically if the files do not overlap. But the metrics of a load depend on
     # published rows outside its range, so after any other commit the load must be staged again.
     "commit.retry.num-retries": "0",
     "write.parquet.compression-codec": "zstd",
-    "write.metadata.previous-versions-max": "100",
 }
 
 
@@ -106,6 +111,10 @@ def _load(root: Path, table: Table) -> IcebergTable:
     except NoSuchTableError:
         catalog.create_namespace_if_not_exists(table.schema)
         stored = _create(catalog, table)
+    if not _METADATA_PROPERTIES.keys() <= stored.properties.keys():
+        # An earlier release created the table.
+        with stored.transaction() as transaction:
+            transaction.set_properties(_METADATA_PROPERTIES)
     added = added_columns(table, stored.schema().column_names)
     if added:
         with stored.update_schema() as update:

@@ -67,6 +67,31 @@ def test_the_number_of_manifests_does_not_grow_with_the_number_of_publishes(back
     assert counts == [1, 2, 2, 2, 2, 2]
 
 
+def metadata_files(root: Path) -> set[Path]:
+    return set((root / "published" / "daily_prices" / "metadata").glob("*.metadata.json"))
+
+
+def test_the_number_of_metadata_files_is_limited_and_every_snapshot_stays(backend: Backend, root: Path) -> None:
+    snapshots = [publish(backend, date(2012, 1, 1) + timedelta(days=day), 100.0 + day) for day in range(60)]
+    assert len(metadata_files(root)) == 21
+    assert [snapshot.snapshot_id for snapshot in backend.warehouse.history(DAILY_PRICES)] == snapshots[::-1]
+    backend.warehouse.rollback(DAILY_PRICES, snapshots[0])
+    assert len(rows(backend)) == 1
+    assert len(metadata_files(root)) == 21
+
+
+def test_a_table_of_an_earlier_release_gains_the_limit_with_its_next_publish(backend: Backend, root: Path) -> None:
+    publish(backend, date(2012, 1, 2), 100.0)
+    stored = iceberg.load(root, DAILY_PRICES)
+    with stored.transaction() as transaction:
+        transaction.remove_properties("write.metadata.delete-after-commit.enabled")
+        transaction.set_properties({"write.metadata.previous-versions-max": "100"})
+    for day in range(3, 30):
+        publish(backend, date(2012, 1, day), 100.0 + day)
+    assert len(metadata_files(root)) == 21
+    assert len(rows(backend)) == 28
+
+
 def test_the_snapshot_that_was_current_at_keep_since_stays_however_old(backend: Backend) -> None:
     publish(backend, DAYS[0], 1.5)
     seen = publish(backend, DAYS[0], 2.5)
