@@ -1,17 +1,22 @@
-"""Store the bars for the command `import` before its runs, and print the result.
+"""The command `import`: store the bars, print the result, load the sessions.
 
-Belongs here: converting its arguments, and printing. Does not belong here: reading files, and the words of the result
-(`stock_assets.legacy_import`), the runs afterwards (`load`).
+Belongs here: converting its arguments, printing, and which sessions are loaded. Does not belong here: reading files and
+the words of the result (`stock_assets.legacy_import`), following a run (`run_progress`).
 """
 
 from datetime import UTC, datetime
 
+from stock_assets.cli.backfill import print_rejected
 from stock_assets.cli.output import print_error, print_grid, print_line, print_warning
+from stock_assets.cli.run_progress import run_and_print
+from stock_assets.core.calendar import sessions_between
 from stock_assets.core.clock import utc_now
+from stock_assets.coverage.run_specs import bridged_ranges
 from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.row_selection import ImportScope
+from stock_assets.orchestration.runs import loadable_sessions
 from stock_assets.pipeline import Pipeline, legacy_location
 from stock_assets.settings import Settings
 
@@ -61,11 +66,31 @@ def print_import(found: ImportResult) -> None:
     rows = report.symbol_rows(found)
     if rows:
         print_grid(list(rows[0]), [list(row.values()) for row in rows], numbers=True)
-    if found.span is None:
+    if not found.importable:
         print_line("No bar can be imported.")
     elif not found.sessions:
-        first, last = found.span
-        print_line(
-            "Nothing new: all bars are stored already. To load what is not published yet: "
-            f"stock-assets backfill {first} {last} --missing"
+        print_line("Nothing new: all bars are stored already.")
+
+
+def load_import(settings: Settings, pipeline: Pipeline, found: ImportResult) -> bool:
+    """Load the sessions with imported bars that are not published; return whether all could be loaded.
+
+    An import that was interrupted, or that an audit rejected, is completed by the next one.
+    """
+    imported = {row.symbol for row in found.symbols}
+    gaps = pipeline.coverage(found.importable, at=utc_now()).gaps
+    unpublished = {gap.session for gap in gaps if gap.stored and gap.symbol in imported}
+    sessions, waiting = loadable_sessions(sorted(unpublished.union(found.sessions)), utc_now())
+    if waiting:
+        print_warning(waiting)
+    if not sessions:
+        print_line("All imported bars are published or in quarantine.")
+        return True
+    # The imported bars are all that these runs load: no symbol is requested from the vendor, and no other is expected.
+    succeeded = [
+        run_and_print(
+            settings, pipeline, sessions_between(*bounds), {"request_symbols": []}, coverage_symbols=sorted(imported)
         )
+        for bounds in bridged_ranges(sessions, apart=found.gaps)
+    ]
+    return print_rejected(pipeline, sessions) and all(succeeded)

@@ -89,13 +89,7 @@ def import_(
     publish: Annotated[bool, typer.Option(help="Load the imported sessions, through all audits.")] = True,
 ) -> None:
     """Import CSV, JSON or Parquet files of an earlier pipeline."""
-    from stock_assets.cli.backfill import print_rejected
-    from stock_assets.cli.legacy_import import import_files, print_import
-    from stock_assets.cli.run_progress import run_and_print
-    from stock_assets.core.calendar import sessions_between
-    from stock_assets.core.clock import utc_now
-    from stock_assets.coverage.run_specs import bridged_ranges
-    from stock_assets.orchestration.runs import loadable_sessions
+    from stock_assets.cli.legacy_import import import_files, load_import, print_import
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 
@@ -103,23 +97,13 @@ def import_(
     pipeline = Pipeline.from_settings(settings)
     found = import_files(settings, pipeline, source, columns, fetched_at, store=not dry_run)
     print_import(found)
-    if dry_run or not found.sessions:
+    if dry_run or not found.importable:
         return
-    command = f"stock-assets backfill {found.sessions[0]} {found.sessions[-1]} --missing"
     if not publish:
-        print_line(f"The bars are stored, not published. To load them: {command}")
+        print_line("The bars are stored, not published. To publish them, run the import again without --no-publish.")
         return
-    # The imported bars are all that these runs load, so no symbol is requested from the vendor.
-    loadable, waiting = loadable_sessions(found.sessions, utc_now())
-    if waiting:
-        print_warning(waiting)
-    ranges = bridged_ranges(loadable, apart=found.gaps)
-    succeeded = [
-        run_and_print(settings, pipeline, sessions_between(*bounds), {"request_symbols": []}) for bounds in ranges
-    ]
-    published = print_rejected(pipeline, found.sessions)
-    if not all(succeeded) or not published:
-        print_error(f"The bars are stored. To load the sessions that no audit rejects: {command}")
+    if not load_import(settings, pipeline, found):
+        print_error("The bars are stored. Fix the cause and run the import again: it loads what is not published yet.")
         raise typer.Exit(code=1)
     print_summary(pipeline)
 

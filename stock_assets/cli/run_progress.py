@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stock_assets.cli.output import err, print_error, print_line, print_warning
 from stock_assets.core.text import plural
-from stock_assets.orchestration.runs import RunResult, run_sessions
+from stock_assets.orchestration.runs import RunOptions, RunResult, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 
@@ -21,10 +21,23 @@ _SAMPLE_ROWS = 3
 
 
 def run_and_print(
-    settings: Settings, pipeline: Pipeline, sessions: Sequence[date], raw: Mapping[str, object] | None = None
+    settings: Settings,
+    pipeline: Pipeline,
+    sessions: Sequence[date],
+    raw: Mapping[str, object] | None = None,
+    *,
+    coverage_symbols: Sequence[str] | None = None,
 ) -> bool:
-    """Run some sessions and print the result; return whether the run succeeded."""
-    result = _follow(settings, pipeline, sessions, raw)
+    """Run some sessions and print the result; return whether the run succeeded.
+
+    Args:
+        settings: the settings.
+        pipeline: the pipeline constructed from them.
+        sessions: the sessions, in order.
+        raw: configuration of the step that writes `raw/daily_prices`.
+        coverage_symbols: symbols that count for the coverage of a session; None for every listed symbol.
+    """
+    result = _follow(settings, pipeline, sessions, RunOptions(raw or {}, coverage_symbols))
     for check in result.findings:
         blocks = check.blocking and check.severity is dg.AssetCheckSeverity.ERROR
         (print_error if blocks else print_warning)("\n".join(finding_lines(check)))
@@ -56,9 +69,7 @@ def finding_lines(check: dg.AssetCheckEvaluation) -> Iterator[str]:
         yield f"  What to do: {remedy.value}"
 
 
-def _follow(
-    settings: Settings, pipeline: Pipeline, sessions: Sequence[date], raw: Mapping[str, object] | None
-) -> RunResult:
+def _follow(settings: Settings, pipeline: Pipeline, sessions: Sequence[date], options: RunOptions) -> RunResult:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -74,4 +85,4 @@ def _follow(
             elif event.is_step_materialization and event.partition is not None:
                 progress.advance(task)
 
-        return run_sessions(settings, pipeline, sessions[0], sessions[-1], on_event=show, raw=raw)
+        return run_sessions(settings, pipeline, sessions[0], sessions[-1], on_event=show, options=options)

@@ -70,8 +70,8 @@ class ImportResult:
         rejected: symbols whose bars are not a valid response, and why.
         symbols: the imported bars by symbol.
         sessions: sessions with new bars, in order.
+        importable: sessions with bars, new or stored already, in order.
         gaps: sessions between them without any stored bar.
-        span: first and last session of all importable bars, new or not; None if there are none.
     """
 
     label: str
@@ -83,8 +83,8 @@ class ImportResult:
     rejected: tuple[Example, ...]
     symbols: tuple[SymbolImport, ...]
     sessions: tuple[date, ...]
+    importable: tuple[date, ...]
     gaps: tuple[date, ...]
-    span: tuple[date, date] | None
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,11 @@ def import_bars(
     imported: list[SymbolImport] = []
     rejected: list[Example] = []
     sessions: set[date] = set()
-    span: set[date] = set()
+    importable: set[date] = set()
     with select_rows(location, scope) as rows:
         for symbol in rows.symbols():
             bars = rows.bars(symbol)
-            span |= {bars[0].session, bars[-1].session}
+            importable.update(bar.session for bar in bars)
             try:
                 responses = list(_responses(reader, symbol, _not_stored(bars, stored.get(symbol, [])), location.label))
             except SourceError as error:
@@ -135,8 +135,8 @@ def import_bars(
                 )
             sessions.update(session for response in new for session in response.sessions)
             imported.append(_symbol_import(symbol, bars, new))
-        result = _import_result(rows, location.label, imported, rejected, sessions, fetches)
-    return replace(result, span=(min(span), max(span)) if span else None)
+        result = _import_result(rows, location.label, imported, rejected, sessions)
+    return replace(result, importable=tuple(sorted(importable)), gaps=_gaps(importable, fetches))
 
 
 def _not_stored(bars: Sequence[LegacyBar], fetches: Sequence[Fetch]) -> list[LegacyBar]:
@@ -192,11 +192,7 @@ def _import_result(
     imported: Sequence[SymbolImport],
     rejected: Sequence[Example],
     sessions: set[date],
-    fetches: Sequence[Fetch],
 ) -> ImportResult:
-    between = sessions_between(min(sessions), max(sessions)) if sessions else []
-    good = [fetch for fetch in fetches if fetch.outcome is Outcome.OK]
-    empty = [day for day in between if day not in sessions and not any(fetch.holds(day) for fetch in good)]
     return ImportResult(
         label=label,
         files=rows.files,
@@ -207,6 +203,13 @@ def _import_result(
         rejected=tuple(rejected),
         symbols=tuple(imported),
         sessions=tuple(sorted(sessions)),
-        gaps=tuple(empty),
-        span=None,
+        importable=(),
+        gaps=(),
     )
+
+
+def _gaps(importable: set[date], fetches: Sequence[Fetch]) -> tuple[date, ...]:
+    """Return the sessions between the imported ones without any stored bar."""
+    between = sessions_between(min(importable), max(importable)) if importable else []
+    good = [fetch for fetch in fetches if fetch.outcome is Outcome.OK]
+    return tuple(day for day in between if day not in importable and not any(fetch.holds(day) for fetch in good))

@@ -6,7 +6,7 @@ what a run does.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import uuid4
 
@@ -15,11 +15,12 @@ import dagster as dg
 from stock_assets.core.calendar import format_not_closed, next_session, sessions_between
 from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import SessionOutOfRange
+from stock_assets.core.tables import STAGED_PRICES
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS, add_job_origin
 from stock_assets.orchestration.instance.folder import configure_instance
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
-from stock_assets.orchestration.keys import RAW_PRICES
+from stock_assets.orchestration.keys import RAW_PRICES, asset_key
 from stock_assets.orchestration.partitions import loadable_from, range_tags
 from stock_assets.orchestration.root_cause import root_cause
 from stock_assets.pipeline import Pipeline
@@ -45,6 +46,19 @@ class RunResult:
     changed_tables: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """The configuration of a run.
+
+    Attributes:
+        raw: configuration of `raw/daily_prices` (`assets.raw.RawConfig`).
+        coverage_symbols: symbols that count for the coverage of a session; None for every listed symbol.
+    """
+
+    raw: Mapping[str, object] = field(default_factory=dict)
+    coverage_symbols: Sequence[str] | None = None
+
+
 @contextmanager
 def local_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the Dagster instance, with this version's configuration unless the file was edited.
@@ -65,7 +79,7 @@ def run_sessions(
     last: date,
     *,
     on_event: Callable[[dg.DagsterEvent], None],
-    raw: Mapping[str, object] | None = None,
+    options: RunOptions | None = None,
 ) -> RunResult:
     """Run the whole data path for the sessions from `first` to `last`, and wait for the end.
 
@@ -75,7 +89,7 @@ def run_sessions(
         first: first session; it must be a trading session.
         last: last session; it must be a trading session.
         on_event: called with every event of the run, from this thread.
-        raw: configuration of `raw/daily_prices` (`assets.raw.RawConfig`); by default missing bars are requested.
+        options: configuration of the run; by default missing bars are requested.
 
     Raises:
         SessionOutOfRange: the source, or the settings, have no partition for one of the sessions.
@@ -88,10 +102,7 @@ def run_sessions(
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
-            run_config={
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                "ops": {RAW_PRICES.to_python_identifier(): {"config": dict(raw or {})}},
-            },
+            run_config=_run_config(options or RunOptions()),
             tags={**range_tags(first, last), **REPOSITORY_TAGS},
             raise_on_error=False,
         )
@@ -106,6 +117,19 @@ def run_sessions(
         findings=tuple(check for check in result.get_asset_check_evaluations() if not check.passed),
         changed_tables=tuple(sorted({table for event in result.all_events for table in _changed_table(event)})),
     )
+
+
+def _run_config(options: RunOptions) -> dict[str, object]:
+    symbols = options.coverage_symbols
+    return {
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        "ops": {
+            RAW_PRICES.to_python_identifier(): {"config": dict(options.raw)},
+            asset_key(STAGED_PRICES).to_python_identifier(): {
+                "config": {"coverage_symbols": None if symbols is None else list(symbols)}
+            },
+        },
+    }
 
 
 def loadable_sessions(sessions: Sequence[date], at: datetime) -> tuple[list[date], str]:

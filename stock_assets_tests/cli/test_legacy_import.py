@@ -10,6 +10,7 @@ from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import LegacyDataUnusable, SettingsError
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.pipeline import Pipeline
+from stock_assets.settings import Settings, SourceName
 from stock_assets.sources.recorded import SYMBOLS, RecordedSource
 from stock_assets_tests.fakes.source import ScriptedSource, scripted_from_recording
 from stock_assets_tests.support.legacy_files import HEADER, firehose, legacy_bars, write_legacy_file
@@ -45,16 +46,14 @@ def test_a_dry_run_prints_and_an_import_stores_the_bars(shell: Shell, tmp_path: 
     assert backend.ledger.fetches(FetchKind.PRICES) == []
 
     stored = shell.run("import", str(folder), "--no-publish")
-    assert (
-        "The bars are stored, not published. To load them: stock-assets backfill 2013-02-04 2013-02-15 --missing"
-        in stored.stdout
-    )
+    assert "To publish them, run the import again without --no-publish." in stored.stdout
     assert len(backend.ledger.fetches(FetchKind.PRICES)) == len(SYMBOLS)
     assert backend.warehouse.history(DAILY_PRICES) == []
 
     again = shell.run("import", str(folder))
-    assert "To load what is not published yet: stock-assets backfill 2013-02-04 2013-02-15 --missing" in again.stdout
-    assert backend.warehouse.history(DAILY_PRICES) == []
+    assert "Nothing new: all bars are stored already." in again.stdout
+    assert len(published_rows(backend)) == len(SYMBOLS) * len(LEFT)
+    assert "All imported bars are published or in quarantine." in shell.run("import", str(folder)).stdout
 
 
 def test_imported_sessions_are_loaded_in_few_runs_without_requests(
@@ -73,14 +72,36 @@ def test_imported_sessions_are_loaded_in_few_runs_without_requests(
     assert published_rows(backend) == published_rows(usual)
 
 
-def test_a_rejected_load_prints_how_to_continue(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
+def test_a_session_with_few_bars_is_excluded_and_named(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:
     folder = firehose(tmp_path / "old", source, SYMBOLS, SESSIONS[:3])
     firehose(folder, source, ["AAPL"], SESSIONS[3:4])
     ran = shell.run("import", str(folder), code=1)
     assert "1 of 5 symbols" in ran.stderr
-    assert "The bars are stored." in ran.stderr
-    assert "stock-assets backfill 2013-02-04 2013-02-07 --missing" in ran.stderr
-    assert Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES) == []
+    assert "2013-02-07" in ran.stderr
+    assert "The bars are stored. Fix the cause and run the import again" in ran.stderr
+    rows = published_rows(Pipeline.from_settings(shell.settings).backend)
+    assert {row["trade_date"] for row in rows} == set(SESSIONS[:3])
+
+
+def test_the_files_of_a_lambda_and_firehose_are_published_with_the_default_universe(tmp_path: Path) -> None:
+    symbols = ["AMD", "NVDA", "INTC", "MU", "QCOM", "LSCC"]
+    sessions = sessions_between(date(2025, 5, 19), date(2025, 5, 23))
+    for session in sessions:
+        records = [
+            f'{{"date": "{session}", "symbol": "{symbol}", "open": 40.5, "high": {41 + number}, "low": 39.25, '
+            f'"close": {40 + number / 4}, "volume": {1000 + number}, "row_ts": "{session} 22:00:00.123456"}}\n'
+            for number, symbol in enumerate(symbols)
+        ]
+        write_legacy_file(tmp_path / f"old/{session:%Y/%m/%d}/22/PUT-S3-1-{session}-22-00-05", "".join(records))
+    shell = Shell(tmp_path / "data", STOCK_ASSETS_SOURCE="alpha_vantage")
+    ran = shell.run("import", str(tmp_path / "old"))
+    assert "5 rows not imported, symbol not in the universe: LSCC, 2025-05-19 to 2025-05-23" in ran.stderr
+    assert "Published: published.daily_prices." in ran.stdout
+    settings = Settings(data_dir=tmp_path / "data", source=SourceName.ALPHA_VANTAGE)
+    rows = published_rows(Pipeline.from_settings(settings).backend)
+    assert {(row["symbol"], row["trade_date"]) for row in rows} == {
+        (symbol, session) for symbol in symbols[:-1] for session in sessions
+    }
 
 
 def test_columns_and_the_time_of_files_can_be_given(shell: Shell, tmp_path: Path, source: ScriptedSource) -> None:

@@ -6,6 +6,7 @@ Belongs here: its definition and metadata. Does not belong here: creating the ta
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from pydantic import Field
 
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.tables import STAGED_PRICES
@@ -17,6 +18,16 @@ from stock_assets.orchestration.partitions import partition_sessions
 from stock_assets.pipeline import Pipeline
 
 GROUP = "staged"
+
+
+class StagedConfig(dg.Config):
+    """Limits of a load."""
+
+    coverage_symbols: list[str] | None = Field(
+        default=None,
+        description="Symbols that count for the coverage of a session, such as the symbols of an import. Default: all "
+        "listed symbols.",
+    )
 
 
 def staged_asset(
@@ -41,10 +52,10 @@ def staged_asset(
         ),
     )
     def staged_daily_prices(
-        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+        context: dg.AssetExecutionContext, config: StagedConfig, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
         drop_old_loads(pipeline.backend, older_than=retention, now=datetime.now(UTC))
-        load = pipeline.stage(partition_sessions(context.partition_keys))
+        load = pipeline.stage(partition_sessions(context.partition_keys), coverage_symbols=config.coverage_symbols)
         context.log.info(f"{load.load_id}: {plural(load.rows, 'row')}, {plural(load.quarantined, 'bar')} quarantined")
         if load.excluded:
             context.log.warning(f"{load.load_id}: excluded sessions: {format_ranges(load.excluded)}")

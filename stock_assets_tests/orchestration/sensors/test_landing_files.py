@@ -314,7 +314,7 @@ def numbers(line: str) -> list[object]:
 
 
 def test_a_file_that_begins_and_ends_on_closed_days_is_loaded(area: LandingArea) -> None:
-    closed = "".join(f"{day},100,102,99,101,1000\n" for day in ("2012-03-10", "2012-02-25"))
+    closed = "".join(f"{day},100,102,99,101,1000\n" for day in ("2012-03-10", "2012-03-04", "2012-02-25"))
     for symbol in FIVE.symbols:
         area.add(f"{symbol}.csv", vendor_csv(area.scene, symbol, FIRST_WEEK) + closed)
     [request] = area.requests()
