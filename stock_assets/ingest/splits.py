@@ -3,15 +3,17 @@
 Belongs here: the exact arithmetic of cumulative factors. Does not belong here: requesting splits (`split_requests`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate, zip_longest
-from math import ceil, floor
+from math import ceil, floor, prod
 from operator import mul
 
 import pyarrow as pa
 
+from stock_assets.core.universe import Listing, Universe
 from stock_assets.sources.interface import Split
 
 _SCHEMA = pa.schema(
@@ -43,27 +45,61 @@ _SIMPLE = 10
 """A ratio that is a fraction with a denominator up to this one is exact."""
 
 
-def split_table(splits: Mapping[str, Sequence[Split]]) -> pa.Table:
+def split_table(splits: Mapping[str, Sequence[Split]], universe: Universe | None = None) -> pa.Table:
     """Return the relation `splits`: split_factor applies from ex_date to the day before next_ex_date.
 
     The factor is the product of all ratios so far. Ratios are multiplied as decimals, since binary fractions would make
     the factor depend on their order (a ratio such as 1.2530 has no exact double).
+
+    Args:
+        splits: the known splits by symbol.
+        universe: the listings; the splits of a ticker that several companies used apply to their company only.
     """
     rows = []
     for symbol, events in splits.items():
-        ordered = sorted(events, key=lambda split: split.ex_date)
-        factors: list[Decimal] = list(accumulate((split.ratio for split in ordered), mul))
-        for split, factor, following in zip_longest(ordered, factors, ordered[1:]):
+        periods = universe.listings_of(symbol) if universe is not None else ()
+        steps = _several_companies(events, periods) if len(periods) > 1 else _one_company(events)
+        for (day, ratio, factor), following in zip_longest(steps, steps[1:]):
             rows.append(
                 {
                     "symbol": symbol,
-                    "ex_date": split.ex_date,
-                    "next_ex_date": following.ex_date if following else None,
-                    "split_ratio": float(split.ratio),
+                    "ex_date": day,
+                    "next_ex_date": following[0] if following else None,
+                    "split_ratio": float(ratio),
                     "split_factor": float(factor),
                 }
             )
     return pa.Table.from_pylist(rows, schema=_SCHEMA)
+
+
+_Step = tuple[date, Decimal, Decimal | Fraction]
+"""First day, ratio of that day, and factor from that day on."""
+
+
+def _one_company(events: Iterable[Split]) -> list[_Step]:
+    ordered = sorted(events, key=lambda split: split.ex_date)
+    factors = accumulate((split.ratio for split in ordered), mul)
+    return [(split.ex_date, split.ratio, factor) for split, factor in zip(ordered, factors, strict=True)]
+
+
+def _several_companies(events: Sequence[Split], periods: Sequence[Listing]) -> list[_Step]:
+    """Return the factors of a ticker that several companies used one after the other.
+
+    The last factor of every company is the latest factor of the newest one. So a view that divides by the symbol's
+    latest factor adjusts each company's prices by its own splits only. A split outside all periods applies to none.
+    """
+    steps: dict[date, _Step] = {}
+    one = Fraction(1)
+    latest = prod((Fraction(split.ratio) for split in events if periods[-1].covers(split.ex_date)), start=one)
+    for period in periods:
+        own = sorted((split for split in events if period.covers(split.ex_date)), key=lambda split: split.ex_date)
+        factor = latest / prod((Fraction(split.ratio) for split in own), start=one)
+        begin = period.first_session or date.min
+        steps[begin] = begin, Decimal(1), factor
+        for split in own:
+            factor *= Fraction(split.ratio)
+            steps[split.ex_date] = split.ex_date, split.ratio, factor
+    return list(steps.values())
 
 
 def rounded_split_table(splits: Mapping[str, Sequence[Split]]) -> pa.Table:

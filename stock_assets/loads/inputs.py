@@ -60,7 +60,7 @@ def inputs(
         "raw_prices": sql.register_responses([backend.objects.uri(fetch.response_key) for fetch in responses]),
         "responses": sql.register("responses", _response_table(backend, responses)),
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
-        "splits": sql.register("splits", split_table(splits)),
+        "splits": sql.register("splits", split_table(splits, parts.universe)),
         "rounded_splits": sql.register("rounded_splits", rounded_split_table(splits)),
         "closed_days": sql.register("closed_days", closed_day_table(load.first_day, load.last_day)),
         "listings": sql.register("listings", listed),

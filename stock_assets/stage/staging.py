@@ -54,7 +54,7 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
     load_id = new_load_id(staged_at)
     with backend.warehouse.connect(load_id) as sql:
         known = known_splits(parts)
-        splits = split_table(known)
+        splits = split_table(known, parts.universe)
         base: dict[str, SqlValue] = {"splits": sql.register("splits", splits)}
         first, last = _range_to_replace(start, end, _stale_range(backend, sql, base, splits))
         load = Load(

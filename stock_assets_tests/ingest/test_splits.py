@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.splits import exact_ratio, rounded_split_table, split_table
 from stock_assets.sources.interface import Split
 
@@ -58,6 +59,51 @@ def test_factors_are_exact_where_doubles_would_not_be() -> None:
 def factors(*ratios: str) -> list[float]:
     events = [split(day, ratio) for day, ratio in zip(DAYS, ratios, strict=False)]
     return [row["split_factor"] for row in split_table({"AAPL": events}).to_pylist()]
+
+
+def test_the_splits_of_a_reused_ticker_apply_to_their_company_only() -> None:
+    universe = Universe(
+        (
+            Listing("ON", "new", date(2012, 3, 10)),
+            Listing("ON", "old", None, date(2012, 3, 5)),
+            Listing("IBM", "", date(2012, 3, 10)),
+        )
+    )
+    events = [
+        split(date(2012, 3, 2), "2"),
+        split(date(2012, 3, 7), "100"),
+        split(date(2012, 3, 12), "3"),
+        split(date(2012, 3, 10), "5"),
+    ]
+    rows = split_table({"ON": events, "IBM": events[:1]}, universe).to_pylist()
+    assert [(row["ex_date"], row["next_ex_date"], row["split_ratio"], row["split_factor"]) for row in rows] == [
+        (date.min, date(2012, 3, 2), 1.0, 7.5),
+        (date(2012, 3, 2), date(2012, 3, 10), 2.0, 15.0),
+        (date(2012, 3, 10), date(2012, 3, 12), 5.0, 5.0),
+        (date(2012, 3, 12), None, 3.0, 15.0),
+        # A symbol with one listing keeps all splits.
+        (date(2012, 3, 2), None, 2.0, 2.0),
+    ]
+
+
+@given(
+    old=st.dictionaries(st.dates(date(2000, 1, 1), date(2005, 1, 1)), st.integers(1, 9), max_size=3),
+    new=st.dictionaries(st.dates(date(2006, 1, 1), date(2012, 1, 1)), st.integers(1, 9), max_size=3),
+)
+def test_every_company_ends_with_the_latest_factor_of_its_ticker(old: dict[date, int], new: dict[date, int]) -> None:
+    """The views divide by the latest factor of a symbol."""
+    universe = Universe((Listing("ON", "", None, date(2005, 6, 1)), Listing("ON", "", date(2006, 1, 1))))
+    events = [Split(day, Decimal(ratio)) for day, ratio in (old | new).items()]
+    rows = split_table({"ON": events}, universe).to_pylist()
+
+    def factor(day: date) -> float:
+        [row] = [one for one in rows if one["ex_date"] <= day and (one["next_ex_date"] or date.max) > day]
+        return float(row["split_factor"])
+
+    assert factor(date(2005, 6, 1)) == factor(date(2013, 1, 1)) == prod(new.values())
+    for day in (date(2000, 1, 1), *old):
+        later = prod(ratio for other, ratio in old.items() if other > day)
+        assert factor(day) == float(Fraction(prod(new.values()), later))
 
 
 RATIOS = st.decimals(min_value="0.0001", max_value=1000, places=4)
