@@ -1,6 +1,6 @@
 -- The bad rows of audits that may read the relation recent_bars: the rows of a load and the published rows of its
 -- look-back, each with the previous bar of the same listing, its close split-adjusted to the row's date, and volumes
--- divided by the split factor.
+-- divided by the split factor. A finding that a user has acknowledged is named 'acknowledged <audit>'.
 WITH recent_bars AS (
     SELECT
         b.*,
@@ -39,5 +39,13 @@ WITH recent_bars AS (
     ) AS b
     WINDOW w AS (PARTITION BY symbol, first_session ORDER BY trade_date)
 )
-SELECT audit, symbol, trade_date, detail
+SELECT
+    CAST(CASE WHEN a.audit IS NULL THEN f.audit ELSE ${acknowledged} || f.audit END AS VARCHAR) AS audit,
+    f.symbol,
+    f.trade_date,
+    f.detail
 FROM (${findings}) AS f
+LEFT JOIN ${acknowledgements} AS a
+    ON  a.audit = f.audit
+    AND a.symbol = COALESCE(f.symbol, '-')
+    AND a.trade_date = f.trade_date

@@ -18,6 +18,7 @@ from stock_assets.loads.broken_audits import raise_for_broken_audit
 
 SAMPLE_ROWS = 10
 _QUARANTINED = "quarantined "
+_ACKNOWLEDGED = "acknowledged "
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Verdict:
             only the sessions of the others.
         named: the first bad rows and one of each session, without quarantined rows.
         quarantined: the same of the quarantined rows, and the first of each excluded session.
+        acknowledged: number of further rows that a user has acknowledged (`loads.acknowledgements`).
     """
 
     audit: Audit
@@ -56,6 +58,7 @@ class Verdict:
     sessions: tuple[date, ...] = ()
     named: tuple[BadRow, ...] = ()
     quarantined: tuple[BadRow, ...] = ()
+    acknowledged: int = 0
 
     @property
     def excludes(self) -> bool:
@@ -153,7 +156,9 @@ def _bound_audits(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) ->
 
 
 def _with_recent_bars(values: Mapping[str, SqlValue], findings: str) -> str:
-    return statement("audit/with_recent_bars.sql").bind({**values, "findings": Fragment(findings)})
+    return statement("audit/with_recent_bars.sql").bind(
+        {**values, "findings": Fragment(findings), "acknowledged": _ACKNOWLEDGED}
+    )
 
 
 def _run(
@@ -176,13 +181,19 @@ def _run(
     for row in sql.query(findings).to_pylist():
         found.setdefault(row["audit"], []).append(row)
     verdicts = [
-        _verdict(audit, found.get(audit.name, []), found.get(_QUARANTINED + audit.name, [])) for audit, _ in bound
+        _verdict(audit, *(found.get(prefix + audit.name, []) for prefix in ("", _QUARANTINED, _ACKNOWLEDGED)))
+        for audit, _ in bound
     ]
     return AuditResults(verdicts, {name: int(str(found[name][0]["bad_rows"])) for name in further if name in found})
 
 
-def _verdict(audit: Audit, bad: list[dict[str, object]], quarantined: list[dict[str, object]]) -> Verdict:
-    count = sum(int(str(rows[0]["bad_rows"])) for rows in (bad, quarantined) if rows)
+def _verdict(
+    audit: Audit,
+    bad: list[dict[str, object]],
+    quarantined: list[dict[str, object]],
+    acknowledged: list[dict[str, object]],
+) -> Verdict:
+    count = _count(bad) + _count(quarantined)
     named, others = (
         tuple(BadRow(row["symbol"], row["trade_date"], str(row["detail"])) for row in rows)  # type: ignore[arg-type]  # columns of findings.sql
         for rows in (bad, quarantined)
@@ -190,4 +201,9 @@ def _verdict(audit: Audit, bad: list[dict[str, object]], quarantined: list[dict[
     sessions = sorted({row.trade_date for row in named or others if row.trade_date is not None})
     # A session audit blocks only if it excludes every session: block_if_all_excluded.
     blocks = bool(bad) and audit.kind not in (AuditKind.SESSION, AuditKind.WARNING)
-    return Verdict(audit, count, blocks, (named + others)[:SAMPLE_ROWS], tuple(sessions), named, others)
+    sample = (named + others)[:SAMPLE_ROWS]
+    return Verdict(audit, count, blocks, sample, tuple(sessions), named, others, _count(acknowledged))
+
+
+def _count(rows: list[dict[str, object]]) -> int:
+    return int(str(rows[0]["bad_rows"])) if rows else 0

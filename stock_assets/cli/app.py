@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from stock_assets.cli import load, operate, read
+from stock_assets.cli import acknowledge, load, operate, read
 from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
 from stock_assets.core.errors import StockAssetsError
@@ -25,6 +25,7 @@ app.command()(read.query)
 app.command()(read.tables)
 app.command()(read.report)
 app.command()(read.history)
+app.command()(acknowledge.acknowledge)
 app.command()(operate.rollback)
 app.command()(operate.maintain)
 app.command()(operate.quota)

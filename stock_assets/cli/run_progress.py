@@ -56,7 +56,9 @@ def finding_lines(check: dg.AssetCheckEvaluation) -> Iterator[str]:
     rows = [record.data for record in sample.records] if isinstance(sample, dg.TableMetadataValue) else []
     bad_rows = check.metadata.get("bad rows")
     if rows and isinstance(bad_rows, dg.IntMetadataValue) and bad_rows.value is not None:
-        yield f"{check.check_name}: {plural(bad_rows.value, 'bad row')}"
+        acknowledged = check.metadata.get("acknowledged")
+        more = f", {acknowledged.value} acknowledged" if acknowledged is not None else ""
+        yield f"{check.check_name}: {plural(bad_rows.value, 'bad row')}{more}"
     else:
         yield f"{check.check_name}: {check.description or 'failed'}"
     for row in rows[:_SAMPLE_ROWS]:

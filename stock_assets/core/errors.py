@@ -176,6 +176,10 @@ class SessionOutOfRange(StockAssetsError):
     """A requested session has no partition in the pipeline."""
 
 
+class InvalidAcknowledgement(StockAssetsError):
+    """An acknowledgement names no warning, no ticker or no reason, or does not exist."""
+
+
 class NothingFetched(StockAssetsError):
     """No symbol of the universe has a bar for any requested session."""
 

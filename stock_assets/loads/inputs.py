@@ -34,6 +34,7 @@ from stock_assets.core.universe import Universe
 from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits, listings
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.splits import rounded_split_table, split_table
+from stock_assets.loads.acknowledgements import acknowledgement_table
 from stock_assets.loads.load import Load
 from stock_assets.sources.interface import Split
 
@@ -62,6 +63,7 @@ def inputs(
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
         "splits": sql.register("splits", split_table(splits, parts.universe)),
         "rounded_splits": sql.register("rounded_splits", rounded_split_table(splits)),
+        "acknowledgements": sql.register("acknowledgements", acknowledgement_table(backend.objects)),
         "closed_days": sql.register("closed_days", closed_day_table(load.first_day, load.last_day)),
         "listings": sql.register("listings", listed),
         "expected_listings": _expected_listings(sql, listed, parts, load),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import MAINTENANCE, Backend, MaintenanceResult, SqlConnection
 from stock_assets.backends.lakehouse import maintenance as lakehouse_maintenance
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
@@ -26,12 +27,14 @@ from stock_assets.core.tables import (
     ColumnType,
     Table,
 )
+from stock_assets.loads.acknowledgements import acknowledge, acknowledgements, remove
 from stock_assets_tests.contracts.fetch_ledger_contract import FetchLedgerContract
 from stock_assets_tests.contracts.objects_contract import ObjectsContract
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.backend_cases import BackendCase, in_processes
 from stock_assets_tests.support.backend_writers import WRITERS, open_the_warehouse, publish_or_maintain
 from stock_assets_tests.support.rows import price_row, stage_rows
+from stock_assets_tests.support.scenes import SECOND_WEEK, TWO_WEEKS, Scene, calm_source
 from stock_assets_tests.support.small_files import late_for, scatter_locally, scatter_on_aws
 from stock_assets_tests.support.steps import local_backend
 from stock_assets_tests.support.table_rows import (
@@ -75,6 +78,31 @@ def case(request: pytest.FixtureRequest) -> BackendCase:
 @pytest.fixture
 def backend(case: BackendCase, tmp_path: Path) -> Backend:
     return case.make(tmp_path / "backend")
+
+
+def test_an_acknowledged_warning_is_counted_and_not_shown_until_it_is_removed(backend: Backend) -> None:
+    scene = Scene(backend, calm_source())
+    first, second = SECOND_WEEK[1], SECOND_WEEK[3]
+    for session in (first, second):
+        scene.source.set_bar("IBM", session, "100,102,99,101,0")
+    scene.fetch(TWO_WEEKS)
+    load = scene.stage(TWO_WEEKS)
+
+    def volume_verdict() -> tuple[int, int, list[date | None]]:
+        [verdict] = [found for found in audit_load(scene, load) if found.audit.name == "volume_above_zero"]
+        return verdict.bad_rows, verdict.acknowledged, [row.trade_date for row in verdict.sample]
+
+    assert volume_verdict() == (2, 0, [first, second])
+    acknowledge(backend.objects, "volume_above_zero", "IBM", first, "trading was halted")
+    # Another symbol and another warning.
+    acknowledge(backend.objects, "volume_above_zero", "CSCO", second, "trading was halted")
+    acknowledge(backend.objects, "no_volume_step", "IBM", second, "it's real")
+    assert volume_verdict() == (1, 1, [second])
+    assert [found.reason for found in acknowledgements(backend.objects)] == ["it's real", *["trading was halted"] * 2]
+    acknowledge(backend.objects, "volume_above_zero", "IBM", second, "trading was halted")
+    assert volume_verdict() == (0, 2, [])
+    remove(backend.objects, "volume_above_zero", "IBM", first)
+    assert volume_verdict() == (1, 1, [first])
 
 
 class TestObjects(ObjectsContract):

@@ -31,7 +31,7 @@ ALL_FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.s
 FILES = [path for path in ALL_FILES if not path.startswith("ddl/") and path != "publish/merge.sql"]
 ATHENA_STATEMENT_BYTES = 262_144
 
-TEXTS = {"load_id", "audit", "prefix"}
+TEXTS = {"load_id", "audit", "prefix", "acknowledged"}
 SELECTS = {"findings", "bad_rows", "row_failures"}
 CONDITIONS = {"dates", "symbols"}
 DATES = {"since", "today"}

@@ -7,7 +7,7 @@ SELECT
     COALESCE('last traded on ' || DATE_FORMAT(t.last_traded, '%Y-%m-%d'), 'not traded since '
         || DATE_FORMAT(${lookback_date}, '%Y-%m-%d')) || ', ' || CAST(COUNT(*) AS VARCHAR) || ' sessions before'
         AS detail
-FROM ${listings} AS l
+FROM ${expected_listings} AS l
 LEFT JOIN (
     SELECT symbol, MAX(trade_date) AS last_traded
     FROM ${recent_bars} AS b

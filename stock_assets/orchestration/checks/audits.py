@@ -90,6 +90,7 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
     ]
     rows = {"sample": dg.MetadataValue.table(sample, schema=_SAMPLE_SCHEMA)} if sample else {}
     where = {"sessions": format_ranges(verdict.sessions)} if verdict.sessions else {}
+    acknowledged = {"acknowledged": verdict.acknowledged} if verdict.acknowledged else {}
     remedy = {} if verdict.passed else {"remedy": verdict.audit.file.remedy}
     return dg.AssetCheckResult(
         asset_key=asset_key(STAGED_PRICES),
@@ -101,6 +102,7 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
             "bad rows": verdict.bad_rows,
             "load": load.load_id,
             "statement": f"sql/{verdict.audit.file.path}",
+            **acknowledged,
             **where,
             **remedy,
             **rows,
