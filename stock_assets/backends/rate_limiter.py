@@ -19,7 +19,9 @@ class RateLimiter(ABC):
     """
 
     @abstractmethod
-    def acquire(self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0) -> CallDenied | None:
+    def acquire(
+        self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0, replaces: datetime | None = None
+    ) -> CallDenied | None:
         """Record one call before it is made, visible to every concurrent caller, if the limits allow it.
 
         Args:
@@ -27,6 +29,7 @@ class RateLimiter(ABC):
             limits: calls that the plan allows.
             now: clock; read while no other caller can acquire a call, so that waiting for other callers does not count.
             reserve: calls of the day that this caller must leave for others.
+            replaces: timestamp of a recorded call that was not made in time; the new call takes its place.
 
         Returns:
             None when the call is recorded, otherwise when to try again; nothing is recorded then.

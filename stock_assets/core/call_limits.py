@@ -6,7 +6,7 @@ belong here: storing calls (`backends.rate_limiter` and the backends), the limit
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ SECOND = timedelta(seconds=1) * _MARGIN
 """Length of the window in which calls per second are counted."""
 MINUTE = timedelta(minutes=1) * _MARGIN
 """Length of the window in which calls per minute are counted."""
-_COVERED = timedelta(milliseconds=20)
+COVERED_DELAY = timedelta(milliseconds=20)
 """Delays that the margin covers; half of the margin of a second, the other half is for the next request."""
 _DELAY_SHARE = 0.03
 """Share of a window by which a call is postponed on average, at most. With the margin it is less than 10%."""
@@ -107,6 +107,13 @@ class VendorCalls:
             starts.append(limits.day_start(at))
         return min(starts, default=at)
 
+    def without(self, call: datetime | None) -> "VendorCalls":
+        """Return the calls without one that is recorded at a timestamp, if there is one."""
+        if call is None or call not in self.calls:
+            return self
+        at = self.calls.index(call)
+        return replace(self, calls=(*self.calls[:at], *self.calls[at + 1 :]))
+
     def active_block(self, at: datetime) -> datetime | None:
         """Return when the block ends, or None if no block is active at `at`."""
         return self.blocked_until if self.blocked_until is not None and self.blocked_until > at else None
@@ -136,9 +143,9 @@ class VendorCalls:
 class ArrivalEstimate:
     """Estimate how late requests arrive at the vendor; one object for the requests of one run.
 
-    A request has arrived when its response is here, at the latest. The shortest time from a recorded call to the end
+    A request has arrived when its response is here, at the latest. The shortest time from sending a request to the end
     of its response is the usual way there and back. A request that took longer by some time may have arrived later by
-    that time: a busy machine, a slow disk, a new connection. The first request of a run shows no usual time yet. The
+    that time: a busy network, a busy vendor. The first request of a run shows no usual time yet. The
     sum of the other delays is limited, so that a slow vendor does not slow the run down.
     """
 
@@ -148,14 +155,14 @@ class ArrivalEstimate:
         self._shortest: timedelta | None = None
 
     def delay(self, took: timedelta) -> timedelta:
-        """Return by how much to postpone a call that took some time from its record to its response; zero for none."""
+        """Return by how much to postpone a call whose response came some time after it was sent; zero for none."""
         if self._shortest is None:
             self._shortest = took
-            return min(took, _FIRST_DELAYS) if took > _COVERED else timedelta()
+            return min(took, _FIRST_DELAYS) if took > COVERED_DELAY else timedelta()
         excess = took - self._shortest
         self._shortest = min(self._shortest, took)
         self._available = min(self._available + self._share, _LONGEST_DELAY)
-        if excess <= _COVERED:
+        if excess <= COVERED_DELAY:
             return timedelta()
         delay = min(excess, self._available)
         self._available -= delay

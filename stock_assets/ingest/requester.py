@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.core.call_limits import ArrivalEstimate, CallDenied
+from stock_assets.core.call_limits import COVERED_DELAY, ArrivalEstimate, CallDenied
 from stock_assets.core.clock import Clock
 from stock_assets.core.errors import DailyQuotaExhausted, Outcome, SourceError, UnrecognisedResponse
 from stock_assets.core.text import plural
 from stock_assets.sources.interface import PriceSource
+from stock_assets.sources.sending import SendObserver, observed
 
 MAX_PAUSE_SECONDS = 60.0
 """Longest pause between two requests; if the vendor wants a longer one, this run sends no further request."""
@@ -121,8 +122,8 @@ class Requester:
             self._handle_failure(error, weight, waiting=bool(queue))
         return {symbol: RequestResult(fetch, calls[symbol]) for symbol, fetch in last.items()}
 
-    def _acquire_call(self) -> datetime | None:
-        """Acquire a call, waiting for one if the rate limits require it.
+    def _acquire_call(self, replaces: datetime | None = None) -> datetime | None:
+        """Acquire a call, or another one in place of a recorded call, waiting if the rate limits require it.
 
         Returns:
             the timestamp that the rate limiter has recorded, or None if no request may be sent.
@@ -135,7 +136,9 @@ class Requester:
             return at
 
         while self._stopped is None and not limits.unlimited:
-            denied = self._backend.rate_limiter.acquire(self._source.vendor, limits, now, reserve=self._reserve)
+            denied = self._backend.rate_limiter.acquire(
+                self._source.vendor, limits, now, reserve=self._reserve, replaces=replaces
+            )
             if denied is None:
                 return at
             if denied.quota_used_up:
@@ -154,11 +157,7 @@ class Requester:
         """Send one request; store the response, then read it; record the outcome in the ledger."""
         response_key, body = "", b""
         try:
-            try:
-                body = request.send()
-            finally:
-                arrived = self._now()
-                self._postpone_late_call(call, arrived)
+            body, arrived = self._send_counted(request, call)
             known = request.known
             if known is not None and known.content_hash == content_hash(body):
                 response_key = known.response_key
@@ -166,6 +165,7 @@ class Requester:
                 response_key = _store(self._backend, request, body, arrived)
             fetch = request.read(body, response_key, arrived)
         except SourceError as error:
+            arrived = self._now()
             if error.body and not response_key:
                 body = error.body
                 response_key = _store(self._backend, request, body, arrived)
@@ -184,11 +184,36 @@ class Requester:
         self._backend.ledger.record(fetch)
         return fetch, None
 
-    def _postpone_late_call(self, call: datetime, ended: datetime) -> None:
-        """Count a request that may have arrived late from its arrival on, before another call is acquired."""
-        delay = self._arrivals.delay(ended - call)
-        if delay and self._source.terms.limits.rates:
-            self._backend.rate_limiter.postpone(self._source.vendor, call, call + delay)
+    def _send_counted(self, request: Request, call: datetime) -> tuple[bytes, datetime]:
+        """Send one request; if it may have arrived late, count it from then on. Return body and time of arrival."""
+        rates = self._source.terms.limits.rates
+        counted, sent = call, call
+
+        def postpone_to(timestamp: datetime) -> None:
+            nonlocal counted
+            if rates and timestamp - counted > COVERED_DELAY:
+                self._backend.rate_limiter.postpone(self._source.vendor, counted, timestamp)
+                counted = timestamp
+
+        def prepare() -> None:
+            nonlocal counted
+            # After a window, other processes have made calls in place of this one.
+            if rates and self._now() - counted >= min(window for _, window in rates):
+                counted = self._acquire_call(replaces=counted) or counted
+            postpone_to(self._now())
+
+        def note_sent() -> None:
+            nonlocal sent
+            sent = self._now()
+
+        try:
+            with observed(SendObserver(before=prepare, after=note_sent)):
+                body = request.send()
+        finally:
+            ended = self._now()
+            sent = max(sent, counted)
+            postpone_to(sent + self._arrivals.delay(ended - sent))
+        return body, ended
 
     def _weigh(self, took: timedelta) -> int:
         """Return as how many failures a failed request counts, and add up the time of slow ones."""

@@ -23,6 +23,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.poolmanager import PoolManager
 
+from stock_assets.sources.sending import sending
+
 PLACEHOLDER = "key-is-added-on-the-wire"
 """Text in place of the key in the URL."""
 
@@ -78,6 +80,12 @@ class KeyOnWireAdapter(HTTPAdapter):
             def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:  # noqa: ANN401
                 super().putrequest(method, url.replace(PLACEHOLDER, quote(key(), safe="")), *args, **options)
 
+            def endheaders(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+                if self.sock is None:
+                    self.connect()
+                with sending():
+                    super().endheaders(*args, **options)
+
         class Encrypted(HTTPSConnection):
             def connect(self) -> None:
                 connections.add(self)
@@ -85,6 +93,12 @@ class KeyOnWireAdapter(HTTPAdapter):
 
             def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:  # noqa: ANN401
                 super().putrequest(method, url.replace(PLACEHOLDER, quote(key(), safe="")), *args, **options)
+
+            def endheaders(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+                if self.sock is None:
+                    self.connect()
+                with sending():
+                    super().endheaders(*args, **options)
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain

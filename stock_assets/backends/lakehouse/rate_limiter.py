@@ -32,17 +32,20 @@ class S3RateLimiter(RateLimiter):
     def __init__(self, objects: S3Objects) -> None:
         self._objects = objects
 
-    def acquire(self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0) -> CallDenied | None:
+    def acquire(
+        self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0, replaces: datetime | None = None
+    ) -> CallDenied | None:
         """Count and write, if no other process has written in between."""
         denied: CallDenied | None = None
 
         def add_call(recorded: VendorCalls) -> VendorCalls:
             nonlocal denied
             at = now()
-            denied = recorded.decide(limits, at, reserve=reserve)
+            others = recorded.without(replaces)
+            denied = others.decide(limits, at, reserve=reserve)
             if denied is not None:
                 return recorded
-            recent = [call for call in recorded.calls if call >= at - _KEPT_FOR]
+            recent = [call for call in others.calls if call >= at - _KEPT_FOR]
             return replace(recorded, calls=tuple(sorted([*recent, at])))
 
         self._change(vendor, add_call)
@@ -52,11 +55,10 @@ class S3RateLimiter(RateLimiter):
         """Change the call's timestamp in the object."""
 
         def change(recorded: VendorCalls) -> VendorCalls:
-            calls = list(recorded.calls)
-            if call not in calls:
+            others = recorded.without(call)
+            if others == recorded:
                 return recorded
-            calls[calls.index(call)] = to
-            return replace(recorded, calls=tuple(sorted(calls)))
+            return replace(others, calls=tuple(sorted([*others.calls, to])))
 
         self._change(vendor, change)
 

@@ -33,13 +33,17 @@ class SqliteRateLimiter(RateLimiter):
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
 
-    def acquire(self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0) -> CallDenied | None:
+    def acquire(
+        self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0, replaces: datetime | None = None
+    ) -> CallDenied | None:
         """Count and insert in one transaction; the call is on disk before it is made."""
         with self._transaction() as connection:
             at = now()
             since = VendorCalls.counted_since(limits, at)
-            denied = _read(connection, vendor, since).decide(limits, at, reserve=reserve)
-            if denied is None:
+            denied = _read(connection, vendor, since).without(replaces).decide(limits, at, reserve=reserve)
+            if denied is None and replaces is not None:
+                connection.execute(_POSTPONE, (_to_text(at), vendor, _to_text(replaces)))
+            elif denied is None:
                 connection.execute(_INSERT, (vendor, _to_text(at)))
             return denied
 
