@@ -21,7 +21,7 @@ from stock_assets.ingest.file_responses import FOLDER, store_responses
 from stock_assets.ingest.landing_conversion import LandingFile, LandingScope, convert, frozen_times
 from stock_assets.ingest.ledger_queries import group_by_symbol
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.response_reader import price_reader
+from stock_assets.ingest.response_reader import PriceReader
 
 MIN_FILE_AGE = timedelta(minutes=1)
 """Age at which a file is read; a younger file may still be being written."""
@@ -78,7 +78,7 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
     unknown = [entry for entry in entries if entry.key not in known and (not since or entry.modified_at >= since)]
     new = [entry for entry in unknown if _is_young(entry, at, MIN_FILE_AGE)]
     settled = [entry for entry in unknown if not _is_young(entry, at, MIN_FILE_AGE)]
-    reader, frozen = price_reader(parts, group_by_symbol(fetches)), frozen_times(noted)
+    reader, frozen = PriceReader(parts, group_by_symbol(fetches)), frozen_times(noted)
 
     def read(entry: ObjectEntry) -> LandingFile | UnreadableFile:
         try:
@@ -89,6 +89,8 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
 
     with ThreadPoolExecutor(_THREADS) as executor:
         results = list(executor.map(read, settled[:MAX_FILES]))
+    # Files with the same bars for different new symbols are all rejected, whichever was read first.
+    results = [read(result.entry) if _is_ambiguous(result, reader) else result for result in results]
     files = [result for result in results if isinstance(result, LandingFile)]
     unreadable = [result for result in results if isinstance(result, UnreadableFile)]
     incomplete = [file.entry for file in unreadable if _is_young(file.entry, at, REJECT_AFTER)]
@@ -98,6 +100,12 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
         waiting=(*new, *incomplete, *(file.entry for file in files if not file.sessions)),
         remaining=tuple(settled[MAX_FILES:]),
         keys=frozenset(entry.key for entry in entries),
+    )
+
+
+def _is_ambiguous(result: LandingFile | UnreadableFile, reader: PriceReader) -> bool:
+    return isinstance(result, LandingFile) and any(
+        reader.is_ambiguous(response.fetch.symbol) for response in result.responses
     )
 
 

@@ -86,11 +86,14 @@ class ResponseOwners:
             return Owner.CONFIRMED
         for other in self._listed_with(symbol):
             if self._digests.get(digest) == other:
-                raise WrongSymbol(f"the response is byte for byte the response of {other}", symbol=symbol)
+                raise WrongSymbol(
+                    f"the response is byte for byte the response of {other}{_if_renamed(symbol, other)}", symbol=symbol
+                )
             if _is_same(bars, self._recent_of(other)):
                 same, bars_of_other = _compare(bars, self._recent_of(other))
                 raise WrongSymbol(
-                    f"the response belongs to {other}: {same} of {plural(bars_of_other, 'bar')} equal the stored ones",
+                    f"the response belongs to {other}: {same} of {plural(bars_of_other, 'bar')} equal the stored ones"
+                    f"{_if_renamed(symbol, other)}",
                     symbol=symbol,
                 )
         if common >= MIN_BARS and symbol not in self._parts.revisions_accepted:
@@ -151,6 +154,13 @@ class ResponseOwners:
             if len(found) >= RECENT:
                 break
         return found
+
+
+def _if_renamed(symbol: str, other: str) -> str:
+    return (
+        f". If {other} was renamed to {symbol}, write the last_session of {other} and the "
+        f"first_session of {symbol} into the universe file"
+    )
 
 
 def _newest(bars: Bars) -> Bars:

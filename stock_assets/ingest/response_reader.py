@@ -4,7 +4,7 @@ Belongs here: the checks that reject a well-formed but implausible response. Doe
 (`sources.raw_format`), the comparison with stored bars (`response_owner`), its numbers (the audits).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,9 +16,6 @@ from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_owner import Owner, ResponseOwners
 from stock_assets.sources.raw_format import PriceRows
-
-PriceReader = Callable[[str, bytes, str, datetime], Fetch]
-"""Read (symbol, body, key of the stored object, time of arrival); raise the errors of `PriceSource.read_prices`."""
 
 
 class ResponseReader:
@@ -90,24 +87,33 @@ class ResponseReader:
         self._parts.backend.ledger.record(rename)
 
 
-def price_reader(parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]]) -> PriceReader:
-    """Return the function that reads the responses of files; `stored` are the ledger entries by symbol.
+class PriceReader:
+    """Reads the responses of files. A file has arrived already, so nothing is held.
 
-    A file has one arrival, so nothing is held: of two symbols without history that have the same bars, the second is
-    rejected.
+    Of two symbols without history that have the same bars, the second one is rejected. `is_ambiguous` is then true for
+    the first one, too: reading it again rejects it.
     """
-    owners = ResponseOwners(parts, stored)
 
-    def read(symbol: str, body: bytes, response_key: str, arrived: datetime) -> Fetch:
-        rows = parts.source.read_prices(body, symbol).until(arrived.astimezone(NEW_YORK).date(), symbol)
+    def __init__(self, parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]]) -> None:
+        self._parts = parts
+        self._owners = ResponseOwners(parts, stored)
+
+    def __call__(self, symbol: str, body: bytes, response_key: str, arrived: datetime) -> Fetch:
+        """Return the entry of a response.
+
+        Raises:
+            SourceError: as for `ResponseReader.read`.
+        """
+        rows = self._parts.source.read_prices(body, symbol).until(arrived.astimezone(NEW_YORK).date(), symbol)
         fetch = _entry(symbol, body, rows, response_key, arrived)
-        owners.check(symbol, rows, fetch.content_hash)
-        if other := owners.conflict(symbol):
-            owners.forget(symbol)
+        self._owners.check(symbol, rows, fetch.content_hash)
+        if other := self._owners.conflict(symbol):
             raise WrongSymbol(_same_bars(symbol, other).removeprefix(f"{symbol}: "), symbol=symbol)
         return fetch
 
-    return read
+    def is_ambiguous(self, symbol: str) -> bool:
+        """Return whether another symbol without history has the same bars."""
+        return self._owners.conflict(symbol) is not None
 
 
 def _entry(symbol: str, body: bytes, rows: PriceRows, response_key: str, arrived: datetime) -> Fetch:

@@ -21,7 +21,7 @@ from stock_assets.ingest.file_responses import FileResponse, response_body, resp
 from stock_assets.ingest.ledger_queries import group_by_symbol, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import content_hash
-from stock_assets.ingest.response_reader import PriceReader, price_reader
+from stock_assets.ingest.response_reader import PriceReader
 from stock_assets.legacy_import.locations import LegacyLocation
 from stock_assets.legacy_import.row_selection import (
     Contradiction,
@@ -113,7 +113,7 @@ def import_bars(
     fetches = backend.ledger.fetches(FetchKind.PRICES)
     stored = group_by_symbol(fetches)
     noted = {fetch.response_key for fetch in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
-    reader = price_reader(parts, stored)
+    reader = PriceReader(parts, stored)
     imported: list[SymbolImport] = []
     rejected: list[Example] = []
     sessions: set[date] = set()

@@ -1,7 +1,8 @@
 """Whose bars a response contains: the stored histories confirm it, or show that it belongs to another symbol."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import Outcome, RevisedHistory, WrongSymbol
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.universe import Listing, Universe
+from stock_assets.ingest.landing_conversion import LandingScope
+from stock_assets.ingest.landing_files import scan
 from stock_assets.ingest.ledger_queries import group_by_symbol, listings
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.response_owner import MIN_BARS
-from stock_assets.ingest.response_reader import ResponseReader, price_reader
+from stock_assets.ingest.response_reader import PriceReader, ResponseReader
 from stock_assets_tests.fakes.vendor_server import VendorServer, walk
 from stock_assets_tests.support.live_source import live_source, symbols, utc
 from stock_assets_tests.support.steps import LIMITS, local_backend
@@ -106,11 +109,27 @@ def test_both_responses_with_the_same_bars_are_rejected_if_neither_symbol_has_hi
 
 
 def test_a_file_is_rejected_if_it_has_the_bars_of_another_symbol_of_the_same_scan(pipeline: PipelineParts) -> None:
-    read = price_reader(pipeline, {})
+    read = PriceReader(pipeline, {})
     assert read("S01", csv(bars("S01")), "one", NOW).outcome is Outcome.OK
+    assert not read.is_ambiguous("S01")
     with pytest.raises(WrongSymbol, match="S02: the response has the same bars as the response of S01"):
         read("S02", csv(bars("S01")), "two", NOW)
+    assert read.is_ambiguous("S01")
+    with pytest.raises(WrongSymbol, match="S01: the response has the same bars as the response of S02"):
+        read("S01", csv(bars("S01")), "one", NOW)
     assert read("S02", csv(bars("S02")), "three", NOW).outcome is Outcome.OK
+    assert read("S01", csv(bars("S01")), "one", NOW).outcome is Outcome.OK
+
+
+def test_landing_files_with_the_same_bars_for_two_new_symbols_are_both_rejected(pipeline: PipelineParts) -> None:
+    for symbol in TWO.symbols:
+        pipeline.backend.objects.put(f"raw/daily_prices/{symbol}.csv", csv(bars("S01")))
+    pipeline.backend.objects.put("raw/daily_prices/more/S03.csv", csv(bars("S03")))
+    three = replace(pipeline, universe=symbols(3))
+    later = datetime.now(UTC) + timedelta(hours=1)
+    found = scan(three, LandingScope(DAYS[0], DAYS[-1]), at=later)
+    assert [file.entry.key for file in found.landing_files] == ["raw/daily_prices/more/S03.csv"]
+    assert sorted(file.why.partition(":")[0] for file in found.unreadable) == ["S01", "S02"]
 
 
 @pytest.mark.parametrize(("changed", "accepted"), [(0, True), (14, True), (20, True), (22, False), (42, False)])
