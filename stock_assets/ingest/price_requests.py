@@ -26,6 +26,7 @@ from stock_assets.sources.interface import AvailableHistory, PriceSource
 _SESSIONS_SHOWN = 5
 _SYMBOLS_SHOWN = 10
 _REASONS_SHOWN = 5
+_CLOSURE = ". If the exchange was closed on short notice, add the day to STOCK_ASSETS_CLOSURES"
 
 # A new request may fail in the same way or be slow, so these symbols come after the others.
 _LASTING = frozenset({Outcome.UNKNOWN_SYMBOL, Outcome.NOT_ENTITLED, Outcome.UNREACHABLE, Outcome.UNRECOGNISED})
@@ -279,6 +280,7 @@ def fail_if_nothing_fetched(results: Sequence[SymbolResult]) -> None:
         f"raw/daily_prices: no bar of {format_ranges(sessions)} could be fetched for any of "
         + "; ".join([f"{plural(len(wanted), 'symbol')}. {lines[0]}", *lines[1:]])
         + (f"; and {plural(more, 'other reason')}" if more else "")
+        + (_CLOSURE if all(outcome is Outcome.LATE for outcome, _ in reasons) else "")
     )
 
 

@@ -572,6 +572,12 @@ def test_nothing_fetched_states_each_reason_once_with_its_symbols() -> None:
     fail_if_nothing_fetched([*failed, SymbolResult("S13", Outcome.OK, (TODAY,))])
 
 
+def test_a_session_without_a_bar_of_any_symbol_may_be_a_closure() -> None:
+    late = [SymbolResult(symbol, Outcome.LATE, (TODAY,), (TODAY,), detail="no bar yet") for symbol in ("S01", "S02")]
+    with pytest.raises(NothingFetched, match=r"If the exchange was closed .*, add the day to STOCK_ASSETS_CLOSURES$"):
+        fail_if_nothing_fetched(late)
+
+
 def test_stored_sessions_are_requested_again_and_the_older_response_is_kept(setup: Setup) -> None:
     setup.fetch(symbols(2), TODAY)
     setup.clock.sleep(600)
