@@ -18,7 +18,8 @@ from datetime import UTC, date, datetime, timedelta
 from stock_assets.audit.audits import BadRow, Verdict
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import is_session
-from stock_assets.core.sql import statements
+from stock_assets.core.sql import SqlValue, statement, statements
+from stock_assets.core.tables import STAGED_QUARANTINE
 from stock_assets.ingest.ledger_queries import bar_lines, group_by_symbol, newest_responses
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.audit_files import AuditKind
@@ -40,6 +41,8 @@ class Rejection:
         rules_digest: digest of the rules at the time.
         rejected_at: aware, UTC.
         findings: lines for people, by ISO date: audit, symbol, session, what it found, raw response, remedy.
+        quarantined: by ISO date, symbol and audit, what the audit found in a bar that the load quarantined; another
+            response may correct the bar.
     """
 
     load_id: str
@@ -48,6 +51,7 @@ class Rejection:
     rules_digest: str
     rejected_at: datetime
     findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    quarantined: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
 
 
 def record_rejection(parts: PipelineParts, load: Load, verdicts: Sequence[Verdict]) -> None:
@@ -73,6 +77,7 @@ def record_rejection(parts: PipelineParts, load: Load, verdicts: Sequence[Verdic
         rules_digest=audit_rules_digest(parts),
         rejected_at=rejected_at,
         findings={session.isoformat(): _findings(session, verdicts, stored) for session in sessions},
+        quarantined=_quarantined(backend, load, sessions) if _columns_are_right(verdicts) else {},
     )
     backend.objects.put(key, json.dumps(asdict(rejection), default=str, indent=1).encode())
     for recorded in backend.objects.keys(f"{_FOLDER}/"):
@@ -86,6 +91,27 @@ def _rejected_sessions(load: Load, failed: Sequence[Verdict]) -> list[date]:
     if any(verdict.blocks and not found for verdict, found in zip(failed, named, strict=True)):
         return load.sessions
     return sorted(set().union(*named))
+
+
+def _columns_are_right(verdicts: Sequence[Verdict]) -> bool:
+    return not any(verdict.audit.kind is AuditKind.SCHEMA and verdict.blocks for verdict in verdicts)
+
+
+def _quarantined(backend: Backend, load: Load, sessions: Sequence[date]) -> dict[str, dict[str, dict[str, str]]]:
+    """Read the bars of the rejected sessions that the load quarantined; they are not in the published quarantine."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    with backend.warehouse.connect(load.load_id) as sql:
+        values: dict[str, SqlValue] = {
+            "quarantined_prices": sql.name(STAGED_QUARANTINE),
+            "first_date": sessions[0],
+            "last_date": sessions[-1],
+        }
+        rows = sql.query(statement("audit/quarantined_bars.sql").bind(values)).to_pylist()
+    for row in rows:
+        if row["trade_date"] in sessions:
+            bars = found.setdefault(row["trade_date"].isoformat(), {})
+            bars.setdefault(row["symbol"], {})[row["audit"]] = row["detail"]
+    return found
 
 
 def _findings(session: date, verdicts: Sequence[Verdict], stored: Mapping[str, Sequence[Fetch]]) -> tuple[str, ...]:
@@ -110,6 +136,14 @@ def _response(row: BadRow, stored: Mapping[str, Sequence[Fetch]]) -> str:
         return ""
     found = newest_responses(stored.get(row.symbol, ()), [row.trade_date])
     return f", response {found[row.trade_date].response_key}" if found else ""
+
+
+def read_rejection(backend: Backend, load_id: str) -> Rejection | None:
+    """Return the record of the sessions that a load did not publish; None if it published all."""
+    try:
+        return _read(backend, f"{_FOLDER}/{load_id}.json")
+    except KeyError:
+        return None
 
 
 def current_rejections(

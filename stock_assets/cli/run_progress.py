@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stock_assets.cli.output import err, print_error, print_line, print_warning
 from stock_assets.core.text import plural
+from stock_assets.loads.audit_files import AuditKind, audits
 from stock_assets.orchestration.runs import RunOptions, RunResult, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
@@ -38,7 +39,11 @@ def run_and_print(
         coverage_symbols: symbols that count for the coverage of a session; None for every listed symbol.
     """
     result = _follow(settings, pipeline, sessions, RunOptions(raw or {}, coverage_symbols))
+    excluding = {audit.name for audit in audits() if audit.kind is AuditKind.SESSION}
     for check in result.findings:
+        if check.check_name in excluding:
+            # The command prints all rejected sessions after its runs, with the same reasons and remedies.
+            continue
         blocks = check.blocking and check.severity is dg.AssetCheckSeverity.ERROR
         (print_error if blocks else print_warning)("\n".join(finding_lines(check)))
     for failure in result.failures:

@@ -15,18 +15,23 @@ from stock_assets.loads.audit_files import audits
 
 _FINDINGS_SHOWN = 3
 _SYMBOLS_SHOWN = 10
+_REMEDY = ". Remedy: "
+"""Separates what an audit found from its remedy in a finding of a rejection."""
 
 
 def explain_rejections(rejected: Mapping[date, Rejection]) -> list[str]:
     """Explain rejected sessions: one paragraph for the sessions that the same audits rejected."""
     groups: dict[tuple[str, ...], list[date]] = {}
     for session in sorted(rejected):
-        groups.setdefault(rejected[session].audits, []).append(session)
+        findings = _findings(rejected[session], session)
+        audits_of_session = dict.fromkeys(line.partition(":")[0] for line in findings)
+        names = tuple(name for name in rejected[session].audits if name in audits_of_session)
+        groups.setdefault(names or rejected[session].audits, []).append(session)
     return [
         "\n".join(
             [
                 f"Not published: {format_sessions(sessions)}, rejected by {', '.join(names)}.",
-                *_remedies(names),
+                *_format_findings([line for day in sessions for line in _findings(rejected[day], day)], names),
             ]
         )
         for names, sessions in groups.items()
@@ -75,6 +80,18 @@ def _general_reason(gap: Gap) -> str:
     one = f"{gap.session} to {gap.session} (1 session)"
     reason = gap.reason.replace(f"{gap.symbol}: ", "")
     return reason.replace(one, "the session").replace(str(gap.session), "the session")
+
+
+def _findings(rejection: Rejection, session: date) -> Sequence[str]:
+    return rejection.findings.get(session.isoformat(), ())
+
+
+def _format_findings(findings: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Format what the audits found, then each remedy once."""
+    parts = [line.partition(_REMEDY) for line in findings]
+    remedies = dict.fromkeys(remedy for _, _, remedy in parts if remedy)
+    shown = _shorten(list(dict.fromkeys(what for what, _, _ in parts)))
+    return [*shown, *([f"  What to do: {remedy}" for remedy in remedies] or _remedies(names))]
 
 
 def _remedies(names: Sequence[str]) -> list[str]:

@@ -32,6 +32,10 @@ SAME_ATTEMPT = timedelta(minutes=30)
 """Requests closer to each other are repetitions within one run and count as one attempt."""
 
 
+_OF_THE_UNIVERSE = frozenset({"symbol_was_listed", "only_trading_sessions"})
+"""Audits that an expected bar does not fail: the universe or the calendar has changed since it was quarantined."""
+
+
 @dataclass(frozen=True)
 class Gap:
     """One expected bar that is not published, or one published bar outside its symbol's listings.
@@ -90,7 +94,7 @@ def catch_up_start(session: date) -> datetime:
 
 @dataclass(frozen=True)
 class _Quarantined:
-    """One bar in quarantine: the key of its response, and what each failed audit found."""
+    """One bar in quarantine, or quarantined by a rejected load: the key of its response, what each audit found."""
 
     response_key: str
     reasons: Mapping[str, str]
@@ -144,6 +148,8 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
         newest = newest_responses(requests, missing)
         for session in missing:
             response, quarantined = newest.get(session), held.quarantined.get(session)
+            if quarantined and not _OF_THE_UNIVERSE.isdisjoint(quarantined.reasons):
+                quarantined = None
             if response is None or (quarantined and _is_in_quarantine(bars, session, requests, response, quarantined)):
                 gaps.append(_gap(symbol, session, requests, history, quarantined if response else None))
             else:
@@ -154,6 +160,12 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
             for session in sorted(held.published.difference(listed))
         )
     rejected = current_rejections(parts, fetches, {gap.session for gap in gaps})
+    gaps = [
+        _gap(gap.symbol, gap.session, fetches.get(gap.symbol, []), history, quarantined)
+        if gap.stored and (quarantined := _quarantined_by_rejection(gap, rejected))
+        else gap
+        for gap in gaps
+    ]
     may_miss = {session: _may_miss(parts, session) for session in {gap.session for gap in gaps}}
     return Coverage(tuple(sorted(gaps, key=lambda gap: (gap.session, gap.symbol))), rejected, may_miss)
 
@@ -161,6 +173,13 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
 def _may_miss(parts: PipelineParts, session: date) -> int:
     listed = sum(parts.universe.covers(symbol, session) for symbol in parts.universe.symbols)
     return max((miss for miss in range(listed + 1) if (listed - miss) >= parts.limits.min_coverage * listed), default=0)
+
+
+def _quarantined_by_rejection(gap: Gap, rejected: Mapping[date, Rejection]) -> _Quarantined | None:
+    """Return the bar as the rejected load quarantined it; the published quarantine has no bar of that session."""
+    rejection = rejected.get(gap.session)
+    reasons = rejection.quarantined.get(gap.session.isoformat(), {}).get(gap.symbol) if rejection else None
+    return _Quarantined("", reasons) if reasons else None
 
 
 def _available_bars(backend: Backend, sessions: Sequence[date]) -> dict[str, _Available]:

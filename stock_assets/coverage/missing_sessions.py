@@ -15,6 +15,7 @@ from stock_assets.coverage.missing_bars import Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import bridged_ranges
 from stock_assets.ingest.ledger_queries import group_by_symbol
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.loads.audit_files import AuditKind, audits
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def find_missing(parts: PipelineParts, sessions: Sequence[date], *, at: datetime
         gap.session for gap in found.gaps if _can_request(gap) and (not gap.quarantined or gap.symbol in again)
     }
     stored = {gap.session for gap in found.gaps if gap.stored}
-    # A session that was rejected must not block its neighbours again.
-    walls = found.rejected.keys()
+    # An audit that excludes single sessions blocks no other session.
+    walls = {session for session, rejection in found.rejected.items() if _rejects_whole_loads(rejection)}
     missing = requested | (stored - found.rejected.keys())
     return Missing(
         sessions=tuple(sorted(missing)),
@@ -109,3 +110,8 @@ def _affordable(parts: PipelineParts, found: Coverage, at: datetime) -> frozense
     further = [symbol for symbol in wanted if symbol not in missing]
     left = None if calls is None else max(0, calls - len(missing))
     return frozenset([*(symbol for symbol in wanted if symbol in missing), *further[:left]])
+
+
+def _rejects_whole_loads(rejection: Rejection) -> bool:
+    of_sessions = {audit.name for audit in audits() if audit.kind is AuditKind.SESSION}
+    return not of_sessions.issuperset(rejection.audits)

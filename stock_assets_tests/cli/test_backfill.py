@@ -192,3 +192,68 @@ def test_bars_that_stay_missing_are_listed_by_reason_and_the_exit_code_is_one(
     assert "Missing: only sessions and bars that cannot be loaded now; the reasons follow." in lost.stdout
     assert f"Still missing: AMD, INTC, NVDA, QCOM, TXN: {old}: the session cannot be fetched: the vendor" in lost.stderr
     assert "premium plan (STOCK_ASSETS_ALPHA_VANTAGE_PLAN) or a landing file" in lost.stderr
+
+
+def test_excluded_sessions_are_listed_as_ranges_and_the_others_are_published(recorded: Shell) -> None:
+    recorded.run("backfill", "2013-02-01", "2013-02-01")
+    bad = sessions_between(date(2013, 2, 6), date(2013, 2, 11))
+    for session in bad:
+        spoil(recorded, session, ["AAPL", "IBM"])
+
+    first = recorded.run("backfill", "2013-02-05", "2013-02-14", code=1)
+
+    listed = first.stderr[first.stderr.index("Not published: ") :].splitlines()
+    assert listed[0] == (
+        "Not published: 2013-02-06 to 2013-02-11 (4 sessions), rejected by quarantined_share_within_limit."
+    )
+    assert [line[:56] for line in listed[1:4]] == [
+        f"  quarantined_share_within_limit: {session}: 2 of 5 sym" for session in bad[:3]
+    ]
+    key = newest_response(Pipeline.from_settings(recorded.settings).backend, "AAPL")
+    assert f"AAPL volume_not_negative: volume -1, response {key}" in listed[1]
+    assert listed[4] == "  and 1 more"
+    assert listed[5].startswith("  What to do: ")
+    assert "STOCK_ASSETS_MAX_QUARANTINED_SHARE" in listed[5]
+    assert "Traceback" not in first.stderr
+    good = [day for day in sessions_between(date(2013, 2, 5), date(2013, 2, 14)) if day not in bad]
+    assert published_days(recorded, "MSFT") == ["2013-02-01", *map(str, good)]
+
+
+def test_missing_never_prints_that_nothing_is_missing_while_sessions_are_rejected(
+    live: Callable[[str], Shell], server: VendorServer
+) -> None:
+    shell, bounds, bad = live("premium_1200"), (str(LAST_FIVE[0]), str(LAST_FIVE[-1])), LAST_FIVE[2]
+    for symbol in ("AMD", "INTC"):
+        server.respond(symbol, with_volume(csv_body(symbol, NEWEST, "compact"), bad, "-7"))
+    shell.run("backfill", *bounds, code=1)
+    requests = len(server.requested())
+
+    again = shell.run("backfill", *bounds, "--missing", code=1)
+    assert "Missing: no sessions." not in again.stdout
+    assert "Requested again, because bars are in quarantine: AMD, INTC." in again.stdout
+    assert sorted(server.requested()[requests:]) == ["AMD", "INTC"]
+    assert f"Not published: {bad}, rejected by quarantined_share_within_limit." in again.stderr
+
+    server.respond("AMD", None)
+    assert f"volume_not_negative: 1 bad row\n  INTC {bad}" in shell.run("backfill", *bounds, "--missing").stderr
+    assert published_days(shell, "AMD") == [str(day) for day in LAST_FIVE]
+    assert published_days(shell, "INTC") == [str(day) for day in LAST_FIVE if day != bad]
+
+
+def test_a_limit_of_the_remedy_publishes_the_rejected_session(
+    live: Callable[[str], Shell], server: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell, day = live("premium_1200"), str(LAST_FIVE[-1])
+    for symbol in LIVE_SYMBOLS[:3]:
+        server.respond(symbol, Mischief.INVALID_CALL)
+
+    rejected = shell.run("backfill", day, day, code=1)
+    assert f"Not published: {day}, rejected by minimum_coverage." in rejected.stderr
+    assert "minimum_coverage: " in rejected.stderr
+    assert "missing: AMD, INTC, NVDA" in rejected.stderr
+    assert "lower STOCK_ASSETS_MIN_COVERAGE" in rejected.stderr
+
+    monkeypatch.setenv("STOCK_ASSETS_MIN_COVERAGE", "0.3")
+    ran = shell.run("backfill", day, day, "--missing", code=1)
+    assert f"Still missing: AMD, INTC, NVDA: {day}: the vendor does not know this symbol" in ran.stderr
+    assert published_days(shell, "TXN") == [day]

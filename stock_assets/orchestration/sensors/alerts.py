@@ -9,7 +9,7 @@ Each run is checked once; a marker among the backend's objects records it. The c
 write the end of a run a little after another process wrote a later one, and a tick can be killed before its end.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
@@ -19,12 +19,15 @@ import dagster as dg
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import MAX_LINES, Incident
+from stock_assets.audit.rejections import Rejection, read_rejection
 from stock_assets.backends.interface import Backend
-from stock_assets.core.calendar import format_ranges
+from stock_assets.core.calendar import contiguous_ranges, format_ranges, sessions_between
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.text import plural
+from stock_assets.coverage.explain import explain_rejections
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.symbol_status import symbol_statuses
+from stock_assets.loads.audit_files import AuditKind, audits
 from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry, is_retried
@@ -148,33 +151,37 @@ def _check_run(
     incident = _incident(alerting, pipeline, run, events)
     if incident is not None:
         undelivered += notifier.notify(incident, at)
-    failed = incident.steps if incident is not None else ()
-    succeeded = {str(event.step_key) for event in events if event.is_step_success} - set(failed)
+    succeeded = {str(event.step_key) for event in events if event.is_step_success}
+    if incident is not None and _only_excludes(run, events):
+        sessions = [session for session in sessions if session not in incident.sessions]
+    elif incident is not None:
+        succeeded -= set(incident.steps)
     how = f"run {run.run_id} succeeded: {_link(alerting, run)}"
-    return undelivered + notifier.record_success(sessions, succeeded, at, how)
+    # The record of a success names only the first and the last session.
+    for part in [sessions_between(*bounds) for bounds in contiguous_ranges(sessions)] or [[]]:
+        undelivered += notifier.record_success(part, succeeded, at, how)
+    return undelivered
 
 
 def _incident(
     alerting: AlertContext, pipeline: Pipeline, run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]
 ) -> Incident | None:
-    """Return the incident of an ended run, or None if it has no failure."""
-    sessions = tuple(tagged_sessions(run.tags))
+    """Return the incident of an ended run, or None if it has no failure and excluded no session."""
     failures = [event for event in events if event.is_step_failure]
-    blocking = [
-        event
-        for event in events
-        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-        and not (found := event.asset_check_evaluation_data).passed
-        and found.severity is dg.AssetCheckSeverity.ERROR
-    ]
-    if run.is_success and not blocking:
+    failed_audits = [event for event in events if _rejects(event)]
+    if run.is_success and not failed_audits:
         return None
-    checks = [event.asset_check_evaluation_data for event in blocking]
-    steps = dict.fromkeys(str(event.step_key) for event in [*failures, *blocking])
+    checks = [event.asset_check_evaluation_data for event in failed_audits]
+    rejected = _rejected(pipeline, checks)
+    excludes = bool(rejected) and _only_excludes(run, events)
+    sessions = tuple(sorted(rejected)) if excludes else tuple(tagged_sessions(run.tags))
+    steps = dict.fromkeys(str(event.step_key) for event in [*failures, *failed_audits])
     error_class, error = _root(failures[0]) if failures else ("", "")
     subject = ", ".join([*steps, *sorted({check.check_name for check in checks}), "" if checks else error_class])
     about = f" for {format_ranges(sessions)}" if sessions else ""
-    what = f"audits rejected the load{about}" if checks else f"{', '.join(steps) or run.job_name} failed{about}"
+    what = f"{', '.join(steps) or run.job_name} failed{about}"
+    if checks:
+        what = f"audits excluded {format_ranges(sessions)}" if excludes else f"audits rejected the load{about}"
     return Incident(
         kind="run",
         subject=subject,
@@ -186,13 +193,42 @@ def _incident(
             "run": run.run_id,
             "source": pipeline.source.label,
             "sessions": format_ranges(sessions) or "none",
-            "failed step": ", ".join(steps) or "none; the run ended before or between its steps",
-            "error": error or "the run's process ended without an error message (killed, out of memory, machine off)",
-            "failed audits": [line for check in checks for line in _check_lines(check)],
+            **({} if excludes else _failure_facts(steps, error)),
+            "not published": [line for text in explain_rejections(rejected) for line in text.splitlines()],
+            "failed audits": [] if rejected else [line for check in checks for line in _check_lines(check)],
             "symbols missing": _missing(pipeline, sessions),
         },
         link=_link(alerting, run),
     )
+
+
+def _rejects(event: dg.DagsterEvent) -> bool:
+    """Return whether an event is a failed check that rejects the load or excludes sessions."""
+    if event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        return False
+    check = event.asset_check_evaluation_data
+    excluding = {audit.name for audit in audits() if audit.kind is AuditKind.SESSION}
+    return not check.passed and (check.severity is dg.AssetCheckSeverity.ERROR or check.check_name in excluding)
+
+
+def _only_excludes(run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]) -> bool:
+    """Return whether a run with failed audits has published its sessions except the excluded ones."""
+    severities = [event.asset_check_evaluation_data.severity for event in events if _rejects(event)]
+    return run.is_success and dg.AssetCheckSeverity.ERROR not in severities
+
+
+def _rejected(pipeline: Pipeline, checks: Sequence[dg.AssetCheckEvaluation]) -> dict[date, Rejection]:
+    """Return the sessions that the loads of failed checks did not publish, with the records of the reasons."""
+    loads = dict.fromkeys(str(check.metadata["load"].value) for check in checks if "load" in check.metadata)
+    records = [read_rejection(pipeline.backend, load) for load in loads]
+    return {date.fromisoformat(day): record for record in records if record for day in sorted(record.bars)}
+
+
+def _failure_facts(steps: Iterable[str], error: str) -> dict[str, str]:
+    return {
+        "failed step": ", ".join(steps) or "none; the run ended before or between its steps",
+        "error": error or "the run's process ended without an error message (killed, out of memory, machine off)",
+    }
 
 
 def _root(event: dg.DagsterEvent) -> tuple[str, str]:

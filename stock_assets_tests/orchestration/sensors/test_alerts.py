@@ -9,7 +9,7 @@ import pytest
 
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import Message
-from stock_assets.backends.interface import Backend
+from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.core.errors import UnknownSymbol
 from stock_assets.loads.audit_files import audits
 from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
@@ -76,38 +76,52 @@ def spoil(scene: Scene) -> None:
         scene.source.set_bar(symbol, MONDAY, BAD_BAR)
 
 
-def test_a_rejected_load_opens_one_incident_with_every_fact_which_is_resolved_once(alerts: AlertRunner) -> None:
+def test_excluded_sessions_open_one_incident_with_every_fact_which_is_resolved_once(alerts: AlertRunner) -> None:
     spoil(alerts.scene)
     first = alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
-    assert not first.success
+    assert first.success
 
     [message] = alerts.tick()
 
-    assert message.title == "stock_assets: audits rejected the load for 2012-03-01 to 2012-03-07"
+    assert message.title == "stock_assets: audits excluded 2012-03-05"
     lines = message.text.splitlines()
     assert f"run: {first.run_id}" in lines
-    assert "sessions: 2012-03-01 to 2012-03-07" in lines
-    start = lines.index("failed audits:")
-    assert lines[start + 1 : start + 4] == [
-        "  quarantined_share_within_limit: 1 bad row, first: 2 of 5 symbols quarantined (2012-03-05)",
-        f"    remedy: {SHARE.file.remedy}",
-        "    2012-03-05 2 of 5 symbols quarantined",
-    ]
+    assert "sessions: 2012-03-05" in lines
+    start = lines.index("not published:")
+    assert lines[start + 1] == "  Not published: 2012-03-05, rejected by quarantined_share_within_limit."
+    finding = lines[start + 2]
+    assert finding.startswith("    quarantined_share_within_limit: 2012-03-05: 2 of 5 symbols quarantined")
+    for symbol in ("AAPL", "CSCO"):
+        key = alerts.scene.backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].response_key
+        assert f"{symbol} volume_not_negative: volume -5, response {key}" in finding
+    assert lines[start + 3] == f"    What to do: {SHARE.file.remedy}"
+    assert "STOCK_ASSETS_MAX_QUARANTINED_SHARE" in SHARE.file.remedy
     assert lines[-1] == f"http://dagster.example/runs/{first.run_id}"
 
     assert alerts.tick() == []
     alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
     assert alerts.tick() == []
 
+    # A run that excludes another session has published this one.
     for symbol in ("AAPL", "CSCO"):
         alerts.scene.source.set_bar(symbol, MONDAY, CALM_BAR)
+        alerts.scene.source.set_bar(symbol, FIRST_WEEK[3], BAD_BAR)
     alerts.scene.deliver_again()
     last = alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
-    assert last.success
-    [resolved] = alerts.tick()
+    opened, resolved = alerts.tick()
+    assert opened.title == "stock_assets: audits excluded 2012-03-06"
     assert resolved.title == f"Resolved: {message.title}"
     assert last.run_id in resolved.text
-    assert Notifier(alerts.scene.backend, []).open_incidents() == []
+    assert [incident.title for incident in Notifier(alerts.scene.backend, []).open_incidents()] == [opened.title]
+
+
+def test_a_load_without_any_session_to_publish_is_rejected_with_reasons_and_remedies(alerts: AlertRunner) -> None:
+    spoil(alerts.scene)
+    assert not alerts.pipeline.run(WHOLE_PATH, [MONDAY]).success
+    [message] = alerts.tick()
+    assert message.title == "stock_assets: audits rejected the load for 2012-03-05"
+    assert "  Not published: 2012-03-05, rejected by quarantined_share_within_limit." in message.text.splitlines()
+    assert f"    What to do: {SHARE.file.remedy}" in message.text.splitlines()
 
 
 def test_a_failed_blocking_check_sends_an_alert_also_if_the_run_does_not_publish(alerts: AlertRunner) -> None:

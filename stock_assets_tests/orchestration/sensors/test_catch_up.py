@@ -17,7 +17,7 @@ from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import LoadRejected, Outcome
 from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.core.universe import Universe
+from stock_assets.core.universe import Listing, Universe
 from stock_assets.coverage.catch_up import (
     AvailableCalls,
     CatchUpPlan,
@@ -268,17 +268,27 @@ def test_gaps_that_are_close_are_merged_into_one_range() -> None:
     assert len(planned(far).runs) == 2
 
 
-def test_a_rejected_session_waits_and_its_neighbours_do_not(scene: Scene) -> None:
+def test_an_excluded_session_waits_until_its_bars_change(scene: Scene) -> None:
     for symbol in ("AAPL", "CSCO"):
         scene.source.set_bar(symbol, MONDAY, BAD_BAR)
-    reject(scene, FIRST_WEEK)
+    scene.run(FIRST_WEEK)
 
-    before, after = (FIRST_WEEK[0], FIRST_WEEK[1], ()), (FIRST_WEEK[3], FIRST_WEEK[4], ())
-    plan = planned(find_gaps(scene, FIRST_WEEK))
-    assert ranges(plan) == [before, after]
-    assert "quarantined_share_within_limit" in plan.unresolved
-    for first, last, _ in ranges(plan):
-        scene.run(sessions_between(first, last))
+    found = find_gaps(scene, FIRST_WEEK)
+    assert found.rejected.keys() == {MONDAY}
+    assert [(gap.symbol, gap.session, gap.stored) for gap in found.gaps] == [
+        ("AAPL", MONDAY, False),
+        ("CSCO", MONDAY, False),
+        ("IBM", MONDAY, True),
+        ("MSFT", MONDAY, True),
+        ("ORCL", MONDAY, True),
+    ]
+    assert "quarantined_share_within_limit" in planned(found).unresolved
+
+    # Its quarantined bars are requested again, after the delay.
+    assert ranges(planned(found)) == []
+    later = NOW + RETRY_DELAYS[0]
+    [run] = planned(find_gaps(scene, FIRST_WEEK), at=later).runs
+    assert (run.first, run.last, run.config["request_again"]) == (MONDAY, MONDAY, ["AAPL", "CSCO"])
 
     # A newer response with the same bars changes nothing, one with a fixed bar does.
     scene.deliver_again()
@@ -359,6 +369,20 @@ def test_an_equal_bar_that_arrives_after_the_market_close_is_loaded(scene: Scene
     assert ranges(planned(find_gaps(scene, [MONDAY]))) == [(MONDAY, MONDAY, ())]
 
 
+def test_a_bar_quarantined_by_an_earlier_universe_is_loaded_without_a_call(scene: Scene) -> None:
+    others = tuple(listing for listing in FIVE.listings if listing.symbol != "IBM")
+    scene.change(universe=Universe((*others, Listing("IBM", "IBM", None, MONDAY))))
+    scene.run(TWO_WEEKS)
+    assert find_gaps(scene).gaps == ()
+    scene.change(universe=FIVE)
+    found = find_gaps(scene)
+    assert [(gap.symbol, gap.session, gap.stored) for gap in found.gaps] == [
+        ("IBM", session, True) for session in TWO_WEEKS[3:]
+    ]
+    scene.run(TWO_WEEKS[3:])
+    assert find_gaps(scene).gaps == ()
+
+
 def test_a_published_bar_outside_the_listings_is_loaded_again(scene: Scene) -> None:
     scene.run(TWO_WEEKS)
     [ibm] = [listing for listing in FIVE.listings if listing.symbol == "IBM"]
@@ -370,6 +394,8 @@ def test_a_published_bar_outside_the_listings_is_loaded_again(scene: Scene) -> N
     ]
     assert {gap.reason for gap in found.gaps} == {"published, but outside every listing of IBM in the universe"}
     assert ranges(planned(found)) == [(TWO_WEEKS[3], TWO_WEEKS[-1], ())]
+    scene.run(TWO_WEEKS[3:])
+    assert find_gaps(scene).gaps == ()
     # A symbol that has left the universe keeps its history.
     scene.change(universe=Universe(others))
     assert find_gaps(scene).gaps == ()
@@ -514,32 +540,17 @@ def test_a_window_holds_the_latest_sessions_an_hour_after_the_schedule(tmp_path:
     )
 
 
-def test_a_line_without_a_session_is_rejected_until_it_is_removed(scene: Scene) -> None:
-    saturday = date(2012, 3, 3)
-    scene.source.set_bar("IBM", saturday, CALM_BAR)
-    reject(scene, FIRST_WEEK)
-    assert find_gaps(scene, FIRST_WEEK).rejected.keys() == set(FIRST_WEEK)
-    scene.deliver_again()
-    assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == []
-
-    scene.source.drop_bar("IBM", saturday)
-    scene.deliver_again()
-    assert find_gaps(scene, FIRST_WEEK).rejected == {}
-    assert ranges(planned(find_gaps(scene, FIRST_WEEK))) == [(FIRST_WEEK[0], FIRST_WEEK[-1], ())]
-
-
-def test_every_rejected_session_of_a_long_load_is_recorded(scene: Scene) -> None:
+def test_every_excluded_session_of_a_long_load_is_recorded(scene: Scene) -> None:
     bad = [session for session in sessions_between(date(2012, 3, 1), date(2012, 4, 30)) if session.isoweekday() < 5]
     whole = sessions_between(date(2012, 3, 1), date(2012, 4, 30))
     for symbol in FIVE.symbols:
         bars = dict.fromkeys(whole, CALM_BAR)
         scene.source.set_bars(symbol, bars | (dict.fromkeys(bad, BAD_BAR) if symbol in {"AAPL", "CSCO"} else {}))
-    reject(scene, whole)
+    scene.run(whole)
     found = find_gaps(scene, whole)
     assert found.rejected.keys() == set(bad)
-    assert [(first, last) for first, last, _ in ranges(planned(found))] == [
-        (friday, friday) for friday in whole if friday not in bad
-    ]
+    assert {gap.session for gap in found.gaps} == set(bad)
+    assert ranges(planned(found)) == []
 
 
 def test_bars_that_stay_missing_open_one_incident_which_is_resolved_once(scene: Scene) -> None:
