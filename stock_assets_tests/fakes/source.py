@@ -61,6 +61,10 @@ class ScriptedSource(PriceSource):
         """Return exactly these bytes for price requests."""
         self._bodies[symbol] = body
 
+    def remove_bodies(self) -> None:
+        """Return the bars again, and no longer the bodies of `set_body`."""
+        self._bodies.clear()
+
     def set_failure(self, symbol: str, failure: SourceError | None) -> None:
         """Raise an error for price requests; None removes it."""
         if failure is None:

@@ -1,5 +1,5 @@
 -- Every staged row is a bar of a raw response that passed the row audits, or a bar that is published already.
--- remedy: stage the sessions again; if the row returns, fix sql/stage/daily_prices.sql.
+-- remedy: load the sessions again; if the row returns, fix sql/stage/daily_prices.sql.
 SELECT s.symbol, s.trade_date, 'neither in a raw response nor published' AS detail
 FROM ${staged_prices} AS s
 LEFT JOIN (

@@ -1,6 +1,7 @@
 -- Every published row of a session is replaced or quarantined: a bar that was published before is still in a raw
 -- response.
--- remedy: a raw response is gone; restore it under raw/daily_prices, or request the sessions again.
+-- remedy: a raw response is gone. Restore it under raw/daily_prices, or request the sessions again: stock-assets
+-- backfill SESSION SESSION --again --symbol SYMBOL (the universe must contain the symbol).
 SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
 FROM ${published_prices} AS p
 JOIN ${sessions} AS c ON c.session = p.trade_date

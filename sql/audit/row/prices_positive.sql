@@ -1,6 +1,7 @@
 -- Every price is above zero.
--- remedy: read the raw response; the responses of the next sessions contain the bar again, so load this session after
--- them.
+-- remedy: compare the raw response with another source. Request the bar again: stock-assets backfill SESSION SESSION
+-- --again --symbol SYMBOL. If the vendor does not correct it, or the plan no longer returns the session, add the bar as
+-- a landing file.
 SELECT
     symbol,
     trade_date,

@@ -1,5 +1,5 @@
 -- The bar was fetched after the market close of its session; before it, a bar covers only part of the day.
--- remedy: materialize the session again after the market close.
+-- remedy: load the session again after the market close; the bar is requested again.
 SELECT
     b.symbol,
     b.trade_date,

@@ -1,7 +1,8 @@
 -- In no session are more than the allowed share of the symbols quarantined; one bad tick is noise, many are a bad feed.
 -- Bars outside their symbol's listing do not count: the universe decides about them, not the feed.
 -- remedy: compare the session with another source. If the bars are wrong, request them again after the vendor has
--- corrected them; if the other bars should be published, raise STOCK_ASSETS_MAX_QUARANTINED_SHARE.
+-- corrected them: stock-assets backfill SESSION SESSION --again. If the other bars should be published without them,
+-- raise STOCK_ASSETS_MAX_QUARANTINED_SHARE.
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     t.trade_date,
