@@ -37,7 +37,9 @@ def request_again(settings: Settings, pipeline: Pipeline, sessions: Sequence[dat
         print_error("No session was requested again, and nothing has changed.")
         return False
     print_line(f"Requested again: {shorten_list(symbols, _SYMBOLS_SHOWN)}. The older responses are kept.")
-    succeeded = run_and_print(settings, pipeline, sessions, {"request_again": list(symbols)})
+    succeeded = run_and_print(
+        settings, pipeline, sessions, {"request_symbols": list(symbols), "request_again": list(symbols)}
+    )
     failed = failed_since(pipeline, symbols, started)
     for reason in failed:
         print_error(f"Not replaced: {reason}")
