@@ -94,7 +94,7 @@ def test_excluded_sessions_open_one_incident_with_every_fact_which_is_resolved_o
     for symbol in ("AAPL", "CSCO"):
         key = alerts.scene.backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0].response_key
         assert f"{symbol} volume_not_negative: volume -5, response {key}" in finding
-    assert lines[start + 3] == f"    What to do: {SHARE.file.remedy}"
+    assert f"    What to do: {SHARE.file.remedy}" in lines
     assert "STOCK_ASSETS_MAX_QUARANTINED_SHARE" in SHARE.file.remedy
     assert lines[-1] == f"http://dagster.example/runs/{first.run_id}"
 
