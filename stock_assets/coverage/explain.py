@@ -88,7 +88,8 @@ def _findings(rejection: Rejection, session: date) -> Sequence[str]:
 
 def _format_findings(findings: Sequence[str], names: Sequence[str]) -> list[str]:
     """Format what the audits found, then each remedy once."""
-    parts = [line.partition(_REMEDY) for line in findings]
+    # The finding of a session audit names the quarantined bars too.
+    parts = [line.partition(_REMEDY) for line in findings if line.partition(":")[0] in names]
     remedies = dict.fromkeys(remedy for _, _, remedy in parts if remedy)
     shown = _shorten(list(dict.fromkeys(what for what, _, _ in parts)))
     return [*shown, *([f"  What to do: {remedy}" for remedy in remedies] or _remedies(names))]
