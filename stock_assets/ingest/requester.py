@@ -148,10 +148,13 @@ class Requester:
         return at if self._stopped is None else None
 
     def _format_quota_used(self, denied: CallDenied) -> str:
-        per_day = self._source.terms.limits.per_day
-        used = f"today's {plural(per_day, 'call')} are used" if per_day is not None else "today's calls are used"
-        reserved = f", except {plural(self._reserve, 'call')} reserved for prices" if self._reserve else ""
-        return f"not requested: {used}{reserved}; calls are available again at {denied.retry_at:%Y-%m-%d %H:%M} UTC"
+        limits = self._source.terms.limits
+        if denied.retry_at < limits.next_reset(self._now()):
+            why = "the vendor reported that no calls are left"
+        else:
+            used = f"today's {plural(limits.per_day or 0, 'call')} are used"
+            why = used + (f", except {plural(self._reserve, 'call')} reserved for prices" if self._reserve else "")
+        return f"not requested: {why}; calls are available again at {denied.retry_at:%Y-%m-%d %H:%M} UTC"
 
     def _send(self, request: Request, call: datetime) -> tuple[Fetch, SourceError | None]:
         """Send one request; store the response, then read it; record the outcome in the ledger."""

@@ -8,11 +8,14 @@ import pytest
 
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.core.calendar import sessions_between
+from stock_assets.core.call_limits import CallLimits
+from stock_assets.core.clock import utc_now
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.pipeline import Pipeline
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer, csv_body, newest_closed_session
 from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.shell import Shell
+from stock_assets_tests.support.steps import local_backend
 
 LIVE_SYMBOLS = ("AMD", "INTC", "NVDA", "QCOM", "TXN")
 NEWEST = newest_closed_session()
@@ -257,3 +260,20 @@ def test_a_limit_of_the_remedy_publishes_the_rejected_session(
     ran = shell.run("backfill", day, day, "--missing", code=1)
     assert f"Still missing: AMD, INTC, NVDA: {day}: the vendor does not know this symbol" in ran.stderr
     assert published_days(shell, "TXN") == [day]
+
+
+def test_a_run_that_needs_more_calls_than_are_left_says_so_before_it_starts(
+    live: Callable[[str], Shell], server: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_DAY", "5")
+    shell = live("free")
+    backend, limits = local_backend(shell.settings.data_dir / "alpha_vantage"), CallLimits()
+    for _ in range(2):
+        assert backend.rate_limiter.acquire("alpha_vantage", limits, utc_now) is None
+
+    out = shell.run("backfill", str(NEWEST), str(NEWEST))
+
+    assert "This run requests 5 symbols, and 3 of today's 5 calls are left: 2 symbols cannot be requested before" in (
+        " ".join(out.stderr.split())
+    )
+    assert len(server.requests) == 3

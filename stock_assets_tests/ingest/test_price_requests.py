@@ -201,7 +201,9 @@ def test_a_quota_message_of_the_vendor_stops_requests_for_an_hour(setup: Setup) 
     assert outcomes(results) == dict.fromkeys(("S03", "S04", "S05"), Outcome.DAILY_QUOTA)
 
     setup.clock.sleep(1800)
-    assert len(outcomes(setup.fetch(symbols(5), TODAY, calls_per_day=25))) == 3
+    blocked = setup.fetch(symbols(5), TODAY, calls_per_day=25)
+    assert len(outcomes(blocked)) == 3
+    assert "the vendor reported that no calls are left; calls are available again at" in blocked["S04"].detail
     assert len(setup.server.requests) == 3
 
     setup.clock.sleep(1800)

@@ -90,6 +90,20 @@ def test_calls_are_reserved_for_prices(setup: Setup) -> None:
     assert setup.requested() == ["S03", "S04"]
 
 
+def test_splits_leave_the_calls_of_late_bars_and_of_tonight(setup: Setup) -> None:
+    setup.server.respond("S03", Mischief.LATE, None)
+    setup.prices(symbols(4), TODAY, calls_per_day=6)
+
+    # Monday before the market close: one call for the late bar of Friday, and four for the session of today.
+    setup.clock.set(utc("2024-03-04 15:00"))
+    failures = setup.splits(symbols(4), calls_per_day=6)
+    assert setup.requested() == ["S01"]
+    assert "except 5 calls reserved for prices" in failures["S02"]
+
+    setup.prices(symbols(4), TODAY, calls_per_day=6)
+    assert setup.server.requested() == ["S03"]
+
+
 def test_in_the_evening_splits_use_the_calls_that_prices_left(setup: Setup) -> None:
     setup.prices(symbols(20), TODAY, calls_per_day=25)
     failures = setup.splits(symbols(20), calls_per_day=25)
