@@ -153,6 +153,7 @@ def everything(runs: LiveRuns, aws: AwsEmulator) -> None:
     assert runs.run(FIRST_WEEK[2]).success
     _read(runs)
     _reject_and_roll_back(runs, bars)
+    _exclude_a_session(runs, bars)
     _maintain(runs, aws)
     # A snapshot that is older than a column: the column is added, and the query reads NULL in it.
     table = aws.engine.catalog.load_table((f"{runs.backend.database}_published", "daily_prices"))
@@ -186,6 +187,17 @@ def _reject_and_roll_back(runs: LiveRuns, bars: Bars) -> None:
     snapshots = runs.backend.warehouse.history(DAILY_PRICES)
     runs.backend.warehouse.rollback(DAILY_PRICES, snapshots[1].snapshot_id)
     runs.backend.warehouse.rollback(DAILY_PRICES, snapshots[0].snapshot_id)
+
+
+def _exclude_a_session(runs: LiveRuns, bars: Bars) -> None:
+    """Publish a load without one of its sessions, of which too many bars are bad."""
+    runs.respond_with(bars, FIRST_WEEK[4])
+    for symbol in ("IBM", "MSFT"):
+        runs.source.set_bar(symbol, FIRST_WEEK[4], BAD_BAR)
+    runs.scene.deliver_again()
+    load = runs.scene.stage(FIRST_WEEK[3:])
+    assert load.excluded == (FIRST_WEEK[4],)
+    runs.scene.publish(FIRST_WEEK[3:])
 
 
 def _maintain(runs: LiveRuns, aws: AwsEmulator) -> None:
