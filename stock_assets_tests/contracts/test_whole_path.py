@@ -1,6 +1,6 @@
 """The whole data path, raw to published, on two backends: consumers read the same rows from both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -138,15 +138,34 @@ def test_a_bad_bar_is_quarantined_and_is_published_after_it_was_fixed(both: Both
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("break_it", [lambda source, day: source.repeat_bar("IBM", day)], ids=["a bar stands twice"])
-def test_a_blocked_load_leaves_everything(both: Both, break_it: Callable[[ScriptedSource, date], None]) -> None:
+def test_an_excluded_session_keeps_what_it_has_and_the_others_are_published(both: Both) -> None:
+    both.source.set_bar("ORCL", TWO_WEEKS[1], BAD_BAR)
+    both.run(FIRST_WEEK)
+    for symbol in ("AAPL", "IBM", "MSFT"):
+        both.source.set_bar(symbol, TWO_WEEKS[1], BAD_BAR)
+    both.source.set_bar("IBM", TWO_WEEKS[2], "50,55,45,52,777")
+    both.run_again(FIRST_WEEK)
+
+    for backend in both.backends:
+        prices, quarantine = content(backend)
+        assert ("IBM", TWO_WEEKS[1]) in keys(prices)
+        assert keys(quarantine) == {("ORCL", TWO_WEEKS[1])}
+        [revised] = [row for row in prices if (row["symbol"], row["trade_date"]) == ("IBM", TWO_WEEKS[2])]
+        assert revised["close_price"] == 52
+    assert content(both.backends[0]) == content(both.backends[1])
+
+
+@pytest.mark.slow
+def test_a_blocked_load_leaves_everything(both: Both) -> None:
     both.run(FIRST_WEEK)
     before = [content(backend) for backend in both.backends]
-    break_it(both.source, TWO_WEEKS[1])
+    for symbol in ("AAPL", "IBM", "MSFT"):
+        for day in FIRST_WEEK:
+            both.source.set_bar(symbol, day, BAD_BAR)
     for scene in both.scenes:
         scene.deliver_again()
         scene.stage(FIRST_WEEK)
-        with pytest.raises(LoadRejected, match="one_row_per_symbol_and_session"):
+        with pytest.raises(LoadRejected, match="quarantined_share_within_limit"):
             scene.publish(FIRST_WEEK)
 
     assert [content(backend) for backend in both.backends] == before
