@@ -76,9 +76,7 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
         values = inputs(parts, sql, load, known)
         sql.stage(TYPED_PRICES, statement("stage/typed_prices.sql").bind(values))
         quarantined = _quarantine(sql, values)
-        failures = session_failures(values)
-        values |= {"session_failures": failures}
-        values |= {"excluded_sessions": Fragment(f"({statement('stage/excluded_sessions.sql').bind(values)})")}
+        values |= {"excluded_sessions": _excluded_sessions(values)}
         rows = _stage_prices(sql, values)
         report = compute_report(sql, values)
     load = replace(load, rows=rows, quarantined=quarantined, excluded=report.excluded_sessions)
@@ -94,10 +92,16 @@ def _responses(backend: Backend, start: date, end: date) -> list[Fetch]:
     """
     # Every session between the two, not only the requested ones: the range is replaced as a whole.
     sessions = sessions_between(start, end)
-    found = responses_for(backend, sessions)
     around = [previous_session(start), next_session(end)]
     beyond = [day for day in around if (start - day).days > 1 or (day - end).days > 1]
-    return responses_for(backend, [*sessions, *beyond]) if found and beyond else found
+    found = responses_for(backend, [*sessions, *beyond])
+    return found if any(fetch.holds(session) for fetch in found for session in sessions) else []
+
+
+def _excluded_sessions(values: dict[str, SqlValue]) -> Fragment:
+    """Return the relation of the sessions that the session audits exclude, by the bars that are staged so far."""
+    failures = values | {"session_failures": session_failures(values)}
+    return Fragment(f"({statement('stage/excluded_sessions.sql').bind(failures)})")
 
 
 def _stage_prices(sql: SqlConnection, values: dict[str, SqlValue]) -> int:

@@ -49,6 +49,8 @@ LEFT = "OLD"
 """A symbol that has left the universe: its bars count for no coverage and are published all the same."""
 SYMBOLS = (*UNIVERSE.symbols, LEFT)
 LIMITS = Limits(min_coverage=0.6, max_quarantined_share=0.4)
+EARLY_REQUEST = datetime(2012, 3, 12, 22, tzinfo=UTC)
+"""After the market close of Monday: later sessions cannot be in the response."""
 FIRST_REQUEST = datetime(2012, 3, 15, 12, tzinfo=UTC)
 
 AUDIT_OF = {
@@ -65,7 +67,10 @@ UNDATED = ("2012-02-30", "12/03/2012", "", "2012-06-01", "1912-03-12")
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """One response: what it has for each session, the lines of days without a session, and the order of its lines."""
+    """One response: what it has for each session, the lines of days without a session, and the order of its lines.
+
+    Number -1 is an early request; others follow after the last session.
+    """
 
     symbol: str
     number: int
@@ -76,7 +81,8 @@ class Response:
 
     @property
     def fetched_at(self) -> datetime:
-        return FIRST_REQUEST + timedelta(days=self.number, minutes=SYMBOLS.index(self.symbol))
+        first = EARLY_REQUEST if self.number < 0 else FIRST_REQUEST + timedelta(days=self.number)
+        return first + timedelta(minutes=SYMBOLS.index(self.symbol))
 
     @property
     def sessions(self) -> set[date]:
@@ -155,11 +161,13 @@ def expected(responses: list[Response]) -> Expected:
 def responses_in_any_order(draw: st.DrawFn) -> list[Response]:
     found = []
     for symbol in SYMBOLS:
-        for number in range(draw(st.integers(1, 2))):
-            kinds = {session: draw(st.sampled_from(KINDS)) for session in SESSIONS}
+        for number in draw(st.sampled_from([(0,), (-1, 0), (0, 1)])):
+            closed = [session for session in SESSIONS if number >= 0 or session <= MONDAY]
+            kinds = {session: draw(st.sampled_from(KINDS)) for session in closed}
             # A response without any complete row is rejected before it is staged.
-            kinds[draw(st.sampled_from(SESSIONS))] = "good"
-            undated = tuple(draw(st.lists(st.sampled_from(UNDATED), max_size=1)))
+            kinds[draw(st.sampled_from(closed))] = "good"
+            dates = UNDATED if number >= 0 else (str(SESSIONS[-1]),)
+            undated = tuple(draw(st.lists(st.sampled_from(dates), max_size=1)))
             found.append(Response(symbol, number, kinds, draw(st.booleans()), undated, draw(st.integers(0, 9))))
     return draw(st.permutations(found))
 

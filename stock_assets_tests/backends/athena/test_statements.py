@@ -158,8 +158,8 @@ def everything(runs: LiveRuns, aws: AwsEmulator) -> None:
     # A snapshot that is older than a column: the column is added, and the query reads NULL in it.
     table = aws.engine.catalog.load_table((f"{runs.backend.database}_published", "daily_prices"))
     with table.update_schema(allow_incompatible_changes=True) as update:
-        update.delete_column("split_factor")
-    run_query(runs.backend, "SELECT symbol, split_factor FROM published.daily_prices")
+        update.delete_column("volume_surge_ratio")
+    run_query(runs.backend, "SELECT symbol, volume_surge_ratio FROM published.daily_prices")
 
 
 def _read(runs: LiveRuns) -> None:
