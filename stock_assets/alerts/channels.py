@@ -2,19 +2,15 @@
 
 Belongs here: delivering one message. Does not belong here: remembering which messages were delivered
 (`deduplication`), or their content (`incident`).
+
+Channels import the libraries that send messages when they are needed: every load imports this module, and sends none.
 """
 
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-import requests
-from botocore.exceptions import BotoCoreError, ClientError
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
-
 from stock_assets.alerts.incident import Message
-from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.core.errors import AlertUndelivered
 
 _TIMEOUT_SECONDS = (5.0, 10.0)
@@ -71,6 +67,10 @@ class Webhook(Channel):
 
     def send(self, message: Message) -> None:
         """Post the message; retry after a pause if the server fails."""
+        import requests  # noqa: PLC0415 (slow, see above)
+        from requests.adapters import HTTPAdapter  # noqa: PLC0415 (as above)
+        from urllib3.util import Retry  # noqa: PLC0415 (as above)
+
         body = {"text": message.text, "title": message.title, "reference": message.reference, **message.fields}
         with requests.Session() as session:
             retry = Retry(total=2, backoff_factor=0.2, status_forcelist=range(500, 600), allowed_methods=["POST"])
@@ -95,11 +95,15 @@ class SnsTopic(Channel):
     name = "sns"
 
     def __init__(self, arn: str, *, role_arn: str = "", endpoint_url: str = "") -> None:
+        from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (as above)
+
         self._arn = arn
         self._access = AwsAccess(region=arn.split(":")[3], role_arn=role_arn, endpoint_url=endpoint_url)
 
     def send(self, message: Message) -> None:
         """Publish the text, followed by the fields as JSON."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 (as above)
+
         subject = message.title.encode("ascii", "replace").decode().replace("\n", " ")[:_SUBJECT_LENGTH]
         text = f"{message.text}\n\n{json.dumps({'reference': message.reference, **message.fields}, default=str)}"
         try:

@@ -9,20 +9,22 @@ library; until then, `STOCK_ASSETS_CLOSURES` declares them. The pipeline passes 
 it is constructed, in every process, so that no function has to be passed the closures.
 
 Libraries are imported inside the functions: `exchange_calendars` and pandas take more than a second of CPU, and
-commands that only read published tables need neither.
+commands that only read published tables need neither. Building the calendar takes as long again, so the sessions are
+kept in the user's cache folder.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from stock_assets.core.text_cache import cached_text
+
 if TYPE_CHECKING:
-    import exchange_calendars
-    import pandas as pd
     import pyarrow as pa
 
 EXCHANGE = "XNYS"
@@ -47,15 +49,28 @@ def declare_closures(days: Iterable[date]) -> None:
 
 
 @cache
-def _calendar() -> "exchange_calendars.ExchangeCalendar":
+def _closes() -> dict[date, time]:
+    """Return the time of the market close, in New York, of every session, closures that were declared included."""
+    lines = cached_text(
+        "calendar",
+        [version("exchange-calendars"), EXCHANGE, str(CALENDAR_START), str(CALENDAR_END)],
+        _compute_closes,
+    ).splitlines()
+    return {date.fromisoformat(line[:10]): time.fromisoformat(line[11:]) for line in lines}
+
+
+def _compute_closes() -> str:
+    """Build the calendar; write a line per session."""
     import exchange_calendars  # noqa: PLC0415 (slow, see above)
 
-    return exchange_calendars.get_calendar(EXCHANGE, start=str(CALENDAR_START), end=str(CALENDAR_END))
+    calendar = exchange_calendars.get_calendar(EXCHANGE, start=str(CALENDAR_START), end=str(CALENDAR_END))
+    closes = calendar.closes.dt.tz_convert(NEW_YORK)
+    return "\n".join(f"{session:%Y-%m-%d} {close:%H:%M}" for session, close in closes.items())
 
 
 @cache
 def _sessions() -> tuple[date, ...]:
-    return tuple(day for day in (stamp.date() for stamp in _calendar().sessions) if day not in _declared_closures)
+    return tuple(day for day in _closes() if day not in _declared_closures)
 
 
 @cache
@@ -77,8 +92,7 @@ def sessions_between(first: date, last: date) -> list[date]:
 @cache
 def closing_time(session: date) -> datetime:
     """Return the timestamp of the market close, in UTC; the calendar knows early closes."""
-    close: pd.Timestamp = _calendar().session_close(str(session))
-    return close.to_pydatetime().astimezone(UTC)
+    return datetime.combine(session, _closes()[session], NEW_YORK).astimezone(UTC)
 
 
 def next_session(session: date) -> date:
