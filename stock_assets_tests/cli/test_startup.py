@@ -12,6 +12,7 @@ from stock_assets_tests.support.shell import Shell
 
 NEVER_FOR_HELP = {"dagster", "pandas", "pyiceberg", "exchange_calendars", "pyarrow"}
 NEVER_FOR_READING = {"dagster", "altair", "exchange_calendars", "boto3", "pandas", "sqlalchemy"}
+NEVER_FOR_A_LATER_LOAD = {"altair", "vl_convert", "boto3", "requests", "exchange_calendars", "sqlglot"}
 # Runs commands, separated by semicolons, in one process, and prints the libraries that it has imported.
 RUN_COMMANDS = """
 import shlex, sys
@@ -60,3 +61,12 @@ def test_reading_imports_no_library_that_only_writing_needs(tmp_path: Path) -> N
     Shell(tmp_path).run("backfill", "2013-03-01", "2013-03-01")
     commands = "query 'select 1'; summary; tables; history"
     assert not imported(RUN_COMMANDS, commands, data=tmp_path) & NEVER_FOR_READING
+
+
+def test_a_later_load_imports_no_library_that_draws_translates_or_notifies(tmp_path: Path) -> None:
+    """The translations and the calendar are in the cache after the first load of each kind."""
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    data = tmp_path / "data"
+    for day in ("2013-02-27", "2013-02-28"):
+        imported(RUN_COMMANDS, f"backfill {day} {day}", data=data, **cache)
+    assert not imported(RUN_COMMANDS, "backfill 2013-03-01 2013-03-01", data=data, **cache) & NEVER_FOR_A_LATER_LOAD

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
+import exchange_calendars
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.partitions.snap import TimeWindowPartitionsSnap
@@ -305,5 +306,17 @@ def test_the_calendar_has_fixed_ends() -> None:
 def test_the_calendar_reads_no_clock() -> None:
     tree = ast.parse(Path(sessions.__file__).read_text(encoding="utf-8"))
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    assert "session_close" in names
+    assert "closes" in names
     assert names.isdisjoint({"now", "utcnow", "today", "time_ns", "localtime", "gmtime"})
+
+
+def test_every_session_closes_when_the_library_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Computed, and read from the cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    calendar = exchange_calendars.get_calendar("XNYS", start=str(CALENDAR_START), end=str(CALENDAR_END))
+    expected = {stamp.date(): close.to_pydatetime() for stamp, close in calendar.closes.items()}
+    for _ in range(2):
+        for cached in ("_closes", "_sessions", "closing_time"):
+            getattr(sessions, cached).cache_clear()
+        assert {day: closing_time(day) for day in sessions_between(CALENDAR_START, CALENDAR_END)} == expected
+        monkeypatch.setattr(sessions, "_compute_closes", lambda: pytest.fail("computed again"))
