@@ -18,13 +18,13 @@ def statement_metadata(backend: Backend) -> dict[str, dg.MetadataValue]:
     metadata: dict[str, dg.MetadataValue] = {
         f"{name} statements": dg.MetadataValue.md(markdown_table([_row(run) for run in log.new])),
         f"{name} bytes scanned": dg.MetadataValue.int(sum(run.scanned_bytes for run in log.new)),
-        f"{name} statements so far": dg.MetadataValue.int(len(log.total)),
-        f"{name} bytes scanned so far": dg.MetadataValue.int(sum(run.scanned_bytes for run in log.total)),
+        f"{name} statements of this process": dg.MetadataValue.int(len(log.total)),
+        f"{name} bytes scanned by this process": dg.MetadataValue.int(sum(run.scanned_bytes for run in log.total)),
     }
     if all(run.cost is None for run in log.total):
         return metadata
     cost = round(sum(run.cost or 0.0 for run in log.total), 6)
-    return {**metadata, f"{name} cost so far, estimated (USD)": dg.MetadataValue.float(cost)}
+    return {**metadata, f"{name} cost of this process, estimated (USD)": dg.MetadataValue.float(cost)}
 
 
 def _row(run: StatementRun) -> dict[str, object]:

@@ -63,9 +63,9 @@ def test_a_session_sends_at_most_ten_statements_each_with_bounds_on_partitions(
     ]
     assert [unbounded_reads(statement, lower_only=True) for statement in aws.statements] == [[]] * len(sent)
     shown = [event.metadata for event in result.asset_materializations_for_node("publish")]
-    assert [of["athena statements so far"].value for of in shown if "athena statements so far" in of] == [
-        len(log.total) + len(sent) - 1
-    ]
+    assert [
+        of["athena statements of this process"].value for of in shown if "athena statements of this process" in of
+    ] == [len(log.total) + len(sent) - 1]
 
 
 @pytest.mark.slow
