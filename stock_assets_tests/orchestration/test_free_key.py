@@ -73,6 +73,7 @@ def expect_the_ideal_table(calendar: SimulatedCalendar, last: date) -> None:
 
 
 def test_the_first_three_days_of_a_free_key(calendar: SimulatedCalendar, server: VendorServer) -> None:
+    calendar.hours = (5, 15, 22, 23)
     calendar.live_through(at(3, 15), at(3, 22))
     # Five of twenty symbols could be requested, which would be too few to publish any session.
     assert (calendar.runs, server.requests, calendar.alerts) == ([], [], [])
