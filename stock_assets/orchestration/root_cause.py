@@ -5,7 +5,7 @@ Belongs here: choosing one error of a chain. Does not belong here: showing it (`
 
 import dagster as dg
 
-from stock_assets.orchestration.instance.dagster_internals import SerializableErrorInfo
+from stock_assets.orchestration.instance.dagster_internals import DagsterAssetCheckFailedError, SerializableErrorInfo
 
 _PACKAGE_ERRORS = "stock_assets.core.errors."
 
@@ -18,3 +18,18 @@ def root_cause(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
             return error
         root, error = error, error.cause
     return root
+
+
+def root_message(event: dg.DagsterEvent) -> str:
+    """Return the message of the root cause of a failed step, without the class of an error of this package."""
+    error = root_cause(event)
+    if error is None:
+        return f"{event.step_key} failed"
+    name, _, text = error.message.strip().partition(": ")
+    return text if name.startswith(_PACKAGE_ERRORS) else error.message.strip()
+
+
+def is_failed_check(event: dg.DagsterEvent) -> bool:
+    """Return whether a step failed only because a blocking check did; the check itself says why."""
+    error = root_cause(event)
+    return error is not None and error.cls_name == DagsterAssetCheckFailedError.__name__

@@ -22,7 +22,7 @@ from stock_assets.orchestration.instance.folder import configure_instance
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.keys import RAW_PRICES, asset_key
 from stock_assets.orchestration.partitions import loadable_from, range_tags
-from stock_assets.orchestration.root_cause import root_cause
+from stock_assets.orchestration.root_cause import is_failed_check, root_message
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 
@@ -34,7 +34,7 @@ class RunResult:
     Attributes:
         run_id: Dagster's id.
         success: every step succeeded.
-        failures: messages of the failed steps.
+        failures: messages of the failed steps; a failed check is among the findings.
         findings: checks that found bad rows, blocking or not.
         changed_tables: published tables that got a new snapshot.
     """
@@ -106,14 +106,14 @@ def run_sessions(
             tags={**range_tags(first, last), **REPOSITORY_TAGS},
             raise_on_error=False,
         )
-        failures = tuple(_failure(event) for event in result.all_events if event.is_step_failure)
+        failed = [event for event in result.all_events if event.is_step_failure]
         # A run that failed outside its steps keeps no origin: the daemon would retry it.
-        if result.success or failures:
+        if result.success or failed:
             add_job_origin(instance, run_id)
     return RunResult(
         run_id=run_id,
         success=result.success,
-        failures=failures,
+        failures=tuple(root_message(event) for event in failed if not is_failed_check(event)),
         findings=tuple(check for check in result.get_asset_check_evaluations() if not check.passed),
         changed_tables=tuple(sorted({table for event in result.all_events for table in _changed_table(event)})),
     )
@@ -155,12 +155,6 @@ def _require_partitions(settings: Settings, pipeline: Pipeline, first: date, las
     _, problem = loadable_sessions(sessions_between(first, last), utc_now())
     if problem:
         raise SessionOutOfRange(problem)
-
-
-def _failure(event: dg.DagsterEvent) -> str:
-    """Return the message of the root cause of a failed step."""
-    error = root_cause(event)
-    return error.message.strip() if error else f"{event.step_key} failed"
 
 
 def _changed_table(event: dg.DagsterEvent) -> list[str]:

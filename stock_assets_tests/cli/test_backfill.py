@@ -252,6 +252,8 @@ def test_a_limit_of_the_remedy_publishes_the_rejected_session(
 
     rejected = shell.run("backfill", day, day, code=1)
     assert f"Not published: {day}, rejected by minimum_coverage." in rejected.stderr
+    assert "Error: " not in rejected.stderr
+    assert "Traceback" not in rejected.stderr
     assert "minimum_coverage: " in rejected.stderr
     assert "missing: AMD, INTC, NVDA" in rejected.stderr
     assert "lower STOCK_ASSETS_MIN_COVERAGE" in rejected.stderr

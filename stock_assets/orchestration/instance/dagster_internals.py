@@ -27,6 +27,9 @@ from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY
 # The public function `define_asset_job` returns this type.
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+# The error of a step that failed because a blocking check failed; the command line prints the check instead.
+from dagster._core.errors import DagsterAssetCheckFailedError
+
 # Type of the callback of `EventLogStorage.watch`.
 from dagster._core.event_api import EventHandlerFn
 
@@ -97,6 +100,7 @@ __all__ = [
     "AssetKeyTable",
     "CheckRunHealthResult",
     "ConfigurableClassData",
+    "DagsterAssetCheckFailedError",
     "DecoratedOpFunction",
     "DefaultRunLauncher",
     "EventHandlerFn",

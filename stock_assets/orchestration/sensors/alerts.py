@@ -31,7 +31,7 @@ from stock_assets.loads.audit_files import AuditKind, audits
 from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry, is_retried
-from stock_assets.orchestration.root_cause import root_cause
+from stock_assets.orchestration.root_cause import root_cause, root_message
 from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "alerts"
@@ -236,7 +236,7 @@ def _root(event: dg.DagsterEvent) -> tuple[str, str]:
     error = root_cause(event)
     if error is None:
         return "", ""
-    return error.cls_name or "", error.message.strip()[:_LONGEST_MESSAGE]
+    return error.cls_name or "", root_message(event)[:_LONGEST_MESSAGE]
 
 
 def _check_lines(check: dg.AssetCheckEvaluation) -> Iterator[str]:
