@@ -97,6 +97,7 @@ def test_the_files_of_a_lambda_and_firehose_are_published_with_the_default_unive
     ran = shell.run("import", str(tmp_path / "old"))
     assert "5 rows not imported, symbol not in the universe: LSCC, 2025-05-19 to 2025-05-23" in ran.stderr
     assert "Published: published.daily_prices." in ran.stdout
+    assert not any(name in ran.stderr for name in ("TSM 2025", "minimum_coverage", "symbols_still_trade"))
     settings = Settings(data_dir=tmp_path / "data", source=SourceName.ALPHA_VANTAGE)
     rows = published_rows(Pipeline.from_settings(settings).backend)
     assert {(row["symbol"], row["trade_date"]) for row in rows} == {

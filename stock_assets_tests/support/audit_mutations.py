@@ -247,6 +247,7 @@ MUTATIONS = (
     row("text_is_numeric", "1e2,102,99,101,1000", "open=1e2"),
     row("text_is_numeric", "100,inf,99,101,1000", "high=inf"),
     row("text_is_numeric", "100,102,NaN,101,12.5", "low=NaN, volume=12.5"),
+    row("text_is_numeric", "100,102,99,101,6.16E+07", "volume=6.16E+07 (the digits do not determine the integer)"),
     row("ohlcv_complete", ",102,99,101,1000", "open missing"),
     row("ohlcv_complete", "100,,99,101,1000", "high missing"),
     row("ohlcv_complete", "100,102,,101,1000", "low missing"),
