@@ -101,8 +101,8 @@ def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) ->
             sessions=tuple(sorted({gap.session for gap in missing.values()})),
             facts={
                 "missing": [f"{name}: {gap.reason}" for name, gap in missing.items()],
-                "remedy": "correct the universe file if a symbol or its first or last session is wrong; add the bars "
-                "as a landing file, or materialize the sessions to request them once more",
+                "remedy": "correct the universe file if a symbol or its first or last session is wrong; request the "
+                "bars again with stock-assets backfill FIRST LAST --missing, or add them as a landing file",
             },
         ),
         at,
