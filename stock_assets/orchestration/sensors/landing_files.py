@@ -106,10 +106,12 @@ def _run_specs(landing_files: Sequence[LandingFile]) -> list[RunSpec]:
 
 
 def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile]) -> RunSpec:
-    inside = [file.entry for file in landing_files if first <= file.sessions[0] <= last]
-    state = "\n".join(f"{entry.key} {entry.modified_at.isoformat()}" for entry in inside)
+    inside = [file for file in landing_files if first <= file.sessions[0] <= last]
+    state = "\n".join(f"{file.entry.key} {file.entry.modified_at.isoformat()}" for file in inside)
+    # As in an import, only the symbols of the files are expected.
+    symbols = sorted({response.fetch.symbol for file in inside for response in file.responses})
     digest = hashlib.sha256(state.encode()).hexdigest()[:16]
-    return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest)
+    return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest, tuple(symbols))
 
 
 def _known_before(scanned: LandingScan, at: datetime) -> datetime:

@@ -169,6 +169,13 @@ def test_a_correction_of_a_published_bar_is_published(area: LandingArea) -> None
     assert found == [{"close_price": 105.0, "volume": 1234}]
 
 
+def test_only_the_symbols_of_the_files_count_for_coverage(area: LandingArea) -> None:
+    area.add("IBM.csv", vendor_csv(area.scene, "IBM", FIRST_WEEK))
+    [request] = area.requests()
+    assert area.run(request).success
+    assert [row["symbol"] for row in published_rows(area.scene.backend)] == ["IBM"] * len(FIRST_WEEK)
+
+
 def test_files_of_distant_sessions_are_separate_runs(area: LandingArea) -> None:
     far = sessions_between(date(2012, 6, 1), date(2012, 6, 5))
     area.scene.source.set_bars("IBM", dict.fromkeys([*FIRST_WEEK, *far], "100,102,99,101,1000"))
