@@ -1,4 +1,4 @@
--- sql/audit/bars_to_commit.sql
+-- sql/audit/bars_to_commit.sql (and 1 other form, SHA-256 0f7daa49a1d53154)
 SELECT
     s.symbol,
     s.trade_date,
@@ -8,12 +8,15 @@ SELECT
     s.close_price,
     s.volume,
     t.unparsed_text,
-    t.fetched_at
+    t.fetched_at,
+    t.contradicting_rows
 FROM backend_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN backend_staged.load_id__typed_prices__attempt AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date
+LEFT JOIN (
+    SELECT * FROM backend_staged.load_id__typed_prices__attempt AS b WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e)
+) AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date
 ;
 
--- sql/audit/findings.sql (and 2 other forms, SHA-256 6145b3d4762f9fdf)
+-- sql/audit/findings.sql (and 2 other forms, SHA-256 1520cccf1a1a91b2)
 SELECT audit, symbol, trade_date, detail, bad_rows
 FROM (
     SELECT
@@ -21,7 +24,625 @@ FROM (
         COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
         ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
         ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
-    FROM (SELECT * FROM "audit/named.sql"
+    FROM (SELECT * FROM "audit/with_recent_bars.sql") AS f
+) AS counted
+WHERE sample_row <= 10
+   OR session_row = 1
+   OR (session_row <= 10 AND trade_date IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e))
+ORDER BY audit, sample_row
+;
+
+-- sql/audit/load/every_raw_row_accounted_for.sql (and 4 other forms, SHA-256 27ea737356c84c53)
+WITH raw_rows AS (
+    SELECT
+        p.symbol,
+        p.requested_on,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
+    FROM (SELECT * FROM "stage/raw_rows.sql") AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
+),
+expected AS (
+    SELECT symbol, trade_date, 'raw row of ' || DATE_FORMAT(trade_date, '%Y-%m-%d') AS detail
+    FROM raw_rows
+    JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = raw_rows.trade_date
+    WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+      AND trade_date <= requested_on
+    UNION ALL
+    SELECT symbol, trade_date, 'typed row of ' || DATE_FORMAT(trade_date, '%Y-%m-%d') AS detail
+    FROM backend_staged.load_id__typed_prices__attempt AS t
+    WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c)
+)
+SELECT r.symbol, r.trade_date, r.detail
+FROM expected AS r
+LEFT JOIN (
+    SELECT symbol, trade_date FROM backend_staged.load_id__daily_prices__attempt AS s
+    UNION
+    SELECT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt AS q
+    UNION
+    SELECT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt AS t
+    WHERE trade_date IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e)
+) AS a ON a.symbol = r.symbol AND a.trade_date = r.trade_date
+WHERE a.symbol IS NULL
+;
+
+-- sql/audit/load/every_staged_bar_has_an_origin.sql (and 4 other forms, SHA-256 c157bbb414fdd604)
+SELECT s.symbol, s.trade_date, 'neither in a raw response nor published' AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+LEFT JOIN (
+    SELECT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt AS b
+    WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e)
+    UNION
+    SELECT symbol, trade_date FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
+    WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
+      AND (NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+           OR trade_date IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e))
+) AS o ON o.symbol = s.symbol AND o.trade_date = s.trade_date
+WHERE o.symbol IS NULL
+;
+
+-- sql/audit/load/no_published_row_lost.sql (and 4 other forms, SHA-256 1e4775c74ec3498b)
+SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
+FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = p.trade_date
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__daily_prices__attempt) AS s
+    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt) AS q
+    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
+WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
+  AND s.symbol IS NULL
+  AND q.symbol IS NULL
+;
+
+-- sql/audit/load/one_row_per_symbol_and_session.sql
+SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+GROUP BY symbol, trade_date
+HAVING COUNT(*) > 1
+;
+
+-- sql/audit/named.sql (and 36 other forms, SHA-256 e0d64a9b245e3e28)
+SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
+FROM (SELECT * FROM "audit/row/high_not_below_body.sql") AS b
+;
+
+-- sql/audit/quarantined.sql
+SELECT CAST('quarantined ' || audit AS VARCHAR) AS audit, symbol, trade_date, detail
+FROM backend_staged.load_id__quarantined_prices__attempt AS q
+;
+
+-- sql/audit/quarantined_bars.sql
+SELECT symbol, trade_date, audit, detail
+FROM backend_staged.load_id__quarantined_prices__attempt AS q
+WHERE trade_date BETWEEN DATE '2012-03-07' AND DATE '2012-03-07'
+;
+
+-- sql/audit/row/high_not_below_body.sql (and 1 other form, SHA-256 b2fd11197ed3769d)
+SELECT
+    symbol,
+    trade_date,
+    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE high_price < GREATEST(open_price, close_price)
+;
+
+-- sql/audit/row/low_not_above_body.sql (and 1 other form, SHA-256 23c36d189c2ed0c0)
+SELECT
+    symbol,
+    trade_date,
+    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE low_price > LEAST(open_price, close_price)
+;
+
+-- sql/audit/row/ohlcv_complete.sql (and 1 other form, SHA-256 1f3ad6f60bc92892)
+SELECT
+    symbol,
+    trade_date,
+    CONCAT_WS(', ',
+        CASE WHEN open_price IS NULL THEN 'open' END,
+        CASE WHEN high_price IS NULL THEN 'high' END,
+        CASE WHEN low_price IS NULL THEN 'low' END,
+        CASE WHEN close_price IS NULL THEN 'close' END,
+        CASE WHEN volume IS NULL THEN 'volume' END
+    ) || ' missing' AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE unparsed_text IS NULL
+  AND contradicting_rows IS NULL
+  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)
+;
+
+-- sql/audit/row/only_trading_sessions.sql (and 5 other forms, SHA-256 0b8750291969c963)
+SELECT b.symbol, b.trade_date, 'the exchange was closed' AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+JOIN (SELECT * FROM (VALUES (CAST(DATE '2011-06-04' AS date), CAST(DATE '2011-06-03' AS date), CAST(DATE '2011-06-06' AS date)), (DATE '2011-06-05', DATE '2011-06-03', DATE '2011-06-06'), (DATE '2011-06-11', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-12', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-18', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-19', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-25', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-06-26', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-07-02', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-03', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-04', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-09', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-10', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-16', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-17', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-23', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-24', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-30', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-07-31', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-08-06', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-07', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-13', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-14', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-20', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-21', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-27', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-08-28', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-09-03', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-04', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-05', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-10', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-11', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-17', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-18', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-24', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-09-25', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-10-01', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-02', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-08', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-09', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-15', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-16', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-22', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-23', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-29', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-10-30', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-11-05', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-06', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-12', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-13', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-19', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-20', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-24', DATE '2011-11-23', DATE '2011-11-25'), (DATE '2011-11-26', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-11-27', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-12-03', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-04', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-10', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-11', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-17', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-18', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-24', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-25', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-26', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-31', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-01', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-02', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-07', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-08', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-14', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-15', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-16', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-21', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-22', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-28', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-01-29', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-02-04', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-05', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-11', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-12', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-18', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-19', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-20', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-25', DATE '2012-02-24', DATE '2012-02-27'), (DATE '2012-02-26', DATE '2012-02-24', DATE '2012-02-27')) AS v ("day", "session_before", "session_after")) AS c ON c.day = b.trade_date
+WHERE b.fetched_at IS NOT NULL
+;
+
+-- sql/audit/row/prices_positive.sql (and 1 other form, SHA-256 574e3014f80730b5)
+SELECT
+    symbol,
+    trade_date,
+    'lowest price '
+        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0
+;
+
+-- sql/audit/row/rows_of_one_bar_agree.sql (and 1 other form, SHA-256 0992e3d1c2c3983a)
+SELECT symbol, trade_date, 'contradicting rows: ' || contradicting_rows AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE contradicting_rows IS NOT NULL
+;
+
+-- sql/audit/row/session_closed_at_fetch.sql (and 9 other forms, SHA-256 2c3c6307171c696d)
+SELECT
+    b.symbol,
+    b.trade_date,
+    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
+        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS s ON s.session = b.trade_date
+WHERE b.fetched_at < s.closes_at
+;
+
+-- sql/audit/row/symbol_was_listed.sql (and 1 other form, SHA-256 cc0c454c0415c358)
+SELECT
+    b.symbol,
+    b.trade_date,
+    'listed ' || ARRAY_JOIN(ARRAY_AGG(l.period ORDER BY l.first_session), ', ') AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+JOIN (
+    SELECT
+        symbol,
+        first_session,
+        last_session,
+        CASE WHEN first_session > DATE '0001-01-01'
+             THEN 'from ' || DATE_FORMAT(first_session, '%Y-%m-%d') || ' ' ELSE '' END
+            || CASE WHEN last_session IS NULL THEN 'until today'
+                    ELSE 'until ' || DATE_FORMAT(last_session, '%Y-%m-%d') END AS period
+    FROM (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS p
+) AS l ON l.symbol = b.symbol
+-- A published bar of another session keeps its row until a load covers its session.
+WHERE b.fetched_at IS NOT NULL
+GROUP BY b.symbol, b.trade_date
+HAVING COUNT(
+    CASE WHEN l.first_session <= b.trade_date AND (l.last_session IS NULL OR b.trade_date <= l.last_session) THEN 1 END
+) = 0
+;
+
+-- sql/audit/row/symbol_well_formed.sql (and 1 other form, SHA-256 bbd7006b5874d3ee)
+SELECT symbol, trade_date, 'symbol ' || symbol AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')
+;
+
+-- sql/audit/row/text_is_numeric.sql (and 1 other form, SHA-256 d8f09861fb6843a8)
+SELECT symbol, trade_date, unparsed_text AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE unparsed_text IS NOT NULL
+;
+
+-- sql/audit/row/volume_not_negative.sql (and 1 other form, SHA-256 1ad7cb6525140c78)
+SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS b
+WHERE volume < 0
+;
+
+-- sql/audit/schema/columns_as_declared.sql (and 1 other form, SHA-256 b7dfb6c83eee4998)
+SELECT
+    CAST(NULL AS VARCHAR) AS symbol,
+    CAST(NULL AS DATE) AS trade_date,
+    COALESCE(d.table_name, a.table_name) || '.' || COALESCE(d.column_name, a.column_name)
+        || ': declared ' || COALESCE(d.data_type, 'nothing')
+        || ', found ' || COALESCE(LOWER(a.data_type), 'nothing') AS detail
+FROM (SELECT * FROM (VALUES (CAST('typed_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('typed_prices', 'contradicting_rows', 'varchar'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('quarantined_prices', 'contradicting_rows', 'varchar'), ('daily_prices', 'symbol', 'varchar'), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double')) AS v ("table_name", "column_name", "data_type")) AS d
+FULL OUTER JOIN (SELECT * FROM (VALUES (CAST('daily_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('quarantined_prices', 'contradicting_rows', 'varchar'), ('typed_prices', 'symbol', 'varchar'), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('typed_prices', 'contradicting_rows', 'varchar')) AS v ("table_name", "column_name", "data_type")) AS a
+    ON  a.table_name = d.table_name
+    AND a.column_name = d.column_name
+WHERE d.column_name IS NULL
+   OR a.column_name IS NULL
+   OR d.data_type <> LOWER(a.data_type)
+;
+
+-- sql/audit/session/minimum_coverage.sql (and 4 other forms, SHA-256 d6c41248247e02f2)
+SELECT
+    CAST(NULL AS VARCHAR) AS symbol,
+    trade_date,
+    CAST(COUNT(present) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols, fewer than '
+        || CAST(CAST(ROUND(0.5E0 * 1E2) AS DECIMAL(18, 0)) AS VARCHAR) || '%; missing: '
+        || ARRAY_JOIN(ARRAY_AGG(symbol ORDER BY symbol) FILTER (WHERE present IS NULL AND number <= 20), ', ')
+        || CASE WHEN COUNT(*) - COUNT(present) > 20
+                THEN ' and ' || CAST(CAST(COUNT(*) - COUNT(present) - 20 AS DECIMAL(18, 0)) AS VARCHAR) || ' more'
+                ELSE '' END AS detail
+FROM (
+    SELECT
+        c.session AS trade_date,
+        l.symbol,
+        t.symbol AS present,
+        ROW_NUMBER() OVER (
+            PARTITION BY c.session, CASE WHEN t.symbol IS NULL THEN 0 ELSE 1 END ORDER BY l.symbol
+        ) AS number
+    FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
+    JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
+        ON  l.first_session <= c.session
+        AND (l.last_session IS NULL OR c.session <= l.last_session)
+    LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt) AS t
+        ON t.symbol = l.symbol AND t.trade_date = c.session
+    WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+) AS expected
+GROUP BY trade_date
+HAVING (trade_date >= DATE '0001-01-01' OR COUNT(present) > 0)
+   AND CAST(COUNT(present) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0
+;
+
+-- sql/audit/session/quarantined_share_within_limit.sql (and 4 other forms, SHA-256 4b681452b44124a9)
+SELECT
+    CAST(NULL AS VARCHAR) AS symbol,
+    t.trade_date,
+    CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined, more than '
+        || CAST(CAST(ROUND(0.25E0 * 1E2) AS DECIMAL(18, 0)) AS VARCHAR) || '%: '
+        || ARRAY_JOIN(ARRAY_AGG(q.finding ORDER BY q.symbol) FILTER (WHERE q.number <= 10), '; ')
+        || CASE WHEN COUNT(q.symbol) > 10
+                THEN ' and ' || CAST(CAST(COUNT(q.symbol) - 10 AS DECIMAL(18, 0)) AS VARCHAR) || ' more'
+                ELSE '' END AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS t
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = t.trade_date
+LEFT JOIN (
+    SELECT
+        symbol,
+        trade_date,
+        MIN(symbol || ' ' || audit || ': ' || detail || ', response ' || payload)  AS finding,
+        ROW_NUMBER() OVER (PARTITION BY trade_date ORDER BY symbol)                AS number
+    FROM backend_staged.load_id__quarantined_prices__attempt AS f
+    GROUP BY symbol, trade_date
+) AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
+LEFT JOIN (
+    SELECT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt AS f WHERE audit = 'symbol_was_listed'
+) AS u ON u.symbol = t.symbol AND u.trade_date = t.trade_date
+WHERE t.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND u.symbol IS NULL
+GROUP BY t.trade_date
+HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0
+;
+
+-- sql/audit/warning/every_listed_symbol_present.sql (and 4 other forms, SHA-256 c77a5a69ebfe4a41)
+SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
+FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
+JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
+    ON  l.first_session <= c.session
+    AND (l.last_session IS NULL OR c.session <= l.last_session)
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt) AS t
+    ON t.symbol = l.symbol AND t.trade_date = c.session
+WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND t.symbol IS NULL
+;
+
+-- sql/audit/warning/every_raw_row_has_a_day.sql (and 1 other form, SHA-256 ea3f7745de18686c)
+SELECT
+    symbol,
+    trade_date,
+    CASE WHEN trade_date > requested_on THEN 'dated after the request of ' || DATE_FORMAT(requested_on, '%Y-%m-%d')
+         WHEN trade_date IS NULL THEN 'unreadable date'
+         ELSE 'dated before ' || DATE_FORMAT(DATE '1999-01-01', '%Y-%m-%d') END
+        || ', response ' || response_key || ': ' || line AS detail
+FROM (
+    SELECT
+        p.symbol,
+        p.response_key,
+        p.requested_on,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date,
+        CONCAT_WS(',', r."timestamp", r."open", r.high, r.low, r."close", r.volume) AS line
+    FROM (SELECT * FROM "stage/raw_rows.sql") AS r
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
+) AS raw_rows
+WHERE trade_date IS NULL
+   OR trade_date > requested_on
+   OR trade_date < DATE '1999-01-01'
+;
+
+-- sql/audit/warning/every_session_has_bars.sql (and 4 other forms, SHA-256 a89e65ae6603087d)
+SELECT
+    CAST(NULL AS VARCHAR) AS symbol,
+    c.session AS trade_date,
+    'no bar of any symbol: possibly an unscheduled closure of the exchange' AS detail
+FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
+LEFT JOIN backend_staged.load_id__typed_prices__attempt AS t ON t.trade_date = c.session
+WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND c.session >= DATE '0001-01-01'
+  AND t.symbol IS NULL
+;
+
+-- sql/audit/warning/no_adjusted_prices.sql (and 4 other forms, SHA-256 18a0502e943d20ae)
+SELECT
+    b.symbol,
+    b.trade_date,
+    'the step from ' || CAST(CAST(ROUND(adjusted_close, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' to ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' equals the split ratio ' || CAST(CAST(ROUND(f.split_ratio, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' of ' || DATE_FORMAT(f.ex_date, '%Y-%m-%d') AS detail
+FROM recent_bars AS b
+JOIN (SELECT CAST(NULL AS varchar) AS "symbol", CAST(NULL AS date) AS "ex_date", CAST(NULL AS date) AS "next_ex_date", CAST(NULL AS double) AS "split_ratio", CAST(NULL AS double) AS "split_factor" WHERE FALSE) AS f
+    ON  f.symbol = b.symbol
+    AND NOT (f.ex_date > b.previous_date AND f.ex_date <= b.trade_date)
+    AND (f.split_ratio >= 1.4E0 OR f.split_ratio <= 7E-1)
+WHERE b.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND (
+       ABS(open_price / adjusted_close - f.split_ratio) <= 4E-2 * f.split_ratio
+    OR ABS(adjusted_close / open_price - f.split_ratio) <= 4E-2 * f.split_ratio
+  )
+;
+
+-- sql/audit/warning/no_hundredfold_step.sql (and 4 other forms, SHA-256 38d17eb43cc6e390)
+SELECT
+    symbol,
+    trade_date,
+    'prices ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' to ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' after a close of ' || CAST(CAST(ROUND(adjusted_close, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+FROM recent_bars AS b
+WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND (high_price / adjusted_close BETWEEN 8E1 AND 1.25E2 OR adjusted_close / low_price BETWEEN 8E1 AND 1.25E2)
+;
+
+-- sql/audit/warning/no_placeholder_bar.sql (and 4 other forms, SHA-256 269fb941bbc8a7fe)
+SELECT
+    symbol,
+    trade_date,
+    'open = high = low = close = ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) || ', volume 0'
+        AS detail
+FROM recent_bars AS b
+WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND volume = 0
+  AND open_price = close_price
+  AND high_price = low_price
+  AND previous_volume > 0
+  AND (next_volume IS NULL OR next_volume > 0)
+;
+
+-- sql/audit/warning/no_repeated_bar.sql (and 4 other forms, SHA-256 a4053b8dc4ec62e4)
+SELECT
+    symbol,
+    trade_date,
+    'same prices and volume as on ' || DATE_FORMAT(previous_date, '%Y-%m-%d') AS detail
+FROM recent_bars AS b
+WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND volume > 0
+  AND volume = previous_volume
+  AND open_price = previous_open
+  AND high_price = previous_high
+  AND low_price = previous_low
+  AND close_price = previous_close
+;
+
+-- sql/audit/warning/no_revised_prices.sql (and 4 other forms, SHA-256 1205f051c9900c1f)
+SELECT
+    s.symbol,
+    s.trade_date,
+    CONCAT_WS(', ',
+        CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
+            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
+            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
+            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
+            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
+        CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
+            'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
+    ) AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
+WHERE s.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND (
+       s.open_price IS DISTINCT FROM p.open_price
+    OR s.high_price IS DISTINCT FROM p.high_price
+    OR s.low_price IS DISTINCT FROM p.low_price
+    OR s.close_price IS DISTINCT FROM p.close_price
+    OR s.volume IS DISTINCT FROM p.volume
+  )
+;
+
+-- sql/audit/warning/no_split_sized_jump.sql (and 4 other forms, SHA-256 a08eb17b7c3f003a)
+SELECT
+    symbol,
+    trade_date,
+    'open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' after a close of ' || CAST(CAST(ROUND(adjusted_close, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ', like a split of ' || CASE WHEN open_price > adjusted_close THEN '1:' ELSE '' END
+        || CAST(CAST(ROUND(split_size, 1) AS DECIMAL(18, 1)) AS VARCHAR)
+        || CASE WHEN open_price > adjusted_close THEN '' ELSE ':1' END AS detail
+FROM (
+    SELECT sized.*, ROUND(step * 2E0) / 2E0 AS split_size
+    FROM (
+        SELECT b.*, GREATEST(open_price / adjusted_close, adjusted_close / open_price) AS step
+        FROM recent_bars AS b
+        WHERE adjusted_close > 0E0
+    ) AS sized
+) AS j
+WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND split_ratio = 1E0
+  AND step >= 1.44E0
+  AND step < 8E1
+  AND ABS(step - split_size) <= 4E-2 * split_size
+  AND ABS(close_price - open_price) <= 1E-1 * open_price
+;
+
+-- sql/audit/warning/no_unexplained_jump.sql (and 4 other forms, SHA-256 7bc80d2df65d7ea4)
+SELECT
+    symbol,
+    trade_date,
+    CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+WHERE ABS(price_change_pct) > 0.4E0 * 1E2
+  AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+;
+
+-- sql/audit/warning/no_volume_step.sql (and 4 other forms, SHA-256 2719725089c035c0)
+SELECT
+    symbol,
+    trade_date,
+    'from two sessions before, volume ' || CAST(volume AS VARCHAR) || ' after '
+        || CAST(CAST(ROUND(shares_3 * split_factor, 0) AS DECIMAL(18, 0)) AS VARCHAR) || ' and similar' AS detail
+FROM recent_bars AS b
+WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  AND (
+       LEAST(shares, shares_1, shares_2) > 1E1 * GREATEST(shares_3, shares_4, shares_5, shares_6, shares_7)
+    OR GREATEST(shares, shares_1, shares_2) * 1E1 < LEAST(shares_3, shares_4, shares_5, shares_6, shares_7)
+  )
+  AND LEAST(shares, shares_1, shares_2, shares_3, shares_4, shares_5, shares_6, shares_7) > 0E0
+;
+
+-- sql/audit/warning/split_ratios_not_rounded.sql (and 4 other forms, SHA-256 dc7b166894919ab4)
+SELECT
+    b.symbol,
+    b.trade_date,
+    'split ' || f.ratio_text || ' of ' || DATE_FORMAT(f.ex_date, '%Y-%m-%d') || ' is rounded; if it is exactly '
+        || f.exact_text || ', a jump of ' || CAST(CAST(ROUND((f.split_ratio / f.exact_ratio - 1E0) * 1E2, 3)
+            AS DECIMAL(18, 3)) AS VARCHAR)
+        || '% remains: the true change is ' || CAST(CAST(ROUND(((b.close_price / b.adjusted_close)
+            * (f.exact_ratio / f.split_ratio) - 1E0) * 1E2, 3) AS DECIMAL(18, 3)) AS VARCHAR)
+        || '%, the computed one ' || CAST(CAST(ROUND((b.close_price / b.adjusted_close - 1E0) * 1E2, 3)
+            AS DECIMAL(18, 3)) AS VARCHAR) || '%' AS detail
+FROM recent_bars AS b
+JOIN (SELECT CAST(NULL AS varchar) AS "symbol", CAST(NULL AS date) AS "ex_date", CAST(NULL AS double) AS "split_ratio", CAST(NULL AS varchar) AS "ratio_text", CAST(NULL AS double) AS "exact_ratio", CAST(NULL AS varchar) AS "exact_text" WHERE FALSE) AS f
+    ON  f.symbol = b.symbol
+    AND f.ex_date > b.previous_date
+    AND f.ex_date <= b.trade_date
+WHERE b.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
+;
+
+-- sql/audit/warning/splits_move_prices.sql (and 4 other forms, SHA-256 956c05cc5ea2c25e)
+SELECT
+    symbol,
+    trade_date,
+    'split ratio ' || CAST(CAST(ROUND(split_ratio, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ', but open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
+        || ' after a close of ' || CAST(CAST(ROUND(previous_close, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
+FROM recent_bars AS b
+WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+  -- The move is nearer to none than to the ratio.
+  AND (
+       (split_ratio >= 1.2E0 AND (previous_close / open_price) * (previous_close / open_price) < split_ratio)
+    OR (split_ratio <= 8.4E-1 AND (previous_close / open_price) * (previous_close / open_price) > split_ratio)
+  )
+;
+
+-- sql/audit/warning/symbols_still_trade.sql (and 4 other forms, SHA-256 3781f994b7bff390)
+SELECT
+    l.symbol,
+    DATE '2012-03-01' AS trade_date,
+    COALESCE('last traded on ' || DATE_FORMAT(t.last_traded, '%Y-%m-%d'), 'not traded since '
+        || DATE_FORMAT(DATE '2011-05-11', '%Y-%m-%d')) || ', ' || CAST(COUNT(*) AS VARCHAR) || ' sessions before'
+        AS detail
+FROM (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
+LEFT JOIN (
+    SELECT symbol, MAX(trade_date) AS last_traded
+    FROM recent_bars AS b
+    WHERE volume > 0 AND trade_date <= DATE '2012-03-01'
+    GROUP BY symbol
+) AS t ON t.symbol = l.symbol
+-- The sessions in which other symbols were traded.
+JOIN (
+    SELECT DISTINCT trade_date
+    FROM recent_bars AS b
+    WHERE volume > 0 AND trade_date <= DATE '2012-03-01'
+) AS s ON s.trade_date > COALESCE(t.last_traded, l.first_session) AND s.trade_date >= l.first_session
+WHERE l.first_session <= DATE '2012-03-01'
+  AND (l.last_session IS NULL OR l.last_session >= DATE '2012-03-01')
+GROUP BY l.symbol, t.last_traded
+HAVING COUNT(*) >= 5
+;
+
+-- sql/audit/warning/volume_above_zero.sql (and 4 other forms, SHA-256 1577710de54391ca)
+SELECT symbol, trade_date, 'volume 0' AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
+WHERE volume = 0
+  AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+;
+
+-- sql/audit/with_recent_bars.sql (and 5 other forms, SHA-256 a664939f890b97da)
+WITH recent_bars AS (
+    SELECT
+        b.*,
+        LAG(trade_date) OVER w                                                       AS previous_date,
+        LAG(open_price) OVER w                                                       AS previous_open,
+        LAG(high_price) OVER w                                                       AS previous_high,
+        LAG(low_price) OVER w                                                        AS previous_low,
+        LAG(close_price) OVER w                                                      AS previous_close,
+        LAG(volume) OVER w                                                           AS previous_volume,
+        LEAD(volume) OVER w                                                          AS next_volume,
+        split_factor / LAG(split_factor) OVER w                                      AS split_ratio,
+        LAG(close_price) OVER w * (LAG(split_factor) OVER w / split_factor)          AS adjusted_close,
+        LAG(shares, 1) OVER w                                                        AS shares_1,
+        LAG(shares, 2) OVER w                                                        AS shares_2,
+        LAG(shares, 3) OVER w                                                        AS shares_3,
+        LAG(shares, 4) OVER w                                                        AS shares_4,
+        LAG(shares, 5) OVER w                                                        AS shares_5,
+        LAG(shares, 6) OVER w                                                        AS shares_6,
+        LAG(shares, 7) OVER w                                                        AS shares_7
+    FROM (
+        SELECT r.*, r.traded / r.split_factor AS shares, l.first_session
+        FROM (
+            SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, split_factor,
+                CAST(volume AS DOUBLE) AS traded
+            FROM backend_staged.load_id__daily_prices__attempt
+            UNION ALL
+            SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, split_factor,
+                CAST(volume AS DOUBLE) AS traded
+            FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE)
+            WHERE trade_date >= DATE '2011-05-11' AND trade_date < DATE '2011-06-01'
+        ) AS r
+        LEFT JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
+            ON  l.symbol = r.symbol
+            AND l.first_session <= r.trade_date
+            AND (l.last_session IS NULL OR r.trade_date <= l.last_session)
+    ) AS b
+    WINDOW w AS (PARTITION BY symbol, first_session ORDER BY trade_date)
+)
+SELECT
+    CAST(CASE WHEN a.audit IS NULL THEN f.audit ELSE 'acknowledged ' || f.audit END AS VARCHAR) AS audit,
+    f.symbol,
+    f.trade_date,
+    f.detail
+FROM (SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
 UNION ALL
 SELECT * FROM "audit/named.sql"
 UNION ALL
@@ -70,256 +691,10 @@ UNION ALL
 SELECT * FROM "audit/named.sql"
 UNION ALL
 SELECT * FROM "audit/named.sql") AS f
-) AS counted
-WHERE sample_row <= 10 OR session_row = 1
-ORDER BY audit, sample_row
-;
-
--- sql/audit/load/dates_inside_load.sql (and 3 other forms, SHA-256 ec629b7ccbc96f0e)
-SELECT symbol, trade_date, 'outside the load' AS detail
-FROM backend_staged.load_id__daily_prices__attempt AS s
-WHERE NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
-;
-
--- sql/audit/load/every_raw_row_accounted_for.sql (and 3 other forms, SHA-256 500df94d163bd3d3)
-WITH raw_rows AS (
-    SELECT
-        p.symbol,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
-    FROM (SELECT * FROM "stage/raw_rows.sql") AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "response_key", "symbol", "fetched_at")) AS p ON p.path = r."$path"
-)
-SELECT r.symbol, r.trade_date, 'raw row of ' || r.date_text AS detail
-FROM raw_rows AS r
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = r.symbol AND s.trade_date = r.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = r.symbol AND q.trade_date = r.trade_date
-WHERE r.trade_date IS NULL
-   OR (r.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01' AND s.symbol IS NULL AND q.symbol IS NULL)
-;
-
--- sql/audit/load/minimum_coverage.sql (and 3 other forms, SHA-256 b3c3b800b863e413)
-SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    c.session AS trade_date,
-    CAST(COUNT(t.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols' AS detail
-FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-GROUP BY c.session
-HAVING (c.session >= DATE '0001-01-01' OR COUNT(t.symbol) > 0)
-   AND CAST(COUNT(t.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0
-;
-
--- sql/audit/load/no_published_row_lost.sql (and 3 other forms, SHA-256 15341058d67ac43e)
-SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
-FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
-WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
-  AND s.symbol IS NULL
-  AND q.symbol IS NULL
-;
-
--- sql/audit/load/one_row_per_symbol_and_session.sql
-SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
-FROM backend_staged.load_id__daily_prices__attempt AS s
-GROUP BY symbol, trade_date
-HAVING COUNT(*) > 1
-;
-
--- sql/audit/load/only_trading_sessions.sql (and 3 other forms, SHA-256 1dffbea02e6653db)
-SELECT s.symbol, s.trade_date, 'the exchange was closed' AS detail
-FROM backend_staged.load_id__daily_prices__attempt AS s
-LEFT JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = s.trade_date
-WHERE c.session IS NULL AND s.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
-;
-
--- sql/audit/load/quarantined_share_within_limit.sql
-SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    t.trade_date,
-    CAST(COUNT(q.symbol) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols quarantined' AS detail
-FROM (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt) AS t
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-GROUP BY t.trade_date
-HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0
-;
-
--- sql/audit/named.sql (and 23 other forms, SHA-256 879c716ee48d5626)
-SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
-FROM (SELECT * FROM "audit/row/high_not_below_body.sql") AS b
-;
-
--- sql/audit/quarantined.sql
-SELECT CAST('quarantined ' || audit AS VARCHAR) AS audit, symbol, trade_date, detail
-FROM backend_staged.load_id__quarantined_prices__attempt AS q
-;
-
--- sql/audit/row/high_not_below_body.sql (and 1 other form, SHA-256 b2fd11197ed3769d)
-SELECT
-    symbol,
-    trade_date,
-    'high ' || CAST(CAST(ROUND(high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' < open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM backend_staged.load_id__typed_prices__attempt AS b
-WHERE high_price < GREATEST(open_price, close_price)
-;
-
--- sql/audit/row/low_not_above_body.sql (and 1 other form, SHA-256 23c36d189c2ed0c0)
-SELECT
-    symbol,
-    trade_date,
-    'low ' || CAST(CAST(ROUND(low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' > open ' || CAST(CAST(ROUND(open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        || ' or close ' || CAST(CAST(ROUND(close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) AS detail
-FROM backend_staged.load_id__typed_prices__attempt AS b
-WHERE low_price > LEAST(open_price, close_price)
-;
-
--- sql/audit/row/ohlcv_complete.sql (and 1 other form, SHA-256 d824068a09de2d5d)
-SELECT
-    symbol,
-    trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL THEN 'open' END,
-        CASE WHEN high_price IS NULL THEN 'high' END,
-        CASE WHEN low_price IS NULL THEN 'low' END,
-        CASE WHEN close_price IS NULL THEN 'close' END,
-        CASE WHEN volume IS NULL THEN 'volume' END
-    ) || ' missing' AS detail
-FROM backend_staged.load_id__typed_prices__attempt AS b
-WHERE unparsed_text IS NULL
-  AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)
-;
-
--- sql/audit/row/prices_positive.sql (and 1 other form, SHA-256 574e3014f80730b5)
-SELECT
-    symbol,
-    trade_date,
-    'lowest price '
-        || CAST(CAST(ROUND(LEAST(open_price, high_price, low_price, close_price), 4) AS DECIMAL(18, 4)) AS VARCHAR)
-        AS detail
-FROM backend_staged.load_id__typed_prices__attempt AS b
-WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0
-;
-
--- sql/audit/row/session_closed_at_fetch.sql (and 7 other forms, SHA-256 90c596e0317f64d8)
-SELECT
-    b.symbol,
-    b.trade_date,
-    'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
-        || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
-FROM backend_staged.load_id__typed_prices__attempt AS b
-JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS s ON s.session = b.trade_date
-WHERE b.fetched_at < s.closes_at
-;
-
--- sql/audit/row/symbol_well_formed.sql (and 1 other form, SHA-256 bbd7006b5874d3ee)
-SELECT symbol, trade_date, 'symbol ' || symbol AS detail
-FROM backend_staged.load_id__typed_prices__attempt AS b
-WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')
-;
-
--- sql/audit/row/text_is_numeric.sql (and 1 other form, SHA-256 d8f09861fb6843a8)
-SELECT symbol, trade_date, unparsed_text AS detail
-FROM backend_staged.load_id__typed_prices__attempt AS b
-WHERE unparsed_text IS NOT NULL
-;
-
--- sql/audit/row/volume_not_negative.sql (and 1 other form, SHA-256 1ad7cb6525140c78)
-SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
-FROM backend_staged.load_id__typed_prices__attempt AS b
-WHERE volume < 0
-;
-
--- sql/audit/schema/columns_as_declared.sql (and 1 other form, SHA-256 f170483f3e043043)
-SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    CAST(NULL AS DATE) AS trade_date,
-    COALESCE(d.table_name, a.table_name) || '.' || COALESCE(d.column_name, a.column_name)
-        || ': declared ' || COALESCE(d.data_type, 'nothing')
-        || ', found ' || COALESCE(LOWER(a.data_type), 'nothing') AS detail
-FROM (SELECT * FROM (VALUES (CAST('typed_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('daily_prices', 'symbol', 'varchar'), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double')) AS v ("table_name", "column_name", "data_type")) AS d
-FULL OUTER JOIN (SELECT * FROM (VALUES (CAST('daily_prices' AS varchar), CAST('symbol' AS varchar), CAST('varchar' AS varchar)), ('daily_prices', 'trade_date', 'date'), ('daily_prices', 'open_price', 'double'), ('daily_prices', 'high_price', 'double'), ('daily_prices', 'low_price', 'double'), ('daily_prices', 'close_price', 'double'), ('daily_prices', 'volume', 'bigint'), ('daily_prices', 'daily_return', 'double'), ('daily_prices', 'avg_price', 'double'), ('daily_prices', 'volatility', 'double'), ('daily_prices', 'prev_close', 'double'), ('daily_prices', 'price_change_pct', 'double'), ('daily_prices', 'rolling_avg_5d', 'double'), ('daily_prices', 'volume_surge_ratio', 'double'), ('daily_prices', 'candle_type', 'varchar'), ('daily_prices', 'is_market_up', 'boolean'), ('daily_prices', 'split_factor', 'double'), ('quarantined_prices', 'symbol', 'varchar'), ('quarantined_prices', 'trade_date', 'date'), ('quarantined_prices', 'audit', 'varchar'), ('quarantined_prices', 'detail', 'varchar'), ('quarantined_prices', 'open_price', 'double'), ('quarantined_prices', 'high_price', 'double'), ('quarantined_prices', 'low_price', 'double'), ('quarantined_prices', 'close_price', 'double'), ('quarantined_prices', 'volume', 'bigint'), ('quarantined_prices', 'unparsed_text', 'varchar'), ('quarantined_prices', 'fetched_at', 'timestamp'), ('quarantined_prices', 'payload', 'varchar'), ('quarantined_prices', 'load_id', 'varchar'), ('typed_prices', 'symbol', 'varchar'), ('typed_prices', 'trade_date', 'date'), ('typed_prices', 'open_price', 'double'), ('typed_prices', 'high_price', 'double'), ('typed_prices', 'low_price', 'double'), ('typed_prices', 'close_price', 'double'), ('typed_prices', 'volume', 'bigint'), ('typed_prices', 'unparsed_text', 'varchar'), ('typed_prices', 'fetched_at', 'timestamp'), ('typed_prices', 'payload', 'varchar')) AS v ("table_name", "column_name", "data_type")) AS a
-    ON  a.table_name = d.table_name
-    AND a.column_name = d.column_name
-WHERE d.column_name IS NULL
-   OR a.column_name IS NULL
-   OR d.data_type <> LOWER(a.data_type)
-;
-
--- sql/audit/warning/every_listed_symbol_present.sql (and 3 other forms, SHA-256 55770b9750962f5e)
-SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
-FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
-JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
-    ON  l.first_session <= c.session
-    AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
-WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-  AND t.symbol IS NULL
-;
-
--- sql/audit/warning/no_revised_prices.sql (and 3 other forms, SHA-256 790f82196b265f28)
-SELECT
-    s.symbol,
-    s.trade_date,
-    CONCAT_WS(', ',
-        CASE WHEN s.open_price IS DISTINCT FROM p.open_price THEN
-            'open ' || CAST(CAST(ROUND(p.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.open_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.high_price IS DISTINCT FROM p.high_price THEN
-            'high ' || CAST(CAST(ROUND(p.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.high_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.low_price IS DISTINCT FROM p.low_price THEN
-            'low ' || CAST(CAST(ROUND(p.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.low_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.close_price IS DISTINCT FROM p.close_price THEN
-            'close ' || CAST(CAST(ROUND(p.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR)
-                || ' -> ' || CAST(CAST(ROUND(s.close_price, 4) AS DECIMAL(18, 4)) AS VARCHAR) END,
-        CASE WHEN s.volume IS DISTINCT FROM p.volume THEN
-            'volume ' || CAST(p.volume AS VARCHAR) || ' -> ' || CAST(s.volume AS VARCHAR) END
-    ) AS detail
-FROM backend_staged.load_id__daily_prices__attempt AS s
-JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p ON p.symbol = s.symbol AND p.trade_date = s.trade_date
-WHERE s.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-  AND p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-  AND (
-       s.open_price IS DISTINCT FROM p.open_price
-    OR s.high_price IS DISTINCT FROM p.high_price
-    OR s.low_price IS DISTINCT FROM p.low_price
-    OR s.close_price IS DISTINCT FROM p.close_price
-    OR s.volume IS DISTINCT FROM p.volume
-  )
-;
-
--- sql/audit/warning/no_unexplained_jump.sql (and 3 other forms, SHA-256 f60d67079e609260)
-SELECT
-    symbol,
-    trade_date,
-    CAST(CAST(price_change_pct AS DECIMAL(38, 2)) AS VARCHAR) || '%' AS detail
-FROM backend_staged.load_id__daily_prices__attempt AS s
-WHERE ABS(price_change_pct) > 0.4E0 * 1E2
-  AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-;
-
--- sql/audit/warning/volume_above_zero.sql (and 3 other forms, SHA-256 ea37effb832f17e7)
-SELECT symbol, trade_date, 'volume 0' AS detail
-FROM backend_staged.load_id__daily_prices__attempt AS s
-WHERE volume = 0
-  AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+LEFT JOIN (SELECT CAST(NULL AS varchar) AS "audit", CAST(NULL AS varchar) AS "symbol", CAST(NULL AS date) AS "trade_date" WHERE FALSE) AS a
+    ON  a.audit = f.audit
+    AND a.symbol = COALESCE(f.symbol, '-')
+    AND a.trade_date = f.trade_date
 ;
 
 -- sql/coverage/available_bars.sql
@@ -344,7 +719,7 @@ WHERE trade_date >= DATE 'day'
 ;
 
 -- sql/ddl/athena/add_columns.sql
-ALTER TABLE backend_published.daily_prices ADD COLUMNS (`split_factor` double COMMENT 'Product of the split ratios with an ex-date up to this session; 1 before the first split (new shares per first share)')
+ALTER TABLE backend_published.daily_prices ADD COLUMNS (`volume_surge_ratio` double COMMENT 'Volume / mean volume of the 7 previous sessions, split-adjusted as of this row\'s date; NULL with fewer than 7 (ratio)')
 ;
 
 -- sql/ddl/athena/compaction.sql
@@ -401,7 +776,8 @@ CREATE TABLE IF NOT EXISTS backend_published.quarantined_prices (
     `unparsed_text` string COMMENT 'Fields whose text is not a plain number, as in the raw response',
     `fetched_at` timestamp COMMENT 'When the response was requested (UTC)',
     `payload` string COMMENT 'Key of the raw response that contains the bar',
-    `load_id` string COMMENT 'First load that quarantined the bar'
+    `load_id` string COMMENT 'First load that quarantined the bar',
+    `contradicting_rows` string COMMENT 'Rows of the response for this bar that contradict each other, as in the raw response'
 )
 PARTITIONED BY (year(trade_date))
 LOCATION 's3://stock-assets-tests/tests/backend/published/quarantined_prices/'
@@ -563,12 +939,12 @@ WHERE ABS(price_change_pct) > 0.4E0 * 1E2
 GROUP BY symbol
 ;
 
--- sql/publish/added.sql (and 7 other forms, SHA-256 6ce6a9388c95721d)
+-- sql/publish/added.sql (and 9 other forms, SHA-256 d0627a8a9124a376)
 SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM backend_staged.load_id__quarantined_prices__attempt
+    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM backend_staged.load_id__quarantined_prices__attempt AS s
     EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id, CAST(NULL AS varchar) AS contradicting_rows WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ) AS added
 ;
 
@@ -578,7 +954,7 @@ USING (
     SELECT c.*
     FROM (
         SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
-        FROM backend_staged.load_id__daily_prices__attempt
+        FROM backend_staged.load_id__daily_prices__attempt AS n
         WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
         UNION ALL
         SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
@@ -608,14 +984,14 @@ MERGE INTO backend_published.quarantined_prices AS t
 USING (
     SELECT c.*
     FROM (
-        SELECT 'keep' AS fate, symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id
-        FROM backend_staged.load_id__quarantined_prices__attempt
-        WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
+        SELECT 'keep' AS fate, symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows
+        FROM backend_staged.load_id__quarantined_prices__attempt AS n
+        WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-04'
         UNION ALL
-        SELECT 'drop' AS fate, p.symbol, p.trade_date, p.audit, CAST(NULL AS varchar), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS varchar), CAST(NULL AS timestamp(6)), CAST(NULL AS varchar), CAST(NULL AS varchar)
-        FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) AS p
+        SELECT 'drop' AS fate, p.symbol, p.trade_date, p.audit, CAST(NULL AS varchar), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS varchar), CAST(NULL AS timestamp(6)), CAST(NULL AS varchar), CAST(NULL AS varchar), CAST(NULL AS varchar)
+        FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id, CAST(NULL AS varchar) AS contradicting_rows WHERE FALSE) AS p
         LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date AND n.audit = p.audit
-        WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
+        WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-04'
           AND n.symbol IS NULL
     ) AS c
     JOIN (
@@ -628,10 +1004,10 @@ USING (
     ) AS g ON g.base = 0
 ) AS s
 ON  t.symbol = s.symbol AND t.trade_date = s.trade_date AND t.audit = s.audit
-AND t.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
+AND t.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-04'
 WHEN MATCHED AND s.fate = 'drop' THEN DELETE
-WHEN MATCHED AND (t.detail IS DISTINCT FROM s.detail OR t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.unparsed_text IS DISTINCT FROM s.unparsed_text OR t.fetched_at IS DISTINCT FROM s.fetched_at OR t.payload IS DISTINCT FROM s.payload OR t.load_id IS DISTINCT FROM s.load_id) THEN UPDATE SET detail = s.detail, open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, unparsed_text = s.unparsed_text, fetched_at = s.fetched_at, payload = s.payload, load_id = s.load_id
-WHEN NOT MATCHED THEN INSERT (symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id) VALUES (s.symbol, s.trade_date, s.audit, s.detail, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.unparsed_text, s.fetched_at, s.payload, s.load_id)
+WHEN MATCHED AND (t.detail IS DISTINCT FROM s.detail OR t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.unparsed_text IS DISTINCT FROM s.unparsed_text OR t.fetched_at IS DISTINCT FROM s.fetched_at OR t.payload IS DISTINCT FROM s.payload OR t.load_id IS DISTINCT FROM s.load_id OR t.contradicting_rows IS DISTINCT FROM s.contradicting_rows) THEN UPDATE SET detail = s.detail, open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, unparsed_text = s.unparsed_text, fetched_at = s.fetched_at, payload = s.payload, load_id = s.load_id, contradicting_rows = s.contradicting_rows
+WHEN NOT MATCHED THEN INSERT (symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows) VALUES (s.symbol, s.trade_date, s.audit, s.detail, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.unparsed_text, s.fetched_at, s.payload, s.load_id, s.contradicting_rows)
 ;
 
 -- sql/publish/merge.sql
@@ -640,7 +1016,7 @@ USING (
     SELECT c.*
     FROM (
         SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
-        FROM backend_staged.load_id__daily_prices__attempt
+        FROM backend_staged.load_id__daily_prices__attempt AS n
         WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
         UNION ALL
         SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
@@ -671,13 +1047,13 @@ USING (
     SELECT c.*
     FROM (
         SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
-        FROM backend_staged.load_id__daily_prices__attempt
-        WHERE trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
+        FROM backend_staged.load_id__daily_prices__attempt AS n
+        WHERE trade_date BETWEEN DATE '2012-03-03' AND DATE '2012-03-26'
         UNION ALL
         SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
         FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
         LEFT JOIN backend_staged.load_id__daily_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date
-        WHERE p.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
+        WHERE p.trade_date BETWEEN DATE '2012-03-03' AND DATE '2012-03-26'
           AND n.symbol IS NULL
     ) AS c
     JOIN (
@@ -690,18 +1066,60 @@ USING (
     ) AS g ON g.base = snapshot_id
 ) AS s
 ON  t.symbol = s.symbol AND t.trade_date = s.trade_date
-AND t.trade_date BETWEEN DATE '2012-03-05' AND DATE '2012-03-26'
+AND t.trade_date BETWEEN DATE '2012-03-03' AND DATE '2012-03-26'
 WHEN MATCHED AND s.fate = 'drop' THEN DELETE
 WHEN MATCHED AND (t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.daily_return IS DISTINCT FROM s.daily_return OR t.avg_price IS DISTINCT FROM s.avg_price OR t.volatility IS DISTINCT FROM s.volatility OR t.prev_close IS DISTINCT FROM s.prev_close OR t.price_change_pct IS DISTINCT FROM s.price_change_pct OR t.rolling_avg_5d IS DISTINCT FROM s.rolling_avg_5d OR t.volume_surge_ratio IS DISTINCT FROM s.volume_surge_ratio OR t.candle_type IS DISTINCT FROM s.candle_type OR t.is_market_up IS DISTINCT FROM s.is_market_up OR t.split_factor IS DISTINCT FROM s.split_factor) THEN UPDATE SET open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, daily_return = s.daily_return, avg_price = s.avg_price, volatility = s.volatility, prev_close = s.prev_close, price_change_pct = s.price_change_pct, rolling_avg_5d = s.rolling_avg_5d, volume_surge_ratio = s.volume_surge_ratio, candle_type = s.candle_type, is_market_up = s.is_market_up, split_factor = s.split_factor
 WHEN NOT MATCHED THEN INSERT (symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor) VALUES (s.symbol, s.trade_date, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.daily_return, s.avg_price, s.volatility, s.prev_close, s.price_change_pct, s.rolling_avg_5d, s.volume_surge_ratio, s.candle_type, s.is_market_up, s.split_factor)
 ;
 
--- sql/publish/removed.sql (and 7 other forms, SHA-256 3d2a6090a0779623)
+-- sql/publish/merge.sql
+MERGE INTO backend_published.daily_prices AS t
+USING (
+    SELECT c.*
+    FROM (
+        SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
+        FROM backend_staged.load_id__daily_prices__attempt AS n
+        WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-28'
+        UNION ALL
+        SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
+        FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+        LEFT JOIN backend_staged.load_id__daily_prices__attempt AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date
+        WHERE p.trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-28'
+          AND n.symbol IS NULL
+    ) AS c
+    JOIN (
+        SELECT CASE
+            WHEN COALESCE(MAX(snapshot_id), 0) = snapshot_id THEN snapshot_id
+            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
+        END AS base
+        FROM "backend_published"."daily_prices$refs"
+        WHERE name = 'main'
+    ) AS g ON g.base = snapshot_id
+) AS s
+ON  t.symbol = s.symbol AND t.trade_date = s.trade_date
+AND t.trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-28'
+WHEN MATCHED AND s.fate = 'drop' THEN DELETE
+WHEN MATCHED AND (t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.daily_return IS DISTINCT FROM s.daily_return OR t.avg_price IS DISTINCT FROM s.avg_price OR t.volatility IS DISTINCT FROM s.volatility OR t.prev_close IS DISTINCT FROM s.prev_close OR t.price_change_pct IS DISTINCT FROM s.price_change_pct OR t.rolling_avg_5d IS DISTINCT FROM s.rolling_avg_5d OR t.volume_surge_ratio IS DISTINCT FROM s.volume_surge_ratio OR t.candle_type IS DISTINCT FROM s.candle_type OR t.is_market_up IS DISTINCT FROM s.is_market_up OR t.split_factor IS DISTINCT FROM s.split_factor) THEN UPDATE SET open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, daily_return = s.daily_return, avg_price = s.avg_price, volatility = s.volatility, prev_close = s.prev_close, price_change_pct = s.price_change_pct, rolling_avg_5d = s.rolling_avg_5d, volume_surge_ratio = s.volume_surge_ratio, candle_type = s.candle_type, is_market_up = s.is_market_up, split_factor = s.split_factor
+WHEN NOT MATCHED THEN INSERT (symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor) VALUES (s.symbol, s.trade_date, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.daily_return, s.avg_price, s.volatility, s.prev_close, s.price_change_pct, s.rolling_avg_5d, s.volume_surge_ratio, s.candle_type, s.is_market_up, s.split_factor)
+;
+
+-- sql/publish/quarantine_to_commit.sql
+SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows
+FROM backend_staged.load_id__quarantined_prices__attempt AS s
+WHERE trade_date NOT IN (SELECT session FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-07' AS date))) AS v ("session")) AS e)
+UNION ALL
+SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows
+FROM backend_published.quarantined_prices FOR VERSION AS OF snapshot_id AS p
+WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-07'
+  AND trade_date IN (SELECT session FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-07' AS date))) AS v ("session")) AS e)
+;
+
+-- sql/publish/removed.sql (and 9 other forms, SHA-256 bfd5473a34a540be)
 SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id, CAST(NULL AS varchar) AS contradicting_rows WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
     EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id FROM backend_staged.load_id__quarantined_prices__attempt
+    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM backend_staged.load_id__quarantined_prices__attempt AS s
 ) AS removed
 ;
 
@@ -762,7 +1180,7 @@ SELECT COUNT(*) AS n FROM backend_published.freshness
 ;
 
 -- queries of users and counts of rows
-SELECT symbol, split_factor FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id
+SELECT symbol, volume_surge_ratio FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id
 ;
 
 -- sql/serve/adjusted_prices.sql
@@ -1225,21 +1643,25 @@ FROM weeks
 WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
 ;
 
--- sql/stage/daily_prices.sql (and 3 other forms, SHA-256 fe26b186466864ac)
+-- sql/stage/daily_prices.sql (and 4 other forms, SHA-256 cc9ab1e871ce6e98)
 WITH bars AS (
     SELECT t.symbol, t.trade_date, t.open_price, t.high_price, t.low_price, t.close_price, t.volume
     FROM backend_staged.load_id__typed_prices__attempt AS t
     LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
     WHERE q.symbol IS NULL
+      AND t.trade_date NOT IN (SELECT session FROM (SELECT * FROM "stage/excluded_sessions.sql") AS e)
     UNION ALL
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume
     FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE)
     WHERE trade_date BETWEEN DATE '2011-05-11' AND DATE '2012-03-22'
-      AND NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+      AND (NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+           OR trade_date IN (SELECT session FROM (SELECT * FROM "stage/excluded_sessions.sql") AS e))
 ),
 prices AS (
     SELECT
         b.*,
+        -- NULL outside every listing: these rows look back only at each other.
+        l.first_session                  AS listed_since,
         CAST(b.volume AS DOUBLE)         AS shares,
         COALESCE(f.split_factor, 1E0)    AS split_factor
     FROM bars AS b
@@ -1247,6 +1669,10 @@ prices AS (
         ON  f.symbol = b.symbol
         AND f.ex_date <= b.trade_date
         AND (f.next_ex_date IS NULL OR b.trade_date < f.next_ex_date)
+    LEFT JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
+        ON  l.symbol = b.symbol
+        AND l.first_session <= b.trade_date
+        AND (l.last_session IS NULL OR b.trade_date <= l.last_session)
 ),
 -- Look-back values are split-adjusted as of the row's date (point in time): a price of an earlier day d, seen from the
 -- row's day T, is p(d) * factor(d) / factor(T); a volume is v(d) * factor(T) / factor(d). The factors are divided first:
@@ -1269,7 +1695,7 @@ looked_back AS (
         LAG(shares, 6) OVER w * (split_factor / LAG(split_factor, 6) OVER w) AS shares_6,
         LAG(shares, 7) OVER w * (split_factor / LAG(split_factor, 7) OVER w) AS shares_7
     FROM prices
-    WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
+    WINDOW w AS (PARTITION BY symbol, listed_since ORDER BY trade_date)
 ),
 guarded AS (
     SELECT
@@ -1333,11 +1759,18 @@ SELECT
 FROM shaped
 ;
 
--- sql/stage/preview_prices.sql (and 1 other form, SHA-256 d422be2c879f3b8c)
+-- sql/stage/excluded_sessions.sql
+SELECT DISTINCT trade_date AS session
+FROM (SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql") AS f
+;
+
+-- sql/stage/preview_prices.sql (and 4 other forms, SHA-256 f37830eac23453ca)
 SELECT
     symbol, trade_date, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type
 FROM backend_staged.load_id__daily_prices__attempt AS s
-WHERE trade_date = (SELECT MAX(trade_date) FROM backend_staged.load_id__daily_prices__attempt AS l WHERE trade_date <= DATE '2012-03-02')
+WHERE trade_date = (SELECT MAX(trade_date) FROM backend_staged.load_id__daily_prices__attempt AS l WHERE trade_date <= DATE '2012-03-01')
 ORDER BY symbol
 ;
 
@@ -1348,10 +1781,16 @@ ORDER BY trade_date, symbol, audit
 LIMIT 20
 ;
 
--- sql/stage/quarantined_prices.sql (and 3 other forms, SHA-256 4e8d4f4c08807a95)
+-- sql/stage/quarantined_prices.sql (and 4 other forms, SHA-256 cb1e7844a0ce142d)
 WITH failures AS (
     SELECT DISTINCT audit, symbol, trade_date, detail
     FROM (SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
 UNION ALL
 SELECT * FROM "audit/named.sql"
 UNION ALL
@@ -1380,13 +1819,28 @@ quarantined AS (
         t.volume,
         t.unparsed_text,
         t.fetched_at,
-        t.payload
+        t.payload,
+        t.contradicting_rows
     FROM failures AS f
     JOIN backend_staged.load_id__typed_prices__attempt AS t ON t.symbol = f.symbol AND t.trade_date = f.trade_date
 )
-SELECT q.*, COALESCE(k.load_id, 'load_id') AS load_id
+SELECT
+    q.symbol,
+    q.trade_date,
+    q.audit,
+    q.detail,
+    q.open_price,
+    q.high_price,
+    q.low_price,
+    q.close_price,
+    q.volume,
+    q.unparsed_text,
+    q.fetched_at,
+    q.payload,
+    COALESCE(k.load_id, 'load_id') AS load_id,
+    q.contradicting_rows
 FROM quarantined AS q
-LEFT JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id WHERE FALSE) AS k
+LEFT JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id, CAST(NULL AS varchar) AS contradicting_rows WHERE FALSE) AS k
     ON  k.symbol = q.symbol
     AND k.trade_date = q.trade_date
     AND k.audit = q.audit
@@ -1438,16 +1892,27 @@ SELECT
     symbol, NULL, NULL, NULL, NULL, NULL, NULL,
     audit, detail, payload
 FROM (SELECT * FROM "stage/preview_quarantine.sql") AS q
+UNION ALL
+SELECT
+    'excluded' AS part, trade_date, NULL, NULL, NULL,
+    symbol, NULL, NULL, NULL, NULL, NULL, NULL,
+    audit, detail, NULL
+FROM (SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql") AS x
 ORDER BY part, trade_date, symbol, audit
 ;
 
--- sql/stage/sessions.sql
+-- sql/stage/sessions.sql (and 4 other forms, SHA-256 f0590421f9fa747b)
 SELECT
     t.trade_date,
     COUNT(DISTINCT t.symbol)                              AS symbols,
-    COUNT(DISTINCT t.symbol) - COUNT(DISTINCT q.symbol)   AS published_rows,
+    CASE WHEN MAX(e.session) IS NOT NULL THEN 0
+         ELSE COUNT(DISTINCT t.symbol) - COUNT(DISTINCT q.symbol) END AS published_rows,
     COUNT(DISTINCT q.symbol)                              AS quarantined
 FROM backend_staged.load_id__typed_prices__attempt AS t
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = t.trade_date
+LEFT JOIN (SELECT * FROM "stage/excluded_sessions.sql") AS e ON e.session = t.trade_date
 LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
 GROUP BY t.trade_date
 ORDER BY t.trade_date
@@ -1463,12 +1928,13 @@ LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05'
 WHERE p.split_factor <> COALESCE(f.split_factor, 1E0)
 ;
 
--- sql/stage/typed_prices.sql (and 3 other forms, SHA-256 6639ff1ceecb6910)
+-- sql/stage/typed_prices.sql (and 4 other forms, SHA-256 fc23cff82bea13fe)
 WITH fields AS (
     SELECT
         p.symbol,
         p.response_key AS payload,
         p.fetched_at,
+        p.requested_on,
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
         COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
@@ -1476,7 +1942,7 @@ WITH fields AS (
         COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
         COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
     FROM (SELECT * FROM "stage/raw_rows.sql") AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6))), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000')) AS v ("path", "response_key", "symbol", "fetched_at")) AS p ON p.path = r."$path"
+    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
 ),
 typed AS (
     SELECT
@@ -1495,30 +1961,89 @@ typed AS (
             AS volume
     FROM fields
 ),
-ranked AS (
+named AS (
     SELECT
         typed.*,
-        RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
+        NULLIF(CONCAT_WS(', ',
+            CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
+            CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
+            CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
+            CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
+            CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
+        ), '') AS unparsed_text,
+        open_text || ',' || high_text || ',' || low_text || ',' || close_text || ',' || volume_text AS line
     FROM typed
-    WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+    WHERE trade_date BETWEEN DATE '2011-05-31' AND DATE '2012-03-02'
+      AND trade_date <= requested_on
+),
+-- The newest response of each symbol and session, also of the sessions before and after the load.
+newest AS (
+    SELECT DISTINCT symbol, trade_date, payload
+    FROM (
+        SELECT
+            symbol,
+            trade_date,
+            payload,
+            RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
+        FROM named
+    ) AS r
+    WHERE age = 1
+),
+in_load AS (
+    SELECT n.*
+    FROM named AS n
+    LEFT JOIN (SELECT * FROM (VALUES (CAST(DATE '2011-06-04' AS date), CAST(DATE '2011-06-03' AS date), CAST(DATE '2011-06-06' AS date)), (DATE '2011-06-05', DATE '2011-06-03', DATE '2011-06-06'), (DATE '2011-06-11', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-12', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-18', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-19', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-25', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-06-26', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-07-02', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-03', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-04', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-09', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-10', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-16', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-17', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-23', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-24', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-30', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-07-31', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-08-06', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-07', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-13', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-14', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-20', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-21', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-27', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-08-28', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-09-03', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-04', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-05', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-10', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-11', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-17', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-18', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-24', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-09-25', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-10-01', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-02', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-08', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-09', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-15', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-16', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-22', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-23', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-29', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-10-30', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-11-05', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-06', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-12', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-13', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-19', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-20', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-24', DATE '2011-11-23', DATE '2011-11-25'), (DATE '2011-11-26', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-11-27', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-12-03', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-04', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-10', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-11', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-17', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-18', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-24', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-25', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-26', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-31', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-01', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-02', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-07', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-08', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-14', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-15', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-16', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-21', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-22', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-28', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-01-29', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-02-04', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-05', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-11', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-12', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-18', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-19', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-20', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-25', DATE '2012-02-24', DATE '2012-02-27'), (DATE '2012-02-26', DATE '2012-02-24', DATE '2012-02-27')) AS v ("day", "session_before", "session_after")) AS c ON c.day = n.trade_date
+    LEFT JOIN newest AS b ON b.symbol = n.symbol AND b.payload = n.payload AND b.trade_date = c.session_before
+    LEFT JOIN newest AS a ON a.symbol = n.symbol AND a.payload = n.payload AND a.trade_date = c.session_after
+    WHERE n.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+      AND (c.day IS NULL OR b.symbol IS NOT NULL OR a.symbol IS NOT NULL)
+),
+ranked AS (
+    SELECT
+        in_load.*,
+        RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
+    FROM in_load
+),
+-- Rows agree if they have the same values, however these are written.
+versions AS (
+    SELECT
+        symbol, trade_date, fetched_at, payload,
+        open_price, high_price, low_price, close_price, volume, unparsed_text,
+        MIN(line) AS line
+    FROM ranked
+    WHERE age = 1
+    GROUP BY
+        symbol, trade_date, fetched_at, payload,
+        open_price, high_price, low_price, close_price, volume, unparsed_text
+),
+bars AS (
+    SELECT
+        symbol,
+        trade_date,
+        fetched_at,
+        payload,
+        MIN(open_price)                                   AS open_price,
+        MIN(high_price)                                   AS high_price,
+        MIN(low_price)                                    AS low_price,
+        MIN(close_price)                                  AS close_price,
+        MIN(volume)                                       AS volume,
+        MIN(unparsed_text)                                AS unparsed_text,
+        COUNT(*)                                          AS versions,
+        ARRAY_JOIN(ARRAY_AGG(line ORDER BY line), ' | ')  AS lines
+    FROM versions
+    GROUP BY symbol, trade_date, fetched_at, payload
 )
 SELECT
     symbol,
     trade_date,
-    open_price,
-    high_price,
-    low_price,
-    close_price,
-    volume,
-    NULLIF(CONCAT_WS(', ',
-        CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
-        CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
-        CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
-        CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
-        CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
-    ), '') AS unparsed_text,
+    CASE WHEN versions = 1 THEN open_price END     AS open_price,
+    CASE WHEN versions = 1 THEN high_price END     AS high_price,
+    CASE WHEN versions = 1 THEN low_price END      AS low_price,
+    CASE WHEN versions = 1 THEN close_price END    AS close_price,
+    CASE WHEN versions = 1 THEN volume END         AS volume,
+    CASE WHEN versions = 1 THEN unparsed_text END  AS unparsed_text,
     fetched_at,
-    payload
-FROM ranked
-WHERE age = 1
+    payload,
+    CASE WHEN versions > 1 THEN lines END          AS contradicting_rows
+FROM bars
 ;
