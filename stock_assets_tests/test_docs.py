@@ -28,7 +28,9 @@ def test_the_settings_page_lists_every_variable_with_its_default() -> None:
     assert API_KEY_VARIABLE in listed
     for name, field in Settings.model_fields.items():
         default = getattr(Settings(), name)
-        assert listed[variable(name, field)].strip() == ("" if default is None else str(default).rstrip("/")), name
+        assert listed[variable(name, field)].strip() == ("" if default in (None, ()) else str(default).rstrip("/")), (
+            name
+        )
 
 
 def test_every_command_is_shown() -> None:
