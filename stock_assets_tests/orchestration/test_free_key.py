@@ -83,7 +83,8 @@ def test_the_first_three_days_of_a_free_key(calendar: SimulatedCalendar, server:
         "used now (20 more are reserved for the scheduled run); the quota resets at 2025-11-04 05:00 UTC"
     )
 
-    # S03 is late on Tuesday. The evening's calls are used, 20 for prices and 5 for splits, so it follows at 05:00 UTC.
+    # S03 is late on Tuesday and follows when the quota has reset. If the run of the evening requests splits after
+    # prices, it leaves one of the five calls for S03; Dagster decides about the order of the two steps.
     server.respond("S03", None, Mischief.LATE, None)
     live_and_check(calendar, 3, 5, hour=22)
 
@@ -94,9 +95,11 @@ def test_the_first_three_days_of_a_free_key(calendar: SimulatedCalendar, server:
         ("catch_up", "2025-11-04", "2025-11-04", True),
         ("schedule", "2025-11-05", "2025-11-05", True),
     ]
-    assert calls_per_day(server) == {date(2025, 11, 3): 25, date(2025, 11, 4): 25, date(2025, 11, 5): 25}
+    calls = calls_per_day(server)
+    assert calls in [{date(2025, 11, 3): 25, date(2025, 11, 4): tuesday, date(2025, 11, 5): 25} for tuesday in (24, 25)]
     assert Counter(server.requested()) == Counter(dict.fromkeys(TWENTY.symbols, 3)) + Counter(["S03"])
-    assert len(never_received(calendar.resources["pipeline"])) == 20 - 5 - 5 - 4
+    # Three times 20 prices and the late bar; the other calls were used for splits.
+    assert len(never_received(calendar.resources["pipeline"])) == 20 - (calls.total() - 3 * 20 - 1)
     assert calendar.alerts == []
     expect_the_ideal_table(calendar, date(2025, 11, 5))
 
