@@ -103,7 +103,7 @@ def test_ten_sessions_from_the_page_of_the_job_are_one_run_of_the_whole_path(web
 def test_a_failed_check_shows_its_rows_and_the_remedy(web: WebServer, page: Browser) -> None:
     """In the backfill of ten sessions, AAPL lost half of its price, which is true."""
     page.visit(f"{web.url}/assets/staged/daily_prices?view=checks&checkDetail=no_unexplained_jump")
-    reads(page, "1 bad row, first: -51.87%")
+    reads(page, f"1 bad row, first: AAPL {FALL.isoformat()}: -51.87%")
     reads(page, "check for a split that the source does not know yet")
     cells = "[...document.querySelectorAll('td')].map((cell) => cell.innerText.trim())"
     page.wait_for(f"{cells}.includes('-51.87%')")
