@@ -24,14 +24,22 @@ from stock_assets_tests.support.steps import FIVE, published_rows
 EVERY_BAR = {(symbol, day) for symbol in FIVE.symbols for day in FIRST_WEEK + SECOND_WEEK}
 
 
-def one_of_each(*kinds: AuditKind) -> pytest.MarkDecorator:
+def one_of_each(*kinds: AuditKind, quick: int | None = None) -> pytest.MarkDecorator:
     """Run a test with the first mutation of every audit of these kinds.
 
     An audit without a mutation is left out, so that collection succeeds: `test_every_audit_has_a_mutation` names it.
+
+    Args:
+        kinds: the kinds of the audits.
+        quick: number of audits that are not only in the slow tests. The consequence depends on the kind alone, and
+            `test_only_the_audit_of_the_mutation_finds_the_bad_row` tests every audit.
     """
     first = {mutation.audit: mutation for mutation in reversed(MUTATIONS)}
     names = [audit.name for audit in audits() if audit.kind in kinds and audit.name in first]
-    return pytest.mark.parametrize("mutation", [first[name] for name in names], ids=names)
+    marks = [() if quick is None or number < quick else pytest.mark.slow for number in range(len(names))]
+    return pytest.mark.parametrize(
+        "mutation", [pytest.param(first[name], id=name, marks=mark) for name, mark in zip(names, marks, strict=True)]
+    )
 
 
 def audit_paths() -> set[str]:
@@ -117,7 +125,7 @@ def test_an_added_audit_of_repeated_bars_finds_none_in_the_other_mutations(
     assert name not in failed_audits(verdicts_by_name(empty, mutation.mutate(empty)))
 
 
-@one_of_each(AuditKind.ROW)
+@one_of_each(AuditKind.ROW, quick=4)
 def test_only_the_bad_bar_is_quarantined_and_the_rest_is_published(scene: Scene, mutation: Mutation) -> None:
     load = mutation.mutate(scene)
 
@@ -162,7 +170,7 @@ def test_only_the_bad_session_is_excluded_and_the_other_sessions_are_published(
     assert published_rows(scene.backend, QUARANTINED_PRICES) == [], "an excluded session keeps the rows that it has"
 
 
-@one_of_each(AuditKind.WARNING)
+@one_of_each(AuditKind.WARNING, quick=3)
 def test_a_row_with_a_warning_is_published(scene: Scene, mutation: Mutation) -> None:
     mutation.mutate(scene)
 
@@ -172,7 +180,7 @@ def test_a_row_with_a_warning_is_published(scene: Scene, mutation: Mutation) -> 
     assert published_rows(scene.backend, QUARANTINED_PRICES) == []
 
 
-@one_of_each(AuditKind.ROW)
+@one_of_each(AuditKind.ROW, quick=3)
 def test_a_load_with_a_bad_bar_outside_quarantine_is_rejected(empty: Scene, mutation: Mutation) -> None:
     """The row audits also read the rows that would be committed: a bad bar that is not in quarantine blocks."""
     load = mutation.mutate(empty)

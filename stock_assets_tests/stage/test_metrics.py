@@ -284,10 +284,10 @@ AT_30 = {SESSIONS[30]: "2.0000"}
 @pytest.mark.parametrize(
     ("known_first", "known_later", "loaded_later"),
     [
-        pytest.param({}, AT_30, 0, id="known when an earlier session is loaded"),
+        pytest.param({}, AT_30, 0, id="known when an earlier session is loaded", marks=pytest.mark.slow),
         pytest.param({}, AT_30, -1, id="known when a later session is loaded"),
-        pytest.param(AT_30, {}, -1, id="withdrawn"),
-        pytest.param(AT_30, {SESSIONS[33]: "2.0000"}, 0, id="moved to a later day"),
+        pytest.param(AT_30, {}, -1, id="withdrawn", marks=pytest.mark.slow),
+        pytest.param(AT_30, {SESSIONS[33]: "2.0000"}, 0, id="moved to a later day", marks=pytest.mark.slow),
         pytest.param(AT_30, {SESSIONS[27]: "2.0000"}, 0, id="moved to an earlier day"),
         pytest.param(AT_30, AT_30 | {SESSIONS[20]: "1.2530"}, -1, id="an earlier split becomes known"),
     ],
