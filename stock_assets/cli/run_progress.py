@@ -11,7 +11,7 @@ import dagster as dg
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stock_assets.cli.output import err, print_error, print_line, print_warning
-from stock_assets.core.text import plural
+from stock_assets.core.text import plural, shorten_list
 from stock_assets.loads.audit_files import AuditKind, audits
 from stock_assets.orchestration.runs import RunOptions, RunResult, run_sessions
 from stock_assets.pipeline import Pipeline
@@ -19,6 +19,7 @@ from stock_assets.settings import Settings
 
 _PARTITIONED_ASSETS = 4
 _SAMPLE_ROWS = 3
+_NAMES_SHOWN = 5
 
 
 def run_and_print(
@@ -39,13 +40,9 @@ def run_and_print(
         coverage_symbols: symbols that count for the coverage of a session; None for every listed symbol.
     """
     result = _follow(settings, pipeline, sessions, RunOptions(raw or {}, coverage_symbols))
+    # The command prints all rejected sessions after its runs, with the same reasons and remedies.
     excluding = {audit.name for audit in audits() if audit.kind is AuditKind.SESSION}
-    for check in result.findings:
-        if check.check_name in excluding:
-            # The command prints all rejected sessions after its runs, with the same reasons and remedies.
-            continue
-        blocks = check.blocking and check.severity is dg.AssetCheckSeverity.ERROR
-        (print_error if blocks else print_warning)("\n".join(finding_lines(check)))
+    print_findings([check for check in result.findings if check.check_name not in excluding])
     for failure in result.failures:
         print_error(failure)
     if result.changed_tables:
@@ -55,17 +52,27 @@ def run_and_print(
     return result.success
 
 
+def print_findings(findings: Sequence[dg.AssetCheckEvaluation]) -> None:
+    """Print what checks found; checks that found the same, such as symbols without a bar, are printed together."""
+    grouped: dict[tuple[bool, str], list[str]] = {}
+    for check in findings:
+        blocks = bool(check.blocking) and check.severity is dg.AssetCheckSeverity.ERROR
+        grouped.setdefault((blocks, "\n".join(finding_lines(check))), []).append(check.check_name)
+    for (blocks, text), names in grouped.items():
+        (print_error if blocks else print_warning)(f"{shorten_list(names, _NAMES_SHOWN)}: {text}")
+
+
 def finding_lines(check: dg.AssetCheckEvaluation) -> Iterator[str]:
-    """Write what a check found: the count, the first rows with symbol and session, and what to do."""
+    """Write what a check found, without its name: the count, the first rows with symbol and session, and what to do."""
     sample = check.metadata.get("sample")
     rows = [record.data for record in sample.records] if isinstance(sample, dg.TableMetadataValue) else []
     bad_rows = check.metadata.get("bad rows")
     if rows and isinstance(bad_rows, dg.IntMetadataValue) and bad_rows.value is not None:
         acknowledged = check.metadata.get("acknowledged")
         more = f", {acknowledged.value} acknowledged" if acknowledged is not None else ""
-        yield f"{check.check_name}: {plural(bad_rows.value, 'bad row')}{more}"
+        yield f"{plural(bad_rows.value, 'bad row')}{more}"
     else:
-        yield f"{check.check_name}: {check.description or 'failed'}"
+        yield check.description or "failed"
     for row in rows[:_SAMPLE_ROWS]:
         place = " ".join(str(row[name]) for name in ("symbol", "trade_date") if row.get(name))
         yield f"  {place}: {row.get('detail', '')}" if place else f"  {row.get('detail', '')}"

@@ -123,7 +123,7 @@ def test_maintain_prints_its_result_and_keeps_the_rows(shell: Shell) -> None:
     rows = shell.run("query", "select * from published.daily_prices order by symbol, trade_date", "--csv").stdout
     out = shell.run("maintain").stdout
     assert any("published.daily_prices" in line and "1 to 1" in line for line in out.splitlines())
-    assert "Removed: 0 old loads, 0 leftovers of killed runs, 0 old runs." in out
+    assert "Removed: 0 old loads, 0 leftovers of killed runs, 0 old runs, 0 logs of old runs." in out
     assert (
         shell.run("query", "select * from published.daily_prices order by symbol, trade_date", "--csv").stdout == rows
     )

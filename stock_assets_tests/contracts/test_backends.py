@@ -437,7 +437,7 @@ class TestPublishing:
     def test_a_folder_name_that_no_address_can_contain_is_rejected(
         self, case: BackendCase, tmp_path: Path, folder: str
     ) -> None:
-        with pytest.raises(SettingsError, match="use another folder"):
+        with pytest.raises(SettingsError, match="Set STOCK_ASSETS_DATA_DIR to another folder"):
             published(case.make(tmp_path / folder / "backend"))
 
         assert list(tmp_path.iterdir()) == []

@@ -10,9 +10,6 @@ from pathlib import Path
 import dagster as dg
 import exchange_calendars
 import pytest
-from dagster._core.definitions.partitions.context import partition_loading_context
-from dagster._core.definitions.partitions.snap import TimeWindowPartitionsSnap
-from dagster._serdes import deserialize_value, serialize_value
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +28,12 @@ from stock_assets.core.calendar import (
 )
 from stock_assets.orchestration.partitions import loadable_from, partition_sessions, session_partitions
 from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION
+from stock_assets_tests.support.dagster_internals import (
+    TimeWindowPartitionsSnap,
+    deserialize_value,
+    partition_loading_context,
+    serialize_value,
+)
 
 RECORDED_DAYS = [date.fromisoformat(day) for day in import_module("bokeh_sampledata.stocks").IBM["date"]]
 """An independent source: IBM traded in every session of these 13 years."""

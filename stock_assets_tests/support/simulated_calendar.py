@@ -21,6 +21,7 @@ from stock_assets.orchestration.sensors.freshness import SENSOR_NAME as FRESHNES
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 from stock_assets_tests.fakes.vendor_server import VendorServer, newest_closed_session
+from stock_assets_tests.support.dagster_internals import InstanceRef
 from stock_assets_tests.support.live_source import live_source
 from stock_assets_tests.support.real_daemon import alert_titles
 from stock_assets_tests.support.steps import local_backend
@@ -81,7 +82,12 @@ class SimulatedCalendar:
 
     def tick_schedule(self, timestamp: datetime) -> None:
         """Evaluate the schedule for a tick, and execute its requests."""
-        context = dg.build_schedule_context(scheduled_execution_time=timestamp, repository_def=self.repository)
+        context = dg.build_schedule_context(
+            # As the daemon does.
+            instance_ref=InstanceRef.from_dir(str(self.folder)),
+            scheduled_execution_time=timestamp,
+            repository_def=self.repository,
+        )
         for request in self.repository.get_schedule_def(SCHEDULE_NAME).evaluate_tick(context).run_requests or []:
             self._run("schedule", request)
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import time_machine
 
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.schedules.weekdays import SCHEDULE_NAME
 from stock_assets.settings import Settings, SourceName
+from stock_assets_tests.support.dagster_internals import InstanceRef
 
 SNAPSHOT = Path(__file__).parents[2] / "snapshots" / "schedule.json"
 LIVE = Settings(source=SourceName.ALPHA_VANTAGE)
@@ -67,6 +69,28 @@ def test_the_schedule_ticks_on_weekdays_at_22_utc_and_is_on_for_a_live_source(li
     schedule = live.get_schedule_def(SCHEDULE_NAME)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 22 * * 1-5", "UTC")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("delay", "requested"),
+    [
+        (timedelta(minutes=59), "2025-11-24"),
+        (timedelta(hours=1), "late for 2025-11-24: the sensor catch_up loads it, within the day's quota"),
+        (timedelta(days=3), "late for 2025-11-24: the sensor catch_up loads it, within the day's quota"),
+        # Nobody but a user in the UI evaluates it.
+        (timedelta(days=30), "2025-11-24"),
+    ],
+)
+def test_the_daemon_leaves_a_late_tick_to_catch_up(
+    live: dg.RepositoryDefinition, tmp_path: Path, delay: timedelta, requested: str
+) -> None:
+    scheduled = datetime(2025, 11, 24, 22, tzinfo=UTC)
+    context = dg.build_schedule_context(
+        instance_ref=InstanceRef.from_dir(str(tmp_path)), scheduled_execution_time=scheduled, repository_def=live
+    )
+    with time_machine.travel(scheduled + delay, tick=False):
+        result = live.get_schedule_def(SCHEDULE_NAME).evaluate_tick(context)
+    assert (result.skip_message or (result.run_requests or [])[0].partition_key) == requested
 
 
 def test_days_after_a_recording_are_skipped_with_the_reason() -> None:
