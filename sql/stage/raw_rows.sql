@@ -2,7 +2,7 @@
 -- a comma, and no other character is special. The fields that a line does not have are empty. Everything after the
 -- fifth comma is the volume, so that a line with too many fields has a volume that is no number.
 SELECT
-    SPLIT_PART(line, ',', 1)                                              AS "timestamp",
+    COALESCE(SPLIT_PART(line, ',', 1), '')                                AS "timestamp",
     COALESCE(SPLIT_PART(line, ',', 2), '')                                AS "open",
     COALESCE(SPLIT_PART(line, ',', 3), '')                                AS high,
     COALESCE(SPLIT_PART(line, ',', 4), '')                                AS low,

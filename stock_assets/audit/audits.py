@@ -119,7 +119,8 @@ def run_audits(
         results = _run_schema_audits(sql, values)
         if not any(verdict.blocks for verdict in results.verdicts):
             audits_alone = [
-                (audit, _with_recent_bars(values, select)) for audit, select in _bound_audits(values, tuple(AuditKind))
+                (audit, _with_recent_bars(values, select) if "recent_bars" in audit.file.parameters else select)
+                for audit, select in _bound_audits(values, tuple(AuditKind))
             ]
             raise_for_broken_audit(sql, audits_alone, error)
             raise

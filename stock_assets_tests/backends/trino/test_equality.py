@@ -10,6 +10,7 @@ import pytest
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.limits import Limits
+from stock_assets.core.sql import Fragment, literal, statement
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import deliver, exact, walk
@@ -58,6 +59,34 @@ ODD = (
     "0,0,0,0,0",
 )
 """Bars that fail a row audit, and some with unusual text that is read nevertheless."""
+
+
+LINES = (
+    "2012-03-01",
+    "2012-03-01,1,2",
+    "2012-03-01,1,2,3,4,",
+    "2012-03-01,1,2,3,4,5,6,,7",
+    ",,,,,,,,",
+    " ,1",
+    "2012-03-01,\u0661,\t2,'3,\"4,\u00a05 \u2028 6",
+    "a;b;c",
+)
+"""Lines with too few fields, too many fields, and unusual characters."""
+
+
+def test_the_fields_of_a_line_are_equal_on_trino_and_duckdb(tmp_path: Path, trino: TrinoOnEmulator) -> None:
+    values = ", ".join(f"({literal(line)}, 'path')" for line in LINES)
+    select = statement("stage/raw_rows.sql").bind(
+        {"lines": Fragment(f'(SELECT * FROM (VALUES {values}) AS v(line, "$path"))')}
+    )
+    found = []
+    for backend in (local_backend(tmp_path / "local"), trino.backend(tmp_path / "trino")):
+        with backend.warehouse.connect() as sql:
+            found.append(sorted(map(str, sql.query(select).to_pylist())))
+
+    on_duckdb, on_trino = found
+    assert on_trino == on_duckdb
+    assert len(on_duckdb) == len(LINES)
 
 
 def rare_source(seed: str) -> ScriptedSource:
