@@ -116,14 +116,15 @@ class Settings(BaseSettings):
         default=0.5,
         gt=0,
         le=1,
-        description="Smallest share of the listed symbols that must have a bar in a session. With less, the load is "
-        "rejected.",
+        description="Smallest share of the listed symbols that must have a bar in a session. With less, the session is "
+        "not published.",
     )
     max_quarantined_share: float = Field(
         default=0.25,
         ge=0,
         le=1,
-        description="Largest share of a session's symbols that may be quarantined. With more, the load is rejected.",
+        description="Largest share of a session's symbols that may be quarantined. With more, and with at least two "
+        "symbols, the session is not published.",
     )
     accept_revised_history: str = Field(
         default="",

@@ -1,5 +1,6 @@
 -- Split-adjusted prices and volumes of published bars, for charts.
 -- A price of day d is p(d) * factor(d) / latest factor of the symbol; a volume is v(d) * latest factor / factor(d).
+-- If another company reuses the ticker, the bars of both are adjusted to its latest factor.
 SELECT
     p.symbol,
     p.trade_date,

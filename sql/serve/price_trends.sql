@@ -1,6 +1,7 @@
 -- Time series for charts, one row per symbol and session, with split-adjusted prices and volumes. A window that begins
 -- before the symbol's first session, or spans a trading halt, gives NULL. A condition on dates in a query never cuts a
--- window.
+-- window. If another company reuses the ticker, the windows of its first 90 days may contain bars of both companies,
+-- and all prices of the symbol are adjusted to one factor; the metrics of published.daily_prices never mix companies.
 WITH latest AS (
     SELECT symbol, MIN(trade_date) AS first_session, MAX_BY(split_factor, trade_date) AS latest_factor
     FROM ${published_prices}

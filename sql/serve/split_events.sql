@@ -1,4 +1,5 @@
--- Splits by their first published session: new shares per old share.
+-- Splits by their first published session: new shares per old share. If another company reuses the ticker, a difference
+-- between the factors of the two companies shows as a split.
 WITH factors AS (
     SELECT
         symbol,

@@ -1,6 +1,7 @@
 -- One row per symbol of the published tables. avg_price_90d is the value of the view price_trends in the symbol's latest
 -- session: the split-adjusted mean of avg_price over its last 90 calendar days, NULL until it has 90 days of history.
--- It is computed here because on Athena every view costs a statement.
+-- It is computed here because on Athena every view costs a statement. A reused ticker is one symbol: its row counts
+-- the bars of both companies.
 WITH latest AS (
     SELECT
         symbol,

@@ -1,7 +1,8 @@
 -- Weekly values of price_trends, one row per symbol and week, for charts of many years. trade_date is the last session
 -- of the week. A week has its first open, highest high, lowest low, last close, total volume and the last value of each
 -- average. Its daily return is close - open of the week, its volatility the root mean square of its sessions, its
--- change the change from the last close of the previous week, its surge ratio the largest of its sessions.
+-- change the change from the last close of the previous week, its surge ratio the largest of its sessions. If another
+-- company reuses the ticker, its first week is compared with the last week of the earlier company.
 WITH weeks AS (
     SELECT
         symbol,

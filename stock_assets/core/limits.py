@@ -13,7 +13,7 @@ class Limits:
 
     Attributes:
         min_coverage: smallest share of the listed symbols that must have a bar in a session.
-        max_quarantined_share: largest share of a session's symbols that may be quarantined.
+        max_quarantined_share: largest share of a session's symbols that may be quarantined; one symbol always may.
     """
 
     min_coverage: float

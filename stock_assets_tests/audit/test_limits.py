@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from stock_assets.backends.interface import Backend
+from stock_assets.core.errors import LoadRejected
 from stock_assets.core.limits import UNEXPLAINED_JUMP, Limits
 from stock_assets.core.tables import QUARANTINED_PRICES
 from stock_assets.core.universe import Listing, Universe
@@ -28,6 +29,23 @@ def test_a_quarantined_share_equal_to_the_limit_is_published(backend: Backend, b
     verdict = verdicts_by_name(scene, scene.stage([DAY]))["quarantined_share_within_limit"]
 
     assert verdict.blocks is blocks
+
+
+def test_one_quarantined_bar_never_excludes_a_session(backend: Backend) -> None:
+    """One of three symbols is 33%, more than the limit; two of three exclude the session."""
+    three = Universe(FIVE.listings[:3])
+    source = calm_source(three.symbols, [DAY])
+    scene = Scene(backend, source, three)
+    source.set_bar(three.symbols[0], DAY, BAD_BAR)
+    scene.run([DAY])
+
+    assert keys(published_rows(scene.backend)) == {(symbol, DAY) for symbol in three.symbols[1:]}
+    assert keys(published_rows(scene.backend, QUARANTINED_PRICES)) == {(three.symbols[0], DAY)}
+
+    source.set_bar(three.symbols[1], DAY, BAD_BAR)
+    scene.deliver_again()
+    with pytest.raises(LoadRejected, match="quarantined_share_within_limit: 1 bad row, first: 2012.*2 of 3 symbols"):
+        scene.run([DAY])
 
 
 @pytest.mark.parametrize(("present", "blocks"), [(28, False), (27, True)])

@@ -222,8 +222,12 @@ FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')
 ;
 
--- sql/audit/row/text_is_numeric.sql (and 1 other form, SHA-256 d8f09861fb6843a8)
-SELECT symbol, trade_date, unparsed_text AS detail
+-- sql/audit/row/text_is_numeric.sql (and 1 other form, SHA-256 b101ef1ce1849722)
+SELECT
+    symbol,
+    trade_date,
+    unparsed_text || CASE WHEN REGEXP_LIKE(unparsed_text, 'volume=-?[0-9]+([.][0-9]+)?[eE][+]?[0-9]+$')
+                          THEN ' (the digits do not determine the integer)' ELSE '' END AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE unparsed_text IS NOT NULL
 ;
@@ -281,7 +285,7 @@ HAVING (trade_date >= DATE '0001-01-01' OR COUNT(present) > 0)
    AND CAST(COUNT(present) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0
 ;
 
--- sql/audit/session/quarantined_share_within_limit.sql (and 4 other forms, SHA-256 4b681452b44124a9)
+-- sql/audit/session/quarantined_share_within_limit.sql (and 4 other forms, SHA-256 2cd5e30b03f756d3)
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     t.trade_date,
@@ -308,7 +312,8 @@ LEFT JOIN (
 WHERE t.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
   AND u.symbol IS NULL
 GROUP BY t.trade_date
-HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0
+HAVING COUNT(q.symbol) > 1
+   AND CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0
 ;
 
 -- sql/audit/warning/every_listed_symbol_present.sql (and 4 other forms, SHA-256 c77a5a69ebfe4a41)
@@ -1851,7 +1856,7 @@ LEFT JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_d
 
 -- sql/stage/raw_rows.sql
 SELECT
-    SPLIT_PART(line, ',', 1)                                              AS "timestamp",
+    COALESCE(SPLIT_PART(line, ',', 1), '')                                AS "timestamp",
     COALESCE(SPLIT_PART(line, ',', 2), '')                                AS "open",
     COALESCE(SPLIT_PART(line, ',', 3), '')                                AS high,
     COALESCE(SPLIT_PART(line, ',', 4), '')                                AS low,

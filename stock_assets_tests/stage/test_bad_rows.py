@@ -145,9 +145,12 @@ def expected(responses: list[Response]) -> Expected:
             bad.setdefault(symbol, set()).add("symbol_was_listed")
         listed = [symbol for symbol in UNIVERSE.symbols if UNIVERSE.covers(symbol, session)]
         counted = [symbol for symbol in bars if symbol not in unlisted]
-        if len([symbol for symbol in listed if symbol in bars]) < LIMITS.min_coverage * len(listed) or len(
-            [symbol for symbol in counted if symbol in bad]
-        ) > LIMITS.max_quarantined_share * len(counted):
+        present = len([symbol for symbol in listed if symbol in bars])
+        bad_bars = len([symbol for symbol in counted if symbol in bad])
+        # One bad bar never excludes a session, however few symbols it has.
+        if present < LIMITS.min_coverage * len(listed) or bad_bars > max(
+            1, LIMITS.max_quarantined_share * len(counted)
+        ):
             excluded.add(session)
         quarantined |= {(symbol, session): audits for symbol, audits in bad.items()}
         if session not in excluded:

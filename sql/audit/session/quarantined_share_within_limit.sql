@@ -1,4 +1,5 @@
--- In no session are more than the allowed share of the symbols quarantined; one bad tick is noise, many are a bad feed.
+-- In no session are more than one symbol, and more than the allowed share of the symbols, quarantined: one bad bar is
+-- noise, also in a small universe; many are a bad feed.
 -- Bars outside their symbol's listing do not count: the universe decides about them, not the feed.
 -- remedy: compare the session with another source. If the bars are wrong, request them again after the vendor has
 -- corrected them: stock-assets backfill SESSION SESSION --again. If the other bars should be published without them,
@@ -29,4 +30,5 @@ LEFT JOIN (
 WHERE t.trade_date BETWEEN ${start_date} AND ${end_date}
   AND u.symbol IS NULL
 GROUP BY t.trade_date
-HAVING CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > ${max_quarantined_share}
+HAVING COUNT(q.symbol) > 1
+   AND CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > ${max_quarantined_share}
