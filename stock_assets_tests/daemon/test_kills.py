@@ -149,7 +149,7 @@ def test_a_killed_run_is_retried_if_the_daemon_reads_its_failure_before_its_stat
 
 
 def test_a_kill_between_a_message_and_its_record_sends_no_second_message(pipeline: Pipeline) -> None:
-    """Two bad bars of five reject the load; one alert is sent, also if the run is checked again."""
+    """Two bad bars of five exclude their session; one alert is sent, also if the run is checked again."""
     made = pipeline.station
     pipeline.spoil_newest_bar("S02", "S03")
     for gate in GATES:
@@ -159,7 +159,7 @@ def test_a_kill_between_a_message_and_its_record_sends_no_second_message(pipelin
     made.held_at(NOTIFIED)
     rejected = made.alerts
     assert len(rejected) == 1
-    assert "audits rejected the load" in rejected[0]
+    assert f"audits excluded {pipeline.server.last_session}" in rejected[0]
     made.kill_all()
     made.open_gate(NOTIFIED)
 
