@@ -138,7 +138,7 @@ def test_only_the_bad_bar_is_quarantined_and_the_rest_is_published(scene: Scene,
     assert quarantined["load_id"] == load.load_id
 
 
-@one_of_each(AuditKind.LOAD, AuditKind.SCHEMA)
+@one_of_each(AuditKind.LOAD, AuditKind.SCHEMA, quick=3)
 def test_a_bad_load_is_rejected_and_the_published_tables_do_not_change(scene: Scene, mutation: Mutation) -> None:
     mutation.mutate(scene)
     before = state(scene.backend)

@@ -29,7 +29,7 @@ from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.scenes import Scene
 from stock_assets_tests.support.steps import local_backend, published_rows
 
-BOUNDED = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SESSIONS = sessions_between(date(2012, 3, 7), date(2012, 3, 14))

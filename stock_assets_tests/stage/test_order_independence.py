@@ -123,16 +123,10 @@ def check_partition(drawn: tuple[str, list[Span]]) -> None:
         assert exact(published_rows(backend)) == stretch.rebuilt()
 
 
-@given(stretches_with_loads())
-@BOUNDED
-def test_any_order_of_loads_equals_one_rebuild(drawn: tuple[str, list[Span]]) -> None:
-    check_partition(drawn)
-
-
 @pytest.mark.slow
 @given(stretches_with_loads())
 @MANY
-def test_any_order_of_loads_equals_one_rebuild_in_many_histories(drawn: tuple[str, list[Span]]) -> None:
+def test_any_order_of_loads_equals_one_rebuild(drawn: tuple[str, list[Span]]) -> None:
     check_partition(drawn)
 
 
