@@ -119,10 +119,9 @@ def test_an_added_audit_of_repeated_bars_finds_none_in_the_other_mutations(
 ) -> None:
     """So a new audit needs one new mutation, and no change of the others."""
     name = add_audit_of_repeated_bars(sql_copy)
-    if mutation.audit == "no_repeated_bar":
-        pytest.skip("its bar is repeated")
+    repeats_a_bar = "no_repeated_bar" in {mutation.audit, *mutation.also}
 
-    assert name not in failed_audits(verdicts_by_name(empty, mutation.mutate(empty)))
+    assert (name in failed_audits(verdicts_by_name(empty, mutation.mutate(empty)))) == repeats_a_bar
 
 
 @one_of_each(AuditKind.ROW, quick=4)
