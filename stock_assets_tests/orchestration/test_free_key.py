@@ -72,6 +72,7 @@ def expect_the_ideal_table(calendar: SimulatedCalendar, last: date) -> None:
     assert published_rows(calendar.backend) == published_rows(ideal)
 
 
+@pytest.mark.slow
 def test_the_first_three_days_of_a_free_key(calendar: SimulatedCalendar, server: VendorServer) -> None:
     calendar.hours = (5, 15, 22, 23)
     calendar.live_through(at(3, 15), at(3, 22))
