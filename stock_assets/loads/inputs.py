@@ -95,7 +95,8 @@ def inputs(
         "lookback_date": load.first_date - timedelta(days=LOOKBACK_DAYS),
         "lookback_days": LOOKBACK_DAYS,
         "min_coverage": parts.limits.min_coverage,
-        "max_quarantined_share": parts.limits.max_quarantined_share,
+        # The symbols of a file are a choice of its author, often few: their share says nothing about a feed.
+        "max_quarantined_share": 1.0 if load.coverage_symbols is not None else parts.limits.max_quarantined_share,
         "max_jump": UNEXPLAINED_JUMP,
     }
 

@@ -236,6 +236,18 @@ def test_only_symbols_of_an_import_count_for_its_coverage(backend: Backend) -> N
     assert scene.publish(SECOND_WEEK).load == load
 
 
+def test_the_quarantined_share_of_an_import_excludes_no_session(backend: Backend) -> None:
+    scene = Scene(backend, calm_source())
+    for symbol in ("MSFT", "ORCL"):
+        scene.source.set_bar(symbol, DAY, BAD_BAR)
+    scene.fetch(SECOND_WEEK)
+    assert scene.stage(SECOND_WEEK).excluded == (DAY,)
+
+    load = stage(scene, SECOND_WEEK, coverage_symbols={"IBM", "MSFT", "ORCL"})
+    assert (load.excluded, load.quarantined) == ((), 2)
+    assert scene.publish(SECOND_WEEK).load == load
+
+
 def test_publish_without_a_staged_load_fails_with_a_remedy(shared: Scene) -> None:
     load = shared.stage(TWO_WEEKS)
     drop_old_loads(shared.backend, older_than=timedelta(), now=load.staged_at + timedelta(seconds=1))
