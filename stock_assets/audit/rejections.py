@@ -27,6 +27,8 @@ from stock_assets.loads.load import Load
 
 KEPT_FOR = timedelta(days=400)
 """Longer than any automatic step looks back."""
+REMEDY_FOLLOWS = ". Remedy: "
+"""Separates, in a line of `Rejection.findings`, what an audit found from its remedy."""
 _FOLDER = "staged/rejections"
 
 
@@ -125,7 +127,7 @@ def _findings(session: date, verdicts: Sequence[Verdict], stored: Mapping[str, S
     ]
     quarantined = [(verdict, row) for verdict in verdicts for row in verdict.quarantined if row.trade_date == session]
     return tuple(
-        f"{verdict.audit.name}: {row}{_response(row, stored)}. Remedy: {verdict.audit.file.remedy}"
+        f"{verdict.audit.name}: {row}{_response(row, stored)}{REMEDY_FOLLOWS}{verdict.audit.file.remedy}"
         for verdict, row in [*failed, *quarantined]
     )
 

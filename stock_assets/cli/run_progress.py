@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stock_assets.cli.output import err, print_error, print_line, print_warning
 from stock_assets.core.text import plural, shorten_list
-from stock_assets.loads.audit_files import AuditKind, audits
+from stock_assets.loads.audit_files import AuditKind, audit_names
 from stock_assets.orchestration.runs import RunOptions, RunResult, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
@@ -41,7 +41,7 @@ def run_and_print(
     """
     result = _follow(settings, pipeline, sessions, RunOptions(raw or {}, coverage_symbols))
     # The command prints all rejected sessions after its runs, with the same reasons and remedies.
-    excluding = {audit.name for audit in audits() if audit.kind is AuditKind.SESSION}
+    excluding = audit_names(AuditKind.SESSION)
     print_findings([check for check in result.findings if check.check_name not in excluding])
     for failure in result.failures:
         print_error(failure)

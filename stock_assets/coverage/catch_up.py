@@ -90,7 +90,7 @@ def plan_catch_up(found: Coverage, *, calls_available: int | None, reserve_calls
         *bridged_ranges(sound, apart=apart),
         *((session, session) for session in sorted(doubtful)),
     ]
-    again = _first_ranges(ranges, [gap for gap in to_request if gap.quarantined])
+    again = first_ranges(ranges, [gap for gap in to_request if gap.quarantined])
     return CatchUpPlan(
         runs=tuple(
             _run_spec(bounds, [*to_load, *to_request], again[bounds], found, reserve_calls) for bounds in ranges
@@ -141,8 +141,8 @@ def _missing_symbols(found: Coverage) -> dict[date, set[str]]:
     return missing
 
 
-def _first_ranges(ranges: Sequence[tuple[date, date]], gaps: Sequence[Gap]) -> dict[tuple[date, date], list[str]]:
-    """Return the symbols to request again in each range: one response has the bars of all ranges."""
+def first_ranges(ranges: Sequence[tuple[date, date]], gaps: Sequence[Gap]) -> dict[tuple[date, date], list[str]]:
+    """Return the symbols to request in each range, each in its first one: a response has the bars of all ranges."""
     found: dict[tuple[date, date], list[str]] = {}
     for first, last in sorted(ranges):
         earlier = {symbol for symbols in found.values() for symbol in symbols}

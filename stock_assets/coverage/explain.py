@@ -7,7 +7,7 @@ of them are loaded (`missing_sessions`), printing (`cli`).
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
-from stock_assets.audit.rejections import Rejection
+from stock_assets.audit.rejections import REMEDY_FOLLOWS, Rejection
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.text import plural, shorten_list
 from stock_assets.coverage.missing_bars import Gap
@@ -15,8 +15,6 @@ from stock_assets.loads.audit_files import audits
 
 _FINDINGS_SHOWN = 3
 _SYMBOLS_SHOWN = 10
-_REMEDY = ". Remedy: "
-"""Separates what an audit found from its remedy in a finding of a rejection."""
 
 
 def explain_rejections(rejected: Mapping[date, Rejection]) -> list[str]:
@@ -89,7 +87,7 @@ def _findings(rejection: Rejection, session: date) -> Sequence[str]:
 def _format_findings(findings: Sequence[str], names: Sequence[str]) -> list[str]:
     """Format what the audits found, then each remedy once."""
     # The finding of a session audit names the quarantined bars too.
-    parts = [line.partition(_REMEDY) for line in findings if line.partition(":")[0] in names]
+    parts = [line.partition(REMEDY_FOLLOWS) for line in findings if line.partition(":")[0] in names]
     remedies = dict.fromkeys(remedy for _, _, remedy in parts if remedy)
     shown = _shorten(list(dict.fromkeys(what for what, _, _ in parts)))
     return [*shown, *([f"  What to do: {remedy}" for remedy in remedies] or _remedies(names))]

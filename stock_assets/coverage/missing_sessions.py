@@ -10,12 +10,12 @@ from datetime import date, datetime
 
 from stock_assets.audit.rejections import Rejection, current_rejections
 from stock_assets.backends.interface import FetchKind
-from stock_assets.coverage.catch_up import available_calls
+from stock_assets.coverage.catch_up import available_calls, first_ranges
 from stock_assets.coverage.missing_bars import Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import bridged_ranges
 from stock_assets.ingest.ledger_queries import group_by_symbol
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.loads.audit_files import AuditKind, audits
+from stock_assets.loads.audit_files import AuditKind, audit_names
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,9 @@ class Missing:
 
     def runs(self) -> Iterator[tuple[date, date, list[str]]]:
         """Yield the runs: first and last session, and the symbols to request again, each symbol in one run only."""
-        requested: set[str] = set()
-        for first, last in self.ranges:
-            inside = {gap.symbol for gap in self.quarantined if first <= gap.session <= last and _can_request(gap)}
-            again = (inside & self.request_again) - requested
-            requested |= again
-            yield first, last, sorted(again)
+        gaps = [gap for gap in self.quarantined if gap.symbol in self.request_again and _can_request(gap)]
+        for (first, last), again in first_ranges(self.ranges, gaps).items():
+            yield first, last, again
 
 
 def find_missing(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) -> Missing:
@@ -113,5 +110,4 @@ def _affordable(parts: PipelineParts, found: Coverage, at: datetime) -> frozense
 
 
 def _rejects_whole_loads(rejection: Rejection) -> bool:
-    of_sessions = {audit.name for audit in audits() if audit.kind is AuditKind.SESSION}
-    return not of_sessions.issuperset(rejection.audits)
+    return not set(rejection.audits) <= set(audit_names(AuditKind.SESSION))

@@ -8,7 +8,6 @@ no object.
 """
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -16,12 +15,12 @@ import pyarrow as pa
 
 from stock_assets.backends.interface import Objects
 from stock_assets.core.errors import InvalidAcknowledgement
-from stock_assets.loads.audit_files import AuditKind, audits
+from stock_assets.core.universe import SYMBOL
+from stock_assets.loads.audit_files import AuditKind, audit_names
 
 NO_SYMBOL = "-"
 """Stands for the symbol of a finding that concerns a whole session."""
 _FOLDER = "acknowledgements/"
-_SYMBOL = re.compile(r"[A-Z][A-Z0-9.-]{0,9}|-")
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,12 @@ def acknowledge(objects: Objects, audit: str, symbol: str, session: date, reason
     Raises:
         InvalidAcknowledgement: the audit is not a warning, the symbol is no ticker, or the reason is empty.
     """
-    warnings = [known.name for known in audits() if known.kind is AuditKind.WARNING]
+    warnings = audit_names(AuditKind.WARNING)
     if audit not in warnings:
         raise InvalidAcknowledgement(
             f"{audit!r} is not a warning. Only warnings can be acknowledged: {', '.join(warnings)}."
         )
-    if not _SYMBOL.fullmatch(symbol):
+    if symbol != NO_SYMBOL and not SYMBOL.fullmatch(symbol):
         raise InvalidAcknowledgement(
             f"{symbol!r} is not a ticker. Write it in capitals, or {NO_SYMBOL} for a finding of a whole session."
         )

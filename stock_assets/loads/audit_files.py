@@ -62,6 +62,11 @@ def bound_audits(values: Mapping[str, SqlValue], *kinds: AuditKind) -> list[tupl
     return [(audit, audit.bind_named(values)) for audit in audits() if audit.kind in kinds]
 
 
+def audit_names(kind: AuditKind) -> list[str]:
+    """Return the names of the audits of one kind."""
+    return [audit.name for audit in audits() if audit.kind is kind]
+
+
 @cache
 def audits() -> tuple[Audit, ...]:
     """Return all audits in the order in which they are evaluated."""

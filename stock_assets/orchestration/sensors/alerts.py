@@ -27,7 +27,7 @@ from stock_assets.core.text import plural
 from stock_assets.coverage.explain import explain_rejections
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.symbol_status import symbol_statuses
-from stock_assets.loads.audit_files import AuditKind, audits
+from stock_assets.loads.audit_files import AuditKind, audit_names
 from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry, is_retried
@@ -207,8 +207,8 @@ def _rejects(event: dg.DagsterEvent) -> bool:
     if event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         return False
     check = event.asset_check_evaluation_data
-    excluding = {audit.name for audit in audits() if audit.kind is AuditKind.SESSION}
-    return not check.passed and (check.severity is dg.AssetCheckSeverity.ERROR or check.check_name in excluding)
+    excludes = check.check_name in audit_names(AuditKind.SESSION)
+    return not check.passed and (check.severity is dg.AssetCheckSeverity.ERROR or excludes)
 
 
 def _only_excludes(run: dg.DagsterRun, events: Sequence[dg.DagsterEvent]) -> bool:
