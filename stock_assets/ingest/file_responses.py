@@ -1,18 +1,18 @@
 """Store bars that were read from files as responses, one for each symbol.
 
-Belongs here: what landing files and imports share: keys, bodies, and the order of storing. Does not belong here:
-reading files (`price_files`), which bars are stored (`landing_files`, `legacy_import`).
+Belongs here: what landing files and imports share: bodies, ledger entries, and the order of storing. Does not belong
+here: reading files (`price_files`), which bars are stored (`landing_files`, `legacy_import`).
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.errors import ObjectExists, Outcome
 from stock_assets.core.tables import RAW_COLUMNS
-
-FOLDER = "raw/daily_prices/"
+from stock_assets.ingest.response_keys import response_key
+from stock_assets.ingest.response_reader import PriceReader
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,29 @@ class FileResponse:
     body: bytes
 
 
-def response_key(symbol: str, written_at: datetime, digest: str) -> str:
-    """Return the key of a response; `digest` distinguishes files with the same time."""
-    return f"{FOLDER}ingest_date={written_at:%Y-%m-%d}/{written_at:%Y%m%dT%H%M%S%fZ}-{digest}/{symbol}.csv"
-
-
 def response_body(lines: Iterable[str]) -> bytes:
     """Return a response in the vendor's format."""
     return "".join(f"{line}\r\n" for line in (",".join(RAW_COLUMNS), *lines)).encode()
+
+
+def file_response(
+    reader: PriceReader, symbol: str, body: bytes, written_at: datetime, *, digest: str, origin: str
+) -> FileResponse:
+    """Read the bars of a symbol as a response that used no call.
+
+    Args:
+        reader: reads price responses.
+        symbol: ticker.
+        body: the bars in the vendor's format.
+        written_at: when the file counts as written, aware, UTC.
+        digest: distinguishes files with the same time.
+        origin: where the bars come from, for people.
+
+    Raises:
+        SourceError: as for `PriceReader`.
+    """
+    fetch = reader(symbol, body, response_key(FetchKind.PRICES, symbol, written_at, digest), written_at)
+    return FileResponse(replace(fetch, calls=0, detail=f"{fetch.detail}, {origin}"), body)
 
 
 def store_responses(

@@ -9,26 +9,25 @@ counts; the ledger has kept it.
 """
 
 import io
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
 
 from stock_assets.backends.interface import ObjectEntry
 from stock_assets.core.calendar import NEW_YORK, closing_time, sessions_between
 from stock_assets.core.errors import PriceFileUnreadable, SourceError
 from stock_assets.core.text import plural, shorten_list
-from stock_assets.ingest.file_responses import FOLDER, FileResponse, response_body, response_key
+from stock_assets.ingest.file_responses import FileResponse, file_response, response_body
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_files.columns import FIELDS
 from stock_assets.ingest.price_files.csv_rows import FileFormat
-from stock_assets.ingest.price_files.paths import RESPONSE_TIME, path_values, request_time
+from stock_assets.ingest.price_files.paths import path_values
 from stock_assets.ingest.price_files.reader import read_rows
 from stock_assets.ingest.requester import content_hash
+from stock_assets.ingest.response_keys import FOLDER, request_time
 from stock_assets.ingest.response_reader import PriceReader
 
 _DIGEST = 16
-_KEY = re.compile(r"/([0-9]{8}T[0-9]{12}Z)-([0-9a-f]{16})/")
 _SHOWN = 10
 
 
@@ -84,12 +83,6 @@ class _Rows:
     problems: tuple[str, ...]
 
 
-def frozen_times(noted: Iterable[str]) -> dict[str, datetime]:
-    """Return when each file with responses among these keys counts as written, by its digest."""
-    found = filter(None, map(_KEY.search, noted))
-    return {match[2]: datetime.strptime(match[1], RESPONSE_TIME).replace(tzinfo=UTC) for match in found}
-
-
 def convert(
     parts: PipelineParts,
     scope: LandingScope,
@@ -100,6 +93,14 @@ def convert(
     at: datetime,
 ) -> LandingFile:
     """Read a landing file.
+
+    Args:
+        parts: the pipeline.
+        scope: sessions that may be loaded.
+        entry: the file.
+        reader: reads price responses.
+        frozen: when files with noted responses count as written, by the digest in the keys of these responses.
+        at: now, aware, UTC.
 
     Raises:
         PriceFileUnreadable: no row of the file can be loaded; the message says why.
@@ -120,13 +121,13 @@ def convert(
         newest_first = sorted(rows.lines[symbol], key=rows.lines[symbol].__getitem__, reverse=True)
         text = response_body(newest_first)
         try:
-            fetch = reader(symbol, text, response_key(symbol, written_at, digest), written_at)
+            responses.append(
+                file_response(
+                    reader, symbol, text, written_at, digest=digest, origin=f"from the landing file {entry.key}"
+                )
+            )
         except SourceError as error:
             problems.append(f"{error}. The file counts as written at {written_at:%Y-%m-%d %H:%M} UTC")
-            continue
-        responses.append(
-            FileResponse(replace(fetch, calls=0, detail=f"{fetch.detail}, from the landing file {entry.key}"), text)
-        )
     if not responses:
         raise PriceFileUnreadable("; ".join(problems))
     days = {day for response in responses for day in rows.lines[response.fetch.symbol].values()}

@@ -17,10 +17,11 @@ from pathlib import PurePosixPath
 from stock_assets.backends.interface import Backend, Fetch, FetchKind, ObjectEntry
 from stock_assets.core.errors import Outcome, PriceFileUnreadable
 from stock_assets.core.text import plural
-from stock_assets.ingest.file_responses import FOLDER, store_responses
-from stock_assets.ingest.landing_conversion import LandingFile, LandingScope, convert, frozen_times
+from stock_assets.ingest.file_responses import store_responses
+from stock_assets.ingest.landing_conversion import LandingFile, LandingScope, convert
 from stock_assets.ingest.ledger_queries import group_by_symbol
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.response_keys import FOLDER, times_by_digest
 from stock_assets.ingest.response_reader import PriceReader
 
 MIN_FILE_AGE = timedelta(minutes=1)
@@ -53,6 +54,8 @@ class LandingScan:
         waiting: files that are too young to be read or rejected, or whose sessions have not closed.
         remaining: files that this scan did not read.
         keys: all keys of the raw area, known or not.
+        noted: keys in the ledger as landing files.
+        recorded: keys in the ledger as price responses.
     """
 
     landing_files: tuple[LandingFile, ...]
@@ -60,6 +63,8 @@ class LandingScan:
     waiting: tuple[ObjectEntry, ...]
     remaining: tuple[ObjectEntry, ...]
     keys: frozenset[str]
+    noted: frozenset[str]
+    recorded: frozenset[str]
 
 
 def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: datetime | None = None) -> LandingScan:
@@ -72,13 +77,14 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
         since: files older than this are known already; None to compare all files.
     """
     fetches = parts.backend.ledger.fetches(FetchKind.PRICES)
-    noted = {fetch.response_key for fetch in parts.backend.ledger.fetches(FetchKind.LANDING_FILES)}
-    known = noted | {fetch.response_key for fetch in fetches}
+    recorded = frozenset(fetch.response_key for fetch in fetches)
+    noted = frozenset(fetch.response_key for fetch in parts.backend.ledger.fetches(FetchKind.LANDING_FILES))
+    known = noted | recorded
     entries = parts.backend.objects.entries(FOLDER)
     unknown = [entry for entry in entries if entry.key not in known and (not since or entry.modified_at >= since)]
     new = [entry for entry in unknown if _is_young(entry, at, MIN_FILE_AGE)]
     settled = [entry for entry in unknown if not _is_young(entry, at, MIN_FILE_AGE)]
-    reader, frozen = PriceReader(parts, group_by_symbol(fetches)), frozen_times(noted)
+    reader, frozen = PriceReader(parts, group_by_symbol(fetches)), times_by_digest(noted)
 
     def read(entry: ObjectEntry) -> LandingFile | UnreadableFile:
         try:
@@ -100,6 +106,8 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
         waiting=(*new, *incomplete, *(file.entry for file in files if not file.sessions)),
         remaining=tuple(settled[MAX_FILES:]),
         keys=frozenset(entry.key for entry in entries),
+        noted=noted,
+        recorded=recorded,
     )
 
 
@@ -116,13 +124,12 @@ def register_files(
 
     Registering a file twice changes nothing, also after the process was killed in between.
     """
-    ledger = parts.backend.ledger
-    found = scan(parts, scope, at=at).landing_files
-    registered = [file for file in found if sessions[0] <= file.sessions[0] and file.sessions[-1] <= sessions[-1]]
-    noted = {fetch.response_key for fetch in ledger.fetches(FetchKind.LANDING_FILES)}
-    recorded = {fetch.response_key for fetch in ledger.fetches(FetchKind.PRICES)}
+    found = scan(parts, scope, at=at)
+    registered = [
+        file for file in found.landing_files if sessions[0] <= file.sessions[0] and file.sessions[-1] <= sessions[-1]
+    ]
     for file in registered:
-        store_responses(parts.backend, file.responses, noted=noted, recorded=recorded, at=at)
+        store_responses(parts.backend, file.responses, noted=found.noted, recorded=found.recorded, at=at)
         _record(parts.backend, file.entry, Outcome.MALFORMED if file.problems else Outcome.OK, file.summary, at)
     return registered
 

@@ -26,6 +26,7 @@ from stock_assets.core.call_limits import COVERED_DELAY, ArrivalEstimate, CallDe
 from stock_assets.core.clock import Clock
 from stock_assets.core.errors import DailyQuotaExhausted, Outcome, SourceError, UnrecognisedResponse
 from stock_assets.core.text import plural
+from stock_assets.ingest.response_keys import response_key
 from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.sending import SendObserver, observed
 
@@ -279,8 +280,7 @@ class Requester:
 
 def _store(backend: Backend, request: Request, body: bytes, arrived: datetime) -> str:
     """Store a body as it arrived; return its key."""
-    suffix = "csv" if request.kind is FetchKind.PRICES else "json"
-    key = f"raw/{request.kind}/ingest_date={arrived:%Y-%m-%d}/{arrived:%Y%m%dT%H%M%S%fZ}/{request.symbol}.{suffix}"
+    key = response_key(request.kind, request.symbol, arrived)
     backend.objects.put(key, body)
     return key
 

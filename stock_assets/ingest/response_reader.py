@@ -15,6 +15,7 @@ from stock_assets.core.text import plural
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_owner import Owner, ResponseOwners
+from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.raw_format import PriceRows
 
 
@@ -37,7 +38,7 @@ class ResponseReader:
         Raises:
             SourceError: see `PriceSource.read_prices`, `PriceRows.until` and `ResponseOwners.check`.
         """
-        rows = self._parts.source.read_prices(body, symbol).until(arrived.astimezone(NEW_YORK).date(), symbol)
+        rows = _rows(self._parts.source, symbol, body, arrived)
         fetch = _entry(symbol, body, rows, response_key, arrived)
         if self._owners.check(symbol, rows, fetch.content_hash) is Owner.CONFIRMED:
             return fetch
@@ -104,7 +105,7 @@ class PriceReader:
         Raises:
             SourceError: as for `ResponseReader.read`.
         """
-        rows = self._parts.source.read_prices(body, symbol).until(arrived.astimezone(NEW_YORK).date(), symbol)
+        rows = _rows(self._parts.source, symbol, body, arrived)
         fetch = _entry(symbol, body, rows, response_key, arrived)
         self._owners.check(symbol, rows, fetch.content_hash)
         if other := self._owners.conflict(symbol):
@@ -114,6 +115,11 @@ class PriceReader:
     def is_ambiguous(self, symbol: str) -> bool:
         """Return whether another symbol without history has the same bars."""
         return self._owners.conflict(symbol) is not None
+
+
+def _rows(source: PriceSource, symbol: str, body: bytes, arrived: datetime) -> PriceRows:
+    """Return the rows of a response, without those of days after its arrival."""
+    return source.read_prices(body, symbol).until(arrived.astimezone(NEW_YORK).date(), symbol)
 
 
 def _entry(symbol: str, body: bytes, rows: PriceRows, response_key: str, arrived: datetime) -> Fetch:

@@ -10,14 +10,14 @@ wrote its file. Bars written before the market close of their session are stored
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import Outcome, SourceError
-from stock_assets.ingest.file_responses import FileResponse, response_body, response_key, store_responses
+from stock_assets.ingest.file_responses import FileResponse, file_response, response_body, store_responses
 from stock_assets.ingest.ledger_queries import group_by_symbol, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import content_hash
@@ -29,7 +29,6 @@ from stock_assets.legacy_import.row_selection import (
     ImportScope,
     LegacyBar,
     Problem,
-    SelectedRows,
     Tally,
     select_rows,
 )
@@ -135,8 +134,19 @@ def import_bars(
                 )
             sessions.update(session for response in new for session in response.sessions)
             imported.append(_symbol_import(symbol, bars, new))
-        result = _import_result(rows, location.label, imported, rejected, sessions)
-    return replace(result, importable=tuple(sorted(importable)), gaps=_gaps(importable, fetches))
+        return ImportResult(
+            label=location.label,
+            files=rows.files,
+            tally=rows.tally(),
+            unreadable=tuple(rows.unreadable),
+            problems=tuple(rows.problems()),
+            contradictions=tuple(rows.contradictions()),
+            rejected=tuple(rejected),
+            symbols=tuple(imported),
+            sessions=tuple(sorted(sessions)),
+            importable=tuple(sorted(importable)),
+            gaps=_gaps(importable, fetches),
+        )
 
 
 def _not_stored(bars: Sequence[LegacyBar], fetches: Sequence[Fetch]) -> list[LegacyBar]:
@@ -161,9 +171,9 @@ def _response(
 ) -> _Response:
     body = response_body(bar.line for bar in bars)
     # A later import may find other bars with the same time, if more of the legacy data can be read.
-    fetch = reader(symbol, body, response_key(symbol, written_at, content_hash(body)[:8]), written_at)
+    digest, origin = content_hash(body)[:8], f"imported from {label}"
     return _Response(
-        FileResponse(replace(fetch, calls=0, detail=f"{fetch.detail}, imported from {label}"), body),
+        file_response(reader, symbol, body, written_at, digest=digest, origin=origin),
         tuple(dict.fromkeys(bar.session for bar in bars)),
     )
 
@@ -183,28 +193,6 @@ def _symbol_import(symbol: str, bars: Sequence[LegacyBar], new: Sequence[_Respon
         max(sessions, default=None),
         before_close=len(before_close),
         already_stored=len({bar.session for bar in bars}) - len(sessions),
-    )
-
-
-def _import_result(
-    rows: SelectedRows,
-    label: str,
-    imported: Sequence[SymbolImport],
-    rejected: Sequence[Example],
-    sessions: set[date],
-) -> ImportResult:
-    return ImportResult(
-        label=label,
-        files=rows.files,
-        tally=rows.tally(),
-        unreadable=tuple(rows.unreadable),
-        problems=tuple(rows.problems()),
-        contradictions=tuple(rows.contradictions()),
-        rejected=tuple(rejected),
-        symbols=tuple(imported),
-        sessions=tuple(sorted(sessions)),
-        importable=(),
-        gaps=(),
     )
 
 

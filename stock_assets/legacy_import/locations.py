@@ -13,7 +13,8 @@ from typing import BinaryIO
 
 from stock_assets.core.errors import LegacyDataUnusable
 from stock_assets.ingest.price_files.csv_rows import FileFormat
-from stock_assets.ingest.price_files.paths import folder_hour, path_values, request_time
+from stock_assets.ingest.price_files.paths import folder_hour, path_values
+from stock_assets.ingest.response_keys import request_time
 
 
 @dataclass(frozen=True)

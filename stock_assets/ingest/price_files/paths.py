@@ -13,9 +13,6 @@ from stock_assets.ingest.price_files.columns import ARRIVAL_HOUR, DAYS
 _HOUR = re.compile(
     r"(?:^|/)(?:year=)?([0-9]{4})/(?:month=)?([0-9]{1,2})/(?:day=)?([0-9]{1,2})/(?:hour=)?([0-9]{1,2})/[^/]*$"
 )
-_REQUEST = re.compile(r"/([0-9]{8}T[0-9]{12}Z)(?:-[0-9a-f]+)?/[^/]*$")
-RESPONSE_TIME = "%Y%m%dT%H%M%S%fZ"
-"""How the folder of a raw response names the time of its request."""
 _DAY = re.compile(r"(?:^|/)([0-9]{4})/([0-9]{2})/([0-9]{2})/(?![0-9]{2}/)")
 _EXTENSION = re.compile(r"[.](csv|tsv|txt|json|jsonl|ndjson|parquet|pq|gz|gzip|zst|zstd|snappy)$", re.IGNORECASE)
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -44,12 +41,6 @@ def folder_hour(relative: str) -> datetime | None:
         return datetime(year, month, day, hour, tzinfo=UTC) + _TO_END_OF_HOUR
     except ValueError:
         return None
-
-
-def request_time(relative: str) -> datetime | None:
-    """Return the time in the folder of a raw response of this pipeline, `20261125T193433053886Z/`, or None."""
-    match = _REQUEST.search(relative)
-    return datetime.strptime(match[1], RESPONSE_TIME).replace(tzinfo=UTC) if match else None
 
 
 def _folder_values(relative: str) -> dict[str, str]:
