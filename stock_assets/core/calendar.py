@@ -14,7 +14,7 @@ kept in the user's cache folder.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib.metadata import version
@@ -154,8 +154,22 @@ def format_ranges(sessions: Iterable[date]) -> str:
     return ", ".join(texts) + (f" and {more} more range{'s' if more > 1 else ''}" if more > 0 else "")
 
 
-def format_not_closed(sessions: Sequence[date], loadable_at: datetime) -> str:
-    """Format the message about sessions that have not closed; the last one can be loaded after a timestamp in UTC."""
-    if len(sessions) == 1:
-        return f"{sessions[0]} has not closed yet. Load it after {loadable_at:%H:%M} UTC."
-    return f"{format_ranges(sessions)} have not closed yet. Load them after {loadable_at:%H:%M} UTC on {sessions[-1]}."
+def split_by_close(
+    sessions: Sequence[date], at: datetime, loadable_from: Callable[[date], datetime]
+) -> tuple[list[date], str]:
+    """Return the sessions that can be loaded at a timestamp, and a message about the others; empty if there are none.
+
+    Args:
+        sessions: the sessions, in order.
+        at: now, aware, UTC.
+        loadable_from: returns the timestamp, in UTC, from which a session can be loaded.
+    """
+    loadable = [session for session in sessions if loadable_from(session) <= at]
+    waiting = [session for session in sessions if loadable_from(session) > at]
+    if not waiting:
+        return loadable, ""
+    last = waiting[-1]
+    after = f"{loadable_from(last):%H:%M} UTC"
+    if len(waiting) == 1:
+        return loadable, f"{last} has not closed yet. Load it after {after}."
+    return loadable, f"{format_ranges(waiting)} have not closed yet. Load them after {after} on {last}."

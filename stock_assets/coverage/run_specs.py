@@ -23,14 +23,14 @@ class RunSpec:
         last: last session.
         config: configuration of the step that writes `raw/daily_prices`.
         state: digest of the reason for the run: the same as long as nothing has changed.
-        coverage_symbols: symbols that count for the coverage of a session; empty for every listed symbol.
+        coverage_symbols: symbols that count for the coverage of a session; None for every listed symbol.
     """
 
     first: date
     last: date
     config: Mapping[str, object]
     state: str
-    coverage_symbols: tuple[str, ...] = ()
+    coverage_symbols: tuple[str, ...] | None = None
 
 
 def bridged_ranges(sessions: Iterable[date], *, apart: Collection[date] = ()) -> list[tuple[date, date]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.core.calendar import closing_time, format_not_closed, format_ranges, next_session
+from stock_assets.core.calendar import closing_time, format_ranges, next_session, split_by_close
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed
 from stock_assets.core.text import plural, shorten_list
@@ -138,9 +138,8 @@ def closed_sessions(sessions: Sequence[date], at: datetime) -> tuple[list[date],
     Raises:
         SessionNotClosed: none of the sessions has closed yet.
     """
-    closed = [session for session in sessions if closing_time(session) <= at]
-    waiting = [session for session in sessions if session not in closed]
-    problem = f"raw/daily_prices: {format_not_closed(waiting, closing_time(waiting[-1]))}" if waiting else ""
+    closed, waiting = split_by_close(sessions, at, closing_time)
+    problem = f"raw/daily_prices: {waiting}" if waiting else ""
     if problem and not closed:
         raise SessionNotClosed(problem)
     return closed, problem

@@ -17,12 +17,11 @@ import dagster as dg
 
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import Incident
-from stock_assets.core.tables import STAGED_PRICES
 from stock_assets.core.text import plural
 from stock_assets.coverage.run_specs import RunSpec
 from stock_assets.orchestration.instance.dagster_internals import RUN_KEY_TAG, WILL_RETRY_TAG
+from stock_assets.orchestration.jobs.daily_prices import step_configuration
 from stock_assets.orchestration.jobs.report import JOB_NAME as REPORT_JOB
-from stock_assets.orchestration.keys import RAW_PRICES, asset_key
 from stock_assets.orchestration.partitions import range_tags
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry
 
@@ -103,7 +102,7 @@ def build_run_requests(
         found.requests.append(
             dg.RunRequest(
                 run_key=_unused_key(f"{sensor} {spec.first}..{spec.last} {spec.state}", earlier),
-                run_config={"ops": _step_config(spec)},
+                run_config={"ops": step_configuration(spec.config, spec.coverage_symbols)},
                 tags={
                     **range_tags(spec.first, spec.last),
                     TAG + sensor: spec.state,
@@ -142,14 +141,6 @@ def notify_given_up(
             at,
         )
     return undelivered
-
-
-def _step_config(spec: RunSpec) -> dict[str, object]:
-    steps: dict[str, object] = {RAW_PRICES.to_python_identifier(): {"config": dict(spec.config)}}
-    if spec.coverage_symbols:
-        config = {"coverage_symbols": list(spec.coverage_symbols)}
-        steps[asset_key(STAGED_PRICES).to_python_identifier()] = {"config": config}
-    return steps
 
 
 def _unused_key(prefix: str, earlier: Sequence[dg.RunRecord]) -> str:

@@ -12,15 +12,13 @@ from uuid import uuid4
 
 import dagster as dg
 
-from stock_assets.core.calendar import format_not_closed, next_session, sessions_between
+from stock_assets.core.calendar import next_session, sessions_between, split_by_close
 from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import SessionOutOfRange
-from stock_assets.core.tables import STAGED_PRICES
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS, add_job_origin
 from stock_assets.orchestration.instance.folder import configure_instance
-from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
-from stock_assets.orchestration.keys import RAW_PRICES, asset_key
+from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, step_configuration
 from stock_assets.orchestration.partitions import loadable_from, range_tags
 from stock_assets.orchestration.root_cause import is_failed_check, root_message
 from stock_assets.pipeline import Pipeline
@@ -120,23 +118,15 @@ def run_sessions(
 
 
 def _run_config(options: RunOptions) -> dict[str, object]:
-    symbols = options.coverage_symbols
     return {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-        "ops": {
-            RAW_PRICES.to_python_identifier(): {"config": dict(options.raw)},
-            asset_key(STAGED_PRICES).to_python_identifier(): {
-                "config": {"coverage_symbols": None if symbols is None else list(symbols)}
-            },
-        },
+        "ops": step_configuration(options.raw, options.coverage_symbols),
     }
 
 
 def loadable_sessions(sessions: Sequence[date], at: datetime) -> tuple[list[date], str]:
     """Return the sessions that have a partition by now, and a message about the others; empty if there are none."""
-    loadable = [session for session in sessions if loadable_from(session) <= at]
-    waiting = sessions[len(loadable) :]
-    return loadable, format_not_closed(waiting, loadable_from(waiting[-1])) if waiting else ""
+    return split_by_close(sessions, at, loadable_from)
 
 
 def _require_partitions(settings: Settings, pipeline: Pipeline, first: date, last: date) -> None:
