@@ -22,7 +22,7 @@ from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
-from stock_assets.ingest.ledger_queries import missing_sessions
+from stock_assets.ingest.ledger_queries import group_by_symbol, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, Sleep, content_hash
 from stock_assets.sources.interface import PriceSource
@@ -43,9 +43,7 @@ def fetch_splits(parts: PipelineParts, *, now: Clock = utc_now, sleep: Sleep = t
     """
     backend, source, universe = parts.backend, parts.source, parts.universe
     started = now()
-    requested_before: dict[str, list[Fetch]] = {}
-    for fetch in backend.ledger.fetches(FetchKind.SPLITS):
-        requested_before.setdefault(fetch.symbol, []).append(fetch)
+    requested_before = group_by_symbol(backend.ledger.fetches(FetchKind.SPLITS))
     due = _due(parts, requested_before, started)
     requests = [_request(source, symbol, _newest_good(requested_before.get(symbol, []))) for symbol in due]
     requester = Requester(backend, source, now=now, sleep=sleep, reserve=_calls_for_prices(parts, started))

@@ -14,6 +14,7 @@ that compresses all the same is accepted: the body is decompressed.
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -45,15 +46,13 @@ _CHUNK_BYTES = 64 * 1024
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED}
 
 
+@dataclass(frozen=True)
 class Timeouts:
     """The three times above, in seconds; tests shorten them."""
 
-    def __init__(
-        self, connect: float = CONNECT_SECONDS, read: float = READ_SECONDS, whole: float = WHOLE_RESPONSE_SECONDS
-    ) -> None:
-        self.connect = connect
-        self.read = read
-        self.whole = whole
+    connect: float = CONNECT_SECONDS
+    read: float = READ_SECONDS
+    whole: float = WHOLE_RESPONSE_SECONDS
 
 
 class Session(requests.Session):
