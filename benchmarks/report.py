@@ -1,80 +1,38 @@
-"""Time and size of a report of 20 symbols and 10 years of synthetic bars. Run: `python -m benchmarks.report`.
+"""Time and size of a report of 20 symbols and 10 years of the made-up market. Run: `python -m benchmarks.report`.
 
 Rendering is the median of some repetitions after a first one, which builds Vega's script for the process. Opening is
 the time until Chromium, if installed, has drawn every chart without a network.
 """
 
-import json
-import random
 import shutil
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from benchmarks.market import Market, MarketSource
 from stock_assets.backends.local.backend import LocalBackend
-from stock_assets.core.calendar import sessions_between
 from stock_assets.core.limits import Limits
-from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.publish.publishing import publish
 from stock_assets.serve.report.store import write_report
-from stock_assets.sources.interface import PriceSource, Split
-from stock_assets.sources.splits_json import parse_splits
 from stock_assets.stage.staging import stage
 from stock_assets_tests.support.browser import browser
 
 REPETITIONS = 5
 FIRST, LAST = date(2003, 3, 3), date(2013, 3, 1)
-UNIVERSE = Universe(tuple(Listing(f"SYM{letter}", f"Company {letter}") for letter in "ABCDEFGHIJKLMNOPQRST"))
-LABEL = "synthetic bars of a benchmark"
-
-
-class SyntheticSource(PriceSource):
-    """One random walk per symbol, the same in every run, with a 2:1 split in the middle."""
-
-    @property
-    def label(self) -> str:
-        """Return the label."""
-        return LABEL
-
-    def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:  # noqa: ARG002 (the response has all sessions)
-        """Return all bars, newest first."""
-        dice = random.Random(symbol)  # noqa: S311 (repeatable prices, no secret)
-        close, lines = 100.0, []
-        for day in sessions_between(FIRST, LAST):
-            open_ = round(close * dice.uniform(0.99, 1.01), 2)
-            close = round(max(5.0, open_ * dice.uniform(0.97, 1.0305)), 2)
-            high = round(max(open_, close) * dice.uniform(1.0, 1.01), 2)
-            low = round(min(open_, close) * dice.uniform(0.99, 1.0), 2)
-            lines.append(f"{day},{open_},{high},{low},{close},{dice.randrange(10**6, 10**8)}")
-        return "".join(f"{line}\r\n" for line in [",".join(RAW_COLUMNS), *reversed(lines)]).encode()
-
-    def fetch_splits(self, symbol: str) -> bytes:
-        """Return one split."""
-        split = {"effective_date": "2008-06-02", "split_factor": "2.0000"}
-        return json.dumps({"symbol": symbol, "data": [split]}).encode()
-
-    def read_splits(self, body: bytes, symbol: str) -> list[Split]:
-        """Parse a response of splits."""
-        return parse_splits(body, symbol)
-
-    def raise_error_message(self, body: bytes, symbol: str) -> None:
-        """Accept every response: this source has no errors."""
+MARKET = Market(20, FIRST, LAST)
 
 
 def synthetic_pipeline(root: Path) -> PipelineParts:
     """Return the parts of a pipeline that has published all bars in an empty folder."""
-    parts = PipelineParts(
-        LocalBackend(root), SyntheticSource(), UNIVERSE, Limits(min_coverage=0.5, max_quarantined_share=0.25)
-    )
-    sessions = sessions_between(FIRST, LAST)
+    limits = Limits(min_coverage=0.5, max_quarantined_share=0.25)
+    parts = PipelineParts(LocalBackend(root), MarketSource(MARKET, LAST), MARKET.universe(), limits)
+    sessions = MARKET.sessions
     fetch_splits(parts)
     fetch_prices(parts, [LAST])
     stage(parts, sessions)

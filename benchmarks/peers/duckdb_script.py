@@ -12,14 +12,16 @@ GOOD = (
     "AND high >= greatest(open, close) AND low <= least(open, close)"
 )
 
-SELECT = """
-WITH bars AS (
-    SELECT regexp_extract(filename, '([^/]+)[.]csv$', 1) AS symbol, * EXCLUDE filename
-    FROM read_csv('{folder}/*.csv', header=true, auto_detect=false, delim=',', filename=true, columns={{
-        'trade_date': 'DATE', 'open': 'DOUBLE', 'high': 'DOUBLE', 'low': 'DOUBLE', 'close': 'DOUBLE',
-        'volume': 'BIGINT'}})
-    WHERE trade_date BETWEEN DATE '{first}' AND DATE '{last}' AND {good}
-),
+BARS = f"""
+SELECT regexp_extract(filename, '([^/]+)[.]csv$', 1) AS symbol, * EXCLUDE filename
+FROM read_csv('{{folder}}/*.csv', header=true, auto_detect=false, delim=',', filename=true, columns={{{{
+    'trade_date': 'DATE', 'open': 'DOUBLE', 'high': 'DOUBLE', 'low': 'DOUBLE', 'close': 'DOUBLE',
+    'volume': 'BIGINT'}}}})
+WHERE trade_date BETWEEN DATE '{{first}}' AND DATE '{{last}}' AND {GOOD}
+"""
+
+METRICS = """
+WITH bars AS ({bars}),
 prices AS (
     SELECT b.*, CASE WHEN s.ex_date <= b.trade_date THEN s.ratio ELSE 1.0 END AS factor
     FROM bars AS b LEFT JOIN read_csv('{splits}', header=true) AS s ON s.symbol = b.symbol
@@ -58,7 +60,8 @@ def main(folder: str, out: str, first: str, last: str) -> None:
     Path(out).mkdir(parents=True)
     connection = duckdb.connect()
     connection.execute(f"SET temp_directory = '{out}/temporary'")
-    select = SELECT.format(folder=folder, splits=f"{folder}.splits.csv", first=first, last=last, good=GOOD)
+    bars = BARS.format(folder=folder, first=first, last=last)
+    select = METRICS.format(bars=bars, splits=f"{folder}.splits.csv")
     copied = connection.execute(f"COPY ({select}) TO '{out}/rows.parquet' (COMPRESSION zstd)").fetchall()
     print(json.dumps({"rows": copied[0][0], "seconds": time.perf_counter() - started}))
 

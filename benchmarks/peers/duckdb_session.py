@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.peers.duckdb_script import SELECT
+from benchmarks.peers.duckdb_script import BARS, METRICS
 
 LOOKBACK = timedelta(days=40)
 
@@ -20,22 +20,11 @@ def main(folder: str, out: str, last: str) -> None:
     """Write all rows again; print the number of new rows and the seconds."""
     started = time.perf_counter()
     connection = duckdb.connect()
-    day = date.fromisoformat(last)
+    since = date.fromisoformat(last) - LOOKBACK
     prices = ", ".join(f"{name}_price AS {name}" for name in ("open", "high", "low", "close"))
-    # The stored bars that the session looks back to, beside the new ones.
-    bars = SELECT.replace(
-        "WHERE trade_date",
-        "WHERE trade_date = DATE '{last}' AND {good} UNION ALL "
-        f"SELECT symbol, trade_date, {prices}, volume FROM '{out}/rows.parquet' WHERE trade_date",
-        1,
-    ).replace("AND {good}\n", "AND trade_date < DATE '{last}'\n", 1)
-    select = bars.format(
-        folder=folder,
-        splits=f"{folder}.splits.csv",
-        first=day - LOOKBACK,
-        last=last,
-        good="open > 0 AND low > 0 AND volume >= 0 AND high >= greatest(open, close) AND low <= least(open, close)",
-    )
+    new = BARS.format(folder=folder, first=last, last=last)
+    stored = f"SELECT symbol, trade_date, {prices}, volume FROM '{out}/rows.parquet' WHERE trade_date >= DATE '{since}'"
+    select = METRICS.format(bars=f"{new} UNION ALL {stored}", splits=f"{folder}.splits.csv")
     connection.execute(f"CREATE TABLE added AS SELECT * FROM ({select}) WHERE trade_date = DATE '{last}'")
     connection.execute(
         f"COPY (SELECT * FROM '{out}/rows.parquet' UNION ALL SELECT * FROM added ORDER BY symbol, trade_date) "
