@@ -69,11 +69,9 @@ class IcebergCatalog:
         if stored is None:
             self._create(table)
             stored = self.existing(self._databases.published, table.name)
-        added = added_columns(table, stored.schema().column_names)
-        if added:
-            stored = self._add_columns(table, added)
         _reject_drift(table, stored.schema())
-        return stored
+        added = added_columns(table, stored.schema().column_names)
+        return self._add_columns(table, added) if added else stored
 
     def stored(self, table: Table) -> IcebergTable | None:
         """Load a published table as it is, or None if it does not exist; no statement is sent."""
@@ -211,6 +209,7 @@ def _default_properties(snapshot: IcebergSnapshot) -> dict[str, str]:
 
 
 def _reject_drift(table: Table, stored: Schema) -> None:
+    """Reject stored columns that contradict the contract; if only columns are absent, they can be added."""
     found = {field.name: str(field.field_type) for field in stored.fields}
     declared = {column.name: _ICEBERG_TYPES[column.type] for column in table.columns}
     wrong = [
@@ -219,7 +218,7 @@ def _reject_drift(table: Table, stored: Schema) -> None:
         if found.get(name) != of
     ]
     wrong += [f"{name}: not declared, found {of}" for name, of in found.items() if name not in declared]
-    if wrong:
+    if any(declared.get(name) != of for name, of in found.items()):
         raise TableDrift(
             f"{table.full_name} differs from its declaration in stock_assets/core/tables.py: {'; '.join(wrong)}. Use "
             "the version of this package that created the table, or fix the table with ALTER; it is never dropped here"
