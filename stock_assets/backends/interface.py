@@ -5,6 +5,7 @@ bucket or an engine; the interface of the rate limiter (`rate_limiter`). The tes
 on every implementation.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -120,6 +121,10 @@ class Fetch:
     def is_landing_file(self) -> bool:
         """Return whether the response is a landing file; it does not prove that the vendor has no other bars."""
         return self.outcome is Outcome.OK and self.calls == 0
+
+    def is_response(self, body: bytes) -> bool:
+        """Return whether a body has the checksum of the response."""
+        return hashlib.sha256(body).hexdigest() == self.content_hash
 
     def holds(self, session: date) -> bool:
         """Return whether the response has a bar of a session."""
@@ -256,8 +261,12 @@ class SqlConnection(ABC):
         """Register a small table under a name, for this connection only."""
 
     @abstractmethod
-    def register_responses(self, uris: Sequence[str]) -> Name:
-        """Register raw price responses as one relation of text columns, with their address in `"$path"`."""
+    def register_responses(self, responses: Sequence[Fetch]) -> Name:
+        """Register the price responses of this load as one relation of text columns, with their address in `"$path"`.
+
+        Raises:
+            DamagedResponses: a response is missing, or differs from its checksum. Only the local backend checks that.
+        """
 
     @abstractmethod
     def create_view(self, name: str, select: str) -> Name:

@@ -4,6 +4,7 @@ Belongs here: the classes, what their messages must name (table, partition, reme
 not belong here: the reaction to an error (`ingest.requester`, `publish.publishing`).
 """
 
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from typing import ClassVar
@@ -186,6 +187,19 @@ class NothingFetched(StockAssetsError):
 
 class ObjectExists(StockAssetsError):
     """The key of a new object exists already; stored objects are immutable."""
+
+
+class DamagedResponses(StockAssetsError):
+    """Stored responses are missing, or differ from the checksums in the ledger; `damage` has the reason for each key.
+
+    The message names the responses; where a load is known, `loads.damaged_responses` adds consequence and remedy.
+    """
+
+    def __init__(self, damage: Mapping[str, str], message: str = "") -> None:
+        super().__init__(
+            message or "; ".join(f"The stored response {key} is damaged: {why}" for key, why in damage.items())
+        )
+        self.damage = damage
 
 
 class LegacyDataUnusable(StockAssetsError):

@@ -147,8 +147,12 @@ class ResponseOwners:
         found: dict[date, tuple[float, ...]] = {}
         for fetch in self._accepted.get(symbol, [])[:_MOST_RESPONSES]:
             try:
-                rows = parse_prices(self._parts.backend.objects.get(fetch.response_key), symbol)
+                body = self._parts.backend.objects.get(fetch.response_key)
+                rows = parse_prices(body, symbol)
             except (KeyError, SourceError):
+                continue
+            if not fetch.is_response(body):
+                # A damaged response proves nothing; with the bars of another symbol it would reject the right ones.
                 continue
             found = {**comparable_bars(rows), **found}
             if len(found) >= RECENT:

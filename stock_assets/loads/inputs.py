@@ -19,6 +19,7 @@ from stock_assets.core.calendar import (
     session_table,
     sessions_between,
 )
+from stock_assets.core.errors import DamagedResponses
 from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import Name, SqlValue
 from stock_assets.core.tables import (
@@ -35,6 +36,7 @@ from stock_assets.ingest.ledger_queries import fetches_for_responses, known_spli
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.splits import rounded_split_table, split_table
 from stock_assets.loads.acknowledgements import acknowledgement_table
+from stock_assets.loads.damaged_responses import describe_damage
 from stock_assets.loads.load import Load
 from stock_assets.sources.interface import Split
 
@@ -52,13 +54,16 @@ def inputs(
         sql: a session of the load.
         load: the load.
         splits: the known splits; by default they are read.
+
+    Raises:
+        DamagedResponses: stored responses of the load are damaged; the message says what to do.
     """
     backend = parts.backend
     splits = known_splits(parts) if splits is None else splits
     responses = fetches_for_responses(backend, load.response_keys)
     listed = listings(parts)
     return {
-        "raw_prices": sql.register_responses([backend.objects.uri(fetch.response_key) for fetch in responses]),
+        "raw_prices": _register_responses(sql, parts, load, responses),
         "responses": sql.register("responses", _response_table(backend, responses)),
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
         "splits": sql.register("splits", split_table(splits, parts.universe)),
@@ -99,6 +104,13 @@ def inputs(
         "max_quarantined_share": 1.0 if load.coverage_symbols is not None else parts.limits.max_quarantined_share,
         "max_jump": UNEXPLAINED_JUMP,
     }
+
+
+def _register_responses(sql: SqlConnection, parts: PipelineParts, load: Load, responses: Sequence[Fetch]) -> Name:
+    try:
+        return sql.register_responses(responses)
+    except DamagedResponses as error:
+        raise describe_damage(error, load, responses, parts.universe.symbols) from None
 
 
 def _expected_listings(sql: SqlConnection, listed: pa.Table, parts: PipelineParts, load: Load) -> Name:

@@ -33,6 +33,7 @@ from stock_assets_tests.contracts.objects_contract import ObjectsContract
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.backend_cases import BackendCase, in_processes
 from stock_assets_tests.support.backend_writers import WRITERS, open_the_warehouse, publish_or_maintain
+from stock_assets_tests.support.bars import stored_response
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.scenes import SECOND_WEEK, TWO_WEEKS, Scene, calm_source
 from stock_assets_tests.support.small_files import late_for, scatter_locally, scatter_on_aws
@@ -222,12 +223,12 @@ class TestSqlSession:
     def test_responses_are_text_exactly_as_stored(self, backend: Backend) -> None:
         backend.objects.put("raw/x/IBM.csv", b"timestamp,open,high,low,close,volume\r\n2012-03-01,1e2, 3,007,NaN,\r\n")
         backend.objects.put("raw/x/it's 100%/MSFT.csv", b"timestamp,open,high,low,close,volume\n2012-03-02,1,2,3,4,5\n")
-        uris = [backend.objects.uri(key) for key in backend.objects.keys("raw/")]
-        with backend.warehouse.connect() as sql:
-            name = sql.register_responses(uris).value
+        responses = [stored_response(backend, key) for key in backend.objects.keys("raw/")]
+        with backend.warehouse.connect("load_1") as sql:
+            name = sql.register_responses(responses).value
             rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
 
-        assert [row.pop("$path") for row in rows] == uris
+        assert [row.pop("$path") for row in rows] == [backend.objects.uri(one.response_key) for one in responses]
         assert [row["timestamp"] for row in rows] == ["2012-03-01", "2012-03-02"]
         first = rows[0]
         assert [first["open"], first["high"], first["low"], first["close"]] == ["1e2", " 3", "007", "NaN"]
@@ -247,8 +248,8 @@ class TestSqlSession:
         partition = "raw/daily_prices/ingest_date=2012-03-06/20120306T220000000000Z/IBM.csv"
         backend.objects.put(partition, body)
         for key in ("raw/x/IBM.csv", partition):
-            with backend.warehouse.connect() as sql:
-                name = sql.register_responses([backend.objects.uri(key)]).value
+            with backend.warehouse.connect("load_1") as sql:
+                name = sql.register_responses([stored_response(backend, key)]).value
                 rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
 
             assert {row.pop("$path") for row in rows} == {backend.objects.uri(key)}
@@ -260,7 +261,7 @@ class TestSqlSession:
             ]
 
     def test_no_responses_are_an_empty_relation(self, backend: Backend) -> None:
-        with backend.warehouse.connect() as sql:
+        with backend.warehouse.connect("load_1") as sql:
             rows = sql.query(f'SELECT "timestamp", volume, "$path" FROM {sql.register_responses([]).value}')
 
         assert rows.num_rows == 0
@@ -423,10 +424,9 @@ class TestPublishing:
 
         assert published(case.make(tmp_path / folder / "backend")) == [("IBM", FIRST, 101.0), ("IBM", SECOND, 101.0)]
         with backend.warehouse.connect("load_1") as sql:
-            uri = backend.objects.uri("raw/x/IBM.csv")
-            assert sql.query(f'SELECT "$path" AS p FROM {sql.register_responses([uri]).value}').to_pylist() == [
-                {"p": uri}
-            ]
+            responses = sql.register_responses([stored_response(backend, "raw/x/IBM.csv")])
+            rows = sql.query(f'SELECT "$path" AS p FROM {responses.value}').to_pylist()
+            assert rows == [{"p": backend.objects.uri("raw/x/IBM.csv")}]
             assert count(sql, STAGED_PRICES) == 1
         # No other folder exists; a wrongly parsed address would have created one.
         assert [entry.name for entry in tmp_path.iterdir()] == [folder]

@@ -12,6 +12,7 @@ from stock_assets.core.errors import EmptyResponse, MalformedResponse, SourceErr
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.sources.raw_format import parse_prices
 from stock_assets_tests.fakes.vendor_server import csv_body
+from stock_assets_tests.support.bars import stored_response
 from stock_assets_tests.support.steps import local_backend
 
 GOOD = csv_body("NVDA", date(2024, 3, 1), "compact")[: 47 * 12].rpartition(b"\r\n")[0] + b"\r\n"
@@ -68,18 +69,21 @@ def test_a_damaged_body_yields_its_exact_rows_or_a_typed_error(body: bytes) -> N
 @example(body=GOOD.replace(b"2024-02-28,", b"2024-02-28,\x00", 1))
 @example(body=GOOD.replace(b"2024-02-28,", b"2024-02-28,7,8\r\n2024-02-28,", 1))
 @example(body=GOOD.replace(b"2024-02-28,", b"2024-02-28,1,2,3,4,5,6,7\r\n\r\n2024-02-28,", 1))
+@example(body=GOOD.replace(b"2024-02-28,", b"2024-02-28;", 1).replace(b"2024-02-29,", b"2024-02-29,,", 1))
 @example(body=b"\xef\xbb\xbf" + GOOD.replace(b"2024-02-28,", "2024-02-28,\u2028".encode(), 1))
 def test_the_sql_engine_reads_the_same_rows(body: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     try:
         rows = parse_prices(body, "NVDA")
     except SourceError:
         return
-    file = tmp_path_factory.getbasetemp() / "body.csv"
-    file.write_bytes(body)
-    backend = local_backend(file.parent / "backend")
+    backend = local_backend(tmp_path_factory.getbasetemp() / "backend")
+    key = "raw/body.csv"
+    backend.objects.delete(key)
+    backend.objects.put(key, body)
 
-    with backend.warehouse.connect() as sql:
-        read = sql.query(f"SELECT * FROM {sql.register_responses([str(file)]).value}").to_pylist()
+    with backend.warehouse.connect("load_1") as sql:
+        responses = sql.register_responses([stored_response(backend, key)])
+        read = sql.query(f"SELECT * FROM {responses.value}").to_pylist()
 
     wanted = []
     for row in [*rows.bars, *(row for row, _ in rows.unusable)]:

@@ -4,9 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import closing_time, sessions_between
-from stock_assets.core.errors import Outcome
 from stock_assets.core.limits import Limits
 from stock_assets.core.tables import RAW_COLUMNS, TYPED_PRICES
 from stock_assets.core.universe import Listing, Universe
@@ -244,12 +243,8 @@ def test_a_row_of_a_closed_day_does_not_depend_on_the_other_sessions_of_the_load
 
 @pytest.mark.parametrize("day", ["2012-03-05", "2012-02-30", "20120301", ""])
 def test_a_row_without_a_readable_date_or_of_a_later_day_is_not_typed(backend: Backend, day: str) -> None:
-    key = "raw/daily_prices/ingest_date=2012-03-02/20120302T230000000000Z/CSCO.csv"
-    backend.objects.put(key, response((DAY, GOOD), (SESSIONS[1], GOOD)) + f"{day},1,1,1,1,1\r\n".encode())
-    fetched_at = datetime(2012, 3, 2, 23, tzinfo=UTC)
-    backend.ledger.record(
-        Fetch("CSCO", FetchKind.PRICES, fetched_at, Outcome.OK, key, first_session=DAY, last_session=SESSIONS[1])
-    )
+    body = response((DAY, GOOD), (SESSIONS[1], GOOD)) + f"{day},1,1,1,1,1\r\n".encode()
+    deliver(backend, "CSCO", body, datetime(2012, 3, 2, 23, tzinfo=UTC))
 
     assert [row["trade_date"] for row in typed(backend, DAY, SESSIONS[4])] == SESSIONS[:2]
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import is_session, sessions_between
 from stock_assets.core.errors import Outcome
+from stock_assets.ingest.requester import content_hash
 from stock_assets.sources.raw_format import split_rows
 
 Row = Mapping[str, object]
@@ -46,9 +47,16 @@ def deliver(backend: Backend, symbol: str, body: bytes, fetched_at: datetime | N
             first_session=first,
             last_session=last,
             missing_sessions=tuple(day for day in sessions_between(first, last) if day not in sessions),
+            content_hash=content_hash(body),
         )
     )
     return key
+
+
+def stored_response(backend: Backend, key: str, symbol: str = "IBM") -> Fetch:
+    """Return an entry of a stored object as a response, without the sessions in it."""
+    digest = content_hash(backend.objects.get(key))
+    return Fetch(symbol, FetchKind.PRICES, datetime.now(UTC), Outcome.OK, response_key=key, content_hash=digest)
 
 
 def exact(rows: Sequence[Row]) -> list[dict[str, object]]:

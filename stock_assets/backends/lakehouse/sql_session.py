@@ -15,7 +15,7 @@ from secrets import token_hex
 import pyarrow as pa
 from pyiceberg.table import Table as IcebergTable
 
-from stock_assets.backends.interface import SqlConnection
+from stock_assets.backends.interface import Fetch, SqlConnection
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.iceberg_catalog import CONTRACT_TYPES, Databases, IcebergCatalog, is_compaction
 from stock_assets.backends.lakehouse.inputs import InputStore
@@ -114,9 +114,12 @@ class GlueConnection(SqlConnection):
         self._written.pop(relation, None)
         return Name(f"input.{relation}")
 
-    def register_responses(self, uris: Sequence[str]) -> Name:
+    def register_responses(self, responses: Sequence[Fetch]) -> Name:
         """Store the addresses in memory; the relation is built when a statement names it."""
-        self._responses = RawResponses(self._parts.objects.uri("raw/daily_prices/"), tuple(uris))
+        uri = self._parts.objects.uri
+        self._responses = RawResponses(
+            uri("raw/daily_prices/"), tuple(uri(response.response_key) for response in responses)
+        )
         return Name("raw.daily_prices")
 
     def create_view(self, name: str, select: str) -> Name:

@@ -45,7 +45,7 @@ class LocalBackend(Backend):
     @cached_property
     def warehouse(self) -> Warehouse:
         """`staged/`, `published/` and `catalog.db`."""
-        return DuckDbWarehouse(self._folder)
+        return DuckDbWarehouse(self._folder, self.objects)
 
     @cached_property
     def _folder(self) -> DataFolder:

@@ -22,28 +22,29 @@ import pyarrow as pa
 from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.backends import snapshots
-from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlConnection, Warehouse
+from stock_assets.backends.interface import Fetch, MaintenanceResult, Objects, Snapshot, SqlConnection, Warehouse
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.backends.local.table_reader import data_files, own_properties, read
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.queries import transpile
-from stock_assets.core.sql import Fragment, Name, literal, statement
+from stock_assets.core.sql import Fragment, Name, literal
 from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
 
 class DuckDbWarehouse(Warehouse):
     """Everything below one folder: `staged/<load>/<table>.parquet`, `published/`, `catalog.db`."""
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, objects: Objects) -> None:
         self._folder = folder
+        self._objects = objects
 
     @contextmanager
     def connect(self, load_id: str = "") -> Iterator[SqlConnection]:
         """Connect, and pin the current snapshot of every published table."""
         published = {table.name: read(self._folder.root, table) for table in PUBLISHED_TABLES}
         with duckdb.connect(":memory:") as connection:
-            yield DuckDbConnection(connection, self._folder, self._staging(load_id), published)
+            yield DuckDbConnection(connection, self._folder, self._objects, self._staging(load_id), published)
 
     def history(self, table: Table) -> list[Snapshot]:
         """Read the snapshots from the table's metadata."""
@@ -85,11 +86,13 @@ class DuckDbConnection(SqlConnection):
         self,
         connection: duckdb.DuckDBPyConnection,
         folder: DataFolder,
+        objects: Objects,
         staging: Path,
         published: Mapping[str, IcebergTable | None],
     ) -> None:
         self._connection = connection
         self._folder = folder
+        self._objects = objects
         self._staging = staging
         self._published = dict(published)
         # DuckDB 2.0's default optimizer pushes TRY_CAST into read_csv, which then raises instead of returning NULL.
@@ -125,15 +128,12 @@ class DuckDbConnection(SqlConnection):
         self._connection.execute(f"CREATE OR REPLACE VIEW {name.value} AS FROM arrow_{relation}")
         return name
 
-    def register_responses(self, uris: Sequence[str]) -> Name:
-        """Read the lines of the files, without the header; not as CSV, which would give quotes a meaning."""
-        files = f"read_text([{', '.join(map(_path, uris))}])" if uris else "(SELECT '' AS content, '' AS filename)"
-        lines = f"""(
-            SELECT RTRIM(UNNEST(STRING_SPLIT(content, chr(10))[2:]), chr(13)) AS line, filename AS "$path" FROM {files}
-        )"""  # noqa: S608 (escaped by literal)
-        rows = transpile(statement("stage/raw_rows.sql").bind({"lines": Name("raw.lines")}))
-        self._connection.execute(f"CREATE OR REPLACE VIEW raw.lines AS FROM {lines}")
-        self._connection.execute(f"CREATE OR REPLACE VIEW raw.daily_prices AS {rows}")
+    def register_responses(self, responses: Sequence[Fetch]) -> Name:
+        """Read the load's Parquet file of the rows; the first connection of the load writes it."""
+        from stock_assets.backends.local.raw_rows import raw_rows_file
+
+        file = raw_rows_file(self._connection, self._objects, responses, self._staging)
+        self._connection.execute(f"CREATE OR REPLACE VIEW raw.daily_prices AS {_read_parquet(file)}")
         return Name("raw.daily_prices")
 
     def create_view(self, name: str, select: str) -> Name:
@@ -205,8 +205,7 @@ class DuckDbConnection(SqlConnection):
     def _create_staging_view(self, table: Table) -> None:
         file = self._staging / f"{table.name}.parquet"
         if file.exists():
-            rows = f"SELECT * FROM read_parquet({_path(str(file))}, hive_partitioning = false)"  # noqa: S608 (escaped)
-            self._connection.execute(f"CREATE OR REPLACE VIEW {table.full_name} AS {rows}")
+            self._connection.execute(f"CREATE OR REPLACE VIEW {table.full_name} AS {_read_parquet(file)}")
 
     def _execute(self, statement: str) -> duckdb.DuckDBPyConnection:
         try:
@@ -234,6 +233,10 @@ def _scan(table: Table, stored: IcebergTable | None, files: Sequence[str]) -> st
     )
     paths = ", ".join(map(_path, files))
     return f"SELECT {columns} FROM read_parquet([{paths}], schema = MAP {{{fields}}}, hive_partitioning = false)"  # noqa: S608 (escaped by literal)
+
+
+def _read_parquet(file: Path) -> str:
+    return f"SELECT * FROM read_parquet({_path(str(file))}, hive_partitioning = false)"  # noqa: S608 (escaped)
 
 
 def _path(file: str) -> str:

@@ -1,0 +1,148 @@
+"""The rows of a load's raw responses as one Parquet file, which every connection of the load reads.
+
+Belongs here: comparing responses with the ledger, and turning their lines into columns. Does not belong here: the
+format of a line (`sql/stage/raw_rows.sql`), which responses a load has (`stage.staging`).
+
+The file is derived data: its name contains a digest of the responses and of its own content, and a file that does not
+match its name is written again. So it is not synced to disk, and deleting it costs only time.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from stock_assets.backends.interface import Fetch, Objects
+from stock_assets.backends.local.durable import make_folder
+from stock_assets.core.errors import DamagedResponses
+from stock_assets.core.queries import transpile
+from stock_assets.core.sql import Name, statement
+from stock_assets.core.tables import RAW_COLUMNS
+
+_BATCH_BYTES = 16 << 20
+"""Bytes of responses that are in memory at a time."""
+_SCHEMA = pa.schema([*((name, pa.string()) for name in RAW_COLUMNS), ("$path", pa.dictionary(pa.int32(), pa.string()))])
+_TEXT = pa_csv.ConvertOptions(column_types=dict.fromkeys(RAW_COLUMNS, pa.string()), null_values=[])
+_COLUMNS = pa_csv.ReadOptions(column_names=list(RAW_COLUMNS))
+_LINES = pa_csv.ParseOptions(quote_char=False, escape_char=False, newlines_in_values=False, ignore_empty_lines=False)
+
+_Body = tuple[str, bytes]
+"""Address of a response, and its bytes."""
+
+
+def raw_rows_file(
+    connection: duckdb.DuckDBPyConnection, objects: Objects, responses: Sequence[Fetch], folder: Path
+) -> Path:
+    """Return the Parquet file of the responses; write it if the folder has no intact one.
+
+    Args:
+        connection: splits the lines that are no plain CSV; it needs the schema `raw`.
+        objects: the stored responses.
+        responses: their entries in the ledger.
+        folder: the folder of the load.
+
+    Raises:
+        DamagedResponses: a response is missing, or differs from its checksum in the ledger.
+    """
+    ordered = sorted(responses, key=lambda fetch: (fetch.symbol, fetch.response_key))
+    known = "\n".join(f"{fetch.response_key} {fetch.content_hash}" for fetch in ordered)
+    prefix = f"raw_rows_{hashlib.sha256(known.encode()).hexdigest()[:16]}_"
+    for file in folder.glob(f"{prefix}*.parquet"):
+        if file.stem == prefix + _digest(file):
+            return file
+    make_folder(folder)
+    partial = folder / f"{prefix}{uuid4().hex}.partial"
+    try:
+        with pq.ParquetWriter(partial, _SCHEMA, compression="zstd", use_dictionary=["timestamp", "$path"]) as writer:
+            for bodies in _batches(objects, ordered):
+                writer.write_table(_rows(connection, bodies))
+        return partial.rename(folder / f"{prefix}{_digest(partial)}.parquet")
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Body]]:
+    """Yield the intact responses; raise at the end if any is damaged, so that the error names all of them."""
+    damage: dict[str, str] = {}
+    bodies: list[_Body] = []
+    size = 0
+    for fetch in responses:
+        try:
+            body = objects.get(fetch.response_key)
+        except (KeyError, OSError) as error:
+            damage[fetch.response_key] = (
+                "it is missing" if isinstance(error, KeyError) else f"it cannot be read: {error}"
+            )
+            continue
+        if not fetch.is_response(body):
+            damage[fetch.response_key] = f"its {len(body)} bytes differ from the SHA-256 in the ledger"
+            continue
+        bodies.append((objects.uri(fetch.response_key), body))
+        size += len(body)
+        if size >= _BATCH_BYTES:
+            yield bodies
+            bodies, size = [], 0
+    if damage:
+        raise DamagedResponses(damage)
+    yield bodies
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, bodies: Sequence[_Body]) -> pa.Table:
+    """Return the rows of some responses, without the headers; what is no plain CSV is read by the shared SQL."""
+    split = [(path, body.partition(b"\n")[2]) for path, body in bodies]
+    plain = [(path, rows) for path, rows in split if _is_plain(rows)]
+    try:
+        tables = [_read_csv(plain)] if plain else []
+    except pa.ArrowInvalid:
+        # A line with too few fields and one with too many add up to the right number of commas.
+        tables, plain = [], []
+    read = {path for path, _ in plain}
+    other = [(path, rows) for path, rows in split if path not in read]
+    return pa.concat_tables([*tables, _split_lines(connection, other)] if other or not tables else tables)
+
+
+def _is_plain(rows: bytes) -> bool:
+    """Return whether pyarrow reads the lines as `sql/stage/raw_rows.sql` does, or rejects them."""
+    lines = rows.count(b"\n")
+    return (
+        lines > 0
+        and rows.isascii()
+        and rows.endswith(b"\n")
+        and rows.count(b",") == lines * (len(RAW_COLUMNS) - 1)
+        and rows.count(b"\r") == rows.count(b"\r\n")
+    )
+
+
+def _read_csv(bodies: Sequence[_Body]) -> pa.Table:
+    counts = [rows.count(b"\n") for _, rows in bodies]
+    text = pa.BufferReader(b"".join(rows for _, rows in bodies))
+    table = pa_csv.read_csv(text, read_options=_COLUMNS, parse_options=_LINES, convert_options=_TEXT)
+    numbers = pa.array(np.repeat(np.arange(len(bodies), dtype=np.int32), counts))
+    paths = pa.DictionaryArray.from_arrays(numbers, pa.array([path for path, _ in bodies]))
+    return table.append_column("$path", paths)
+
+
+def _split_lines(connection: duckdb.DuckDBPyConnection, bodies: Sequence[_Body]) -> pa.Table:
+    """Split any text into lines; not as CSV, which would give quotes a meaning."""
+    columns = {"content": [rows.decode() for _, rows in bodies], "path": [path for path, _ in bodies]}
+    texts = pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
+    connection.register("raw_texts", texts)
+    connection.execute(
+        "CREATE OR REPLACE VIEW raw.lines AS "
+        'SELECT RTRIM(UNNEST(STRING_SPLIT(content, chr(10))), chr(13)) AS line, path AS "$path" FROM raw_texts'
+    )
+    rows: pa.Table = connection.sql(
+        transpile(statement("stage/raw_rows.sql").bind({"lines": Name("raw.lines")}))
+    ).to_arrow_table()
+    return rows.cast(_SCHEMA)

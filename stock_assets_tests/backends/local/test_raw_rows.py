@@ -1,0 +1,211 @@
+"""The rows of a load: each response is read once, compared with the ledger, and read from one Parquet file later."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from stock_assets.audit.gate import audit_load
+from stock_assets.backends.interface import Backend, FetchKind
+from stock_assets.backends.local import raw_rows
+from stock_assets.backends.local.backend import LocalBackend
+from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.local.objects import FolderObjects
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.errors import DamagedResponses
+from stock_assets.core.universe import Universe
+from stock_assets.ingest.price_requests import RequestRules, fetch_prices
+from stock_assets.sources.interface import Terms
+from stock_assets_tests.fakes.source import ScriptedSource
+from stock_assets_tests.support.bars import deliver, stored_response
+from stock_assets_tests.support.scenes import (
+    FIRST_WEEK,
+    SECOND_WEEK,
+    TWO_WEEKS,
+    Scene,
+    calm_bar,
+    calm_source,
+    content,
+    rebuilt,
+    state,
+)
+from stock_assets_tests.support.steps import FIVE, local_backend
+
+SYMBOLS = FIVE.symbols
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A backend with two published weeks, from a vendor whose responses are compared with the stored ones."""
+    monkeypatch.setattr(ScriptedSource, "terms", Terms(distinct_responses=True))
+    scene = Scene(local_backend(tmp_path / "data"), calm_source())
+    scene.run(TWO_WEEKS)
+    return scene
+
+
+def files_of(backend: Backend) -> dict[str, Path]:
+    """Return the file of the newest response for each symbol."""
+    fetches = {symbol: backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)[0] for symbol in SYMBOLS}
+    return {symbol: Path(backend.objects.uri(fetch.response_key)) for symbol, fetch in fetches.items()}
+
+
+def change_a_price(files: dict[str, Path]) -> set[str]:
+    """Change one digit of a price."""
+    file = files["IBM"]
+    bar = calm_bar("IBM", SECOND_WEEK[0])
+    changed = file.read_bytes().replace(bar.encode(), bar.replace(bar[0], "2", 1).encode())
+    assert changed != file.read_bytes()
+    file.write_bytes(changed)
+    return {"IBM"}
+
+
+def swap_two(files: dict[str, Path]) -> set[str]:
+    """Swap the responses of two symbols."""
+    bodies = files["AAPL"].read_bytes(), files["MSFT"].read_bytes()
+    files["MSFT"].write_bytes(bodies[0])
+    files["AAPL"].write_bytes(bodies[1])
+    return {"AAPL", "MSFT"}
+
+
+def empty(files: dict[str, Path]) -> set[str]:
+    """Empty a file."""
+    files["IBM"].write_bytes(b"")
+    return {"IBM"}
+
+
+def remove_a_line(files: dict[str, Path]) -> set[str]:
+    """Remove one line."""
+    lines = files["IBM"].read_bytes().split(b"\r\n")
+    files["IBM"].write_bytes(b"\r\n".join([*lines[:2], *lines[3:]]))
+    return {"IBM"}
+
+
+def delete(files: dict[str, Path]) -> set[str]:
+    """Delete two files."""
+    for symbol in ("AAPL", "CSCO"):
+        files[symbol].unlink()
+    return {"AAPL", "CSCO"}
+
+
+@pytest.mark.parametrize("damage", [change_a_price, swap_two, empty, remove_a_line, delete])
+def test_damaged_responses_are_not_published_and_the_named_command_repairs_them(
+    scene: Scene, tmp_path: Path, damage: Callable[[dict[str, Path]], set[str]]
+) -> None:
+    files, before = files_of(scene.backend), state(scene.backend)
+    damaged = damage(files)
+
+    with pytest.raises(DamagedResponses) as raised:
+        scene.stage(SECOND_WEEK)
+
+    message = str(raised.value)
+    assert state(scene.backend) == before
+    assert set(raised.value.damage) == {
+        file.relative_to(tmp_path / "data").as_posix() for symbol, file in files.items() if symbol in damaged
+    }
+    assert all(key in message for key in raised.value.damage)
+    found = re.search(r"stock-assets backfill (\S+) (\S+) --again((?: --symbol [A-Z]+)+)\.", message)
+    assert found is not None
+    sessions = sessions_between(*map(date.fromisoformat, found.groups()[:2]))
+    symbols = found[3].split(" --symbol ")[1:]
+    assert set(symbols) == damaged
+    assert set(SECOND_WEEK) <= set(sessions)
+
+    results = fetch_prices(scene, sessions, rules=RequestRules(frozenset(symbols), again=frozenset(symbols)))
+    assert {result.symbol: str(result.outcome) for result in results} == dict.fromkeys(SYMBOLS, "ok")
+    scene.stage(sessions)
+    scene.publish(sessions)
+    scene.stage(SECOND_WEEK)
+    assert content(scene.backend) == rebuilt(local_backend(tmp_path / "rebuilt"), scene, TWO_WEEKS)
+
+
+def test_the_remedy_includes_the_sessions_around_closed_days(scene: Scene) -> None:
+    monday, friday = date(2012, 3, 5), date(2012, 3, 2)
+    lines = "".join(f"{day},{calm_bar('IBM', day)}\r\n" for day in reversed(TWO_WEEKS) if day <= friday)
+    key = deliver(scene.backend, "IBM", f"timestamp,open,high,low,close,volume\r\n{lines}".encode())
+    Path(scene.backend.objects.uri(key)).write_bytes(b"")
+
+    with pytest.raises(DamagedResponses, match=rf"backfill {friday} {friday} --again --symbol IBM"):
+        scene.stage([monday])
+
+    assert scene.stage([date(2012, 3, 6)]).rows > 0, "a load that does not need the response is not affected"
+
+
+def test_a_symbol_that_left_the_universe_cannot_be_requested_again(scene: Scene) -> None:
+    files_of(scene.backend)["IBM"].write_bytes(b"")
+    scene.change(universe=Universe(tuple(one for one in FIVE.listings if one.symbol != "IBM")))
+
+    with pytest.raises(DamagedResponses, match="Restore the files from a backup") as raised:
+        scene.stage(SECOND_WEEK)
+    assert "--again" not in str(raised.value)
+
+
+class CountedReads(FolderObjects):
+    """Counts how often each raw response is read."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        super().__init__(folder)
+        self.reads: Counter[str] = Counter()
+
+    def get(self, key: str) -> bytes:
+        """Count and read."""
+        if key.startswith("raw/daily_prices/"):
+            self.reads[key] += 1
+        return super().get(key)
+
+
+def test_a_load_reads_each_response_once(tmp_path: Path) -> None:
+    backend = LocalBackend(tmp_path / "data")
+    counted = CountedReads(DataFolder(tmp_path / "data"))
+    backend.__dict__["objects"] = counted
+    scene = Scene(backend, calm_source())
+    scene.fetch(FIRST_WEEK)
+    counted.reads.clear()
+
+    audit_load(scene, scene.stage(FIRST_WEEK))
+    scene.publish(FIRST_WEEK)
+
+    assert list(counted.reads.values()) == [1] * len(SYMBOLS)
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:-9] + b"123456789")])
+def test_a_lost_or_damaged_file_of_rows_is_written_again(
+    scene: Scene, tmp_path: Path, harm: Callable[[Path], object]
+) -> None:
+    load = scene.stage(SECOND_WEEK)
+    [file] = (tmp_path / "data" / "staged/tables" / load.load_id).glob("raw_rows_*")
+    intact = file.read_bytes()
+    harm(file)
+
+    verdicts = audit_load(scene, load)
+
+    assert [verdict.audit.name for verdict in verdicts if verdict.bad_rows] == []
+    assert file.read_bytes() == intact
+
+
+def test_plain_and_other_lines_are_read_in_one_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_rows, "_BATCH_BYTES", 150)
+    backend = local_backend(tmp_path / "data")
+    fields = {
+        "A": ["2012-03-01,1,2,3,4,5", "2012-03-02,1,2,3,4,5"],
+        "B": ["2012-03-01,1,2,3,4", "2012-03-02,1,2,3,4,5,6"],
+        "C": ["2012-03-01,\u0661,2,3,4,5"],
+        "D": ["2012-03-05,1,2,3,4,5"] * 9,
+    }
+    for symbol, lines in fields.items():
+        body = "\n".join(["timestamp,open,high,low,close,volume", *lines, ""])
+        backend.objects.put(f"raw/daily_prices/{symbol}.csv", body.encode())
+    responses = [stored_response(backend, f"raw/daily_prices/{symbol}.csv", symbol) for symbol in fields]
+
+    with backend.warehouse.connect("load_1") as sql:
+        name = sql.register_responses(responses).value
+        found = sql.query(f'SELECT * FROM {name} ORDER BY "$path", "timestamp"').to_pylist()
+
+    wanted = [
+        [*[*line.split(","), ""][:5], ",".join(line.split(",")[5:]), backend.objects.uri(response.response_key)]
+        for response, lines in zip(responses, fields.values(), strict=True)
+        for line in lines
+    ]
+    assert [list(row.values()) for row in found] == wanted
