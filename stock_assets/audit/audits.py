@@ -8,7 +8,6 @@ Belongs here: the verdict of each audit on one load. Does not belong here: the l
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from types import MappingProxyType
 
 from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.errors import QueryFailed
@@ -78,22 +77,7 @@ class Verdict:
         return f"{self.bad_rows} bad {'row' if self.bad_rows == 1 else 'rows'}, first: {self.sample[0]}"
 
 
-@dataclass(frozen=True)
-class AuditResults:
-    """Result of one statement that runs all audits.
-
-    Attributes:
-        verdicts: one per audit.
-        counts: number of rows of each further SELECT, by its name; a SELECT without rows is absent.
-    """
-
-    verdicts: list[Verdict]
-    counts: Mapping[str, int]
-
-
-def run_audits(
-    sql: SqlConnection, values: Mapping[str, SqlValue], further: Mapping[str, Fragment] = MappingProxyType({})
-) -> AuditResults:
+def run_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> list[Verdict]:
     """Audit one load: the rows that would be committed, and the bars that were quarantined.
 
     All audits are one statement, since an engine may charge for each statement. If the statement fails, the schema
@@ -103,7 +87,6 @@ def run_audits(
     Args:
         sql: a session of the load.
         values: the values that audits may name.
-        further: SELECTs of (symbol, trade_date, detail) whose rows the same statement counts, by name.
 
     Returns:
         one verdict per audit; only the verdicts of the schema audits if one of these blocks, since the other audits
@@ -114,18 +97,23 @@ def run_audits(
             file.
     """
     try:
-        results = _run(sql, values, tuple(AuditKind), further)
+        verdicts = _run(sql, values, tuple(AuditKind))
     except QueryFailed as error:
-        results = _run_schema_audits(sql, values)
-        if not any(verdict.blocks for verdict in results.verdicts):
+        verdicts = _run_schema_audits(sql, values)
+        if not any(verdict.blocks for verdict in verdicts):
             audits_alone = [
                 (audit, _with_recent_bars(values, select) if "recent_bars" in audit.file.parameters else select)
                 for audit, select in _bound_audits(values, tuple(AuditKind))
             ]
             raise_for_broken_audit(sql, audits_alone, error)
             raise
-    schema = [verdict for verdict in results.verdicts if verdict.audit.kind is AuditKind.SCHEMA]
-    return AuditResults(schema, {}) if any(verdict.blocks for verdict in schema) else results
+    schema = [verdict for verdict in verdicts if verdict.audit.kind is AuditKind.SCHEMA]
+    return schema if any(verdict.blocks for verdict in schema) else verdicts
+
+
+def audit_statement(values: Mapping[str, SqlValue]) -> str:
+    """Return the statement of all audits of one load, with its values: equal rows and an equal text, equal verdicts."""
+    return _statement(values, tuple(AuditKind), _bound_audits(values, tuple(AuditKind)))
 
 
 def excluded_sessions(verdicts: Iterable[Verdict]) -> tuple[date, ...]:
@@ -140,10 +128,10 @@ def block_if_all_excluded(verdicts: Sequence[Verdict], requested: Collection[dat
     return [replace(verdict, blocks=True) if verdict.excludes else verdict for verdict in verdicts]
 
 
-def _run_schema_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> AuditResults:
+def _run_schema_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> list[Verdict]:
     kinds = (AuditKind.SCHEMA,)
     try:
-        return _run(sql, values, kinds, {})
+        return _run(sql, values, kinds)
     except QueryFailed as error:
         raise_for_broken_audit(sql, _bound_audits(values, kinds), error)
         raise
@@ -162,30 +150,29 @@ def _with_recent_bars(values: Mapping[str, SqlValue], findings: str) -> str:
     )
 
 
-def _run(
-    sql: SqlConnection, values: Mapping[str, SqlValue], kinds: Sequence[AuditKind], further: Mapping[str, Fragment]
-) -> AuditResults:
+def _run(sql: SqlConnection, values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) -> list[Verdict]:
     """Run the audits of some kinds as one statement."""
     bound = _bound_audits(values, kinds)
-    parts = [select for _, select in bound]
-    if AuditKind.ROW in kinds:
-        parts.append(statement("audit/quarantined.sql").bind(dict(values) | {"prefix": _QUARANTINED}))
-    for name, rows in further.items():
-        parts.append(statement("audit/named.sql").bind({"audit": name, "bad_rows": rows}))
-    bad_rows = "\nUNION ALL\n".join(parts)
-    if AuditKind.WARNING in kinds:
-        bad_rows = _with_recent_bars(values, bad_rows)
-    findings = statement("audit/findings.sql").bind(
-        dict(values) | {"findings": Fragment(bad_rows), "sample_rows": SAMPLE_ROWS}
-    )
     found: dict[str, list[dict[str, object]]] = {}
-    for row in sql.query(findings).to_pylist():
+    for row in sql.query(_statement(values, kinds, bound)).to_pylist():
         found.setdefault(row["audit"], []).append(row)
-    verdicts = [
+    return [
         _verdict(audit, *(found.get(prefix + audit.name, []) for prefix in ("", _QUARANTINED, _ACKNOWLEDGED)))
         for audit, _ in bound
     ]
-    return AuditResults(verdicts, {name: int(str(found[name][0]["bad_rows"])) for name in further if name in found})
+
+
+def _statement(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind], bound: Iterable[tuple[Audit, str]]) -> str:
+    """Return the statement that runs bound audits of some kinds."""
+    parts = [select for _, select in bound]
+    if AuditKind.ROW in kinds:
+        parts.append(statement("audit/quarantined.sql").bind(dict(values) | {"prefix": _QUARANTINED}))
+    bad_rows = "\nUNION ALL\n".join(parts)
+    if AuditKind.WARNING in kinds:
+        bad_rows = _with_recent_bars(values, bad_rows)
+    return statement("audit/findings.sql").bind(
+        dict(values) | {"findings": Fragment(bad_rows), "sample_rows": SAMPLE_ROWS}
+    )
 
 
 def _verdict(

@@ -6,7 +6,8 @@ Dagster shows a verdict (`orchestration.checks.audits`), the commit (`publish.pu
 
 from collections.abc import Sequence
 
-from stock_assets.audit.audits import Verdict, block_if_all_excluded, excluded_sessions, run_audits
+from stock_assets.audit.audits import Verdict, block_if_all_excluded, excluded_sessions
+from stock_assets.audit.record import audit_and_record
 from stock_assets.audit.rejections import record_rejection
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.errors import LoadRejected, StagingOutdated
@@ -17,9 +18,9 @@ from stock_assets.loads.load import Load
 
 
 def audit_load(parts: PipelineParts, load: Load) -> list[Verdict]:
-    """Return the verdicts on a staged load without publishing it; record a rejection and excluded sessions."""
+    """Audit a staged load without publishing it; record the verdicts, a rejection and excluded sessions."""
     with parts.backend.warehouse.connect(load.load_id) as sql:
-        verdicts = run_audits(sql, inputs(parts, sql, load)).verdicts
+        verdicts = audit_and_record(parts.backend.objects, sql, load, inputs(parts, sql, load))
     return _judge(parts, load, verdicts)
 
 

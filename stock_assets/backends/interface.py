@@ -241,6 +241,19 @@ class StatementRun:
     link: str
 
 
+@dataclass(frozen=True)
+class Digests:
+    """Digests of everything that the statements of one connection can read, raw responses apart.
+
+    Attributes:
+        staging: of the files of the load's staging tables.
+        inputs: of the registered tables, and of the snapshots of the published tables.
+    """
+
+    staging: str
+    inputs: str
+
+
 class SqlConnection(ABC):
     """One step's connection: SQL over one load's staging tables, and one snapshot of each published table.
 
@@ -291,6 +304,10 @@ class SqlConnection(ABC):
     @abstractmethod
     def stage(self, table: Table, select: str) -> int:
         """Create or replace a staging table of this load from a SELECT; return its number of rows."""
+
+    @abstractmethod
+    def digests(self) -> Digests:
+        """Return digests of what statements can read now; equal digests mean equal rows."""
 
     @abstractmethod
     def base(self, table: Table) -> int | None:

@@ -218,6 +218,10 @@ class LoadRejected(StockAssetsError):
     """A blocking audit found bad rows in a load, or every session is excluded, so the load is not published."""
 
 
+class StagedRowsChanged(LoadRejected):
+    """The staging tables of a load have changed since they were audited, so the load is not published."""
+
+
 class StagingOutdated(StockAssetsError):
     """Limits, universe or staging tables have changed so much since staging that the load has other sessions now."""
 

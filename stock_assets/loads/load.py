@@ -112,12 +112,14 @@ def newest_load_of_any_sessions(backend: Backend) -> Load:
 
 
 def drop_old_loads(backend: Backend, *, older_than: timedelta, now: datetime) -> int:
-    """Drop the staging tables, records and reports of old loads; return the number of loads."""
+    """Drop the staging tables, records, audits and reports of old loads; return the number of loads."""
     limit = new_load_id(now.astimezone(UTC) - older_than)
     old = [key for key in backend.objects.keys(f"{_FOLDER}/") if _load_id(key) < limit]
     for key in old:
         backend.objects.delete(key)
         backend.objects.delete(report_key(_load_id(key)))
+        for audit in backend.objects.keys(audits_folder(_load_id(key))):
+            backend.objects.delete(audit)
         backend.warehouse.drop_staging(_load_id(key))
     return len(old)
 
@@ -125,6 +127,11 @@ def drop_old_loads(backend: Backend, *, older_than: timedelta, now: datetime) ->
 def report_key(load_id: str) -> str:
     """Return the key of the stored report of a load (`stage.report`)."""
     return f"staged/reports/{load_id}.json"
+
+
+def audits_folder(load_id: str) -> str:
+    """Return the folder of the recorded audits of a load (`audit.record`); it is outside staging."""
+    return f"audits/{load_id}/"
 
 
 def drop_incomplete_loads(backend: Backend, *, older_than: timedelta, now: datetime) -> int:

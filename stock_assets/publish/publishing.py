@@ -1,4 +1,4 @@
-"""Publish a staged load: audit the rows that would be committed, then commit them in one step or reject the load.
+"""Publish a staged load whose rows are audited: commit them in one step or reject the load.
 
 Belongs here: the gate and the commit, in one function, so that no way of launching a run bypasses the gate.
 Does not belong here: what the audits are (`audit`), how a backend commits (`backends`).
@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from stock_assets.audit.audits import run_audits
 from stock_assets.audit.gate import reject_if_blocked
+from stock_assets.audit.record import recorded_or_audit
 from stock_assets.backends.interface import Commit, SqlConnection
 from stock_assets.core.errors import ConcurrentPublish, StagingOutdated
 from stock_assets.core.retry import retrying
@@ -76,11 +76,10 @@ def _publish_once(parts: PipelineParts, load: Load) -> Published:
             )
         values = inputs(parts, sql, load)
         sources = {target: _rows_to_commit(sql, target, source, values, load) for target, source in _TARGETS}
-        changes = {name: rows for target in sources for name, rows in _changes(sql, target, sources[target], load)}
-        results = run_audits(sql, values, changes)
-        reject_if_blocked(parts, load, results.verdicts)
+        reject_if_blocked(parts, load, recorded_or_audit(parts.backend.objects, sql, load, values))
+        changes = _changes(sql, sources, load)
         # Quarantine first: if the process is killed between the two, a bar may be in quarantine too early, never lost.
-        quarantine, prices = (_replace(sql, target, sources[target], load, results.counts) for target in sources)
+        quarantine, prices = (_replace(sql, target, sources[target], load, changes) for target in sources)
     return Published(load, prices, quarantine)
 
 
@@ -109,11 +108,20 @@ def _marks(sql: SqlConnection, target: Table, rows: Table | Fragment, load: Load
     }
 
 
-def _changes(sql: SqlConnection, target: Table, rows: Table | Fragment, load: Load) -> Iterator[tuple[str, Fragment]]:
-    """Yield named SELECTs of the rows that the commit would add and remove; a changed row is in both."""
-    values = _marks(sql, target, rows, load)
-    for change in _CHANGES:
-        yield f"{change} {target.full_name}", Fragment(statement(f"publish/{change}.sql").bind(values))
+def _changes(sql: SqlConnection, sources: Mapping[Table, Table | Fragment], load: Load) -> dict[str, int]:
+    """Count the rows that the commits would add and remove, with one statement; a changed row counts in both."""
+    selects = [
+        statement("audit/named.sql").bind(
+            {
+                "audit": f"{change} {target.full_name}",
+                "bad_rows": Fragment(statement(f"publish/{change}.sql").bind(_marks(sql, target, rows, load))),
+            }
+        )
+        for target, rows in sources.items()
+        for change in _CHANGES
+    ]
+    changes = statement("publish/changes.sql").bind({"changes": Fragment("\nUNION ALL\n".join(selects))})
+    return {row["change"]: row["changed_rows"] for row in sql.query(changes).to_pylist()}
 
 
 def _replace(

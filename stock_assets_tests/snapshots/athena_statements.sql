@@ -577,7 +577,7 @@ WHERE volume = 0
   AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
--- sql/audit/with_recent_bars.sql (and 5 other forms, SHA-256 a664939f890b97da)
+-- sql/audit/with_recent_bars.sql (and 3 other forms, SHA-256 28c1805f37ab3594)
 WITH recent_bars AS (
     SELECT
         b.*,
@@ -687,15 +687,7 @@ SELECT * FROM "audit/named.sql"
 UNION ALL
 SELECT * FROM "audit/named.sql"
 UNION ALL
-SELECT * FROM "audit/quarantined.sql"
-UNION ALL
-SELECT * FROM "audit/named.sql"
-UNION ALL
-SELECT * FROM "audit/named.sql"
-UNION ALL
-SELECT * FROM "audit/named.sql"
-UNION ALL
-SELECT * FROM "audit/named.sql") AS f
+SELECT * FROM "audit/quarantined.sql") AS f
 LEFT JOIN (SELECT CAST(NULL AS varchar) AS "audit", CAST(NULL AS varchar) AS "symbol", CAST(NULL AS date) AS "trade_date" WHERE FALSE) AS a
     ON  a.audit = f.audit
     AND a.symbol = COALESCE(f.symbol, '-')
@@ -944,13 +936,25 @@ WHERE ABS(price_change_pct) > 0.4E0 * 1E2
 GROUP BY symbol
 ;
 
--- sql/publish/added.sql (and 9 other forms, SHA-256 d0627a8a9124a376)
+-- sql/publish/added.sql (and 7 other forms, SHA-256 09b5628e5e95e3fa)
 SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (
     SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM backend_staged.load_id__quarantined_prices__attempt AS s
     EXCEPT
     SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id, CAST(NULL AS varchar) AS contradicting_rows WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ) AS added
+;
+
+-- sql/publish/changes.sql
+SELECT audit AS change, COUNT(*) AS changed_rows
+FROM (SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql") AS c
+GROUP BY audit
 ;
 
 -- sql/publish/merge.sql
@@ -1119,7 +1123,7 @@ WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-07'
   AND trade_date IN (SELECT session FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-07' AS date))) AS v ("session")) AS e)
 ;
 
--- sql/publish/removed.sql (and 9 other forms, SHA-256 bfd5473a34a540be)
+-- sql/publish/removed.sql (and 7 other forms, SHA-256 204c5c8023211362)
 SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (
     SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id, CAST(NULL AS varchar) AS contradicting_rows WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'

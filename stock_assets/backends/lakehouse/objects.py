@@ -130,6 +130,10 @@ class S3Objects(Objects):
             for found in self._found(prefix)
         ]
 
+    def etags(self, prefix: str) -> list[tuple[str, str]]:
+        """Return the keys below a prefix with their ETags, in the order of the keys."""
+        return [(found["Key"], found["ETag"]) for found in self._found(prefix)]
+
     def delete(self, key: str) -> None:
         """Delete the object."""
         with typed_errors(f"removing {self._folder.uri(key)}"):

@@ -15,7 +15,8 @@ from secrets import token_hex
 import pyarrow as pa
 from pyiceberg.table import Table as IcebergTable
 
-from stock_assets.backends.interface import Fetch, SqlConnection
+from stock_assets.backends.digests import inputs_digest
+from stock_assets.backends.interface import Digests, Fetch, SqlConnection
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.iceberg_catalog import CONTRACT_TYPES, Databases, IcebergCatalog, is_compaction
 from stock_assets.backends.lakehouse.inputs import InputStore
@@ -178,6 +179,13 @@ class GlueConnection(SqlConnection):
             self._parts.objects.delete_all(_folder_of(self._load_id, table.name, earlier))
         self._staging_tables()[table.name] = name
         return row_count(stored.current_snapshot())
+
+    def digests(self) -> Digests:
+        """Hash the ETags of the files of the staging tables, with one request."""
+        etags = self._parts.objects.etags(staging_folder(self._load_id))
+        staging = hashlib.sha256(json.dumps([sorted(self._staging_tables().items()), etags]).encode())
+        snapshots = {name: stored.metadata.current_snapshot_id for name, stored in self._published.items()}
+        return Digests(staging.hexdigest(), inputs_digest(self._inputs, snapshots))
 
     def base(self, table: Table) -> int | None:
         """Return the snapshot that was current when the connection was opened."""

@@ -72,7 +72,7 @@ class FolderObjects(Objects):
         """Unlink partial files, in the folders of objects only."""
         partial_files = [
             path
-            for folder in ("raw", "staged", "alerts", "reports")
+            for folder in ("raw", "staged", "audits", "alerts", "reports")
             for path in (self._folder.root / folder).rglob(f"{_PARTIAL}*")
             if path.is_file() and path.stat().st_mtime < before.timestamp()
         ]

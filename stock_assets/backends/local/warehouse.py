@@ -8,6 +8,7 @@ A DuckDB connection lives in memory for one step. Published tables are views ove
 snapshot, read by field id, so that a column added later is NULL in older files.
 """
 
+import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,16 @@ import pyarrow as pa
 from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.backends import snapshots
-from stock_assets.backends.interface import Fetch, MaintenanceResult, Objects, Snapshot, SqlConnection, Warehouse
+from stock_assets.backends.digests import inputs_digest
+from stock_assets.backends.interface import (
+    Digests,
+    Fetch,
+    MaintenanceResult,
+    Objects,
+    Snapshot,
+    SqlConnection,
+    Warehouse,
+)
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.backends.local.table_reader import data_files, own_properties, read
@@ -95,6 +105,7 @@ class DuckDbConnection(SqlConnection):
         self._objects = objects
         self._staging = staging
         self._published = dict(published)
+        self._registered: dict[str, pa.Table] = {}
         # DuckDB 2.0's default optimizer pushes TRY_CAST into read_csv, which then raises instead of returning NULL.
         connection.execute("SET disabled_optimizers='type_pushdown'")
         connection.execute("SET TimeZone='UTC'")
@@ -123,6 +134,7 @@ class DuckDbConnection(SqlConnection):
 
     def register(self, relation: str, rows: pa.Table) -> Name:
         """Register an Arrow table with DuckDB without copying it."""
+        self._registered[relation] = rows
         name = Name(f"input.{relation}")
         self._connection.register(f"arrow_{relation}", rows)
         self._connection.execute(f"CREATE OR REPLACE VIEW {name.value} AS FROM arrow_{relation}")
@@ -179,6 +191,17 @@ class DuckDbConnection(SqlConnection):
         # Fetched to the end: DuckDB rejects a query on a connection that still has an unfinished result.
         [(count,)] = self._execute(f"SELECT COUNT(*) FROM {table.full_name}").fetchall()  # noqa: S608 (contract's name)
         return int(count)
+
+    def digests(self) -> Digests:
+        """Hash the files of the staging tables."""
+        staging = hashlib.sha256()
+        for table in STAGING_TABLES:
+            file = self._staging / f"{table.name}.parquet"
+            if file.exists():
+                with file.open("rb") as stream:
+                    staging.update(f"{table.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+        snapshots = {table.name: self.base(table) for table in PUBLISHED_TABLES}
+        return Digests(staging.hexdigest(), inputs_digest(self._registered, snapshots))
 
     def base(self, table: Table) -> int | None:
         """Return the snapshot loaded with the session."""

@@ -1,7 +1,7 @@
 """Every audit as an asset check on `staged/daily_prices`.
 
 Belongs here: showing a verdict. Does not belong here: computing it (`audit`), or acting on it when publishing
-(`publish.publishing`, which audits again).
+(`publish.publishing`, which accepts the record of this audit).
 """
 
 from collections.abc import Iterator, Mapping

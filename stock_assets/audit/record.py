@@ -1,0 +1,82 @@
+"""Records of audits: the verdicts on a load, under digests of everything that they depend on.
+
+Belongs here: storing verdicts, and finding those on rows that have not changed since. Does not belong here: auditing
+(`audits`), what a verdict means for a load (`gate`).
+
+A record lies outside staging. Its key has two digests: one of the staging tables; one of everything else that the
+audits read: their text with the limits and dates of the load, the registered tables (universe, splits, sessions,
+responses, acknowledgements) and the snapshots of the published tables. So a record is found only if nothing has
+changed, and publishing then needs no second audit.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+from stock_assets.audit.audits import BadRow, Verdict, audit_statement, run_audits
+from stock_assets.backends.interface import Objects, SqlConnection
+from stock_assets.core.errors import ObjectExists, StagedRowsChanged
+from stock_assets.core.sql import SqlValue
+from stock_assets.loads.audit_files import audits
+from stock_assets.loads.load import Load, audits_folder
+
+
+def audit_and_record(objects: Objects, sql: SqlConnection, load: Load, values: Mapping[str, SqlValue]) -> list[Verdict]:
+    """Audit a load and store the verdicts."""
+    return _audit(objects, sql, values, _key(sql, load, values))
+
+
+def recorded_or_audit(
+    objects: Objects, sql: SqlConnection, load: Load, values: Mapping[str, SqlValue]
+) -> list[Verdict]:
+    """Return the recorded verdicts on a load; audit it if no record exists, or if anything but its rows has changed.
+
+    Raises:
+        StagedRowsChanged: the load was audited, and its staging tables have changed since.
+    """
+    key, recorded = _key(sql, load, values), objects.keys(audits_folder(load.load_id))
+    if key in recorded:
+        return [_verdict(stored) for stored in json.loads(objects.get(key))]
+    if recorded and not any(one.rpartition("/")[0] == key.rpartition("/")[0] for one in recorded):
+        raise StagedRowsChanged(
+            f"published/daily_prices, sessions {load.start_date} to {load.end_date}: load {load.load_id} was not "
+            "published, because its staging tables have changed since they were audited. Stage and publish these "
+            "sessions again; if the error returns, find the program that writes below staged/."
+        )
+    return _audit(objects, sql, values, key)
+
+
+def _audit(objects: Objects, sql: SqlConnection, values: Mapping[str, SqlValue], key: str) -> list[Verdict]:
+    verdicts = run_audits(sql, values)
+    body = json.dumps([asdict(verdict) | {"audit": verdict.audit.name} for verdict in verdicts], default=str, indent=1)
+    # The same audit may run again, or in another process.
+    with suppress(ObjectExists):
+        objects.put(key, body.encode())
+    return verdicts
+
+
+def _key(sql: SqlConnection, load: Load, values: Mapping[str, SqlValue]) -> str:
+    digests = sql.digests()
+    others = hashlib.sha256(f"{digests.inputs}\n{audit_statement(values)}".encode()).hexdigest()
+    return f"{audits_folder(load.load_id)}{digests.staging}/{others}.json"
+
+
+def _verdict(stored: dict[str, Any]) -> Verdict:
+    [audit] = [audit for audit in audits() if audit.name == stored["audit"]]
+    return Verdict(
+        **{
+            **stored,
+            "audit": audit,
+            "sessions": tuple(date.fromisoformat(day) for day in stored["sessions"]),
+            **{name: tuple(map(_bad_row, stored[name])) for name in ("sample", "named", "quarantined")},
+        }
+    )
+
+
+def _bad_row(stored: dict[str, str | None]) -> BadRow:
+    day = stored["trade_date"]
+    return BadRow(stored["symbol"], date.fromisoformat(day) if day else None, stored["detail"] or "")

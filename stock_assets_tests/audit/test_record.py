@@ -1,0 +1,172 @@
+"""A load is audited once: publishing accepts the recorded verdicts until something that they depend on changes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from stock_assets.audit import audits, record
+from stock_assets.audit.gate import audit_load
+from stock_assets.backends.interface import Backend
+from stock_assets.core.errors import LoadRejected, StagedRowsChanged
+from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
+from stock_assets.core.universe import Universe
+from stock_assets.loads.acknowledgements import acknowledge
+from stock_assets.loads.inputs import inputs
+from stock_assets.loads.load import audits_folder, drop_old_loads
+from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, calm_source, state, tamper
+
+DAY = SECOND_WEEK[1]
+
+
+@pytest.fixture
+def scene(backend: Backend) -> Scene:
+    """The first week is published, the second is stored: one bar is bad, one has a warning."""
+    scene = Scene(backend, calm_source())
+    scene.run(FIRST_WEEK)
+    scene.source.set_bar("ORCL", DAY, BAD_BAR)
+    scene.source.set_bar("IBM", DAY, "100,102,99,101,0")
+    scene.deliver_again()
+    return scene
+
+
+@pytest.fixture
+def audited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The loads that were audited, in order."""
+    loads: list[str] = []
+    run = audits.run_audits
+
+    def count(sql: object, values: dict[str, object]) -> object:
+        loads.append(str(values["load_id"]))
+        return run(sql, values)  # type: ignore[arg-type]  # the arguments of the function that it replaces
+
+    monkeypatch.setattr(record, "run_audits", count)
+    return loads
+
+
+def test_publish_does_not_audit_an_audited_load_again(scene: Scene, audited: list[str]) -> None:
+    load = scene.stage(SECOND_WEEK)
+    audit_load(scene, load)
+
+    done = scene.publish(SECOND_WEEK)
+
+    assert audited == [load.load_id]
+    assert (done.load, done.prices.added, done.quarantine.added) == (load, 24, 1)
+
+
+def test_publish_audits_a_load_without_a_record(scene: Scene, audited: list[str]) -> None:
+    load = scene.stage(SECOND_WEEK)
+
+    scene.publish(SECOND_WEEK)
+
+    assert audited == [load.load_id]
+
+
+def test_recorded_verdicts_equal_those_of_an_audit(scene: Scene) -> None:
+    load = scene.stage(SECOND_WEEK)
+    with scene.backend.warehouse.connect(load.load_id) as sql:
+        values = inputs(scene, sql, load)
+        verdicts = record.audit_and_record(scene.backend.objects, sql, load, values)
+        recorded = record.recorded_or_audit(scene.backend.objects, sql, load, values)
+
+    assert recorded == verdicts
+    quarantined = {verdict.audit.name for verdict in recorded if verdict.quarantined}
+    assert quarantined == {"volume_not_negative"}
+    assert {verdict.audit.name for verdict in recorded if verdict.sample} == quarantined | {"volume_above_zero"}
+
+
+def test_a_recorded_rejection_rejects_the_load_without_another_audit(scene: Scene, audited: list[str]) -> None:
+    load = scene.stage(SECOND_WEEK)
+    tamper(scene.backend, load, STAGED_PRICES, "SELECT * FROM {name} WHERE symbol <> 'IBM'")
+    audit_load(scene, load)
+    before = state(scene.backend)
+
+    with pytest.raises(LoadRejected, match="every_raw_row_accounted_for"):
+        scene.publish(SECOND_WEEK)
+
+    assert audited == [load.load_id]
+    assert state(scene.backend) == before
+
+
+@pytest.mark.parametrize("table", [TYPED_PRICES, STAGED_PRICES, STAGED_QUARANTINE], ids=lambda table: table.name)
+def test_a_load_whose_staging_tables_changed_after_the_audit_is_not_published(
+    scene: Scene, audited: list[str], table: Table
+) -> None:
+    """No audit would find this change: the close stays within the bar."""
+    load = scene.stage(SECOND_WEEK)
+    audit_load(scene, load)
+    tamper(scene.backend, load, table, "SELECT * REPLACE (close_price + 0.001 AS close_price) FROM {name}")
+    before = state(scene.backend)
+
+    with pytest.raises(StagedRowsChanged, match=f"load {load.load_id} was not published.* Stage and publish"):
+        scene.publish(SECOND_WEEK)
+
+    assert audited == [load.load_id]
+    assert state(scene.backend) == before
+    scene.stage(SECOND_WEEK)
+    assert scene.publish(SECOND_WEEK).prices.added == 24
+
+
+def tighter_limit(scene: Scene) -> None:
+    scene.change(limits=replace(scene.limits, min_coverage=scene.limits.min_coverage / 2))
+
+
+def another_universe(scene: Scene) -> None:
+    first = replace(scene.universe.listings[0], first_session=FIRST_WEEK[0])
+    scene.change(universe=Universe((first, *scene.universe.listings[1:])))
+
+
+def another_acknowledgement(scene: Scene) -> None:
+    acknowledge(scene.backend.objects, "volume_above_zero", "IBM", DAY, "trading was halted")
+
+
+@pytest.mark.parametrize("change", [tighter_limit, another_universe, another_acknowledgement])
+def test_a_load_is_audited_again_if_the_rules_have_changed(
+    scene: Scene, audited: list[str], change: Callable[[Scene], None]
+) -> None:
+    load = scene.stage(SECOND_WEEK)
+    audit_load(scene, load)
+    change(scene)
+
+    scene.publish(SECOND_WEEK)
+
+    assert audited == [load.load_id] * 2
+
+
+def test_a_load_is_audited_again_if_the_text_of_an_audit_has_changed(
+    scene: Scene, audited: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = scene.stage(SECOND_WEEK)
+    audit_load(scene, load)
+    text = audits.audit_statement
+    monkeypatch.setattr(record, "audit_statement", lambda values: text(values).replace("bad_rows", "other", 1))
+
+    scene.publish(SECOND_WEEK)
+
+    assert audited == [load.load_id] * 2
+
+
+def test_an_audit_before_another_publish_does_not_count(scene: Scene, audited: list[str]) -> None:
+    """The load is staged again on the new snapshot, and audited there."""
+    load = scene.stage(SECOND_WEEK)
+    audit_load(scene, load)
+    scene.source.set_bar("AAPL", FIRST_WEEK[1], "100,102,99,101.5,1000")
+    scene.deliver_again()
+    scene.run(FIRST_WEEK)
+    audited.clear()
+
+    done = scene.publish(SECOND_WEEK)
+
+    assert done.load.load_id > load.load_id
+    assert audited == [done.load.load_id]
+
+
+def test_old_loads_are_dropped_with_their_audits(scene: Scene) -> None:
+    load = scene.stage(SECOND_WEEK)
+    audit_load(scene, load)
+    assert len(scene.backend.objects.keys(audits_folder(load.load_id))) == 1
+
+    drop_old_loads(scene.backend, older_than=timedelta(), now=load.staged_at + timedelta(seconds=1))
+
+    assert scene.backend.objects.keys("audits/") == []
