@@ -21,6 +21,7 @@ from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRI
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.loads.load import Load
+from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_bar, tamper
 from stock_assets_tests.support.steps import FIVE
 
@@ -187,12 +188,10 @@ def ledger_loses_responses(scene: Scene) -> Load:
     return scene.stage(SECOND_WEEK)
 
 
-def raw_response_gets_a_line(scene: Scene) -> Load:
+def newer_response_has_an_undated_line(scene: Scene) -> Load:
     scene.fetch(SECOND_WEEK)
     [fetch] = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[:1]
-    body = scene.backend.objects.get(fetch.response_key)
-    scene.backend.objects.delete(fetch.response_key)
-    scene.backend.objects.put(fetch.response_key, body + f"{UNDATED}\r\n".encode())
+    deliver(scene.backend, "IBM", scene.backend.objects.get(fetch.response_key) + f"{UNDATED}\r\n".encode())
     return scene.stage(SECOND_WEEK)
 
 
@@ -367,7 +366,7 @@ MUTATIONS = (
     ),
     Mutation(
         "every_raw_row_has_a_day",
-        raw_response_gets_a_line,
+        newer_response_has_an_undated_line,
         (BadRow("IBM", None, f"unreadable date, response raw/IBM.csv: {UNDATED}"),),
     ),
     Mutation(
