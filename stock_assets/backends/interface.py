@@ -7,7 +7,7 @@ on every implementation.
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -61,11 +61,19 @@ class Objects(ABC):
 
     @abstractmethod
     def entries(self, prefix: str) -> Sequence[ObjectEntry]:
-        """Return the objects below a prefix that ends with `/`, sorted by key, with size and time."""
+        """Return the objects below a prefix that ends with `/`, sorted by key, with size and time; not packed ones."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove an object; do nothing if the key has no object."""
+
+    def pack(self, keys: Iterable[str]) -> int:  # noqa: ARG002 (for backends that have packs)
+        """Move raw responses into few compressed files, and return their number; `get` and `keys` still find them.
+
+        Their bytes stay the same, also if the process is killed. Call this only for responses that the ledger knows:
+        `entries` leaves packed objects out, and so do the landing files.
+        """
+        return 0
 
     def remove_partial_files(self, *, before: datetime) -> int:  # noqa: ARG002 (for backends that need it)
         """Remove partial files that killed writers left before a timestamp; return their number."""

@@ -30,7 +30,7 @@ def rollback(
 
 
 def maintain() -> None:
-    """Compact tables, expire snapshots and remove orphan files now, as the weekly job does."""
+    """Compact tables, pack raw responses, expire snapshots and remove orphan files now, as the weekly job does."""
     from stock_assets.core.text import plural
     from stock_assets.maintenance.maintenance import maintain as maintain_backend
     from stock_assets.orchestration.build import build_definitions, retention_policy
@@ -50,7 +50,8 @@ def maintain() -> None:
     print_grid(list(done.rows[0]), [[str(value) for value in row.values()] for row in done.rows])
     print_line(
         f"Removed: {plural(done.loads_dropped, 'old load')}, {plural(done.incomplete_loads, 'leftover')} of killed "
-        f"runs, {plural(deleted, 'old run')}, {plural(logs, 'log')} of old runs."
+        f"runs, {plural(deleted, 'old run')}, {plural(logs, 'log')} of old runs. "
+        f"Packed: {plural(done.responses_packed, 'raw response')}."
     )
 
 

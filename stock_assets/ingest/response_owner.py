@@ -149,7 +149,7 @@ class ResponseOwners:
             try:
                 body = self._parts.backend.objects.get(fetch.response_key)
                 rows = parse_prices(body, symbol)
-            except (KeyError, SourceError):
+            except (KeyError, OSError, SourceError):
                 continue
             if not fetch.is_response(body):
                 # A damaged response proves nothing; with the bars of another symbol it would reject the right ones.

@@ -1,4 +1,4 @@
-"""Maintain the data: old staging tables, small files, expired snapshots and orphan files.
+"""Maintain the data: old staging tables, old raw responses, small files, expired snapshots and orphan files.
 
 Belongs here: what is maintained, in which order, and the summary. Does not belong here: how a backend maintains a table
 (`backends`), old runs of the Dagster instance (`orchestration.jobs.maintenance`).
@@ -10,6 +10,7 @@ from datetime import datetime
 
 from stock_assets.backends.interface import Backend, MaintenanceResult
 from stock_assets.core.tables import PUBLISHED_TABLES
+from stock_assets.ingest.response_packs import pack_responses
 from stock_assets.loads.load import drop_incomplete_loads, drop_old_loads
 from stock_assets.maintenance.retention import RetentionPolicy
 
@@ -22,11 +23,13 @@ class MaintenanceSummary:
         loads_dropped: number of old loads whose staging tables and records were dropped.
         incomplete_loads: number of staging tables without a record, and of partly written objects, that were dropped;
             killed runs had left them.
+        responses_packed: number of raw responses that were moved into packs.
         tables: what was done to each published table, by its name.
     """
 
     loads_dropped: int
     incomplete_loads: int
+    responses_packed: int = 0
     tables: Mapping[str, MaintenanceResult] = field(default_factory=dict)
 
     @property
@@ -46,7 +49,7 @@ class MaintenanceSummary:
 
 
 def maintain(backend: Backend, retention: RetentionPolicy, at: datetime) -> MaintenanceSummary:
-    """Maintain staging and published tables.
+    """Maintain staging tables, raw responses and published tables.
 
     Args:
         backend: the backend.
@@ -55,8 +58,9 @@ def maintain(backend: Backend, retention: RetentionPolicy, at: datetime) -> Main
     """
     loads = drop_old_loads(backend, older_than=retention.staging, now=at)
     incomplete = drop_incomplete_loads(backend, older_than=retention.staging, now=at)
+    packed = pack_responses(backend, at)
     tables = {
         table.full_name: backend.warehouse.maintain(table, keep_since=at - retention.snapshots, at=at)
         for table in PUBLISHED_TABLES
     }
-    return MaintenanceSummary(loads, incomplete, tables)
+    return MaintenanceSummary(loads, incomplete, packed, tables)

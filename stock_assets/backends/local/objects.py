@@ -1,17 +1,21 @@
 """Objects as files below a folder.
 
-Belongs here: files that are complete or absent, whatever happens. Does not belong here: what the files contain.
+Belongs here: files that are complete or absent, whatever happens. Does not belong here: what the files contain, packs
+(`packs`).
 """
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from stock_assets.backends.interface import ObjectEntry, Objects
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
+from stock_assets.backends.local.packs import FOLDER as PACKS_FOLDER
+from stock_assets.backends.local.packs import Packs
 from stock_assets.core.errors import ObjectExists
 
 _PARTIAL = ".partial-"
@@ -23,10 +27,16 @@ class FolderObjects(Objects):
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
 
+    @cached_property
+    def _packs(self) -> Packs:
+        return Packs(self._folder.root)
+
     def put(self, key: str, body: bytes) -> None:
         """Write a file beside the target, then link it: a link, unlike a rename, never replaces a file."""
         target = self._path(key)
         self._folder.prepare()
+        if self._packs.has(key):
+            raise _exists(key)
         make_folder(target.parent)
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PARTIAL) as partial:
             partial.write(body)
@@ -35,38 +45,48 @@ class FolderObjects(Objects):
             try:
                 os.link(partial.name, target)
             except FileExistsError as error:
-                raise ObjectExists(f"{key} is already stored; stored objects are never replaced") from error
+                raise _exists(key) from error
         # The folder's entry of the link must be on disk before the ledger refers to the file.
         sync(target.parent)
 
     def get(self, key: str) -> bytes:
-        """Read the file."""
+        """Read the file, or else the packed object."""
         try:
             return self._path(key).read_bytes()
-        except FileNotFoundError as error:
-            raise KeyError(key) from error
+        except FileNotFoundError:
+            return self._packs.read(key)
 
     def keys(self, prefix: str) -> list[str]:
-        """Walk the folder."""
-        folder = self._path(prefix)
-        return sorted(
-            path.relative_to(self._folder.root).as_posix()
-            for path in folder.rglob("*")
-            if path.is_file() and not path.name.startswith(_PARTIAL)
-        )
+        """Walk the folder and the packs."""
+        return sorted(self._files(prefix).keys() | self._packs.keys(prefix))
 
     def entries(self, prefix: str) -> Sequence[ObjectEntry]:
         """Walk the folder; of a copy that keeps its original's modification time, the time of copying counts."""
         entries = []
-        for key in self.keys(prefix):
-            stat = self._path(key).stat()
+        for key, file in sorted(self._files(prefix).items()):
+            try:
+                stat = file.stat()
+            except FileNotFoundError:
+                # Deleted or packed since the folder was listed.
+                continue
             modified_at = datetime.fromtimestamp(max(stat.st_mtime, stat.st_ctime), UTC)
             entries.append(ObjectEntry(key, stat.st_size, modified_at))
         return entries
 
     def delete(self, key: str) -> None:
-        """Unlink the file."""
-        self._path(key).unlink(missing_ok=True)
+        """Unlink the file.
+
+        Raises:
+            ValueError: the object is packed; only responses are, and they are never deleted.
+        """
+        path = self._path(key)
+        if not path.exists() and self._packs.has(key):
+            raise ValueError(f"{key} is a packed response, which is never deleted")
+        path.unlink(missing_ok=True)
+
+    def pack(self, keys: Iterable[str]) -> int:
+        """Move the files into one zip file per month and kind."""
+        return self._packs.add(keys)
 
     def remove_partial_files(self, *, before: datetime) -> int:
         """Unlink partial files, in the folders of objects only."""
@@ -84,8 +104,32 @@ class FolderObjects(Objects):
         """Return the absolute path."""
         return str(self._path(key))
 
+    def _files(self, prefix: str) -> dict[str, "os.DirEntry[str]"]:
+        """Return the single files below a prefix, by key."""
+        start = len(f"{self._folder.root}/")
+        keys = {file.path[start:]: file for file in _walk(str(self._path(prefix)))}
+        return {key: file for key, file in keys.items() if not key.startswith(f"{PACKS_FOLDER}/")}
+
     def _path(self, key: str) -> Path:
         path = self._folder.root / key
         if ".." in path.parts:
             raise ValueError(f"not an object key: {key!r}")
         return path
+
+
+def _exists(key: str) -> ObjectExists:
+    return ObjectExists(f"{key} is already stored; stored objects are never replaced")
+
+
+def _walk(folder: str) -> Iterator["os.DirEntry[str]"]:
+    """Yield the complete files below a folder; `Path.rglob` takes five times as long."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        elif entry.is_file() and not entry.name.startswith(_PARTIAL):
+            yield entry

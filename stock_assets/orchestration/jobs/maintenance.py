@@ -100,8 +100,8 @@ def maintenance_job(
     @dg.op(
         name="maintain",
         pool="publish",
-        description="Drops old staging tables, compacts published tables, expires old snapshots, deletes orphan files, "
-        "old runs and their logs. The metadata of its output shows the result.",
+        description="Drops old staging tables, packs old raw responses, compacts published tables, expires old "
+        "snapshots, deletes orphan files, old runs and their logs. The metadata of its output shows the result.",
     )
     def maintain_everything(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
         at = now()
@@ -114,6 +114,7 @@ def maintenance_job(
             {
                 "loads dropped": done.loads_dropped,
                 "leftovers deleted": done.incomplete_loads,
+                "raw responses packed": done.responses_packed,
                 "runs deleted": deleted,
                 "logs of runs removed": logs,
                 "published tables": dg.MetadataValue.md(markdown_table(done.rows)),
