@@ -227,7 +227,8 @@ def test_a_reader_finds_an_object_whose_pack_is_merged_meanwhile(
     backend.objects.pack(bodies)
     packs.opened_pack.cache_clear()
     bodies |= put(backend, [key_of(2)])
-    opened, merged = packs.open_pack, []
+    opened = packs.open_pack
+    merged: list[Path] = []
 
     def merge_first(pack: Path) -> ZipFile:
         if not merged:
