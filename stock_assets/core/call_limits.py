@@ -4,6 +4,7 @@ Belongs here: the limits, the quota day, and the arithmetic of rates and quotas 
 belong here: storing calls (`backends.rate_limiter` and the backends), the limits of a vendor's plans (`sources.plans`).
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ _DELAY_SHARE = 0.03
 _FIRST_DELAYS = timedelta(seconds=0.25)
 """Delay that may be added before any call has earned its share."""
 _LONGEST_DELAY = timedelta(seconds=1)
+_KNOWN_DELAY = timedelta(seconds=0.3)
+"""Delay of a request that its response has to show before the token of its call returns."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,16 @@ class CallLimits:
     def unlimited(self) -> bool:
         """Return whether there is no limit at all."""
         return self.per_second is None and self.per_minute is None and self.per_day is None
+
+    @property
+    def at_once(self) -> int:
+        """Requests that may be in flight at the same time: as many as the rates allow in a second, at least one.
+
+        So a request is sent after the response of one of the calls in the window before it, as when they are sent in
+        turn: a vendor that responds slowly gets fewer requests. Without a rate, requests are sent in turn.
+        """
+        seconds = (allowed / window.total_seconds() for allowed, window in self.rates)
+        return max(1, math.ceil(min(seconds, default=1)))
 
     @property
     def rates(self) -> tuple[tuple[int, timedelta], ...]:
@@ -150,9 +163,22 @@ class ArrivalEstimate:
     """
 
     def __init__(self, limits: CallLimits) -> None:
-        self._share = min((window for _, window in limits.rates), default=timedelta()) * _DELAY_SHARE
+        self._window = min((window for _, window in limits.rates), default=timedelta())
         self._available = _FIRST_DELAYS
         self._shortest: timedelta | None = None
+
+    def unknown(self) -> timedelta:
+        """Return by how much to postpone a call when its request is sent, until its response arrives.
+
+        Without this, the token of a request whose response takes almost a window returns, to any process, before its
+        response shows whether it arrived late.
+        """
+        usual = self._window if self._shortest is None else self._shortest
+        return max(usual + _KNOWN_DELAY - self._window, timedelta())
+
+    def overdue(self, waited: timedelta) -> timedelta:
+        """Return by how much to postpone a call whose response has not come some time after it was sent."""
+        return timedelta() if self._shortest is None else min(waited - self._shortest, self._available)
 
     def delay(self, took: timedelta) -> timedelta:
         """Return by how much to postpone a call whose response came some time after it was sent; zero for none."""
@@ -161,7 +187,7 @@ class ArrivalEstimate:
             return min(took, _FIRST_DELAYS) if took > COVERED_DELAY else timedelta()
         excess = took - self._shortest
         self._shortest = min(self._shortest, took)
-        self._available = min(self._available + self._share, _LONGEST_DELAY)
+        self._available = min(self._available + self._window * _DELAY_SHARE, _LONGEST_DELAY)
         if excess <= COVERED_DELAY:
             return timedelta()
         delay = min(excess, self._available)

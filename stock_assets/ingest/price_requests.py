@@ -16,10 +16,11 @@ from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed
 from stock_assets.core.text import plural, shorten_list
 from stock_assets.core.universe import Universe
+from stock_assets.ingest.counted_calls import Sleep
 from stock_assets.ingest.ledger_queries import before_available_history, group_by_symbol, missing_sessions
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.requester import Request, Requester, RequestResult, Sleep
+from stock_assets.ingest.requester import Request, Requester, RequestResult
 from stock_assets.ingest.response_reader import ResponseReader
 from stock_assets.sources.interface import AvailableHistory, PriceSource
 

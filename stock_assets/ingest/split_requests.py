@@ -22,9 +22,10 @@ from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
+from stock_assets.ingest.counted_calls import Sleep
 from stock_assets.ingest.ledger_queries import group_by_symbol, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.requester import Request, Requester, Sleep, content_hash
+from stock_assets.ingest.requester import Request, Requester, content_hash
 from stock_assets.sources.interface import PriceSource
 
 JUMP_SETTLES = timedelta(days=3)

@@ -148,13 +148,14 @@ class AlphaVantageSource(PriceSource):
             raise BadKey(f"the API key is missing; set {API_KEY_VARIABLE}", symbol=symbol)
         failure: SourceError
         try:
-            body = transport.get(
-                self._session,
-                f"{self.base_url.rstrip('/')}/query",
-                {**parameters, "symbol": symbol, "apikey": PLACEHOLDER},
-                symbol=symbol,
-                timeouts=self.timeouts,
-            )
+            with self._sessions.one() as session:
+                body = transport.get(
+                    session,
+                    f"{self.base_url.rstrip('/')}/query",
+                    {**parameters, "symbol": symbol, "apikey": PLACEHOLDER},
+                    symbol=symbol,
+                    timeouts=self.timeouts,
+                )
         except SourceError as error:
             sent = redact(error.body, key)
             # A gateway sends the same messages with a status such as 403 or 429; the message says more than the status.
@@ -180,8 +181,8 @@ class AlphaVantageSource(PriceSource):
         return self.read_key().strip()
 
     @cached_property
-    def _session(self) -> transport.Session:
-        return transport.Session(self._key)
+    def _sessions(self) -> transport.Sessions:
+        return transport.Sessions(self._key)
 
 
 def _latest_sessions(at: datetime) -> list[date]:

@@ -50,7 +50,7 @@ class KeyOnWireAdapter(HTTPAdapter):
         super().__init__()
 
     def abort(self) -> None:
-        """Shut down every open connection, from another thread: a blocked read ends at once."""
+        """Shut down the connections of this adapter, from another thread: a blocked read ends at once."""
         for connection in list(self._connections):
             sock = connection.sock
             if isinstance(sock, socket.socket):

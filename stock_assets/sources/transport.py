@@ -56,7 +56,10 @@ class Timeouts:
 
 
 class Session(requests.Session):
-    """A session whose requests need no key in the URL and that never looks at the target of a redirect."""
+    """A session whose requests need no key in the URL and that never looks at the target of a redirect.
+
+    One thread at a time uses a session: a request that takes too long shuts down all connections of its session.
+    """
 
     def __init__(self, key: Callable[[], str]) -> None:
         super().__init__()
@@ -66,6 +69,26 @@ class Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Return None: the library would parse the address even of a redirect that is not followed."""
         del resp
+
+
+class Sessions:
+    """The sessions of all threads; a session keeps its connection open between requests."""
+
+    def __init__(self, key: Callable[[], str]) -> None:
+        self._key = key
+        self._idle: list[Session] = []
+
+    @contextmanager
+    def one(self) -> Iterator[Session]:
+        """Lend a session: the one that was used last, or a new one if other threads use all."""
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = Session(self._key)
+        try:
+            yield session
+        finally:
+            self._idle.append(session)
 
 
 def get(session: Session, url: str, parameters: Mapping[str, str], *, symbol: str, timeouts: Timeouts) -> bytes:

@@ -14,7 +14,7 @@ from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.call_limits import MINUTE
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed, SourceUnreachable
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.ingest import requester
+from stock_assets.ingest import vendor_health
 from stock_assets.ingest.ledger_queries import responses_for
 from stock_assets.ingest.price_requests import (
     ALL_MISSING,
@@ -24,7 +24,7 @@ from stock_assets.ingest.price_requests import (
     fail_if_nothing_fetched,
     fetch_prices,
 )
-from stock_assets.ingest.requester import MAX_CONSECUTIVE_FAILURES, MAX_PAUSE_SECONDS
+from stock_assets.ingest.vendor_health import MAX_CONSECUTIVE_FAILURES, MAX_PAUSE_SECONDS
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import HEADER, Mischief, VendorServer, csv_body
@@ -494,7 +494,7 @@ def test_a_trickling_symbol_delays_the_others_by_two_deadlines(
     server: VendorServer, backend: Backend, monkeypatch: pytest.MonkeyPatch, trickle: Mischief
 ) -> None:
     """In real time, with a deadline of 4 s instead of 30 s."""
-    monkeypatch.setattr(requester, "SLOW_FAILURE", timedelta(seconds=2))
+    monkeypatch.setattr(vendor_health, "SLOW_FAILURE", timedelta(seconds=2))
     server.last_session, server.slowness = TODAY, 0.5
     for symbol in ("S01", "S03"):
         server.respond(symbol, csv_body(symbol, TODAY, "compact"))

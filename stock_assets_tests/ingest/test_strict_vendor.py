@@ -18,11 +18,12 @@ import pytest
 
 from stock_assets.core.errors import Outcome
 from stock_assets.core.universe import Universe
+from stock_assets.ingest import requester
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets.sources.plans import PLANS
 from stock_assets.sources.sending import sending
-from stock_assets_tests.fakes.clock import FakeClock
+from stock_assets_tests.fakes.clock import FakeClock, SimulatedThreads
 from stock_assets_tests.fakes.sliding_windows import SlidingWindows, ideal_seconds
 from stock_assets_tests.fakes.vendor_server import HEADER, VendorServer, csv_body
 from stock_assets_tests.support.live_source import symbols, utc
@@ -60,65 +61,133 @@ def plan_options(plan: str) -> dict[str, object]:
 
 @dataclass
 class SimulatedNetwork:
-    """Requests take simulated time: usually a little, sometimes much more, as on a busy network."""
+    """Requests take simulated time: usually the latency, sometimes much more, as on a busy network.
+
+    Attributes:
+        clock: the simulated time.
+        windows: the limits of the vendor.
+        latency: usual seconds from sending a request to its response.
+        busy: share of requests that arrive 0.25 s late.
+        stalled: symbols whose request is sent late, because the machine is busy.
+        in_flight: most requests that were in flight at once.
+    """
 
     clock: FakeClock
     windows: SlidingWindows
-    seed: int
+    latency: float
+    busy: float
     stalled: frozenset[str] = frozenset()
+    in_flight: int = 0
 
     def __post_init__(self) -> None:
-        """Seed the latencies of each process."""
+        """Count the requests in flight."""
         self._lock = threading.Lock()
-        self._chance: dict[int, random.Random] = {}
+        self._now_in_flight = 0
 
     def fetch(self, symbol: str, _sessions: object) -> bytes:
         """Send one request: it arrives after a while, and the response after another one."""
+        chance = random.Random(symbol)  # noqa: S311 (latency)
         if symbol in self.stalled:
             # The machine is busy for longer than a window before the request is sent.
             self.clock.sleep(STALL_SECONDS)
         with sending():
             pass
-        chance = self._chance.setdefault(threading.get_ident(), random.Random(f"{self.seed}{symbol}"))  # noqa: S311 (latency)
-        self.clock.sleep(0.08 + chance.uniform(0, 0.015) + (0.25 if chance.random() < 0.04 else 0))
+        with self._lock:
+            self._now_in_flight += 1
+            self.in_flight = max(self.in_flight, self._now_in_flight)
+        self.clock.sleep(self.latency / 2 + chance.uniform(0, 0.015) + (0.25 if chance.random() < self.busy else 0))
         with self._lock:
             self.windows.accept(self.clock.now().timestamp())
-        self.clock.sleep(0.08 + chance.uniform(0, 0.015))
+        self.clock.sleep(self.latency / 2 + chance.uniform(0, 0.015))
+        with self._lock:
+            self._now_in_flight -= 1
         return csv_body(symbol, TODAY, "compact")
 
 
-@pytest.mark.parametrize(("plan", "stalls"), [*((plan, 0) for plan in REQUESTS), ("free", 1), ("premium_150", 1)])
-def test_no_request_is_refused_in_simulated_time(
-    plan: str, stalls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@dataclass
+class Simulation:
+    """Processes that request prices in simulated time from a vendor with the limits of a plan."""
+
+    plan: str
+    latency: float
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+    busy: float = 0.04
+
+    def run(self, universes: list[Universe], stalled: frozenset[str] = frozenset()) -> SimulatedNetwork:
+        """Request the symbols of each process; return the network after the last response."""
+        clock = FakeClock(EVENING, participants=len(universes))
+        network = SimulatedNetwork(clock, SlidingWindows(vendor_limits(self.plan)), self.latency, self.busy, stalled)
+        self.monkeypatch.setattr(AlphaVantageSource, "fetch_prices", network.fetch)
+        self.monkeypatch.setattr(requester, "SendingThreads", SimulatedThreads.with_clock(clock))
+        outcomes: list[Outcome] = []
+
+        def run(universe: Universe) -> None:
+            backend = local_backend(self.folder / "backend")
+            source = AlphaVantageSource(base_url="", read_key=str, now=clock.now, **plan_options(self.plan))  # type: ignore[arg-type]  # fields by name
+            try:
+                results = fetch_prices(parts(backend, source, universe), [TODAY], now=clock.now, sleep=clock.sleep)
+                outcomes.extend(result.outcome for result in results)
+            finally:
+                clock.leave()
+
+        threads = [threading.Thread(target=run, args=(universe,), daemon=True) for universe in universes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=300)
+        assert outcomes == [Outcome.OK] * sum(len(universe.symbols) for universe in universes)
+        return network
+
+
+@pytest.mark.parametrize(
+    ("plan", "latency"),
+    [*((plan, 0.5) for plan in REQUESTS), ("free", 0.16), ("premium_75", 0.9), ("premium_1200", 0.16)],
+)
+def test_no_request_of_two_processes_is_refused_in_simulated_time(
+    plan: str, latency: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits, requests = vendor_limits(plan), REQUESTS[plan]
-    clock, windows = FakeClock(EVENING, participants=2), SlidingWindows(limits)
-    stalled = frozenset(universe.symbols[3] for universe in halves(requests)) if stalls else frozenset[str]()
-    network = SimulatedNetwork(clock, windows, seed=1, stalled=stalled)
-    monkeypatch.setattr(AlphaVantageSource, "fetch_prices", network.fetch)
-    outcomes: list[Outcome] = []
+    requests, limits = REQUESTS[plan], vendor_limits(plan)
+    network = Simulation(plan, latency, tmp_path, monkeypatch).run(halves(requests))
 
-    def run(universe: Universe) -> None:
-        backend = local_backend(tmp_path / "backend")
-        source = AlphaVantageSource(base_url="", read_key=str, now=clock.now, **plan_options(plan))  # type: ignore[arg-type]  # fields by name
-        try:
-            results = fetch_prices(parts(backend, source, universe), [TODAY], now=clock.now, sleep=clock.sleep)
-            outcomes.extend(result.outcome for result in results)
-        finally:
-            clock.leave()
+    assert (len(network.windows.arrivals), network.windows.refused) == (requests, 0)
+    # The first request of each process is sent alone, and shows no usual latency yet.
+    took = network.windows.arrivals[-1] - network.windows.arrivals[0]
+    assert took <= 1.1 * ideal_seconds(limits, requests) + 2 * latency + 0.5
 
-    threads = [threading.Thread(target=run, args=(universe,), daemon=True) for universe in halves(requests)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=300)
 
-    assert outcomes == [Outcome.OK] * requests
-    assert (len(windows.arrivals), windows.refused) == (requests, 0)
-    # Each of the two processes waits for its response, 0.185 s on average, before it sends the next request.
-    ideal = max(ideal_seconds(limits, requests), requests / 2 * 0.185)
-    # The first request of each process shows no usual latency yet and may cost half a second more.
-    assert windows.arrivals[-1] - windows.arrivals[0] <= 1.1 * ideal + 0.5 + 2 * STALL_SECONDS * stalls
+@pytest.mark.parametrize("plan", ["free", "premium_150", "premium_1200"])
+def test_no_request_is_refused_if_some_are_sent_late(
+    plan: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = REQUESTS[plan]
+    stalled = frozenset(universe.symbols[3] for universe in halves(requests))
+    network = Simulation(plan, 0.16, tmp_path, monkeypatch).run(halves(requests), stalled)
+
+    assert (len(network.windows.arrivals), network.windows.refused) == (requests, 0)
+
+
+@pytest.mark.parametrize(
+    ("plan", "requests"),
+    [
+        ("free", 25),
+        ("premium_75", 90),
+        ("premium_300", 100),
+        pytest.param("premium_150", 90, marks=pytest.mark.slow),
+        pytest.param("premium_600", 200, marks=pytest.mark.slow),
+        pytest.param("premium_1200", 400, marks=pytest.mark.slow),
+    ],
+)
+def test_the_plan_limits_the_speed_of_one_process_and_not_the_latency(
+    plan: str, requests: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Simulation(plan, 0.5, tmp_path, monkeypatch, busy=0).run([symbols(requests)])
+
+    assert network.windows.refused == 0
+    ideal = ideal_seconds(vendor_limits(plan), requests) + 0.5
+    assert (network.clock.now() - EVENING).total_seconds() <= 1.1 * ideal
+    assert network.in_flight <= (PLANS[plan].per_second or 1)
+    assert network.in_flight > 1 or plan == "free"
 
 
 def test_requests_without_the_margin_would_be_refused() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 from email.utils import format_datetime
@@ -174,6 +175,33 @@ def test_a_header_that_trickles_ends_at_the_deadline(server: VendorServer) -> No
     # The connection is not used again.
     server.respond("NVDA", None)
     assert request_prices(server)
+
+
+def test_a_request_that_takes_too_long_ends_no_other_request(server: VendorServer) -> None:
+    source = live_source(server, patience=1.5)
+    server.slowness = 0.7
+    server.respond("NVDA", Mischief.DRIP)
+    server.respond("AMD", Mischief.SLOW)
+    with ThreadPoolExecutor(2) as threads:
+        dripping = threads.submit(source.fetch_prices, "NVDA", [server.last_session])
+        time.sleep(1.1)
+        # It is in flight when the other one ends.
+        slow = threads.submit(source.fetch_prices, "AMD", [server.last_session])
+        with pytest.raises(SourceUnreachable, match=r"it took longer than 1.5 s"):
+            dripping.result(timeout=10)
+        assert slow.result(timeout=10) == csv_body("AMD", server.last_session, "compact")
+
+
+def test_requests_use_open_connections_again(server: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    connected: list[object] = []
+    process = server.process_request
+    monkeypatch.setattr(server, "process_request", lambda *request: (connected.append(request), process(*request)))
+    source = live_source(server)
+    for symbol in ("NVDA", "AMD", "INTC"):
+        source.fetch_prices(symbol, [server.last_session])
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(source.fetch_prices, "NVDA", [server.last_session]).result(timeout=10)
+    assert len(connected) == 1
 
 
 def test_the_error_of_an_unknown_text_shows_it(server: VendorServer) -> None:

@@ -1,0 +1,166 @@
+"""Count the calls of one run: acquire each one before its request, and postpone it if the request arrives late.
+
+Belongs here: what the rate limiter learns about a request, from acquiring its call until its response has arrived. Does
+not belong here: storing calls (`backends.rate_limiter`), the arithmetic (`core.call_limits`), which requests are sent
+(`requester`).
+
+Several requests can be in flight, in threads of this process. A request that takes longer than usual may have arrived
+late, so its call is postponed before another one is acquired: otherwise its token could return before its response
+shows when it arrived.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from stock_assets.backends.rate_limiter import RateLimiter
+from stock_assets.core.call_limits import COVERED_DELAY, ArrivalEstimate, CallDenied
+from stock_assets.core.clock import Clock
+from stock_assets.sources.interface import PriceSource
+from stock_assets.sources.sending import SendObserver, observed
+
+Sleep = Callable[[float], None]
+"""Wait for some seconds."""
+
+
+class NotSentError(Exception):
+    """A request was not sent, because no request may be sent any more. Its call stays counted.
+
+    Attributes:
+        denied: why the rate limiter denies the call; None if the run has stopped for another reason.
+    """
+
+    def __init__(self, denied: CallDenied | None = None) -> None:
+        super().__init__("no request may be sent any more")
+        self.denied = denied
+
+
+@dataclass
+class Call:
+    """One acquired call.
+
+    Attributes:
+        acquired: timestamp that the rate limiter recorded.
+        counted: timestamp from which the rate limiter counts the call now.
+        sent: when the request had been sent, or None.
+    """
+
+    acquired: datetime
+    counted: datetime
+    sent: datetime | None = None
+
+
+class CountedCalls:
+    """The calls of one run to one vendor; several threads use it.
+
+    Args:
+        limiter: counts the calls of all runs.
+        source: the vendor and the calls that the plan allows.
+        reserve: calls of the day that this run leaves for others.
+        may_send: returns whether requests may be sent; called right before each one.
+        now: the clock.
+        sleep: waits for a call in place of one that was not made in time.
+    """
+
+    def __init__(
+        self,
+        limiter: RateLimiter,
+        source: PriceSource,
+        *,
+        reserve: int,
+        may_send: Callable[[], bool],
+        now: Clock,
+        sleep: Sleep,
+    ) -> None:
+        self._limiter = limiter
+        self._vendor = source.vendor
+        self._limits = limits = source.terms.limits
+        self._reserve = reserve
+        self._may_send = may_send
+        self._now = now
+        self._sleep = sleep
+        self._arrivals = ArrivalEstimate(limits)
+        self._shortest_window = min((window for _, window in limits.rates), default=None)
+        # Threads use the rate limiter in turn: a store on which they compete makes each of them wait longer.
+        self._lock = threading.RLock()
+
+    def acquire(self, in_flight: Iterable[Call] = ()) -> Call | CallDenied:
+        """Return a new call, or when to try again; before that, postpone the overdue calls in flight."""
+        with self._lock:
+            for call in in_flight:
+                if call.sent is not None:
+                    self._postpone(call, call.sent + self._arrivals.overdue(self._now() - call.sent))
+            at = self._acquire(replaces=None)
+        return at if isinstance(at, CallDenied) else Call(at, counted=at)
+
+    @contextmanager
+    def sending(self, call: Call) -> Iterator[None]:
+        """Count the call of the request that is sent inside the block from its arrival at the vendor on.
+
+        Raises:
+            NotSentError: no request may be sent any more.
+        """
+
+        def prepare() -> None:
+            # After a window, other processes have made calls in place of this one.
+            if self._shortest_window is not None and self._now() - call.counted >= self._shortest_window:
+                call.counted = self._replace(call.counted)
+            if not self._may_send():
+                raise NotSentError
+            self._postpone(call, self._now())
+
+        def note_sent() -> None:
+            with self._lock:
+                call.sent = max(self._now(), call.counted)
+                self._postpone(call, call.sent + self._arrivals.unknown())
+
+        responded = False
+        try:
+            with observed(SendObserver(before=prepare, after=note_sent)):
+                yield
+            responded = True
+        finally:
+            # A request that was never sent says nothing about the time that requests take.
+            if responded or call.sent is not None:
+                ended, sent = self._now(), call.sent or call.counted
+                with self._lock:
+                    arrived = sent + self._arrivals.delay(ended - sent)
+                    if abs(arrived - call.counted) > COVERED_DELAY:
+                        self._count_from(call, arrived)
+
+    def _acquire(self, replaces: datetime | None) -> datetime | CallDenied:
+        at = self._now()
+
+        def now() -> datetime:
+            nonlocal at
+            at = self._now()
+            return at
+
+        if self._limits.unlimited:
+            return at
+        with self._lock:
+            denied = self._limiter.acquire(self._vendor, self._limits, now, reserve=self._reserve, replaces=replaces)
+        return denied or at
+
+    def _replace(self, counted: datetime) -> datetime:
+        while self._may_send():
+            at = self._acquire(replaces=counted)
+            if not isinstance(at, CallDenied):
+                return at
+            if at.quota_used_up:
+                raise NotSentError(at)
+            self._sleep(max(0.0, (at.retry_at - self._now()).total_seconds()))
+        raise NotSentError
+
+    def _postpone(self, call: Call, to: datetime) -> None:
+        """Count a call from a later timestamp on, if the margin does not cover the delay."""
+        if to - call.counted > COVERED_DELAY:
+            self._count_from(call, to)
+
+    def _count_from(self, call: Call, timestamp: datetime) -> None:
+        with self._lock:
+            if self._limits.rates and timestamp != call.counted:
+                self._limiter.postpone(self._vendor, call.counted, timestamp)
+                call.counted = timestamp

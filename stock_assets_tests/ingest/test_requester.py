@@ -1,0 +1,238 @@
+"""Several requests in flight: order, quota, and what a failure means for the requests that follow."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from stock_assets.backends.interface import FetchKind
+from stock_assets.core.call_limits import SECOND, CallDenied
+from stock_assets.core.errors import Outcome, SourceUnreachable, Throttled
+from stock_assets.ingest.counted_calls import Call, CountedCalls, NotSentError
+from stock_assets.ingest.price_requests import SymbolResult, fetch_prices
+from stock_assets.sources.alpha_vantage import AlphaVantageSource
+from stock_assets.sources.sending import sending
+from stock_assets_tests.fakes.clock import FakeClock
+from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer, csv_body
+from stock_assets_tests.support.live_source import live_source, symbols, utc
+from stock_assets_tests.support.steps import local_backend, parts
+
+TODAY = date(2024, 3, 1)
+EVENING = utc("2024-03-01 22:00")
+PATIENCE = 10
+
+
+def fetch(
+    folder: Path, server: VendorServer, count: int, clock: FakeClock | None = None, **options: object
+) -> dict[str, SymbolResult]:
+    """Fetch the prices of some symbols with a plan of 20 calls a second; return the results by symbol."""
+    server.last_session, clock = TODAY, clock or FakeClock(EVENING)
+    source = live_source(server, now=clock.now, patience=10.0, **{"calls_per_second": 20, **options})
+    given = parts(local_backend(folder), source, symbols(count))
+    results = fetch_prices(given, [TODAY], now=clock.now, sleep=clock.sleep)
+    return {result.symbol: result for result in results}
+
+
+def replace_fetch(monkeypatch: pytest.MonkeyPatch, change: Callable[[str, int], None]) -> list[str]:
+    """Call a function with symbol and number of its request before each request; return the symbols, in order."""
+    original, requested, lock = AlphaVantageSource.fetch_prices, list[str](), threading.Lock()
+
+    def changed(source: AlphaVantageSource, symbol: str, sessions: Sequence[date]) -> bytes:
+        with lock:
+            requested.append(symbol)
+            number = requested.count(symbol)
+        change(symbol, number)
+        return original(source, symbol, sessions)
+
+    monkeypatch.setattr(AlphaVantageSource, "fetch_prices", changed)
+    return requested
+
+
+def test_requests_are_in_flight_together_after_a_good_response_and_each_is_recorded_once(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, first_ended = threading.Barrier(7, timeout=PATIENCE), threading.Event()
+
+    def wait(symbol: str, _number: int) -> None:
+        if symbol == "S01":
+            time.sleep(0.1)
+            first_ended.set()
+        else:
+            assert first_ended.is_set(), "the first request is sent alone"
+            together.wait()
+
+    replace_fetch(monkeypatch, wait)
+    results = fetch(tmp_path, server, 8)
+
+    assert {result.outcome for result in results.values()} == {Outcome.OK}
+    backend = local_backend(tmp_path)
+    entries = backend.ledger.fetches(FetchKind.PRICES)
+    assert sorted(entry.symbol for entry in entries) == list(symbols(8).symbols)
+    assert backend.rate_limiter.used_calls("alpha_vantage", EVENING) == len(server.requests) == 8
+    for entry in entries:
+        assert backend.objects.get(entry.response_key) == csv_body(entry.symbol, TODAY, "compact")
+
+
+def test_requests_are_sent_in_turn_without_a_rate(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    replace_fetch(monkeypatch, lambda _symbol, _number: threads.add(threading.get_ident()))
+    fetch(tmp_path, server, 5, calls_per_second=None, calls_per_day=25)
+    assert threads == {threading.get_ident()}
+
+
+def test_a_rejected_key_is_used_once(server: VendorServer, tmp_path: Path) -> None:
+    for symbol in symbols(20).symbols:
+        server.respond(symbol, Mischief.MISSING_KEY)
+    results = fetch(tmp_path, server, 20)
+    assert server.requested() == ["S01"]
+    assert {result.outcome for result in results.values()} == {Outcome.BAD_KEY}
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"), [(Mischief.HTTP_403, Outcome.BAD_KEY), (Mischief.DAILY_QUOTA, Outcome.DAILY_QUOTA)]
+)
+def test_after_a_refusal_that_concerns_every_symbol_only_requests_in_flight_end(
+    server: VendorServer, tmp_path: Path, response: Mischief, outcome: Outcome
+) -> None:
+    server.respond("S02", response)
+    results = fetch(tmp_path, server, 20, calls_per_second=3)
+
+    # Three calls a second: the third one was in flight when the second one was refused.
+    assert server.requested()[0] == "S01"
+    assert sorted(server.requested()) == ["S01", "S02", "S03"]
+    assert {symbol for symbol, result in results.items() if result.outcome is Outcome.OK} == {"S01", "S03"}
+    others = [results[symbol] for symbol in symbols(20).symbols[3:]]
+    assert {result.outcome for result in others} == {outcome}
+    assert all("not requested" in result.detail for result in others)
+
+
+def test_requests_that_fail_together_count_as_one_failure_and_are_repeated_one_by_one(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, counting = threading.Barrier(9, timeout=PATIENCE), threading.Lock()
+    repeated: list[str] = []
+
+    def fail_once(symbol: str, number: int) -> None:
+        if symbol == "S01":
+            return
+        if number == 1:
+            together.wait()
+            raise SourceUnreachable("the network is down", symbol=symbol)
+        with counting:
+            repeated.append(symbol)
+        if repeated[0] == symbol:
+            time.sleep(0.2)
+            assert repeated == [symbol], "the first request after a failure is sent alone"
+
+    requested = replace_fetch(monkeypatch, fail_once)
+    clock = FakeClock(EVENING)
+    results = fetch(tmp_path, server, 10, clock, first_pause_seconds=5.0)
+
+    assert {result.outcome for result in results.values()} == {Outcome.OK}
+    assert {result.calls for symbol, result in results.items() if symbol != "S01"} == {2}
+    assert len(requested) == 19
+    # All nine failed, and requests paused once.
+    assert len([pause for pause in clock.slept if pause > 2]) == 1
+
+
+def test_the_longest_pause_that_the_vendor_requires_of_any_request_is_respected(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(3, timeout=PATIENCE)
+
+    def fail_once(symbol: str, number: int) -> None:
+        if symbol != "S01" and number == 1:
+            together.wait()
+            raise Throttled("too many", symbol=symbol, retry_after={"S02": 7.0, "S03": 40.0, "S04": None}[symbol])
+
+    replace_fetch(monkeypatch, fail_once)
+    clock = FakeClock(EVENING)
+    assert {result.outcome for result in fetch(tmp_path, server, 4, clock).values()} == {Outcome.OK}
+    assert timedelta(seconds=40) <= clock.now() - EVENING < timedelta(seconds=42)
+
+
+def test_the_time_of_slow_failures_at_the_same_time_counts_once(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, clock = threading.Barrier(9, timeout=PATIENCE), FakeClock(EVENING)
+
+    def slow(symbol: str, number: int) -> None:
+        if symbol != "S01" and number == 1:
+            if together.wait() == 0:
+                clock.set(clock.now() + timedelta(seconds=30))
+            together.wait()
+            raise SourceUnreachable("it took longer than 30 s", symbol=symbol)
+
+    replace_fetch(monkeypatch, slow)
+    # Nine times 30 s would be more than the two minutes after which a run stops.
+    assert {result.outcome for result in fetch(tmp_path, server, 10, clock).values()} == {Outcome.OK}
+
+
+def test_a_vendor_that_is_down_gets_six_requests(server: VendorServer, tmp_path: Path) -> None:
+    for symbol in symbols(30).symbols:
+        server.respond(symbol, Mischief.HTTP_500)
+    results = fetch(tmp_path, server, 30)
+    assert len(server.requests) == 6
+    assert {result.outcome for result in results.values()} == {Outcome.UNREACHABLE}
+
+
+class Counted:
+    """Calls of a plan with one call a second, by a fake clock."""
+
+    def __init__(self, folder: Path, server: VendorServer) -> None:
+        self.clock, self.may_send = FakeClock(EVENING), True
+        self.calls = CountedCalls(
+            local_backend(folder).rate_limiter,
+            live_source(server, calls_per_second=1),
+            reserve=0,
+            may_send=lambda: self.may_send,
+            now=self.clock.now,
+            sleep=self.clock.sleep,
+        )
+
+    def acquire(self) -> Call:
+        """Return a call that must be available."""
+        call = self.calls.acquire()
+        assert isinstance(call, Call)
+        return call
+
+
+def test_a_call_whose_request_takes_longer_than_usual_is_postponed_before_another_one_is_acquired(
+    server: VendorServer, tmp_path: Path
+) -> None:
+    counted = Counted(tmp_path, server)
+    first = counted.acquire()
+    with counted.calls.sending(first):
+        with sending():
+            pass
+        counted.clock.sleep(0.1)
+    counted.clock.sleep(2)
+
+    slow = counted.acquire()
+    with counted.calls.sending(slow):
+        with sending():
+            pass
+        counted.clock.sleep(SECOND.total_seconds())
+        # Nobody knows whether the request has arrived, so its token has not returned.
+        denied = counted.calls.acquire([slow])
+    assert isinstance(denied, CallDenied)
+    assert denied.retry_at > counted.clock.now() + timedelta(seconds=0.2)
+    # Without a request in flight the token would be available.
+    other = Counted(tmp_path / "other", server)
+    other.acquire()
+    other.clock.sleep(SECOND.total_seconds())
+    other.acquire()
+
+
+def test_a_request_is_not_sent_after_the_run_has_stopped(server: VendorServer, tmp_path: Path) -> None:
+    counted = Counted(tmp_path, server)
+    call, sent = counted.acquire(), False
+    counted.may_send = False
+    with pytest.raises(NotSentError), counted.calls.sending(call), sending():
+        sent = True
+    assert not sent
