@@ -16,7 +16,6 @@ sends no more requests. The symbols that were not requested come first in the ne
 """
 
 import hashlib
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -89,16 +88,18 @@ class _Ended:
     """A request that has ended.
 
     Attributes:
-        at: time of the end.
-        fetch: its entry in the ledger; None if it was not sent.
-        error: its failure, if any.
-        denied: why the rate limiter denied it, if it was not sent for this reason.
+        at: time of the end; a response has arrived then.
+        body: body of the response, of an error response too.
+        response_key: key of the stored body; empty if there is none.
+        error: the failure, if any.
+        not_sent: why the request was not sent, if it was not.
     """
 
     at: datetime
-    fetch: Fetch | None = None
+    body: bytes = b""
+    response_key: str = ""
     error: SourceError | None = None
-    denied: CallDenied | None = None
+    not_sent: NotSentError | None = None
 
 
 class Requester:
@@ -120,8 +121,6 @@ class Requester:
             now=now,
             sleep=sleep,
         )
-        # Responses are read and recorded in turn: what one of them means can depend on another one.
-        self._recording = threading.Lock()
         self._queue: deque[_Attempt] = deque()
         self._last: dict[str, Fetch] = {}
 
@@ -132,18 +131,25 @@ class Requester:
         calls: Counter[str] = Counter()
         in_flight: dict[Future[_Ended], tuple[_Attempt, Call]] = {}
         with SendingThreads[_Ended](self._limits.at_once) as threads:
-            while self._queue or in_flight:
-                acquired = self._acquire_call([call for _, call in in_flight.values()])
-                if isinstance(acquired, Call):
-                    attempt = replace(self._queue.popleft(), failures_before=self._health.failures)
-                    calls[attempt.request.symbol] += 1
-                    in_flight[threads.submit(partial(self._send, attempt.request, acquired))] = attempt, acquired
-                elif in_flight:
-                    for future in sorted(threads.wait(in_flight, acquired), key=lambda future: future.result().at):
-                        attempt, call = in_flight.pop(future)
-                        self._handle(attempt, call, future.result(), others_in_flight=bool(in_flight))
-                elif acquired is not None:
-                    self._sleep(acquired)
+            try:
+                while self._queue or in_flight:
+                    acquired = self._acquire_call([call for _, call in in_flight.values()])
+                    if isinstance(acquired, Call):
+                        attempt = replace(self._queue.popleft(), failures_before=self._health.failures)
+                        calls[attempt.request.symbol] += 1
+                        in_flight[threads.submit(partial(self._send, attempt.request, acquired))] = attempt, acquired
+                    elif in_flight:
+                        for future in sorted(threads.wait(in_flight, acquired), key=lambda future: future.result().at):
+                            ended = future.result()
+                            attempt, call = in_flight.pop(future)
+                            self._handle(attempt, call, ended, others_in_flight=bool(in_flight))
+                    elif acquired is not None:
+                        self._sleep(acquired)
+            finally:
+                # After an interruption too, every stored response gets its entry in the ledger.
+                for future, (attempt, _) in in_flight.items():
+                    if future.exception() is None:
+                        self._record(attempt.request, future.result())
         return {symbol: RequestResult(fetch, calls[symbol]) for symbol, fetch in self._last.items()}
 
     def _acquire_call(self, in_flight: Sequence[Call]) -> Call | float | None:
@@ -174,51 +180,57 @@ class Requester:
         return f"not requested: {why}; calls are available again at {denied.retry_at:%Y-%m-%d %H:%M} UTC"
 
     def _send(self, request: Request, call: Call) -> _Ended:
-        """Send one request; store the response, then read it; record the outcome in the ledger."""
-        response_key, body = "", b""
+        """Send one request and store the response; threads do this."""
         try:
             with self._calls.sending(call):
                 body = request.send()
-            arrived = self._now()
-            known = request.known
-            if known is not None and known.content_hash == content_hash(body):
-                response_key = known.response_key
-            else:
-                response_key = _store(self._backend, request, body, arrived)
-            with self._recording:
-                fetch = request.read(body, response_key, arrived)
-                self._backend.ledger.record(fetch)
         except NotSentError as error:
-            return _Ended(self._now(), denied=error.denied)
+            return _Ended(self._now(), not_sent=error)
         except SourceError as error:
             arrived = self._now()
-            if error.body and not response_key:
-                body = error.body
-                response_key = _store(self._backend, request, body, arrived)
+            key = _store(self._backend, request, error.body, arrived) if error.body else ""
+            return _Ended(arrived, error.body, key, error)
+        arrived, known = self._now(), request.known
+        if known is not None and known.content_hash == content_hash(body):
+            return _Ended(arrived, body, known.response_key)
+        return _Ended(arrived, body, _store(self._backend, request, body, arrived))
+
+    def _record(self, request: Request, ended: _Ended) -> SourceError | None:
+        """Read the stored response and record the outcome in the ledger; return the failure, if any.
+
+        One thread does this, since what a response means can depend on another one.
+        """
+        if ended.not_sent:
+            return None
+        error = ended.error
+        if error is None:
+            try:
+                fetch = request.read(ended.body, ended.response_key, ended.at)
+            except SourceError as unusable:
+                error = unusable
+        if error is not None:
             fetch = Fetch(
                 request.symbol,
                 request.kind,
-                arrived,
+                ended.at,
                 error.outcome,
-                response_key=response_key,
-                content_hash=content_hash(body) if response_key else "",
+                response_key=ended.response_key,
+                content_hash=content_hash(ended.body) if ended.response_key else "",
                 calls=1,
                 detail=str(error),
             )
-            with self._recording:
-                self._backend.ledger.record(fetch)
-            return _Ended(arrived, fetch, error)
-        return _Ended(arrived, fetch)
+        self._backend.ledger.record(fetch)
+        self._last[request.symbol] = fetch
+        return error
 
     def _handle(self, attempt: _Attempt, call: Call, ended: _Ended, *, others_in_flight: bool) -> None:
-        """Note the result of a request; put it into the queue again if it may succeed later."""
-        error, health = ended.error, self._health
-        if ended.fetch is None:
+        """Record a request that has ended; put it into the queue again if it may succeed later."""
+        error, health = self._record(attempt.request, ended), self._health
+        if ended.not_sent:
             self._queue.appendleft(attempt)
-            if ended.denied:
-                health.stop(Outcome.DAILY_QUOTA, self._format_quota_used(ended.denied))
+            if ended.not_sent.denied:
+                health.stop(Outcome.DAILY_QUOTA, self._format_quota_used(ended.not_sent.denied))
             return
-        self._last[attempt.request.symbol] = ended.fetch
         if error is None:
             health.note_success(attempt.failures_before)
             return
@@ -239,8 +251,7 @@ class Requester:
             if request.symbol not in self._last:
                 detail = f"{request.symbol}: {why}"
                 self._last[request.symbol] = Fetch(request.symbol, request.kind, self._now(), outcome, detail=detail)
-                with self._recording:
-                    self._backend.ledger.record(self._last[request.symbol])
+                self._backend.ledger.record(self._last[request.symbol])
         self._queue.clear()
 
 

@@ -36,7 +36,7 @@ def fetch(
     return {result.symbol: result for result in results}
 
 
-def replace_fetch(monkeypatch: pytest.MonkeyPatch, change: Callable[[str, int], None]) -> list[str]:
+def replace_fetch(monkeypatch: pytest.MonkeyPatch, change: Callable[[str, int], object]) -> list[str]:
     """Call a function with symbol and number of its request before each request; return the symbols, in order."""
     original, requested, lock = AlphaVantageSource.fetch_prices, list[str](), threading.Lock()
 
@@ -179,6 +179,29 @@ def test_a_vendor_that_is_down_gets_six_requests(server: VendorServer, tmp_path:
     results = fetch(tmp_path, server, 30)
     assert len(server.requests) == 6
     assert {result.outcome for result in results.values()} == {Outcome.UNREACHABLE}
+
+
+def test_after_an_interruption_every_response_in_flight_is_recorded(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, read_prices = threading.Barrier(4, timeout=PATIENCE), AlphaVantageSource.read_prices
+    replace_fetch(monkeypatch, lambda symbol, _number: None if symbol == "S01" else together.wait())
+    interrupted: list[str] = []
+
+    def interrupt_once(source: AlphaVantageSource, body: bytes, symbol: str) -> object:
+        if symbol != "S01" and not interrupted:
+            interrupted.append(symbol)
+            raise KeyboardInterrupt
+        return read_prices(source, body, symbol)
+
+    monkeypatch.setattr(AlphaVantageSource, "read_prices", interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(tmp_path, server, 5)
+
+    ledger = local_backend(tmp_path).ledger
+    recorded = {entry.symbol for kind in FetchKind for entry in ledger.fetches(kind)}
+    # A response for a symbol without history is recorded as a file until all have arrived.
+    assert {symbol.removesuffix(".csv") for symbol in recorded} == set(symbols(5).symbols) - set(interrupted)
 
 
 class Counted:
