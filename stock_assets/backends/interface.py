@@ -282,8 +282,16 @@ class SqlConnection(ABC):
         """Register a small table under a name, for this connection only."""
 
     @abstractmethod
-    def register_responses(self, responses: Sequence[Fetch]) -> Name:
+    def register_responses(self, responses: Sequence[Fetch], *, first: date, last: date) -> Name:
         """Register the price responses of this load as one relation of text columns, with their address in `"$path"`.
+
+        Rows of days outside the range may be left out, unless they have no readable date, are dated after their
+        request, or lie before `core.calendar.CALENDAR_START`.
+
+        Args:
+            responses: entries of the ledger.
+            first: first day of the range.
+            last: last day of the range.
 
         Raises:
             DamagedResponses: a response is missing, or differs from its checksum. Only the local backend checks that.

@@ -108,7 +108,10 @@ def inputs(
 
 def _register_responses(sql: SqlConnection, parts: PipelineParts, load: Load, responses: Sequence[Fetch]) -> Name:
     try:
-        return sql.register_responses(responses)
+        # The sessions around the load decide about the closed days between.
+        return sql.register_responses(
+            responses, first=previous_session(load.start_date), last=next_session(load.end_date)
+        )
     except DamagedResponses as error:
         raise describe_damage(error, load, responses, parts.universe.symbols) from None
 

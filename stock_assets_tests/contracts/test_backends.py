@@ -33,7 +33,7 @@ from stock_assets_tests.contracts.objects_contract import ObjectsContract
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.backend_cases import BackendCase, in_processes
 from stock_assets_tests.support.backend_writers import WRITERS, open_the_warehouse, publish_or_maintain
-from stock_assets_tests.support.bars import stored_response
+from stock_assets_tests.support.bars import EVERY_DAY, stored_response
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.scenes import SECOND_WEEK, TWO_WEEKS, Scene, calm_source
 from stock_assets_tests.support.small_files import late_for, scatter_locally, scatter_on_aws
@@ -225,7 +225,7 @@ class TestSqlSession:
         backend.objects.put("raw/x/it's 100%/MSFT.csv", b"timestamp,open,high,low,close,volume\n2012-03-02,1,2,3,4,5\n")
         responses = [stored_response(backend, key) for key in backend.objects.keys("raw/")]
         with backend.warehouse.connect("load_1") as sql:
-            name = sql.register_responses(responses).value
+            name = sql.register_responses(responses, **EVERY_DAY).value
             rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
 
         assert [row.pop("$path") for row in rows] == [backend.objects.uri(one.response_key) for one in responses]
@@ -249,7 +249,7 @@ class TestSqlSession:
         backend.objects.put(partition, body)
         for key in ("raw/x/IBM.csv", partition):
             with backend.warehouse.connect("load_1") as sql:
-                name = sql.register_responses([stored_response(backend, key)]).value
+                name = sql.register_responses([stored_response(backend, key)], **EVERY_DAY).value
                 rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
 
             assert {row.pop("$path") for row in rows} == {backend.objects.uri(key)}
@@ -262,7 +262,9 @@ class TestSqlSession:
 
     def test_no_responses_are_an_empty_relation(self, backend: Backend) -> None:
         with backend.warehouse.connect("load_1") as sql:
-            rows = sql.query(f'SELECT "timestamp", volume, "$path" FROM {sql.register_responses([]).value}')
+            rows = sql.query(
+                f'SELECT "timestamp", volume, "$path" FROM {sql.register_responses([], **EVERY_DAY).value}'
+            )
 
         assert rows.num_rows == 0
 
@@ -424,7 +426,7 @@ class TestPublishing:
 
         assert published(case.make(tmp_path / folder / "backend")) == [("IBM", FIRST, 101.0), ("IBM", SECOND, 101.0)]
         with backend.warehouse.connect("load_1") as sql:
-            responses = sql.register_responses([stored_response(backend, "raw/x/IBM.csv")])
+            responses = sql.register_responses([stored_response(backend, "raw/x/IBM.csv")], **EVERY_DAY)
             rows = sql.query(f'SELECT "$path" AS p FROM {responses.value}').to_pylist()
             assert rows == [{"p": backend.objects.uri("raw/x/IBM.csv")}]
             assert count(sql, STAGED_PRICES) == 1

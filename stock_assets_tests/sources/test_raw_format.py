@@ -12,7 +12,7 @@ from stock_assets.core.errors import EmptyResponse, MalformedResponse, SourceErr
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.sources.raw_format import parse_prices
 from stock_assets_tests.fakes.vendor_server import csv_body
-from stock_assets_tests.support.bars import stored_response
+from stock_assets_tests.support.bars import EVERY_DAY, stored_response
 from stock_assets_tests.support.steps import local_backend
 
 GOOD = csv_body("NVDA", date(2024, 3, 1), "compact")[: 47 * 12].rpartition(b"\r\n")[0] + b"\r\n"
@@ -82,7 +82,7 @@ def test_the_sql_engine_reads_the_same_rows(body: bytes, tmp_path_factory: pytes
     backend.objects.put(key, body)
 
     with backend.warehouse.connect("load_1") as sql:
-        responses = sql.register_responses([stored_response(backend, key)])
+        responses = sql.register_responses([stored_response(backend, key)], **EVERY_DAY)
         read = sql.query(f"SELECT * FROM {responses.value}").to_pylist()
 
     wanted = []

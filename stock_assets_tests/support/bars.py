@@ -11,6 +11,8 @@ from stock_assets.ingest.requester import content_hash
 from stock_assets.sources.raw_format import split_rows
 
 Row = Mapping[str, object]
+EVERY_DAY = {"first": date.min, "last": date.max}
+"""Arguments of `register_responses` for all rows."""
 
 
 def walk(symbol: str, sessions: Iterable[date]) -> dict[date, str]:

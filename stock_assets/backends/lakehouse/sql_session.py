@@ -115,7 +115,13 @@ class GlueConnection(SqlConnection):
         self._written.pop(relation, None)
         return Name(f"input.{relation}")
 
-    def register_responses(self, responses: Sequence[Fetch]) -> Name:
+    def register_responses(
+        self,
+        responses: Sequence[Fetch],
+        *,
+        first: date,  # noqa: ARG002 (statements read whole objects)
+        last: date,  # noqa: ARG002 (as above)
+    ) -> Name:
         """Store the addresses in memory; the relation is built when a statement names it."""
         uri = self._parts.objects.uri
         self._responses = RawResponses(

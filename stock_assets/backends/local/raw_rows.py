@@ -8,7 +8,9 @@ match its name is written again. So it is not synced to disk, and deleting it co
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 
 from stock_assets.backends.interface import Fetch, Objects
 from stock_assets.backends.local.durable import make_folder
+from stock_assets.core.calendar import CALENDAR_START, NEW_YORK
 from stock_assets.core.errors import DamagedResponses
 from stock_assets.core.queries import transpile
 from stock_assets.core.sql import Name, statement
@@ -31,13 +34,20 @@ _SCHEMA = pa.schema([*((name, pa.string()) for name in RAW_COLUMNS), ("$path", p
 _TEXT = pa_csv.ConvertOptions(column_types=dict.fromkeys(RAW_COLUMNS, pa.string()), null_values=[])
 _COLUMNS = pa_csv.ReadOptions(column_names=list(RAW_COLUMNS))
 _LINES = pa_csv.ParseOptions(quote_char=False, escape_char=False, newlines_in_values=False, ignore_empty_lines=False)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 _Body = tuple[str, bytes]
 """Address of a response, and its bytes."""
 
 
 def raw_rows_file(
-    connection: duckdb.DuckDBPyConnection, objects: Objects, responses: Sequence[Fetch], folder: Path
+    connection: duckdb.DuckDBPyConnection,
+    objects: Objects,
+    responses: Sequence[Fetch],
+    folder: Path,
+    *,
+    first: date,
+    last: date,
 ) -> Path:
     """Return the Parquet file of the responses; write it if the folder has no intact one.
 
@@ -46,12 +56,14 @@ def raw_rows_file(
         objects: the stored responses.
         responses: their entries in the ledger.
         folder: the folder of the load.
+        first: first day whose rows are needed; see `SqlConnection.register_responses`.
+        last: last day whose rows are needed.
 
     Raises:
         DamagedResponses: a response is missing, or differs from its checksum in the ledger.
     """
     ordered = sorted(responses, key=lambda fetch: (fetch.symbol, fetch.response_key))
-    known = "\n".join(f"{fetch.response_key} {fetch.content_hash}" for fetch in ordered)
+    known = "\n".join([f"{first} {last}", *(f"{fetch.response_key} {fetch.content_hash}" for fetch in ordered)])
     prefix = f"raw_rows_{hashlib.sha256(known.encode()).hexdigest()[:16]}_"
     for file in folder.glob(f"{prefix}*.parquet"):
         if file.stem == prefix + _digest(file):
@@ -60,8 +72,10 @@ def raw_rows_file(
     partial = folder / f"{prefix}{uuid4().hex}.partial"
     try:
         with pq.ParquetWriter(partial, _SCHEMA, compression="zstd", use_dictionary=["timestamp", "$path"]) as writer:
-            for bodies in _batches(objects, ordered):
-                writer.write_table(_rows(connection, bodies))
+            for batch in _batches(objects, ordered):
+                rows = _rows(connection, [(objects.uri(fetch.response_key), body) for fetch, body in batch])
+                requested = min((fetch.fetched_at.astimezone(NEW_YORK).date() for fetch, _ in batch), default=last)
+                writer.write_table(_without_other_days(rows, first, last, requested))
         return partial.rename(folder / f"{prefix}{_digest(partial)}.parquet")
     finally:
         partial.unlink(missing_ok=True)
@@ -72,10 +86,10 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Body]]:
+def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[tuple[Fetch, bytes]]]:
     """Yield the intact responses; raise at the end if any is damaged, so that the error names all of them."""
     damage: dict[str, str] = {}
-    bodies: list[_Body] = []
+    batch: list[tuple[Fetch, bytes]] = []
     size = 0
     for fetch in responses:
         try:
@@ -88,14 +102,14 @@ def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Bod
         if not fetch.is_response(body):
             damage[fetch.response_key] = f"its {len(body)} bytes differ from the SHA-256 in the ledger"
             continue
-        bodies.append((objects.uri(fetch.response_key), body))
+        batch.append((fetch, body))
         size += len(body)
         if size >= _BATCH_BYTES:
-            yield bodies
-            bodies, size = [], 0
+            yield batch
+            batch, size = [], 0
     if damage:
         raise DamagedResponses(damage)
-    yield bodies
+    yield batch
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, bodies: Sequence[_Body]) -> pa.Table:
@@ -131,6 +145,21 @@ def _read_csv(bodies: Sequence[_Body]) -> pa.Table:
     numbers = pa.array(np.repeat(np.arange(len(bodies), dtype=np.int32), counts))
     paths = pa.DictionaryArray.from_arrays(numbers, pa.array([path for path, _ in bodies]))
     return table.append_column("$path", paths)
+
+
+def _without_other_days(rows: pa.Table, first: date, last: date, requested: date) -> pa.Table:
+    """Leave out the rows of days outside a range; rows whose day an audit may report stay."""
+
+    def is_needed(text: str) -> bool:
+        try:
+            day = date.fromisoformat(text) if _DATE.fullmatch(text) else None
+        except ValueError:
+            day = None
+        return day is None or first <= day <= last or not CALENDAR_START <= day <= requested
+
+    days = rows["timestamp"].combine_chunks().dictionary_encode()
+    needed = pa.array(map(is_needed, days.dictionary.to_pylist()), pa.bool_())
+    return rows.filter(needed.take(days.indices))
 
 
 def _split_lines(connection: duckdb.DuckDBPyConnection, bodies: Sequence[_Body]) -> pa.Table:

@@ -140,11 +140,11 @@ class DuckDbConnection(SqlConnection):
         self._connection.execute(f"CREATE OR REPLACE VIEW {name.value} AS FROM arrow_{relation}")
         return name
 
-    def register_responses(self, responses: Sequence[Fetch]) -> Name:
+    def register_responses(self, responses: Sequence[Fetch], *, first: date, last: date) -> Name:
         """Read the load's Parquet file of the rows; the first connection of the load writes it."""
         from stock_assets.backends.local.raw_rows import raw_rows_file
 
-        file = raw_rows_file(self._connection, self._objects, responses, self._staging)
+        file = raw_rows_file(self._connection, self._objects, responses, self._staging, first=first, last=last)
         self._connection.execute(f"CREATE OR REPLACE VIEW raw.daily_prices AS {_read_parquet(file)}")
         return Name("raw.daily_prices")
 

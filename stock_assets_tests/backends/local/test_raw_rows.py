@@ -3,7 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from stock_assets.core.universe import Universe
 from stock_assets.ingest.price_requests import RequestRules, fetch_prices
 from stock_assets.sources.interface import Terms
 from stock_assets_tests.fakes.source import ScriptedSource
-from stock_assets_tests.support.bars import deliver, stored_response
+from stock_assets_tests.support.bars import EVERY_DAY, deliver, stored_response
 from stock_assets_tests.support.scenes import (
     FIRST_WEEK,
     SECOND_WEEK,
@@ -200,7 +201,7 @@ def test_plain_and_other_lines_are_read_in_one_load(tmp_path: Path, monkeypatch:
     responses = [stored_response(backend, f"raw/daily_prices/{symbol}.csv", symbol) for symbol in fields]
 
     with backend.warehouse.connect("load_1") as sql:
-        name = sql.register_responses(responses).value
+        name = sql.register_responses(responses, **EVERY_DAY).value
         found = sql.query(f'SELECT * FROM {name} ORDER BY "$path", "timestamp"').to_pylist()
 
     wanted = [
@@ -209,3 +210,36 @@ def test_plain_and_other_lines_are_read_in_one_load(tmp_path: Path, monkeypatch:
         for line in lines
     ]
     assert [list(row.values()) for row in found] == wanted
+
+
+def test_rows_of_other_days_are_left_out_except_those_that_an_audit_reports(tmp_path: Path) -> None:
+    backend = local_backend(tmp_path / "data")
+    days = ["2012-03-01", "2012-03-02", "2012-03-05", "2012-03-06", "1998-12-31", "1999-01-01", "2012-02-30"]
+    days += ["2999-01-04", " 2012-03-01", "20120301", "2012-W10-1", ""]
+    body = "\n".join(["timestamp,open,high,low,close,volume", *(f"{day},1,2,1,2,5" for day in days), ""])
+    backend.objects.put("raw/daily_prices/IBM.csv", body.encode())
+    response = stored_response(backend, "raw/daily_prices/IBM.csv")
+
+    def found(first: date, last: date) -> set[str]:
+        with backend.warehouse.connect("load_1") as sql:
+            name = sql.register_responses([response], first=first, last=last).value
+            return {row["timestamp"] for row in sql.query(f'SELECT "timestamp" FROM {name}').to_pylist()}
+
+    assert found(date.min, date.max) == set(days)
+    assert found(date(2012, 3, 2), date(2012, 3, 5)) == set(days) - {"2012-03-01", "2012-03-06", "1999-01-01"}
+
+
+def test_an_old_response_may_have_rows_after_its_request_in_one_batch_with_newer_ones(tmp_path: Path) -> None:
+    backend = local_backend(tmp_path / "data")
+    body = b"timestamp,open,high,low,close,volume\n2012-03-09,1,2,1,2,5\n"
+    responses = []
+    for number, fetched_at in enumerate((datetime(2012, 3, 2, tzinfo=UTC), datetime(2012, 3, 12, tzinfo=UTC))):
+        backend.objects.put(f"raw/daily_prices/{number}.csv", body)
+        stored = stored_response(backend, f"raw/daily_prices/{number}.csv", str(number))
+        responses.append(replace(stored, fetched_at=fetched_at))
+
+    with backend.warehouse.connect("load_1") as sql:
+        name = sql.register_responses(responses, first=date(2012, 3, 1), last=date(2012, 3, 2)).value
+        rows = sql.query(f'SELECT "$path" FROM {name}').to_pylist()
+
+    assert {"$path": backend.objects.uri(responses[0].response_key)} in rows
