@@ -329,6 +329,10 @@ class SqlConnection(ABC):
     def base(self, table: Table) -> int | None:
         """Return the id of the snapshot of a published table that this connection reads, or None if it has none."""
 
+    def may_have_rows(self, table: Table, first: date, last: date) -> bool:  # noqa: ARG002 (for backends with statistics)
+        """Return whether a published table may have rows in a range of days; False is certain."""
+        return self.base(table) is not None
+
     @abstractmethod
     def replace_range(
         self, target: Table, source: Table | Fragment, *, first: date, last: date, properties: Mapping[str, str]

@@ -109,7 +109,17 @@ def _marks(sql: SqlConnection, target: Table, rows: Table | Fragment, load: Load
 
 
 def _changes(sql: SqlConnection, sources: Mapping[Table, Table | Fragment], load: Load) -> dict[str, int]:
-    """Count the rows that the commits would add and remove, with one statement; a changed row counts in both."""
+    """Count the rows that the commits would add and remove, with one statement; a changed row counts in both.
+
+    Where no published row can be in the range, all rows of the load are new, and nothing is compared.
+    """
+    staged = {DAILY_PRICES: load.rows, QUARANTINED_PRICES: load.quarantined}
+    new = {
+        target
+        for target, rows in sources.items()
+        if isinstance(rows, Table) and not sql.may_have_rows(target, *_range(target, load))
+    }
+    counts = {f"added {target.full_name}": staged[target] for target in new}
     selects = [
         statement("audit/named.sql").bind(
             {
@@ -118,10 +128,13 @@ def _changes(sql: SqlConnection, sources: Mapping[Table, Table | Fragment], load
             }
         )
         for target, rows in sources.items()
+        if target not in new
         for change in _CHANGES
     ]
+    if not selects:
+        return counts
     changes = statement("publish/changes.sql").bind({"changes": Fragment("\nUNION ALL\n".join(selects))})
-    return {row["change"]: row["changed_rows"] for row in sql.query(changes).to_pylist()}
+    return counts | {row["change"]: row["changed_rows"] for row in sql.query(changes).to_pylist()}
 
 
 def _replace(

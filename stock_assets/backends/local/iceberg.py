@@ -1,20 +1,17 @@
-"""Published tables as Iceberg tables in a local catalog: find to change, create, evolve, replace a range.
+"""Published tables as Iceberg tables in a local catalog: find to change, create, evolve, commit files.
 
 Belongs here: writing tables through pyiceberg. Does not belong here: reading them (`table_reader`, which imports faster
-than this module), SQL (`warehouse`), snapshots (`backends.snapshots`), compaction and expiry (`maintenance`), private
-names of pyiceberg (`backends.pyiceberg_internals`).
+than this module), SQL (`warehouse`), snapshots (`backends.snapshots`), compaction and expiry (`maintenance`), which
+files a publish replaces (`replacement`), private names of pyiceberg (`backends.pyiceberg_internals`).
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
-from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, LessThanOrEqual
 from pyiceberg.io import PY_IO_IMPL
 from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -40,7 +37,7 @@ from stock_assets.backends.local.durable import make_folder
 from stock_assets.backends.local.durable_file_io import DurableFileIO
 from stock_assets.backends.local.table_folder import require_metadata_inside, require_table_inside, require_usable
 from stock_assets.backends.local.table_reader import CATALOG_FILE, CATALOG_NAME, PROPERTY_PREFIX
-from stock_assets.backends.pyiceberg_internals import OverwriteFiles, dataframe_to_data_files
+from stock_assets.backends.pyiceberg_internals import OverwriteFiles
 from stock_assets.core.errors import ConcurrentPublish
 from stock_assets.core.retry import retrying
 from stock_assets.core.tables import ColumnType, Table, added_columns
@@ -66,6 +63,8 @@ _TABLE_PROPERTIES = {
     # published rows outside its range, so after any other commit the load must be staged again.
     "commit.retry.num-retries": "0",
     "write.parquet.compression-codec": "zstd",
+    # For the files that a compaction writes; the others: staged_files.
+    "write.parquet.dict-size-bytes": "65536",
 }
 
 
@@ -121,34 +120,6 @@ def _load(root: Path, table: Table) -> IcebergTable:
             for column in added:
                 update.add_column(column.name, _TYPES[column.type], doc=column.description)
     return stored
-
-
-def replace_range(
-    stored: IcebergTable, rows: pa.Table, *, first: date, last: date, properties: Mapping[str, str]
-) -> int:
-    """Replace the rows of `[first, last]` by `rows`, in one snapshot on top of the loaded one.
-
-    The files of every year that the range touches are rewritten, one file per year, sorted: a publish leaves no small
-    files.
-
-    Raises:
-        ConcurrentPublish: the table has a newer snapshot than the loaded one.
-    """
-    scan = stored.scan(row_filter=And(*_between(date(first.year, 1, 1), date(last.year, 12, 31))))
-    replaced = [task.file for task in scan.plan_files()]
-    present = scan.to_arrow().cast(rows.schema)
-    inside = pc.and_(
-        pc.greater_equal(present["trade_date"], pa.scalar(first)),
-        pc.less_equal(present["trade_date"], pa.scalar(last)),
-    )
-    merged = pa.concat_tables([present.filter(pc.invert(inside)), rows])
-    merged = merged.sort_by([("symbol", "ascending"), ("trade_date", "ascending")])
-    try:
-        return replace_files(
-            stored, replaced, dataframe_to_data_files(stored.metadata, merged, stored.io), properties=properties
-        )
-    except CommitFailedException as error:
-        raise concurrent_publish(stored, first, last) from error
 
 
 def concurrent_publish(stored: IcebergTable, first: date, last: date) -> ConcurrentPublish:
@@ -247,7 +218,3 @@ def _create(catalog: Catalog, table: Table) -> IcebergTable:
     except TableAlreadyExistsError:
         # Another process has created the table meanwhile.
         return catalog.load_table((table.schema, table.name))
-
-
-def _between(first: date, last: date) -> tuple[BooleanExpression, BooleanExpression]:
-    return GreaterThanOrEqual(term="trade_date", value=first), LessThanOrEqual(term="trade_date", value=last)

@@ -9,7 +9,6 @@ snapshot, read by field id, so that a column added later is NULL in older files.
 """
 
 import hashlib
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from stock_assets.backends.interface import (
     Warehouse,
 )
 from stock_assets.backends.local.data_folder import DataFolder
-from stock_assets.backends.local.durable import make_folder, sync
+from stock_assets.backends.local.parquet_scans import path_literal, read_parquet, scan
 from stock_assets.backends.local.table_reader import data_files, own_properties, read
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.queries import transpile
@@ -43,7 +42,7 @@ from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
 
 class DuckDbWarehouse(Warehouse):
-    """Everything below one folder: `staged/<load>/<table>.parquet`, `published/`, `catalog.db`."""
+    """Everything below one folder: `staged/tables/<load>/<table>/<year>.parquet`, `published/`, `catalog.db`."""
 
     def __init__(self, folder: DataFolder, objects: Objects) -> None:
         self._folder = folder
@@ -106,6 +105,7 @@ class DuckDbConnection(SqlConnection):
         self._staging = staging
         self._published = dict(published)
         self._registered: dict[str, pa.Table] = {}
+        self._restricted = False
         # DuckDB 2.0's default optimizer pushes TRY_CAST into read_csv, which then raises instead of returning NULL.
         connection.execute("SET disabled_optimizers='type_pushdown'")
         connection.execute("SET TimeZone='UTC'")
@@ -115,7 +115,7 @@ class DuckDbConnection(SqlConnection):
         for table in PUBLISHED_TABLES:
             stored = published[table.name]
             files = data_files(stored) if stored is not None else []
-            connection.execute(f"CREATE VIEW {table.full_name} AS {_scan(table, stored, files)}")
+            connection.execute(f"CREATE VIEW {table.full_name} AS {scan(table, stored, files)}")
             self._published_files += files
         for table in STAGING_TABLES:
             self._create_staging_view(table)
@@ -145,7 +145,7 @@ class DuckDbConnection(SqlConnection):
         from stock_assets.backends.local.raw_rows import raw_rows_file
 
         file = raw_rows_file(self._connection, self._objects, responses, self._staging, first=first, last=last)
-        self._connection.execute(f"CREATE OR REPLACE VIEW raw.daily_prices AS {_read_parquet(file)}")
+        self._connection.execute(f"CREATE OR REPLACE VIEW raw.daily_prices AS {read_parquet(file)}")
         return Name("raw.daily_prices")
 
     def create_view(self, name: str, select: str) -> Name:
@@ -158,7 +158,7 @@ class DuckDbConnection(SqlConnection):
         """Allow reads of the published Parquet files; disable all other access to files and networks."""
         # DuckDB keeps the folder to which it spills readable; the default, in the working directory, may contain files.
         # A path with a pattern is compared as it is written in the view, too.
-        allowed = dict.fromkeys(form(path) for path in self._published_files for form in (literal, _path))
+        allowed = dict.fromkeys(form(path) for path in self._published_files for form in (literal, path_literal))
         spill = Path(gettempdir()) / f"stock_assets_{uuid4().hex}"
         for setting, value in (
             ("temp_directory", literal(str(spill))),
@@ -167,6 +167,7 @@ class DuckDbConnection(SqlConnection):
             ("lock_configuration", "true"),
         ):
             self._execute(f"SET {setting} = {value}")
+        self._restricted = True
 
     def query(self, select: str) -> pa.Table:
         """Transpile and run."""
@@ -178,28 +179,27 @@ class DuckDbConnection(SqlConnection):
         return rows
 
     def stage(self, table: Table, select: str) -> int:
-        """Write the result to a partial file, then rename it: a kill or a power failure leaves no incomplete table."""
+        """Write the files that a publish adds to the published table; a kill leaves no incomplete table."""
+        from stock_assets.backends.local import staged_files
+
+        if self._restricted:
+            raise QueryFailed(f"Permission Error: a restricted connection does not write {table.full_name}")
         self._folder.prepare()
-        make_folder(self._staging)
-        target = self._staging / f"{table.name}.parquet"
-        partial = target.with_suffix(".partial")
-        self._execute(f"COPY ({transpile(select)}) TO {literal(str(partial))} (FORMAT parquet)")
-        sync(partial)
-        partial.replace(target)
-        sync(self._staging)
+        if table.name in {published.name for published in PUBLISHED_TABLES}:
+            rows = self._write(select, table, self._staging / table.name)
+        else:
+            rows = staged_files.copy_rows(self._connection, transpile(select), self._staging / table.name)
         self._create_staging_view(table)
-        # Fetched to the end: DuckDB rejects a query on a connection that still has an unfinished result.
-        [(count,)] = self._execute(f"SELECT COUNT(*) FROM {table.full_name}").fetchall()  # noqa: S608 (contract's name)
-        return int(count)
+        return rows
 
     def digests(self) -> Digests:
         """Hash the files of the staging tables."""
         staging = hashlib.sha256()
         for table in STAGING_TABLES:
-            file = self._staging / f"{table.name}.parquet"
-            if file.exists():
+            for file in self._staged_files(table):
                 with file.open("rb") as stream:
-                    staging.update(f"{table.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                staging.update(f"{table.name} {file.name} {digest}\n".encode())
         snapshots = {table.name: self.base(table) for table in PUBLISHED_TABLES}
         return Digests(staging.hexdigest(), inputs_digest(self._registered, snapshots))
 
@@ -207,28 +207,49 @@ class DuckDbConnection(SqlConnection):
         """Return the snapshot loaded with the session."""
         return _snapshot_id(self._published[table.name])
 
+    def may_have_rows(self, table: Table, first: date, last: date) -> bool:
+        """Compare the range with the statistics of the table's files."""
+        stored = self._published[table.name]
+        if stored is None:
+            return False
+        inside = f"trade_date >= '{first}' and trade_date <= '{last}'"
+        return any(stored.scan(row_filter=inside).plan_files())
+
     def replace_range(
         self, target: Table, source: Table | Fragment, *, first: date, last: date, properties: Mapping[str, str]
     ) -> int:
         """Commit through pyiceberg, on top of the snapshot this session reads."""
-        from stock_assets.backends.local import iceberg
+        from stock_assets.backends.local import iceberg, replacement
 
-        columns = ", ".join(target.column_names)
-        relation = source.text if isinstance(source, Fragment) else source.full_name
-        rows = self.query(f"SELECT {columns} FROM {relation} AS s")  # noqa: S608 (contract's names)
         stored = iceberg.load(self._folder.prepare(), target)
         if _snapshot_id(stored) != self.base(target):
             raise iceberg.concurrent_publish(stored, first, last)
-        snapshot_id = iceberg.replace_range(
-            stored, rows.cast(target.arrow_schema()), first=first, last=last, properties=properties
+        snapshot_id = replacement.replace_range(
+            self._connection, stored, target, self._files_of(source, target), (first, last), properties
         )
         self._published[target.name] = stored
         return snapshot_id
 
+    def _files_of(self, source: Table | Fragment, target: Table) -> list[Path]:
+        """Return the files of a staging table; write those of a SELECT."""
+        if isinstance(source, Table):
+            return self._staged_files(source)
+        folder = self._staging / f"{target.name}_to_commit"
+        self._write(f"SELECT * FROM {source.text} AS s", target, folder)  # noqa: S608 (bound by the caller)
+        return sorted(folder.glob("*.parquet"))
+
+    def _write(self, select: str, table: Table, folder: Path) -> int:
+        from stock_assets.backends.local.staged_files import field_ids, write_files
+
+        return write_files(self._connection, transpile(select), table, field_ids(table), folder)
+
+    def _staged_files(self, table: Table) -> list[Path]:
+        return sorted((self._staging / table.name).glob("*.parquet"))
+
     def _create_staging_view(self, table: Table) -> None:
-        file = self._staging / f"{table.name}.parquet"
-        if file.exists():
-            self._connection.execute(f"CREATE OR REPLACE VIEW {table.full_name} AS {_read_parquet(file)}")
+        files = self._staged_files(table)
+        if files:
+            self._connection.execute(f"CREATE OR REPLACE VIEW {table.full_name} AS {read_parquet(*files)}")
 
     def _execute(self, statement: str) -> duckdb.DuckDBPyConnection:
         try:
@@ -240,32 +261,3 @@ class DuckDbConnection(SqlConnection):
 def _snapshot_id(stored: IcebergTable | None) -> int | None:
     snapshot = stored.current_snapshot() if stored is not None else None
     return snapshot.snapshot_id if snapshot is not None else None
-
-
-def _scan(table: Table, stored: IcebergTable | None, files: Sequence[str]) -> str:
-    """Return the SELECT over the Parquet files of the loaded snapshot."""
-    nulls = {column.name: f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns}
-    if stored is None or not files:
-        return f"SELECT {', '.join(nulls.values())} WHERE false"
-    # A column that the contract gained is added to the table by the next publish; until then it has no field id.
-    present = {field.name for field in stored.schema().fields}
-    columns = ", ".join(name if name in present else null for name, null in nulls.items())
-    fields = ", ".join(
-        f"{field.field_id}: {{name: '{field.name}', type: '{_type_of(table, field.name)}', default_value: NULL}}"
-        for field in stored.schema().fields
-    )
-    paths = ", ".join(map(_path, files))
-    return f"SELECT {columns} FROM read_parquet([{paths}], schema = MAP {{{fields}}}, hive_partitioning = false)"  # noqa: S608 (escaped by literal)
-
-
-def _read_parquet(file: Path) -> str:
-    return f"SELECT * FROM read_parquet({_path(str(file))}, hive_partitioning = false)"  # noqa: S608 (escaped)
-
-
-def _path(file: str) -> str:
-    """Return the path of one file as SQL text: in DuckDB `*`, `?` and `[` stand for other characters."""
-    return literal(re.sub(r"[*?\[]", r"[\g<0>]", file))
-
-
-def _type_of(table: Table, name: str) -> str:
-    return next((column.type.value for column in table.columns if column.name == name), "varchar")

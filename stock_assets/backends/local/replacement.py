@@ -1,0 +1,201 @@
+"""Replace a range of sessions of a published table by files.
+
+Belongs here: which files of the table a publish rewrites, and the entries of new files in Iceberg's metadata. Does not
+belong here: writing rows (`staged_files`), opening tables and committing (`iceberg`).
+
+A load after all published sessions only adds its own files. Where files of the table have sessions of the range, their
+other rows are written again together with the load. Small files do not pile up: a publish also rewrites the files of
+its years that are at most twice as large as what it writes there anyway. So the sizes of the files of a year at least
+double from one to the next, and a row is written again a few times a year.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+import pyarrow.parquet as pq
+from pyiceberg.conversions import from_bytes
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.expressions import And, GreaterThanOrEqual, LessThanOrEqual
+from pyiceberg.io.pyarrow import (
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    parquet_path_to_id_mapping,
+)
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.types import DateType
+from pyiceberg.utils.datetime import days_to_date
+
+from stock_assets.backends.local.durable import make_folder, sync
+from stock_assets.backends.local.iceberg import concurrent_publish, replace_files
+from stock_assets.backends.local.parquet_scans import read_parquet, scan
+from stock_assets.backends.local.staged_files import field_ids, write_files, year_of
+from stock_assets.backends.local.table_folder import path_of
+from stock_assets.core.errors import TableDrift
+from stock_assets.core.sql import literal
+from stock_assets.core.tables import Table
+
+_MERGED_UP_TO = 2
+"""A file of up to this many times the rows that a publish writes to its year anyway is written again with them."""
+_SESSION = "trade_date"
+
+
+@dataclass
+class _Plan:
+    """The files of a table that a publish replaces.
+
+    Attributes:
+        files: the replaced files.
+        years: the years whose rows are written again; the load's files of other years are added as they are.
+    """
+
+    files: list[DataFile] = field(default_factory=list)
+    years: set[int] = field(default_factory=set)
+
+
+def replace_range(
+    connection: duckdb.DuckDBPyConnection,
+    stored: IcebergTable,
+    table: Table,
+    files: Sequence[Path],
+    days: tuple[date, date],
+    properties: Mapping[str, str],
+) -> int:
+    """Replace the rows of a range of days by those of files, in one snapshot on top of the loaded one.
+
+    Args:
+        connection: writes the rows that have to be written again.
+        stored: the published table.
+        table: its contract.
+        files: the load's rows as `staged_files` writes them; new files are written beside their folder.
+        days: first and last day of the range.
+        properties: recorded with the snapshot.
+
+    Returns:
+        the id of the snapshot.
+
+    Raises:
+        ConcurrentPublish: the table has a newer snapshot than the loaded one.
+        TableDrift: a required column of the load has no value.
+    """
+    first, last = days
+    added = {year: file for file in files if (year := year_of(file)) is not None}
+    plan = _plan(stored, first, last, {year: pq.read_metadata(file).num_rows for year, file in added.items()})
+    ids = {column.name: column.field_id for column in stored.schema().fields}
+    if any(ids[name] != number for name, number in field_ids(table).items()):
+        plan.years.update(added)
+    written = [file for year, file in added.items() if year not in plan.years]
+    again = [file for year, file in added.items() if year in plan.years]
+    if plan.files or again:
+        columns = ", ".join(table.column_names)
+        kept = scan(table, stored, [path_of(file.file_path) for file in plan.files])
+        select = f"SELECT {columns} FROM ({kept}) WHERE NOT trade_date BETWEEN {literal(first)} AND {literal(last)}"  # noqa: S608 (contract's names)
+        for file in again:
+            select += f" UNION ALL SELECT {columns} FROM ({read_parquet(file)})"  # noqa: S608 (contract's names)
+        folder = files[0].parent.with_name(f"{table.name}_rewritten")
+        write_files(connection, select, table, ids, folder)
+        written += sorted(folder.glob("*.parquet"))
+    try:
+        return replace_files(stored, plan.files, _add_files(stored, written), properties=properties)
+    except CommitFailedException as error:
+        raise concurrent_publish(stored, first, last) from error
+
+
+def _plan(stored: IcebergTable, first: date, last: date, added: Mapping[int, int]) -> _Plan:
+    """Choose the files that a publish of a range replaces; `added` is the number of the load's rows by year."""
+    plan = _Plan()
+    by_year: dict[tuple[int, int], list[DataFile]] = {}
+    for file, (since, until) in _files_of_years(stored, first, last):
+        if since <= last and until >= first:
+            plan.files.append(file)
+            plan.years.update(range(since.year, until.year + 1))
+        else:
+            by_year.setdefault((since.year, until.year), []).append(file)
+    for (year, last_year), files in sorted(by_year.items()):
+        if year != last_year:
+            continue
+        rows = added.get(year, 0) + sum(file.record_count for file in plan.files if _days(stored, file)[0].year == year)
+        for file in sorted(files, key=lambda file: file.record_count):
+            if file.record_count > _MERGED_UP_TO * rows:
+                break
+            rows += file.record_count
+            plan.files.append(file)
+            plan.years.add(year)
+    return plan
+
+
+def _files_of_years(stored: IcebergTable, first: date, last: date) -> list[tuple[DataFile, tuple[date, date]]]:
+    inside = And(
+        GreaterThanOrEqual(term=_SESSION, value=date(first.year, 1, 1)),
+        LessThanOrEqual(term=_SESSION, value=date(last.year, 12, 31)),
+    )
+    files = [task.file for task in stored.scan(row_filter=inside).plan_files()]
+    return [(file, _days(stored, file)) for file in files]
+
+
+def _days(stored: IcebergTable, file: DataFile) -> tuple[date, date]:
+    """Return the first and last session of a file, from its statistics; the whole calendar if it has none."""
+    number = stored.schema().find_field(_SESSION).field_id
+    lower, upper = (bounds.get(number) if bounds else None for bounds in (file.lower_bounds, file.upper_bounds))
+    if lower is None or upper is None:
+        return date.min, date.max
+    return _day(lower), _day(upper)
+
+
+def _day(bound: bytes) -> date:
+    return days_to_date(int(from_bytes(DateType(), bound)))
+
+
+def _add_files(stored: IcebergTable, files: Iterable[Path]) -> list[DataFile]:
+    """Link Parquet files into the folder of a table; return their entries for a commit. Empty files are left out.
+
+    Raises:
+        TableDrift: a required column has no value.
+    """
+    return [_add(stored, file, metadata) for file in files if (metadata := pq.read_metadata(file)).num_rows]
+
+
+def _add(stored: IcebergTable, file: Path, metadata: pq.FileMetaData) -> DataFile:
+    schema, spec = stored.schema(), stored.spec()
+    statistics = data_file_statistics_from_parquet_metadata(
+        metadata, compute_statistics_plan(schema, stored.properties), parquet_path_to_id_mapping(schema)
+    )
+    for column in schema.fields:
+        if column.required and statistics.null_value_counts.get(column.field_id):
+            raise TableDrift(
+                f"{'.'.join(stored.name())}: column {column.name} is required, but "
+                f"{statistics.null_value_counts[column.field_id]} rows of the load have no value in it, so nothing was "
+                "published. Fix the statement under sql/stage that computes the column, then load the sessions again."
+            )
+    partition = statistics.partition(spec, schema)
+    address = f"{stored.location()}/data/{spec.partition_to_path(partition, schema)}/{uuid4()}.parquet"
+    _link(file, Path(path_of(address)))
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=address,
+        file_format=FileFormat.PARQUET,
+        partition=partition,
+        file_size_in_bytes=file.stat().st_size,
+        sort_order_id=None,
+        spec_id=spec.spec_id,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics.to_serialized_dict(),
+    )
+
+
+def _link(file: Path, target: Path) -> None:
+    """Give a file that is on disk a second name, or copy it to another disk; the name is on disk afterwards."""
+    make_folder(target.parent)
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copyfile(file, target)
+        sync(target)
+    sync(target.parent)
