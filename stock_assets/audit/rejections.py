@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from stock_assets.audit.audits import BadRow, Verdict
-from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.interface import Backend, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import is_session
 from stock_assets.core.sql import SqlValue, statement, statements
 from stock_assets.core.tables import STAGED_QUARANTINE
-from stock_assets.ingest.ledger_queries import bar_lines, group_by_symbol, newest_responses
+from stock_assets.ingest.ledger_queries import bar_lines, newest_responses, staged_responses
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.audit_files import AuditKind
 from stock_assets.loads.load import Load
@@ -70,15 +71,16 @@ def record_rejection(parts: PipelineParts, load: Load, verdicts: Sequence[Verdic
         return
     failed = [verdict for verdict in verdicts if verdict.blocks or verdict.excludes]
     sessions = _rejected_sessions(load, failed)
-    stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
-    digests = bar_digests(backend, stored, sessions)
+    digests = bar_digests(backend, sessions)
+    with backend.ledger.read() as ledger:
+        findings = {session.isoformat(): _findings(session, verdicts, ledger) for session in sessions}
     rejection = Rejection(
         load_id=load.load_id,
         audits=tuple(verdict.audit.name for verdict in failed),
         bars={session.isoformat(): digest for session, digest in digests.items()},
         rules_digest=audit_rules_digest(parts),
         rejected_at=rejected_at,
-        findings={session.isoformat(): _findings(session, verdicts, stored) for session in sessions},
+        findings=findings,
         quarantined=_quarantined(backend, load, sessions) if _columns_are_right(verdicts) else {},
     )
     backend.objects.put(key, json.dumps(asdict(rejection), default=str, indent=1).encode())
@@ -116,7 +118,7 @@ def _quarantined(backend: Backend, load: Load, sessions: Sequence[date]) -> dict
     return found
 
 
-def _findings(session: date, verdicts: Sequence[Verdict], stored: Mapping[str, Sequence[Fetch]]) -> tuple[str, ...]:
+def _findings(session: date, verdicts: Sequence[Verdict], ledger: LedgerTable) -> tuple[str, ...]:
     """Format why one session is not published, and which of its bars are quarantined."""
     failed = [
         (verdict, row)
@@ -127,16 +129,16 @@ def _findings(session: date, verdicts: Sequence[Verdict], stored: Mapping[str, S
     ]
     quarantined = [(verdict, row) for verdict in verdicts for row in verdict.quarantined if row.trade_date == session]
     return tuple(
-        f"{verdict.audit.name}: {row}{_response(row, stored)}{REMEDY_FOLLOWS}{verdict.audit.file.remedy}"
+        f"{verdict.audit.name}: {row}{_response(row, ledger)}{REMEDY_FOLLOWS}{verdict.audit.file.remedy}"
         for verdict, row in [*failed, *quarantined]
     )
 
 
-def _response(row: BadRow, stored: Mapping[str, Sequence[Fetch]]) -> str:
+def _response(row: BadRow, ledger: LedgerTable) -> str:
     """Return the raw response that has the bar of a bad row; nothing if the row names no bar, or none is stored."""
     if row.symbol is None or row.trade_date is None or not is_session(row.trade_date):
         return ""
-    found = newest_responses(stored.get(row.symbol, ()), [row.trade_date])
+    found = newest_responses(ledger, row.symbol, [row.trade_date])
     return f", response {found[row.trade_date].response_key}" if found else ""
 
 
@@ -148,16 +150,8 @@ def read_rejection(backend: Backend, load_id: str) -> Rejection | None:
         return None
 
 
-def current_rejections(
-    parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]], sessions: Iterable[date]
-) -> dict[date, Rejection]:
-    """Return the rejections, by session, of bars that have not changed since, under rules that have not changed.
-
-    Args:
-        parts: the pipeline.
-        stored: every request for prices by symbol, newest first.
-        sessions: the sessions of interest.
-    """
+def current_rejections(parts: PipelineParts, sessions: Iterable[date]) -> dict[date, Rejection]:
+    """Return the rejections, by session, of bars that have not changed since, under rules that have not changed."""
     backend, rules_digest = parts.backend, audit_rules_digest(parts)
     relevant = set(sessions)
     newest: dict[date, Rejection] = {}
@@ -165,7 +159,7 @@ def current_rejections(
         rejection = _read(backend, key)
         newest |= {day: rejection for day in map(date.fromisoformat, rejection.bars) if day in relevant}
     same_rules = [session for session, rejection in newest.items() if rejection.rules_digest == rules_digest]
-    now = bar_digests(backend, stored, same_rules)
+    now = bar_digests(backend, same_rules)
     return {day: newest[day] for day in same_rules if newest[day].bars[day.isoformat()] == now[day]}
 
 
@@ -176,15 +170,17 @@ def audit_rules_digest(parts: PipelineParts) -> str:
     return _digest([*texts, repr(parts.limits), repr(parts.universe)])
 
 
-def bar_digests(backend: Backend, stored: Mapping[str, Sequence[Fetch]], sessions: Sequence[date]) -> dict[date, str]:
+def bar_digests(backend: Backend, sessions: Sequence[date]) -> dict[date, str]:
     """Return, by session, a digest of the bars of all symbols that staging would read."""
-    lines: dict[date, list[str]] = {session: [] for session in sessions}
-    for symbol in sorted(stored) if sessions else []:
-        responses = newest_responses(stored[symbol], sessions)
-        responses |= newest_responses(stored[symbol], set(sessions) - responses.keys(), after_close=False)
-        bars = {fetch.response_key: bar_lines(backend, fetch.response_key) for fetch in responses.values()}
-        for session, fetch in responses.items():
-            lines[session].append(f"{symbol} {bars[fetch.response_key].get(session, [])}")
+    lines: dict[date, list[str]] = {session: [] for session in sorted(sessions)}
+    if not sessions:
+        return {}
+    with backend.ledger.read() as ledger:
+        for symbol in ledger.symbols(FetchKind.PRICES):
+            for fetch, held in staged_responses(ledger, symbol, list(lines)):
+                bars = bar_lines(backend, fetch.response_key)
+                for session in held:
+                    lines[session].append(f"{symbol} {bars.get(session, [])}")
     return {session: _digest(found) for session, found in lines.items()}
 
 

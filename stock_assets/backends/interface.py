@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -19,6 +20,9 @@ from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import Fragment, Name
 from stock_assets.core.tables import Table
+
+if TYPE_CHECKING:
+    from stock_assets.backends.ledger_table import LedgerTable
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class FetchKind(StrEnum):
 
 @dataclass(frozen=True)
 class Fetch:
-    """One request to a source and its outcome.
+    """One request to a source and its outcome. A response contains no session after the day of its request.
 
     Attributes:
         symbol: requested ticker.
@@ -108,7 +112,7 @@ class Fetch:
         first_session: earliest session in the response.
         last_session: latest session in the response.
         missing_sessions: sessions between the two without a bar in the response.
-        content_hash: SHA-256 of the body, hexadecimal.
+        content_hash: SHA-256 of the body, hexadecimal; of a landing file's response, the digest in its key.
         calls: number of calls that the request used.
         detail: one line for people; never contains a secret.
     """
@@ -145,15 +149,36 @@ class Fetch:
 
 
 class FetchLedger(ABC):
-    """All requests, newest first, including requests that could not be sent (they used no call)."""
+    """All requests, including requests that could not be sent (they used no call)."""
 
     @abstractmethod
     def record(self, fetch: Fetch) -> None:
         """Add one request durably."""
 
     @abstractmethod
-    def fetches(self, kind: FetchKind, *, symbol: str | None = None, outcome: Outcome | None = None) -> list[Fetch]:
-        """Return the requests of a kind, newest first; optionally only of one symbol or with one outcome."""
+    def read(self) -> AbstractContextManager["LedgerTable"]:
+        """Open the ledger for some queries; on S3, new entries are read once, when the block begins."""
+
+    def fetches(
+        self,
+        kind: FetchKind,
+        *,
+        symbol: str | None = None,
+        outcome: Outcome | None = None,
+        since: datetime | None = None,
+    ) -> list[Fetch]:
+        """Return the requests of a kind, newest first.
+
+        Every request of the kind is read, unless a symbol is given, or `since` together with the outcome MALFORMED.
+
+        Args:
+            kind: kind of the requests.
+            symbol: ticker; None for all.
+            outcome: how the requests ended; None for any outcome.
+            since: requests that were received earlier are left out.
+        """
+        with self.read() as ledger:
+            return ledger.fetches(kind, symbol=symbol, outcome=outcome, since=since)
 
 
 @dataclass(frozen=True)

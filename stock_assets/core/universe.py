@@ -11,6 +11,7 @@ import codecs
 import csv
 import io
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -72,6 +73,15 @@ class Universe:
     def covers(self, symbol: str, session: date) -> bool:
         """Return whether a symbol was listed in a session."""
         return any(listing.covers(session) for listing in self.listings_of(symbol))
+
+    def listed_sessions(self, symbol: str, sessions: Sequence[date]) -> tuple[date, ...]:
+        """Return the sessions, out of some in order, in which a symbol was listed."""
+        found: list[date] = []
+        for listing in self.listings_of(symbol):
+            start = bisect_left(sessions, listing.first_session) if listing.first_session else 0
+            end = bisect_right(sessions, listing.last_session) if listing.last_session else len(sessions)
+            found += sessions[start:end]
+        return tuple(found)
 
     def name_of(self, symbol: str) -> str:
         """Return the name in the newest listing of a symbol; empty if the universe does not contain it."""

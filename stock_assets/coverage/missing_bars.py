@@ -9,17 +9,18 @@ automatically. A bar that appears in a later response, or differs in it from the
 same. A published bar outside every listing of its symbol is loaded again, so that the load quarantines it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from stock_assets.audit.rejections import Rejection, current_rejections
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES
-from stock_assets.ingest.ledger_queries import bar_lines, before_available_history, group_by_symbol, newest_responses
+from stock_assets.ingest.ledger_queries import bar_lines, before_available_history, newest_responses
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
 from stock_assets.sources.interface import AvailableHistory
@@ -34,6 +35,7 @@ SAME_ATTEMPT = timedelta(minutes=30)
 
 _OF_THE_UNIVERSE = frozenset({"symbol_was_listed", "only_trading_sessions"})
 """Audits that an expected bar does not fail: the universe or the calendar has changed since it was quarantined."""
+_NOT_PUBLISHED = "stored, not published"
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,24 @@ class _Bars:
         return self._read[response_key].get(session)
 
 
+@dataclass(frozen=True)
+class _Requests:
+    """The requests for symbols with missing bars; those for one symbol are read once, from its first gap on."""
+
+    ledger: LedgerTable
+    sessions: Sequence[date]
+    _read: dict[str, tuple[date, list[Fetch]]] = field(default_factory=dict)
+
+    def since_close(self, symbol: str, session: date) -> list[Fetch]:
+        """Return the requests for a symbol since the market close of a session, newest first."""
+        first, found = self._read.get(symbol, (date.max, []))
+        closed_at = closing_time(session)
+        if session < first:
+            found = self.ledger.fetches(FetchKind.PRICES, symbol=symbol, since=closed_at)
+            self._read[symbol] = session, found
+        return [fetch for fetch in found if fetch.fetched_at >= closed_at]
+
+
 def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) -> Coverage:
     """Find the missing bars of some sessions.
 
@@ -137,37 +157,53 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
     if not sessions:
         return Coverage((), {})
     backend = parts.backend
-    fetches = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
     available = _available_bars(backend, sessions)
-    history, bars = parts.source.available_history(at), _Bars(backend)
-    gaps: list[Gap] = []
-    for symbol in parts.universe.symbols:
-        requests, held = fetches.get(symbol, []), available.get(symbol, _Available())
-        listed = [session for session in sessions if parts.universe.covers(symbol, session)]
-        missing = [session for session in listed if session not in held.published]
-        newest = newest_responses(requests, missing)
-        for session in missing:
-            response, quarantined = newest.get(session), held.quarantined.get(session)
-            if quarantined and not _OF_THE_UNIVERSE.isdisjoint(quarantined.reasons):
-                quarantined = None
-            if response is None or (quarantined and _is_in_quarantine(bars, session, requests, response, quarantined)):
-                gaps.append(_gap(symbol, session, requests, history, quarantined if response else None))
-            else:
-                gaps.append(Gap(symbol, session, stored=True, due=None, reason="stored, not published"))
-        outside = f"published, but outside every listing of {symbol} in the universe"
-        gaps += (
-            Gap(symbol, session, stored=True, due=None, reason=outside)
-            for session in sorted(held.published.difference(listed))
-        )
-    rejected = current_rejections(parts, fetches, {gap.session for gap in gaps})
-    gaps = [
-        _gap(gap.symbol, gap.session, fetches.get(gap.symbol, []), history, quarantined)
-        if gap.stored and (quarantined := _quarantined_by_rejection(gap, rejected))
-        else gap
-        for gap in gaps
-    ]
+    history = parts.source.available_history(at)
+    with backend.ledger.read() as ledger:
+        requests, bars = _Requests(ledger, sessions), _Bars(backend)
+        gaps = [
+            gap
+            for symbol in parts.universe.symbols
+            for gap in _gaps(parts, symbol, available.get(symbol, _Available()), history, requests, bars)
+        ]
+        rejected = current_rejections(parts, {gap.session for gap in gaps})
+        gaps = [
+            _gap(gap.symbol, gap.session, requests.since_close(gap.symbol, gap.session), history, quarantined)
+            if gap.stored and (quarantined := _quarantined_by_rejection(gap, rejected))
+            else gap
+            for gap in gaps
+        ]
     may_miss = {session: _may_miss(parts, session) for session in {gap.session for gap in gaps}}
     return Coverage(tuple(sorted(gaps, key=lambda gap: (gap.session, gap.symbol))), rejected, may_miss)
+
+
+def _gaps(
+    parts: PipelineParts,
+    symbol: str,
+    held: _Available,
+    history: AvailableHistory | None,
+    requests: _Requests,
+    bars: _Bars,
+) -> Iterator[Gap]:
+    """Yield the gaps of one symbol."""
+    listed = parts.universe.listed_sessions(symbol, requests.sessions)
+    missing = [session for session in listed if session not in held.published]
+    newest = newest_responses(requests.ledger, symbol, missing)
+    for session in missing:
+        response, quarantined = newest.get(session), held.quarantined.get(session)
+        if quarantined and not _OF_THE_UNIVERSE.isdisjoint(quarantined.reasons):
+            quarantined = None
+        if response is not None and quarantined is None:
+            yield Gap(symbol, session, stored=True, due=None, reason=_NOT_PUBLISHED)
+            continue
+        since_close = requests.since_close(symbol, session)
+        if response is None or (quarantined and _is_in_quarantine(bars, session, since_close, response, quarantined)):
+            yield _gap(symbol, session, since_close, history, quarantined if response else None)
+        else:
+            yield Gap(symbol, session, stored=True, due=None, reason=_NOT_PUBLISHED)
+    outside = f"published, but outside every listing of {symbol} in the universe"
+    for session in sorted(held.published.difference(listed)):
+        yield Gap(symbol, session, stored=True, due=None, reason=outside)
 
 
 def _may_miss(parts: PipelineParts, session: date) -> int:
@@ -210,23 +246,20 @@ def _available_bars(backend: Backend, sessions: Sequence[date]) -> dict[str, _Av
 
 
 def _is_in_quarantine(
-    bars: _Bars, session: date, fetches: Sequence[Fetch], newest: Fetch, quarantined: _Quarantined
+    bars: _Bars, session: date, since_close: Sequence[Fetch], newest: Fetch, quarantined: _Quarantined
 ) -> bool:
     """Return whether the bar of the newest response is the quarantined one, so that loading it changes nothing."""
     if newest.response_key == quarantined.response_key:
         return True
     # An equal bar of a response from before the market close is in quarantine for this reason alone.
-    after_close = any(
-        fetch.response_key == quarantined.response_key and fetch.fetched_at >= closing_time(session)
-        for fetch in fetches
-    )
+    after_close = any(fetch.response_key == quarantined.response_key for fetch in since_close)
     return after_close and bars.of(newest.response_key, session) == bars.of(quarantined.response_key, session)
 
 
 def _gap(
     symbol: str,
     session: date,
-    fetches: Sequence[Fetch],
+    since_close: Sequence[Fetch],
     history: AvailableHistory | None,
     quarantined: _Quarantined | None,
 ) -> Gap:
@@ -238,14 +271,12 @@ def _gap(
         return replace(missing, reason=f"{why}{format_unobtainable([session], history)}", unobtainable=True)
     failed = [
         fetch
-        for fetch in fetches
+        for fetch in since_close
         # An exhausted daily quota is no statement about the bar, and neither is a landing file.
-        if fetch.fetched_at >= closing_time(session)
-        and fetch.outcome is not Outcome.DAILY_QUOTA
-        and not fetch.is_landing_file
+        if fetch.outcome is not Outcome.DAILY_QUOTA and not fetch.is_landing_file
     ]
     if not failed:
-        reason = str(quarantined or _why_not_requested(session, fetches))
+        reason = str(quarantined or _why_not_requested(since_close))
         return replace(missing, reason=reason, due=catch_up_start(session))
     response = next((fetch for fetch in failed if fetch.outcome is Outcome.OK), None)
     outcome, reason = _why_missing(session, failed[0], response, history)
@@ -260,9 +291,9 @@ def _gap(
     return replace(missing, due=due, reason=reason, requests=attempts)
 
 
-def _why_not_requested(session: date, fetches: Sequence[Fetch]) -> str:
-    newest = next((fetch for fetch in fetches if not fetch.is_landing_file), None)
-    if newest and newest.outcome is Outcome.DAILY_QUOTA and newest.fetched_at >= closing_time(session):
+def _why_not_requested(since_close: Sequence[Fetch]) -> str:
+    newest = next((fetch for fetch in since_close if not fetch.is_landing_file), None)
+    if newest and newest.outcome is Outcome.DAILY_QUOTA:
         return newest.detail
     return "not requested since the market close"
 

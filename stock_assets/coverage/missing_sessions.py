@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from stock_assets.audit.rejections import Rejection, current_rejections
-from stock_assets.backends.interface import FetchKind
 from stock_assets.coverage.catch_up import available_calls, first_ranges
 from stock_assets.coverage.missing_bars import Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import bridged_ranges
-from stock_assets.ingest.ledger_queries import group_by_symbol
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.audit_files import AuditKind, audit_names
 
@@ -91,8 +89,7 @@ def find_missing(parts: PipelineParts, sessions: Sequence[date], *, at: datetime
 
 def rejected_sessions(parts: PipelineParts, sessions: Sequence[date]) -> dict[date, Rejection]:
     """Return the sessions, in order, whose bars an audit rejected and which have not changed since."""
-    fetches = group_by_symbol(parts.backend.ledger.fetches(FetchKind.PRICES))
-    return dict(sorted(current_rejections(parts, fetches, sessions).items()))
+    return dict(sorted(current_rejections(parts, sessions).items()))
 
 
 def _can_request(gap: Gap) -> bool:

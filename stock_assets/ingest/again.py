@@ -28,8 +28,9 @@ def split_by_history(parts: PipelineParts, sessions: Sequence[date], at: datetim
 def failed_since(parts: PipelineParts, symbols: Sequence[str], since: datetime) -> list[str]:
     """Return a line for each symbol whose newest request since a timestamp failed: the reason and the remedy."""
     failed = []
-    for symbol in symbols:
-        newest = next(iter(parts.backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)), None)
-        if newest is not None and newest.fetched_at >= since and newest.outcome is not Outcome.OK:
+    with parts.backend.ledger.read() as ledger:
+        latest = ledger.latest(FetchKind.PRICES, symbols)
+    for newest, *_ in latest.values():
+        if newest.fetched_at >= since and newest.outcome is not Outcome.OK:
             failed.append(f"{newest.detail}. What to do: {REMEDY[newest.outcome]}")
     return failed

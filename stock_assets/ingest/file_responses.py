@@ -4,7 +4,7 @@ Belongs here: what landing files and imports share: bodies, ledger entries, and 
 here: reading files (`price_files`), which bars are stored (`landing_files`, `legacy_import`).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,10 +22,12 @@ class FileResponse:
     Attributes:
         fetch: its entry in the ledger.
         body: the bars in the vendor's format.
+        digest: distinguishes files with the same time, in the key of the response.
     """
 
     fetch: Fetch
     body: bytes
+    digest: str
 
 
 def response_body(lines: Iterable[str]) -> bytes:
@@ -50,17 +52,10 @@ def file_response(
         SourceError: as for `PriceReader`.
     """
     fetch = reader(symbol, body, response_key(FetchKind.PRICES, symbol, written_at, digest), written_at)
-    return FileResponse(replace(fetch, calls=0, detail=f"{fetch.detail}, {origin}"), body)
+    return FileResponse(replace(fetch, calls=0, detail=f"{fetch.detail}, {origin}"), body, digest)
 
 
-def store_responses(
-    backend: Backend,
-    responses: Iterable[FileResponse],
-    *,
-    noted: Collection[str],
-    recorded: Collection[str],
-    at: datetime,
-) -> None:
+def store_responses(backend: Backend, responses: Sequence[FileResponse], *, at: datetime) -> None:
     """Note the key of each response, store it, and record it, in this order; skip what an earlier attempt has done.
 
     In any other order, a process that is killed leaves an object that the landing files sensor would register again.
@@ -68,19 +63,19 @@ def store_responses(
     Args:
         backend: where to store.
         responses: the responses.
-        noted: keys in the ledger as landing files.
-        recorded: keys in the ledger as price responses.
         at: now, aware, UTC.
     """
+    with backend.ledger.read() as ledger:
+        entries = ledger.with_keys(response.fetch.response_key for response in responses)
+    known = {(fetch.kind, fetch.response_key) for fetch in entries}
     for response in responses:
         fetch, key = response.fetch, response.fetch.response_key
-        if key not in noted:
+        if (FetchKind.LANDING_FILES, key) not in known:
             name = f"{fetch.symbol}.csv"
-            backend.ledger.record(
-                Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, response_key=key, detail=fetch.detail)
-            )
+            note = Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, key, detail=fetch.detail)
+            backend.ledger.record(replace(note, content_hash=response.digest))
         _store(backend, key, response.body)
-        if key not in recorded:
+        if (FetchKind.PRICES, key) not in known:
             backend.ledger.record(fetch)
 
 

@@ -9,7 +9,7 @@ counts; the ledger has kept it.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -89,7 +89,7 @@ def convert(
     entry: ObjectEntry,
     *,
     reader: PriceReader,
-    frozen: Mapping[str, datetime],
+    noted_at: Callable[[str], datetime | None],
     at: datetime,
 ) -> LandingFile:
     """Read a landing file.
@@ -99,7 +99,7 @@ def convert(
         scope: sessions that may be loaded.
         entry: the file.
         reader: reads price responses.
-        frozen: when files with noted responses count as written, by the digest in the keys of these responses.
+        noted_at: returns when a file with noted responses counts as written, from the digest in their keys.
         at: now, aware, UTC.
 
     Raises:
@@ -115,7 +115,7 @@ def convert(
         )
     digest = content_hash(f"{entry.key}\n".encode() + body)[:_DIGEST]
     # Of a raw response that was copied from another data folder, the time of its request is known.
-    written_at = frozen.get(digest) or min(entry.modified_at, request_time(entry.key) or at, at)
+    written_at = noted_at(digest) or min(entry.modified_at, request_time(entry.key) or at, at)
     responses, problems = [], list(rows.problems)
     for symbol in known:
         newest_first = sorted(rows.lines[symbol], key=rows.lines[symbol].__getitem__, reverse=True)

@@ -15,13 +15,13 @@ from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind, ObjectEntry
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.errors import Outcome, PriceFileUnreadable
 from stock_assets.core.text import plural
 from stock_assets.ingest.file_responses import store_responses
 from stock_assets.ingest.landing_conversion import LandingFile, LandingScope, convert
-from stock_assets.ingest.ledger_queries import group_by_symbol
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.response_keys import FOLDER, times_by_digest
+from stock_assets.ingest.response_keys import FOLDER, request_time
 from stock_assets.ingest.response_reader import PriceReader
 
 MIN_FILE_AGE = timedelta(minutes=1)
@@ -54,8 +54,6 @@ class LandingScan:
         waiting: files that are too young to be read or rejected, or whose sessions have not closed.
         remaining: files that this scan did not read.
         keys: all keys of the raw area, known or not.
-        noted: keys in the ledger as landing files.
-        recorded: keys in the ledger as price responses.
     """
 
     landing_files: tuple[LandingFile, ...]
@@ -63,8 +61,6 @@ class LandingScan:
     waiting: tuple[ObjectEntry, ...]
     remaining: tuple[ObjectEntry, ...]
     keys: frozenset[str]
-    noted: frozenset[str]
-    recorded: frozenset[str]
 
 
 def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: datetime | None = None) -> LandingScan:
@@ -76,19 +72,34 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
         at: now, aware, UTC.
         since: files older than this are known already; None to compare all files.
     """
-    fetches = parts.backend.ledger.fetches(FetchKind.PRICES)
-    recorded = frozenset(fetch.response_key for fetch in fetches)
-    noted = frozenset(fetch.response_key for fetch in parts.backend.ledger.fetches(FetchKind.LANDING_FILES))
-    known = noted | recorded
     entries = parts.backend.objects.entries(FOLDER)
-    unknown = [entry for entry in entries if entry.key not in known and (not since or entry.modified_at >= since)]
+    with parts.backend.ledger.read() as ledger:
+        recent = [entry for entry in entries if not since or entry.modified_at >= since]
+        known = {fetch.response_key for fetch in ledger.with_keys(entry.key for entry in recent)}
+        unknown = [entry for entry in recent if entry.key not in known]
+        return _read_files(parts, scope, ledger, unknown, keys=frozenset(entry.key for entry in entries), at=at)
+
+
+def _read_files(
+    parts: PipelineParts,
+    scope: LandingScope,
+    ledger: LedgerTable,
+    unknown: Sequence[ObjectEntry],
+    *,
+    keys: frozenset[str],
+    at: datetime,
+) -> LandingScan:
     new = [entry for entry in unknown if _is_young(entry, at, MIN_FILE_AGE)]
     settled = [entry for entry in unknown if not _is_young(entry, at, MIN_FILE_AGE)]
-    reader, frozen = PriceReader(parts, group_by_symbol(fetches)), times_by_digest(noted)
+    reader = PriceReader(parts, ledger)
+
+    def noted_at(digest: str) -> datetime | None:
+        notes = ledger.with_content(FetchKind.LANDING_FILES, digest)
+        return next((request_time(note.response_key) for note in notes), None)
 
     def read(entry: ObjectEntry) -> LandingFile | UnreadableFile:
         try:
-            return convert(parts, scope, entry, reader=reader, frozen=frozen, at=at)
+            return convert(parts, scope, entry, reader=reader, noted_at=noted_at, at=at)
         except (PriceFileUnreadable, KeyError, OSError) as error:
             # A file that was deleted since it was listed raises KeyError; the next scan does not list it.
             return UnreadableFile(entry, str(error))
@@ -105,9 +116,7 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
         unreadable=tuple(file for file in unreadable if not _is_young(file.entry, at, REJECT_AFTER)),
         waiting=(*new, *incomplete, *(file.entry for file in files if not file.sessions)),
         remaining=tuple(settled[MAX_FILES:]),
-        keys=frozenset(entry.key for entry in entries),
-        noted=noted,
-        recorded=recorded,
+        keys=keys,
     )
 
 
@@ -129,7 +138,7 @@ def register_files(
         file for file in found.landing_files if sessions[0] <= file.sessions[0] and file.sessions[-1] <= sessions[-1]
     ]
     for file in registered:
-        store_responses(parts.backend, file.responses, noted=found.noted, recorded=found.recorded, at=at)
+        store_responses(parts.backend, file.responses, at=at)
         _record(parts.backend, file.entry, Outcome.MALFORMED if file.problems else Outcome.OK, file.summary, at)
     return registered
 
@@ -142,8 +151,7 @@ def reject_files(backend: Backend, unreadable: Iterable[UnreadableFile], *, at: 
 
 def files_with_problems(backend: Backend, *, since: datetime) -> list[Fetch]:
     """Return the ledger entries of files that were not loaded completely, newest first: key, and reason in `detail`."""
-    found = backend.ledger.fetches(FetchKind.LANDING_FILES, outcome=Outcome.MALFORMED)
-    return [fetch for fetch in found if fetch.fetched_at >= since]
+    return backend.ledger.fetches(FetchKind.LANDING_FILES, outcome=Outcome.MALFORMED, since=since)
 
 
 def describe(scanned: LandingScan) -> str:

@@ -4,12 +4,14 @@ Belongs here: reading the ledger and the stored responses. Does not belong here:
 `split_requests`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 import pyarrow as pa
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time, is_session
 from stock_assets.core.errors import Outcome
 from stock_assets.core.universe import Listing, Universe
@@ -17,49 +19,111 @@ from stock_assets.ingest.parts import PipelineParts
 from stock_assets.sources.interface import AvailableHistory, Split
 from stock_assets.sources.raw_format import split_rows
 
+_MOST_SPLITS = 100_000
+_parsed_splits: dict[tuple[type, str, str], list[Split]] = {}
+"""The splits in bodies that this process has read, by class of the source, symbol and hash of the body."""
+
 
 def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
     """Return the splits of every symbol, read from its newest good response."""
-    newest: dict[str, Fetch] = {}
-    for fetch in parts.backend.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK):
-        newest.setdefault(fetch.symbol, fetch)
-    return {
-        symbol: parts.source.read_splits(parts.backend.objects.get(fetch.response_key), symbol)
-        for symbol, fetch in sorted(newest.items())
-    }
+    with parts.backend.ledger.read() as ledger:
+        latest = ledger.latest(FetchKind.SPLITS)
+    newest = {symbol: newest_good(fetches) for symbol, fetches in latest.items()}
+    return {symbol: _splits(parts, symbol, fetch) for symbol, fetch in newest.items() if fetch is not None}
 
 
-def responses_for(backend: Backend, sessions: Sequence[date]) -> list[Fetch]:
+def _splits(parts: PipelineParts, symbol: str, fetch: Fetch) -> list[Split]:
+    """Read a response, once in this process."""
+    key = (type(parts.source), symbol, fetch.content_hash)
+    if fetch.content_hash and key in _parsed_splits:
+        return _parsed_splits[key]
+    found = parts.source.read_splits(parts.backend.objects.get(fetch.response_key), symbol)
+    if len(_parsed_splits) >= _MOST_SPLITS:
+        _parsed_splits.clear()
+    _parsed_splits[key] = found
+    return found
+
+
+def newest_good(newest_first: Iterable[Fetch]) -> Fetch | None:
+    """Return the newest request that the vendor answered as wanted, or None."""
+    return next((fetch for fetch in newest_first if fetch.outcome is Outcome.OK), None)
+
+
+def responses_for(backend: Backend, sessions: Iterable[date]) -> list[Fetch]:
     """Return the stored responses that contain the newest bar of every symbol and requested session, and no others.
-
-    A response counts for a session if it arrived after the market close. If only an earlier response contains the
-    session, it is returned too, so that the audit `session_closed_at_fetch` quarantines the bar visibly.
 
     Symbols that have left the universe are included: it must be possible to stage their published history again.
     """
-    found = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK))
-    chosen: list[Fetch] = []
-    for symbol in sorted(found):
-        after_close = newest_responses(found[symbol], sessions)
-        before_close = newest_responses(found[symbol], set(sessions) - after_close.keys(), after_close=False)
-        chosen += dict.fromkeys([*after_close.values(), *before_close.values()])
-    return chosen
+    ordered = sorted(set(sessions))
+    with backend.ledger.read() as ledger:
+        return [
+            fetch
+            for symbol in ledger.symbols(FetchKind.PRICES)
+            for fetch in dict.fromkeys(fetch for fetch, _ in staged_responses(ledger, symbol, ordered))
+        ]
 
 
-def fetches_for_responses(backend: Backend, response_keys: Sequence[str]) -> list[Fetch]:
-    """Return the fetches that stored these responses."""
-    wanted = set(response_keys)
-    found = [
-        fetch for fetch in backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK) if fetch.response_key in wanted
-    ]
+def staged_responses(ledger: LedgerTable, symbol: str, sessions: Sequence[date]) -> Iterator[tuple[Fetch, list[date]]]:
+    """Yield the responses that staging reads for some sessions of a symbol, each with the sessions that it is read for.
+
+    A response counts for a session if it arrived after the market close. If only an earlier response contains the
+    session, it is yielded too, so that the audit `session_closed_at_fetch` quarantines the bar visibly.
+    """
+    wanted = list(sessions)
+    yield from _take_responses(ledger, symbol, wanted)
+    yield from _take_responses(ledger, symbol, wanted, after_close=False)
+
+
+def _take_responses(
+    ledger: LedgerTable, symbol: str, wanted: list[date], *, after_close: bool = True
+) -> Iterator[tuple[Fetch, list[date]]]:
+    """Yield the newest responses with wanted sessions, and remove these sessions."""
+    for fetch in ledger.responses(symbol, wanted):
+        if held := take_held(fetch, wanted, after_close=after_close):
+            yield fetch, held
+
+
+def take_held(fetch: Fetch, wanted: list[date], *, after_close: bool = True) -> list[date]:
+    """Remove the sessions that a response contains from a list of wanted sessions, and return them.
+
+    Args:
+        fetch: a good response.
+        wanted: sessions, in order.
+        after_close: whether the response only counts for sessions whose market had closed when it arrived.
+    """
+    if fetch.first_session is None or fetch.last_session is None:
+        return []
+    start, end = bisect_left(wanted, fetch.first_session), bisect_right(wanted, fetch.last_session)
+    while after_close and end > start and closing_time(wanted[end - 1]) > fetch.fetched_at:
+        end -= 1
+    inside = wanted[start:end]
+    absent = set(fetch.missing_sessions)
+    wanted[start:end] = [session for session in inside if session in absent] if absent else []
+    return [session for session in inside if session not in absent] if absent else inside
+
+
+def fetches_for_responses(backend: Backend, response_keys: Iterable[str]) -> list[Fetch]:
+    """Return the fetches that stored these responses, newest first."""
+    with backend.ledger.read() as ledger:
+        found = ledger.with_keys(response_keys, FetchKind.PRICES)
     # A landing file that two runs read at the same time has two ledger entries.
-    return list({fetch.response_key: fetch for fetch in found}.values())
+    return list({fetch.response_key: fetch for fetch in found if fetch.outcome is Outcome.OK}.values())
 
 
-def missing_sessions(wanted: Sequence[date], fetches: Sequence[Fetch]) -> tuple[date, ...]:
-    """Return the wanted sessions that no response fetched after their market close contains."""
-    held = newest_responses(fetches, wanted)
-    return tuple(sorted(session for session in set(wanted) if session not in held))
+def missing_sessions(ledger: LedgerTable, symbol: str, wanted: Iterable[date]) -> tuple[date, ...]:
+    """Return the wanted sessions, in order, that no response fetched after their market close contains."""
+    remaining = sorted(set(wanted))
+    for fetch in ledger.responses(symbol, remaining):
+        take_held(fetch, remaining)
+    return tuple(remaining)
+
+
+def newest_responses(ledger: LedgerTable, symbol: str, sessions: Iterable[date]) -> dict[date, Fetch]:
+    """Return the newest response, fetched after the market close, that contains each session; none if there is none."""
+    found: dict[date, Fetch] = {}
+    for fetch, held in _take_responses(ledger, symbol, sorted(set(sessions))):
+        found |= dict.fromkeys(held, fetch)
+    return found
 
 
 def before_available_history(sessions: Sequence[date], available: AvailableHistory | None) -> tuple[date, ...]:
@@ -89,41 +153,6 @@ def listings(parts: PipelineParts) -> pa.Table:
         if symbol not in parts.universe.symbols
     ]
     return Universe((*parts.universe.listings, *ended)).table()
-
-
-def group_by_symbol(fetches: Sequence[Fetch]) -> dict[str, list[Fetch]]:
-    """Group fetches by symbol, in their order."""
-    found: dict[str, list[Fetch]] = {}
-    for fetch in fetches:
-        found.setdefault(fetch.symbol, []).append(fetch)
-    return found
-
-
-def newest_responses(
-    newest_first: Sequence[Fetch], sessions: Collection[date], *, after_close: bool = True
-) -> dict[date, Fetch]:
-    """Return, for each session that any good response of one symbol contains, the newest such response.
-
-    Args:
-        newest_first: requests for one symbol.
-        sessions: the wanted sessions.
-        after_close: whether only responses count that arrived after the session's market close.
-    """
-    uncovered = set(sessions)
-    found: dict[date, Fetch] = {}
-    for fetch in newest_first:
-        if not uncovered:
-            break
-        if fetch.outcome is not Outcome.OK:
-            continue
-        held = {
-            session
-            for session in uncovered
-            if fetch.holds(session) and (not after_close or fetch.fetched_at >= closing_time(session))
-        }
-        found |= dict.fromkeys(held, fetch)
-        uncovered -= held
-    return found
 
 
 def bar_lines(backend: Backend, response_key: str) -> dict[date | None, list[str]]:

@@ -6,18 +6,18 @@ Dagster (`orchestration.assets`).
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time, format_ranges, next_session, split_by_close
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed
 from stock_assets.core.text import plural, shorten_list
-from stock_assets.core.universe import Universe
 from stock_assets.ingest.counted_calls import Sleep
-from stock_assets.ingest.ledger_queries import before_available_history, group_by_symbol, missing_sessions
+from stock_assets.ingest.ledger_queries import before_available_history, missing_sessions
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, RequestResult
@@ -117,18 +117,19 @@ def fetch_prices(
     started = now()
     sessions, _ = closed_sessions(sessions, started)
     available = source.available_history(started)
-    stored = group_by_symbol(backend.ledger.fetches(FetchKind.PRICES))
-    all_symbols = _compare_all(parts, sessions, stored, rules, available)
-    queue = sorted(
-        (symbol for symbol in all_symbols if symbol.requestable and rules.allows(symbol.symbol)),
-        key=lambda symbol: _priority(symbol, stored.get(symbol.symbol, [])),
-    )
-    requester = Requester(backend, source, now=now, sleep=sleep, reserve=rules.reserve_calls)
-    results = _request_and_settle(requester, source, queue, ResponseReader(parts, stored), sleep)
+    with backend.ledger.read() as ledger:
+        all_symbols = _compare_all(parts, ledger, sessions, rules, available)
+        latest = ledger.latest(FetchKind.PRICES, parts.universe.symbols)
+        queue = sorted(
+            (symbol for symbol in all_symbols if symbol.requestable and rules.allows(symbol.symbol)),
+            key=lambda symbol: _priority(ledger, symbol, latest.get(symbol.symbol, [])),
+        )
+        requester = Requester(backend, source, now=now, sleep=sleep, reserve=rules.reserve_calls)
+        results = _request_and_settle(requester, source, queue, ResponseReader(parts, ledger), sleep)
     return [
         _result(symbol, results.get(symbol.symbol), available)
         if rules.allows(symbol.symbol)
-        else _not_requested(symbol, stored.get(symbol.symbol, []))
+        else _not_requested(symbol, latest.get(symbol.symbol, []))
         for symbol in all_symbols
     ]
 
@@ -148,34 +149,33 @@ def closed_sessions(sessions: Sequence[date], at: datetime) -> tuple[list[date],
 
 def symbols_to_request(parts: PipelineParts, sessions: Sequence[date], rules: RequestRules, at: datetime) -> list[str]:
     """Return the symbols that `fetch_prices` would request, in the order of the universe."""
-    stored = group_by_symbol(parts.backend.ledger.fetches(FetchKind.PRICES))
-    compared = _compare_all(parts, sessions, stored, rules, parts.source.available_history(at))
+    with parts.backend.ledger.read() as ledger:
+        compared = _compare_all(parts, ledger, sessions, rules, parts.source.available_history(at))
     return [symbol.symbol for symbol in compared if symbol.requestable and rules.allows(symbol.symbol)]
 
 
 def _compare_all(
     parts: PipelineParts,
+    ledger: LedgerTable,
     sessions: Sequence[date],
-    stored: Mapping[str, Sequence[Fetch]],
     rules: RequestRules,
     available: AvailableHistory | None,
 ) -> list[_SymbolSessions]:
+    ordered = sorted(set(sessions))
     compared = [
-        _compare(parts.universe, symbol, sessions, stored.get(symbol, []), available)
+        _compare(ledger, symbol, parts.universe.listed_sessions(symbol, ordered), available)
         for symbol in parts.universe.symbols
     ]
     return [_again(one, available) if one.symbol in rules.again else one for one in compared]
 
 
 def _compare(
-    universe: Universe,
+    ledger: LedgerTable,
     symbol: str,
-    sessions: Sequence[date],
-    fetches: Sequence[Fetch],
+    wanted: tuple[date, ...],
     available: AvailableHistory | None,
 ) -> _SymbolSessions:
-    wanted = tuple(session for session in sessions if universe.covers(symbol, session))
-    missing = missing_sessions(wanted, fetches)
+    missing = missing_sessions(ledger, symbol, wanted)
     too_old = set(before_available_history(missing, available))
     requestable = tuple(session for session in missing if session not in too_old)
     return _SymbolSessions(symbol, wanted, missing, requestable)
@@ -187,13 +187,22 @@ def _again(symbol: _SymbolSessions, available: AvailableHistory | None) -> _Symb
     return replace(symbol, requestable=tuple(session for session in symbol.wanted if session not in too_old))
 
 
-def _priority(symbol: _SymbolSessions, fetches: Sequence[Fetch]) -> tuple[bool, bool, date]:
+def _priority(ledger: LedgerTable, symbol: _SymbolSessions, latest: Sequence[Fetch]) -> tuple[bool, bool, date]:
     """Return the sort key: symbols whose last request did not fail, then those with missing bars, missing longest."""
-    requested = next((fetch for fetch in fetches if fetch.calls), None)
+    requested = next((fetch for fetch in latest if fetch.calls), None)
     lasting_failure = requested is not None and requested.outcome in _LASTING
-    newest = max((fetch.last_session for fetch in fetches if fetch.last_session is not None), default=None)
-    since = next_session(newest) if newest is not None else date.min
-    return lasting_failure, not symbol.missing, min(symbol.requestable[0], since)
+    return lasting_failure, not symbol.missing, min(symbol.requestable[0], _stored_until(ledger, symbol, latest))
+
+
+def _stored_until(ledger: LedgerTable, symbol: _SymbolSessions, latest: Sequence[Fetch]) -> date:
+    """Return the session after the last stored one (no earlier than the missing ones, if a later one is stored)."""
+    newest = max((fetch.last_session for fetch in latest if fetch.last_session is not None), default=date.min)
+    if newest > date.min and next_session(newest) >= symbol.requestable[0]:
+        return next_session(newest)
+    # An older response, such as a landing file, may contain later sessions.
+    later = ledger.responses(symbol.symbol, [newest + timedelta(days=1), date.max])
+    newest = max((fetch.last_session for fetch in later if fetch.last_session is not None), default=newest)
+    return next_session(newest) if newest > date.min else date.min
 
 
 def _request_and_settle(

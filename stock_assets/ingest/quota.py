@@ -10,7 +10,6 @@ from datetime import datetime
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.call_limits import MINUTE, SECOND, CallLimits
 from stock_assets.core.clock import Clock, utc_now
-from stock_assets.ingest.ledger_queries import group_by_symbol
 from stock_assets.ingest.parts import PipelineParts
 
 _REQUESTED = (FetchKind.PRICES, FetchKind.SPLITS)
@@ -57,13 +56,14 @@ def read_quota(parts: PipelineParts, *, now: Clock = utc_now) -> Quota:
     """Read the state of the quota."""
     backend, at = parts.backend, now()
     vendor, limits = parts.source.vendor, parts.source.terms.limits
-    newest = {kind: group_by_symbol(backend.ledger.fetches(kind)) for kind in _REQUESTED}
+    with backend.ledger.read() as ledger:
+        latest = {kind: ledger.latest(kind, parts.universe.symbols) for kind in _REQUESTED}
     return Quota(
         allowances=_allowances(backend, vendor, limits, at),
         next_reset=limits.next_reset(at),
         blocked_until=backend.rate_limiter.blocked_until(vendor, at),
         newest={
-            symbol: {kind: next(iter(newest[kind].get(symbol, [])), None) for kind in _REQUESTED}
+            symbol: {kind: next(iter(latest[kind].get(symbol, [])), None) for kind in _REQUESTED}
             for symbol in parts.universe.symbols
         },
     )

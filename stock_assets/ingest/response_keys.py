@@ -5,7 +5,6 @@ Belongs here: building these keys, and reading the time in them. Does not belong
 """
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from stock_assets.backends.interface import FetchKind
@@ -13,7 +12,7 @@ from stock_assets.backends.interface import FetchKind
 FOLDER = f"raw/{FetchKind.PRICES}/"
 """Folder of price responses, and the area for landing files."""
 _TIME = "%Y%m%dT%H%M%S%fZ"
-_STATED = re.compile(r"/([0-9]{8}T[0-9]{12}Z)(?:-([0-9a-f]+))?/[^/]*$")
+_STATED = re.compile(r"/([0-9]{8}T[0-9]{12}Z)(?:-[0-9a-f]+)?/[^/]*$")
 
 
 def response_key(kind: FetchKind, symbol: str, at: datetime, digest: str = "") -> str:
@@ -26,14 +25,4 @@ def response_key(kind: FetchKind, symbol: str, at: datetime, digest: str = "") -
 def request_time(key: str) -> datetime | None:
     """Return the time in a key, or None if it is not the key of a response."""
     match = _STATED.search(key)
-    return _parse(match[1]) if match else None
-
-
-def times_by_digest(keys: Iterable[str]) -> dict[str, datetime]:
-    """Return the time in each key that has a digest."""
-    found = filter(None, map(_STATED.search, keys))
-    return {match[2]: _parse(match[1]) for match in found if match[2]}
-
-
-def _parse(text: str) -> datetime:
-    return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+    return datetime.strptime(match[1], _TIME).replace(tzinfo=UTC) if match else None

@@ -9,11 +9,12 @@ downloads).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum, auto
 
-from stock_assets.backends.interface import Fetch
+from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.errors import Outcome, RevisedHistory, SourceError, WrongSymbol
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.text import plural
@@ -60,12 +61,9 @@ def comparable_bars(rows: PriceRows) -> Bars:
 class ResponseOwners:
     """The stored histories, and the responses that this process has read since."""
 
-    def __init__(self, parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]]) -> None:
+    def __init__(self, parts: PipelineParts, ledger: LedgerTable) -> None:
         self._parts = parts
-        self._accepted = {
-            symbol: [fetch for fetch in fetches if fetch.outcome is Outcome.OK] for symbol, fetches in stored.items()
-        }
-        self._digests = {fetch.content_hash: symbol for symbol, fetches in self._accepted.items() for fetch in fetches}
+        self._ledger = ledger
         self._recent: dict[str, Bars] = {}
         self._new: dict[str, tuple[str, Bars]] = {}
 
@@ -84,8 +82,10 @@ class ResponseOwners:
         if 2 * equal > common:
             self._recent[symbol] = _newest(bars)
             return Owner.CONFIRMED
+        same_body = self._ledger.with_content(FetchKind.PRICES, digest)
+        equal_bodies = {fetch.symbol for fetch in same_body if fetch.outcome is Outcome.OK}
         for other in self._listed_with(symbol):
-            if self._digests.get(digest) == other:
+            if other in equal_bodies:
                 raise WrongSymbol(
                     f"the response is byte for byte the response of {other}{_if_renamed(symbol, other)}", symbol=symbol
                 )
@@ -99,7 +99,7 @@ class ResponseOwners:
         if common >= MIN_BARS and symbol not in self._parts.revisions_accepted:
             raise RevisedHistory(
                 f"the response changes {common - equal} of {plural(common, 'stored bar')}, so it replaces nothing. "
-                f"Compare it with the stored response {self._accepted[symbol][0].response_key}; to accept it, set "
+                f"Compare it with the stored response {self._accepted(symbol)[0].response_key}; to accept it, set "
                 f"STOCK_ASSETS_ACCEPT_REVISED_HISTORY={symbol} and request the symbol again",
                 symbol=symbol,
             )
@@ -121,11 +121,13 @@ class ResponseOwners:
     def earlier_ticker(self, rows: PriceRows) -> tuple[str, date] | None:
         """Return the symbol that has left the universe and has the same bars, and the first session of its bars."""
         bars = comparable_bars(rows)
-        left = [other for other in self._accepted if other not in self._parts.universe.symbols]
+        stored = self._ledger.symbols(FetchKind.PRICES)
+        left = [symbol for symbol in stored if not self._parts.universe.listings_of(symbol)]
         found = next((other for other in left if _is_same(bars, self._recent_of(other))), None)
         if found is None:
             return None
-        return found, min(fetch.first_session for fetch in self._accepted[found] if fetch.first_session is not None)
+        fetches = self._ledger.fetches(FetchKind.PRICES, symbol=found, outcome=Outcome.OK)
+        return found, min(fetch.first_session for fetch in fetches if fetch.first_session is not None)
 
     def _listed_with(self, symbol: str) -> list[str]:
         """Return the other symbols that are listed at the same time: only they must have other bars."""
@@ -145,7 +147,7 @@ class ResponseOwners:
     def _history(self, symbol: str) -> Bars:
         """Return the bars of the newest stored responses, until they are enough to compare."""
         found: dict[date, tuple[float, ...]] = {}
-        for fetch in self._accepted.get(symbol, [])[:_MOST_RESPONSES]:
+        for fetch in self._accepted(symbol):
             try:
                 body = self._parts.backend.objects.get(fetch.response_key)
                 rows = parse_prices(body, symbol)
@@ -158,6 +160,10 @@ class ResponseOwners:
             if len(found) >= RECENT:
                 break
         return found
+
+    def _accepted(self, symbol: str) -> list[Fetch]:
+        """Return the newest good responses of a symbol."""
+        return self._ledger.fetches(FetchKind.PRICES, symbol=symbol, outcome=Outcome.OK, limit=_MOST_RESPONSES)
 
 
 def _if_renamed(symbol: str, other: str) -> str:

@@ -4,11 +4,11 @@ Belongs here: the checks that reject a well-formed but implausible response. Doe
 (`sources.raw_format`), the comparison with stored bars (`response_owner`), its numbers (the audits).
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import NEW_YORK, sessions_between
 from stock_assets.core.errors import Outcome, WrongSymbol
 from stock_assets.core.text import plural
@@ -27,9 +27,9 @@ class ResponseReader:
     recorded, so that it does not count as a landing file if the process is killed.
     """
 
-    def __init__(self, parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]]) -> None:
+    def __init__(self, parts: PipelineParts, ledger: LedgerTable) -> None:
         self._parts = parts
-        self._owners = ResponseOwners(parts, stored)
+        self._owners = ResponseOwners(parts, ledger)
         self._held: dict[str, tuple[Fetch, PriceRows]] = {}
 
     def read(self, symbol: str, body: bytes, response_key: str, arrived: datetime) -> Fetch:
@@ -95,9 +95,9 @@ class PriceReader:
     the first one, too: reading it again rejects it.
     """
 
-    def __init__(self, parts: PipelineParts, stored: Mapping[str, Sequence[Fetch]]) -> None:
+    def __init__(self, parts: PipelineParts, ledger: LedgerTable) -> None:
         self._parts = parts
-        self._owners = ResponseOwners(parts, stored)
+        self._owners = ResponseOwners(parts, ledger)
 
     def __call__(self, symbol: str, body: bytes, response_key: str, arrived: datetime) -> Fetch:
         """Return the entry of a response.

@@ -23,7 +23,7 @@ from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
 from stock_assets.ingest.counted_calls import Sleep
-from stock_assets.ingest.ledger_queries import group_by_symbol, missing_sessions
+from stock_assets.ingest.ledger_queries import missing_sessions, newest_good
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, content_hash
 from stock_assets.sources.interface import PriceSource
@@ -44,9 +44,10 @@ def fetch_splits(parts: PipelineParts, *, now: Clock = utc_now, sleep: Sleep = t
     """
     backend, source, universe = parts.backend, parts.source, parts.universe
     started = now()
-    requested_before = group_by_symbol(backend.ledger.fetches(FetchKind.SPLITS))
+    with backend.ledger.read() as ledger:
+        requested_before = ledger.latest(FetchKind.SPLITS)
     due = _due(parts, requested_before, started)
-    requests = [_request(source, symbol, _newest_good(requested_before.get(symbol, []))) for symbol in due]
+    requests = [_request(source, symbol, newest_good(requested_before.get(symbol, []))) for symbol in due]
     requester = Requester(backend, source, now=now, sleep=sleep, reserve=_calls_for_prices(parts, started))
     results = requester.request_all(requests)
     failures = {
@@ -61,8 +62,9 @@ def fetch_splits(parts: PipelineParts, *, now: Clock = utc_now, sleep: Sleep = t
 
 def never_received(parts: PipelineParts) -> list[str]:
     """Return the symbols without a stored splits response: their prices are staged as if they had no splits."""
-    known = {fetch.symbol for fetch in parts.backend.ledger.fetches(FetchKind.SPLITS, outcome=Outcome.OK)}
-    return [symbol for symbol in parts.universe.symbols if symbol not in known]
+    with parts.backend.ledger.read() as ledger:
+        latest = ledger.latest(FetchKind.SPLITS, parts.universe.symbols)
+    return [symbol for symbol in parts.universe.symbols if newest_good(latest.get(symbol, ())) is None]
 
 
 def _due(
@@ -79,7 +81,7 @@ def _due(
     ranked = []
     for symbol in universe.symbols:
         fetches = requested_before.get(symbol, [])
-        good = _newest_good(fetches)
+        good = newest_good(fetches)
         if _failed_today(source, fetches, at):
             continue
         if good is None:
@@ -120,15 +122,12 @@ def _calls_for_prices(parts: PipelineParts, at: datetime) -> int:
     today = limits.quota_day(at)
     recent = sessions_between(today - _TEN_DAYS, today)
     phases = [[day for day in recent if closing_time(day) <= at], [day for day in recent if closing_time(day) > at]]
-    stored = {
-        symbol: parts.backend.ledger.fetches(FetchKind.PRICES, symbol=symbol, outcome=Outcome.OK)
-        for symbol in parts.universe.symbols
-    }
-    return sum(
-        bool(missing_sessions([day for day in days if parts.universe.covers(symbol, day)], stored[symbol]))
-        for days in phases
-        for symbol in parts.universe.symbols
-    )
+    with parts.backend.ledger.read() as ledger:
+        return sum(
+            bool(missing_sessions(ledger, symbol, parts.universe.listed_sessions(symbol, days)))
+            for days in phases
+            for symbol in parts.universe.symbols
+        )
 
 
 def _jumps(backend: Backend, since: date) -> dict[str, date]:
@@ -137,10 +136,6 @@ def _jumps(backend: Backend, since: date) -> dict[str, date]:
             {"published_prices": sql.name(DAILY_PRICES), "since": since, "max_jump": UNEXPLAINED_JUMP}
         )
         return {row["symbol"]: row["trade_date"] for row in sql.query(select).to_pylist()}
-
-
-def _newest_good(fetches: Sequence[Fetch]) -> Fetch | None:
-    return next((fetch for fetch in fetches if fetch.outcome is Outcome.OK), None)
 
 
 def _request(source: PriceSource, symbol: str, known: Fetch | None) -> Request:

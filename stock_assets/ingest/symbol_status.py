@@ -10,12 +10,12 @@ from datetime import date, datetime
 from itertools import takewhile
 
 from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
 from stock_assets.core.text import plural
-from stock_assets.core.universe import Universe
-from stock_assets.ingest.ledger_queries import before_available_history, group_by_symbol, missing_sessions
+from stock_assets.ingest.ledger_queries import before_available_history, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
 from stock_assets.sources.interface import AvailableHistory
@@ -47,23 +47,23 @@ class SymbolStatus:
 
 def symbol_statuses(parts: PipelineParts, sessions: Sequence[date], *, now: Clock = utc_now) -> list[SymbolStatus]:
     """Return the status of every symbol for the sessions, in the order of the universe."""
-    stored = group_by_symbol(parts.backend.ledger.fetches(FetchKind.PRICES))
-    available = parts.source.available_history(now())
-    return [
-        _status(parts.universe, symbol, sessions, stored.get(symbol, []), available)
-        for symbol in parts.universe.symbols
-    ]
+    available, ordered = parts.source.available_history(now()), sorted(set(sessions))
+    with parts.backend.ledger.read() as ledger:
+        latest = ledger.latest(FetchKind.PRICES, parts.universe.symbols)
+        return [
+            _status(ledger, symbol, parts.universe.listed_sessions(symbol, ordered), latest.get(symbol, []), available)
+            for symbol in parts.universe.symbols
+        ]
 
 
 def _status(
-    universe: Universe,
+    ledger: LedgerTable,
     symbol: str,
-    sessions: Sequence[date],
+    wanted: tuple[date, ...],
     fetches: Sequence[Fetch],
     available: AvailableHistory | None,
 ) -> SymbolStatus:
-    wanted = tuple(session for session in sessions if universe.covers(symbol, session))
-    missing = missing_sessions(wanted, fetches)
+    missing = missing_sessions(ledger, symbol, wanted)
     last_requested_at = next((fetch.fetched_at for fetch in fetches if fetch.calls), None)
     fetches = [fetch for fetch in fetches if not fetch.is_landing_file]
     if not missing:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 
-from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.interface import FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time, sessions_between
-from stock_assets.core.errors import Outcome, SourceError
+from stock_assets.core.errors import SourceError
 from stock_assets.ingest.file_responses import FileResponse, file_response, response_body, store_responses
-from stock_assets.ingest.ledger_queries import group_by_symbol, missing_sessions
+from stock_assets.ingest.ledger_queries import missing_sessions, take_held
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_reader import PriceReader
@@ -109,29 +110,25 @@ def import_bars(
         LegacyDataUnusable: the location does not exist or is empty.
     """
     backend = parts.backend
-    fetches = backend.ledger.fetches(FetchKind.PRICES)
-    stored = group_by_symbol(fetches)
-    noted = {fetch.response_key for fetch in backend.ledger.fetches(FetchKind.LANDING_FILES)} if store else set()
-    reader = PriceReader(parts, stored)
     imported: list[SymbolImport] = []
     rejected: list[Example] = []
     sessions: set[date] = set()
     importable: set[date] = set()
-    with select_rows(location, scope) as rows:
+    with select_rows(location, scope) as rows, backend.ledger.read() as ledger:
+        reader = PriceReader(parts, ledger)
         for symbol in rows.symbols():
             bars = rows.bars(symbol)
             importable.update(bar.session for bar in bars)
             try:
-                responses = list(_responses(reader, symbol, _not_stored(bars, stored.get(symbol, [])), location.label))
+                responses = list(_responses(reader, symbol, _not_stored(ledger, symbol, bars), location.label))
             except SourceError as error:
                 rejected.append(Example(symbol, str(error)))
                 continue
-            known = {fetch.response_key for fetch in stored.get(symbol, [])}
+            keys = [response.stored.fetch.response_key for response in responses]
+            known = {fetch.response_key for fetch in ledger.with_keys(keys, FetchKind.PRICES)}
             new = [response for response in responses if response.stored.fetch.response_key not in known]
             if store:
-                store_responses(
-                    backend, [response.stored for response in new], noted=noted, recorded=known, at=scope.at
-                )
+                store_responses(backend, [response.stored for response in new], at=scope.at)
             sessions.update(session for response in new for session in response.sessions)
             imported.append(_symbol_import(symbol, bars, new))
         return ImportResult(
@@ -145,12 +142,12 @@ def import_bars(
             symbols=tuple(imported),
             sessions=tuple(sorted(sessions)),
             importable=tuple(sorted(importable)),
-            gaps=_gaps(importable, fetches),
+            gaps=_gaps(ledger, importable),
         )
 
 
-def _not_stored(bars: Sequence[LegacyBar], fetches: Sequence[Fetch]) -> list[LegacyBar]:
-    wanted = set(missing_sessions([bar.session for bar in bars], fetches))
+def _not_stored(ledger: LedgerTable, symbol: str, bars: Sequence[LegacyBar]) -> list[LegacyBar]:
+    wanted = set(missing_sessions(ledger, symbol, [bar.session for bar in bars]))
     return [bar for bar in bars if bar.session in wanted]
 
 
@@ -196,8 +193,11 @@ def _symbol_import(symbol: str, bars: Sequence[LegacyBar], new: Sequence[_Respon
     )
 
 
-def _gaps(importable: set[date], fetches: Sequence[Fetch]) -> tuple[date, ...]:
+def _gaps(ledger: LedgerTable, importable: set[date]) -> tuple[date, ...]:
     """Return the sessions between the imported ones without any stored bar."""
     between = sessions_between(min(importable), max(importable)) if importable else []
-    good = [fetch for fetch in fetches if fetch.outcome is Outcome.OK]
-    return tuple(day for day in between if day not in importable and not any(fetch.holds(day) for fetch in good))
+    days = [day for day in between if day not in importable]
+    for symbol in ledger.symbols(FetchKind.PRICES) if days else []:
+        for fetch in ledger.responses(symbol, days):
+            take_held(fetch, days, after_close=False)
+    return tuple(days)

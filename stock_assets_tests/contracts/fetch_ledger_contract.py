@@ -82,6 +82,92 @@ class FetchLedgerContract:
 
         assert [f"{fetch.symbol} {fetch.outcome}" for fetch in found] == expected
 
+    def test_the_latest_requests_end_with_the_newest_good_response(self, backend: Backend) -> None:
+        """Landing files, which used no call, are passed over; a symbol without a good response has all its requests."""
+        recorded = [
+            ("IBM", Outcome.OK, 1),
+            ("IBM", Outcome.OK, 1),
+            ("IBM", Outcome.OK, 0),
+            ("IBM", Outcome.THROTTLED, 1),
+            ("MSFT", Outcome.THROTTLED, 1),
+            ("MSFT", Outcome.DAILY_QUOTA, 0),
+            ("AAPL", Outcome.OK, 1),
+        ]
+        for number, (symbol, outcome, calls) in enumerate(recorded):
+            at = FETCH.fetched_at + timedelta(seconds=number)
+            fetch = replace(FETCH, symbol=symbol, outcome=outcome, calls=calls, fetched_at=at, detail=str(number))
+            backend.ledger.record(fetch)
+        backend.ledger.record(replace(FETCH, kind=FetchKind.SPLITS, symbol="ZZZ"))
+
+        with backend.ledger.read() as ledger:
+            symbols = ledger.symbols(FetchKind.PRICES)
+            latest = ledger.latest(FetchKind.PRICES)
+            some = ledger.latest(FetchKind.PRICES, ["MSFT", "unknown"])
+
+        found = {symbol: [fetch.detail for fetch in fetches] for symbol, fetches in latest.items()}
+        assert symbols == ["AAPL", "IBM", "MSFT"]
+        assert found == {"AAPL": ["6"], "IBM": ["3", "2", "1"], "MSFT": ["5", "4"]}
+        assert {symbol: len(fetches) for symbol, fetches in some.items()} == {"MSFT": 2}
+
+    def test_responses_overlap_the_sessions_that_are_still_wanted(self, backend: Backend) -> None:
+        """Also of the same time: then the last recorded one comes first."""
+        recorded = [(FIRST, THIRD), (FIRST, FIRST), (THIRD, THIRD), (FIRST, SECOND), (SECOND, SECOND), (SECOND, THIRD)]
+        for number, (first, last) in enumerate(recorded):
+            fetch = replace(FETCH, first_session=first, last_session=last, missing_sessions=(), detail=str(number))
+            backend.ledger.record(fetch)
+        backend.ledger.record(replace(FETCH, symbol="MSFT"))
+        backend.ledger.record(replace(FETCH, outcome=Outcome.MALFORMED))
+        backend.ledger.record(replace(FETCH, kind=FetchKind.SPLITS))
+
+        with backend.ledger.read() as ledger:
+            assert [fetch.detail for fetch in ledger.responses("IBM", [SECOND])] == ["5", "4", "3", "0"]
+            assert [fetch.detail for fetch in ledger.responses("IBM", [FIRST, THIRD])] == list("543210")
+            assert list(ledger.responses("IBM", [])) == list(ledger.responses("AAPL", [FIRST])) == []
+            wanted, found = [FIRST, SECOND, THIRD], []
+            for fetch in ledger.responses("IBM", wanted):
+                found.append(fetch.detail)
+                wanted[:] = [session for session in wanted if not fetch.holds(session)]
+            assert (found, wanted) == (["5", "3"], [])
+
+    def test_requests_are_found_by_response_key_and_by_content(self, backend: Backend) -> None:
+        hashes = ["ab" * 32, "ab" * 16 + "cd" * 16, "cd" * 32]
+        for number, content_hash in enumerate(hashes):
+            at = FETCH.fetched_at + timedelta(seconds=number)
+            backend.ledger.record(
+                replace(FETCH, response_key=f"key {number}", content_hash=content_hash, fetched_at=at)
+            )
+        backend.ledger.record(Fetch("x", FetchKind.LANDING_FILES, FETCH.fetched_at, Outcome.OK, "key 2"))
+
+        with backend.ledger.read() as ledger:
+            by_key = ledger.with_keys(["key 2", "key 0", "unknown", "key 2"])
+            of_kind = ledger.with_keys(["key 2", "key 1"], FetchKind.PRICES)
+            by_hash = [ledger.with_content(FetchKind.PRICES, given) for given in ("ab" * 32, "ab" * 8, "ef" * 32)]
+            none = ledger.with_content(FetchKind.SPLITS, "ab" * 32)
+
+        assert [(fetch.kind, fetch.response_key) for fetch in by_key] == [
+            (FetchKind.PRICES, "key 2"),
+            (FetchKind.LANDING_FILES, "key 2"),
+            (FetchKind.PRICES, "key 0"),
+        ]
+        assert [fetch.response_key for fetch in of_kind] == ["key 2", "key 1"]
+        assert [[fetch.response_key for fetch in found] for found in by_hash] == [["key 0"], ["key 1", "key 0"], []]
+        assert none == []
+
+    def test_fetches_since_a_timestamp_and_the_newest_few(self, backend: Backend) -> None:
+        for second in range(4):
+            at = FETCH.fetched_at + timedelta(seconds=second)
+            outcome = Outcome.MALFORMED if second % 2 else Outcome.OK
+            backend.ledger.record(replace(FETCH, fetched_at=at, outcome=outcome, detail=str(second)))
+        since = (FETCH.fetched_at + timedelta(seconds=1)).astimezone(timezone(timedelta(hours=-5)))
+
+        with backend.ledger.read() as ledger:
+            recent = ledger.fetches(FetchKind.PRICES, since=since)
+            of_symbol = ledger.fetches(FetchKind.PRICES, symbol="IBM", since=since, limit=2)
+            malformed = ledger.fetches(FetchKind.PRICES, outcome=Outcome.MALFORMED, since=since)
+
+        details = [[fetch.detail for fetch in found] for found in (recent, of_symbol, malformed)]
+        assert details == [["3", "2", "1"], ["3", "2"], ["3", "1"]]
+
     def test_concurrent_threads_and_processes_lose_no_fetch(
         self, case: BackendCase, tmp_path: Path, backend: Backend
     ) -> None:

@@ -1,6 +1,6 @@
 """Whose bars a response contains: the stored histories confirm it, or show that it belongs to another symbol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -17,7 +17,7 @@ from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.landing_conversion import LandingScope
 from stock_assets.ingest.landing_files import scan
-from stock_assets.ingest.ledger_queries import group_by_symbol, listings
+from stock_assets.ingest.ledger_queries import listings
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.response_owner import MIN_BARS
 from stock_assets.ingest.response_reader import PriceReader, ResponseReader
@@ -51,15 +51,19 @@ def store(parts: PipelineParts, symbol: str, body: bytes, at: datetime = NOW) ->
     """Read, settle and store a response, as a run of its own."""
     key = f"raw/daily_prices/{next(NUMBERS)}/{symbol}.csv"
     parts.backend.objects.put(key, body)
-    reader = open_reader(parts)
-    fetch = reader.read(symbol, body, key, at)
-    if fetch.kind is FetchKind.PRICES:
-        parts.backend.ledger.record(fetch)
-    return reader.settle().get(symbol, fetch)
+    with parts.backend.ledger.read() as ledger:
+        reader = ResponseReader(parts, ledger)
+        fetch = reader.read(symbol, body, key, at)
+        if fetch.kind is FetchKind.PRICES:
+            parts.backend.ledger.record(fetch)
+        return reader.settle().get(symbol, fetch)
 
 
-def open_reader(parts: PipelineParts) -> ResponseReader:
-    return ResponseReader(parts, group_by_symbol(parts.backend.ledger.fetches(FetchKind.PRICES)))
+@pytest.fixture
+def reader(pipeline: PipelineParts) -> Iterator[ResponseReader]:
+    """A reader of one run."""
+    with pipeline.backend.ledger.read() as ledger:
+        yield ResponseReader(pipeline, ledger)
 
 
 def revised(lines: Mapping[date, str], changed: int, column: int = 3) -> dict[date, str]:
@@ -93,8 +97,9 @@ def test_a_symbol_without_history_cannot_take_the_bars_of_a_symbol_with_history(
     assert store(pipeline, "S02", csv(bars("S02"))).outcome is Outcome.OK
 
 
-def test_both_responses_with_the_same_bars_are_rejected_if_neither_symbol_has_history(pipeline: PipelineParts) -> None:
-    reader = open_reader(pipeline)
+def test_both_responses_with_the_same_bars_are_rejected_if_neither_symbol_has_history(
+    pipeline: PipelineParts, reader: ResponseReader
+) -> None:
     first = reader.read("S01", csv(bars("S01")), "one", NOW)
     second = reader.read("S02", csv(revised(bars("S01"), 3)), "two", NOW)
     assert {(fetch.kind, fetch.first_session) for fetch in (first, second)} == {(FetchKind.LANDING_FILES, None)}
@@ -109,16 +114,17 @@ def test_both_responses_with_the_same_bars_are_rejected_if_neither_symbol_has_hi
 
 
 def test_a_file_is_rejected_if_it_has_the_bars_of_another_symbol_of_the_same_scan(pipeline: PipelineParts) -> None:
-    read = PriceReader(pipeline, {})
-    assert read("S01", csv(bars("S01")), "one", NOW).outcome is Outcome.OK
-    assert not read.is_ambiguous("S01")
-    with pytest.raises(WrongSymbol, match="S02: the response has the same bars as the response of S01"):
-        read("S02", csv(bars("S01")), "two", NOW)
-    assert read.is_ambiguous("S01")
-    with pytest.raises(WrongSymbol, match="S01: the response has the same bars as the response of S02"):
-        read("S01", csv(bars("S01")), "one", NOW)
-    assert read("S02", csv(bars("S02")), "three", NOW).outcome is Outcome.OK
-    assert read("S01", csv(bars("S01")), "one", NOW).outcome is Outcome.OK
+    with pipeline.backend.ledger.read() as ledger:
+        read = PriceReader(pipeline, ledger)
+        assert read("S01", csv(bars("S01")), "one", NOW).outcome is Outcome.OK
+        assert not read.is_ambiguous("S01")
+        with pytest.raises(WrongSymbol, match="S02: the response has the same bars as the response of S01"):
+            read("S02", csv(bars("S01")), "two", NOW)
+        assert read.is_ambiguous("S01")
+        with pytest.raises(WrongSymbol, match="S01: the response has the same bars as the response of S02"):
+            read("S01", csv(bars("S01")), "one", NOW)
+        assert read("S02", csv(bars("S02")), "three", NOW).outcome is Outcome.OK
+        assert read("S01", csv(bars("S01")), "one", NOW).outcome is Outcome.OK
 
 
 def test_landing_files_with_the_same_bars_for_two_new_symbols_are_both_rejected(pipeline: PipelineParts) -> None:

@@ -17,13 +17,11 @@ from hypothesis import strategies as st
 
 from stock_assets.audit.gate import audit_load
 from stock_assets.audit.rejections import current_rejections
-from stock_assets.backends.interface import FetchKind
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import LoadRejected
 from stock_assets.core.limits import Limits
 from stock_assets.core.tables import QUARANTINED_PRICES, RAW_COLUMNS
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.ingest.ledger_queries import group_by_symbol
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.scenes import Scene
@@ -239,8 +237,7 @@ def check_quarantined(
 
 def check_reported(scene: Scene, responses: list[Response], result: Expected, keys: Mapping[Response, str]) -> None:
     """Every excluded session is recorded with its reason and bad bars, and every row without a day is a warning."""
-    stored = group_by_symbol(scene.backend.ledger.fetches(FetchKind.PRICES))
-    rejections = current_rejections(scene, stored, SESSIONS)
+    rejections = current_rejections(scene, SESSIONS)
     assert set(rejections) == result.excluded
     for session, rejection in rejections.items():
         lines = "\n".join(rejection.findings[session.isoformat()])

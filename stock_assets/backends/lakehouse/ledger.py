@@ -1,28 +1,32 @@
 """The fetch ledger as objects of the bucket.
 
-Belongs here: writing, packing and reading records of requests. Does not belong here: what the records mean.
+Belongs here: writing, packing and reading records of requests. Does not belong here: what the records mean, queries of
+them (`backends.ledger_table`).
 
 Each request is one small object that is never changed. When there are many, the next process that reads the ledger
 packs them into one object and then removes them, so that a listing stays short; a request that is found in both places
-counts once. Packs are joined until they are large, so there are few packs too. Objects never change, so every object
-that was read is cached in memory.
+counts once. Packs are joined until they are large, so there are few packs too. Objects never change, so a process reads
+each object once, into a table in memory; after that, a block of queries lists the objects and reads the new ones.
 """
 
 import gzip
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from threading import RLock
 from uuid import uuid4
 
 from stock_assets.backends.interface import Fetch, FetchKind, FetchLedger
 from stock_assets.backends.lakehouse.objects import S3Objects
+from stock_assets.backends.ledger_table import LedgerTable, table_in_memory
 from stock_assets.core.errors import Outcome
 from stock_assets.core.retry import retrying
 
-_FOLDER = "ledger"
+_FOLDER = "ledger/"
 _THREADS = 16
 _ATTEMPTS = 6
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -46,54 +50,57 @@ class S3Ledger(FetchLedger):
     def __init__(self, objects: S3Objects, *, pack_after: int = PACK_AFTER) -> None:
         self._objects = objects
         self._pack_after = pack_after
-        self._read: dict[str, tuple[_Entry, ...]] = {}
+        self._lock = RLock()
+        self._bodies: dict[str, bytes] = {}
+        """The objects that were read; empty for full packs, which are not read again."""
+        self._table = LedgerTable(table_in_memory())
 
     def record(self, fetch: Fetch) -> None:
         """Store the request as one object."""
         entry = _Entry(f"{time.time_ns():020d}-{uuid4().hex}", fetch)
         self._objects.put(f"{_folder(fetch.kind)}new/{entry.id}.json", _write([entry]))
 
-    def fetches(self, kind: FetchKind, *, symbol: str | None = None, outcome: Outcome | None = None) -> list[Fetch]:
-        """Read the objects that are not cached yet, and filter."""
-        entries = self._entries(kind)
-        newest_first = sorted(entries.values(), key=lambda entry: (entry.fetch.fetched_at, entry.id), reverse=True)
-        return [
-            entry.fetch
-            for entry in newest_first
-            if symbol in (None, entry.fetch.symbol) and outcome in (None, entry.fetch.outcome)
-        ]
+    @contextmanager
+    def read(self) -> Iterator[LedgerTable]:
+        """List the objects, and read those that this process has not read yet."""
+        with self._lock:
+            self._refresh()
+        yield self._table
 
-    def _entries(self, kind: FetchKind) -> dict[str, _Entry]:
-        def attempt() -> tuple[list[str], dict[str, _Entry]]:
-            keys = self._objects.keys(_folder(kind))
-            return keys, self._load(keys)
+    def _refresh(self) -> None:
+        def attempt() -> list[str]:
+            keys = self._objects.keys(_FOLDER)
+            self._load(keys)
+            return keys
 
         # KeyError: another process packed an object between the listing and the read.
         policy = retrying(attempts=_ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, first_seconds=0.05, on=KeyError)
-        keys, entries = policy(attempt)
-        loose = [key for key in keys if "/new/" in key]
-        if len(loose) > self._pack_after:
-            self._pack(kind, loose, [key for key in keys if "/packed/" in key])
-        return entries
+        keys = policy(attempt)
+        for kind in FetchKind:
+            loose = [key for key in keys if key.startswith(f"{_folder(kind)}new/")]
+            if len(loose) > self._pack_after:
+                self._pack(kind, loose, [key for key in keys if key.startswith(f"{_folder(kind)}packed/")])
 
-    def _load(self, keys: list[str]) -> dict[str, _Entry]:
-        unread = [key for key in keys if key not in self._read]
+    def _load(self, keys: list[str]) -> None:
+        self._bodies = {key: self._bodies[key] for key in keys if key in self._bodies}
+        unread = [key for key in keys if key not in self._bodies]
         with ThreadPoolExecutor(_THREADS) as threads:
             for key, body in zip(unread, threads.map(self._objects.get, unread), strict=True):
-                self._read[key] = tuple(_read(body))
-        return {entry.id: entry for key in keys for entry in self._read[key]}
+                entries = _read(body)
+                self._table.insert([(entry.id, entry.fetch) for entry in entries])
+                self._bodies[key] = b"" if len(entries) >= FULL_PACK else body
 
     def _pack(self, kind: FetchKind, loose: list[str], packs: list[str]) -> None:
         """Write the unpacked requests and the packs that are not full into one pack, and only then remove them."""
-        joined = [*loose, *(key for key in packs if len(self._read[key]) < FULL_PACK)]
-        entries = {entry.id: entry for key in joined for entry in self._read[key]}
+        joined = [*loose, *(key for key in packs if self._bodies[key])]
+        entries = {entry.id: entry for key in joined for entry in _read(self._bodies[key])}
         self._objects.put(f"{_folder(kind)}packed/{uuid4().hex}.json.gz", gzip.compress(_write(entries.values())))
         for key in joined:
             self._objects.delete(key)
 
 
 def _folder(kind: FetchKind) -> str:
-    return f"{_FOLDER}/{kind}/"
+    return f"{_FOLDER}{kind}/"
 
 
 def _write(entries: Iterable[_Entry]) -> bytes:

@@ -43,6 +43,8 @@ def open_to_read(path: Path, table: str) -> Iterator[sqlite3.Connection | None]:
     # mode=rw does not create the file, and SQLite falls back to reading where it may not write. mode=ro would fail
     # after a writer was killed, because the writer's journal has to be rolled back first.
     address = f"{path.as_uri()}?mode=rw"
-    with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+    with closing(
+        sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    ) as connection:
         [(tables,)] = connection.execute(_HAS_TABLE, (table,)).fetchall()
         yield connection if tables else None

@@ -1,0 +1,240 @@
+"""The requests of the ledger as a table of SQLite, in a file or in memory, and the queries of it.
+
+Belongs here: the table, its indexes and its statements. Does not belong here: where the table is kept (`local.ledger`,
+`lakehouse.ledger`), what requests mean (`ingest.ledger_queries`).
+
+Each query seeks in an index: it reads the requests that it returns, and a few entries of the index for each symbol,
+however long the ledger is. No statement stays open while a caller works, because it would block writers of the file.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, date, datetime
+from threading import Lock
+from typing import Any
+
+from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.core.errors import Outcome
+
+TABLE = "fetches"
+_COLUMNS = (
+    "symbol, kind, fetched_at, outcome, response_key, first_session, last_session, missing_sessions, content_hash, "
+    "calls, detail"
+)
+_CREATE = """
+CREATE TABLE IF NOT EXISTS fetches (
+    id {id_type} PRIMARY KEY,
+    symbol TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    fetched_at TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    response_key TEXT NOT NULL,
+    first_session TEXT,
+    last_session TEXT,
+    missing_sessions TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    detail TEXT NOT NULL
+)
+"""
+_INDEXES = (
+    # The order of a symbol's requests, with the columns that choose among them.
+    """
+    CREATE INDEX IF NOT EXISTS fetches_newest_first
+    ON fetches (kind, symbol, fetched_at, id, first_session, last_session, outcome)
+    """,
+    "CREATE INDEX IF NOT EXISTS fetches_by_response ON fetches (response_key)",
+    # Sixteen digits are enough to find a body, and half as large as all.
+    "CREATE INDEX IF NOT EXISTS fetches_by_content ON fetches (substr(content_hash, 1, 16))",
+    "CREATE INDEX IF NOT EXISTS fetches_with_problems ON fetches (kind, fetched_at) WHERE outcome = 'malformed'",
+    # Of earlier releases.
+    "DROP INDEX IF EXISTS fetches_by_symbol",
+)
+_INSERT = f"INSERT OR IGNORE INTO fetches (id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (constants)
+_SELECT = f"SELECT {_COLUMNS} FROM fetches"  # noqa: S608 (constants)
+_NEWEST_FIRST = "ORDER BY fetched_at DESC, id DESC"
+_OF_SYMBOL = f"{_SELECT} WHERE kind = ? AND symbol = ? {_NEWEST_FIRST}"
+# Each step seeks the next symbol; a DISTINCT would read every request.
+_SYMBOLS = """
+WITH RECURSIVE found (symbol) AS (
+    SELECT min(symbol) FROM fetches WHERE kind = :kind
+    UNION ALL
+    SELECT (SELECT min(symbol) FROM fetches WHERE kind = :kind AND symbol > found.symbol)
+    FROM found WHERE found.symbol IS NOT NULL
+)
+SELECT symbol FROM found WHERE symbol IS NOT NULL
+"""
+_NEXT_RESPONSE = f"""
+SELECT id, {_COLUMNS}
+FROM fetches
+WHERE kind = '{FetchKind.PRICES}' AND symbol = :symbol AND fetched_at >= :first
+    AND (fetched_at, id) < (:before, :before_id)
+    AND first_session <= :last AND last_session >= :first AND outcome = '{Outcome.OK}'
+{_NEWEST_FIRST} LIMIT 1
+"""  # noqa: S608 (constants)
+_AFTER_ALL = ("9999", "")
+_CACHE_KIB = 32_000
+
+_Row = tuple[str, str, str, str, str, str | None, str | None, str, str, int, str]
+
+
+class LedgerTable:
+    """The requests of a ledger, for the queries of one block; threads may share it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._lock = Lock()
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+
+    def fetches(
+        self,
+        kind: FetchKind,
+        *,
+        symbol: str | None = None,
+        outcome: Outcome | None = None,
+        since: datetime | None = None,
+        limit: int = -1,
+    ) -> list[Fetch]:
+        """Return the requests of a kind, newest first; see `FetchLedger.fetches`."""
+        conditions = {
+            "kind = :kind": kind,
+            "symbol = :symbol": symbol,
+            # As a literal, so that SQLite uses the index of this outcome.
+            f"outcome = '{outcome}'": outcome,
+            "fetched_at >= :since": since,
+        }
+        where = " AND ".join(text for text, value in conditions.items() if value is not None)
+        values = {"kind": kind, "symbol": symbol, "since": since and _timestamp(since), "limit": limit}
+        return self._read(f"{_SELECT} WHERE {where} {_NEWEST_FIRST} LIMIT :limit", values)
+
+    def latest(self, kind: FetchKind, symbols: Iterable[str] | None = None) -> dict[str, list[Fetch]]:
+        """Return the latest requests of each symbol, newest first, the last one being its newest good response.
+
+        Landing files are included, and no landing file counts as the newest good response. A symbol without a good
+        response has all its requests.
+
+        Args:
+            kind: kind of the requests.
+            symbols: the symbols; None for all symbols of the ledger.
+        """
+        found: dict[str, list[Fetch]] = {}
+        chosen = self.symbols(kind) if symbols is None else symbols
+        with self._lock, closing(self._connection.cursor()) as cursor:
+            for symbol in chosen:
+                fetches = found.setdefault(symbol, [])
+                for row in cursor.execute(_OF_SYMBOL, (kind, symbol)):
+                    fetches.append(_from_row(row))
+                    if fetches[-1].outcome is Outcome.OK and fetches[-1].calls:
+                        break
+        return {symbol: fetches for symbol, fetches in found.items() if fetches}
+
+    def responses(self, symbol: str, wanted: list[date]) -> Iterator[Fetch]:
+        """Yield the good price responses of a symbol, newest first, that can contain one of the wanted sessions.
+
+        Args:
+            symbol: ticker.
+            wanted: sessions, in order. The caller removes those that a response contains; the following responses
+                overlap the remaining ones, and none follows when the list is empty.
+        """
+        before, before_id = _AFTER_ALL
+        while wanted:
+            values = {
+                "symbol": symbol,
+                "before": before,
+                "before_id": before_id,
+                # A response contains no session after the day of its request.
+                "first": wanted[0].isoformat(),
+                "last": wanted[-1].isoformat(),
+            }
+            rows = self._rows(_NEXT_RESPONSE, values)
+            if not rows:
+                return
+            [(before_id, *columns)] = rows
+            before = columns[2]
+            yield _from_row(tuple(columns))
+
+    def with_keys(self, keys: Iterable[str], kind: FetchKind | None = None) -> list[Fetch]:
+        """Return the requests with these response keys, newest first; of all kinds, or of one."""
+        # The plus sign keeps SQLite from reading all requests of a kind instead.
+        wanted = "response_key IN (SELECT value FROM json_each(:keys)) AND (:kind IS NULL OR +kind = :kind)"
+        select = f"{_SELECT} WHERE {wanted} {_NEWEST_FIRST}"
+        return self._read(select, {"keys": json.dumps(list(set(keys))), "kind": kind})
+
+    def with_content(self, kind: FetchKind, content_hash: str) -> list[Fetch]:
+        """Return the requests of a kind with a body, newest first; at least 16 digits of its hash are necessary."""
+        select = (
+            f"{_SELECT} WHERE substr(content_hash, 1, 16) = :start AND substr(content_hash, 1, :length) = :hash "
+            f"AND +kind = :kind {_NEWEST_FIRST}"
+        )
+        values = {"start": content_hash[:16], "hash": content_hash, "length": len(content_hash), "kind": kind}
+        return self._read(select, values)
+
+    def symbols(self, kind: FetchKind) -> list[str]:
+        """Return the symbols with requests of a kind, sorted."""
+        return [symbol for (symbol,) in self._rows(_SYMBOLS, {"kind": kind})]
+
+    def insert(self, fetches: Iterable[tuple[str | None, Fetch]]) -> None:
+        """Insert requests with their ids, or None for the next integer; an id that the table contains is skipped."""
+        rows = [(row_id, *_to_row(fetch)) for row_id, fetch in fetches]
+        with self._lock:
+            self._connection.executemany(_INSERT, rows)
+
+    def _read(self, select: str, values: Mapping[str, object]) -> list[Fetch]:
+        return [_from_row(row) for row in self._rows(select, values)]
+
+    def _rows(self, select: str, values: Mapping[str, object]) -> list[Any]:
+        with self._lock:
+            return self._connection.execute(select, values).fetchall()
+
+
+def create_table(connection: sqlite3.Connection, *, id_type: str = "INTEGER") -> None:
+    """Create the table and its indexes where they are missing; ids that are not integers sort by time of recording."""
+    connection.execute(_CREATE.format(id_type=id_type))
+    for index in _INDEXES:
+        connection.execute(index)
+
+
+def table_in_memory() -> sqlite3.Connection:
+    """Open an empty table in memory, whose ids are texts."""
+    connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+    create_table(connection, id_type="TEXT")
+    return connection
+
+
+def _timestamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _to_row(fetch: Fetch) -> tuple[str | int | None, ...]:
+    return (
+        fetch.symbol,
+        fetch.kind,
+        _timestamp(fetch.fetched_at),
+        fetch.outcome,
+        fetch.response_key,
+        fetch.first_session.isoformat() if fetch.first_session else None,
+        fetch.last_session.isoformat() if fetch.last_session else None,
+        json.dumps([session.isoformat() for session in fetch.missing_sessions]),
+        fetch.content_hash,
+        fetch.calls,
+        fetch.detail,
+    )
+
+
+def _from_row(row: _Row) -> Fetch:
+    symbol, kind, fetched_at, outcome, response_key, first, last, missing, content_hash, calls, detail = row
+    return Fetch(
+        symbol=symbol,
+        kind=FetchKind(kind),
+        fetched_at=datetime.fromisoformat(fetched_at),
+        outcome=Outcome(outcome),
+        response_key=response_key,
+        first_session=date.fromisoformat(first) if first else None,
+        last_session=date.fromisoformat(last) if last else None,
+        missing_sessions=tuple(map(date.fromisoformat, json.loads(missing))) if missing != "[]" else (),
+        content_hash=content_hash,
+        calls=calls,
+        detail=detail,
+    )

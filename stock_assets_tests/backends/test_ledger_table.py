@@ -1,0 +1,133 @@
+"""The queries of the ledger seek in its indexes: none reads the table, also in a file of an earlier release."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stock_assets.backends import ledger_table as module
+from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable, table_in_memory
+from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.local.ledger import SqliteLedger
+from stock_assets.core.errors import Outcome
+
+AT = datetime(2012, 3, 5, 22, tzinfo=UTC)
+FETCH = Fetch("IBM", FetchKind.PRICES, AT, Outcome.OK, "key", date(2012, 3, 1), date(2012, 3, 5), calls=1)
+QUERIES: Mapping[str, Callable[[LedgerTable], object]] = {
+    "requests of a symbol": lambda table: table.fetches(FetchKind.PRICES, symbol="IBM", since=AT),
+    "good responses of a symbol": lambda table: table.fetches(
+        FetchKind.PRICES, symbol="IBM", outcome=Outcome.OK, limit=5
+    ),
+    "landing files with problems": lambda table: table.fetches(
+        FetchKind.LANDING_FILES, outcome=Outcome.MALFORMED, since=AT
+    ),
+    "latest": lambda table: table.latest(FetchKind.PRICES, ["IBM"]),
+    "responses": lambda table: list(table.responses("IBM", [date(2012, 3, 5)])),
+    "keys": lambda table: table.with_keys(["key"]),
+    "keys of a kind": lambda table: table.with_keys(["key"], FetchKind.PRICES),
+    "content": lambda table: table.with_content(FetchKind.PRICES, "ab" * 32),
+    "symbols": lambda table: table.symbols(FetchKind.PRICES),
+}
+NEWEST_FIRST = ["requests of a symbol", "good responses of a symbol", "latest", "responses"]
+
+
+def plan(query: Callable[[LedgerTable], object]) -> list[str]:
+    """Return the plans of the statements that a query sends."""
+    sent: list[tuple[str, Any]] = []
+
+    class Recorded(sqlite3.Cursor):
+        def execute(self, statement: str, values: Any = ()) -> "Recorded":  # noqa: ANN401 (as in the base class)
+            sent.append((statement, values))
+            super().execute(statement, values)
+            return self
+
+    class Connection(sqlite3.Connection):
+        def cursor(self, factory: Any = Recorded) -> Any:  # noqa: ANN401 (as in the base class)
+            return super().cursor(factory)
+
+        def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:  # noqa: ANN401 (as in the base class)
+            return Recorded(self).execute(statement, values)
+
+    with closing(sqlite3.connect(":memory:", factory=Connection)) as connection:
+        module.create_table(connection)
+        table = LedgerTable(connection)
+        sent.clear()
+        query(table)
+        return [
+            detail
+            for statement, values in list(sent)
+            for *_, detail in sqlite3.Connection.execute(connection, f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_seeks_in_an_index(name: str) -> None:
+    steps = [step for step in plan(QUERIES[name]) if " fetches" in step]
+    assert steps
+    assert all("SEARCH fetches USING" in step and "INDEX" in step for step in steps), steps
+
+
+@pytest.mark.parametrize("name", NEWEST_FIRST)
+def test_the_requests_of_a_symbol_are_not_sorted(name: str) -> None:
+    """So that reading stops at the first request that is enough."""
+    assert not any("TEMP B-TREE" in step for step in plan(QUERIES[name]))
+
+
+def test_only_the_needed_requests_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Fetch] = []
+
+    def counted(**fields: Any) -> Fetch:  # noqa: ANN401 (the fields of a Fetch)
+        read.append(Fetch(**fields))
+        return read[-1]
+
+    monkeypatch.setattr(module, "Fetch", counted)
+    days = [AT + timedelta(days=number) for number in range(50)]
+    with closing(table_in_memory()) as connection:
+        table = LedgerTable(connection)
+        table.insert(
+            (
+                f"{symbol}{day:%j}",
+                Fetch(
+                    symbol,
+                    FetchKind.PRICES,
+                    day,
+                    Outcome.OK,
+                    first_session=day.date(),
+                    last_session=day.date(),
+                    calls=1,
+                ),
+            )
+            for symbol in ("AAPL", "IBM")
+            for day in days
+        )
+        assert len(table.latest(FetchKind.PRICES)) == len(read) == 2
+        read.clear()
+        assert len(list(table.responses("IBM", [days[3].date(), days[4].date()]))) == len(read) == 2
+
+
+def test_a_file_of_an_earlier_release_gets_the_indexes_with_the_next_request(tmp_path: Path) -> None:
+    ledger = SqliteLedger(DataFolder(tmp_path))
+    ledger.record(FETCH)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        names = [
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE INDEX%'")
+        ]
+        for name in names:
+            connection.execute(f"DROP INDEX {name}")
+        connection.execute("CREATE INDEX fetches_by_symbol ON fetches (kind, symbol, fetched_at)")
+    with ledger.read() as table:
+        assert [found for (found,) in table.latest(FetchKind.PRICES).values()] == [FETCH]
+
+    ledger.record(FETCH)
+
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        found = [
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE INDEX%'")
+        ]
+    assert sorted(found) == sorted(names)
+    assert len(names) == 4

@@ -1,0 +1,132 @@
+"""Which response contains which bar: the same as asking every response for every session, newest first."""
+
+from datetime import date, timedelta
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.errors import Outcome
+from stock_assets.ingest.ledger_queries import (
+    fetches_for_responses,
+    known_splits,
+    missing_sessions,
+    newest_responses,
+    responses_for,
+    take_held,
+)
+from stock_assets.ingest.parts import PipelineParts
+from stock_assets_tests.fakes.vendor_server import VendorServer
+from stock_assets_tests.support.live_source import live_source, symbols
+from stock_assets_tests.support.steps import LIMITS, local_backend
+
+DAYS = sessions_between(date(2024, 1, 2), date(2024, 1, 19))
+HOURS = st.sampled_from([-8, -1, 0, 1, 30, 24 * 20])
+"""Hours from the market close of a response's last session to its arrival, on the same day or later."""
+
+
+@st.composite
+def responses(draw: st.DrawFn) -> list[Fetch]:
+    """Draw responses for one symbol, in any order, some with missing sessions, some at the same time."""
+    drawn = []
+    for number in range(draw(st.integers(0, 8))):
+        first = draw(st.integers(0, len(DAYS) - 1))
+        last = draw(st.integers(first, len(DAYS) - 1))
+        absent = draw(st.sets(st.integers(first, last), max_size=2)) - {first, last}
+        drawn.append(
+            Fetch(
+                "IBM",
+                FetchKind.PRICES,
+                closing_time(DAYS[last]) + timedelta(hours=draw(HOURS)),
+                draw(st.sampled_from([Outcome.OK, Outcome.OK, Outcome.OK, Outcome.MALFORMED])),
+                f"response {number}",
+                DAYS[first],
+                DAYS[last],
+                tuple(DAYS[index] for index in sorted(absent)),
+                calls=draw(st.integers(0, 1)),
+            )
+        )
+    return drawn
+
+
+def expected(fetches: list[Fetch], wanted: list[date], *, after_close: bool) -> dict[date, Fetch]:
+    """Ask each response for each session; of two responses of the same time, the last recorded one counts."""
+    numbered = sorted(enumerate(fetches), key=lambda entry: (entry[1].fetched_at, entry[0]), reverse=True)
+    newest_first = [fetch for _, fetch in numbered]
+    found: dict[date, Fetch] = {}
+    for session in wanted:
+        for fetch in newest_first:
+            arrived = fetch.fetched_at >= closing_time(session) or not after_close
+            if fetch.outcome is Outcome.OK and fetch.holds(session) and arrived:
+                found[session] = fetch
+                break
+    return found
+
+
+FOLDERS = count()
+
+
+@settings(deadline=None, max_examples=60)
+@given(fetches=responses(), wanted=st.lists(st.sampled_from(DAYS), max_size=len(DAYS)))
+def test_the_newest_response_of_each_session(
+    tmp_path_factory: pytest.TempPathFactory, fetches: list[Fetch], wanted: list[date]
+) -> None:
+    backend = local_backend(tmp_path_factory.mktemp(f"ledger{next(FOLDERS)}"))
+    for fetch in fetches:
+        backend.ledger.record(fetch)
+    after_close = expected(fetches, wanted, after_close=True)
+    earlier = [session for session in wanted if session not in after_close]
+    used = {*after_close.values(), *expected(fetches, earlier, after_close=False).values()}
+
+    with backend.ledger.read() as ledger:
+        assert newest_responses(ledger, "IBM", wanted) == after_close
+        assert missing_sessions(ledger, "IBM", wanted) == tuple(sorted(set(earlier)))
+    assert set(responses_for(backend, wanted)) == used
+    assert len(responses_for(backend, wanted)) == len(used)
+
+
+def test_taken_sessions_are_removed_and_the_others_stay() -> None:
+    fetch = Fetch("IBM", FetchKind.PRICES, closing_time(DAYS[4]), Outcome.OK, "", DAYS[1], DAYS[5], (DAYS[3],))
+    wanted = list(DAYS[:8])
+    assert take_held(fetch, wanted) == [DAYS[1], DAYS[2], DAYS[4]]
+    assert wanted == [DAYS[0], DAYS[3], *DAYS[5:8]]
+    assert take_held(fetch, wanted, after_close=False) == [DAYS[5]]
+    assert wanted == [DAYS[0], DAYS[3], *DAYS[6:8]]
+
+
+def test_a_response_with_two_entries_is_returned_once(backend: Backend) -> None:
+    fetch = Fetch("IBM", FetchKind.PRICES, closing_time(DAYS[0]), Outcome.OK, "one", DAYS[0], DAYS[0])
+    for entry in (fetch, fetch, Fetch("IBM", FetchKind.PRICES, fetch.fetched_at, Outcome.EMPTY, "two")):
+        backend.ledger.record(entry)
+    assert fetches_for_responses(backend, ["one", "two", "three"]) == [fetch]
+
+
+def test_splits_are_read_once_for_each_body(
+    backend: Backend, server: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if a later request stored the same body; a new body is read."""
+    pipeline = PipelineParts(backend, live_source(server), symbols(1), LIMITS)
+    source = type(pipeline.source)
+    read: list[bytes] = []
+    original = source.read_splits
+
+    def counted(self: object, body: bytes, symbol: str) -> object:
+        read.append(body)
+        return original(self, body, symbol)  # type: ignore[arg-type]  # the source itself
+
+    monkeypatch.setattr(source, "read_splits", counted)
+    for number, ratio in enumerate(("2.0", "2.0", "3.0")):
+        body = f'{{"symbol": "S01", "data": [{{"effective_date": "2024-01-05", "split_factor": "{ratio}"}}]}}'.encode()
+        key = f"raw/splits/{number}/S01.json"
+        backend.objects.put(key, body)
+        at = closing_time(DAYS[number])
+        backend.ledger.record(
+            Fetch("S01", FetchKind.SPLITS, at, Outcome.OK, key, content_hash=f"test {ratio}", calls=1)
+        )
+        for _ in range(2):
+            [[split]] = known_splits(pipeline).values()
+            assert str(split.ratio) == ratio
+    assert len(read) == 2
