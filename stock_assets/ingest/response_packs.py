@@ -24,5 +24,6 @@ def pack_responses(backend: Backend, at: datetime) -> int:
 def _pack(backend: Backend, kind: FetchKind, before: datetime) -> int:
     times = {entry.key: request_time(entry.key) for entry in backend.objects.entries(f"raw/{kind}/")}
     old = {key for key, time in times.items() if time is not None and time < before}
-    known = {fetch.response_key: fetch for fetch in backend.ledger.fetches(kind) if fetch.response_key in old}
+    with backend.ledger.read() as ledger:
+        known = {fetch.response_key: fetch for fetch in ledger.with_keys(old, kind)}
     return backend.objects.pack(key for key, fetch in known.items() if fetch.is_response(backend.objects.get(key)))
