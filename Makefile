@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Wheels only: pip would download the build backend of a source distribution without checking a hash.
 LOCKED := --only-binary :all: --require-hashes --requirement requirements.lock
 GRAMMAR := stock_assets_tests/grammar
+# One process per core; more than four need more memory than they save time.
+IN_PARALLEL := -n logical --maxprocesses 4
 
 .PHONY: help run dev report dashboards settings-docs test test-slow test-backends test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts wheel sbom clean
 
@@ -39,15 +41,15 @@ settings-docs: $(READY)
 
 ## test: the fast tests, without killed processes, races, the daemon, the browser, ministack and Trino
 test: $(READY)
-	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile -m "not slow and not daemon and not browser and not ministack and not trino"
+	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "not slow and not daemon and not browser and not ministack and not trino"
 
 ## test-slow: killed processes, races and long random histories, without the backends
 test-slow: $(READY)
-	$(BIN)/pytest -m "slow and not trino" --ignore stock_assets_tests/contracts --ignore stock_assets_tests/backends
+	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "slow and not trino" --ignore stock_assets_tests/contracts --ignore stock_assets_tests/backends
 
 ## test-backends: the slow tests of the backends, and the contract tests of all backends on the Athena emulator
 test-backends: $(READY)
-	$(BIN)/pytest -m "slow and not trino" stock_assets_tests/contracts stock_assets_tests/backends
+	$(BIN)/pytest $(IN_PARALLEL) -m "slow and not trino" stock_assets_tests/contracts stock_assets_tests/backends
 
 ## test-daemon: Dagster's daemon, killed in every step, and large backfills and file deliveries through it
 test-daemon: $(READY)

@@ -25,7 +25,7 @@ def test_the_continuous_integration_calls_only_targets_of_the_makefile() -> None
     [targets] = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     for file in [ROOT / ".ci" / "run", *sorted((ROOT / ".github" / "workflows").glob("*.yaml"))]:
         text = file.read_text(encoding="utf-8")
-        called = re.findall(r"^ *(?:- run: )?make ([a-z -]+?)(?: >.*)?$", text, re.MULTILINE)
+        called = re.findall(r"^ *(?:- run: |nice )?make ([a-z -]+?)(?: >.*)?$", text, re.MULTILINE)
         called += [target.replace(",", " ") for target in re.findall(r"target: \[(.*)\]", text)]
         names = {name for line in called for name in line.split()}
         assert names, file

@@ -13,6 +13,8 @@ from stock_assets_tests.emulators.athena.names import WORKGROUP
 
 _PAGE = 1000
 """Rows per page of results, as in Athena."""
+_POLL_SECONDS = 0.25
+"""How long a status request waits for the end of the query: each request costs the CPU that the query needs."""
 
 
 def start(emulator: AwsEmulator, handler: AthenaResponse) -> Any:  # noqa: ANN401 (moto's own)
@@ -33,6 +35,7 @@ def stop(emulator: AwsEmulator, handler: AthenaResponse) -> str:
 def execution(emulator: AwsEmulator, handler: AthenaResponse) -> str:
     """Return the state of a query."""
     query = emulator.queries[handler._get_param("QueryExecutionId")]  # noqa: SLF001
+    query.ended.wait(_POLL_SECONDS)
     first = query.text.split(maxsplit=1)[0].upper()
     is_ddl = first == "ALTER" or (first == "CREATE" and "is_external = false" not in query.text)
     status: dict[str, object] = {"State": query.state, "SubmissionDateTime": query.submitted}

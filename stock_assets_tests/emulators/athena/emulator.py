@@ -38,6 +38,7 @@ class Query:
     rows: pa.Table | None = None
     submitted: float = field(default_factory=time.time)
     completed: float | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def is_running(self) -> bool:
@@ -89,6 +90,7 @@ class AwsEmulator:
         query = self.queries[query_id]
         if query.is_running:
             query.state, query.reason, query.completed = "CANCELLED", "Query cancelled by user", time.time()
+            query.ended.set()
 
     def _execute(self, query: Query) -> None:
         fault = self._fault_of(query)
@@ -118,6 +120,7 @@ class AwsEmulator:
     def _end(self, query: Query, state: str, reason: str) -> None:
         if query.is_running:
             query.completed, query.reason, query.state = time.time(), reason, state
+            query.ended.set()
 
     def _fault_of(self, query: Query) -> QueryFault | None:
         for fault in self.query_faults:

@@ -34,6 +34,8 @@ class Relations:
         self.folder = folder
         self.bytes_read = 0
         self._count = 0
+        self._stored: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._named: dict[tuple[object, ...], tuple[str, int]] = {}
 
     def select(self, tree: exp.Expr) -> pa.Table:
         rows: pa.Table = self.connection.sql(self.bound(tree)).to_arrow_table()
@@ -51,14 +53,27 @@ class Relations:
         return tree.sql("duckdb")
 
     def relation(self, named: exp.Table) -> str:
-        database, version = named.db, named.args.get("version")
-        name, _, system = named.name.partition("$")
-        stored = self.stored(database, name)
+        """Register the rows of a table once per statement; every mention of the table counts as read."""
+        name = (named.db, named.name.partition("$")[0])
+        if name not in self._stored:
+            self._stored[name] = self.stored(*name)
+        stored = self._stored[name]
+        [column] = [key["Name"] for key in stored.get("PartitionKeys", [])] or ["trade_date"]
+        key = (named.db, named.name, str(named.args.get("version")), bounds(named, column))
+        if key not in self._named:
+            before = self.bytes_read
+            self._named[key] = self.read(named, stored), self.bytes_read - before
+        else:
+            self.bytes_read += self._named[key][1]
+        return self._named[key][0]
+
+    def read(self, named: exp.Table, stored: Mapping[str, Any]) -> str:
+        version, system = named.args.get("version"), named.name.partition("$")[2]
         parameters = stored.get("Parameters", {})
         if stored.get("TableType") == "VIRTUAL_VIEW":
             return self.register(self.select(sqlglot.parse_one(stored["ViewOriginalText"], read="athena")))
         if parameters.get("table_type", "").upper() == "ICEBERG":
-            table = self.storage.catalog.load_table((database, name))
+            table = self.storage.iceberg_table(stored)
             if system:
                 return self.register(_system_rows(table, system))
             snapshot_id = int(version.expression.name) if version is not None else None

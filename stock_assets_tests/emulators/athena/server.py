@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -30,7 +31,11 @@ def running_emulator() -> Iterator[AwsEmulator]:
     server.start()
     host, port = server.get_host_and_port()
     emulator = AwsEmulator(f"http://{host}:{port}")
-    server._server.app = emulator.with_faults(server._server.app)  # type: ignore[union-attr]  # noqa: SLF001 (no public way)
+    http = server._server  # noqa: SLF001 (no public way)
+    assert http is not None
+    # moto searches all services for each request; the service depends on the host alone.
+    http.app.get_backend_for_host = cache(http.app.get_backend_for_host)  # type: ignore[attr-defined]
+    http.app = emulator.with_faults(http.app)
     with (
         patch.object(S3Response, "put_object", _serialized(S3Response.put_object)),
         patch.object(GlueResponse, "update_table", _checking_versions(GlueResponse.update_table)),

@@ -3,15 +3,17 @@
 Belongs here: reading and removing what is stored. Does not belong here: statements (`engine`, `relations`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import boto3
 import pyarrow as pa
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.expressions import BooleanExpression
+from pyiceberg.table import StaticTable
 from pyiceberg.table import Table as IcebergTable
 
 
@@ -28,18 +30,26 @@ class Storage:
     region: str
     _rows: dict[tuple[str, int | None, int], pa.Table] = field(default_factory=dict, init=False, repr=False)
     _sizes: dict[tuple[str, int | None, str], int] = field(default_factory=dict, init=False, repr=False)
+    _tables: dict[str, IcebergTable] = field(default_factory=dict, init=False, repr=False)
 
-    @property
+    @cached_property
     def s3(self) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
         return self._client("s3")
 
-    @property
+    @cached_property
     def glue(self) -> Any:  # noqa: ANN401
         return self._client("glue")
 
-    @property
+    @cached_property
     def catalog(self) -> GlueCatalog:
-        return GlueCatalog("emulator", client=self.glue, **{"s3.endpoint": self.endpoint, "s3.region": self.region})
+        return GlueCatalog("emulator", client=self.glue, **self._options)
+
+    def iceberg_table(self, stored: Mapping[str, Any]) -> IcebergTable:
+        """Return the table that an entry of the Glue catalog describes, to read it; metadata files never change."""
+        location = stored["Parameters"]["metadata_location"]
+        if location not in self._tables:
+            self._tables[location] = StaticTable.from_metadata(location, self._options)
+        return self._tables[location]
 
     def keys(self, location: str) -> list[tuple[str, str]]:
         """List the objects below a location, as (bucket, key)."""
@@ -80,6 +90,10 @@ class Storage:
             files = table.scan(row_filter=partitions, snapshot_id=snapshot_id).plan_files()
             self._sizes[key] = sum(task.file.file_size_in_bytes for task in files)
         return self._sizes[key]
+
+    @property
+    def _options(self) -> dict[str, str]:
+        return {"s3.endpoint": self.endpoint, "s3.region": self.region}
 
     def _client(self, service: str) -> Any:  # noqa: ANN401
         return boto3.client(service, endpoint_url=self.endpoint, region_name=self.region)
