@@ -1,6 +1,5 @@
 """Fixtures every test may use."""
 
-import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -80,12 +79,6 @@ def pytest_configure() -> None:
     """Take interruptions, which a shell has switched off for what it runs in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_finish() -> None:
-    """Exclude the imported modules from garbage collections: they are most of all objects, and none is garbage."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_report_header() -> str | None:

@@ -5,16 +5,19 @@ members that classes of this project override. Does not belong here: what is don
 message if an upgrade of pyiceberg moves a name (`stock_assets_tests/backends/test_pyiceberg_internals.py`).
 """
 
+from collections.abc import Callable
+
 # The public `Table.overwrite` commits a delete and an append: two snapshots, and a consumer or a rollback that uses the
 # first one sees a table with missing rows (apache/iceberg-python#1287). Only this writer commits both in one snapshot;
 # a public API is proposed in apache/iceberg-python#3130.
 # The Parquet files for a commit through `_OverwriteFiles`: `Table.append` writes them and commits at once, so the files
 # cannot be used in another commit.
 from pyiceberg.io.pyarrow import _dataframe_to_data_files as dataframe_to_data_files
+from pyiceberg.manifest import ManifestFile
 
 # Used by tests only: Athena marks rows as deleted in separate files, which pyiceberg reads but cannot write.
 from pyiceberg.table.update.snapshot import _FastAppendFiles as FastAppendFiles
-from pyiceberg.table.update.snapshot import _OverwriteFiles as OverwriteFiles
+from pyiceberg.table.update.snapshot import _OverwriteFiles
 
 __all__ = ["OVERRIDDEN", "FastAppendFiles", "OverwriteFiles", "dataframe_to_data_files"]
 
@@ -27,7 +30,23 @@ OVERRIDDEN = {
         "drops manifests that list only removed files; pyiceberg 0.12 copies them into every later snapshot, so each "
         "publish would be slower than the one before (apache/iceberg-python#3103)"
     ),
+    "pyiceberg.table.update.snapshot:_OverwriteFiles._build_manifest_evaluator": (
+        "pyiceberg 0.12 evaluates the manifests of a commit in several threads with one object that holds the current "
+        "manifest, and so overlooks files to replace: the commit fails on a busy machine"
+    ),
     "pyiceberg.table.update.snapshot:_OverwriteFiles._summary": "the Athena emulator writes the totals of OPTIMIZE",
     "pyiceberg.manifest:ManifestWriterV2._meta": "the tests write a manifest of delete files",
 }
 """Private members that subclasses override, as `module:class.member`, with the reason."""
+
+
+class OverwriteFiles(_OverwriteFiles):
+    """A commit that removes and adds files; each manifest is evaluated by an object of its own."""
+
+    def _build_manifest_evaluator(self, spec_id: int) -> Callable[[ManifestFile], bool]:
+        build = super()._build_manifest_evaluator
+
+        def evaluate(manifest: ManifestFile) -> bool:
+            return build(spec_id)(manifest)
+
+        return evaluate

@@ -2,12 +2,16 @@
 
 import random
 import signal
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pyiceberg.expressions import BoundPredicate
+from pyiceberg.expressions.visitors import BoundBooleanExpressionVisitor
 from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.backends.interface import Backend, MaintenanceResult
@@ -65,6 +69,30 @@ def test_the_number_of_manifests_does_not_grow_with_the_number_of_publishes(back
         counts.append(len(current.manifests(stored.io)))
 
     assert counts == [1, 2, 2, 2, 2, 2]
+
+
+def test_no_two_threads_of_a_commit_share_an_evaluator_of_manifests(
+    backend: Backend, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluator holds the manifest that it evaluates: a shared one overlooks files that the commit replaces."""
+    for day in (DAYS[0], DAYS[-1]):
+        publish(backend, day, 1.5)
+        scatter(backend, root, day, 2.5)
+    threads: dict[object, set[int]] = defaultdict(set)
+    evaluate = BoundBooleanExpressionVisitor.visit_bound_predicate
+
+    def slowly(visitor: BoundBooleanExpressionVisitor[bool], predicate: BoundPredicate) -> bool:
+        if hasattr(visitor, "partition_fields"):
+            threads[visitor].add(threading.get_ident())
+            time.sleep(0.01)
+        return evaluate(visitor, predicate)
+
+    monkeypatch.setattr(BoundBooleanExpressionVisitor, "visit_bound_predicate", slowly)
+
+    publish(backend, DAYS[0], 3.5)
+
+    assert len(set().union(*threads.values())) > 1, "the commit evaluates in several threads"
+    assert {len(of_one) for of_one in threads.values()} == {1}
 
 
 def metadata_files(root: Path) -> set[Path]:

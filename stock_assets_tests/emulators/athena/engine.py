@@ -23,6 +23,7 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableA
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import Operation
 from pyiceberg.transforms import YearTransform
 from pyiceberg.types import (
     BooleanType,
@@ -36,7 +37,7 @@ from pyiceberg.types import (
 )
 from sqlglot import exp
 
-from stock_assets.backends.pyiceberg_internals import dataframe_to_data_files
+from stock_assets.backends.pyiceberg_internals import OverwriteFiles, dataframe_to_data_files
 from stock_assets.core.clock import utc_now
 from stock_assets_tests.emulators.athena import maintenance
 from stock_assets_tests.emulators.athena.errors import StatementError
@@ -268,7 +269,7 @@ def _commit(table: IcebergTable, rows: pa.Table) -> None:
     with (
         _commits(table),
         table.transaction() as transaction,
-        transaction.update_snapshot().overwrite() as snapshot,
+        OverwriteFiles(Operation.OVERWRITE, transaction, table.io) as snapshot,
     ):
         for file in old:
             snapshot.delete_data_file(file)
