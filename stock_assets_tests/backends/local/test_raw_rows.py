@@ -194,6 +194,7 @@ def test_plain_and_other_lines_are_read_in_one_load(tmp_path: Path, monkeypatch:
         "B": ["2012-03-01,1,2,3,4", "2012-03-02,1,2,3,4,5,6"],
         "C": ["2012-03-01,\u0661,2,3,4,5"],
         "D": ["2012-03-05,1,2,3,4,5"] * 9,
+        "E": ["2012-03-01,1,2,3,\r4,5"],
     }
     for symbol, lines in fields.items():
         body = "\n".join(["timestamp,open,high,low,close,volume", *lines, ""])
