@@ -13,7 +13,7 @@ import pyarrow as pa
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time, is_session
-from stock_assets.core.errors import Outcome
+from stock_assets.core.errors import DamagedResponses, Outcome
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.sources.interface import AvailableHistory, Split
@@ -25,7 +25,11 @@ _parsed_splits: dict[tuple[type, str, str], list[Split]] = {}
 
 
 def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
-    """Return the splits of every symbol, read from its newest good response."""
+    """Return the splits of every symbol, read from its newest good response.
+
+    Raises:
+        DamagedResponses: such a response is missing, or differs from its checksum.
+    """
     with parts.backend.ledger.read() as ledger:
         latest = ledger.latest(FetchKind.SPLITS)
     newest = {symbol: newest_good(fetches) for symbol, fetches in latest.items()}
@@ -37,11 +41,38 @@ def _splits(parts: PipelineParts, symbol: str, fetch: Fetch) -> list[Split]:
     key = (type(parts.source), symbol, fetch.content_hash)
     if fetch.content_hash and key in _parsed_splits:
         return _parsed_splits[key]
-    found = parts.source.read_splits(parts.backend.objects.get(fetch.response_key), symbol)
+    found = parts.source.read_splits(_splits_body(parts.backend, fetch), symbol)
     if len(_parsed_splits) >= _MOST_SPLITS:
         _parsed_splits.clear()
     _parsed_splits[key] = found
     return found
+
+
+def _splits_body(backend: Backend, fetch: Fetch) -> bytes:
+    try:
+        body = backend.objects.get(fetch.response_key)
+        why = "" if fetch.is_response(body) else f"its {len(body)} bytes differ from the SHA-256 in the ledger"
+    except (KeyError, OSError) as error:
+        body, why = b"", "it is missing" if isinstance(error, KeyError) else f"it cannot be read: {error}"
+    if why:
+        raise DamagedResponses(
+            {fetch.response_key: why},
+            f"staged/daily_prices: the stored splits of {fetch.symbol} are damaged ({fetch.response_key}: {why}), so "
+            "the load was not published. Run the same sessions again: raw/splits requests them again. Or restore the "
+            "file from a backup.",
+        )
+    return body
+
+
+def newest_intact_splits(parts: PipelineParts, symbol: str, newest_first: Iterable[Fetch]) -> Fetch | None:
+    """Return the newest good response with splits of a symbol, or None if there is none, or it is damaged."""
+    good = newest_good(newest_first)
+    try:
+        if good is not None:
+            _splits(parts, symbol, good)
+    except DamagedResponses:
+        return None
+    return good
 
 
 def newest_good(newest_first: Iterable[Fetch]) -> Fetch | None:

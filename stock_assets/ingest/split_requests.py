@@ -11,7 +11,7 @@ jump, then the oldest responses.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
@@ -23,7 +23,7 @@ from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
 from stock_assets.ingest.counted_calls import Sleep
-from stock_assets.ingest.ledger_queries import missing_sessions, newest_good
+from stock_assets.ingest.ledger_queries import missing_sessions, newest_good, newest_intact_splits
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, content_hash
 from stock_assets.sources.interface import PriceSource
@@ -46,8 +46,10 @@ def fetch_splits(parts: PipelineParts, *, now: Clock = utc_now, sleep: Sleep = t
     started = now()
     with backend.ledger.read() as ledger:
         requested_before = ledger.latest(FetchKind.SPLITS)
-    due = _due(parts, requested_before, started)
-    requests = [_request(source, symbol, newest_good(requested_before.get(symbol, []))) for symbol in due]
+    # A damaged response is requested again, and not reused: the new one is stored, also if its bytes are the same.
+    intact = {s: newest_intact_splits(parts, s, requested_before.get(s, ())) for s in universe.symbols}
+    due = _due(parts, requested_before, intact, started)
+    requests = [_request(source, symbol, intact[symbol]) for symbol in due]
     requester = Requester(backend, source, now=now, sleep=sleep, reserve=_calls_for_prices(parts, started))
     results = requester.request_all(requests)
     failures = {
@@ -69,7 +71,8 @@ def never_received(parts: PipelineParts) -> list[str]:
 
 def _due(
     parts: PipelineParts,
-    requested_before: dict[str, list[Fetch]],
+    requested_before: Mapping[str, Sequence[Fetch]],
+    stored: Mapping[str, Fetch | None],
     at: datetime,
 ) -> list[str]:
     """Return the symbols to request, the most valuable first."""
@@ -80,8 +83,7 @@ def _due(
     jumps = _jumps(parts.backend, at.date() - _JUMPS_SINCE)
     ranked = []
     for symbol in universe.symbols:
-        fetches = requested_before.get(symbol, [])
-        good = newest_good(fetches)
+        fetches, good = requested_before.get(symbol, []), stored[symbol]
         if _failed_today(source, fetches, at):
             continue
         if good is None:

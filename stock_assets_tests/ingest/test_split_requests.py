@@ -6,8 +6,11 @@ import pytest
 
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.errors import DamagedResponses
 from stock_assets.core.universe import Universe
+from stock_assets.ingest import ledger_queries
 from stock_assets.ingest.ledger_queries import known_splits
+from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits, never_received
 from stock_assets.publish.publishing import publish
@@ -27,10 +30,13 @@ class Setup:
         self.backend, self.server, self.clock = backend, server, FakeClock(utc("2024-03-01 22:00"))
         server.last_session = TODAY
 
+    def parts(self, universe: Universe, **options: object) -> PipelineParts:
+        """Return the parts of a pipeline of the live source."""
+        return parts(self.backend, live_source(self.server, now=self.clock.now, **options), universe)
+
     def splits(self, universe: Universe, **options: object) -> dict[str, str]:
         """Request splits."""
-        source = live_source(self.server, now=self.clock.now, **options)
-        return fetch_splits(parts(self.backend, source, universe), now=self.clock.now, sleep=self.clock.sleep)
+        return fetch_splits(self.parts(universe, **options), now=self.clock.now, sleep=self.clock.sleep)
 
     def prices(self, universe: Universe, *sessions: date, **options: object) -> None:
         """Request prices."""
@@ -162,3 +168,28 @@ def test_an_unexplained_jump_makes_splits_due_until_it_is_explained(setup: Setup
         setup.splits(universe)
     # Once a day until three days after the session; not for the explained jump before its week is over.
     assert setup.requested() == ["S02", "S02", "S02"]
+
+
+@pytest.mark.parametrize("body", [None, b"", b'{"symbol": "S01", "data": []}'])
+def test_damaged_splits_stop_a_load_and_the_next_request_replaces_them(
+    setup: Setup, body: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup.server.splits = {"S01": {"2021-07-20": "4.0000"}}
+    setup.splits(symbols(2))
+    good = known_splits(setup.parts(symbols(2)))
+    damaged = setup.backend.ledger.fetches(FetchKind.SPLITS, symbol="S01")[0].response_key
+    setup.backend.objects.delete(damaged)
+    if body is not None:
+        setup.backend.objects.put(damaged, body)
+    monkeypatch.setattr(ledger_queries, "_parsed_splits", {})  # another process
+
+    with pytest.raises(
+        DamagedResponses, match=rf"splits of S01 are damaged \({damaged}: .*raw/splits requests them again"
+    ):
+        known_splits(setup.parts(symbols(2)))
+
+    setup.clock.sleep(60)
+    setup.requested()
+    assert setup.splits(symbols(2)) == {}
+    assert setup.requested() == ["S01"]
+    assert known_splits(setup.parts(symbols(2))) == good
