@@ -165,4 +165,6 @@ $(READY): pyproject.toml requirements.lock
 		|| $(PIP) $(LOCKED)
 # The lock file contains the build backend; an isolated build would download it without checking a hash.
 	$(PIP) --no-deps --no-build-isolation --editable .
+# Where PYTHONDONTWRITEBYTECODE is set, every command would compile our modules again.
+	$(BIN)/python -m compileall -q stock_assets
 	@touch $@
