@@ -152,8 +152,8 @@ class FetchLedger(ABC):
     """All requests, including requests that could not be sent (they used no call)."""
 
     @abstractmethod
-    def record(self, fetch: Fetch) -> None:
-        """Add one request durably."""
+    def record(self, *fetches: Fetch) -> None:
+        """Add requests durably; those of one kind all or none."""
 
     @abstractmethod
     def read(self) -> AbstractContextManager["LedgerTable"]:

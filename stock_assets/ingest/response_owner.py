@@ -9,7 +9,7 @@ downloads).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from enum import StrEnum, auto
 
@@ -18,6 +18,7 @@ from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.errors import Outcome, RevisedHistory, SourceError, WrongSymbol
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.text import plural
+from stock_assets.ingest.bar_index import BarIndex, Bars
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.sources.raw_format import PriceRows, parse_prices
 
@@ -25,10 +26,10 @@ MIN_BARS = 5
 """Fewer common bars decide nothing: a file that corrects some bars differs in all of them."""
 RECENT = 100
 """Newest bars of a symbol that are compared with other symbols, so that a large universe fits into memory."""
+_SAME_BARS = MIN_BARS // 2 + 1
+"""Fewer equal bars are never most of the common ones."""
 _MOST_RESPONSES = 5
 """Newest responses of a symbol that are read for its history."""
-
-Bars = Mapping[date, tuple[float, ...]]
 
 
 class Owner(StrEnum):
@@ -66,6 +67,9 @@ class ResponseOwners:
         self._ledger = ledger
         self._recent: dict[str, Bars] = {}
         self._new: dict[str, tuple[str, Bars]] = {}
+        self._new_bodies: dict[str, set[str]] = {}
+        self._new_bars = BarIndex()
+        self._stored: BarIndex | None = None
 
     def check(self, symbol: str, rows: PriceRows, digest: str) -> Owner:
         """Compare a response with the stored histories.
@@ -81,10 +85,12 @@ class ResponseOwners:
         equal, common = _compare(bars, history)
         if 2 * equal > common:
             self._recent[symbol] = _newest(bars)
+            if self._stored is not None:
+                self._stored.add(symbol, self._recent[symbol])
             return Owner.CONFIRMED
         same_body = self._ledger.with_content(FetchKind.PRICES, digest)
         equal_bodies = {fetch.symbol for fetch in same_body if fetch.outcome is Outcome.OK}
-        for other in self._listed_with(symbol):
+        for other in self._listed_with(symbol, equal_bodies | self._stored_bars().similar(bars, _SAME_BARS)):
             if other in equal_bodies:
                 raise WrongSymbol(
                     f"the response is byte for byte the response of {other}{_if_renamed(symbol, other)}", symbol=symbol
@@ -103,7 +109,10 @@ class ResponseOwners:
                 f"STOCK_ASSETS_ACCEPT_REVISED_HISTORY={symbol} and request the symbol again",
                 symbol=symbol,
             )
-        self._new[symbol] = digest, _newest(bars)
+        newest = _newest(bars)
+        self._new[symbol] = digest, newest
+        self._new_bodies.setdefault(digest, set()).add(symbol)
+        self._new_bars.add(symbol, newest)
         return Owner.UNKNOWN
 
     def conflict(self, symbol: str) -> str | None:
@@ -111,7 +120,8 @@ class ResponseOwners:
         if symbol not in self._new:
             return None
         digest, bars = self._new[symbol]
-        others = ((other, *self._new[other]) for other in self._listed_with(symbol) if other in self._new)
+        similar = self._new_bodies[digest] | self._new_bars.similar(bars, _SAME_BARS)
+        others = ((other, *self._new[other]) for other in self._listed_with(symbol, similar & self._new.keys()))
         return next((other for other, hashed, theirs in others if hashed == digest or _is_same(bars, theirs)), None)
 
     def forget(self, symbol: str) -> None:
@@ -129,15 +139,29 @@ class ResponseOwners:
         fetches = self._ledger.fetches(FetchKind.PRICES, symbol=found, outcome=Outcome.OK)
         return found, min(fetch.first_session for fetch in fetches if fetch.first_session is not None)
 
-    def _listed_with(self, symbol: str) -> list[str]:
-        """Return the other symbols that are listed at the same time: only they must have other bars."""
+    def _listed_with(self, symbol: str, others: Collection[str]) -> list[str]:
+        """Return the other symbols that are listed at the same time, in the order of the universe.
+
+        Only they must have other bars.
+        """
         universe = self._parts.universe
+        if not others or set(others) == {symbol}:
+            return []
         return [
             other
             for other in universe.symbols
-            if other != symbol
+            if other in others
+            and other != symbol
             and any(one.overlaps(two) for one in universe.listings_of(symbol) for two in universe.listings_of(other))
         ]
+
+    def _stored_bars(self) -> BarIndex:
+        """Return the index of the stored bars of all symbols; it is built when the first response needs it."""
+        if self._stored is None:
+            self._stored = BarIndex()
+            for symbol in self._parts.universe.symbols:
+                self._stored.add(symbol, self._recent_of(symbol))
+        return self._stored
 
     def _recent_of(self, symbol: str) -> Bars:
         if symbol not in self._recent:

@@ -15,6 +15,8 @@ from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import Outcome, RevisedHistory, WrongSymbol
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.universe import Listing, Universe
+from stock_assets.ingest import response_owner
+from stock_assets.ingest.bar_index import Bars
 from stock_assets.ingest.landing_conversion import LandingScope
 from stock_assets.ingest.landing_files import scan
 from stock_assets.ingest.ledger_queries import listings
@@ -208,6 +210,29 @@ def test_a_renamed_ticker_has_the_bars_of_the_old_one(backend: Backend, server: 
     overlapping = PipelineParts(backend, before.source, Universe((Listing("OLD", ""), Listing("XYZ", ""))), LIMITS)
     with pytest.raises(WrongSymbol, match="XYZ: the response is byte for byte the response of OLD"):
         store(overlapping, "XYZ", csv(bars("OLD")))
+
+
+def test_many_symbols_without_history_are_not_compared_with_each_other(
+    backend: Backend, server: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    compare = response_owner._compare  # noqa: SLF001 (counted: pairs of 1,000 symbols would take 40 s)
+
+    def count_comparison(one: Bars, other: Bars) -> tuple[int, int]:
+        compared.append("")
+        return compare(one, other)
+
+    monkeypatch.setattr(response_owner, "_compare", count_comparison)
+    universe = symbols(40)
+    reader = open_reader(PipelineParts(backend, live_source(server), universe, LIMITS))
+    bodies = {symbol: csv(bars("S07" if symbol == "S33" else symbol)) for symbol in universe.symbols}
+    for symbol, body in bodies.items():
+        reader.read(symbol, body, f"raw/daily_prices/{next(NUMBERS)}/{symbol}.csv", NOW)
+
+    settled = reader.settle()
+
+    assert {symbol for symbol, fetch in settled.items() if fetch.outcome is not Outcome.OK} == {"S07", "S33"}
+    assert len(compared) <= len(bodies) + 2
 
 
 def test_a_symbol_that_left_the_universe_without_a_rename_has_no_listing(

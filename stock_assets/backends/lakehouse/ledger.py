@@ -3,7 +3,7 @@
 Belongs here: writing, packing and reading records of requests. Does not belong here: what the records mean, queries of
 them (`backends.ledger_table`).
 
-Each request is one small object that is never changed. When there are many, the next process that reads the ledger
+Requests that are recorded together are one small object that is never changed. When there are many, the next process that reads the ledger
 packs them into one object and then removes them, so that a listing stays short; a request that is found in both places
 counts once. Packs are joined until they are large, so there are few packs too. Objects never change, so a process reads
 each object once, into a table in memory; after that, a block of queries lists the objects and reads the new ones.
@@ -55,10 +55,12 @@ class S3Ledger(FetchLedger):
         """The objects that were read; empty for full packs, which are not read again."""
         self._table = LedgerTable(table_in_memory())
 
-    def record(self, fetch: Fetch) -> None:
-        """Store the request as one object."""
-        entry = _Entry(f"{time.time_ns():020d}-{uuid4().hex}", fetch)
-        self._objects.put(f"{_folder(fetch.kind)}new/{entry.id}.json", _write([entry]))
+    def record(self, *fetches: Fetch) -> None:
+        """Store the requests of each kind as one object."""
+        entries = [_Entry(f"{time.time_ns():020d}-{uuid4().hex}", fetch) for fetch in fetches]
+        for kind in dict.fromkeys(fetch.kind for fetch in fetches):
+            of_kind = [entry for entry in entries if entry.fetch.kind is kind]
+            self._objects.put(f"{_folder(kind)}new/{of_kind[0].id}.json", _write(of_kind))
 
     @contextmanager
     def read(self) -> Iterator[LedgerTable]:

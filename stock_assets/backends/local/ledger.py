@@ -19,12 +19,12 @@ class SqliteLedger(FetchLedger):
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
 
-    def record(self, fetch: Fetch) -> None:
-        """Insert one row and commit it to disk."""
+    def record(self, *fetches: Fetch) -> None:
+        """Insert the rows in one transaction, and commit it to disk."""
         with connect_to_write(self._folder) as connection:
             connection.execute("BEGIN IMMEDIATE")
             create_table(connection)
-            LedgerTable(connection).insert([(None, fetch)])
+            LedgerTable(connection).insert([(None, fetch) for fetch in fetches])
             connection.execute("COMMIT")
 
     @contextmanager
