@@ -246,12 +246,11 @@ class Requester:
 
     def _record_not_requested(self, outcome: Outcome, why: str) -> None:
         """Record the symbols that wait; one that was requested before keeps the reason of its last failure."""
-        for attempt in self._queue:
-            request = attempt.request
-            if request.symbol not in self._last:
-                detail = f"{request.symbol}: {why}"
-                self._last[request.symbol] = Fetch(request.symbol, request.kind, self._now(), outcome, detail=detail)
-                self._backend.ledger.record(self._last[request.symbol])
+        waiting = [attempt.request for attempt in self._queue if attempt.request.symbol not in self._last]
+        at = self._now()
+        entries = [Fetch(one.symbol, one.kind, at, outcome, detail=f"{one.symbol}: {why}") for one in waiting]
+        self._backend.ledger.record(*entries)
+        self._last |= {entry.symbol: entry for entry in entries}
         self._queue.clear()
 
 

@@ -9,7 +9,7 @@ downloads).
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import date
 from enum import StrEnum, auto
 

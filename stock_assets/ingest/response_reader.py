@@ -50,7 +50,7 @@ class ResponseReader:
         """Record the decision about each response that is held; return the entries by symbol."""
         held, self._held = self._held, {}
         conflicts = {symbol: self._owners.conflict(symbol) for symbol in held}
-        settled = {}
+        settled, renames = {}, []
         for symbol, (fetch, rows) in held.items():
             settled[symbol] = fetch
             if other := conflicts[symbol]:
@@ -64,16 +64,16 @@ class ResponseReader:
                     detail=_same_bars(symbol, other),
                 )
             else:
-                self._record_rename(fetch, rows)
-            self._parts.backend.ledger.record(settled[symbol])
+                renames += self._renames(fetch, rows)
+        self._parts.backend.ledger.record(*settled.values(), *renames)
         return settled
 
-    def _record_rename(self, fetch: Fetch, rows: PriceRows) -> None:
-        """Record that the ticker of a symbol that has left the universe was renamed: its listing ends here."""
+    def _renames(self, fetch: Fetch, rows: PriceRows) -> list[Fetch]:
+        """Return the entry of a renamed ticker: the listing of a symbol that has left the universe ends here."""
         begins = self._parts.universe.listings_of(fetch.symbol)[-1].first_session
         renamed = self._owners.earlier_ticker(rows) if begins is not None else None
         if begins is None or renamed is None:
-            return
+            return []
         earlier, first = renamed
         rename = Fetch(
             earlier,
@@ -85,7 +85,7 @@ class ResponseReader:
             last_session=begins - timedelta(days=1),
             detail=f"{earlier}: renamed to {fetch.symbol} on {begins}",
         )
-        self._parts.backend.ledger.record(rename)
+        return [rename]
 
 
 class PriceReader:

@@ -82,6 +82,14 @@ class FetchLedgerContract:
 
         assert [f"{fetch.symbol} {fetch.outcome}" for fetch in found] == expected
 
+    def test_requests_of_several_kinds_are_recorded_together(self, backend: Backend) -> None:
+        later = replace(FETCH, symbol="MSFT", fetched_at=FETCH.fetched_at + timedelta(seconds=1))
+        splits = replace(FETCH, kind=FetchKind.SPLITS)
+        backend.ledger.record(FETCH, splits, later)
+        backend.ledger.record()
+        assert backend.ledger.fetches(FetchKind.PRICES) == [later, FETCH]
+        assert backend.ledger.fetches(FetchKind.SPLITS) == [splits]
+
     def test_the_latest_requests_end_with_the_newest_good_response(self, backend: Backend) -> None:
         """Landing files, which used no call, are passed over; a symbol without a good response has all its requests."""
         recorded = [

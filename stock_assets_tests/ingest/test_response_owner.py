@@ -224,12 +224,12 @@ def test_many_symbols_without_history_are_not_compared_with_each_other(
 
     monkeypatch.setattr(response_owner, "_compare", count_comparison)
     universe = symbols(40)
-    reader = open_reader(PipelineParts(backend, live_source(server), universe, LIMITS))
     bodies = {symbol: csv(bars("S07" if symbol == "S33" else symbol)) for symbol in universe.symbols}
-    for symbol, body in bodies.items():
-        reader.read(symbol, body, f"raw/daily_prices/{next(NUMBERS)}/{symbol}.csv", NOW)
-
-    settled = reader.settle()
+    with backend.ledger.read() as ledger:
+        reader = ResponseReader(PipelineParts(backend, live_source(server), universe, LIMITS), ledger)
+        for symbol, body in bodies.items():
+            reader.read(symbol, body, f"raw/daily_prices/{next(NUMBERS)}/{symbol}.csv", NOW)
+        settled = reader.settle()
 
     assert {symbol for symbol, fetch in settled.items() if fetch.outcome is not Outcome.OK} == {"S07", "S33"}
     assert len(compared) <= len(bodies) + 2

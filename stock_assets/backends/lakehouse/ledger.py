@@ -3,10 +3,11 @@
 Belongs here: writing, packing and reading records of requests. Does not belong here: what the records mean, queries of
 them (`backends.ledger_table`).
 
-Requests that are recorded together are one small object that is never changed. When there are many, the next process that reads the ledger
-packs them into one object and then removes them, so that a listing stays short; a request that is found in both places
-counts once. Packs are joined until they are large, so there are few packs too. Objects never change, so a process reads
-each object once, into a table in memory; after that, a block of queries lists the objects and reads the new ones.
+Requests that are recorded together are one small object that is never changed. When there are many objects, the next
+process that reads the ledger packs them into one object and then removes them, so that a listing stays short; a request
+that is found in both places counts once. Packs are joined until they are large, so there are few packs too. Objects
+never change, so a process reads each object once, into a table in memory; after that, a block of queries lists the
+objects and reads the new ones.
 """
 
 import gzip
