@@ -176,7 +176,7 @@ def _backend(settings: Settings) -> Backend:
         case BackendName.LOCAL:
             from stock_assets.backends.local.backend import LocalBackend  # noqa: PLC0415 (imports large libraries)
 
-            return LocalBackend(settings.root)
+            return LocalBackend(settings.root, settings.memory_limit_mb)
         case BackendName.AWS:
             return _athena_backend(settings, _lakehouse_options(settings))
         case BackendName.TRINO:

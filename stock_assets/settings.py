@@ -97,6 +97,12 @@ class Settings(BaseSettings):
         description="Folder of the local backend's data. Each source has its own folder inside. Its name cannot "
         "contain `?`, `#`, line breaks, tabs, or a percent sign before two hexadecimal digits.",
     )
+    memory_limit_mb: int = Field(
+        default=1000,
+        ge=100,
+        description="Memory in MB that DuckDB may use for one load or query of the local backend; larger intermediate "
+        "results are written to temporary files beside the load's staged rows.",
+    )
     universe: Path | None = Field(
         default=None,
         description="CSV file of symbols. Default: the 5 symbols of the recorded sample, or 20 semiconductor stocks "

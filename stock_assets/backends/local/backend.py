@@ -23,9 +23,11 @@ class LocalBackend(Backend):
     Attributes:
         root: the folder; created by the first write. Iceberg stores absolute paths, so using the tables of a copied or
             moved folder raises `TableOutsideDataFolder`; using a folder of another layout raises `UnsupportedLayout`.
+        memory_limit_mb: memory in MB that DuckDB may use for one connection.
     """
 
     root: Path
+    memory_limit_mb: int = 1000
 
     @cached_property
     def objects(self) -> Objects:
@@ -45,7 +47,7 @@ class LocalBackend(Backend):
     @cached_property
     def warehouse(self) -> Warehouse:
         """`staged/`, `published/` and `catalog.db`."""
-        return DuckDbWarehouse(self._folder, self.objects)
+        return DuckDbWarehouse(self._folder, self.objects, self.memory_limit_mb)
 
     @cached_property
     def _folder(self) -> DataFolder:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stock_assets.backends.local.duckdb_errors import query_failed
 from stock_assets.backends.local.durable import make_folder, sync
-from stock_assets.core.errors import QueryFailed
 from stock_assets.core.sql import literal
 from stock_assets.core.tables import Table
 
@@ -77,7 +77,7 @@ def _query_errors(select: str) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, pa.ArrowException) as error:
-        raise QueryFailed(f"DuckDB could not run a statement: {error}\n{select}") from error
+        raise query_failed(error, select) from error
 
 
 def year_of(file: Path) -> int | None:

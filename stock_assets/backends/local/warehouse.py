@@ -33,6 +33,7 @@ from stock_assets.backends.interface import (
     Warehouse,
 )
 from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.local.duckdb_errors import query_failed
 from stock_assets.backends.local.parquet_scans import path_literal, read_parquet, scan
 from stock_assets.backends.local.table_reader import data_files, own_properties, read
 from stock_assets.core.errors import QueryFailed
@@ -44,16 +45,23 @@ from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 class DuckDbWarehouse(Warehouse):
     """Everything below one folder: `staged/tables/<load>/<table>/<year>.parquet`, `published/`, `catalog.db`."""
 
-    def __init__(self, folder: DataFolder, objects: Objects) -> None:
+    def __init__(self, folder: DataFolder, objects: Objects, memory_limit_mb: int) -> None:
         self._folder = folder
         self._objects = objects
+        self._memory_limit_mb = memory_limit_mb
 
     @contextmanager
     def connect(self, load_id: str = "") -> Iterator[SqlConnection]:
         """Connect, and pin the current snapshot of every published table."""
         published = {table.name: read(self._folder.root, table) for table in PUBLISHED_TABLES}
-        with duckdb.connect(":memory:") as connection:
-            yield DuckDbConnection(connection, self._folder, self._objects, self._staging(load_id), published)
+        staging = self._staging(load_id)
+        # DuckDB's default folder for spilling is in the working directory. A killed load's files are removed with it.
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{self._memory_limit_mb}MB",
+            "temp_directory": str(staging / "spill" if load_id else _new_spill_folder()),
+        }
+        with duckdb.connect(":memory:", config=config) as connection:
+            yield DuckDbConnection(connection, self._folder, self._objects, staging, published)
 
     def history(self, table: Table) -> list[Snapshot]:
         """Read the snapshots from the table's metadata."""
@@ -159,9 +167,8 @@ class DuckDbConnection(SqlConnection):
         # DuckDB keeps the folder to which it spills readable; the default, in the working directory, may contain files.
         # A path with a pattern is compared as it is written in the view, too.
         allowed = dict.fromkeys(form(path) for path in self._published_files for form in (literal, path_literal))
-        spill = Path(gettempdir()) / f"stock_assets_{uuid4().hex}"
         for setting, value in (
-            ("temp_directory", literal(str(spill))),
+            ("temp_directory", literal(str(_new_spill_folder()))),
             ("allowed_paths", f"[{', '.join(allowed)}]"),
             ("enable_external_access", "false"),
             ("lock_configuration", "true"),
@@ -175,7 +182,7 @@ class DuckDbConnection(SqlConnection):
         try:
             rows: pa.Table = self._connection.sql(statement).to_arrow_table()
         except duckdb.Error as error:
-            raise QueryFailed(f"DuckDB could not run a statement: {error}\n{statement}") from error
+            raise query_failed(error, statement) from error
         return rows
 
     def stage(self, table: Table, select: str) -> int:
@@ -255,7 +262,11 @@ class DuckDbConnection(SqlConnection):
         try:
             return self._connection.execute(statement)
         except duckdb.Error as error:
-            raise QueryFailed(f"DuckDB could not run a statement: {error}\n{statement}") from error
+            raise query_failed(error, statement) from error
+
+
+def _new_spill_folder() -> Path:
+    return Path(gettempdir()) / f"stock_assets_{uuid4().hex}"
 
 
 def _snapshot_id(stored: IcebergTable | None) -> int | None:
