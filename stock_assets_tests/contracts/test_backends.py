@@ -50,6 +50,9 @@ from stock_assets_tests.support.table_rows import (
 )
 from stock_assets_tests.support.trino_backends import TrinoOnEmulator, trino_backend
 
+PARTITION = "raw/daily_prices/ingest_date=2012-03-06/"
+RESPONSE = f"{PARTITION}20120306T220000000000Z/IBM.csv"
+
 
 @pytest.fixture(
     params=[
@@ -221,8 +224,9 @@ class TestSqlSession:
                 assert len(found) == len(days)
 
     def test_responses_are_text_exactly_as_stored(self, backend: Backend) -> None:
-        backend.objects.put("raw/x/IBM.csv", b"timestamp,open,high,low,close,volume\r\n2012-03-01,1e2, 3,007,NaN,\r\n")
-        backend.objects.put("raw/x/it's 100%/MSFT.csv", b"timestamp,open,high,low,close,volume\n2012-03-02,1,2,3,4,5\n")
+        backend.objects.put(RESPONSE, b"timestamp,open,high,low,close,volume\r\n2012-03-01,1e2, 3,007,NaN,\r\n")
+        other = f"{PARTITION}it's 100%/MSFT.csv"
+        backend.objects.put(other, b"timestamp,open,high,low,close,volume\n2012-03-02,1,2,3,4,5\n")
         responses = [stored_response(backend, key) for key in backend.objects.keys("raw/")]
         with backend.warehouse.connect("load_1") as sql:
             name = sql.register_responses(responses, **EVERY_DAY).value
@@ -244,21 +248,18 @@ class TestSqlSession:
             "2012-03-06,\u2028,\\,'\u00e9,\t,6",
         ]
         body = "\r\n".join(["timestamp,open,high,low,close,volume", *lines, ""]).encode()
-        backend.objects.put("raw/x/IBM.csv", body)
-        partition = "raw/daily_prices/ingest_date=2012-03-06/20120306T220000000000Z/IBM.csv"
-        backend.objects.put(partition, body)
-        for key in ("raw/x/IBM.csv", partition):
-            with backend.warehouse.connect("load_1") as sql:
-                name = sql.register_responses([stored_response(backend, key)], **EVERY_DAY).value
-                rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
+        backend.objects.put(RESPONSE, body)
+        with backend.warehouse.connect("load_1") as sql:
+            name = sql.register_responses([stored_response(backend, RESPONSE)], **EVERY_DAY).value
+            rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
 
-            assert {row.pop("$path") for row in rows} == {backend.objects.uri(key)}
-            assert [list(row.values()) for row in rows] == [
-                ["2012-03-01", '"1', "2", "", "", ""],
-                ["2012-03-02", "", "", "", "", ""],
-                ["2012-03-05", "1", "2", "3", "4", "5,6,7"],
-                ["2012-03-06", "\u2028", "\\", "'\u00e9", "\t", "6"],
-            ]
+        assert {row.pop("$path") for row in rows} == {backend.objects.uri(RESPONSE)}
+        assert [list(row.values()) for row in rows] == [
+            ["2012-03-01", '"1', "2", "", "", ""],
+            ["2012-03-02", "", "", "", "", ""],
+            ["2012-03-05", "1", "2", "3", "4", "5,6,7"],
+            ["2012-03-06", "\u2028", "\\", "'\u00e9", "\t", "6"],
+        ]
 
     def test_no_responses_are_an_empty_relation(self, backend: Backend) -> None:
         with backend.warehouse.connect("load_1") as sql:
@@ -420,15 +421,15 @@ class TestPublishing:
     )
     def test_a_folder_name_may_contain_special_characters(self, case: BackendCase, tmp_path: Path, folder: str) -> None:
         backend = case.make(tmp_path / folder / "backend")
-        backend.objects.put("raw/x/IBM.csv", b"timestamp,open,high,low,close,volume\r\n2012-03-01,1,2,3,4,5\r\n")
+        backend.objects.put(RESPONSE, b"timestamp,open,high,low,close,volume\r\n2012-03-01,1,2,3,4,5\r\n")
         publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
         publish(backend, [price_row("IBM", SECOND)], SECOND, SECOND)
 
         assert published(case.make(tmp_path / folder / "backend")) == [("IBM", FIRST, 101.0), ("IBM", SECOND, 101.0)]
         with backend.warehouse.connect("load_1") as sql:
-            responses = sql.register_responses([stored_response(backend, "raw/x/IBM.csv")], **EVERY_DAY)
+            responses = sql.register_responses([stored_response(backend, RESPONSE)], **EVERY_DAY)
             rows = sql.query(f'SELECT "$path" AS p FROM {responses.value}').to_pylist()
-            assert rows == [{"p": backend.objects.uri("raw/x/IBM.csv")}]
+            assert rows == [{"p": backend.objects.uri(RESPONSE)}]
             assert count(sql, STAGED_PRICES) == 1
         # No other folder exists; a wrongly parsed address would have created one.
         assert [entry.name for entry in tmp_path.iterdir()] == [folder]

@@ -17,15 +17,6 @@ _PARQUET = {
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
 }
-_LINES = {
-    "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
-    "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
-    "SerdeInfo": {
-        "SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
-        # Fields end at the control character 1, which is in no response: each line is one field.
-        "Parameters": {"serialization.format": "1"},
-    },
-}
 
 
 class Glue:
@@ -78,8 +69,8 @@ class Glue:
                     raise
         return [table for table in found if table["Name"].startswith(stem)]
 
-    def create(self, database: str, table: Mapping[str, Any], partitions: Mapping[str, str] | None = None) -> None:
-        """Create a table, a partition for each value and location, and the database if it is missing."""
+    def create(self, database: str, table: Mapping[str, Any]) -> None:
+        """Create a table, and the database if it is missing."""
         with typed_errors(f"creating the Glue table {database}.{table['Name']}"):
             try:
                 self._client.create_table(DatabaseName=database, TableInput=table)
@@ -88,13 +79,6 @@ class Glue:
                     raise
                 self.create_database(database)
                 self._client.create_table(DatabaseName=database, TableInput=table)
-            for value, location in (partitions or {}).items():
-                storage = {**table["StorageDescriptor"], "Location": location}
-                self._client.create_partition(
-                    DatabaseName=database,
-                    TableName=table["Name"],
-                    PartitionInput={"Values": [value], "StorageDescriptor": storage},
-                )
 
     def delete(self, database: str, name: str) -> None:
         """Remove a table from the catalog if it exists; its files stay."""
@@ -112,18 +96,6 @@ class Glue:
 
 def external_parquet(name: str, columns: Sequence[str], location: str) -> dict[str, Any]:
     """Return the definition of an external table of text columns over Parquet files."""
-    return _external(name, columns, location, _PARQUET)
-
-
-def external_lines(name: str, location: str, *, partition_key: str) -> dict[str, Any]:
-    """Return the definition of an external table over the lines of files with a header, in folders of partitions."""
-    table = _external(name, ["line"], location, _LINES)
-    table["PartitionKeys"] = [{"Name": partition_key, "Type": "string"}]
-    table["Parameters"] |= {"skip.header.line.count": "1"}
-    return table
-
-
-def _external(name: str, columns: Sequence[str], location: str, storage: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
@@ -131,6 +103,6 @@ def _external(name: str, columns: Sequence[str], location: str, storage: Mapping
         "StorageDescriptor": {
             "Columns": [{"Name": column, "Type": "string"} for column in columns],
             "Location": location,
-            **storage,
+            **_PARQUET,
         },
     }

@@ -320,17 +320,9 @@ class GlueConnection(SqlConnection):
         return self._written[name]
 
     def _raw(self, responses: RawResponses) -> str:
-        if responses.in_partitions:
+        if responses.uris:
             self._parts.ensure_raw()
-        other_table = ""
-        if responses.elsewhere:
-            self._uploaded = True
-            other_table = f"{self._store.stem}responses_{token_hex(4)}"
-            self._parts.glue.create(self._store.database, responses.other_table(other_table), responses.folders)
-        external = self._parts.engine.ddl.external
-        return responses.relation(
-            external(f"{self._parts.databases.raw}.{RAW_TABLE}"), external(f"{self._store.database}.{other_table}")
-        )
+        return responses.relation(self._parts.engine.ddl.external(f"{self._parts.databases.raw}.{RAW_TABLE}"))
 
     def _staging_tables(self) -> dict[str, str]:
         """Return the newest staging table of each name of this load; the names of attempts sort by time."""

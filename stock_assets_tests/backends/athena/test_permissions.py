@@ -19,7 +19,6 @@ from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import Call
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS, ROLE
 from stock_assets_tests.support.athena_backends import athena_backend
-from stock_assets_tests.support.bars import EVERY_DAY, stored_response
 from stock_assets_tests.support.legacy_account import LegacyAccount
 from stock_assets_tests.support.legacy_files import SCOPE, hive_table
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, wavy_source
@@ -91,9 +90,6 @@ def test_the_policy_allows_exactly_what_the_backend_calls(backend: AthenaBackend
     with backend.warehouse.connect("load_large") as sql:
         many = sql.register("many", pa.table({"symbol": [f"S{number:06d}" for number in range(2000)]}))
         assert sql.query(f"SELECT COUNT(*) AS n FROM {many.value}").to_pylist() == [{"n": 2000}]
-        backend.objects.put("raw/landing/IBM.csv", b"timestamp,open,high,low,close,volume\n2012-03-01,1,1,1,1,1\n")
-        landing = sql.register_responses([stored_response(backend, "raw/landing/IBM.csv")], **EVERY_DAY)
-        assert sql.query(f"SELECT COUNT(*) AS n FROM {landing.value}").to_pylist() == [{"n": 1}]
     backend.warehouse.rollback(DAILY_PRICES, backend.warehouse.history(DAILY_PRICES)[-1].snapshot_id)
     for load_id in backend.warehouse.staged_loads():
         backend.warehouse.drop_staging(load_id)

@@ -125,7 +125,6 @@ def normalised(statement: str) -> str:
         (r"__[0-9a-f]{22}\b", "__attempt"),
         (r"/[0-9a-f]{22}/", "/attempt/"),
         (r"\binput_[0-9a-f]{12}_", "input_token_"),
-        (r"_responses_[0-9a-f]{8}\b", "_responses_token"),
         (r"\bt[0-9a-f]{16}", "backend"),
         (r"\b[0-9]{16,20}\b", "snapshot_id"),
         (r"ingest_date(=| IN \(')[0-9-]{10}", r"ingest_date\1day"),
