@@ -92,19 +92,22 @@ def replace_range(
         plan.years.update(added)
     written = [file for year, file in added.items() if year not in plan.years]
     again = [file for year, file in added.items() if year in plan.years]
+    folder = files[0].parent.with_name(f"{table.name}_rewritten")
     if plan.files or again:
         columns = ", ".join(table.column_names)
         kept = scan(table, stored, [path_of(file.file_path) for file in plan.files])
         select = f"SELECT {columns} FROM ({kept}) WHERE NOT trade_date BETWEEN {literal(first)} AND {literal(last)}"  # noqa: S608 (contract's names)
         for file in again:
             select += f" UNION ALL SELECT {columns} FROM ({read_parquet(file)})"  # noqa: S608 (contract's names)
-        folder = files[0].parent.with_name(f"{table.name}_rewritten")
         write_files(connection, select, table, ids, folder)
         written += sorted(folder.glob("*.parquet"))
     try:
         return replace_files(stored, plan.files, _add_files(stored, written), properties=properties)
     except CommitFailedException as error:
         raise concurrent_publish(stored, first, last) from error
+    finally:
+        # The links keep the files as long as the table needs them.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _plan(stored: IcebergTable, first: date, last: date, added: Mapping[int, int]) -> _Plan:

@@ -235,15 +235,19 @@ class DuckDbConnection(SqlConnection):
             self._connection, stored, target, self._files_of(source, target), (first, last), properties
         )
         self._published[target.name] = stored
+        shutil.rmtree(self._to_commit(target), ignore_errors=True)
         return snapshot_id
 
     def _files_of(self, source: Table | Fragment, target: Table) -> list[Path]:
         """Return the files of a staging table; write those of a SELECT."""
         if isinstance(source, Table):
             return self._staged_files(source)
-        folder = self._staging / f"{target.name}_to_commit"
+        folder = self._to_commit(target)
         self._write(f"SELECT * FROM {source.text} AS s", target, folder)  # noqa: S608 (bound by the caller)
         return sorted(folder.glob("*.parquet"))
+
+    def _to_commit(self, target: Table) -> Path:
+        return self._staging / f"{target.name}_to_commit"
 
     def _write(self, select: str, table: Table, folder: Path) -> int:
         from stock_assets.backends.local.staged_files import field_ids, write_files

@@ -96,6 +96,8 @@ def test_rows_outside_the_range_in_a_touched_file_are_written_again(backend: Bac
     assert [file.parent.name for file in after] == ["trade_year=2012", "trade_year=2013"]
     assert after[1] == before[1]
     assert pq.read_table(after[0], columns=["symbol"])["symbol"].to_pylist() == ["A", "A", "B", "B", "B"]
+    # The staging tables keep no file that the table may replace later.
+    assert [file.name for file in (root / "staged" / "tables" / "load_1").iterdir()] == ["daily_prices"]
 
 
 def test_a_range_that_loses_all_its_rows_removes_the_file(backend: Backend, root: Path) -> None:
@@ -132,13 +134,14 @@ def test_a_large_file_is_not_rewritten_for_a_session_after_it(backend: Backend, 
     assert len(files(root)) == 2
 
 
-def test_the_rows_of_a_select_are_committed(backend: Backend) -> None:
+def test_the_rows_of_a_select_are_committed(backend: Backend, root: Path) -> None:
     publish(backend, [price_row("A", FIRST)], FIRST, FIRST)
     with backend.warehouse.connect("load_2") as sql:
         select = Fragment(f"({price_row('A', SECOND)} UNION ALL {price_row('B', FIRST)})")
         sql.replace_range(DAILY_PRICES, select, first=FIRST, last=SECOND, properties=PROPERTIES)
 
     assert published(backend) == [("A", SECOND, 101.0), ("B", FIRST, 101.0)]
+    assert [*(root / "staged" / "tables" / "load_2").iterdir()] == []
 
 
 def test_a_required_column_without_a_value_is_not_published(backend: Backend) -> None:
