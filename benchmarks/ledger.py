@@ -52,33 +52,36 @@ def parts(root: Path, symbols: int) -> PipelineParts:
     )
 
 
+_REQUESTS = """
+INSERT INTO fetches (symbol, kind, fetched_at, outcome, response_key, first_session, last_session, missing_sessions,
+    content_hash, calls, detail)
+SELECT symbol.value, 'daily_prices', at.stamp, 'ok', 'raw/daily_prices/' || at.stamp || '/' || symbol.value || '.csv',
+    :first, :last, '[]', lower(hex(randomblob(32))), 1, '100 sessions, ' || :first || ' to ' || :last
+FROM json_each(:symbols) AS symbol, (SELECT :last || 'T22:00:00.000000+00:00' AS stamp) AS at
+"""
+
+
 def write(root: Path, symbols: int) -> None:
     """Write the ledger, the newest splits responses, and the raw files of some sessions, without their bars."""
     made_up, backend = market(symbols), LocalBackend(root)
     backend.ledger.record(Fetch("S00000", FetchKind.RENAMES, datetime(2022, 1, 1, tzinfo=UTC), Outcome.OK))
     with sqlite3.connect(root / "ledger.db") as connection:
         connection.execute("PRAGMA synchronous = OFF")
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE INDEX%'").fetchall():
+            connection.execute(f"DROP INDEX {name}")
+        count = len(made_up.sessions)
+        for index in range(count - SESSIONS, count):
+            first, last = made_up.sessions[index - COMPACT + 1], made_up.sessions[index]
+            values = {"first": str(first), "last": str(last), "symbols": json.dumps(made_up.symbols)}
+            connection.execute(_REQUESTS, values)
         create_table(connection)
-        table = LedgerTable(connection)
-        for index in range(len(made_up.sessions) - SESSIONS, len(made_up.sessions)):
-            table.insert((None, fetch) for fetch in prices(made_up, index))
-        table.insert((None, fetch) for fetch in splits(made_up, root))
-    for index in range(len(made_up.sessions) - max(1, RESPONSES // symbols), len(made_up.sessions)):
-        for fetch in prices(made_up, index):
-            file = root / fetch.response_key
-            file.parent.mkdir(parents=True)
-            file.touch()
-
-
-def prices(made_up: Market, index: int) -> Iterator[Fetch]:
-    """Yield the requests of one session, a few milliseconds apart."""
-    first, last = made_up.sessions[max(0, index - COMPACT + 1)], made_up.sessions[index]
-    for number, symbol in enumerate(made_up.symbols):
-        at = closing_time(last) + timedelta(hours=1, milliseconds=50 * number)
-        key = response_key(FetchKind.PRICES, symbol, at)
-        digest = content_hash(key.encode())
-        detail = f"{COMPACT} sessions, {first} to {last}"
-        yield Fetch(symbol, FetchKind.PRICES, at, Outcome.OK, key, first, last, (), digest, 1, detail)
+        LedgerTable(connection).insert((None, fetch) for fetch in splits(made_up, root))
+    per_session = min(RESPONSES, symbols)
+    for session in made_up.sessions[-(RESPONSES // per_session) :]:
+        for symbol in made_up.symbols[:per_session]:
+            folder = root / f"raw/daily_prices/ingest_date={session}/{session:%Y%m%d}T{int(symbol[1:]):012d}Z"
+            folder.mkdir(parents=True)
+            (folder / f"{symbol}.csv").touch()
 
 
 def splits(made_up: Market, root: Path) -> Iterator[Fetch]:

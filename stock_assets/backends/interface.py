@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,12 @@ from stock_assets.core.tables import Table
 
 if TYPE_CHECKING:
     from stock_assets.backends.ledger_table import LedgerTable
+
+
+INGEST_DATE = "ingest_date="
+"""Start of the names of the folders that have the raw responses of one day."""
+STILL_WRITTEN = timedelta(days=1)
+"""Time for which a folder of raw responses may still change after its last object was added."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,14 @@ class Objects(ABC):
         """Return the keys below a prefix that ends with `/`, sorted."""
 
     @abstractmethod
-    def entries(self, prefix: str) -> Sequence[ObjectEntry]:
-        """Return the objects below a prefix that ends with `/`, sorted by key, with size and time; not packed ones."""
+    def entries(self, prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
+        """Return the objects below a prefix that ends with `/`, sorted by key, with size and time; not packed ones.
+
+        Args:
+            prefix: the folder.
+            since: objects that were written earlier may be left out: those in folders `ingest_date=...` of earlier
+                days, which grow with every session. None for all objects.
+        """
 
     @abstractmethod
     def delete(self, key: str) -> None:

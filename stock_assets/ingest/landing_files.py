@@ -53,14 +53,12 @@ class LandingScan:
         unreadable: files to reject.
         waiting: files that are too young to be read or rejected, or whose sessions have not closed.
         remaining: files that this scan did not read.
-        keys: all keys of the raw area, known or not.
     """
 
     landing_files: tuple[LandingFile, ...]
     unreadable: tuple[UnreadableFile, ...]
     waiting: tuple[ObjectEntry, ...]
-    remaining: tuple[ObjectEntry, ...]
-    keys: frozenset[str]
+    remaining: tuple[ObjectEntry, ...] = ()
 
 
 def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: datetime | None = None) -> LandingScan:
@@ -72,12 +70,14 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
         at: now, aware, UTC.
         since: files older than this are known already; None to compare all files.
     """
-    entries = parts.backend.objects.entries(FOLDER)
+    entries = parts.backend.objects.entries(FOLDER, since=since)
+    recent = [entry for entry in entries if since is None or entry.modified_at >= since]
+    if not recent:
+        return LandingScan((), (), ())
     with parts.backend.ledger.read() as ledger:
-        recent = [entry for entry in entries if not since or entry.modified_at >= since]
-        known = {fetch.response_key for fetch in ledger.with_keys(entry.key for entry in recent)}
+        known = ledger.known_keys(entry.key for entry in recent)
         unknown = [entry for entry in recent if entry.key not in known]
-        return _read_files(parts, scope, ledger, unknown, keys=frozenset(entry.key for entry in entries), at=at)
+        return _read_files(parts, scope, ledger, unknown, at=at)
 
 
 def _read_files(
@@ -86,7 +86,6 @@ def _read_files(
     ledger: LedgerTable,
     unknown: Sequence[ObjectEntry],
     *,
-    keys: frozenset[str],
     at: datetime,
 ) -> LandingScan:
     new = [entry for entry in unknown if _is_young(entry, at, MIN_FILE_AGE)]
@@ -116,7 +115,6 @@ def _read_files(
         unreadable=tuple(file for file in unreadable if not _is_young(file.entry, at, REJECT_AFTER)),
         waiting=(*new, *incomplete, *(file.entry for file in files if not file.sessions)),
         remaining=tuple(settled[MAX_FILES:]),
-        keys=keys,
     )
 
 
@@ -147,6 +145,15 @@ def reject_files(backend: Backend, unreadable: Iterable[UnreadableFile], *, at: 
     """Record unreadable files, so that they are reported and not read again."""
     for file in unreadable:
         _record(backend, file.entry, Outcome.MALFORMED, f"rejected: {file.why}", at)
+
+
+def is_deleted(backend: Backend, key: str) -> bool:
+    """Return whether a landing file no longer exists."""
+    try:
+        backend.objects.get(key)
+    except KeyError:
+        return True
+    return False
 
 
 def files_with_problems(backend: Backend, *, since: datetime) -> list[Fetch]:

@@ -53,6 +53,22 @@ class ObjectsContract:
         assert all(before <= entry.modified_at <= datetime.now(UTC) + timedelta(seconds=2) for entry in entries)
         assert list(backend.objects.entries("nothing/")) == []
 
+    def test_a_listing_since_a_timestamp_leaves_out_folders_of_earlier_days_alone(self, backend: Backend) -> None:
+        """No folder of another name is left out, wherever it sorts, and no object that was written since."""
+        today = datetime.now(UTC)
+        days = ["2012-03-01", f"{today:%Y-%m-%d}"]
+        dated = [f"raw/x/ingest_date={day}/{number}/IBM.csv" for day in days for number in range(2)]
+        others = ["raw/x/IBM.csv", "raw/x/ingest", "raw/x/ingest_date", "raw/x/more/ingest/a.csv", "raw/x/zoo/b.csv"]
+        for key in [*dated, *others]:
+            backend.objects.put(key, b"x")
+
+        def keys(since: datetime | None) -> list[str]:
+            return [entry.key for entry in backend.objects.entries("raw/x/", since=since)]
+
+        assert keys(None) == sorted([*dated, *others])
+        assert keys(today + timedelta(days=3)) == sorted(others)
+        assert set(keys(today - timedelta(minutes=1))) >= {*others, *dated[2:]}
+
     def test_after_deletion_the_key_can_be_used_again(self, backend: Backend) -> None:
         backend.objects.put("raw/a", b"first")
         backend.objects.delete("raw/a")

@@ -107,6 +107,37 @@ class PackedLedgerContract:
         assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
         assert len(keys(objects, "packed")) == 1
 
+    def test_a_process_reads_each_object_once(
+        self, objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also after other processes have recorded requests and packed them; a block of queries lists once."""
+        record(opened(), requests(3))
+        ledger = opened()
+        assert len(symbols(ledger)) == 3
+        read, listed = list[str](), list[str]()
+
+        def get(key: str) -> bytes:
+            read.append(key)
+            return type(objects).get(objects, key)
+
+        def list_keys(prefix: str) -> list[str]:
+            listed.append(prefix)
+            return type(objects).keys(objects, prefix)
+
+        monkeypatch.setattr(objects, "get", get)
+        monkeypatch.setattr(objects, "keys", list_keys)
+
+        with ledger.read() as table:
+            for _ in range(3):
+                assert len(table.latest(FetchKind.PRICES)) == 3
+            assert table.fetches(FetchKind.SPLITS) == []
+        assert (read, len(listed)) == ([], 1)
+
+        record(ledger, requests(1, 3))
+        assert len(symbols(ledger)) == 4
+        assert len(symbols(ledger)) == 4
+        assert len(read) == 1
+
     def test_concurrent_reads_and_writes_lose_nothing(self, objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
         """Each process packs what it finds; packs of the same requests overlap and are joined later."""
         seen: list[int] = []

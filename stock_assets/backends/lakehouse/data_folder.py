@@ -5,6 +5,7 @@ Belongs here: recognising data of other releases, and marking a new prefix. Does
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from stock_assets.backends.interface import ObjectEntry
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
@@ -51,10 +52,10 @@ class DataFolderObjects(S3Objects):
         self.require_layout()
         return super().get_version(key)
 
-    def entries(self, prefix: str) -> Sequence[ObjectEntry]:
+    def entries(self, prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
         """List objects, if the layout is supported."""
         self.require_layout()
-        return super().entries(prefix)
+        return super().entries(prefix, since=since)
 
     def delete(self, key: str) -> None:
         """Delete an object, if the layout is supported."""

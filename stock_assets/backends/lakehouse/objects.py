@@ -5,13 +5,14 @@ Belongs here: calls of S3. Does not belong here: what the objects mean.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
+from itertools import chain, takewhile
 from typing import Any
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from stock_assets.backends.interface import ObjectEntry, Objects
+from stock_assets.backends.interface import INGEST_DATE, STILL_WRITTEN, ObjectEntry, Objects
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
 from stock_assets.core.errors import ObjectExists, ServiceUnavailable
 from stock_assets.core.retry import retrying
@@ -122,13 +123,20 @@ class S3Objects(Objects):
         """List the keys, page by page."""
         return [entry.key for entry in self.entries(prefix)]
 
-    def entries(self, prefix: str) -> Sequence[ObjectEntry]:
-        """List the objects, page by page; S3 sorts keys by their bytes, as Python sorts strings."""
+    def entries(self, prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
+        """List the objects, page by page; S3 sorts keys by their bytes, as Python sorts strings.
+
+        With `since`, one listing ends at the first folder `ingest_date=...`, and one begins at the day before `since`.
+        """
         skip = len(self._folder.key(""))
-        return [
-            ObjectEntry(found["Key"][skip:], found["Size"], found["LastModified"].astimezone(UTC))
-            for found in self._found(prefix)
-        ]
+        found = self._found(prefix)
+        if since is not None:
+            dated = f"{prefix}{INGEST_DATE}"
+            before = takewhile(lambda entry: entry["Key"] < self._key(dated), found)
+            found = chain(
+                before, self._found(prefix, after=f"{dated}{(since - STILL_WRITTEN).astimezone(UTC):%Y-%m-%d}")
+            )
+        return [ObjectEntry(one["Key"][skip:], one["Size"], one["LastModified"].astimezone(UTC)) for one in found]
 
     def etags(self, prefix: str) -> list[tuple[str, str]]:
         """Return the keys below a prefix with their ETags, in the order of the keys."""
@@ -155,10 +163,11 @@ class S3Objects(Objects):
         """Return the `s3://` address."""
         return self._folder.uri(key)
 
-    def _found(self, prefix: str) -> Iterator[dict[str, Any]]:
+    def _found(self, prefix: str, *, after: str = "") -> Iterator[dict[str, Any]]:
+        start = {"StartAfter": self._key(after)} if after else {}
         with typed_errors(f"listing {self._folder.uri(prefix)}"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self._folder.bucket, Prefix=self._key(prefix)
+                Bucket=self._folder.bucket, Prefix=self._key(prefix), **start
             )
             for page in pages:
                 yield from page.get("Contents", [])

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from stock_assets.backends.interface import ObjectEntry, Objects
+from stock_assets.backends.interface import INGEST_DATE, STILL_WRITTEN, ObjectEntry, Objects
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.backends.local.packs import FOLDER as PACKS_FOLDER
@@ -61,17 +61,20 @@ class FolderObjects(Objects):
         """Walk the folder and the packs."""
         return sorted(self._files(prefix).keys() | self._packs.keys(prefix))
 
-    def entries(self, prefix: str) -> Sequence[ObjectEntry]:
-        """Walk the folder; of a copy that keeps its original's modification time, the time of copying counts."""
+    def entries(self, prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
+        """Walk the folder; of a copy that keeps its original's modification time, the time of copying counts.
+
+        With `since`, folders `ingest_date=...` to which nothing was added for a day are left out.
+        """
         entries = []
-        for key, file in sorted(self._files(prefix).items()):
+        added_since = (since - STILL_WRITTEN).timestamp() if since else 0.0
+        for key, file in sorted(self._files(prefix, added_since).items()):
             try:
                 stat = file.stat()
             except FileNotFoundError:
                 # Deleted or packed since the folder was listed.
                 continue
-            modified_at = datetime.fromtimestamp(max(stat.st_mtime, stat.st_ctime), UTC)
-            entries.append(ObjectEntry(key, stat.st_size, modified_at))
+            entries.append(ObjectEntry(key, stat.st_size, datetime.fromtimestamp(_written_at(stat), UTC)))
         return entries
 
     def delete(self, key: str) -> None:
@@ -107,10 +110,10 @@ class FolderObjects(Objects):
             raise ValueError(f"not an object key: {key!r}")
         return f"{self._folder.root}/{key}"
 
-    def _files(self, prefix: str) -> dict[str, "os.DirEntry[str]"]:
+    def _files(self, prefix: str, added_since: float = 0.0) -> dict[str, "os.DirEntry[str]"]:
         """Return the single files below a prefix, by key."""
         start = len(f"{self._folder.root}/")
-        keys = {file.path[start:]: file for file in _walk(str(self._path(prefix)))}
+        keys = {file.path[start:]: file for file in _walk(str(self._path(prefix)), added_since)}
         return {key: file for key, file in keys.items() if not key.startswith(f"{PACKS_FOLDER}/")}
 
     def _path(self, key: str) -> Path:
@@ -121,7 +124,11 @@ def _exists(key: str) -> ObjectExists:
     return ObjectExists(f"{key} is already stored; stored objects are never replaced")
 
 
-def _walk(folder: str) -> Iterator["os.DirEntry[str]"]:
+def _written_at(stat: os.stat_result) -> float:
+    return max(stat.st_mtime, stat.st_ctime)
+
+
+def _walk(folder: str, added_since: float) -> Iterator["os.DirEntry[str]"]:
     """Yield the complete files below a folder; `Path.rglob` takes five times as long."""
     try:
         with os.scandir(folder) as found:
@@ -130,6 +137,7 @@ def _walk(folder: str) -> Iterator["os.DirEntry[str]"]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
+            if not entry.name.startswith(INGEST_DATE) or _written_at(entry.stat()) >= added_since:
+                yield from _walk(entry.path, added_since)
         elif entry.is_file() and not entry.name.startswith(_PARTIAL):
             yield entry

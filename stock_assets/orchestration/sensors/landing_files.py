@@ -5,7 +5,8 @@ Belongs here: grouping files into few runs, and the cursor. Does not belong here
 
 The sensor only rejects unreadable files; the run loads the readable ones. So a file stays unknown, and a run is
 requested for it again, until a run has recorded it: whichever process is killed, no file is lost or loaded twice. The
-cursor only avoids comparing old files: it never moves past an unknown file.
+cursor only avoids comparing old files: it never moves past an unknown file. The first tick of a day (UTC) compares all
+files; the others list no folder of raw responses of earlier days, so that a tick costs the same after years.
 """
 
 import hashlib
@@ -17,12 +18,13 @@ import dagster as dg
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import Incident
+from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.text import plural
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.landing_conversion import LandingFile, LandingScope
-from stock_assets.ingest.landing_files import REMEDY, LandingScan, describe, reject_files, scan
+from stock_assets.ingest.landing_files import REMEDY, LandingScan, describe, is_deleted, reject_files, scan
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
 from stock_assets.pipeline import Pipeline
@@ -61,12 +63,12 @@ def landing_files_sensor(
         busy = run_in_progress(context.instance, at)
         if busy:
             return dg.SensorResult(skip_reason=busy)
-        since = datetime.fromisoformat(context.cursor) if context.cursor else None
+        since = _compared_before(context.cursor, at)
         scanned = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=since)
         found = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files), at)
         notifier = Notifier(pipeline.backend, channels)
         # Before the ledger knows the files: a process that is killed in between sends the same alert again.
-        undelivered = _notify_rejected(notifier, scanned, at) + notify_given_up(
+        undelivered = _notify_rejected(notifier, pipeline.backend, scanned, at) + notify_given_up(
             notifier, SENSOR_NAME, found.given_up, at
         )
         reject_files(pipeline.backend, scanned.unreadable, at=at)
@@ -75,17 +77,23 @@ def landing_files_sensor(
         return dg.SensorResult(
             run_requests=found.requests,
             skip_reason=None if found.requests else "; ".join([*found.notes, describe(scanned)]),
-            cursor=_known_before(scanned, at).isoformat(),
+            cursor=_cursor(scanned, at, compared_all=since is None),
         )
 
     return landing_files
 
 
-def _notify_rejected(notifier: Notifier, scanned: LandingScan, at: datetime) -> list[str]:
+def _compared_before(cursor: str | None, at: datetime) -> datetime | None:
+    """Return the timestamp before which all files were compared with the ledger today, or None to compare all files."""
+    known_before, _, day = (cursor or "").partition(" ")
+    return datetime.fromisoformat(known_before) if day == f"{at:%Y-%m-%d}" else None
+
+
+def _notify_rejected(notifier: Notifier, backend: Backend, scanned: LandingScan, at: datetime) -> list[str]:
     """Open an incident for the rejected files; an incident is resolved when all its files have been deleted."""
     undelivered = []
     for incident in notifier.open_incidents():
-        if incident.kind == SENSOR_NAME and scanned.keys.isdisjoint(incident.subject.split("\n")):
+        if incident.kind == SENSOR_NAME and all(is_deleted(backend, key) for key in incident.subject.split("\n")):
             undelivered += notifier.resolve(incident.reference, at, "the rejected files were deleted")
     keys = [file.entry.key for file in scanned.unreadable]
     if keys:
@@ -114,7 +122,9 @@ def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile]) -> 
     return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest, tuple(symbols))
 
 
-def _known_before(scanned: LandingScan, at: datetime) -> datetime:
-    """Return the timestamp before which every file is known."""
+def _cursor(scanned: LandingScan, at: datetime, *, compared_all: bool) -> str:
+    """Return the timestamp before which every file is known, and the day unless all files are to be compared again."""
     unknown = [*(file.entry for file in scanned.landing_files), *scanned.waiting, *scanned.remaining]
-    return min([entry.modified_at for entry in unknown] + [at]) - _OVERLAP
+    known_before = min([entry.modified_at for entry in unknown] + [at]) - _OVERLAP
+    # An unknown file may be in a folder of an earlier day.
+    return known_before.isoformat() if compared_all and unknown else f"{known_before.isoformat()} {at:%Y-%m-%d}"

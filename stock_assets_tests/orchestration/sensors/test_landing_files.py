@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stock_assets.backends.interface import Backend, FetchKind
+from stock_assets.backends.interface import Backend, FetchKind, ObjectEntry
 from stock_assets.core.calendar import NEW_YORK, closing_time, sessions_between
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.landing_conversion import LandingScope
 from stock_assets.ingest.landing_files import MIN_FILE_AGE, REJECT_AFTER, register_files, scan
+from stock_assets.ingest.response_keys import FOLDER
 from stock_assets.orchestration.checks.symbols import FILES
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, daily_job
 from stock_assets.orchestration.run_requests import RUN_DELAYS
@@ -475,6 +476,33 @@ def test_a_lost_cursor_repeats_no_run_and_no_cursor_skips_an_unknown_file(area: 
     assert area.reason() == "no new files"
     area.cursor = None
     assert area.reason() == "no new files"
+
+
+def test_all_files_are_compared_once_a_day_and_while_one_is_unknown(
+    area: LandingArea, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    area.add("a/IBM.csv", vendor_csv(area.scene, "IBM", FIRST_WEEK))
+    compared: list[datetime | None] = []
+
+    def entries(prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
+        if prefix == FOLDER:
+            compared.append(since)
+        return type(objects).entries(objects, prefix, since=since)
+
+    objects = area.scene.backend.objects
+    monkeypatch.setattr(objects, "entries", entries)
+    [request] = area.requests()
+    assert compared == [None]
+    assert area.requests()
+    assert compared == [None, None]
+
+    area.run(request)
+    compared.clear()
+    noon = area.at.replace(hour=12)
+    for area.at in (noon, noon + timedelta(hours=1), noon + timedelta(hours=11), noon + timedelta(days=1)):
+        assert area.reason() == "no new files"
+    assert [since is None for since in compared] == [True, False, False, True]
+    assert compared[1:3] == [noon - timedelta(minutes=10), noon + timedelta(minutes=50)]
 
 
 def test_a_run_that_fails_is_retried_with_delays_and_not_forever(area: LandingArea) -> None:
