@@ -13,13 +13,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.call_limits import COVERED_DELAY, ArrivalEstimate, CallDenied
 from stock_assets.core.clock import Clock
 from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.sending import SendObserver, observed
+
+_SAME_DENIAL = timedelta(minutes=2)
+"""Longest time for which a denial is repeated without the rate limiter; a clock that was set back shows longer ones."""
 
 Sleep = Callable[[float], None]
 """Wait for some seconds."""
@@ -82,6 +85,8 @@ class CountedCalls:
         self._now = now
         self._sleep = sleep
         self._arrivals = ArrivalEstimate(limits)
+        # Responses arrive while a run waits for a call; the rate limiter need not be asked after each of them.
+        self._denied: CallDenied | None = None
         self._shortest_window = min((window for _, window in limits.rates), default=None)
         # Threads use the rate limiter in turn: a store on which they compete makes each of them wait longer.
         self._lock = threading.RLock()
@@ -89,10 +94,13 @@ class CountedCalls:
     def acquire(self, in_flight: Iterable[Call] = ()) -> Call | CallDenied:
         """Return a new call, or when to try again; before that, postpone the overdue calls in flight."""
         with self._lock:
+            if self._denied and timedelta() < self._denied.retry_at - self._now() <= _SAME_DENIAL:
+                return self._denied
             for call in in_flight:
                 if call.sent is not None:
                     self._postpone(call, call.sent + self._arrivals.overdue(self._now() - call.sent))
             at = self._acquire(replaces=None)
+            self._denied = at if isinstance(at, CallDenied) else None
         return at if isinstance(at, CallDenied) else Call(at, counted=at)
 
     @contextmanager
@@ -162,5 +170,7 @@ class CountedCalls:
     def _count_from(self, call: Call, timestamp: datetime) -> None:
         with self._lock:
             if self._limits.rates and timestamp != call.counted:
+                if timestamp < call.counted:
+                    self._denied = None
                 self._limiter.postpone(self._vendor, call.counted, timestamp)
                 call.counted = timestamp

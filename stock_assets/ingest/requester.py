@@ -17,7 +17,7 @@ sends no more requests. The symbols that were not requested come first in the ne
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -139,17 +139,13 @@ class Requester:
                         calls[attempt.request.symbol] += 1
                         in_flight[threads.submit(partial(self._send, attempt.request, acquired))] = attempt, acquired
                     elif in_flight:
-                        for future in sorted(threads.wait(in_flight, acquired), key=lambda future: future.result().at):
-                            ended = future.result()
-                            attempt, call = in_flight.pop(future)
-                            self._handle(attempt, call, ended, others_in_flight=bool(in_flight))
+                        for attempt, call, ended, error in self._record(in_flight, threads.wait(in_flight, acquired)):
+                            self._handle(attempt, call, ended, error, others_in_flight=bool(in_flight))
                     elif acquired is not None:
                         self._sleep(acquired)
             finally:
                 # After an interruption too, every stored response gets its entry in the ledger.
-                for future, (attempt, _) in in_flight.items():
-                    if future.exception() is None:
-                        self._record(attempt.request, future.result())
+                self._record(in_flight, [future for future in in_flight if future.exception() is None])
         return {symbol: RequestResult(fetch, calls[symbol]) for symbol, fetch in self._last.items()}
 
     def _acquire_call(self, in_flight: Sequence[Call]) -> Call | float | None:
@@ -195,37 +191,55 @@ class Requester:
             return _Ended(arrived, body, known.response_key)
         return _Ended(arrived, body, _store(self._backend, request, body, arrived))
 
-    def _record(self, request: Request, ended: _Ended) -> SourceError | None:
-        """Read the stored response and record the outcome in the ledger; return the failure, if any.
+    def _record(
+        self, in_flight: dict[Future[_Ended], tuple[_Attempt, Call]], futures: Collection[Future[_Ended]]
+    ) -> list[tuple[_Attempt, Call, _Ended, SourceError | None]]:
+        """Read the responses of requests that have ended, in the order of arrival; record them in the ledger together.
 
-        One thread does this, since what a response means can depend on another one.
+        One thread does this, since what a response means can depend on another one. Writing the ledger once for all of
+        them leaves time for acquiring calls.
         """
-        if ended.not_sent:
-            return None
+        results, entries = [], []
+        try:
+            for future in sorted(futures, key=lambda future: future.result().at):
+                ended = future.result()
+                attempt, call = in_flight.pop(future)
+                error = ended.error
+                if not ended.not_sent:
+                    fetch, error = self._read(attempt.request, ended)
+                    entries.append(fetch)
+                    self._last[attempt.request.symbol] = fetch
+                results.append((attempt, call, ended, error))
+        finally:
+            if entries:
+                self._backend.ledger.record(*entries)
+        return results
+
+    def _read(self, request: Request, ended: _Ended) -> tuple[Fetch, SourceError | None]:
+        """Return the entry of a request that was sent, and its failure, if any."""
         error = ended.error
         if error is None:
             try:
-                fetch = request.read(ended.body, ended.response_key, ended.at)
+                return request.read(ended.body, ended.response_key, ended.at), None
             except SourceError as unusable:
                 error = unusable
-        if error is not None:
-            fetch = Fetch(
-                request.symbol,
-                request.kind,
-                ended.at,
-                error.outcome,
-                response_key=ended.response_key,
-                content_hash=content_hash(ended.body) if ended.response_key else "",
-                calls=1,
-                detail=str(error),
-            )
-        self._backend.ledger.record(fetch)
-        self._last[request.symbol] = fetch
-        return error
+        fetch = Fetch(
+            request.symbol,
+            request.kind,
+            ended.at,
+            error.outcome,
+            response_key=ended.response_key,
+            content_hash=content_hash(ended.body) if ended.response_key else "",
+            calls=1,
+            detail=str(error),
+        )
+        return fetch, error
 
-    def _handle(self, attempt: _Attempt, call: Call, ended: _Ended, *, others_in_flight: bool) -> None:
-        """Record a request that has ended; put it into the queue again if it may succeed later."""
-        error, health = self._record(attempt.request, ended), self._health
+    def _handle(
+        self, attempt: _Attempt, call: Call, ended: _Ended, error: SourceError | None, *, others_in_flight: bool
+    ) -> None:
+        """Note what a request has shown; put it into the queue again if it may succeed later."""
+        health = self._health
         if ended.not_sent:
             self._queue.appendleft(attempt)
             if ended.not_sent.denied:
