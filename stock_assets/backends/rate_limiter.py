@@ -18,21 +18,36 @@ class RateLimiter(ABC):
     the call. So no window of that length, wherever it begins, ever holds more calls than the limit.
     """
 
-    @abstractmethod
     def acquire(
         self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0, replaces: datetime | None = None
     ) -> CallDenied | None:
-        """Record one call before it is made, visible to every concurrent caller, if the limits allow it.
+        """Record one call, see `acquire_up_to`; return None, or when to try again."""
+        acquired = self.acquire_up_to(1, vendor, limits, now, reserve=reserve, replaces=replaces)
+        return acquired if isinstance(acquired, CallDenied) else None
+
+    @abstractmethod
+    def acquire_up_to(
+        self,
+        most: int,
+        vendor: str,
+        limits: CallLimits,
+        now: Clock,
+        *,
+        reserve: int = 0,
+        replaces: datetime | None = None,
+    ) -> int | CallDenied:
+        """Record calls before they are made, visible to every concurrent caller, as many as the limits allow.
 
         Args:
+            most: most calls to record; all have the same timestamp.
             vendor: name of the account.
             limits: calls that the plan allows.
             now: clock; read while no other caller can acquire a call, so that waiting for other callers does not count.
             reserve: calls of the day that this caller must leave for others.
-            replaces: timestamp of a recorded call that was not made in time; the new call takes its place.
+            replaces: timestamp of a recorded call that was not made in time; the first new call takes its place.
 
         Returns:
-            None when the call is recorded, otherwise when to try again; nothing is recorded then.
+            the number of recorded calls, or when to try again; nothing is recorded then.
         """
 
     @abstractmethod

@@ -27,8 +27,9 @@ COVERED_DELAY = timedelta(milliseconds=20)
 _DELAY_SHARE = 0.03
 """Share of a window by which a call is postponed on average, at most. With the margin it is less than 10%."""
 _FIRST_DELAYS = timedelta(seconds=0.25)
-"""Delay that may be added before any call has earned its share."""
+"""Delay of each request in flight that may be added before any call has earned its share."""
 _LONGEST_DELAY = timedelta(seconds=1)
+"""Longest delay of a call, and longest sum of delays that earlier calls have earned, for each request in flight."""
 _KNOWN_DELAY = timedelta(seconds=0.3)
 """Delay of a request that its response has to show before the token of its call returns."""
 
@@ -145,6 +146,18 @@ class VendorCalls:
         retry_at = max((self._token_returns_at(*rate, at) for rate in limits.rates), default=at)
         return CallDenied(retry_at, quota_used_up=False) if retry_at > at else None
 
+    def grant(
+        self, most: int, limits: CallLimits, at: datetime, *, reserve: int = 0
+    ) -> tuple["VendorCalls", CallDenied | None]:
+        """Return the calls with as many more at `at` as the limits allow; if that is none, also when to try again."""
+        calls = self
+        for number in range(most):
+            denied = calls.decide(limits, at, reserve=reserve)
+            if denied is not None:
+                return calls, None if number else denied
+            calls = replace(calls, calls=tuple(sorted([*calls.calls, at])))
+        return calls, None
+
     def _token_returns_at(self, allowed: int, window: timedelta, at: datetime) -> datetime:
         """Return when one of the window's tokens is available: the n-th newest call plus the window."""
         if len(self.calls) < allowed:
@@ -164,7 +177,9 @@ class ArrivalEstimate:
 
     def __init__(self, limits: CallLimits) -> None:
         self._window = min((window for _, window in limits.rates), default=timedelta())
-        self._available = _FIRST_DELAYS
+        # A postponed call holds one of the tokens of a window, so the time that it costs shrinks with their number.
+        self._available = _FIRST_DELAYS * limits.at_once
+        self._most = _LONGEST_DELAY * limits.at_once
         self._shortest: timedelta | None = None
 
     def unknown(self) -> timedelta:
@@ -178,7 +193,7 @@ class ArrivalEstimate:
 
     def overdue(self, waited: timedelta) -> timedelta:
         """Return by how much to postpone a call whose response has not come some time after it was sent."""
-        return timedelta() if self._shortest is None else min(waited - self._shortest, self._available)
+        return timedelta() if self._shortest is None else min(waited - self._shortest, self._available, _LONGEST_DELAY)
 
     def delay(self, took: timedelta) -> timedelta:
         """Return by how much to postpone a call whose response came some time after it was sent; zero for none."""
@@ -187,9 +202,9 @@ class ArrivalEstimate:
             return min(took, _FIRST_DELAYS) if took > COVERED_DELAY else timedelta()
         excess = took - self._shortest
         self._shortest = min(self._shortest, took)
-        self._available = min(self._available + self._window * _DELAY_SHARE, _LONGEST_DELAY)
+        self._available = min(self._available + self._window * _DELAY_SHARE, self._most)
         if excess <= COVERED_DELAY:
             return timedelta()
-        delay = min(excess, self._available)
+        delay = min(excess, self._available, _LONGEST_DELAY)
         self._available -= delay
         return delay

@@ -91,17 +91,17 @@ class CountedCalls:
         # Threads use the rate limiter in turn: a store on which they compete makes each of them wait longer.
         self._lock = threading.RLock()
 
-    def acquire(self, in_flight: Iterable[Call] = ()) -> Call | CallDenied:
-        """Return a new call, or when to try again; before that, postpone the overdue calls in flight."""
+    def acquire(self, most: int = 1, in_flight: Iterable[Call] = ()) -> list[Call] | CallDenied:
+        """Return new calls, at least one, or when to try again; before that, postpone the overdue calls in flight."""
         with self._lock:
             if self._denied and timedelta() < self._denied.retry_at - self._now() <= _SAME_DENIAL:
                 return self._denied
             for call in in_flight:
                 if call.sent is not None:
                     self._postpone(call, call.sent + self._arrivals.overdue(self._now() - call.sent))
-            at = self._acquire(replaces=None)
-            self._denied = at if isinstance(at, CallDenied) else None
-        return at if isinstance(at, CallDenied) else Call(at, counted=at)
+            acquired = self._acquire(most)
+            self._denied = acquired if isinstance(acquired, CallDenied) else None
+        return acquired
 
     @contextmanager
     def sending(self, call: Call) -> Iterator[None]:
@@ -134,11 +134,12 @@ class CountedCalls:
             if responded or call.sent is not None:
                 ended, sent = self._now(), call.sent or call.counted
                 with self._lock:
+                    call.sent = None
                     arrived = sent + self._arrivals.delay(ended - sent)
                     if abs(arrived - call.counted) > COVERED_DELAY:
                         self._count_from(call, arrived)
 
-    def _acquire(self, replaces: datetime | None) -> datetime | CallDenied:
+    def _acquire(self, most: int, replaces: datetime | None = None) -> list[Call] | CallDenied:
         at = self._now()
 
         def now() -> datetime:
@@ -147,19 +148,21 @@ class CountedCalls:
             return at
 
         if self._limits.unlimited:
-            return at
+            return [Call(at, counted=at)]
         with self._lock:
-            denied = self._limiter.acquire(self._vendor, self._limits, now, reserve=self._reserve, replaces=replaces)
-        return denied or at
+            acquired = self._limiter.acquire_up_to(
+                most, self._vendor, self._limits, now, reserve=self._reserve, replaces=replaces
+            )
+        return acquired if isinstance(acquired, CallDenied) else [Call(at, counted=at) for _ in range(acquired)]
 
     def _replace(self, counted: datetime) -> datetime:
         while self._may_send():
-            at = self._acquire(replaces=counted)
-            if not isinstance(at, CallDenied):
-                return at
-            if at.quota_used_up:
-                raise NotSentError(at)
-            self._sleep(max(0.0, (at.retry_at - self._now()).total_seconds()))
+            acquired = self._acquire(1, replaces=counted)
+            if not isinstance(acquired, CallDenied):
+                return acquired[0].counted
+            if acquired.quota_used_up:
+                raise NotSentError(acquired)
+            self._sleep(max(0.0, (acquired.retry_at - self._now()).total_seconds()))
         raise NotSentError
 
     def _postpone(self, call: Call, to: datetime) -> None:

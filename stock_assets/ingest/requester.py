@@ -133,11 +133,12 @@ class Requester:
         with SendingThreads[_Ended](self._limits.at_once) as threads:
             try:
                 while self._queue or in_flight:
-                    acquired = self._acquire_call([call for _, call in in_flight.values()])
-                    if isinstance(acquired, Call):
-                        attempt = replace(self._queue.popleft(), failures_before=self._health.failures)
-                        calls[attempt.request.symbol] += 1
-                        in_flight[threads.submit(partial(self._send, attempt.request, acquired))] = attempt, acquired
+                    acquired = self._acquire_calls([call for _, call in in_flight.values()])
+                    if isinstance(acquired, list):
+                        for call in acquired:
+                            attempt = replace(self._queue.popleft(), failures_before=self._health.failures)
+                            calls[attempt.request.symbol] += 1
+                            in_flight[threads.submit(partial(self._send, attempt.request, call))] = attempt, call
                     elif in_flight:
                         for attempt, call, ended, error in self._record(in_flight, threads.wait(in_flight, acquired)):
                             self._handle(attempt, call, ended, error, others_in_flight=bool(in_flight))
@@ -148,19 +149,21 @@ class Requester:
                 self._record(in_flight, [future for future in in_flight if future.exception() is None])
         return {symbol: RequestResult(fetch, calls[symbol]) for symbol, fetch in self._last.items()}
 
-    def _acquire_call(self, in_flight: Sequence[Call]) -> Call | float | None:
-        """Return a call for the next request, or the seconds until one may be available, or None.
+    def _acquire_calls(self, in_flight: Sequence[Call]) -> list[Call] | float | None:
+        """Return calls for the next requests, or the seconds until one may be available, or None.
 
         None means that a response must arrive first, or that no request waits any more.
         """
         if self._health.stopped:
             self._record_not_requested(*self._health.stopped)
-        if not self._queue or len(in_flight) >= (1 if self._health.alone else self._limits.at_once):
+        at_once = 1 if self._health.alone else self._limits.at_once
+        most = min(len(self._queue), at_once - len(in_flight))
+        if most <= 0:
             return None
         if pause := self._health.seconds_of_pause():
             return pause
-        acquired = self._calls.acquire(in_flight)
-        if isinstance(acquired, Call):
+        acquired = self._calls.acquire(most, in_flight)
+        if not isinstance(acquired, CallDenied):
             return acquired
         if acquired.quota_used_up:
             self._health.stop(Outcome.DAILY_QUOTA, self._format_quota_used(acquired))

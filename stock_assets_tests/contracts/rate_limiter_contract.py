@@ -33,6 +33,22 @@ class RateLimiterContract:
         assert most_in_a_window(made, MINUTE) == 5
         assert most_in_a_window(made, SECOND) == 1
 
+    def test_several_calls_are_acquired_at_once_as_many_as_the_limits_allow(self, limiter: RateLimiter) -> None:
+        limits, at = CallLimits(per_second=5, per_day=8), START
+
+        assert limiter.acquire_up_to(3, VENDOR, limits, lambda: at) == 3
+        assert limiter.acquire_up_to(3, VENDOR, limits, lambda: at) == 2
+        assert limiter.acquire_up_to(3, VENDOR, limits, lambda: at) == CallDenied(at + SECOND, quota_used_up=False)
+        # One of five calls at the same time is made later: the others' tokens return before its token.
+        limiter.postpone(VENDOR, at, at + timedelta(seconds=0.5))
+        at += SECOND
+        assert limiter.acquire_up_to(9, VENDOR, limits, lambda: at, reserve=1) == 2
+        denied = limiter.acquire_up_to(9, VENDOR, limits, lambda: at, reserve=1)
+        assert isinstance(denied, CallDenied)
+        assert denied.quota_used_up
+        assert limiter.acquire_up_to(9, VENDOR, limits, lambda: at) == 1
+        assert limiter.used_calls(VENDOR, START) == 8
+
     def test_processes_share_the_limits(self, limiter_case: RateLimiterCase) -> None:
         processes = [
             fork_server().Process(target=acquire_by_machine_clock, args=(limiter_case.open, 10), daemon=True)

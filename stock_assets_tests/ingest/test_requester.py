@@ -220,8 +220,9 @@ class Counted:
 
     def acquire(self) -> Call:
         """Return a call that must be available."""
-        call = self.calls.acquire()
-        assert isinstance(call, Call)
+        acquired = self.calls.acquire()
+        assert not isinstance(acquired, CallDenied)
+        [call] = acquired
         return call
 
 
@@ -242,7 +243,7 @@ def test_a_call_whose_request_takes_longer_than_usual_is_postponed_before_anothe
             pass
         counted.clock.sleep(SECOND.total_seconds())
         # Nobody knows whether the request has arrived, so its token has not returned.
-        denied = counted.calls.acquire([slow])
+        denied = counted.calls.acquire(1, [slow])
     assert isinstance(denied, CallDenied)
     assert denied.retry_at > counted.clock.now() + timedelta(seconds=0.2)
     # Without a request in flight the token would be available.

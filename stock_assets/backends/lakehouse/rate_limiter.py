@@ -32,24 +32,31 @@ class S3RateLimiter(RateLimiter):
     def __init__(self, objects: S3Objects) -> None:
         self._objects = objects
 
-    def acquire(
-        self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0, replaces: datetime | None = None
-    ) -> CallDenied | None:
+    def acquire_up_to(
+        self,
+        most: int,
+        vendor: str,
+        limits: CallLimits,
+        now: Clock,
+        *,
+        reserve: int = 0,
+        replaces: datetime | None = None,
+    ) -> int | CallDenied:
         """Count and write, if no other process has written in between."""
-        denied: CallDenied | None = None
+        acquired: int | CallDenied = 0
 
-        def add_call(recorded: VendorCalls) -> VendorCalls:
-            nonlocal denied
+        def add_calls(recorded: VendorCalls) -> VendorCalls:
+            nonlocal acquired
             at = now()
             others = recorded.without(replaces)
-            denied = others.decide(limits, at, reserve=reserve)
+            after, denied = others.grant(most, limits, at, reserve=reserve)
+            acquired = denied or len(after.calls) - len(others.calls)
             if denied is not None:
                 return recorded
-            recent = [call for call in others.calls if call >= at - _KEPT_FOR]
-            return replace(recorded, calls=tuple(sorted([*recent, at])))
+            return replace(after, calls=tuple(call for call in after.calls if call >= at - _KEPT_FOR))
 
-        self._change(vendor, add_call)
-        return denied
+        self._change(vendor, add_calls)
+        return acquired
 
     def postpone(self, vendor: str, call: datetime, to: datetime) -> None:
         """Change the call's timestamp in the object."""

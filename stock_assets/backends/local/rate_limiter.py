@@ -23,6 +23,7 @@ _CREATE = (
 _CALLS = "SELECT called_at FROM calls WHERE vendor = ? AND called_at >= ? ORDER BY called_at"
 _INSERT = "INSERT INTO calls (vendor, called_at) VALUES (?, ?)"
 _POSTPONE = "UPDATE calls SET called_at = ? WHERE id = (SELECT MIN(id) FROM calls WHERE vendor = ? AND called_at = ?)"
+_DELETE = "DELETE FROM calls WHERE id = (SELECT MIN(id) FROM calls WHERE vendor = ? AND called_at = ?)"
 _BLOCK = "SELECT until FROM blocks WHERE vendor = ?"
 _SET_BLOCK = "INSERT OR REPLACE INTO blocks (vendor, until) VALUES (?, ?)"
 
@@ -33,19 +34,28 @@ class SqliteRateLimiter(RateLimiter):
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
 
-    def acquire(
-        self, vendor: str, limits: CallLimits, now: Clock, *, reserve: int = 0, replaces: datetime | None = None
-    ) -> CallDenied | None:
-        """Count and insert in one transaction; the call is on disk before it is made."""
+    def acquire_up_to(
+        self,
+        most: int,
+        vendor: str,
+        limits: CallLimits,
+        now: Clock,
+        *,
+        reserve: int = 0,
+        replaces: datetime | None = None,
+    ) -> int | CallDenied:
+        """Count and insert in one transaction; the calls are on disk before they are made."""
         with self._transaction() as connection:
             at = now()
-            since = VendorCalls.counted_since(limits, at)
-            denied = _read(connection, vendor, since).without(replaces).decide(limits, at, reserve=reserve)
-            if denied is None and replaces is not None:
-                connection.execute(_POSTPONE, (_to_text(at), vendor, _to_text(replaces)))
-            elif denied is None:
-                connection.execute(_INSERT, (vendor, _to_text(at)))
-            return denied
+            others = _read(connection, vendor, VendorCalls.counted_since(limits, at)).without(replaces)
+            after, denied = others.grant(most, limits, at, reserve=reserve)
+            if denied is not None:
+                return denied
+            granted = len(after.calls) - len(others.calls)
+            if replaces is not None:
+                connection.execute(_DELETE, (vendor, _to_text(replaces)))
+            connection.executemany(_INSERT, [(vendor, _to_text(at))] * granted)
+            return granted
 
     def postpone(self, vendor: str, call: datetime, to: datetime) -> None:
         """Change the call's row. A loss of power may undo this; the call itself is on disk."""
