@@ -45,11 +45,11 @@ test: $(READY)
 
 ## test-slow: killed processes, races and long random histories, without the backends
 test-slow: $(READY)
-	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "slow and not trino" --ignore stock_assets_tests/contracts --ignore stock_assets_tests/backends
+	$(BIN)/pytest $(IN_PARALLEL) --dist worksteal -m "slow and not trino" --ignore stock_assets_tests/contracts --ignore stock_assets_tests/backends
 
 ## test-backends: the slow tests of the backends, and the contract tests of all backends on the Athena emulator
 test-backends: $(READY)
-	$(BIN)/pytest $(IN_PARALLEL) -m "slow and not trino" stock_assets_tests/contracts stock_assets_tests/backends
+	$(BIN)/pytest $(IN_PARALLEL) --dist worksteal -m "slow and not trino" stock_assets_tests/contracts stock_assets_tests/backends
 
 ## test-daemon: Dagster's daemon, killed in every step, and large backfills and file deliveries through it
 test-daemon: $(READY)

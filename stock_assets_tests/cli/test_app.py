@@ -17,6 +17,7 @@ from stock_assets.cli.read import DEFAULT_TABLE
 from stock_assets.core.errors import UnknownSnapshot
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.price_files.csv_rows import DEFAULT_COLUMNS
+from stock_assets.orchestration.runs import local_instance
 from stock_assets.pipeline import Pipeline
 from stock_assets_tests.support.shell import Shell
 
@@ -201,7 +202,8 @@ def test_a_copied_data_folder_is_rejected_with_a_remedy_that_works(shell: Shell,
 
 def test_a_damaged_run_history_is_named_with_its_remedy(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    shell.run_main("backfill", "2013-03-01", "2013-03-01")
+    with local_instance(shell.settings):
+        pass
     [file] = shell.settings.instance_dir.rglob("runs.db")
     for part in file.parent.glob("runs.db*"):
         part.write_bytes(b"no database" * 1000)

@@ -61,6 +61,7 @@ def live(tmp_path: Path, server: VendorServer) -> Callable[[str], Shell]:
             tmp_path / "data",
             ALPHAVANTAGE_API_KEY="any",
             STOCK_ASSETS_SOURCE="alpha_vantage",
+            STOCK_ASSETS_FIRST_SESSION=str(LONG_AGO),  # few partitions, which Dagster lists often
             STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL=server.url,
             STOCK_ASSETS_ALPHA_VANTAGE_PLAN=plan,
             STOCK_ASSETS_UNIVERSE=str(universe),

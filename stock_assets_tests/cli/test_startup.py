@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stock_assets_tests.support.shell import Shell
+import pytest
 
 NEVER_FOR_HELP = {"dagster", "pandas", "pyiceberg", "exchange_calendars", "pyarrow"}
 NEVER_FOR_READING = {"dagster", "altair", "exchange_calendars", "boto3", "pandas", "sqlalchemy"}
@@ -57,16 +57,21 @@ def test_shell_completion_imports_no_slow_library(tmp_path: Path) -> None:
     assert not imported(RUN_COMMANDS, data=tmp_path, **environment) & NEVER_FOR_HELP
 
 
-def test_reading_imports_no_library_that_only_writing_needs(tmp_path: Path) -> None:
-    Shell(tmp_path).run("backfill", "2013-03-01", "2013-03-01")
-    commands = "query 'select 1'; summary; tables; history"
-    assert not imported(RUN_COMMANDS, commands, data=tmp_path) & NEVER_FOR_READING
-
-
-def test_a_later_load_imports_no_library_that_draws_translates_or_notifies(tmp_path: Path) -> None:
-    """The translations and the calendar are in the cache after the first load of each kind."""
-    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    data = tmp_path / "data"
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data folder after two loads, and with their cache."""
+    folder = tmp_path_factory.mktemp("loaded")
     for day in ("2013-02-27", "2013-02-28"):
-        imported(RUN_COMMANDS, f"backfill {day} {day}", data=data, **cache)
-    assert not imported(RUN_COMMANDS, "backfill 2013-03-01 2013-03-01", data=data, **cache) & NEVER_FOR_A_LATER_LOAD
+        imported(RUN_COMMANDS, f"backfill {day} {day}", data=folder / "data", XDG_CACHE_HOME=str(folder / "cache"))
+    return folder
+
+
+def test_reading_imports_no_library_that_only_writing_needs(loaded: Path) -> None:
+    commands = "query 'select 1'; summary; tables; history"
+    assert not imported(RUN_COMMANDS, commands, data=loaded / "data") & NEVER_FOR_READING
+
+
+def test_a_later_load_imports_no_library_that_draws_translates_or_notifies(loaded: Path) -> None:
+    """The translations and the calendar are in the cache after the first load of each kind."""
+    load, cache = "backfill 2013-03-01 2013-03-01", str(loaded / "cache")
+    assert not imported(RUN_COMMANDS, load, data=loaded / "data", XDG_CACHE_HOME=cache) & NEVER_FOR_A_LATER_LOAD

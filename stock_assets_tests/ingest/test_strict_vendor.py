@@ -256,4 +256,4 @@ def test_no_request_of_two_processes_is_refused_on_a_busy_machine(
     ideal = ideal_seconds(limits, requests)
     print(plan, f"took {took:.2f} s, ideal {ideal:.2f} s")  # noqa: T201 (numbers for reports)
     # The test in simulated time checks the margin exactly; here the machine may be the slowest part.
-    assert PLANS[plan].per_second not in {1, 2} or took <= 1.25 * ideal
+    assert PLANS[plan].per_second not in {1, 2} or took <= 1.5 * ideal

@@ -1,6 +1,6 @@
 """The live client, connected to the fake vendor server, with short pauses and a test clock."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import HttpUrl
@@ -49,9 +49,14 @@ def utc(text: str) -> datetime:
 
 
 def live_settings(server: VendorServer, folder: Path, **options: object) -> Settings:
-    """Return settings of the live source: the fake vendor server, and a data folder."""
+    """Return settings of the live source: the fake vendor server, and a data folder.
+
+    The sessions are those of three months: Dagster lists all partitions several times per run, which takes a second for
+    each time if they begin in 2000.
+    """
     values: dict[str, object] = {
         "source": SourceName.ALPHA_VANTAGE,
+        "first_session": server.last_session - timedelta(days=90),
         "data_dir": folder / "data",
         "alpha_vantage_base_url": HttpUrl(server.url),
         "alpha_vantage_plan": AlphaVantagePlan.PREMIUM_1200,
