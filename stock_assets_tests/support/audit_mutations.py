@@ -21,6 +21,7 @@ from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRI
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.loads.load import Load
+from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_bar, tamper
 from stock_assets_tests.support.steps import FIVE
@@ -175,7 +176,9 @@ def requested_before_the_market_close(scene: Scene) -> Load:
     for symbol in FIVE.symbols:
         scene.source.set_bar(symbol, LAST_DAY, calm_bar(symbol, LAST_DAY))
     scene.source.set_failure("IBM", SourceUnreachable("no response", symbol="IBM"))
-    fetch_prices(scene, after, now=lambda: datetime(2012, 3, 14, 22, 0, tzinfo=UTC))
+    # The failure is repeated after a pause, so time must pass.
+    clock = FakeClock(datetime(2012, 3, 14, 22, 0, tzinfo=UTC))
+    fetch_prices(scene, after, now=clock.now, sleep=clock.sleep)
     return scene.stage(SECOND_WEEK)
 
 
