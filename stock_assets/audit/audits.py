@@ -18,6 +18,8 @@ from stock_assets.loads.broken_audits import raise_for_broken_audit
 SAMPLE_ROWS = 10
 _QUARANTINED = "quarantined "
 _ACKNOWLEDGED = "acknowledged "
+_SHARED = {"bars", "recent_bars"}
+"""Parameters that stand for relations of `with_shared_relations.sql`."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def run_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> list[Verdi
         verdicts = _run_schema_audits(sql, values)
         if not any(verdict.blocks for verdict in verdicts):
             audits_alone = [
-                (audit, _with_recent_bars(values, select) if "recent_bars" in audit.file.parameters else select)
+                (audit, _with_shared_relations(values, select) if audit.file.parameters & _SHARED else select)
                 for audit, select in _bound_audits(values, tuple(AuditKind))
             ]
             raise_for_broken_audit(sql, audits_alone, error)
@@ -140,14 +142,14 @@ def _run_schema_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> li
 def _bound_audits(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) -> list[tuple[Audit, str]]:
     """Bind the audits of some kinds; row audits read the rows that would be committed."""
     values = dict(values) | {"recent_bars": Name("recent_bars")}
-    to_commit = values | {"bars": Fragment(f"({statement('audit/bars_to_commit.sql').bind(values)})")}
+    to_commit = values | {"bars": Name("bars_to_commit")}
     return [pair for kind in kinds for pair in bound_audits(to_commit if kind is AuditKind.ROW else values, kind)]
 
 
-def _with_recent_bars(values: Mapping[str, SqlValue], findings: str) -> str:
-    return statement("audit/with_recent_bars.sql").bind(
-        {**values, "findings": Fragment(findings), "acknowledged": _ACKNOWLEDGED}
-    )
+def _with_shared_relations(values: Mapping[str, SqlValue], findings: str) -> str:
+    bars = Fragment(statement("audit/bars_to_commit.sql").bind(values))
+    marks = {"findings": Fragment(findings), "bars_to_commit": bars, "acknowledged": _ACKNOWLEDGED}
+    return statement("audit/with_shared_relations.sql").bind({**values, **marks})
 
 
 def _run(sql: SqlConnection, values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) -> list[Verdict]:
@@ -169,7 +171,7 @@ def _statement(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind], bound
         parts.append(statement("audit/quarantined.sql").bind(dict(values) | {"prefix": _QUARANTINED}))
     bad_rows = "\nUNION ALL\n".join(parts)
     if AuditKind.WARNING in kinds:
-        bad_rows = _with_recent_bars(values, bad_rows)
+        bad_rows = _with_shared_relations(values, bad_rows)
     return statement("audit/findings.sql").bind(
         dict(values) | {"findings": Fragment(bad_rows), "sample_rows": SAMPLE_ROWS}
     )

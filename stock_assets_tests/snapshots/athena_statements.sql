@@ -16,7 +16,7 @@ LEFT JOIN (
 ) AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date
 ;
 
--- sql/audit/findings.sql (and 2 other forms, SHA-256 1520cccf1a1a91b2)
+-- sql/audit/findings.sql (and 2 other forms, SHA-256 b79de24a3c5697c4)
 SELECT audit, symbol, trade_date, detail, bad_rows
 FROM (
     SELECT
@@ -24,7 +24,7 @@ FROM (
         COUNT(*) OVER (PARTITION BY audit)                                            AS bad_rows,
         ROW_NUMBER() OVER (PARTITION BY audit ORDER BY trade_date, symbol, detail)      AS sample_row,
         ROW_NUMBER() OVER (PARTITION BY audit, trade_date ORDER BY symbol, detail)      AS session_row
-    FROM (SELECT * FROM "audit/with_recent_bars.sql") AS f
+    FROM (SELECT * FROM "audit/with_shared_relations.sql") AS f
 ) AS counted
 WHERE sample_row <= 10
    OR session_row = 1
@@ -32,7 +32,7 @@ WHERE sample_row <= 10
 ORDER BY audit, sample_row
 ;
 
--- sql/audit/load/every_raw_row_accounted_for.sql (and 4 other forms, SHA-256 27ea737356c84c53)
+-- sql/audit/load/every_raw_row_accounted_for.sql (and 4 other forms, SHA-256 b5bc3cc2d6bc8dc4)
 WITH raw_rows AS (
     SELECT
         p.symbol,
@@ -57,22 +57,22 @@ SELECT r.symbol, r.trade_date, r.detail
 FROM expected AS r
 LEFT JOIN (
     SELECT symbol, trade_date FROM backend_staged.load_id__daily_prices__attempt AS s
-    UNION
+    UNION ALL
     SELECT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt AS q
-    UNION
+    UNION ALL
     SELECT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt AS t
     WHERE trade_date IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e)
 ) AS a ON a.symbol = r.symbol AND a.trade_date = r.trade_date
 WHERE a.symbol IS NULL
 ;
 
--- sql/audit/load/every_staged_bar_has_an_origin.sql (and 4 other forms, SHA-256 c157bbb414fdd604)
+-- sql/audit/load/every_staged_bar_has_an_origin.sql (and 4 other forms, SHA-256 4135dd68acf22f70)
 SELECT s.symbol, s.trade_date, 'neither in a raw response nor published' AS detail
 FROM backend_staged.load_id__daily_prices__attempt AS s
 LEFT JOIN (
     SELECT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt AS b
     WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e)
-    UNION
+    UNION ALL
     SELECT symbol, trade_date FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
     WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
       AND (NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
@@ -81,14 +81,14 @@ LEFT JOIN (
 WHERE o.symbol IS NULL
 ;
 
--- sql/audit/load/no_published_row_lost.sql (and 4 other forms, SHA-256 1e4775c74ec3498b)
+-- sql/audit/load/no_published_row_lost.sql (and 4 other forms, SHA-256 687dd84162e91d1f)
 SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
 FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
 JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__daily_prices__attempt) AS s
-    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt) AS q
-    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
+LEFT JOIN backend_staged.load_id__daily_prices__attempt AS s
+    ON  s.symbol = p.symbol AND s.trade_date = p.trade_date
+LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS q
+    ON  q.symbol = p.symbol AND q.trade_date = p.trade_date
 WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
   AND s.symbol IS NULL
   AND q.symbol IS NULL
@@ -117,7 +117,7 @@ FROM backend_staged.load_id__quarantined_prices__attempt AS q
 WHERE trade_date BETWEEN DATE '2012-03-07' AND DATE '2012-03-07'
 ;
 
--- sql/audit/row/high_not_below_body.sql (and 1 other form, SHA-256 b2fd11197ed3769d)
+-- sql/audit/row/high_not_below_body.sql (and 1 other form, SHA-256 157ae0cc04be19d2)
 SELECT
     symbol,
     trade_date,
@@ -128,7 +128,7 @@ FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE high_price < GREATEST(open_price, close_price)
 ;
 
--- sql/audit/row/low_not_above_body.sql (and 1 other form, SHA-256 23c36d189c2ed0c0)
+-- sql/audit/row/low_not_above_body.sql (and 1 other form, SHA-256 985b347a7fd63025)
 SELECT
     symbol,
     trade_date,
@@ -139,7 +139,7 @@ FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE low_price > LEAST(open_price, close_price)
 ;
 
--- sql/audit/row/ohlcv_complete.sql (and 1 other form, SHA-256 1f3ad6f60bc92892)
+-- sql/audit/row/ohlcv_complete.sql (and 1 other form, SHA-256 07e0fc296611b6c6)
 SELECT
     symbol,
     trade_date,
@@ -156,14 +156,14 @@ WHERE unparsed_text IS NULL
   AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)
 ;
 
--- sql/audit/row/only_trading_sessions.sql (and 5 other forms, SHA-256 0b8750291969c963)
+-- sql/audit/row/only_trading_sessions.sql (and 5 other forms, SHA-256 f67beb8a76900c48)
 SELECT b.symbol, b.trade_date, 'the exchange was closed' AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS b
 JOIN (SELECT * FROM (VALUES (CAST(DATE '2011-06-04' AS date), CAST(DATE '2011-06-03' AS date), CAST(DATE '2011-06-06' AS date)), (DATE '2011-06-05', DATE '2011-06-03', DATE '2011-06-06'), (DATE '2011-06-11', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-12', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-18', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-19', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-25', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-06-26', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-07-02', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-03', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-04', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-09', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-10', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-16', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-17', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-23', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-24', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-30', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-07-31', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-08-06', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-07', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-13', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-14', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-20', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-21', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-27', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-08-28', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-09-03', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-04', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-05', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-10', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-11', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-17', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-18', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-24', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-09-25', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-10-01', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-02', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-08', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-09', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-15', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-16', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-22', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-23', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-29', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-10-30', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-11-05', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-06', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-12', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-13', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-19', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-20', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-24', DATE '2011-11-23', DATE '2011-11-25'), (DATE '2011-11-26', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-11-27', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-12-03', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-04', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-10', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-11', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-17', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-18', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-24', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-25', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-26', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-31', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-01', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-02', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-07', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-08', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-14', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-15', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-16', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-21', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-22', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-28', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-01-29', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-02-04', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-05', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-11', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-12', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-18', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-19', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-20', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-25', DATE '2012-02-24', DATE '2012-02-27'), (DATE '2012-02-26', DATE '2012-02-24', DATE '2012-02-27')) AS v ("day", "session_before", "session_after")) AS c ON c.day = b.trade_date
 WHERE b.fetched_at IS NOT NULL
 ;
 
--- sql/audit/row/prices_positive.sql (and 1 other form, SHA-256 574e3014f80730b5)
+-- sql/audit/row/prices_positive.sql (and 1 other form, SHA-256 84dc6c56a60fe8e5)
 SELECT
     symbol,
     trade_date,
@@ -174,13 +174,13 @@ FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE LEAST(open_price, high_price, low_price, close_price) <= 0E0
 ;
 
--- sql/audit/row/rows_of_one_bar_agree.sql (and 1 other form, SHA-256 0992e3d1c2c3983a)
+-- sql/audit/row/rows_of_one_bar_agree.sql (and 1 other form, SHA-256 a8dde5369d779888)
 SELECT symbol, trade_date, 'contradicting rows: ' || contradicting_rows AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE contradicting_rows IS NOT NULL
 ;
 
--- sql/audit/row/session_closed_at_fetch.sql (and 9 other forms, SHA-256 2c3c6307171c696d)
+-- sql/audit/row/session_closed_at_fetch.sql (and 9 other forms, SHA-256 bfad6fe54feb7c8f)
 SELECT
     b.symbol,
     b.trade_date,
@@ -191,38 +191,42 @@ JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp
 WHERE b.fetched_at < s.closes_at
 ;
 
--- sql/audit/row/symbol_was_listed.sql (and 1 other form, SHA-256 cc0c454c0415c358)
+-- sql/audit/row/symbol_was_listed.sql (and 1 other form, SHA-256 e0d4c2e948c4f8bb)
 SELECT
     b.symbol,
     b.trade_date,
     'listed ' || ARRAY_JOIN(ARRAY_AGG(l.period ORDER BY l.first_session), ', ') AS detail
-FROM backend_staged.load_id__typed_prices__attempt AS b
+FROM (
+    SELECT a.symbol, a.trade_date
+    FROM backend_staged.load_id__typed_prices__attempt AS a
+    LEFT JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS c
+        ON  c.symbol = a.symbol
+        AND c.first_session <= a.trade_date
+        AND (c.last_session IS NULL OR a.trade_date <= c.last_session)
+    -- A published bar of another session keeps its row until a load covers its session.
+    WHERE a.fetched_at IS NOT NULL
+      AND c.symbol IS NULL
+) AS b
 JOIN (
     SELECT
         symbol,
         first_session,
-        last_session,
         CASE WHEN first_session > DATE '0001-01-01'
              THEN 'from ' || DATE_FORMAT(first_session, '%Y-%m-%d') || ' ' ELSE '' END
             || CASE WHEN last_session IS NULL THEN 'until today'
                     ELSE 'until ' || DATE_FORMAT(last_session, '%Y-%m-%d') END AS period
     FROM (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS p
 ) AS l ON l.symbol = b.symbol
--- A published bar of another session keeps its row until a load covers its session.
-WHERE b.fetched_at IS NOT NULL
 GROUP BY b.symbol, b.trade_date
-HAVING COUNT(
-    CASE WHEN l.first_session <= b.trade_date AND (l.last_session IS NULL OR b.trade_date <= l.last_session) THEN 1 END
-) = 0
 ;
 
--- sql/audit/row/symbol_well_formed.sql (and 1 other form, SHA-256 bbd7006b5874d3ee)
+-- sql/audit/row/symbol_well_formed.sql (and 1 other form, SHA-256 ac669810ae433087)
 SELECT symbol, trade_date, 'symbol ' || symbol AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE NOT REGEXP_LIKE(symbol, '^[A-Z][A-Z0-9.-]{0,9}$')
 ;
 
--- sql/audit/row/text_is_numeric.sql (and 1 other form, SHA-256 b101ef1ce1849722)
+-- sql/audit/row/text_is_numeric.sql (and 1 other form, SHA-256 56dbb90579a53895)
 SELECT
     symbol,
     trade_date,
@@ -232,7 +236,7 @@ FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE unparsed_text IS NOT NULL
 ;
 
--- sql/audit/row/volume_not_negative.sql (and 1 other form, SHA-256 1ad7cb6525140c78)
+-- sql/audit/row/volume_not_negative.sql (and 1 other form, SHA-256 062e9089ac3958fb)
 SELECT symbol, trade_date, 'volume ' || CAST(volume AS VARCHAR) AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE volume < 0
@@ -254,35 +258,44 @@ WHERE d.column_name IS NULL
    OR d.data_type <> LOWER(a.data_type)
 ;
 
--- sql/audit/session/minimum_coverage.sql (and 4 other forms, SHA-256 d6c41248247e02f2)
-SELECT
-    CAST(NULL AS VARCHAR) AS symbol,
-    trade_date,
-    CAST(COUNT(present) AS VARCHAR) || ' of ' || CAST(COUNT(*) AS VARCHAR) || ' symbols, fewer than '
-        || CAST(CAST(ROUND(0.5E0 * 1E2) AS DECIMAL(18, 0)) AS VARCHAR) || '%; missing: '
-        || ARRAY_JOIN(ARRAY_AGG(symbol ORDER BY symbol) FILTER (WHERE present IS NULL AND number <= 20), ', ')
-        || CASE WHEN COUNT(*) - COUNT(present) > 20
-                THEN ' and ' || CAST(CAST(COUNT(*) - COUNT(present) - 20 AS DECIMAL(18, 0)) AS VARCHAR) || ' more'
-                ELSE '' END AS detail
-FROM (
-    SELECT
-        c.session AS trade_date,
-        l.symbol,
-        t.symbol AS present,
-        ROW_NUMBER() OVER (
-            PARTITION BY c.session, CASE WHEN t.symbol IS NULL THEN 0 ELSE 1 END ORDER BY l.symbol
-        ) AS number
+-- sql/audit/session/minimum_coverage.sql (and 4 other forms, SHA-256 052ac94711daa898)
+WITH expected AS (
+    SELECT c.session, l.symbol, t.symbol AS present
     FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
     JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
         ON  l.first_session <= c.session
         AND (l.last_session IS NULL OR c.session <= l.last_session)
-    LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt) AS t
-        ON t.symbol = l.symbol AND t.trade_date = c.session
+    LEFT JOIN backend_staged.load_id__typed_prices__attempt AS t ON t.symbol = l.symbol AND t.trade_date = c.session
     WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-) AS expected
-GROUP BY trade_date
-HAVING (trade_date >= DATE '0001-01-01' OR COUNT(present) > 0)
-   AND CAST(COUNT(present) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0
+),
+thin AS (
+    SELECT session, COUNT(*) AS listed, COUNT(present) AS present
+    FROM expected
+    GROUP BY session
+    HAVING (session >= DATE '0001-01-01' OR COUNT(present) > 0)
+       AND CAST(COUNT(present) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) < 0.5E0
+)
+SELECT
+    CAST(NULL AS VARCHAR) AS symbol,
+    session AS trade_date,
+    CAST(present AS VARCHAR) || ' of ' || CAST(listed AS VARCHAR) || ' symbols, fewer than '
+        || CAST(CAST(ROUND(0.5E0 * 1E2) AS DECIMAL(18, 0)) AS VARCHAR) || '%; missing: '
+        || ARRAY_JOIN(ARRAY_AGG(symbol ORDER BY symbol) FILTER (WHERE number <= 20), ', ')
+        || CASE WHEN listed - present > 20
+                THEN ' and ' || CAST(CAST(listed - present - 20 AS DECIMAL(18, 0)) AS VARCHAR) || ' more'
+                ELSE '' END AS detail
+FROM (
+    SELECT
+        e.session,
+        e.symbol,
+        n.listed,
+        n.present,
+        ROW_NUMBER() OVER (PARTITION BY e.session ORDER BY e.symbol) AS number
+    FROM expected AS e
+    JOIN thin AS n ON n.session = e.session
+    WHERE e.present IS NULL
+) AS missing
+GROUP BY session, listed, present
 ;
 
 -- sql/audit/session/quarantined_share_within_limit.sql (and 4 other forms, SHA-256 2cd5e30b03f756d3)
@@ -316,19 +329,19 @@ HAVING COUNT(q.symbol) > 1
    AND CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0
 ;
 
--- sql/audit/warning/every_listed_symbol_present.sql (and 4 other forms, SHA-256 c77a5a69ebfe4a41)
+-- sql/audit/warning/every_listed_symbol_present.sql (and 4 other forms, SHA-256 43ad080c45469a5c)
 SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
 FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
 JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
     ON  l.first_session <= c.session
     AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
+LEFT JOIN backend_staged.load_id__typed_prices__attempt AS t
+    ON  t.symbol = l.symbol AND t.trade_date = c.session
 WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
   AND t.symbol IS NULL
 ;
 
--- sql/audit/warning/every_raw_row_has_a_day.sql (and 1 other form, SHA-256 ea3f7745de18686c)
+-- sql/audit/warning/every_raw_row_has_a_day.sql (and 1 other form, SHA-256 041853dc1ea8df55)
 SELECT
     symbol,
     trade_date,
@@ -347,9 +360,7 @@ FROM (
     FROM (SELECT * FROM "stage/raw_rows.sql") AS r
     JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
 ) AS raw_rows
-WHERE trade_date IS NULL
-   OR trade_date > requested_on
-   OR trade_date < DATE '1999-01-01'
+WHERE NOT COALESCE(trade_date BETWEEN DATE '1999-01-01' AND requested_on, FALSE)
 ;
 
 -- sql/audit/warning/every_session_has_bars.sql (and 4 other forms, SHA-256 a89e65ae6603087d)
@@ -577,8 +588,11 @@ WHERE volume = 0
   AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
--- sql/audit/with_recent_bars.sql (and 3 other forms, SHA-256 28c1805f37ab3594)
-WITH recent_bars AS (
+-- sql/audit/with_shared_relations.sql (and 5 other forms, SHA-256 df4c863c532e1003)
+WITH bars_to_commit AS (
+    SELECT * FROM "audit/bars_to_commit.sql"
+),
+recent_bars AS (
     SELECT
         b.*,
         LAG(trade_date) OVER w                                                       AS previous_date,

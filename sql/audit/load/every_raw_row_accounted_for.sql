@@ -25,9 +25,9 @@ SELECT r.symbol, r.trade_date, r.detail
 FROM expected AS r
 LEFT JOIN (
     SELECT symbol, trade_date FROM ${staged_prices} AS s
-    UNION
+    UNION ALL
     SELECT symbol, trade_date FROM ${quarantined_prices} AS q
-    UNION
+    UNION ALL
     SELECT symbol, trade_date FROM ${typed_prices} AS t
     WHERE trade_date IN (SELECT session FROM ${excluded_sessions} AS e)
 ) AS a ON a.symbol = r.symbol AND a.trade_date = r.trade_date

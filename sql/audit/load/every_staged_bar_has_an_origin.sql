@@ -5,7 +5,7 @@ FROM ${staged_prices} AS s
 LEFT JOIN (
     SELECT symbol, trade_date FROM ${typed_prices} AS b
     WHERE trade_date NOT IN (SELECT session FROM ${excluded_sessions} AS e)
-    UNION
+    UNION ALL
     SELECT symbol, trade_date FROM ${published_prices} AS p
     WHERE trade_date BETWEEN ${first_date} AND ${last_date}
       AND (NOT trade_date BETWEEN ${first_day} AND ${last_day}

@@ -5,10 +5,10 @@
 SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
 FROM ${published_prices} AS p
 JOIN ${sessions} AS c ON c.session = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${staged_prices}) AS s
-    ON s.symbol = p.symbol AND s.trade_date = p.trade_date
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${quarantined_prices}) AS q
-    ON q.symbol = p.symbol AND q.trade_date = p.trade_date
+LEFT JOIN ${staged_prices} AS s
+    ON  s.symbol = p.symbol AND s.trade_date = p.trade_date
+LEFT JOIN ${quarantined_prices} AS q
+    ON  q.symbol = p.symbol AND q.trade_date = p.trade_date
 WHERE p.trade_date BETWEEN ${first_date} AND ${last_date}
   AND s.symbol IS NULL
   AND q.symbol IS NULL

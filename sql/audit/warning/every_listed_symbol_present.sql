@@ -6,7 +6,7 @@ FROM ${sessions} AS c
 JOIN ${expected_listings} AS l
     ON  l.first_session <= c.session
     AND (l.last_session IS NULL OR c.session <= l.last_session)
-LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM ${typed_prices}) AS t
-    ON t.symbol = l.symbol AND t.trade_date = c.session
+LEFT JOIN ${typed_prices} AS t
+    ON  t.symbol = l.symbol AND t.trade_date = c.session
 WHERE c.session BETWEEN ${start_date} AND ${end_date}
   AND t.symbol IS NULL

@@ -20,6 +20,4 @@ FROM (
     FROM ${raw_prices} AS r
     JOIN ${responses} AS p ON p.path = r."$path"
 ) AS raw_rows
-WHERE trade_date IS NULL
-   OR trade_date > requested_on
-   OR trade_date < ${calendar_start}
+WHERE NOT COALESCE(trade_date BETWEEN ${calendar_start} AND requested_on, FALSE)

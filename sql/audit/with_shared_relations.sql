@@ -1,7 +1,11 @@
--- The bad rows of audits that may read the relation recent_bars: the rows of a load and the published rows of its
--- look-back, each with the previous bar of the same listing, its close split-adjusted to the row's date, and volumes
--- divided by the split factor. A finding that a user has acknowledged is named 'acknowledged <audit>'.
-WITH recent_bars AS (
+-- The bad rows of audits that may read two shared relations. bars_to_commit is what the row audits read. recent_bars has
+-- the rows of a load and the published rows of its look-back, each with the previous bar of the same listing, its close
+-- split-adjusted to the row's date, and volumes divided by the split factor. A finding that a user has acknowledged is
+-- named 'acknowledged <audit>'.
+WITH bars_to_commit AS (
+    ${bars_to_commit}
+),
+recent_bars AS (
     SELECT
         b.*,
         LAG(trade_date) OVER w                                                       AS previous_date,
