@@ -4,18 +4,21 @@
 -- Windows are written with LAG, not as frames: the sums then add up in one fixed order on every engine, so that a row
 -- is the same to the last bit whatever the sessions of the load. A look-back of more than lookback_days calendar days
 -- (a trading halt) gives NULL, and so does a look-back with too few sessions.
-WITH bars AS (
+WITH excluded AS (
+    SELECT session FROM ${excluded_sessions} AS e
+),
+bars AS (
     SELECT t.symbol, t.trade_date, t.open_price, t.high_price, t.low_price, t.close_price, t.volume
     FROM ${typed_prices} AS t
     LEFT JOIN ${quarantined_prices} AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
     WHERE q.symbol IS NULL
-      AND t.trade_date NOT IN (SELECT session FROM ${excluded_sessions} AS e)
+      AND t.trade_date NOT IN (SELECT session FROM excluded)
     UNION ALL
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume
     FROM ${published_prices}
     WHERE trade_date BETWEEN ${lookback_date} AND ${last_date}
       AND (NOT trade_date BETWEEN ${first_day} AND ${last_day}
-           OR trade_date IN (SELECT session FROM ${excluded_sessions} AS e))
+           OR trade_date IN (SELECT session FROM excluded))
 ),
 prices AS (
     SELECT

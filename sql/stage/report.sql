@@ -1,5 +1,11 @@
 -- The report of a load: one row per requested session, the findings that exclude sessions, and previews of published and
 -- quarantined bars.
+WITH findings AS (
+    ${session_failures}
+),
+excluded AS (
+    SELECT DISTINCT trade_date AS session FROM findings
+)
 SELECT
     'session'              AS part,
     trade_date,
@@ -34,5 +40,5 @@ SELECT
     'excluded' AS part, trade_date, NULL, NULL, NULL,
     symbol, NULL, NULL, NULL, NULL, NULL, NULL,
     audit, detail, NULL
-FROM (${excluded}) AS x
+FROM findings
 ORDER BY part, trade_date, symbol, audit

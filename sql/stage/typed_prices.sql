@@ -8,11 +8,11 @@
 -- it does not depend on the other sessions of the load. The row audit only_trading_sessions quarantines it.
 -- A row without a readable date, or dated after its response was requested, has no session; the warning
 -- every_raw_row_has_a_day reports it.
+-- Nearly every bar has a single row: only the rows of the others (ambiguous) are ranked and compared.
 WITH fields AS (
     SELECT
         p.symbol,
-        p.response_key AS payload,
-        p.fetched_at,
+        p.number,
         p.requested_on,
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
@@ -23,11 +23,17 @@ WITH fields AS (
     FROM ${raw_prices} AS r
     JOIN ${responses} AS p ON p.path = r."$path"
 ),
-typed AS (
+dated AS (
     SELECT
         fields.*,
         CASE WHEN REGEXP_LIKE(date_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') THEN TRY_CAST(date_text AS DATE) END
-            AS trade_date,
+            AS trade_date
+    FROM fields
+),
+typed AS (
+    SELECT
+        d.*,
+        COALESCE(c.session, d.trade_date) AS session,
         CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(open_text AS DOUBLE) END
             AS open_price,
         CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(high_text AS DOUBLE) END
@@ -38,90 +44,90 @@ typed AS (
             AS close_price,
         CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END
             AS volume
-    FROM fields
+    FROM dated AS d
+    -- A row of a closed day is read twice, once for each session around it.
+    LEFT JOIN (
+        SELECT day, session_before AS session FROM ${closed_days} AS b
+        UNION ALL
+        SELECT day, session_after AS session FROM ${closed_days} AS a
+    ) AS c ON c.day = d.trade_date
+    WHERE d.trade_date BETWEEN ${session_before} AND ${session_after}
+      AND d.trade_date <= d.requested_on
 ),
 named AS (
     SELECT
         typed.*,
-        NULLIF(CONCAT_WS(', ',
-            CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
-            CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
-            CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
-            CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
-            CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
-        ), '') AS unparsed_text,
-        open_text || ',' || high_text || ',' || low_text || ',' || close_text || ',' || volume_text AS line
+        -- The condition avoids building a text for every row.
+        CASE WHEN open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL
+             THEN NULLIF(CONCAT_WS(', ',
+                CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
+                CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
+                CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
+                CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
+                CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
+             ), '') END AS unparsed_text
     FROM typed
-    WHERE trade_date BETWEEN ${session_before} AND ${session_after}
-      AND trade_date <= requested_on
 ),
--- The newest response of each symbol and session, also of the sessions before and after the load.
-newest AS (
-    SELECT DISTINCT symbol, trade_date, payload
-    FROM (
-        SELECT
-            symbol,
-            trade_date,
-            payload,
-            RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
-        FROM named
-    ) AS r
-    WHERE age = 1
-),
-in_load AS (
-    SELECT n.*
-    FROM named AS n
-    LEFT JOIN ${closed_days} AS c ON c.day = n.trade_date
-    LEFT JOIN newest AS b ON b.symbol = n.symbol AND b.payload = n.payload AND b.trade_date = c.session_before
-    LEFT JOIN newest AS a ON a.symbol = n.symbol AND a.payload = n.payload AND a.trade_date = c.session_after
-    WHERE n.trade_date BETWEEN ${first_day} AND ${last_day}
-      AND (c.day IS NULL OR b.symbol IS NOT NULL OR a.symbol IS NOT NULL)
+-- The bars with several rows, and all of closed days, each with the newest response of its session; also of the sessions
+-- before and after the load.
+ambiguous AS (
+    SELECT symbol, session, MAX(CASE WHEN trade_date = session THEN number END) AS newest
+    FROM named
+    GROUP BY symbol, session
+    HAVING COUNT(*) > 1 OR MIN(trade_date) <> session
 ),
 ranked AS (
     SELECT
-        in_load.*,
-        RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
-    FROM in_load
+        n.*,
+        open_text || ',' || high_text || ',' || low_text || ',' || close_text || ',' || volume_text AS line,
+        RANK() OVER (PARTITION BY n.symbol, n.trade_date ORDER BY n.number DESC) AS age
+    FROM named AS n
+    JOIN ambiguous AS a ON a.symbol = n.symbol AND a.session = n.session AND a.newest = n.number
+    WHERE n.trade_date BETWEEN ${first_day} AND ${last_day}
 ),
 -- Rows agree if they have the same values, however these are written.
 versions AS (
     SELECT
-        symbol, trade_date, fetched_at, payload,
-        open_price, high_price, low_price, close_price, volume, unparsed_text,
+        symbol, trade_date, number, open_price, high_price, low_price, close_price, volume, unparsed_text,
         MIN(line) AS line
     FROM ranked
     WHERE age = 1
-    GROUP BY
-        symbol, trade_date, fetched_at, payload,
-        open_price, high_price, low_price, close_price, volume, unparsed_text
+    GROUP BY symbol, trade_date, number, open_price, high_price, low_price, close_price, volume, unparsed_text
 ),
 bars AS (
     SELECT
+        n.symbol, n.trade_date, n.number, open_price, high_price, low_price, close_price, volume, unparsed_text,
+        CAST(NULL AS VARCHAR) AS contradicting_rows
+    FROM named AS n
+    LEFT JOIN ambiguous AS a ON a.symbol = n.symbol AND a.session = n.session
+    WHERE a.symbol IS NULL
+      AND n.trade_date BETWEEN ${first_day} AND ${last_day}
+    UNION ALL
+    SELECT
         symbol,
         trade_date,
-        fetched_at,
-        payload,
-        MIN(open_price)                                   AS open_price,
-        MIN(high_price)                                   AS high_price,
-        MIN(low_price)                                    AS low_price,
-        MIN(close_price)                                  AS close_price,
-        MIN(volume)                                       AS volume,
-        MIN(unparsed_text)                                AS unparsed_text,
-        COUNT(*)                                          AS versions,
-        ARRAY_JOIN(ARRAY_AGG(line ORDER BY line), ' | ')  AS lines
+        number,
+        CASE WHEN COUNT(*) = 1 THEN MIN(open_price) END,
+        CASE WHEN COUNT(*) = 1 THEN MIN(high_price) END,
+        CASE WHEN COUNT(*) = 1 THEN MIN(low_price) END,
+        CASE WHEN COUNT(*) = 1 THEN MIN(close_price) END,
+        CASE WHEN COUNT(*) = 1 THEN MIN(volume) END,
+        CASE WHEN COUNT(*) = 1 THEN MIN(unparsed_text) END,
+        CASE WHEN COUNT(*) > 1 THEN ARRAY_JOIN(ARRAY_AGG(line ORDER BY line), ' | ') END
     FROM versions
-    GROUP BY symbol, trade_date, fetched_at, payload
+    GROUP BY symbol, trade_date, number
 )
 SELECT
-    symbol,
-    trade_date,
-    CASE WHEN versions = 1 THEN open_price END     AS open_price,
-    CASE WHEN versions = 1 THEN high_price END     AS high_price,
-    CASE WHEN versions = 1 THEN low_price END      AS low_price,
-    CASE WHEN versions = 1 THEN close_price END    AS close_price,
-    CASE WHEN versions = 1 THEN volume END         AS volume,
-    CASE WHEN versions = 1 THEN unparsed_text END  AS unparsed_text,
-    fetched_at,
-    payload,
-    CASE WHEN versions > 1 THEN lines END          AS contradicting_rows
-FROM bars
+    b.symbol,
+    b.trade_date,
+    b.open_price,
+    b.high_price,
+    b.low_price,
+    b.close_price,
+    b.volume,
+    b.unparsed_text,
+    p.fetched_at,
+    p.response_key AS payload,
+    b.contradicting_rows
+FROM bars AS b
+JOIN ${responses} AS p ON p.number = b.number

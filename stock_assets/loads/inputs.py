@@ -124,8 +124,12 @@ def _expected_listings(sql: SqlConnection, listed: pa.Table, parts: PipelinePart
 
 
 def _response_table(backend: Backend, responses: Sequence[Fetch]) -> pa.Table:
+    """Build the relation `responses`; a response has a higher number than the ones that it replaces."""
+    oldest_first = sorted(responses, key=lambda fetch: (fetch.fetched_at, fetch.response_key))
+    numbers = {fetch.response_key: number for number, fetch in enumerate(oldest_first)}
     return pa.table(
         {
+            "number": pa.array([numbers[fetch.response_key] for fetch in responses], pa.int64()),
             "path": pa.array([backend.objects.uri(fetch.response_key) for fetch in responses], pa.string()),
             "response_key": pa.array([fetch.response_key for fetch in responses], pa.string()),
             "symbol": pa.array([fetch.symbol for fetch in responses], pa.string()),

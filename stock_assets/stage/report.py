@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from stock_assets.backends.interface import Backend, SqlConnection
-from stock_assets.core.sql import Fragment, SqlValue, statement
+from stock_assets.core.sql import Fragment, Name, SqlValue, statement
 from stock_assets.loads.audit_files import AuditKind, bound_audits
 from stock_assets.loads.load import Load, report_key
 
@@ -73,10 +73,10 @@ def session_failures(values: Mapping[str, SqlValue]) -> Fragment:
 def compute_report(sql: SqlConnection, values: Mapping[str, SqlValue]) -> LoadReport:
     """Compute the report of a load with one statement, after its tables are staged."""
     parts: dict[str, SqlValue] = {
-        "sessions": Fragment(statement("stage/sessions.sql").bind(values)),
+        "session_failures": session_failures(values),
+        "sessions": Fragment(statement("stage/sessions.sql").bind({**values, "excluded_sessions": Name("excluded")})),
         "prices": Fragment(statement("stage/preview_prices.sql").bind(values)),
         "quarantine": Fragment(statement("stage/preview_quarantine.sql").bind(values)),
-        "excluded": session_failures(values),
     }
     rows = sql.query(statement("stage/report.sql").bind(parts)).to_pylist()
     return LoadReport(

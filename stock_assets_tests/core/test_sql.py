@@ -32,7 +32,7 @@ FILES = [path for path in ALL_FILES if not path.startswith("ddl/") and path != "
 ATHENA_STATEMENT_BYTES = 262_144
 
 TEXTS = {"load_id", "audit", "prefix", "acknowledged"}
-SELECTS = {"bars_to_commit", "findings", "bad_rows", "row_failures"}
+SELECTS = {"bars_to_commit", "session_failures", "findings", "bad_rows", "row_failures"}
 CONDITIONS = {"dates", "symbols"}
 DATES = {"since", "today"}
 NUMBERS: dict[str, SqlValue] = {

@@ -32,7 +32,7 @@ WHERE sample_row <= 10
 ORDER BY audit, sample_row
 ;
 
--- sql/audit/load/every_raw_row_accounted_for.sql (and 4 other forms, SHA-256 b5bc3cc2d6bc8dc4)
+-- sql/audit/load/every_raw_row_accounted_for.sql (and 4 other forms, SHA-256 7edb5e39af63babe)
 WITH raw_rows AS (
     SELECT
         p.symbol,
@@ -40,7 +40,7 @@ WITH raw_rows AS (
         CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
     FROM (SELECT * FROM "stage/raw_rows.sql") AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
+    JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
 ),
 expected AS (
     SELECT symbol, trade_date, 'raw row of ' || DATE_FORMAT(trade_date, '%Y-%m-%d') AS detail
@@ -258,7 +258,7 @@ WHERE d.column_name IS NULL
    OR d.data_type <> LOWER(a.data_type)
 ;
 
--- sql/audit/session/minimum_coverage.sql (and 4 other forms, SHA-256 052ac94711daa898)
+-- sql/audit/session/minimum_coverage.sql (and 4 other forms, SHA-256 035aaf423ac7b211)
 WITH expected AS (
     SELECT c.session, l.symbol, t.symbol AS present
     FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
@@ -278,7 +278,8 @@ thin AS (
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     session AS trade_date,
-    CAST(present AS VARCHAR) || ' of ' || CAST(listed AS VARCHAR) || ' symbols, fewer than '
+    CAST(CAST(present AS DECIMAL(18, 0)) AS VARCHAR) || ' of '
+        || CAST(CAST(listed AS DECIMAL(18, 0)) AS VARCHAR) || ' symbols, fewer than '
         || CAST(CAST(ROUND(0.5E0 * 1E2) AS DECIMAL(18, 0)) AS VARCHAR) || '%; missing: '
         || ARRAY_JOIN(ARRAY_AGG(symbol ORDER BY symbol) FILTER (WHERE number <= 20), ', ')
         || CASE WHEN listed - present > 20
@@ -341,7 +342,7 @@ WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
   AND t.symbol IS NULL
 ;
 
--- sql/audit/warning/every_raw_row_has_a_day.sql (and 1 other form, SHA-256 041853dc1ea8df55)
+-- sql/audit/warning/every_raw_row_has_a_day.sql (and 1 other form, SHA-256 c60d9e839d650d9f)
 SELECT
     symbol,
     trade_date,
@@ -358,7 +359,7 @@ FROM (
              THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date,
         CONCAT_WS(',', r."timestamp", r."open", r.high, r.low, r."close", r.volume) AS line
     FROM (SELECT * FROM "stage/raw_rows.sql") AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
+    JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
 ) AS raw_rows
 WHERE NOT COALESCE(trade_date BETWEEN DATE '1999-01-01' AND requested_on, FALSE)
 ;
@@ -588,7 +589,7 @@ WHERE volume = 0
   AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
--- sql/audit/with_shared_relations.sql (and 5 other forms, SHA-256 df4c863c532e1003)
+-- sql/audit/with_shared_relations.sql (and 3 other forms, SHA-256 254e6d6edfb78882)
 WITH bars_to_commit AS (
     SELECT * FROM "audit/bars_to_commit.sql"
 ),
@@ -1666,19 +1667,22 @@ FROM weeks
 WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
 ;
 
--- sql/stage/daily_prices.sql (and 4 other forms, SHA-256 cc9ab1e871ce6e98)
-WITH bars AS (
+-- sql/stage/daily_prices.sql (and 4 other forms, SHA-256 0fbfe518b2708fba)
+WITH excluded AS (
+    SELECT session FROM (SELECT * FROM "stage/excluded_sessions.sql") AS e
+),
+bars AS (
     SELECT t.symbol, t.trade_date, t.open_price, t.high_price, t.low_price, t.close_price, t.volume
     FROM backend_staged.load_id__typed_prices__attempt AS t
     LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
     WHERE q.symbol IS NULL
-      AND t.trade_date NOT IN (SELECT session FROM (SELECT * FROM "stage/excluded_sessions.sql") AS e)
+      AND t.trade_date NOT IN (SELECT session FROM excluded)
     UNION ALL
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume
     FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE)
     WHERE trade_date BETWEEN DATE '2011-05-11' AND DATE '2012-03-22'
       AND (NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-           OR trade_date IN (SELECT session FROM (SELECT * FROM "stage/excluded_sessions.sql") AS e))
+           OR trade_date IN (SELECT session FROM excluded))
 ),
 prices AS (
     SELECT
@@ -1886,6 +1890,14 @@ WHERE TRIM(BOTH ' ' FROM line) <> ''
 ;
 
 -- sql/stage/report.sql
+WITH findings AS (
+    SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
+),
+excluded AS (
+    SELECT DISTINCT trade_date AS session FROM findings
+)
 SELECT
     'session'              AS part,
     trade_date,
@@ -1920,23 +1932,21 @@ SELECT
     'excluded' AS part, trade_date, NULL, NULL, NULL,
     symbol, NULL, NULL, NULL, NULL, NULL, NULL,
     audit, detail, NULL
-FROM (SELECT * FROM "audit/named.sql"
-UNION ALL
-SELECT * FROM "audit/named.sql") AS x
+FROM findings
 ORDER BY part, trade_date, symbol, audit
 ;
 
--- sql/stage/sessions.sql (and 4 other forms, SHA-256 f0590421f9fa747b)
+-- sql/stage/sessions.sql (and 4 other forms, SHA-256 0fb5de4c1e11af0c)
 SELECT
     t.trade_date,
-    COUNT(DISTINCT t.symbol)                              AS symbols,
-    CASE WHEN MAX(e.session) IS NOT NULL THEN 0
-         ELSE COUNT(DISTINCT t.symbol) - COUNT(DISTINCT q.symbol) END AS published_rows,
-    COUNT(DISTINCT q.symbol)                              AS quarantined
+    COUNT(*)                                                                         AS symbols,
+    CASE WHEN MAX(e.session) IS NOT NULL THEN 0 ELSE COUNT(*) - COUNT(q.symbol) END  AS published_rows,
+    COUNT(q.symbol)                                                                  AS quarantined
 FROM backend_staged.load_id__typed_prices__attempt AS t
 JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = t.trade_date
-LEFT JOIN (SELECT * FROM "stage/excluded_sessions.sql") AS e ON e.session = t.trade_date
-LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
+LEFT JOIN excluded AS e ON e.session = t.trade_date
+LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt) AS q
+    ON  q.symbol = t.symbol AND q.trade_date = t.trade_date
 GROUP BY t.trade_date
 ORDER BY t.trade_date
 ;
@@ -1951,12 +1961,11 @@ LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05'
 WHERE p.split_factor <> COALESCE(f.split_factor, 1E0)
 ;
 
--- sql/stage/typed_prices.sql (and 4 other forms, SHA-256 fc23cff82bea13fe)
+-- sql/stage/typed_prices.sql (and 4 other forms, SHA-256 ca98ac567726970b)
 WITH fields AS (
     SELECT
         p.symbol,
-        p.response_key AS payload,
-        p.fetched_at,
+        p.number,
         p.requested_on,
         COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
         COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
@@ -1965,13 +1974,19 @@ WITH fields AS (
         COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
         COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
     FROM (SELECT * FROM "stage/raw_rows.sql") AS r
-    JOIN (SELECT * FROM (VALUES (CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
+    JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
 ),
-typed AS (
+dated AS (
     SELECT
         fields.*,
         CASE WHEN REGEXP_LIKE(date_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') THEN TRY_CAST(date_text AS DATE) END
-            AS trade_date,
+            AS trade_date
+    FROM fields
+),
+typed AS (
+    SELECT
+        d.*,
+        COALESCE(c.session, d.trade_date) AS session,
         CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(open_text AS DOUBLE) END
             AS open_price,
         CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(high_text AS DOUBLE) END
@@ -1982,91 +1997,91 @@ typed AS (
             AS close_price,
         CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END
             AS volume
-    FROM fields
+    FROM dated AS d
+    -- A row of a closed day is read twice, once for each session around it.
+    LEFT JOIN (
+        SELECT day, session_before AS session FROM (SELECT * FROM (VALUES (CAST(DATE '2011-06-04' AS date), CAST(DATE '2011-06-03' AS date), CAST(DATE '2011-06-06' AS date)), (DATE '2011-06-05', DATE '2011-06-03', DATE '2011-06-06'), (DATE '2011-06-11', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-12', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-18', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-19', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-25', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-06-26', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-07-02', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-03', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-04', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-09', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-10', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-16', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-17', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-23', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-24', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-30', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-07-31', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-08-06', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-07', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-13', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-14', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-20', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-21', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-27', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-08-28', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-09-03', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-04', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-05', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-10', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-11', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-17', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-18', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-24', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-09-25', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-10-01', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-02', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-08', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-09', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-15', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-16', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-22', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-23', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-29', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-10-30', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-11-05', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-06', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-12', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-13', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-19', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-20', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-24', DATE '2011-11-23', DATE '2011-11-25'), (DATE '2011-11-26', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-11-27', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-12-03', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-04', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-10', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-11', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-17', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-18', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-24', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-25', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-26', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-31', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-01', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-02', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-07', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-08', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-14', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-15', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-16', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-21', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-22', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-28', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-01-29', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-02-04', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-05', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-11', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-12', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-18', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-19', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-20', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-25', DATE '2012-02-24', DATE '2012-02-27'), (DATE '2012-02-26', DATE '2012-02-24', DATE '2012-02-27')) AS v ("day", "session_before", "session_after")) AS b
+        UNION ALL
+        SELECT day, session_after AS session FROM (SELECT * FROM (VALUES (CAST(DATE '2011-06-04' AS date), CAST(DATE '2011-06-03' AS date), CAST(DATE '2011-06-06' AS date)), (DATE '2011-06-05', DATE '2011-06-03', DATE '2011-06-06'), (DATE '2011-06-11', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-12', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-18', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-19', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-25', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-06-26', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-07-02', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-03', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-04', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-09', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-10', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-16', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-17', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-23', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-24', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-30', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-07-31', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-08-06', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-07', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-13', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-14', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-20', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-21', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-27', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-08-28', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-09-03', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-04', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-05', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-10', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-11', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-17', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-18', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-24', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-09-25', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-10-01', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-02', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-08', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-09', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-15', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-16', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-22', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-23', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-29', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-10-30', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-11-05', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-06', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-12', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-13', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-19', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-20', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-24', DATE '2011-11-23', DATE '2011-11-25'), (DATE '2011-11-26', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-11-27', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-12-03', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-04', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-10', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-11', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-17', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-18', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-24', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-25', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-26', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-31', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-01', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-02', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-07', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-08', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-14', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-15', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-16', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-21', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-22', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-28', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-01-29', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-02-04', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-05', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-11', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-12', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-18', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-19', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-20', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-25', DATE '2012-02-24', DATE '2012-02-27'), (DATE '2012-02-26', DATE '2012-02-24', DATE '2012-02-27')) AS v ("day", "session_before", "session_after")) AS a
+    ) AS c ON c.day = d.trade_date
+    WHERE d.trade_date BETWEEN DATE '2011-05-31' AND DATE '2012-03-02'
+      AND d.trade_date <= d.requested_on
 ),
 named AS (
     SELECT
         typed.*,
-        NULLIF(CONCAT_WS(', ',
-            CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
-            CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
-            CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
-            CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
-            CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
-        ), '') AS unparsed_text,
-        open_text || ',' || high_text || ',' || low_text || ',' || close_text || ',' || volume_text AS line
+        -- The condition avoids building a text for every row.
+        CASE WHEN open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL
+             THEN NULLIF(CONCAT_WS(', ',
+                CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
+                CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
+                CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
+                CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
+                CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
+             ), '') END AS unparsed_text
     FROM typed
-    WHERE trade_date BETWEEN DATE '2011-05-31' AND DATE '2012-03-02'
-      AND trade_date <= requested_on
 ),
--- The newest response of each symbol and session, also of the sessions before and after the load.
-newest AS (
-    SELECT DISTINCT symbol, trade_date, payload
-    FROM (
-        SELECT
-            symbol,
-            trade_date,
-            payload,
-            RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
-        FROM named
-    ) AS r
-    WHERE age = 1
-),
-in_load AS (
-    SELECT n.*
-    FROM named AS n
-    LEFT JOIN (SELECT * FROM (VALUES (CAST(DATE '2011-06-04' AS date), CAST(DATE '2011-06-03' AS date), CAST(DATE '2011-06-06' AS date)), (DATE '2011-06-05', DATE '2011-06-03', DATE '2011-06-06'), (DATE '2011-06-11', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-12', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-18', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-19', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-25', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-06-26', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-07-02', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-03', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-04', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-09', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-10', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-16', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-17', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-23', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-24', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-30', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-07-31', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-08-06', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-07', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-13', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-14', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-20', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-21', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-27', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-08-28', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-09-03', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-04', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-05', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-10', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-11', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-17', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-18', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-24', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-09-25', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-10-01', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-02', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-08', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-09', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-15', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-16', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-22', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-23', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-29', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-10-30', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-11-05', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-06', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-12', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-13', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-19', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-20', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-24', DATE '2011-11-23', DATE '2011-11-25'), (DATE '2011-11-26', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-11-27', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-12-03', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-04', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-10', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-11', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-17', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-18', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-24', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-25', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-26', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-31', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-01', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-02', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-07', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-08', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-14', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-15', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-16', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-21', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-22', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-28', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-01-29', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-02-04', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-05', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-11', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-12', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-18', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-19', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-20', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-25', DATE '2012-02-24', DATE '2012-02-27'), (DATE '2012-02-26', DATE '2012-02-24', DATE '2012-02-27')) AS v ("day", "session_before", "session_after")) AS c ON c.day = n.trade_date
-    LEFT JOIN newest AS b ON b.symbol = n.symbol AND b.payload = n.payload AND b.trade_date = c.session_before
-    LEFT JOIN newest AS a ON a.symbol = n.symbol AND a.payload = n.payload AND a.trade_date = c.session_after
-    WHERE n.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-      AND (c.day IS NULL OR b.symbol IS NOT NULL OR a.symbol IS NOT NULL)
+-- The bars with several rows, and all of closed days, each with the newest response of its session; also of the sessions
+-- before and after the load.
+ambiguous AS (
+    SELECT symbol, session, MAX(CASE WHEN trade_date = session THEN number END) AS newest
+    FROM named
+    GROUP BY symbol, session
+    HAVING COUNT(*) > 1 OR MIN(trade_date) <> session
 ),
 ranked AS (
     SELECT
-        in_load.*,
-        RANK() OVER (PARTITION BY symbol, trade_date ORDER BY fetched_at DESC, payload DESC) AS age
-    FROM in_load
+        n.*,
+        open_text || ',' || high_text || ',' || low_text || ',' || close_text || ',' || volume_text AS line,
+        RANK() OVER (PARTITION BY n.symbol, n.trade_date ORDER BY n.number DESC) AS age
+    FROM named AS n
+    JOIN ambiguous AS a ON a.symbol = n.symbol AND a.session = n.session AND a.newest = n.number
+    WHERE n.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ),
 -- Rows agree if they have the same values, however these are written.
 versions AS (
     SELECT
-        symbol, trade_date, fetched_at, payload,
-        open_price, high_price, low_price, close_price, volume, unparsed_text,
+        symbol, trade_date, number, open_price, high_price, low_price, close_price, volume, unparsed_text,
         MIN(line) AS line
     FROM ranked
     WHERE age = 1
-    GROUP BY
-        symbol, trade_date, fetched_at, payload,
-        open_price, high_price, low_price, close_price, volume, unparsed_text
+    GROUP BY symbol, trade_date, number, open_price, high_price, low_price, close_price, volume, unparsed_text
 ),
 bars AS (
     SELECT
+        n.symbol, n.trade_date, n.number, open_price, high_price, low_price, close_price, volume, unparsed_text,
+        CAST(NULL AS VARCHAR) AS contradicting_rows
+    FROM named AS n
+    LEFT JOIN ambiguous AS a ON a.symbol = n.symbol AND a.session = n.session
+    WHERE a.symbol IS NULL
+      AND n.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+    UNION ALL
+    SELECT
         symbol,
         trade_date,
-        fetched_at,
-        payload,
-        MIN(open_price)                                   AS open_price,
-        MIN(high_price)                                   AS high_price,
-        MIN(low_price)                                    AS low_price,
-        MIN(close_price)                                  AS close_price,
-        MIN(volume)                                       AS volume,
-        MIN(unparsed_text)                                AS unparsed_text,
-        COUNT(*)                                          AS versions,
-        ARRAY_JOIN(ARRAY_AGG(line ORDER BY line), ' | ')  AS lines
+        number,
+        CASE WHEN COUNT(*) = 1 THEN MIN(open_price) END,
+        CASE WHEN COUNT(*) = 1 THEN MIN(high_price) END,
+        CASE WHEN COUNT(*) = 1 THEN MIN(low_price) END,
+        CASE WHEN COUNT(*) = 1 THEN MIN(close_price) END,
+        CASE WHEN COUNT(*) = 1 THEN MIN(volume) END,
+        CASE WHEN COUNT(*) = 1 THEN MIN(unparsed_text) END,
+        CASE WHEN COUNT(*) > 1 THEN ARRAY_JOIN(ARRAY_AGG(line ORDER BY line), ' | ') END
     FROM versions
-    GROUP BY symbol, trade_date, fetched_at, payload
+    GROUP BY symbol, trade_date, number
 )
 SELECT
-    symbol,
-    trade_date,
-    CASE WHEN versions = 1 THEN open_price END     AS open_price,
-    CASE WHEN versions = 1 THEN high_price END     AS high_price,
-    CASE WHEN versions = 1 THEN low_price END      AS low_price,
-    CASE WHEN versions = 1 THEN close_price END    AS close_price,
-    CASE WHEN versions = 1 THEN volume END         AS volume,
-    CASE WHEN versions = 1 THEN unparsed_text END  AS unparsed_text,
-    fetched_at,
-    payload,
-    CASE WHEN versions > 1 THEN lines END          AS contradicting_rows
-FROM bars
+    b.symbol,
+    b.trade_date,
+    b.open_price,
+    b.high_price,
+    b.low_price,
+    b.close_price,
+    b.volume,
+    b.unparsed_text,
+    p.fetched_at,
+    p.response_key AS payload,
+    b.contradicting_rows
+FROM bars AS b
+JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.number = b.number
 ;

@@ -23,7 +23,8 @@ thin AS (
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     session AS trade_date,
-    CAST(present AS VARCHAR) || ' of ' || CAST(listed AS VARCHAR) || ' symbols, fewer than '
+    CAST(CAST(present AS DECIMAL(18, 0)) AS VARCHAR) || ' of '
+        || CAST(CAST(listed AS DECIMAL(18, 0)) AS VARCHAR) || ' symbols, fewer than '
         || CAST(CAST(ROUND(${min_coverage} * 1E2) AS DECIMAL(18, 0)) AS VARCHAR) || '%; missing: '
         || ARRAY_JOIN(ARRAY_AGG(symbol ORDER BY symbol) FILTER (WHERE number <= 20), ', ')
         || CASE WHEN listed - present > 20
