@@ -951,22 +951,18 @@ WHERE ABS(price_change_pct) > 0.4E0 * 1E2
 GROUP BY symbol
 ;
 
--- sql/publish/added.sql (and 7 other forms, SHA-256 09b5628e5e95e3fa)
+-- sql/publish/added.sql (and 4 other forms, SHA-256 525c13a15d93a07b)
 SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM backend_staged.load_id__quarantined_prices__attempt AS s
+    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM backend_staged.load_id__daily_prices__attempt AS s
     EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id, CAST(NULL AS varchar) AS contradicting_rows WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
 ) AS added
 ;
 
--- sql/publish/changes.sql
+-- sql/publish/changes.sql (and 1 other form, SHA-256 07a1b56337f71a5f)
 SELECT audit AS change, COUNT(*) AS changed_rows
 FROM (SELECT * FROM "audit/named.sql"
-UNION ALL
-SELECT * FROM "audit/named.sql"
-UNION ALL
-SELECT * FROM "audit/named.sql"
 UNION ALL
 SELECT * FROM "audit/named.sql") AS c
 GROUP BY audit
@@ -1138,12 +1134,12 @@ WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-07'
   AND trade_date IN (SELECT session FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-07' AS date))) AS v ("session")) AS e)
 ;
 
--- sql/publish/removed.sql (and 7 other forms, SHA-256 204c5c8023211362)
+-- sql/publish/removed.sql (and 4 other forms, SHA-256 6e0772e03ead1ee6)
 SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS varchar) AS audit, CAST(NULL AS varchar) AS detail, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS varchar) AS unparsed_text, CAST(NULL AS timestamp(6)) AS fetched_at, CAST(NULL AS varchar) AS payload, CAST(NULL AS varchar) AS load_id, CAST(NULL AS varchar) AS contradicting_rows WHERE FALSE) WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
     EXCEPT
-    SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows FROM backend_staged.load_id__quarantined_prices__attempt AS s
+    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM backend_staged.load_id__daily_prices__attempt AS s
 ) AS removed
 ;
 
