@@ -148,7 +148,7 @@ def _bound_audits(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) ->
 
 def _with_shared_relations(values: Mapping[str, SqlValue], findings: str) -> str:
     bars = Fragment(statement("audit/bars_to_commit.sql").bind(values))
-    marks = {"findings": Fragment(findings), "bars_to_commit": bars, "acknowledged": _ACKNOWLEDGED}
+    marks: dict[str, SqlValue] = {"findings": Fragment(findings), "bars_to_commit": bars, "acknowledged": _ACKNOWLEDGED}
     return statement("audit/with_shared_relations.sql").bind({**values, **marks})
 
 
