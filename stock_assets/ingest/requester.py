@@ -166,7 +166,7 @@ class Requester:
         if not isinstance(acquired, CallDenied):
             return acquired
         if acquired.quota_used_up:
-            self._health.stop(Outcome.DAILY_QUOTA, self._format_quota_used(acquired))
+            self._health.stop(Outcome.DAILY_QUOTA, self._format_quota_used(acquired), calls_used_up=True)
             return None
         return max(0.0, (acquired.retry_at - self._now()).total_seconds())
 

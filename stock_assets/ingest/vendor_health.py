@@ -47,6 +47,7 @@ class VendorHealth:
         self.stopped: tuple[Outcome, str] | None = None
         self.alone = True
         self.failures = 0
+        self._refused = False
         self._terms = terms
         self._now = now
         self._consecutive_failures = 0
@@ -56,12 +57,13 @@ class VendorHealth:
         self._slow_until: datetime | None = None
 
     def may_send(self) -> bool:
-        """Return whether requests may be sent."""
-        return self.stopped is None
+        """Return whether a request whose call was acquired may be sent."""
+        return not self._refused
 
-    def stop(self, outcome: Outcome, why: str) -> None:
-        """Send no more requests; the first reason counts."""
+    def stop(self, outcome: Outcome, why: str, *, calls_used_up: bool = False) -> None:
+        """Acquire no more calls; the first reason counts. If all are used up, the acquired ones are still made."""
         self.stopped = self.stopped or (outcome, why)
+        self._refused = self._refused or not calls_used_up
 
     def seconds_of_pause(self) -> float:
         """Return the seconds until the next request may be sent."""

@@ -111,6 +111,18 @@ def test_after_a_refusal_that_concerns_every_symbol_only_requests_in_flight_end(
     assert all("not requested" in result.detail for result in others)
 
 
+def test_the_last_calls_of_a_day_are_made_although_no_more_are_available(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The threads are slow: the run is denied another call before they send.
+    replace_fetch(monkeypatch, lambda symbol, _number: symbol == "S01" or time.sleep(0.3))
+    results = fetch(tmp_path, server, 8, calls_per_day=5)
+
+    assert sorted(server.requested()) == ["S01", "S02", "S03", "S04", "S05"]
+    assert [result.outcome for result in results.values()] == [Outcome.OK] * 5 + [Outcome.DAILY_QUOTA] * 3
+    assert sum(result.calls for result in results.values()) == 5
+
+
 def test_requests_that_fail_together_count_as_one_failure_and_are_repeated_one_by_one(
     server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
