@@ -115,7 +115,7 @@ def test_the_last_calls_of_a_day_are_made_although_no_more_are_available(
     server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The threads are slow: the run is denied another call before they send.
-    replace_fetch(monkeypatch, lambda symbol, _number: symbol == "S01" or time.sleep(0.3))
+    replace_fetch(monkeypatch, lambda symbol, _number: time.sleep(0.0 if symbol == "S01" else 0.3))
     results = fetch(tmp_path, server, 8, calls_per_day=5)
 
     assert sorted(server.requested()) == ["S01", "S02", "S03", "S04", "S05"]
