@@ -11,6 +11,10 @@ from pathlib import Path
 from stock_assets.core.errors import SettingsError
 
 _RUN_HISTORY = "It holds the history of runs, no prices: move it away, and Dagster starts a new one."
+_CALLS = (
+    "It counts the calls to the vendor, no prices: move it away when no run is active. Today's calls are not counted "
+    "then, so the vendor may refuse the last ones of the day."
+)
 _REBUILD = "Restore it from a backup."
 
 
@@ -42,7 +46,9 @@ def _database_message(error: sqlite3.Error) -> str:
         return f"A SQLite database cannot be used: {error}."
     for file in sorted({*settings.root.rglob("*.db"), *settings.instance_dir.rglob("*.db")}):
         if _is_damaged(file):
-            remedy = _RUN_HISTORY if file.is_relative_to(settings.instance_dir) else _REBUILD
+            remedy = _CALLS if file.name == "calls.db" else _REBUILD
+            if file.is_relative_to(settings.instance_dir):
+                remedy = _RUN_HISTORY
             return f"The database {file} is damaged: {error}. {remedy}"
     return (
         f"A database below {settings.root} cannot be used: {error}. Check the permissions of the folder and its files, "

@@ -213,14 +213,17 @@ def test_a_damaged_run_history_is_named_with_its_remedy(tmp_path: Path) -> None:
     assert "Traceback" not in error
 
 
-def test_a_damaged_ledger_is_named_with_its_remedy(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "remedy"), [("ledger.db", "Restore it from a backup."), ("calls.db", "move it away when no run is active")]
+)
+def test_a_damaged_database_is_named_with_its_remedy(tmp_path: Path, file: str, remedy: str) -> None:
     shell = Shell(tmp_path)
     shell.settings.root.mkdir()
     (shell.settings.root / LAYOUT_KEY).write_bytes(layout_body())
-    (shell.settings.root / "ledger.db").write_bytes(b"no database" * 1000)
+    (shell.settings.root / file).write_bytes(b"no database" * 1000)
     error = shell.run_main("quota", code=1).stderr
-    assert f"The database {shell.settings.root / 'ledger.db'} is damaged" in error
-    assert "Restore it from a backup." in error
+    assert f"The database {shell.settings.root / file} is damaged" in error
+    assert remedy in error
     assert "Traceback" not in error
 
 

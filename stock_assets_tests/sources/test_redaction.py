@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from stock_assets.backends.local.data_folder import DataFolder
-from stock_assets.backends.local.database import connect_to_write
+from stock_assets.backends.local.database import CALLS_FILE, connect_to_write
 from stock_assets.core.errors import SourceError
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.pipeline import Pipeline
@@ -46,7 +46,7 @@ def test_neither_a_failed_nor_a_successful_run_writes_the_key(
     for symbol in ("NVDA", "AMD", "MU"):
         server.respond(symbol, None)
     # After a quota message, requests stop for an hour; the test removes that entry.
-    with connect_to_write(DataFolder(settings.root)) as connection:
+    with connect_to_write(DataFolder(settings.root), CALLS_FILE) as connection:
         connection.execute("DELETE FROM blocks")
     succeeded = run_daily_prices(settings, server)
     assert succeeded.success

@@ -14,7 +14,7 @@ from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.backends.local.data_folder import DataFolder
-from stock_assets.backends.local.database import connect_to_write
+from stock_assets.backends.local.database import LEDGER_FILE, connect_to_write
 from stock_assets.core.errors import SourceUnreachable
 from stock_assets.core.limits import Limits
 from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
@@ -186,7 +186,7 @@ def ledger_loses_responses(scene: Scene) -> Load:
     """ORCL has left the universe, and the ledger no longer has its responses."""
     scene.run(SECOND_WEEK)
     scene.change(universe=Universe(FIVE.listings[:-1]))
-    with connect_to_write(DataFolder(root_of(scene.backend))) as ledger:
+    with connect_to_write(DataFolder(root_of(scene.backend)), LEDGER_FILE) as ledger:
         ledger.execute("DELETE FROM fetches WHERE symbol = 'ORCL'")
     return scene.stage(SECOND_WEEK)
 

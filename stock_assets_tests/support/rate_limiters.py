@@ -45,7 +45,7 @@ def open_sqlite(folder: Path) -> RateLimiter:
 
 def sqlite_calls(folder: Path) -> list[datetime]:
     """Read the calls of a local backend."""
-    with closing(sqlite3.connect(folder / "ledger.db")) as connection:
+    with closing(sqlite3.connect(folder / "calls.db")) as connection:
         return sorted(datetime.fromisoformat(row[0]) for row in connection.execute("SELECT called_at FROM calls"))
 
 

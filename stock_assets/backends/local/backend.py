@@ -41,7 +41,7 @@ class LocalBackend(Backend):
 
     @cached_property
     def rate_limiter(self) -> RateLimiter:
-        """Tables of `ledger.db`."""
+        """Tables of `calls.db`."""
         return SqliteRateLimiter(self._folder)
 
     @cached_property

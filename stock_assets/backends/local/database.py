@@ -1,4 +1,4 @@
-"""Opens SQLite files: `ledger.db`, which the fetch ledger and the rate limiter share, and other files for reading.
+"""Opens SQLite files: `ledger.db` of the fetch ledger, `calls.db` of the rate limiter, and other files for reading.
 
 Belongs here: how processes of one machine wait for each other, and reading without creating anything. Does not belong
 here: tables and statements (`ledger`, `rate_limiter`, `table_reader`), writing Iceberg's catalog (`iceberg`).
@@ -11,27 +11,29 @@ from pathlib import Path
 
 from stock_assets.backends.local.data_folder import DataFolder
 
-_FILE = "ledger.db"
+LEDGER_FILE = "ledger.db"
+CALLS_FILE = "calls.db"
+"""A file of its own: some transactions do not wait for the disk, and a loss of power must not damage the ledger."""
 _BUSY_SECONDS = 30
 _HAS_TABLE = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
 
 
 @contextmanager
-def connect_to_write(folder: DataFolder) -> Iterator[sqlite3.Connection]:
+def connect_to_write(folder: DataFolder, file: str) -> Iterator[sqlite3.Connection]:
     """Open the file for one call, and create it if it is missing.
 
     Each statement commits unless a BEGIN was sent. The rollback journal is kept: switching a new file to a write-ahead
     log does not wait for other processes ("database is locked" at once), and for connections that live for one call the
     write-ahead log is slower.
     """
-    path = folder.prepare() / _FILE
+    path = folder.prepare() / file
     with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
         yield connection
 
 
-def connect_to_read(folder: DataFolder, table: str) -> AbstractContextManager[sqlite3.Connection | None]:
-    """Open `ledger.db` for one call; see `open_to_read`."""
-    return open_to_read(folder.root / _FILE, table)
+def connect_to_read(folder: DataFolder, file: str, table: str) -> AbstractContextManager[sqlite3.Connection | None]:
+    """Open a file of the data folder for one call; see `open_to_read`."""
+    return open_to_read(folder.root / file, table)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from stock_assets.backends.interface import Fetch, FetchLedger
 from stock_assets.backends.ledger_table import TABLE, LedgerTable, create_table, table_in_memory
 from stock_assets.backends.local.data_folder import DataFolder
-from stock_assets.backends.local.database import connect_to_read, connect_to_write
+from stock_assets.backends.local.database import LEDGER_FILE, connect_to_read, connect_to_write
 
 
 class SqliteLedger(FetchLedger):
@@ -21,7 +21,7 @@ class SqliteLedger(FetchLedger):
 
     def record(self, *fetches: Fetch) -> None:
         """Insert the rows in one transaction, and commit it to disk."""
-        with connect_to_write(self._folder) as connection:
+        with connect_to_write(self._folder, LEDGER_FILE) as connection:
             connection.execute("BEGIN IMMEDIATE")
             create_table(connection)
             LedgerTable(connection).insert([(None, fetch) for fetch in fetches])
@@ -30,7 +30,7 @@ class SqliteLedger(FetchLedger):
     @contextmanager
     def read(self) -> Iterator[LedgerTable]:
         """Open the file; it is not created."""
-        with connect_to_read(self._folder, TABLE) as connection:
+        with connect_to_read(self._folder, LEDGER_FILE, TABLE) as connection:
             if connection is not None:
                 yield LedgerTable(connection)
                 return

@@ -1,4 +1,4 @@
-"""Store the calls to each vendor in tables of the ledger's SQLite file.
+"""Store the calls to each vendor in tables of a SQLite file.
 
 Belongs here: transactions, so that all processes of the machine agree. Does not belong here: the quota arithmetic
 (`backends.rate_limiter`), what a plan allows (`sources.plans`), waiting for a call (`ingest.requester`).
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from stock_assets.backends.local.data_folder import DataFolder
-from stock_assets.backends.local.database import connect_to_read, connect_to_write
+from stock_assets.backends.local.database import CALLS_FILE, connect_to_read, connect_to_write
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.call_limits import CallDenied, CallLimits, VendorCalls
 from stock_assets.core.clock import Clock
@@ -69,17 +69,17 @@ class SqliteRateLimiter(RateLimiter):
 
     def blocked_until(self, vendor: str, at: datetime) -> datetime | None:
         """Read the vendor's row."""
-        with connect_to_read(self._folder, "blocks") as connection:
+        with connect_to_read(self._folder, CALLS_FILE, "blocks") as connection:
             return _read(connection, vendor, at).active_block(at) if connection else None
 
     def used_calls(self, vendor: str, since: datetime) -> int:
         """Count the vendor's rows."""
-        with connect_to_read(self._folder, "blocks") as connection:
+        with connect_to_read(self._folder, CALLS_FILE, "blocks") as connection:
             return _read(connection, vendor, since).used_calls(since) if connection else 0
 
     @contextmanager
     def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        with connect_to_write(self._folder) as connection:
+        with connect_to_write(self._folder, CALLS_FILE) as connection:
             if not durable:
                 connection.execute("PRAGMA synchronous = OFF")
             # The lock is taken before anything is read: two processes must not both see the last call as available.
