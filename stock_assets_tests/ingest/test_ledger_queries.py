@@ -19,6 +19,7 @@ from stock_assets.ingest.ledger_queries import (
     take_held,
 )
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.requester import content_hash
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.support.live_source import live_source, symbols
 from stock_assets_tests.support.steps import LIMITS, local_backend
@@ -118,13 +119,13 @@ def test_splits_are_read_once_for_each_body(
         return original(self, body, symbol)  # type: ignore[arg-type]  # the source itself
 
     monkeypatch.setattr(source, "read_splits", counted)
-    for number, ratio in enumerate(("2.0", "2.0", "3.0")):
+    for number, ratio in enumerate(("2.125", "2.125", "3.125")):
         body = f'{{"symbol": "S01", "data": [{{"effective_date": "2024-01-05", "split_factor": "{ratio}"}}]}}'.encode()
         key = f"raw/splits/{number}/S01.json"
         backend.objects.put(key, body)
         at = closing_time(DAYS[number])
         backend.ledger.record(
-            Fetch("S01", FetchKind.SPLITS, at, Outcome.OK, key, content_hash=f"test {ratio}", calls=1)
+            Fetch("S01", FetchKind.SPLITS, at, Outcome.OK, key, content_hash=content_hash(body), calls=1)
         )
         for _ in range(2):
             [[split]] = known_splits(pipeline).values()
