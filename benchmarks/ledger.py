@@ -22,6 +22,7 @@ from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable, create_table
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.core.calendar import closing_time
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome
 from stock_assets.core.limits import Limits
 from stock_assets.ingest.landing_conversion import LandingScope
@@ -29,7 +30,6 @@ from stock_assets.ingest.landing_files import scan
 from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits, responses_for
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import ALL_MISSING, symbols_to_request
-from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_keys import response_key
 from stock_assets.ingest.symbol_status import symbol_statuses
 

@@ -5,7 +5,6 @@ bucket or an engine; the interface of the rate limiter (`rate_limiter`). The tes
 on every implementation.
 """
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from stock_assets.backends.rate_limiter import RateLimiter
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import Fragment, Name
 from stock_assets.core.tables import Table
@@ -148,7 +148,7 @@ class Fetch:
 
     def is_response(self, body: bytes) -> bool:
         """Return whether a body has the checksum of the response."""
-        return hashlib.sha256(body).hexdigest() == self.content_hash
+        return content_hash(body) == self.content_hash
 
     def holds(self, session: date) -> bool:
         """Return whether the response has a bar of a session."""

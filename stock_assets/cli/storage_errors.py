@@ -38,6 +38,7 @@ def storage_message(error: BaseException) -> str | None:
 
 def _database_message(error: sqlite3.Error) -> str:
     # pydantic takes a quarter of a second to import; only this error needs it.
+    from stock_assets.backends.local.database import CALLS_FILE
     from stock_assets.settings import Settings
 
     try:
@@ -46,9 +47,8 @@ def _database_message(error: sqlite3.Error) -> str:
         return f"A SQLite database cannot be used: {error}."
     for file in sorted({*settings.root.rglob("*.db"), *settings.instance_dir.rglob("*.db")}):
         if _is_damaged(file):
-            remedy = _CALLS if file.name == "calls.db" else _REBUILD
-            if file.is_relative_to(settings.instance_dir):
-                remedy = _RUN_HISTORY
+            of_pipeline = _CALLS if file.name == CALLS_FILE else _REBUILD
+            remedy = _RUN_HISTORY if file.is_relative_to(settings.instance_dir) else of_pipeline
             return f"The database {file} is damaged: {error}. {remedy}"
     return (
         f"A database below {settings.root} cannot be used: {error}. Check the permissions of the folder and its files, "

@@ -15,6 +15,7 @@ from datetime import date, datetime
 
 from stock_assets.backends.interface import ObjectEntry
 from stock_assets.core.calendar import NEW_YORK, closing_time, sessions_between
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import PriceFileUnreadable, SourceError
 from stock_assets.core.text import plural, shorten_list
 from stock_assets.ingest.file_responses import FileResponse, file_response, response_body
@@ -23,7 +24,6 @@ from stock_assets.ingest.price_files.columns import FIELDS
 from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.ingest.price_files.paths import path_values
 from stock_assets.ingest.price_files.reader import read_rows
-from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_keys import FOLDER, request_time
 from stock_assets.ingest.response_reader import PriceReader
 

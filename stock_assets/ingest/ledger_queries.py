@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
+from stock_assets.backends.stored_responses import read_response
 from stock_assets.core.calendar import closing_time, is_session
 from stock_assets.core.errors import DamagedResponses, Outcome
 from stock_assets.core.universe import Listing, Universe
@@ -50,18 +51,15 @@ def _splits(parts: PipelineParts, symbol: str, fetch: Fetch) -> list[Split]:
 
 def _splits_body(backend: Backend, fetch: Fetch) -> bytes:
     try:
-        body = backend.objects.get(fetch.response_key)
-        why = "" if fetch.is_response(body) else f"its {len(body)} bytes differ from the SHA-256 in the ledger"
-    except (KeyError, OSError) as error:
-        body, why = b"", "it is missing" if isinstance(error, KeyError) else f"it cannot be read: {error}"
-    if why:
+        return read_response(backend.objects, fetch)
+    except DamagedResponses as error:
+        why = error.damage[fetch.response_key]
         raise DamagedResponses(
-            {fetch.response_key: why},
+            error.damage,
             f"staged/daily_prices: the stored splits of {fetch.symbol} are damaged ({fetch.response_key}: {why}), so "
             "the load was not published. Run the same sessions again: raw/splits requests them again. Or restore the "
             "file from a backup.",
-        )
-    return body
+        ) from None
 
 
 def newest_intact_splits(parts: PipelineParts, symbol: str, newest_first: Iterable[Fetch]) -> Fetch | None:

@@ -15,7 +15,6 @@ One slow symbol does not delay the others: its repetition comes after all first 
 sends no more requests. The symbols that were not requested come first in the next run.
 """
 
-import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
@@ -25,6 +24,7 @@ from functools import partial
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.call_limits import CallDenied
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.clock import Clock
 from stock_assets.core.errors import DailyQuotaExhausted, Outcome, SourceError
 from stock_assets.core.text import plural
@@ -276,8 +276,3 @@ def _store(backend: Backend, request: Request, body: bytes, arrived: datetime) -
     key = response_key(request.kind, request.symbol, arrived)
     backend.objects.put(key, body)
     return key
-
-
-def content_hash(body: bytes) -> str:
-    """Return the SHA-256 of a body, hexadecimal."""
-    return hashlib.sha256(body).hexdigest()

@@ -15,7 +15,8 @@ from enum import StrEnum, auto
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
-from stock_assets.core.errors import Outcome, RevisedHistory, SourceError, WrongSymbol
+from stock_assets.backends.stored_responses import read_response
+from stock_assets.core.errors import DamagedResponses, Outcome, RevisedHistory, SourceError, WrongSymbol
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.text import plural
 from stock_assets.ingest.bar_index import BarIndex, Bars
@@ -173,11 +174,8 @@ class ResponseOwners:
         found: dict[date, tuple[float, ...]] = {}
         for fetch in self._accepted(symbol):
             try:
-                body = self._parts.backend.objects.get(fetch.response_key)
-                rows = parse_prices(body, symbol)
-            except (KeyError, OSError, SourceError):
-                continue
-            if not fetch.is_response(body):
+                rows = parse_prices(read_response(self._parts.backend.objects, fetch), symbol)
+            except (DamagedResponses, SourceError):
                 # A damaged response proves nothing; with the bars of another symbol it would reject the right ones.
                 continue
             found = {**comparable_bars(rows), **found}

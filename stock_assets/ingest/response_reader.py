@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import NEW_YORK, sessions_between
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome, WrongSymbol
 from stock_assets.core.text import plural
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_owner import Owner, ResponseOwners
 from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.raw_format import PriceRows

@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
 from stock_assets.core.limits import UNEXPLAINED_JUMP
@@ -25,7 +26,7 @@ from stock_assets.core.text import plural
 from stock_assets.ingest.counted_calls import Sleep
 from stock_assets.ingest.ledger_queries import missing_sessions, newest_good, newest_intact_splits
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.requester import Request, Requester, content_hash
+from stock_assets.ingest.requester import Request, Requester
 from stock_assets.sources.interface import PriceSource
 
 JUMP_SETTLES = timedelta(days=3)

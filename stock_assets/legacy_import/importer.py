@@ -17,11 +17,11 @@ from itertools import groupby
 from stock_assets.backends.interface import FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import SourceError
 from stock_assets.ingest.file_responses import FileResponse, file_response, response_body, store_responses
 from stock_assets.ingest.ledger_queries import missing_sessions, take_held
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.requester import content_hash
 from stock_assets.ingest.response_reader import PriceReader
 from stock_assets.legacy_import.locations import LegacyLocation
 from stock_assets.legacy_import.row_selection import (

@@ -1,4 +1,4 @@
-"""Tells the sender of a request when its bytes leave the machine.
+"""Tell the sender of a request when its bytes leave the machine.
 
 Belongs here: the two steps that a connection reports. Does not belong here: what follows from them
 (`ingest.requester`), the connection itself (`redaction`).

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome
 from stock_assets.ingest.ledger_queries import (
     fetches_for_responses,
@@ -19,7 +20,6 @@ from stock_assets.ingest.ledger_queries import (
     take_held,
 )
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.requester import content_hash
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.support.live_source import live_source, symbols
 from stock_assets_tests.support.steps import LIMITS, local_backend

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import is_session, sessions_between
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome
-from stock_assets.ingest.requester import content_hash
 from stock_assets.sources.raw_format import split_rows
 
 Row = Mapping[str, object]

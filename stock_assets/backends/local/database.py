@@ -1,4 +1,4 @@
-"""Opens SQLite files: `ledger.db` of the fetch ledger, `calls.db` of the rate limiter, and other files for reading.
+"""Open SQLite files: `ledger.db` of the fetch ledger, `calls.db` of the rate limiter, and other files for reading.
 
 Belongs here: how processes of one machine wait for each other, and reading without creating anything. Does not belong
 here: tables and statements (`ledger`, `rate_limiter`, `table_reader`), writing Iceberg's catalog (`iceberg`).

@@ -7,7 +7,6 @@ The file is derived data: its name contains a digest of the responses and of its
 match its name is written again. So it is not synced to disk, and deleting it costs only time.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -22,7 +21,9 @@ import pyarrow.parquet as pq
 
 from stock_assets.backends.interface import Fetch, Objects
 from stock_assets.backends.local.durable import make_folder
+from stock_assets.backends.stored_responses import read_response
 from stock_assets.core.calendar import CALENDAR_START, NEW_YORK
+from stock_assets.core.checksums import content_hash, file_hash
 from stock_assets.core.errors import DamagedResponses
 from stock_assets.core.queries import transpile
 from stock_assets.core.sql import Name, statement
@@ -64,9 +65,9 @@ def raw_rows_file(
     """
     ordered = sorted(responses, key=lambda fetch: (fetch.symbol, fetch.response_key))
     known = "\n".join([f"{first} {last}", *(f"{fetch.response_key} {fetch.content_hash}" for fetch in ordered)])
-    prefix = f"raw_rows_{hashlib.sha256(known.encode()).hexdigest()[:16]}_"
+    prefix = f"raw_rows_{content_hash(known.encode())[:16]}_"
     for file in folder.glob(f"{prefix}*.parquet"):
-        if file.stem == prefix + _digest(file):
+        if file.stem == prefix + file_hash(file):
             return file
     make_folder(folder)
     partial = folder / f"{prefix}{uuid4().hex}.partial"
@@ -76,14 +77,9 @@ def raw_rows_file(
                 rows = _rows(connection, [(objects.uri(fetch.response_key), body) for fetch, body in batch])
                 requested = min((fetch.fetched_at.astimezone(NEW_YORK).date() for fetch, _ in batch), default=last)
                 writer.write_table(_without_other_days(rows, first, last, requested))
-        return partial.rename(folder / f"{prefix}{_digest(partial)}.parquet")
+        return partial.rename(folder / f"{prefix}{file_hash(partial)}.parquet")
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[tuple[Fetch, bytes]]]:
@@ -93,14 +89,9 @@ def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[tupl
     size = 0
     for fetch in responses:
         try:
-            body = objects.get(fetch.response_key)
-        except (KeyError, OSError) as error:
-            damage[fetch.response_key] = (
-                "it is missing" if isinstance(error, KeyError) else f"it cannot be read: {error}"
-            )
-            continue
-        if not fetch.is_response(body):
-            damage[fetch.response_key] = f"its {len(body)} bytes differ from the SHA-256 in the ledger"
+            body = read_response(objects, fetch)
+        except DamagedResponses as error:
+            damage |= error.damage
             continue
         batch.append((fetch, body))
         size += len(body)

@@ -36,6 +36,7 @@ from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.duckdb_errors import query_failed
 from stock_assets.backends.local.parquet_scans import path_literal, read_parquet, scan
 from stock_assets.backends.local.table_reader import data_files, own_properties, read
+from stock_assets.core.checksums import file_hash
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.queries import transpile
 from stock_assets.core.sql import Fragment, Name, literal
@@ -164,11 +165,10 @@ class DuckDbConnection(SqlConnection):
 
     def restrict(self) -> None:
         """Allow reads of the published Parquet files; disable all other access to files and networks."""
-        # DuckDB keeps the folder to which it spills readable; the default, in the working directory, may contain files.
+        # DuckDB keeps the folder to which it spills readable; `connect` has chosen one without other files.
         # A path with a pattern is compared as it is written in the view, too.
         allowed = dict.fromkeys(form(path) for path in self._published_files for form in (literal, path_literal))
         for setting, value in (
-            ("temp_directory", literal(str(_new_spill_folder()))),
             ("allowed_paths", f"[{', '.join(allowed)}]"),
             ("enable_external_access", "false"),
             ("lock_configuration", "true"),
@@ -204,9 +204,7 @@ class DuckDbConnection(SqlConnection):
         staging = hashlib.sha256()
         for table in STAGING_TABLES:
             for file in self._staged_files(table):
-                with file.open("rb") as stream:
-                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                staging.update(f"{table.name} {file.name} {digest}\n".encode())
+                staging.update(f"{table.name} {file.name} {file_hash(file)}\n".encode())
         snapshots = {table.name: self.base(table) for table in PUBLISHED_TABLES}
         return Digests(staging.hexdigest(), inputs_digest(self._registered, snapshots))
 
