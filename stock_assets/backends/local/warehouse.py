@@ -115,8 +115,6 @@ class DuckDbConnection(SqlConnection):
         self._published = dict(published)
         self._registered: dict[str, pa.Table] = {}
         self._restricted = False
-        # DuckDB 2.0's default optimizer pushes TRY_CAST into read_csv, which then raises instead of returning NULL.
-        connection.execute("SET disabled_optimizers='type_pushdown'")
         connection.execute("SET TimeZone='UTC'")
         for schema in ("raw", "staged", "published", "input"):
             connection.execute(f"CREATE SCHEMA {schema}")
