@@ -32,6 +32,7 @@ from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveS
 
 from stock_assets.backends.interface import MAINTENANCE, MaintenanceResult
 from stock_assets.backends.local import iceberg
+from stock_assets.backends.local.objects import written_at
 from stock_assets.backends.local.table_folder import path_of
 from stock_assets.backends.local.table_reader import data_files
 from stock_assets.backends.pyiceberg_internals import dataframe_to_data_files
@@ -169,6 +170,5 @@ def _written_before(folder: Path, before: datetime) -> Iterator[tuple[Path, int]
             except FileNotFoundError:
                 # The process that wrote the file has removed it.
                 continue
-            # Of a copy that keeps its original's modification time, the time of copying counts.
-            if file.name.endswith(endings) and max(stat.st_mtime, stat.st_ctime) < before.timestamp():
+            if file.name.endswith(endings) and written_at(stat) < before.timestamp():
                 yield file, stat.st_size

@@ -74,7 +74,7 @@ class FolderObjects(Objects):
             except FileNotFoundError:
                 # Deleted or packed since the folder was listed.
                 continue
-            entries.append(ObjectEntry(key, stat.st_size, datetime.fromtimestamp(_written_at(stat), UTC)))
+            entries.append(ObjectEntry(key, stat.st_size, datetime.fromtimestamp(written_at(stat), UTC)))
         return entries
 
     def delete(self, key: str) -> None:
@@ -124,7 +124,8 @@ def _exists(key: str) -> ObjectExists:
     return ObjectExists(f"{key} is already stored; stored objects are never replaced")
 
 
-def _written_at(stat: os.stat_result) -> float:
+def written_at(stat: os.stat_result) -> float:
+    """Return when a file or folder was written here; of a copy that keeps its original's time, the time of copying."""
     return max(stat.st_mtime, stat.st_ctime)
 
 
@@ -137,7 +138,7 @@ def _walk(folder: str, added_since: float) -> Iterator["os.DirEntry[str]"]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            if not entry.name.startswith(INGEST_DATE) or _written_at(entry.stat()) >= added_since:
+            if not entry.name.startswith(INGEST_DATE) or written_at(entry.stat()) >= added_since:
                 yield from _walk(entry.path, added_since)
         elif entry.is_file() and not entry.name.startswith(_PARTIAL):
             yield entry
