@@ -3,11 +3,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What `make run` needs, and with it what the other targets need: tests, checks and generators.
 READY := $(VENV)/.ready
+DEV := $(VENV)/.ready-dev
 .DEFAULT_GOAL := run
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Wheels only: pip would download the build backend of a source distribution without checking a hash.
-LOCKED := --only-binary :all: --require-hashes --requirement requirements.lock
+LOCKED := --only-binary :all: --require-hashes --requirement
+# Modules are compiled when they are first imported. Compiling all packages takes longer than `make run`.
+export PYTHONDONTWRITEBYTECODE =
 GRAMMAR := stock_assets_tests/grammar
 # One process per core; more than four need more memory than they save time.
 IN_PARALLEL := -n logical --maxprocesses 4
@@ -32,35 +36,35 @@ report: $(READY)
 	$(BIN)/stock-assets report
 
 ## dashboards: generate the Grafana dashboards and alert rules
-dashboards: $(READY)
+dashboards: $(DEV)
 	$(BIN)/python -m infra.grafana.generate
 
 ## settings-docs: generate docs/settings.md from the class Settings
-settings-docs: $(READY)
+settings-docs: $(DEV)
 	$(BIN)/python -m docs.settings_page
 
 ## test: the fast tests, without killed processes, races, the daemon, the browser, ministack and Trino
-test: $(READY)
+test: $(DEV)
 	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "not slow and not daemon and not browser and not ministack and not trino"
 
 ## test-slow: killed processes, races and long random histories, without the backends
-test-slow: $(READY)
+test-slow: $(DEV)
 	$(BIN)/pytest $(IN_PARALLEL) --dist worksteal -m "slow and not trino" --ignore stock_assets_tests/contracts --ignore stock_assets_tests/backends
 
 ## test-backends: the slow tests of the backends, and the contract tests of all backends on the Athena emulator
-test-backends: $(READY)
+test-backends: $(DEV)
 	$(BIN)/pytest $(IN_PARALLEL) --dist worksteal -m "slow and not trino" stock_assets_tests/contracts stock_assets_tests/backends
 
 ## test-daemon: Dagster's daemon, killed in every step, and large backfills and file deliveries through it
-test-daemon: $(READY)
+test-daemon: $(DEV)
 	$(BIN)/pytest -m "daemon and not slow"
 
 ## test-trino: every SQL statement on a real Trino server, downloaded once through Maven; skipped where that fails
-test-trino: $(READY)
+test-trino: $(DEV)
 	$(BIN)/pytest -m trino
 
 ## test-browser: the Dagster UI and the report in Chromium; skipped where Chromium is not installed
-test-browser: $(READY)
+test-browser: $(DEV)
 	$(BIN)/pytest -m "browser and not slow"
 
 ## ministack: install the AWS emulator ministack into .venv-ministack, because it pins packages that we use too
@@ -73,30 +77,30 @@ $(MINISTACK)/.ready: $(MINISTACK_LOCK)
 	@touch $@
 
 ## test-ministack: objects, ledger, rate limiter, secret, topic and logs of the aws backend on ministack
-test-ministack: $(READY) $(MINISTACK)/.ready
+test-ministack: $(DEV) $(MINISTACK)/.ready
 	$(BIN)/pytest -m ministack
 
 ## test-aws: the contract tests on the AWS account that STOCK_ASSETS_TEST_AWS_* name; they remove what they create
-test-aws: $(READY)
+test-aws: $(DEV)
 	@$(BIN)/python -m stock_assets_tests.support.aws_account check
 	$(BIN)/pytest -m aws stock_assets_tests/contracts
 
 ## clean-aws: list what killed test runs left in that account; RUN=<name> or RUN=all removes it
-clean-aws: $(READY)
+clean-aws: $(DEV)
 	@$(BIN)/python -m stock_assets_tests.support.aws_account clean $(RUN)
 
 ## test-grammar: parse the statements for Athena with an independent grammar; needs Node and npm
-test-grammar: $(READY) $(GRAMMAR)/node_modules/.package-lock.json
+test-grammar: $(DEV) $(GRAMMAR)/node_modules/.package-lock.json
 	$(BIN)/pytest -m grammar
 
 ## lint: ruff (rules and format) and import-linter (direction of imports)
-lint: $(READY)
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 
 ## types: mypy in strict mode
-types: $(READY)
+types: $(DEV)
 	$(BIN)/mypy
 
 ## validate: load the Dagster definitions without any setting
@@ -106,8 +110,8 @@ validate: $(READY)
 # The polars script is one of the peers; nothing else needs polars.
 BENCH := $(VENV)/.bench-ready
 BENCH_LOCK := benchmarks/requirements.lock
-$(BENCH): $(READY) $(BENCH_LOCK)
-	$(PIP) --only-binary :all: --require-hashes --requirement $(BENCH_LOCK)
+$(BENCH): $(DEV) $(BENCH_LOCK)
+	$(PIP) $(LOCKED) $(BENCH_LOCK)
 	@touch $@
 
 ## bench: compare loads with hand-written scripts; SIZE=small (default), medium or large
@@ -116,7 +120,7 @@ bench: $(BENCH)
 	$(BIN)/python -m benchmarks.suite $(SIZE)
 
 ## bench-parts: measure the start of commands, daily loads, a long backfill and the report
-bench-parts: $(READY)
+bench-parts: $(DEV)
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.daily_load
 	$(BIN)/python -m benchmarks.long_backfill
@@ -125,16 +129,17 @@ bench-parts: $(READY)
 ## check: run lint, types, test and validate
 check: lint types test validate
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-annotate
 ## lock: pin the dependencies of pyproject.toml for all supported Python versions
 lock:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --only-binary :all: uv
-	$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --extra recorded --group dev \
-		--generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras --output-file requirements.lock
-	echo 'ministack>=1.5.33,<1.6' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 \
-		--generate-hashes --no-header --no-emit-index-url --no-annotate --output-file $(MINISTACK_LOCK)
-	echo 'polars>=2.1,<3' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 \
-		--generate-hashes --no-header --no-emit-index-url --no-annotate --output-file $(BENCH_LOCK)
+	$(COMPILE) pyproject.toml --no-strip-extras --extra recorded --group dev --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --no-strip-extras --extra recorded --group build --constraint requirements-dev.lock \
+		--output-file requirements.lock
+	echo 'ministack>=1.5.33,<1.6' | $(COMPILE) - --output-file $(MINISTACK_LOCK)
+	echo 'polars>=2.1,<3' | $(COMPILE) - --output-file $(BENCH_LOCK)
 
 ## wheel: build the wheel into dist/
 wheel: $(READY)
@@ -156,15 +161,23 @@ $(GRAMMAR)/node_modules/.package-lock.json: $(GRAMMAR)/package-lock.json
 	cd $(GRAMMAR) && npm ci
 	@touch $@
 
-$(READY): pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d; set PYTHON=..." % v)'
-	$(PYTHON) -m venv $(VENV)
 # uv needs a fraction of pip's time. pip installs where uv cannot be installed, or where uv finds no package index because
 # it does not read pip's settings.
-	$(PIP) --only-binary :all: uv && $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(LOCKED) \
-		|| $(PIP) $(LOCKED)
+define install
+	@echo "Installing $(1)"
+	@{ $(PIP) --only-binary :all: uv && $(BIN)/uv pip install --quiet --python $(BIN)/python $(LOCKED) $(1); } \
+		|| $(PIP) $(LOCKED) $(1)
+endef
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d; set PYTHON=..." % v)'
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	$(call install,requirements.lock)
 # The lock file contains the build backend; an isolated build would download it without checking a hash.
-	$(PIP) --no-deps --no-build-isolation --editable .
-# Where PYTHONDONTWRITEBYTECODE is set, every command would compile our modules again.
-	$(BIN)/python -m compileall -q stock_assets
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(READY) requirements-dev.lock
+	$(call install,requirements-dev.lock)
 	@touch $@

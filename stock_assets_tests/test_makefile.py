@@ -5,9 +5,11 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCK, LOCK_DEV = ((ROOT / f"requirements{kind}.lock").read_text(encoding="utf-8") for kind in ("", "-dev"))
 
 
 def make(*arguments: str) -> str:
@@ -32,10 +34,30 @@ def test_the_continuous_integration_calls_only_targets_of_the_makefile() -> None
         assert names <= set(targets.split()), file
 
 
-def test_every_pin_has_a_hash_and_no_package_index_is_named() -> None:
-    assert "://" not in LOCK
-    pins = re.split(r"\n(?=\S)", LOCK.strip())
-    assert all(re.match(r"[a-z0-9.-]+(\[[a-z0-9, -]+\])?==", pin) and "--hash=sha256:" in pin for pin in pins)
+def pins(lock: str) -> dict[str, str]:
+    """Version and hashes per package."""
+    return {
+        re.split(r"[\[=]", pin)[0]: pin.split("==", 1)[1].split(" ;")[0] for pin in re.split(r"\n(?=\S)", lock.strip())
+    }
+
+
+@pytest.mark.parametrize("lock", [LOCK, LOCK_DEV], ids=["run", "dev"])
+def test_every_pin_has_a_hash_and_no_package_index_is_named(lock: str) -> None:
+    assert "://" not in lock
+    texts = re.split(r"\n(?=\S)", lock.strip())
+    assert all(re.match(r"[a-z0-9.-]+(\[[a-z0-9, -]+\])?==", text) and "--hash=sha256:" in text for text in texts)
+
+
+def test_the_tests_run_with_the_versions_that_make_run_installs() -> None:
+    assert pins(LOCK).items() <= pins(LOCK_DEV).items()
+
+
+def test_make_run_installs_no_tool_of_the_tests() -> None:
+    tools = {"pytest", "moto", "mypy", "ruff", "cfn-lint", "selenium", "hypothesis", "polars", "trino"}
+    assert tools - {"polars"} <= pins(LOCK_DEV).keys()
+    assert not tools & pins(LOCK).keys()
+    assert "requirements-dev.lock" not in make("--dry-run", "--always-make", "run")
+    assert "requirements-dev.lock" in make("--dry-run", "--always-make", "test")
 
 
 def test_the_build_backend_is_locked_and_nothing_is_built_in_isolation() -> None:
