@@ -27,8 +27,9 @@ from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY
 # The public function `define_asset_job` returns this type.
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-# The error of a step that failed because a blocking check failed; the command line prints the check instead.
-from dagster._core.errors import DagsterAssetCheckFailedError
+# The error of a step that failed because a blocking check failed; the command line prints the check instead. The error
+# of a request to a code server that does not respond.
+from dagster._core.errors import DagsterAssetCheckFailedError, DagsterUserCodeUnreachableError
 
 # Type of the callback of `EventLogStorage.watch`.
 from dagster._core.event_api import EventHandlerFn
@@ -71,12 +72,21 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 # How long Dagster waits for a lock of SQLite; both storages may work on one folder.
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 
-# Tags that Dagster writes to runs: the code location, the key of a sensor's request, and whether a failed run is
-# retried.
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, REPOSITORY_LABEL_TAG, RUN_KEY_TAG, WILL_RETRY_TAG
+# Tags that Dagster writes to runs: the code location, the address of the code server that started the run, the key of a
+# sensor's request, and whether a failed run is retried.
+from dagster._core.storage.tags import (
+    AUTO_RETRY_RUN_ID_TAG,
+    GRPC_INFO_TAG,
+    REPOSITORY_LABEL_TAG,
+    RUN_KEY_TAG,
+    WILL_RETRY_TAG,
+)
 
-# Argument of every storage class that `dagster.yaml` names.
-from dagster._serdes import ConfigurableClassData
+# The request that shows whether a code server executes a run; `CodeServerRunLauncher` sends it.
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+
+# Argument of every storage class that `dagster.yaml` names, and how replies of code servers are read.
+from dagster._serdes import ConfigurableClassData, deserialize_value
 
 # Type of the error of a failed step; the root cause is one of its chain.
 from dagster_shared.error import SerializableErrorInfo
@@ -86,6 +96,7 @@ __all__ = [
     "AUTO_RETRY_RUN_ID_TAG",
     "BATCH_WRITABLE_EVENTS",
     "EVENT_TYPE_TO_PIPELINE_RUN_STATUS",
+    "GRPC_INFO_TAG",
     "INDEX_SHARD_NAME",
     "REPOSITORY_LABEL_TAG",
     "RUN_KEY_TAG",
@@ -98,9 +109,12 @@ __all__ = [
     "AssetCheckExecutionsTable",
     "AssetEventTagsTable",
     "AssetKeyTable",
+    "CanCancelExecutionRequest",
+    "CanCancelExecutionResult",
     "CheckRunHealthResult",
     "ConfigurableClassData",
     "DagsterAssetCheckFailedError",
+    "DagsterUserCodeUnreachableError",
     "DecoratedOpFunction",
     "DefaultRunLauncher",
     "EventHandlerFn",
@@ -116,6 +130,7 @@ __all__ = [
     "UnresolvedAssetJobDefinition",
     "UserConfigSchema",
     "WorkerStatus",
+    "deserialize_value",
     "store_events_in_batches",
 ]
 
@@ -142,7 +157,11 @@ USED_METHODS: Mapping[type, tuple[str, ...]] = {
         "wipe",
     ),
     SqliteEventLogStorageWatchdog: ("_process_log", "on_modified"),
-    DefaultRunLauncher: ("check_run_worker_health", "supports_check_run_worker_health"),
+    DefaultRunLauncher: (
+        "_get_grpc_client_for_termination",
+        "check_run_worker_health",
+        "supports_check_run_worker_health",
+    ),
     dg.DagsterInstance: ("_get_event_batch_size",),
 }
 """Methods that the package calls or overrides, by class. If Dagster renames one, no import fails, but an override has

@@ -13,6 +13,7 @@ from stock_assets.core.sql import bundled
 from stock_assets.orchestration.instance.dagster_internals import SqliteEventLogStorage
 from stock_assets.orchestration.instance.event_log import LocalEventLogStorage
 from stock_assets.orchestration.instance.folder import INSTANCE_FILE, SHIPPED_FILE, configure_instance
+from stock_assets.orchestration.instance.launcher import CodeServerRunLauncher
 from stock_assets.settings import EventLog
 from stock_assets_tests.support.dagster_internals import QueuedRunCoordinator
 
@@ -120,6 +121,8 @@ def test_the_production_configuration_constructs_an_instance_on_postgres(product
     with dg.DagsterInstance.from_config(str(production_folder)) as instance:
         check_shared_settings(instance)
         assert type(instance.compute_log_manager).__name__ == "S3ComputeLogManager"
+        assert type(instance.run_launcher) is CodeServerRunLauncher
+        assert instance.run_launcher.supports_check_run_worker_health
         assert {type(storage).__name__ for storage in (instance.run_storage, instance.schedule_storage)} == {
             "PostgresRunStorage",
             "PostgresScheduleStorage",
