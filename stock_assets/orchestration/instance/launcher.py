@@ -84,7 +84,7 @@ class CodeServerRunLauncher(LocalRunLauncher):
         address = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
         if "socket" in address:
             return super().check_run_worker_health(run)
-        client = self._get_grpc_client_for_termination(run.run_id)
+        client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]  # Dagster's own
         if client is None:
             # It has no code server, or it has ended since it was listed.
             return CheckRunHealthResult(WorkerStatus.RUNNING)
