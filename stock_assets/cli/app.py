@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from stock_assets.cli import acknowledge, load, operate, read
+from stock_assets.cli import acknowledge, data_folder, load, operate, read
 from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
 from stock_assets.core.errors import StockAssetsError
@@ -28,6 +28,7 @@ app.command()(read.history)
 app.command()(acknowledge.acknowledge)
 app.command()(operate.rollback)
 app.command()(operate.maintain)
+app.command()(data_folder.relocate)
 app.command()(operate.quota)
 app.command()(operate.ui)
 

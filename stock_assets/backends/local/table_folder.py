@@ -8,7 +8,6 @@ opening tables.
 from pathlib import Path
 from urllib.parse import urlparse
 
-from stock_assets.backends.layout import LAYOUT_KEY
 from stock_assets.core.errors import SettingsError, TableOutsideDataFolder
 from stock_assets.core.folder_names import why_not_for_tables
 
@@ -58,8 +57,8 @@ def _require_inside(root: Path, name: str, folder: Path) -> None:
         return
     raise TableOutsideDataFolder(
         f"{name} lies in {folder}, outside the data folder {root}. The data folder was copied or moved, and "
-        f"Iceberg stores absolute paths. Move the folder back to {created_in}, or start with an empty data folder: "
-        f"copy {LAYOUT_KEY}, raw/ and ledger.db of {root} into it and load the sessions again"
+        "Iceberg stores absolute paths. Nothing was read or changed. To use it here, with its rows and snapshots, run "
+        f"stock-assets relocate; it does not touch {created_in}. Or move the folder back"
     )
 
 

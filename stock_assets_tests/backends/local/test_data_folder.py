@@ -60,7 +60,7 @@ def require_rejection(use: Callable[[Backend], object], root: Path, original: Pa
     assert (
         f"published.daily_prices lies in {original}/published/daily_prices, outside the data folder {root}" in message
     )
-    assert f"Move the folder back to {original}, or start with an empty data folder" in message
+    assert f"run stock-assets relocate; it does not touch {original}" in message
 
 
 @EVERY_USE
