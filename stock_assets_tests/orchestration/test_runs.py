@@ -58,6 +58,41 @@ def test_the_listener_receives_every_materialization_of_every_session(
     assert len(seen) == len(set(seen)) == 4 * SESSIONS
 
 
+@pytest.mark.parametrize(
+    ("asset", "column", "sources"),
+    [
+        ("staged/daily_prices", "trade_date", {"raw/daily_prices timestamp"}),
+        ("staged/daily_prices", "avg_price", {f"raw/daily_prices {name}" for name in ("open", "high", "low", "close")}),
+        ("staged/daily_prices", "split_factor", {"raw/splits ratio"}),
+        ("published/daily_prices", "candle_type", {"staged/daily_prices candle_type"}),
+        ("published/quarantined_prices", "volume", {"raw/daily_prices volume"}),
+        (
+            "published/adjusted_prices",
+            "close_price",
+            {f"published/daily_prices {name}" for name in ("close_price", "split_factor", "trade_date")},
+        ),
+        ("published/candles", "candle_type", {"published/price_trends candle_type"}),
+        ("published/freshness", "days_old", {"published/daily_prices trade_date"}),
+    ],
+)
+def test_the_latest_materialization_shows_the_lineage_of_the_columns(
+    settings: Settings,
+    first_run: tuple[RunResult, list[dg.DagsterEvent]],
+    asset: str,
+    column: str,
+    sources: set[str],
+) -> None:
+    assert first_run
+    with local_instance(settings) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey.from_user_string(asset))
+    assert event is not None
+    assert event.asset_materialization is not None
+    lineage = event.asset_materialization.metadata["dagster/column_lineage"].value
+    assert isinstance(lineage, dg.TableColumnLineage)
+    found = {f"{dep.asset_key.to_user_string()} {dep.column_name}" for dep in lineage.deps_by_column[column]}
+    assert found == sources
+
+
 def test_materializations_have_the_metadata_that_operators_need(
     settings: Settings, first_run: tuple[RunResult, list[dg.DagsterEvent]]
 ) -> None:

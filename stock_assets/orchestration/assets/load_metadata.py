@@ -9,6 +9,7 @@ from stock_assets.core.calendar import format_ranges, sessions_between
 from stock_assets.core.tables import QUARANTINED_PRICES, Table
 from stock_assets.core.text import markdown_table, plural
 from stock_assets.loads.load import Load
+from stock_assets.orchestration.assets.column_lineage import column_lineage
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
 from stock_assets.orchestration.keys import asset_key
 from stock_assets.pipeline import Pipeline
@@ -18,7 +19,9 @@ from stock_assets.stage.report import load_report
 def load_metadata(
     context: dg.AssetExecutionContext, pipeline: Pipeline, load: Load, table: Table
 ) -> dict[str, str | int]:
-    """Add counts to the materialization of each session of a table, and a preview to the last one.
+    """Add counts to the materialization of each session of a table, and more to the last one.
+
+    The last session also shows a preview and the lineage of the columns.
 
     Returns:
         metadata of the whole load, for the materialization of every session. It is short, because a run over a year
@@ -46,7 +49,11 @@ def load_metadata(
             )
     preview = report.quarantine if table is QUARANTINED_PRICES else report.prices
     context.add_asset_metadata(
-        {"preview": dg.MetadataValue.md(markdown_table(preview)), **statement_metadata(backend)},
+        {
+            "preview": dg.MetadataValue.md(markdown_table(preview)),
+            **column_lineage(table),
+            **statement_metadata(backend),
+        },
         asset_key=asset_key(table),
         partition_key=max(keys),
     )

@@ -50,6 +50,14 @@ _RAW_COLUMNS = dg.TableSchema(
     columns=[dg.TableColumn(name, "varchar", description=_COLUMN_DESCRIPTIONS[name]) for name in RAW_COLUMNS]
 )
 
+_SPLIT_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("symbol", "varchar", description="Ticker."),
+        dg.TableColumn("ex_date", "date", description="First session that trades at the new number of shares."),
+        dg.TableColumn("ratio", "decimal", description="New shares per old share."),
+    ]
+)
+
 
 class RawConfig(dg.Config):
     """The origin of missing bars in a run of `raw/daily_prices`. By default the run requests them from the vendor."""
@@ -181,6 +189,7 @@ def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefiniti
         # It has no partitions and is part of every run. A range is one run only if each of its assets has this policy.
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool="vendor_api",
+        metadata={"dagster/column_schema": _SPLIT_COLUMNS},
         description=(
             "Splits per symbol (ex-date, ratio), as the source reports them now; a changed response is stored next to "
             "the earlier ones under `raw/splits/`. Prices are as traded, so staging needs splits to compare sessions. "

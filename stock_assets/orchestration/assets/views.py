@@ -15,6 +15,7 @@ import dagster as dg
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import markdown_table
 from stock_assets.loads.load import newest_load_of_any_sessions
+from stock_assets.orchestration.assets.column_lineage import column_lineage
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
 from stock_assets.orchestration.keys import asset_key, column_schema
 from stock_assets.pipeline import Pipeline
@@ -49,7 +50,8 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
         }
         for view in VIEWS.values():
             yield dg.MaterializeResult(
-                asset_key=asset_key(view), metadata={"source": source.label, **shown.get(view.name, {})}
+                asset_key=asset_key(view),
+                metadata={"source": source.label, **column_lineage(view), **shown.get(view.name, {})},
             )
 
     return views

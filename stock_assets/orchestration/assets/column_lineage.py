@@ -1,0 +1,110 @@
+"""Which columns each column of an asset is computed from, as the Dagster UI shows it.
+
+Belongs here: reading the lineage from the SQL files. Does not belong here: lineage between assets (`deps` of their
+definitions).
+
+The lineage is computed once for each version of the SQL files and kept in the cache of texts, because sqlglot is slow
+to import. Only columns that a value is computed from belong to it, not those of a WHERE or a JOIN condition.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import dagster as dg
+
+from stock_assets.core.sql import Name, Statement, statement
+from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, RAW_COLUMNS, STAGED_PRICES, Table
+from stock_assets.core.text_cache import cached_text
+from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, asset_key
+from stock_assets.serve.views import RELATIONS, TODAY, VIEWS, View
+
+Source = tuple[str, str]
+"""A relation and its column."""
+
+_TYPED = {"typed_prices": "stage/typed_prices.sql"}
+_RAW = {
+    **{("raw_prices", column): (RAW_PRICES.to_user_string(), column) for column in RAW_COLUMNS},
+    ("splits", "split_factor"): (RAW_SPLITS.to_user_string(), "ratio"),
+}
+"""Columns of raw assets, by the relation of staging that contains them."""
+_STAGED = {STAGED_PRICES: "stage/daily_prices.sql", QUARANTINED_PRICES: "stage/quarantined_prices.sql"}
+
+
+def column_lineage(relation: Table | View) -> dict[str, dg.TableColumnLineage]:
+    """Return the lineage of the columns of a staged table, published table or view, as metadata of a materialization.
+
+    Columns without a source, such as a count of rows, are not in it.
+    """
+    columns = _lineage().get(asset_key(relation).to_user_string(), {})
+    deps = {
+        column: [dg.TableColumnDep(dg.AssetKey.from_user_string(asset), source) for asset, source in sources]
+        for column, sources in columns.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
+
+
+@cache
+def _lineage() -> dict[str, dict[str, list[Source]]]:
+    files = [view.statement for view in VIEWS.values()] + [
+        statement(path) for path in (*_TYPED.values(), *_STAGED.values())
+    ]
+    program = version("sqlglot") + Path(__file__).read_text(encoding="utf-8")
+    text = cached_text("lineage", [program, *(file.text for file in files)], lambda: json.dumps(_compute()))
+    lineage: dict[str, dict[str, list[Source]]] = json.loads(text)
+    return lineage
+
+
+def _compute() -> dict[str, dict[str, list[Source]]]:
+    found = {}
+    for table, path in _STAGED.items():
+        columns = _sources(statement(path), inlined={name: statement(inner) for name, inner in _TYPED.items()})
+        found[_name(table)] = {
+            column: sorted({_RAW[source] for source in sources if source in _RAW})
+            for column, sources in columns.items()
+        }
+    # Publishing copies the staged rows.
+    found[_name(DAILY_PRICES)] = {column.name: [(_name(STAGED_PRICES), column.name)] for column in DAILY_PRICES.columns}
+    for view in VIEWS.values():
+        found[_name(view)] = {
+            column: sorted((_name(RELATIONS[relation]), name) for relation, name in sources)
+            for column, sources in _sources(view.statement).items()
+        }
+    return {asset: {column: used for column, used in columns.items() if used} for asset, columns in found.items()}
+
+
+def _sources(file: Statement, *, inlined: Mapping[str, Statement] | None = None) -> dict[str, set[Source]]:
+    """Return the columns of the relations that each column of a statement's result is computed from.
+
+    Args:
+        file: the statement.
+        inlined: statements of relations, to look into them.
+    """
+    from sqlglot import exp  # noqa: PLC0415 (slow to import, and cached lineage does not need it)
+    from sqlglot.lineage import lineage  # noqa: PLC0415 (as above)
+
+    texts = {name: _text(each) for name, each in (inlined or {}).items()}
+    schema = {
+        name: {column.name: column.type.value for column in relation.columns} for name, relation in RELATIONS.items()
+    }
+    return {
+        column: {
+            (each.expression.name, each.name.rpartition(".")[2].strip('"'))
+            for each in node.walk()
+            if isinstance(each.expression, exp.Table)
+        }
+        for column, node in lineage(
+            None, _text(file), schema=schema, sources=texts, dialect="athena", trim_selects=False
+        ).items()
+    }
+
+
+def _text(file: Statement) -> str:
+    """Bind each parameter to its own name: as a relation, or as a value that nothing is computed from."""
+    return file.bind({**{name: Name(name) for name in file.parameters}, "today": TODAY})
+
+
+def _name(relation: Table | View) -> str:
+    return asset_key(relation).to_user_string()
