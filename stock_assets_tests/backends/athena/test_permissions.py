@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-import yaml
 
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.lakehouse import aws_session
@@ -18,13 +16,13 @@ from stock_assets.legacy_import.importer import import_bars
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import Call
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS, ROLE
+from stock_assets_tests.infra.cloudformation import KMS_KEY, Stack
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.legacy_account import LegacyAccount
 from stock_assets_tests.support.legacy_files import SCOPE, hive_table
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, wavy_source
 from stock_assets_tests.support.steps import FIVE, parts
 
-TEMPLATE = Path(__file__).parents[3] / "infra" / "aws" / "stack.yaml"
 ATHENA_CALLS = {
     "athena:GetWorkGroup",
     "athena:StopQueryExecution",  # sent on an interruption, see test_faults
@@ -40,8 +38,8 @@ ATHENA_CALLS = {
 """Calls that Athena makes with the caller's permissions, by AWS's documentation; this package does not make them."""
 LEGACY_CATALOG = {"glue:GetTable", "glue:GetPartitions"}
 """Permissions that docs/import.md requires on the database of an earlier pipeline."""
-_ELSEWHERE = ("kms:", "sns:", "secretsmanager:")
-"""Services that infra/test_stack.py tests with a policy in force."""
+_ELSEWHERE = ("kms:", "sns:", "sqs:", "secretsmanager:")
+"""Services that infra/test_data.py tests with a policy in force."""
 
 
 @pytest.fixture
@@ -69,9 +67,8 @@ def action(call: Call) -> str:
 
 def allowed() -> set[str]:
     """Return the actions that the template's policy allows."""
-    stack: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
-    statements = stack["Resources"]["PipelinePolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    return {name for one in statements for name in one.get("Action") or one["Fn::If"][1]["Action"]}
+    statements = Stack("data", {"KmsKeyArn": KMS_KEY}).properties("PipelinePolicy")["PolicyDocument"]["Statement"]
+    return {name for one in statements if one["Effect"] == "Allow" for name in one["Action"]}
 
 
 def used_by_the_role(aws: AwsEmulator) -> set[str]:

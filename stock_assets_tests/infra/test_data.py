@@ -1,15 +1,13 @@
-"""The CloudFormation template: valid, consistent with documentation and settings, and sufficient for the backend.
+"""The template `data`: consistent with documentation and settings, and sufficient for the backend.
 
 It is deployed on ministack, whose IAM denies what no policy allows. Only AWS can test the checks of Athena and Glue.
 """
 
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 from pydantic import HttpUrl
 
 from stock_assets.alerts.channels import SnsTopic
@@ -30,153 +29,143 @@ from stock_assets.core.errors import AccessRefused, AlertUndelivered, Outcome
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets.sources.api_key import SecretsManagerKey
-from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
+from stock_assets_tests.emulators.athena.names import CREDENTIALS
+from stock_assets_tests.infra.cloudformation import ACCOUNT, KMS_KEY, REGION, TEMPLATES, Stack
 from stock_assets_tests.support.incidents import AT, INCIDENT
 from stock_assets_tests.support.live_source import KEY
 from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
 
 PROJECT = Path(__file__).parents[2]
-TEMPLATE = PROJECT / "infra" / "aws" / "stack.yaml"
-STACK: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
-KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-GIVEN = {
-    "BucketName": "prices-of-somebody",
-    "KmsKeyArn": KMS_KEY,
-    "AWS::Partition": "aws",
-    "AWS::Region": REGION,
-    "AWS::AccountId": "123456789012",
-}
-NAMED = {"Bucket": "BucketName", "QueryWorkgroup": "Workgroup"}
-"""Resources whose `Ref` is the value of a parameter."""
+SOURCE = "alpha_vantage"
 
 
-def resolved(node: Any, given: dict[str, str]) -> Any:  # noqa: ANN401, PLR0911 (YAML, and a function for each return)
-    """Resolve the functions of the template; a part that a condition omits becomes None."""
-    values = {name: str(parameter.get("Default", "")) for name, parameter in STACK["Parameters"].items()} | given
-    conditions = {"IsLive": values["Source"] == "alpha_vantage", "HasKey": values["KmsKeyArn"] != ""}
-
-    def ref(name: str) -> str:
-        return values.get(NAMED.get(name, name), f"<{name}>")
-
-    match node:
-        case {"Ref": "AWS::NoValue"}:
-            return None
-        case {"Ref": str(name)}:
-            return ref(name)
-        case {"Fn::GetAtt": [name, attribute]}:
-            return ref(f"{name}.{attribute}")
-        case {"Fn::Sub": str(text)}:
-            return re.sub(r"\$\{([^}]+)\}", lambda found: ref(found.group(1)), text)
-        case {"Fn::If": [name, then, otherwise]}:
-            return resolved(then if conditions[name] else otherwise, given)
-        case {"Fn::Join": [between, parts]}:
-            return between.join(part for part in resolved(parts, given))
-        case dict():
-            return {name: value for name, inner in node.items() if (value := resolved(inner, given)) is not None}
-        case list():
-            return [value for inner in node if (value := resolved(inner, given)) is not None]
-        case _:
-            return node
-
-
-def properties(name: str, **more: str) -> Any:  # noqa: ANN401 (YAML)
-    """Return the properties of a resource."""
-    return resolved(STACK["Resources"][name]["Properties"], GIVEN | more)
-
-
-def variables(**more: str) -> dict[str, str]:
-    """Return the variables that the outputs of the stack name."""
-    text = resolved(STACK["Outputs"]["Settings"]["Value"], GIVEN | more)
-    return dict(pair.split("=", 1) for pair in text.split(" "))
-
-
-def test_the_template_is_valid() -> None:
-    lint = [str(Path(sys.executable).with_name("cfn-lint")), str(TEMPLATE)]
-    found = subprocess.run(lint, capture_output=True, text=True, check=False)
-    assert (found.returncode, found.stdout) == (0, "")
+def stack(**given: str) -> Stack:
+    """Return the stack with a KMS key."""
+    return Stack("data", {"KmsKeyArn": KMS_KEY, **given})
 
 
 def test_the_policy_allows_the_documented_actions() -> None:
     text = (PROJECT / "docs" / "aws.md").read_text(encoding="utf-8")
     [listed] = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    outputs = stack().outputs()
     for placeholder, value in {
-        "BUCKET": GIVEN["BucketName"],
+        "BUCKET": outputs["Bucket"],
         "PREFIX": "stock_assets",
         "REGION": REGION,
-        "ACCOUNT": GIVEN["AWS::AccountId"],
+        "ACCOUNT": ACCOUNT,
         "DATABASE": "stock_assets",
-        "WORKGROUP": "stock_assets",
-        "TOPIC": "<AlertTopic>",
-        "SECRET": "<ApiKeySecret.Id>",
+        "SOURCE": SOURCE,
+        "WORKGROUP": f"stock_assets_{SOURCE}",
+        "TOPIC": outputs["AlertTopicArn"],
+        "QUEUE": stack().arn("NewObjects"),
+        "SECRET": outputs["ApiKeySecretArn"],
         "KMS_KEY": KMS_KEY,
     }.items():
         listed = re.sub(rf"(?<![A-Za-z]){placeholder}(?![A-Za-z])", value, listed)
-    assert properties("PipelinePolicy")["PolicyDocument"] == json.loads(listed)
-
-
-def test_the_policy_has_no_wildcard_action_or_resource() -> None:
-    for statement in properties("PipelinePolicy")["PolicyDocument"]["Statement"]:
-        assert not any("*" in action for action in statement["Action"]), statement["Sid"]
-        places = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-        assert "*" not in places, statement["Sid"]
+    assert stack().properties("PipelinePolicy")["PolicyDocument"] == json.loads(listed)
 
 
 def test_optional_resources_are_omitted_without_an_api_key() -> None:
-    plain = {"KmsKeyArn": "", "Source": "recorded"}
-    statements = properties("PipelinePolicy", **plain)["PolicyDocument"]["Statement"]
+    plain = stack(KmsKeyArn="", Source="recorded")
+    statements = plain.properties("PipelinePolicy")["PolicyDocument"]["Statement"]
     assert {"ApiKey", "Encryption"}.isdisjoint(statement["Sid"] for statement in statements)
-    [rule] = properties("Bucket", **plain)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    [rule] = plain.properties("Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    assert {"STOCK_ASSETS_AWS_API_KEY_SECRET", "STOCK_ASSETS_AWS_KMS_KEY"}.isdisjoint(variables(**plain))
+    assert {"STOCK_ASSETS_AWS_API_KEY_SECRET", "STOCK_ASSETS_AWS_KMS_KEY"}.isdisjoint(plain.settings())
+    assert {"ApiKeySecret", "AlertSubscription"}.isdisjoint(plain.created)
 
 
 @pytest.mark.parametrize("source", list(SourceName))
 def test_the_variables_of_the_outputs_configure_the_backend_of_the_stack(
     source: SourceName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configured = variables(Source=source.value, Prefix="data/prices", Database="prices", Workgroup="notifier")
-    for name, value in configured.items():
+    given = stack(Source=source.value, Prefix="data/prices", Database="prices")
+    for name, value in given.settings().items():
         monkeypatch.setenv(name, value)
-    # What a name's reference would be on AWS.
-    monkeypatch.setenv("STOCK_ASSETS_ALERT_TOPIC_ARN", f"arn:aws:sns:{REGION}:123456789012:alerts")
     backend = Pipeline.from_settings(Settings.from_env()).backend
 
     assert isinstance(backend, AthenaBackend)
     assert (backend.bucket, backend.workgroup, backend.kms_key, backend.region) == (
-        GIVEN["BucketName"],
-        "notifier",
+        given.outputs()["Bucket"],
+        f"prices_{source}",
         KMS_KEY,
         REGION,
     )
-    more = {"Source": source.value, "Prefix": "data/prices", "Database": "prices", "Workgroup": "notifier"}
-    made = {properties(f"{step}Database", **more)["DatabaseInput"]["Name"] for step in ("Raw", "Staged", "Published")}
-    assert made == {f"{backend.database}_{step}" for step in ("raw", "staged", "published")}
-    group = properties("QueryWorkgroup", **more)["WorkGroupConfiguration"]
+    # The policy covers the databases that the backend creates.
+    [catalog] = [one for one in policy(given) if one["Sid"] == "Catalog"]
+    assert f"arn:aws:glue:{REGION}:{ACCOUNT}:database/{backend.database}_*" in catalog["Resource"]
+    group = given.properties("QueryWorkgroup")["WorkGroupConfiguration"]
     assert group["ResultConfiguration"]["OutputLocation"] == backend.results
 
 
-def test_only_temporary_objects_expire(tmp_path: Path) -> None:
-    """Responses, notes, ledger, call counts, snapshots and published files never expire."""
-    rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
+def policy(given: Stack) -> list[dict[str, Any]]:
+    """Return the statements of the pipeline's policy."""
+    statements: list[dict[str, Any]] = given.properties("PipelinePolicy")["PolicyDocument"]["Statement"]
+    return statements
+
+
+def test_the_stacks_of_two_sources_share_nothing() -> None:
+    one, other = (Stack("data", {"Source": source.value}, name=source.value) for source in SourceName)
+    assert one.properties("QueryWorkgroup")["Name"] != other.properties("QueryWorkgroup")["Name"]
+    # The catalog as a whole and the database `default` have no other name.
+    shared = {place for statement in policy(one) for place in listed(statement["Resource"])} & {
+        place for statement in policy(other) for place in listed(statement["Resource"])
+    }
+    assert {place.rpartition(":")[2] for place in shared} == {"catalog", "database/default"}
+
+
+def listed(value: str | list[str]) -> list[str]:
+    """Return a list for one value or several."""
+    return [value] if isinstance(value, str) else value
+
+
+def test_a_kept_resource_has_no_fixed_name_so_that_the_stack_can_be_created_again() -> None:
+    kept = {name for name, one in stack().created.items() if "Retain" in one.get("DeletionPolicy", "")}
+    assert kept == {"Bucket"}
+    assert "BucketName" not in stack().properties("Bucket")
+    again = stack(ExistingBucket="kept-bucket")
+    assert "Bucket" not in again.created
+    assert again.outputs()["Bucket"] == "kept-bucket"
+    assert again.settings()["STOCK_ASSETS_AWS_BUCKET"] == "kept-bucket"
+    assert again.properties("BucketPolicy")["Bucket"] == "kept-bucket"
+    places = [place for statement in policy(again) for place in listed(statement["Resource"]) if ":s3:::" in place]
+    assert all(place.startswith("arn:aws:s3:::kept-bucket") for place in places)
+    assert again.properties("QueryWorkgroup")["RecursiveDeleteOption"] is True
+
+
+def test_only_temporary_objects_expire() -> None:
+    """Responses, ledger, call counts, records, snapshots and published files never expire."""
+    rules = stack().properties("Bucket")["LifecycleConfiguration"]["Rules"]
     expiring = {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
-    assert expiring == {f"stock_assets/alpha_vantage/{part}/" for part in ("results", "staged/tables", "staged/inputs")}
-    assert STACK["Parameters"]["StagedDays"]["Default"] > Settings().staging_retention_days
+    own = {f"stock_assets/{SOURCE}/{part}/" for part in ("results", "staged/tables", "staged/inputs")}
+    assert expiring == own | {"dagster/", "consumer_results/"}
+    parameters = stack().body["Parameters"]
+    assert parameters["StagedDays"]["Default"] > Settings().staging_retention_days
+    assert parameters["LogDays"]["Default"] >= Settings().run_retention_days
+
+
+def test_new_responses_and_ledger_entries_are_announced() -> None:
+    configured = stack().properties("Bucket")["NotificationConfiguration"]["QueueConfigurations"]
+    announced = {one["Filter"]["S3Key"]["Rules"][0]["Value"] for one in configured}
+    assert announced == {f"stock_assets/{SOURCE}/{part}/" for part in ("raw", "ledger")}
+    assert {one["Event"] for one in configured} == {"s3:ObjectCreated:*"}
+    assert {one["Queue"] for one in configured} == {stack().arn("NewObjects")}
 
 
 def test_the_workgroup_enforces_no_result_location_because_staging_sets_its_own() -> None:
     staging = (PROJECT / "sql" / "ddl" / "athena").glob("*.sql")
     assert any("location" in file.read_text(encoding="utf-8").lower() for file in staging)
-    configuration = properties("QueryWorkgroup")["WorkGroupConfiguration"]
+    configuration = stack().properties("QueryWorkgroup")["WorkGroupConfiguration"]
     assert configuration["EnforceWorkGroupConfiguration"] is False
     assert configuration["EngineVersion"] == {"SelectedEngineVersion": "Athena engine version 3"}
 
 
 def test_the_policy_allows_the_location_of_dagsters_logs() -> None:
-    instance = yaml.safe_load((TEMPLATE.parent / "dagster.yaml").read_text(encoding="utf-8"))
+    instance = yaml.safe_load((TEMPLATES / "dagster.yaml").read_text(encoding="utf-8"))
     logs = instance["compute_logs"]["config"]
-    [objects] = [s for s in properties("PipelinePolicy")["PolicyDocument"]["Statement"] if s["Sid"] == "Objects"]
-    assert f"arn:aws:s3:::{GIVEN['BucketName']}/{logs['prefix']}/*" in objects["Resource"]
-    assert logs["bucket"]["env"] in variables()
+    [objects] = [one for one in policy(stack()) if one["Sid"] == "RunLogs"]
+    assert objects["Resource"] == f"arn:aws:s3:::{stack().outputs()['Bucket']}/{logs['prefix']}/*"
+    assert logs["bucket"]["env"] in stack().settings()
 
 
 @dataclass(frozen=True)
@@ -188,11 +177,14 @@ class Deployed:
         settings: from the stack's output.
         user: credentials of a user with the stack's policy and nothing else.
         outputs: of the stack.
+        bucket_policy: of the stack; the tests remove it from the bucket, because the emulator has no TLS.
     """
 
     endpoint: str
     settings: Settings
     user: dict[str, str]
+    outputs: dict[str, str] = field(default_factory=dict)
+    bucket_policy: dict[str, Any] = field(default_factory=dict)
 
     def root(self, service: str) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
         """Return a client with all permissions."""
@@ -212,13 +204,12 @@ def deployed() -> Iterator[Deployed]:
         stacks, iam = empty.root("cloudformation"), empty.root("iam")
         stacks.create_stack(
             StackName="prices",
-            TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
-            Parameters=[{"ParameterKey": "BucketName", "ParameterValue": GIVEN["BucketName"]}],
+            TemplateBody=Stack("data").text,
             Capabilities=["CAPABILITY_IAM"],
         )
         outputs = finished(stacks)
         iam.create_user(UserName="pipeline")
-        iam.attach_user_policy(UserName="pipeline", PolicyArn=outputs["PolicyArn"])
+        iam.attach_user_policy(UserName="pipeline", PolicyArn=outputs["PipelinePolicyArn"])
         key = iam.create_access_key(UserName="pipeline")["AccessKey"]
         user = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
         configured = dict(pair.split("=", 1) for pair in outputs["Settings"].split(" "))
@@ -228,7 +219,8 @@ def deployed() -> Iterator[Deployed]:
             if name != "STOCK_ASSETS_DAGSTER_LOG_BUCKET"
         }
         settings = Settings(**{**fields, "aws_endpoint_url": HttpUrl(endpoint)})  # type: ignore[arg-type]  # by name
-        yield Deployed(endpoint, settings, user)
+        found = empty.root("s3").get_bucket_policy(Bucket=outputs["Bucket"])["Policy"]
+        yield Deployed(endpoint, settings, user, outputs, json.loads(found))
 
 
 def finished(stacks: Any) -> dict[str, str]:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
@@ -249,7 +241,7 @@ def backend(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> AthenaBacken
         monkeypatch.delenv(name, raising=False)
     for name, value in deployed.user.items():
         monkeypatch.setenv(name, value)
-    deployed.root("s3").delete_bucket_policy(Bucket=GIVEN["BucketName"])
+    deployed.root("s3").delete_bucket_policy(Bucket=deployed.settings.aws_bucket)
     made = Pipeline.from_settings(deployed.settings).backend
     assert isinstance(made, AthenaBackend)
     return made
@@ -265,16 +257,14 @@ class TestDeployed:
 
     def test_the_resources_equal_the_template(self, deployed: Deployed) -> None:
         assert deployed.settings.backend is BackendName.AWS
-        s3, bucket = deployed.root("s3"), GIVEN["BucketName"]
+        s3, bucket = deployed.root("s3"), deployed.settings.aws_bucket
         blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
         assert all(blocked.values())
         assert len(blocked) == 4
         [rule] = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
         assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
         assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
-        databases = {found["Name"] for found in deployed.root("glue").get_databases()["DatabaseList"]}
-        assert {f"stock_assets_alpha_vantage_{step}" for step in ("raw", "staged", "published")} <= databases
-        group = deployed.root("athena").get_work_group(WorkGroup="stock_assets")["WorkGroup"]["Configuration"]
+        group = deployed.root("athena").get_work_group(WorkGroup=f"stock_assets_{SOURCE}")["WorkGroup"]["Configuration"]
         assert int(group["BytesScannedCutoffPerQuery"]) == 10 * 1024**3
         assert group["ResultConfiguration"]["OutputLocation"] == (f"s3://{bucket}/stock_assets/alpha_vantage/results/")
         assert deployed.settings.alert_topic_arn in {
@@ -282,8 +272,8 @@ class TestDeployed:
         }
 
     def test_the_bucket_rejects_requests_without_tls(self, deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
-        s3, bucket = deployed.root("s3"), GIVEN["BucketName"]
-        s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(properties("BucketPolicy")["PolicyDocument"]))
+        s3, bucket = deployed.root("s3"), deployed.settings.aws_bucket
+        s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(deployed.bucket_policy))
         for name, value in deployed.user.items():
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
@@ -293,13 +283,70 @@ class TestDeployed:
         finally:
             s3.delete_bucket_policy(Bucket=bucket)
 
+    def test_only_the_named_role_deletes_responses(self, deployed: Deployed) -> None:
+        s3, iam, bucket = deployed.root("s3"), deployed.root("iam"), deployed.settings.aws_bucket
+        role = deployed.outputs["RawDeletionRoleArn"]
+        [kept] = [one for one in deployed.bucket_policy["Statement"] if one["Sid"] != "TlsOnly"]
+        assert kept["Condition"]["ArnNotEquals"]["aws:PrincipalArn"] == role
+        # On AWS, the key has the ARN of the role; on the emulator, the ARN of its session.
+        session = role.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/clean-up"
+        there = json.dumps({**deployed.bucket_policy, "Statement": [kept]}).replace(role, session)
+        s3.put_bucket_policy(Bucket=bucket, Policy=there)
+        everything = [{"Effect": "Allow", "Action": ["s3:*", "sts:AssumeRole"], "Resource": "*"}]
+        iam.create_user(UserName="administrator")
+        iam.put_user_policy(
+            UserName="administrator",
+            PolicyName="everything",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": everything}),
+        )
+        key = iam.create_access_key(UserName="administrator")["AccessKey"]
+        administrator = {
+            "aws_access_key_id": key["AccessKeyId"],
+            "aws_secret_access_key": key["SecretAccessKey"],
+            "endpoint_url": deployed.endpoint,
+            "region_name": REGION,
+        }
+        response = {"Bucket": bucket, "Key": f"stock_assets/{SOURCE}/raw/daily_prices/a"}
+        try:
+            s3.put_object(**response, Body=b"body")
+            with pytest.raises(ClientError, match="AccessDenied"):
+                boto3.client("s3", **administrator).delete_object(**response)
+            taken = boto3.client("sts", **administrator).assume_role(RoleArn=role, RoleSessionName="clean-up")[
+                "Credentials"
+            ]
+            as_role = administrator | {
+                "aws_access_key_id": taken["AccessKeyId"],
+                "aws_secret_access_key": taken["SecretAccessKey"],
+                "aws_session_token": taken["SessionToken"],
+            }
+            boto3.client("s3", **as_role).delete_object(**response)
+            assert "Contents" not in s3.list_objects_v2(Bucket=bucket, Prefix=response["Key"])
+        finally:
+            s3.delete_bucket_policy(Bucket=bucket)
+
+    def test_a_new_object_is_announced_to_the_pipeline(self, backend: AthenaBackend, deployed: Deployed) -> None:
+        backend.objects.put("raw/daily_prices/b", b"body")
+        backend.objects.put("results/b", b"body")
+        queue = backend.access.client("sqs")
+        received = queue.receive_message(QueueUrl=deployed.outputs["NewObjectsQueueUrl"], MaxNumberOfMessages=10)
+        keys = [
+            record["s3"]["object"]["key"]
+            for message in received["Messages"]
+            for record in json.loads(message["Body"]).get("Records", [])
+        ]
+        assert f"stock_assets/{SOURCE}/raw/daily_prices/b" in keys
+        assert not any("/results/" in key for key in keys)
+
     def test_the_policy_allows_objects_ledger_and_rate_limiter(self, backend: AthenaBackend) -> None:
         backend.objects.put("raw/a", b"body")
         assert backend.objects.get("raw/a") == b"body"
-        assert backend.objects.keys("raw/") == ["raw/a"]
+        assert "raw/a" in backend.objects.keys("raw/")
         with pytest.raises(KeyError):
             backend.objects.get("raw/none")
-        backend.objects.delete("raw/a")
+        with pytest.raises(AccessRefused):
+            backend.objects.delete("raw/a")
+        backend.objects.put("staged/loads/a", b"body")
+        backend.objects.delete("staged/loads/a")
         now = datetime.now(UTC)
         fetch = Fetch("IBM", FetchKind.PRICES, now, Outcome.OK)
         backend.ledger.record(fetch)
