@@ -30,6 +30,7 @@ from stock_assets.orchestration.partitions import loadable_from, partition_sessi
 from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION
 from stock_assets_tests.support.dagster_internals import (
     TimeWindowPartitionsSnap,
+    TimeWindowPartitionsSubset,
     deserialize_value,
     partition_loading_context,
     serialize_value,
@@ -165,6 +166,27 @@ def test_in_two_years_a_partition_exists_exactly_from_the_regular_close() -> Non
                 key = partitions.get_last_partition_key()
             last = [session for session in sessions_between(first, day) if loadable_from(session) <= now][-1]
             assert key == last.isoformat(), now
+
+
+@pytest.mark.parametrize("last", [None, date(2025, 1, 8), date(2024, 12, 24)])
+def test_keys_from_the_calendar_equal_those_that_dagster_computes(last: date | None) -> None:
+    """The UI and the daemon compute them, around holidays, weekends, a day of mourning and early closes."""
+    partitions = session_partitions(date(2024, 11, 1), last)
+    # Dagster copies subsets of a subclass to its own class, such as the sessions that a run has planned.
+    own = dg.TimeWindowPartitionsDefinition(
+        **{name: getattr(partitions, name) for name in ("start", "end", "fmt", "cron_schedule", "timezone")},
+        exclusions=[
+            datetime.fromtimestamp(closed.timestamp, NEW_YORK) if isinstance(closed, tuple) else closed
+            for closed in partitions.exclusions or ()
+        ],
+    )
+    for day in (date(2024, 10, 31) + timedelta(days=number) for number in range(80)):
+        now = datetime.combine(day, time(16), NEW_YORK)
+        assert partitions.get_partition_keys(current_time=now) == own.get_partition_keys(current_time=now), now
+    subset = partitions.empty_subset().with_partition_keys(["2024-11-01", "2024-11-04"])
+    stored = deserialize_value(serialize_value(subset.to_serializable_subset()), TimeWindowPartitionsSubset)
+    assert stored == subset
+    assert type(stored.partitions_def) is dg.TimeWindowPartitionsDefinition
 
 
 def test_partitions_of_a_live_source_form_one_range_of_sessions() -> None:

@@ -11,6 +11,9 @@ from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.partitions.snap import TimeWindowPartitionsSnap
 
+# The sessions of a run, as its events store them.
+from dagster._core.definitions.partitions.subset import TimeWindowPartitionsSubset
+
 # Dagster raises it in a step when a run is terminated.
 from dagster._core.errors import DagsterExecutionInterruptedError
 
@@ -77,6 +80,7 @@ __all__ = [
     "StepMaterializationData",
     "TimeWindowFreshnessPolicy",
     "TimeWindowPartitionsSnap",
+    "TimeWindowPartitionsSubset",
     "WorkspaceFileTarget",
     "WorkspaceProcessContext",
     "add_DagsterApiServicer_to_server",

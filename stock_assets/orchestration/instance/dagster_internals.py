@@ -37,6 +37,9 @@ from dagster._core.event_api import EventHandlerFn
 # Events that name an asset, events that Dagster may store in batches, and events that change a run's status.
 from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 
+# Type of an argument of the public method `PartitionsDefinition.get_partition_keys`.
+from dagster._core.instance import DynamicPartitionsStore
+
 # Base and result types of the launcher. Dagster's own does not check whether the process of a run is alive (#4319).
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 
@@ -117,6 +120,7 @@ __all__ = [
     "DagsterUserCodeUnreachableError",
     "DecoratedOpFunction",
     "DefaultRunLauncher",
+    "DynamicPartitionsStore",
     "EventHandlerFn",
     "EventLogStorage",
     "RegisteredCodeLocationOrigin",
