@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 import exchange_calendars
@@ -184,7 +185,8 @@ def test_keys_from_the_calendar_equal_those_that_dagster_computes(last: date | N
         now = datetime.combine(day, time(16), NEW_YORK)
         assert partitions.get_partition_keys(current_time=now) == own.get_partition_keys(current_time=now), now
     subset = partitions.empty_subset().with_partition_keys(["2024-11-01", "2024-11-04"])
-    stored = deserialize_value(serialize_value(subset.to_serializable_subset()), TimeWindowPartitionsSubset)
+    packed = serialize_value(cast("TimeWindowPartitionsSubset", subset.to_serializable_subset()))
+    stored = deserialize_value(packed, TimeWindowPartitionsSubset)
     assert stored == subset
     assert type(stored.partitions_def) is dg.TimeWindowPartitionsDefinition
 
