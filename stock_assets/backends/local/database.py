@@ -14,6 +14,9 @@ from stock_assets.backends.local.data_folder import DataFolder
 LEDGER_FILE = "ledger.db"
 CALLS_FILE = "calls.db"
 """A file of its own: some transactions do not wait for the disk, and a loss of power must not damage the ledger."""
+DURABLE_COMMITS = "PRAGMA journal_mode = TRUNCATE"
+"""Each connection that writes sends this. By default SQLite commits by deleting its journal, and does not write the
+entry of the folder to disk: a power failure brings the journal back, and the next connection undoes the commit."""
 _BUSY_SECONDS = 30
 _HAS_TABLE = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
 
@@ -22,12 +25,12 @@ _HAS_TABLE = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name =
 def connect_to_write(folder: DataFolder, file: str) -> Iterator[sqlite3.Connection]:
     """Open the file for one call, and create it if it is missing.
 
-    Each statement commits unless a BEGIN was sent. The rollback journal is kept: switching a new file to a write-ahead
-    log does not wait for other processes ("database is locked" at once), and for connections that live for one call the
-    write-ahead log is slower.
+    Each statement commits unless a BEGIN was sent. There is no write-ahead log: switching a new file to it does not
+    wait for other processes ("database is locked" at once), and for connections that live for one call it is slower.
     """
     path = folder.prepare() / file
     with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+        connection.execute(DURABLE_COMMITS)
         yield connection
 
 

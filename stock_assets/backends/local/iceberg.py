@@ -30,9 +30,11 @@ from pyiceberg.types import (
     StringType,
     TimestampType,
 )
-from sqlalchemy import URL
+from sqlalchemy import URL, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from stock_assets.backends.local.database import DURABLE_COMMITS
 from stock_assets.backends.local.durable import make_folder
 from stock_assets.backends.local.durable_file_io import DurableFileIO
 from stock_assets.backends.local.table_folder import require_metadata_inside, require_table_inside, require_usable
@@ -186,6 +188,9 @@ class _FolderCatalog(SqlCatalog):
             **{PY_IO_IMPL: f"{DurableFileIO.__module__}.{DurableFileIO.__qualname__}"},
         )
         self._root = root
+        event.listen(self.engine, "connect", _commit_durably)
+        # The connection that looked for the catalog's tables.
+        self.engine.dispose()
 
     # Private, but the only place that knows where a table is stored before pyiceberg reads there: after a move there is
     # nothing left to read. Every load of a table passes here.
@@ -196,6 +201,10 @@ class _FolderCatalog(SqlCatalog):
         stored = super()._convert_orm_to_iceberg(orm_table)
         require_table_inside(self._root, name, stored.location())
         return stored
+
+
+def _commit_durably(connection: DBAPIConnection, _: object) -> None:
+    connection.cursor().execute(DURABLE_COMMITS)
 
 
 def _create(catalog: Catalog, table: Table) -> IcebergTable:
