@@ -16,7 +16,7 @@ GRAMMAR := stock_assets_tests/grammar
 # One process per core; more than four need more memory than they save time.
 IN_PARALLEL := -n logical --maxprocesses 4
 
-.PHONY: help run dev report dashboards settings-docs test test-slow test-backends test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts wheel sbom clean
+.PHONY: help run dev report dashboards settings-docs test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts wheel sbom clean
 
 ## help: list the targets (`make` alone is `make run`)
 help:
@@ -45,7 +45,7 @@ settings-docs: $(DEV)
 
 ## test: the fast tests, without killed processes, races, the daemon, the browser, ministack and Trino
 test: $(DEV)
-	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "not slow and not daemon and not browser and not ministack and not trino"
+	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "not slow and not daemon and not browser and not faults and not ministack and not trino"
 
 ## test-slow: killed processes, races and long random histories, without the backends
 test-slow: $(DEV)
@@ -54,6 +54,10 @@ test-slow: $(DEV)
 ## test-backends: the slow tests of the backends, and the contract tests of all backends on the Athena emulator
 test-backends: $(DEV)
 	$(BIN)/pytest $(IN_PARALLEL) --dist worksteal -m "slow and not trino" stock_assets_tests/contracts stock_assets_tests/backends
+
+## test-faults: power failures, full disks, signals, hostile files; FAULTS=full tries every one and takes an hour
+test-faults: $(DEV)
+	STOCK_ASSETS_TEST_FAULTS=$(FAULTS) $(BIN)/pytest -m faults
 
 ## test-daemon: Dagster's daemon, killed in every step, and large backfills and file deliveries through it
 test-daemon: $(DEV)
@@ -119,10 +123,11 @@ SIZE := small
 bench: $(BENCH)
 	$(BIN)/python -m benchmarks.suite $(SIZE)
 
-## bench-parts: measure the start of commands, daily loads, a long backfill and the report
+## bench-parts: measure the start of commands, daily loads, fsync, a long backfill and the report
 bench-parts: $(DEV)
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.daily_load
+	$(BIN)/python -m benchmarks.durability
 	$(BIN)/python -m benchmarks.long_backfill
 	$(BIN)/python -m benchmarks.report
 

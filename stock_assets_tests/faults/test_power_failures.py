@@ -83,4 +83,3 @@ def flat(tree: object, prefix: str = "") -> dict[str, object]:
 
 def describe(state: CrashState, calls: int) -> str:
     return f"crash after change {state.changes} of {calls} calls ({state.last}), kept: {state.variant}"
-

@@ -20,6 +20,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from stock_assets_tests.support.system_calls import Descriptor, SystemCall
 
@@ -133,7 +134,7 @@ class CrashDisk:
             return self._open(call)
         if call.name in ("lseek", "read"):
             return self._move(call)
-        change = _CHANGES.get(call.name)
+        change = self._changes.get(call.name)
         if change is None:
             assert not any(self._is_inside(path) for path in _paths(call)), f"{call.name} is not simulated"
             return False
@@ -248,25 +249,24 @@ class CrashDisk:
     def _enter(self, path: str, node: "_File | _Folder") -> None:
         self._parent(path).live[Path(path).name] = node
 
-
-_CHANGES: Mapping[str, Callable[[CrashDisk, SystemCall], bool]] = {
-    "write": CrashDisk._write,
-    "pwrite64": CrashDisk._write,
-    "ftruncate": CrashDisk._ftruncate,
-    "fsync": CrashDisk._sync,
-    "fdatasync": CrashDisk._sync,
-    "mkdir": CrashDisk._make_folder,
-    "mkdirat": CrashDisk._make_folder,
-    "unlink": CrashDisk._remove,
-    "unlinkat": CrashDisk._remove,
-    "rmdir": CrashDisk._remove,
-    "link": CrashDisk._link,
-    "linkat": CrashDisk._link,
-    "rename": CrashDisk._link,
-    "renameat": CrashDisk._link,
-    "renameat2": CrashDisk._link,
-    "close": lambda _, __: False,
-}
+    _changes: ClassVar[Mapping[str, Callable[["CrashDisk", SystemCall], bool]]] = {
+        "write": _write,
+        "pwrite64": _write,
+        "ftruncate": _ftruncate,
+        "fsync": _sync,
+        "fdatasync": _sync,
+        "mkdir": _make_folder,
+        "mkdirat": _make_folder,
+        "unlink": _remove,
+        "unlinkat": _remove,
+        "rmdir": _remove,
+        "link": _link,
+        "linkat": _link,
+        "rename": _link,
+        "renameat": _link,
+        "renameat2": _link,
+        "close": lambda _, __: False,
+    }
 
 
 def _paths(call: SystemCall) -> list[str]:

@@ -18,11 +18,12 @@ from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.local.packs import opened_pack
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import PUBLISHED_TABLES
+from stock_assets.ingest.price_requests import RequestRules, fetch_prices
 from stock_assets.maintenance.maintenance import maintain
 from stock_assets.maintenance.retention import RetentionPolicy
 from stock_assets_tests.support.publishers import version
 from stock_assets_tests.support.scenes import FIRST_WEEK, TWO_WEEKS, Scene, content
-from stock_assets_tests.support.steps import local_backend
+from stock_assets_tests.support.steps import FIVE, local_backend
 
 _RETENTION = RetentionPolicy(staging=timedelta(days=7), snapshots=timedelta(days=30), runs=timedelta(days=90))
 
@@ -77,8 +78,13 @@ def _publish_and_deliver(root: Path) -> None:
     _scene(root, "B").deliver_again()
 
 
-def _publish_a_week(root: Path) -> None:
-    _scene(root, "A").run(FIRST_WEEK)
+def _request_again(root: Path) -> None:
+    fetch_prices(_scene(root, "B"), TWO_WEEKS, rules=RequestRules(again=frozenset(FIVE.symbols)))
+
+
+def _request_and_load(root: Path) -> None:
+    _request_again(root)
+    _publish_again(root)
 
 
 def _publish_each_week(root: Path) -> None:
@@ -103,9 +109,9 @@ WORKLOADS: Mapping[str, Workload] = {
         lambda root: _deliver_and_load(root, "B"),
     ),
     "fetch": Workload(
-        _publish_a_week,
-        lambda root: _scene(root, "A").fetch(TWO_WEEKS),
         lambda root: _load(root, "A"),
+        _request_again,
+        _request_and_load,
     ),
     "maintenance": Workload(_publish_each_week, _maintain, lambda root: _deliver_and_load(root, "B")),
 }

@@ -21,7 +21,9 @@ _LINE = re.compile(r"(?P<thread>\d+) +(?P<rest>.*)")
 _UNFINISHED = re.compile(r"(?P<begin>.*) <unfinished \.\.\.>")
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>(?P<end>.*)")
 _CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?(?:0x)?[0-9a-f]+)(?:<(?P<path>[^>]*)>)?.*")
-_ARGUMENT = re.compile(r'"(?P<text>[^"]*)"|(?P<number>[\w|-]+)?<(?P<path>[^>]*)>(?P<deleted>\(deleted\))?|(?P<other>[^,\s][^,]*)')
+_ARGUMENT = re.compile(
+    r'"(?P<text>[^"]*)"|(?P<number>[\w|-]+)?<(?P<path>[^>]*)>(?P<deleted>\(deleted\))?|(?P<other>[^,\s][^,]*)'
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def why_no_record() -> str | None:
     strace = shutil.which("strace")
     if strace is None:
         return "strace is not installed; on Debian: apt-get install strace"
-    done = subprocess.run([strace, "-qq", "-e", "trace=none", "true"], capture_output=True, text=True, check=False)  # noqa: S607 (the system's own program)
+    done = subprocess.run([strace, "-qq", "-e", "trace=none", "true"], capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else f"strace is not allowed here: {done.stderr.strip()}"
 
 
@@ -62,12 +64,10 @@ def record(command: Sequence[str], file: Path) -> list[SystemCall]:
     """Run a program to its end and return its calls that succeeded, of all threads, in the order of their end."""
     traced = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-xx", "-s", "1000000000", "-e", "signal=none"]
     traced += ["-e", f"trace={','.join(f'?{name}' for name in _CALLS.split())}", "-e", "raw=read", "-o", str(file)]
-    done = subprocess.run([*traced, *command], capture_output=True, text=True, check=False, env=os.environ | _ENVIRONMENT)
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([*traced, *command], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return list(_read(file))
-
-
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _read(file: Path) -> Iterator[SystemCall]:

@@ -14,6 +14,8 @@ from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
 from stock_assets.backends.local.durable import make_folder, sync
 
+_MANIFEST = ".avro"
+
 
 class DurableFileIO(PyArrowFileIO):
     """Read and write local files as pyiceberg's own FileIO does, and sync every file when it is closed.
@@ -37,11 +39,15 @@ class _DurableFile(PyArrowFile):
 
 
 class _DurableStream(io.BufferedWriter):
-    """Sync the file, and its entry in the folder, when it is closed."""
+    """Sync the file when it is closed, and its entry in the folder.
+
+    The entries of manifests are synced with the metadata file of the same commit, which pyiceberg writes into the same
+    folder after them.
+    """
 
     def __init__(self, path: Path, mode: str, buffer_size: int) -> None:
         super().__init__(io.FileIO(path, mode), buffer_size)
-        self._folder = path.parent
+        self._path = path
 
     def close(self) -> None:
         if self.closed:
@@ -51,4 +57,5 @@ class _DurableStream(io.BufferedWriter):
             os.fsync(self.fileno())
         finally:
             super().close()
-        sync(self._folder)
+        if self._path.suffix != _MANIFEST:
+            sync(self._path.parent)

@@ -62,7 +62,8 @@ def _replaced(folder: Path) -> Iterator[Path]:
     """Replace a folder by a new one after every file in it is on disk."""
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    make_folder(partial)
+    make_folder(partial.parent)
+    partial.mkdir()
     yield partial
     for file in partial.iterdir():
         sync(file)
