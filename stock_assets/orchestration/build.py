@@ -22,6 +22,7 @@ from stock_assets.orchestration.assets.staged import staged_asset
 from stock_assets.orchestration.assets.views import view_assets
 from stock_assets.orchestration.checks.audits import audit_checks
 from stock_assets.orchestration.checks.freshness import freshness_check, policy
+from stock_assets.orchestration.checks.published import published_checks
 from stock_assets.orchestration.checks.symbols import raw_checks
 from stock_assets.orchestration.jobs.daily_prices import AssetJob, daily_job
 from stock_assets.orchestration.jobs.maintenance import maintenance_job
@@ -69,7 +70,12 @@ def build_definitions(
     # Athena charges for each statement, and the report sends one per panel: there it is materialized on demand.
     cadences = {REPORT: "on_demand" if settings.backend is BackendName.AWS else "on_change"}
     job, report = daily_job(), report_job()
-    checks = [*raw_checks(pipeline.universe), audit_checks(), *([freshness_check()] if grows else [])]
+    checks = [
+        *raw_checks(pipeline.universe),
+        audit_checks(),
+        published_checks(),
+        *([freshness_check()] if grows else []),
+    ]
     retention = retention_policy(settings)
     maintenance = maintenance_job(retention, [key for check in checks for key in check.check_keys])
     return dg.Definitions(

@@ -10,6 +10,7 @@ import pytest
 from stock_assets.core.errors import SessionOutOfRange
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.loads.audit_files import audits
+from stock_assets.orchestration.keys import asset_key
 from stock_assets.orchestration.runs import RunResult, local_instance, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.serve.query import summary
@@ -44,6 +45,28 @@ def test_a_run_publishes_every_symbol_and_session(
     rows = {row.symbol: row.row_count for row in summary(Pipeline.from_settings(settings).backend)}
     # Facebook's first session was 2012-05-18.
     assert rows == {"AAPL": SESSIONS, "FB": 6, "GOOG": SESSIONS, "IBM": SESSIONS, "MSFT": SESSIONS}
+
+
+def test_checks_on_the_published_table_pass_and_state_what_they_cover(
+    settings: Settings, first_run: tuple[RunResult, list[dg.DagsterEvent]]
+) -> None:
+    _, events = first_run
+    found = {
+        event.asset_check_evaluation_data.check_name: event.asset_check_evaluation_data
+        for event in events
+        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    }
+    for name in (
+        "one_row_per_symbol_and_session",
+        "every_committed_row_is_published",
+        "every_listed_symbol_is_published",
+    ):
+        assert found[name].passed
+        assert found[name].asset_key == asset_key(DAILY_PRICES)
+        assert found[name].metadata["rows"].value == 46
+    audited = [check for name, check in found.items() if name in {audit.name for audit in audits()}]
+    for check in [*audited, found["every_committed_row_is_published"], found["every_requested_symbol_is_stored"]]:
+        assert check.metadata["covers"].value == "2012-05-14 to 2012-05-25"
 
 
 def test_the_listener_receives_every_materialization_of_every_session(

@@ -730,6 +730,21 @@ FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
 WHERE trade_date >= DATE 'day'
 ;
 
+-- sql/coverage/published_sessions.sql (and 1 other form, SHA-256 2bd24d95f133ed3c)
+SELECT
+    p.trade_date,
+    COUNT(*)                  AS row_count,
+    COUNT(DISTINCT p.symbol)  AS symbols,
+    COUNT(DISTINCT l.symbol)  AS listed_symbols
+FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+LEFT JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
+    ON  l.symbol = p.symbol
+    AND l.first_session <= p.trade_date
+    AND (l.last_session IS NULL OR p.trade_date <= l.last_session)
+WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
+GROUP BY p.trade_date
+;
+
 -- sql/ddl/athena/add_columns.sql
 ALTER TABLE backend_published.daily_prices ADD COLUMNS (`volume_surge_ratio` double COMMENT 'Volume / mean volume of the 7 previous sessions, split-adjusted as of this row\'s date; NULL with fewer than 7 (ratio)')
 ;

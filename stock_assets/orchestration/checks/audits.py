@@ -4,19 +4,18 @@ Belongs here: showing a verdict. Does not belong here: computing it (`audit`), o
 (`publish.publishing`, which accepts the record of this audit).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import dagster as dg
 
 from stock_assets.audit.audits import Verdict
 from stock_assets.audit.gate import audit_load
-from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.tables import STAGED_PRICES
 from stock_assets.loads.audit_files import Audit, AuditKind, audits
-from stock_assets.loads.load import Load, newest_load, newest_load_of_any_sessions
+from stock_assets.loads.load import Load
+from stock_assets.orchestration.checks.run_load import load_of_run
 from stock_assets.orchestration.keys import asset_key
-from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.pipeline import Pipeline
 
 _CONSEQUENCES = {
@@ -48,7 +47,7 @@ def audit_checks() -> dg.AssetChecksDefinition:
     def audits_of_load(
         context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.AssetCheckResult]:
-        load = _load_of(pipeline.backend, context.run.tags)
+        load = load_of_run(pipeline.backend, context.run.tags)
         selected = {key.name for key in context.selected_asset_check_keys}
         for verdict in audit_load(pipeline, load):
             if verdict.audit.name in selected:
@@ -65,12 +64,6 @@ def _spec(audit: Audit) -> dg.AssetCheckSpec:
         blocking=audit.can_block,
         metadata={"kind": audit.kind.value, "sql": f"sql/{audit.file.path}", "remedy": audit.file.remedy},
     )
-
-
-def _load_of(backend: Backend, tags: Mapping[str, str]) -> Load:
-    """Return the load of the run's sessions; a check that runs alone has no sessions and checks the newest load."""
-    sessions = tagged_sessions(tags)
-    return newest_load(backend, sessions) if sessions else newest_load_of_any_sessions(backend)
 
 
 def _description(verdict: Verdict) -> str:
@@ -100,6 +93,7 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
         description=None if verdict.passed else _description(verdict),
         metadata={
             "bad rows": verdict.bad_rows,
+            "covers": format_ranges(load.sessions),
             "load": load.load_id,
             "statement": f"sql/{verdict.audit.file.path}",
             **acknowledged,

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.calendar import closing_time, format_ranges, sessions_between
 from stock_assets.core.text import plural
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.landing_files import REMEDY as FILES_REMEDY
@@ -58,7 +58,7 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
             if names.get(status.symbol) in selected:
                 yield _result(names[status.symbol], status)
         if SUMMARY in selected:
-            yield _summary(statuses)
+            yield _summary(statuses, sessions)
 
     @dg.asset_check(
         asset=RAW_SPLITS,
@@ -158,7 +158,7 @@ def _result(name: str, status: SymbolStatus) -> dg.AssetCheckResult:
     )
 
 
-def _summary(statuses: Sequence[SymbolStatus]) -> dg.AssetCheckResult:
+def _summary(statuses: Sequence[SymbolStatus], sessions: Sequence[date]) -> dg.AssetCheckResult:
     missing = [status for status in statuses if status.missing]
     schema = dg.TableSchema(
         columns=[dg.TableColumn(name, "string") for name in ("symbol", "outcome", "missing", "since", "why", "remedy")]
@@ -183,6 +183,7 @@ def _summary(statuses: Sequence[SymbolStatus]) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(f"{status.symbol}: {status.outcome}" for status in missing) or None,
         metadata={
+            "covers": format_ranges(sessions),
             "symbols": len(statuses),
             "symbols missing": len(missing),
             **({"missing": dg.MetadataValue.table(rows, schema=schema)} if rows else {}),

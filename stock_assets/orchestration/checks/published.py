@@ -1,0 +1,106 @@
+"""The checks on the rows of `published/daily_prices`, as consumers see them after a run.
+
+Belongs here: showing the counts in Dagster. Does not belong here: counting (`coverage.published_sessions`), freshness
+(`freshness`), the audits of a load (`audits`). None of these checks blocks: the rows are already published.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from stock_assets.core.calendar import format_ranges
+from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.coverage.published_sessions import PublishedSession, published_sessions
+from stock_assets.loads.load import Load
+from stock_assets.orchestration.checks.run_load import load_of_run
+from stock_assets.orchestration.keys import asset_key
+from stock_assets.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What is right for a session, and what to do when it is not."""
+
+    is_right: Callable[[PublishedSession], bool]
+    severity: dg.AssetCheckSeverity
+    description: str
+    remedy: str
+
+
+_RULES = {
+    "one_row_per_symbol_and_session": _Rule(
+        lambda found: found.row_count == found.symbols,
+        dg.AssetCheckSeverity.ERROR,
+        "Each symbol has at most one published row per session.",
+        "roll back to the snapshot before (`stock-assets history`), and load the sessions again",
+    ),
+    "every_committed_row_is_published": _Rule(
+        lambda found: found.committed in (None, found.row_count),
+        dg.AssetCheckSeverity.ERROR,
+        "Each session has as many published rows as the load committed. Another run that publishes the same sessions "
+        "at the same time can make it fail once.",
+        "load the sessions again; if it fails again, roll back to the snapshot before",
+    ),
+    "every_listed_symbol_is_published": _Rule(
+        lambda found: found.listed_symbols == found.listed,
+        dg.AssetCheckSeverity.WARN,
+        "Each symbol of the universe has a published row for each session on which it was listed.",
+        "the checks of raw/daily_prices name missing bars, published/quarantined_prices has the quarantined ones",
+    ),
+}
+
+
+def published_checks() -> dg.AssetChecksDefinition:
+    """Return one step with all checks; it sends one statement."""
+
+    @dg.multi_asset_check(
+        name="published_rows",
+        specs=[
+            dg.AssetCheckSpec(
+                name,
+                asset=asset_key(DAILY_PRICES),
+                description=rule.description,
+                metadata={"sql": "sql/coverage/published_sessions.sql", "remedy": rule.remedy},
+            )
+            for name, rule in _RULES.items()
+        ],
+        can_subset=True,
+        description="Counts the published rows of the run's sessions; alone, of the newest load's sessions.",
+    )
+    def rows_of_published_prices(
+        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> Iterator[dg.AssetCheckResult]:
+        load = load_of_run(pipeline.backend, context.run.tags)
+        found = published_sessions(pipeline, load)
+        for key in context.selected_asset_check_keys:
+            yield _result(key.name, found, load)
+
+    return rows_of_published_prices
+
+
+def _result(name: str, found: Sequence[PublishedSession], load: Load) -> dg.AssetCheckResult:
+    rule = _RULES[name]
+    wrong = [session for session in found if not rule.is_right(session)]
+    return dg.AssetCheckResult(
+        asset_key=asset_key(DAILY_PRICES),
+        check_name=name,
+        passed=not wrong,
+        severity=rule.severity,
+        description=f"{format_ranges(session.session for session in wrong)}: {_counts(wrong[0])}" if wrong else None,
+        metadata={
+            "covers": format_ranges(load.sessions),
+            "load": load.load_id,
+            "rows": sum(session.row_count for session in found),
+            "sessions with a problem": len(wrong),
+            **({"remedy": rule.remedy} if wrong else {}),
+        },
+    )
+
+
+def _counts(found: PublishedSession) -> str:
+    committed = "" if found.committed is None else f", {found.committed} committed by the load"
+    return (
+        f"session {found.session} has {found.row_count} published rows of {found.symbols} symbols, "
+        f"{found.listed_symbols} of {found.listed} listed symbols{committed}"
+    )

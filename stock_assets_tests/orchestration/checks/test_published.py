@@ -1,0 +1,111 @@
+"""The checks on the published rows find rows that are missing, repeated, or not those of the load."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.compute as pc
+import pytest
+
+from stock_assets.backends.local import iceberg
+from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.core.errors import LoadRejected
+from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets.core.universe import Universe
+from stock_assets.orchestration.keys import asset_key
+from stock_assets_tests.support.dagster_runs import checks, pipeline
+from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, calm_source, tamper
+from stock_assets_tests.support.steps import FIVE, local_backend
+
+GRAIN, COMMITTED, LISTED = (
+    "one_row_per_symbol_and_session",
+    "every_committed_row_is_published",
+    "every_listed_symbol_is_published",
+)
+DAY = date(2012, 3, 6)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(local_backend(tmp_path / "data"), calm_source())
+
+
+def results(scene: Scene, folder: Path) -> dict[str, dg.AssetCheckEvaluation]:
+    """Run the checks alone, as the button of the UI does."""
+    prices = dg.AssetSelection.checks_for_assets(asset_key(DAILY_PRICES))
+    result = pipeline(scene, folder).run(prices)
+    assert result.success
+    return checks(result, asset_key(DAILY_PRICES))
+
+
+def failed(scene: Scene, folder: Path) -> dict[str, str]:
+    """Return the descriptions of the checks that failed."""
+    found = results(scene, folder)
+    assert found.keys() == {GRAIN, COMMITTED, LISTED}
+    return {name: str(check.description) for name, check in found.items() if not check.passed}
+
+
+def test_a_complete_load_passes(scene: Scene, tmp_path: Path) -> None:
+    scene.run(FIRST_WEEK)
+
+    found = results(scene, tmp_path)
+
+    assert all(check.passed for check in found.values())
+    assert {check.metadata["rows"].value for check in found.values()} == {25}
+    assert {check.metadata["covers"].value for check in found.values()} == {"2012-03-01 to 2012-03-07"}
+
+
+def test_a_row_that_another_program_repeats_is_found(scene: Scene, tmp_path: Path) -> None:
+    scene.run(FIRST_WEEK)
+    stored = iceberg.load(DataFolder(tmp_path / "data").prepare(), DAILY_PRICES)
+    rows = stored.scan().to_arrow()
+    stored.append(rows.filter(pc.and_(pc.equal(rows["symbol"], "IBM"), pc.equal(rows["trade_date"], DAY))))
+
+    counts = "session 2012-03-06 has 6 published rows of 5 symbols, 5 of 5 listed symbols, 5 committed by the load"
+    assert failed(scene, tmp_path) == {GRAIN: f"2012-03-06: {counts}", COMMITTED: f"2012-03-06: {counts}"}
+
+
+def test_rows_that_another_program_deletes_are_found(scene: Scene, tmp_path: Path) -> None:
+    scene.run(FIRST_WEEK)
+    stored = iceberg.load(DataFolder(tmp_path / "data").prepare(), DAILY_PRICES)
+    stored.delete(f"trade_date = '{DAY}'")
+
+    found = failed(scene, tmp_path)
+
+    assert found.keys() == {COMMITTED, LISTED}
+    assert found[COMMITTED].startswith("2012-03-06: session 2012-03-06 has 0 published rows of 0 symbols")
+
+
+def test_a_quarantined_bar_is_missing_but_not_lost(scene: Scene, tmp_path: Path) -> None:
+    scene.change(limits=replace(scene.limits, max_quarantined_share=0.5))
+    scene.source.set_bar("IBM", DAY, BAD_BAR)
+    scene.run(FIRST_WEEK)
+
+    assert failed(scene, tmp_path).keys() == {LISTED}
+
+
+def test_an_excluded_session_is_missing_and_was_not_committed(scene: Scene, tmp_path: Path) -> None:
+    for symbol in ("AAPL", "CSCO"):
+        scene.source.set_bar(symbol, DAY, BAD_BAR)
+    scene.run(FIRST_WEEK)
+
+    assert failed(scene, tmp_path).keys() == {LISTED}
+
+
+def test_a_rejected_load_committed_nothing(scene: Scene, tmp_path: Path) -> None:
+    scene.run(FIRST_WEEK)
+    scene.fetch(SECOND_WEEK)
+    tamper(scene.backend, scene.stage(SECOND_WEEK), STAGED_PRICES, "SELECT * FROM {name} WHERE symbol <> 'IBM'")
+    with pytest.raises(LoadRejected):
+        scene.publish(SECOND_WEEK)
+
+    assert failed(scene, tmp_path).keys() == {LISTED}
+
+
+def test_a_symbol_outside_the_universe_does_not_replace_a_missing_one(scene: Scene, tmp_path: Path) -> None:
+    scene.change(universe=Universe(FIVE.listings[1:]))
+    scene.run(FIRST_WEEK)
+    scene.change(universe=Universe(FIVE.listings[:-1]))
+
+    assert failed(scene, tmp_path).keys() == {LISTED}
