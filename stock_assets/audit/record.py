@@ -10,7 +10,6 @@ changed, and publishing then needs no second audit.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from typing import Any
 
 from stock_assets.audit.audits import BadRow, Verdict, audit_statement, run_audits
 from stock_assets.backends.interface import Objects, SqlConnection
+from stock_assets.backends.stored_records import read_record, record_body
 from stock_assets.core.errors import ObjectExists, StagedRowsChanged
 from stock_assets.core.sql import SqlValue
 from stock_assets.loads.audit_files import audits
@@ -40,7 +40,7 @@ def recorded_or_audit(
     """
     key, recorded = _key(sql, load, values), objects.keys(audits_folder(load.load_id))
     if key in recorded:
-        return [_verdict(stored) for stored in json.loads(objects.get(key))]
+        return [_verdict(stored) for stored in read_record(objects, key)]
     if recorded and not any(one.rpartition("/")[0] == key.rpartition("/")[0] for one in recorded):
         raise StagedRowsChanged(
             f"published/daily_prices, sessions {load.start_date} to {load.end_date}: load {load.load_id} was not "
@@ -52,10 +52,10 @@ def recorded_or_audit(
 
 def _audit(objects: Objects, sql: SqlConnection, values: Mapping[str, SqlValue], key: str) -> list[Verdict]:
     verdicts = run_audits(sql, values)
-    body = json.dumps([asdict(verdict) | {"audit": verdict.audit.name} for verdict in verdicts], default=str, indent=1)
+    body = record_body([asdict(verdict) | {"audit": verdict.audit.name} for verdict in verdicts])
     # The same audit may run again, or in another process.
     with suppress(ObjectExists):
-        objects.put(key, body.encode())
+        objects.put(key, body)
     return verdicts
 
 

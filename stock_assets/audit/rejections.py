@@ -10,7 +10,6 @@ rows of each session with the raw response and the remedy.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from stock_assets.audit.audits import BadRow, Verdict
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
+from stock_assets.backends.stored_records import read_record, record_body
 from stock_assets.core.calendar import is_session
 from stock_assets.core.sql import SqlValue, statement, statements
 from stock_assets.core.tables import STAGED_QUARANTINE
@@ -83,7 +83,7 @@ def record_rejection(parts: PipelineParts, load: Load, verdicts: Sequence[Verdic
         findings=findings,
         quarantined=_quarantined(backend, load, sessions) if _columns_are_right(verdicts) else {},
     )
-    backend.objects.put(key, json.dumps(asdict(rejection), default=str, indent=1).encode())
+    backend.objects.put(key, record_body(asdict(rejection)))
     for recorded in backend.objects.keys(f"{_FOLDER}/"):
         if _read(backend, recorded).rejected_at < rejected_at - KEPT_FOR:
             backend.objects.delete(recorded)
@@ -189,7 +189,7 @@ def _digest(parts: Iterable[str]) -> str:
 
 
 def _read(backend: Backend, key: str) -> Rejection:
-    stored = json.loads(backend.objects.get(key))
+    stored = read_record(backend.objects, key)
     return Rejection(
         **{
             **stored,

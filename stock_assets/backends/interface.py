@@ -6,7 +6,7 @@ on every implementation.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -299,6 +299,42 @@ class Digests:
     inputs: str
 
 
+class Part(StrEnum):
+    """A part of a backend in which files can be damaged."""
+
+    LAYOUT = "layout"
+    """The file that records the layout version."""
+    LEDGER = "ledger"
+    CALLS = "calls"
+    """The calls to vendors that are counted."""
+    CATALOG = "catalog"
+    """The record of the current metadata file of each published table."""
+    TABLE = "table"
+    """A file of a published table."""
+    PACK = "pack"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file of a backend that is missing or damaged; raw responses apart (`maintenance.verify` reads them).
+
+    Attributes:
+        part: what the file belongs to.
+        file: path or address of the file.
+        why: what is wrong with it.
+        table: the published table that needs the file.
+        snapshots: snapshots of the table that need the file; empty if all of them do.
+        is_current: whether consumers need the file now.
+    """
+
+    part: Part
+    file: str
+    why: str
+    table: Table | None = None
+    snapshots: tuple[int, ...] = ()
+    is_current: bool = True
+
+
 class SqlConnection(ABC):
     """One step's connection: SQL over one load's staging tables, and one snapshot of each published table.
 
@@ -471,6 +507,14 @@ class Backend(ABC):
     @abstractmethod
     def warehouse(self) -> Warehouse:
         """Staging tables and published tables."""
+
+    @abstractmethod
+    def damage(self, *, deep: bool = False) -> Iterator[Damage]:
+        """Find files that are missing or damaged; nothing is changed.
+
+        Args:
+            deep: compare contents too, not only existence, size and structure.
+        """
 
     def take_statement_log(self) -> "StatementLog | None":
         """Return the statements that were sent since the last call, or None if SQL runs in this process."""

@@ -1,11 +1,87 @@
-"""Commands for the data folder of the local backend: `relocate`.
+"""Commands that check and repair stored data, or work on a data folder: `verify`, `relocate`.
 
 Belongs here: arguments and printing. Does not belong here: what a command does (`backends.local`, `maintenance`).
 """
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from stock_assets.cli.output import print_line
+import typer
+
+from stock_assets.cli.output import err, print_error, print_line
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from stock_assets.maintenance.findings import Finding
+    from stock_assets.maintenance.verify import Progress
+
+
+def verify(
+    *,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every data file too, and compare the ledger with the responses.")
+    ] = False,
+    recompute: Annotated[
+        int | None,
+        typer.Option(min=1, help="Compute rows again from the responses: 1 for all, N for one month in N."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check all stored data: databases, raw responses, tables, records. Exit code 1 if anything is damaged."""
+    from stock_assets.core.text import plural
+    from stock_assets.maintenance.recompute import Sample
+    from stock_assets.maintenance.verify import Depth
+    from stock_assets.maintenance.verify import verify as find
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    settings = Settings.from_env()
+    depth = Depth(deep=deep, recompute=Sample(recompute) if recompute is not None else None)
+    with _progress() as progress:
+        findings = [*_run_history(settings.instance_dir)]
+        findings += find(Pipeline.from_settings(settings), depth, progress=progress)
+    if as_json:
+        print_line(json.dumps([_as_json(finding) for finding in findings], indent=1))
+    for finding in [] if as_json else findings:
+        print_error(str(finding))
+    if not as_json:
+        print_line(f"{plural(len(findings), 'problem')} found." if findings else "No problem found.")
+    if findings:
+        raise typer.Exit(code=1)
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    """Show which step runs, on a terminal only."""
+    from rich.progress import Progress as Bar
+
+    with Bar(console=err, transient=True, disable=not err.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total or None)
+            bar.update(tasks[step], completed=done)
+
+        yield show
+
+
+def _run_history(folder: Path) -> "Iterator[Finding]":
+    """Check the databases of the Dagster instance."""
+    from stock_assets.backends.local.database import database_problem
+    from stock_assets.maintenance.findings import Finding
+
+    for file in sorted(folder.rglob("*.db")):
+        if why := database_problem(file):
+            yield Finding(str(file), why, "runs cannot be started or displayed; no prices are in this file")
+
+
+def _as_json(finding: "Finding") -> dict[str, str]:
+    return {name: getattr(finding, name) for name in ("file", "problem", "consequence", "command")}
 
 
 def relocate() -> None:

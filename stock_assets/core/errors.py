@@ -4,10 +4,12 @@ Belongs here: the classes, what their messages must name (table, partition, reme
 not belong here: the reaction to an error (`ingest.requester`, `publish.publishing`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
 from typing import ClassVar
+
+_DAMAGED_SHOWN = 3
 
 
 class StockAssetsError(Exception):
@@ -200,6 +202,16 @@ class DamagedResponses(StockAssetsError):
             message or "; ".join(f"The stored response {key} is damaged: {why}" for key, why in damage.items())
         )
         self.damage = damage
+
+
+class DamagedFiles(StockAssetsError):
+    """Files of the data folder are missing or damaged; the message names file, consequence and command for each."""
+
+    def __init__(self, descriptions: Iterable[str]) -> None:
+        self.descriptions = tuple(descriptions)
+        more = len(self.descriptions) - _DAMAGED_SHOWN
+        lines = [*self.descriptions[:_DAMAGED_SHOWN], *([f"and {more} more files"] if more > 0 else [])]
+        super().__init__("\n".join(lines))
 
 
 class LegacyDataUnusable(StockAssetsError):

@@ -4,8 +4,9 @@ Belongs here: the checks that reject a well-formed but implausible response. Doe
 (`sources.raw_format`), the comparison with stored bars (`response_owner`), its numbers (the audits).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
@@ -122,10 +123,27 @@ def _rows(source: PriceSource, symbol: str, body: bytes, arrived: datetime) -> P
     return source.read_prices(body, symbol).until(arrived.astimezone(NEW_YORK).date(), symbol)
 
 
+def describe_rows(
+    source: PriceSource, symbol: str, body: bytes, arrived: datetime
+) -> tuple[date, date, tuple[date, ...]]:
+    """Return the first and last session of a response, and the sessions between them that it does not contain.
+
+    Raises:
+        SourceError: the response cannot be read.
+    """
+    sessions = _rows(source, symbol, body, arrived).sessions
+    return sessions[-1], sessions[0], _missing(sessions)
+
+
+def _missing(newest_first: Sequence[date]) -> tuple[date, ...]:
+    held = set(newest_first)
+    return tuple(one for one in sessions_between(newest_first[-1], newest_first[0]) if one not in held)
+
+
 def _entry(symbol: str, body: bytes, rows: PriceRows, response_key: str, arrived: datetime) -> Fetch:
     sessions = rows.sessions
-    first, last, held = sessions[-1], sessions[0], set(sessions)
-    summary = f"{plural(len(held), 'session')}, {first} to {last}"
+    first, last = sessions[-1], sessions[0]
+    summary = f"{plural(len(set(sessions)), 'session')}, {first} to {last}"
     return Fetch(
         symbol=symbol,
         kind=FetchKind.PRICES,
@@ -134,7 +152,7 @@ def _entry(symbol: str, body: bytes, rows: PriceRows, response_key: str, arrived
         response_key=response_key,
         first_session=first,
         last_session=last,
-        missing_sessions=tuple(session for session in sessions_between(first, last) if session not in held),
+        missing_sessions=_missing(sessions),
         content_hash=content_hash(body),
         calls=1,
         detail="; ".join(filter(None, [summary, rows.describe_unusable()])),

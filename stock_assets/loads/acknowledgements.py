@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 
 from stock_assets.backends.interface import Objects
+from stock_assets.backends.stored_records import read_record
 from stock_assets.core.errors import InvalidAcknowledgement
 from stock_assets.core.universe import SYMBOL
 from stock_assets.loads.audit_files import AuditKind, audit_names
@@ -89,7 +90,7 @@ def acknowledgements(objects: Objects) -> list[Acknowledgement]:
     """Return all acknowledgements, sorted by audit, symbol and session."""
     found = []
     for key in objects.keys(_FOLDER):
-        stored = json.loads(objects.get(key))
+        stored = read_record(objects, key)
         at = datetime.fromisoformat(stored["acknowledged_at"])
         found.append(Acknowledgement(*_finding(key), stored["reason"], at))
     return found

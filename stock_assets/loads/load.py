@@ -4,13 +4,13 @@ Belongs here: what identifies a load, and finding the newest one for some sessio
 (`stage.staging`).
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from secrets import token_hex
 
 from stock_assets.backends.interface import Backend, Objects
+from stock_assets.backends.stored_records import read_record, record_body
 from stock_assets.core.calendar import next_session, previous_session, sessions_between
 from stock_assets.core.errors import NothingStaged
 
@@ -80,7 +80,7 @@ def new_load_id(staged_at: datetime) -> str:
 
 def record_load(backend: Backend, load: Load) -> None:
     """Record that the staging tables of a load are complete; written last, so that a killed load is never found."""
-    backend.objects.put(_key(load), json.dumps(asdict(load), default=str, indent=1).encode())
+    backend.objects.put(_key(load), record_body(asdict(load)))
 
 
 def newest_load(backend: Backend, sessions: Sequence[date]) -> Load:
@@ -116,12 +116,21 @@ def drop_old_loads(backend: Backend, *, older_than: timedelta, now: datetime) ->
     limit = new_load_id(now.astimezone(UTC) - older_than)
     old = [key for key in backend.objects.keys(f"{_FOLDER}/") if _load_id(key) < limit]
     for key in old:
-        backend.objects.delete(key)
-        backend.objects.delete(report_key(_load_id(key)))
-        for audit in backend.objects.keys(audits_folder(_load_id(key))):
-            backend.objects.delete(audit)
-        backend.warehouse.drop_staging(_load_id(key))
+        _drop(backend, key)
     return len(old)
+
+
+def drop_load(backend: Backend, load: Load) -> None:
+    """Drop the staging tables, the record, audits and report of a load."""
+    _drop(backend, _key(load))
+
+
+def _drop(backend: Backend, key: str) -> None:
+    backend.objects.delete(key)
+    backend.objects.delete(report_key(_load_id(key)))
+    for audit in backend.objects.keys(audits_folder(_load_id(key))):
+        backend.objects.delete(audit)
+    backend.warehouse.drop_staging(_load_id(key))
 
 
 def report_key(load_id: str) -> str:
@@ -158,7 +167,7 @@ def _load_id(key: str) -> str:
 
 
 def _read(objects: Objects, key: str) -> Load:
-    stored = json.loads(objects.get(key))
+    stored = read_record(objects, key)
     dates = {
         name: date.fromisoformat(stored[name])
         for name in ("start_date", "end_date", "first_date", "last_date", "available_from")

@@ -4,13 +4,13 @@ Belongs here: counting and previewing the rows of a load, naming its excluded se
 itself (`loads.load`, `stage.staging`).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
 from stock_assets.backends.interface import Backend, SqlConnection
+from stock_assets.backends.stored_records import read_record, record_body
 from stock_assets.core.sql import Fragment, Name, SqlValue, statement
 from stock_assets.loads.audit_files import AuditKind, bound_audits
 from stock_assets.loads.load import Load, report_key
@@ -55,14 +55,14 @@ class LoadReport:
 def load_report(backend: Backend, load: Load) -> LoadReport:
     """Return the report of a load, as staging stored it; an empty one if an earlier version staged the load."""
     try:
-        return LoadReport(**json.loads(backend.objects.get(report_key(load.load_id))))
+        return LoadReport(**read_record(backend.objects, report_key(load.load_id)))
     except KeyError:
         return LoadReport([], [], [])
 
 
 def store_report(backend: Backend, load: Load, report: LoadReport) -> None:
     """Store the report of a load, since an engine may charge for each query."""
-    backend.objects.put(report_key(load.load_id), json.dumps(asdict(report), default=str).encode())
+    backend.objects.put(report_key(load.load_id), record_body(asdict(report)))
 
 
 def session_failures(values: Mapping[str, SqlValue]) -> Fragment:

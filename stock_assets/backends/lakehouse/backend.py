@@ -4,10 +4,11 @@ Belongs here: the parts of such a backend. Does not belong here: the engines (`b
 """
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from stock_assets.backends.interface import Backend, FetchLedger, Objects, StatementLog, Warehouse
+from stock_assets.backends.interface import Backend, Damage, FetchLedger, Objects, StatementLog, Warehouse
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.data_folder import DataFolderObjects
 from stock_assets.backends.lakehouse.iceberg_catalog import Databases
@@ -65,6 +66,11 @@ class LakehouseBackend(Backend):
         """Tables under `staged/tables/` and `published/`."""
         self._objects.require_layout()
         return self._warehouse
+
+    def damage(self, *, deep: bool = False) -> Iterator[Damage]:
+        """Find objects of the published tables that are missing or have another size; contents are checked by S3."""
+        del deep
+        return self._warehouse.damage()
 
     def take_statement_log(self) -> StatementLog:
         """Return the statements that were sent since the last call, and all statements of this process."""

@@ -9,7 +9,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 
-from stock_assets.backends.interface import MaintenanceResult, Snapshot, SqlConnection, StatementRun, Warehouse
+from stock_assets.backends.interface import (
+    Damage,
+    MaintenanceResult,
+    Snapshot,
+    SqlConnection,
+    StatementRun,
+    Warehouse,
+)
 from stock_assets.backends.lakehouse import maintenance
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.glue import Glue
@@ -18,6 +25,7 @@ from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.lakehouse.responses import RAW_TABLE
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.lakehouse.sql_session import GlueConnection, LakehouseParts, staging_folder, staging_stem
+from stock_assets.backends.table_check import damaged_files
 from stock_assets.core.sql import Name
 from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
 
@@ -66,6 +74,13 @@ class GlueWarehouse(Warehouse):
     def staged_loads(self) -> list[str]:
         """List the loads that have a folder of staging tables."""
         return sorted({key.split("/")[2] for key in self._objects.keys("staged/tables/")} - {"none"})
+
+    def damage(self) -> Iterator[Damage]:
+        """Find objects of the published tables that are missing or have another size; no statement is sent."""
+        for table in PUBLISHED_TABLES:
+            stored = self._catalog.stored(table)
+            if stored is not None:
+                yield from damaged_files(stored, table)
 
     def take_runs(self) -> tuple[list[StatementRun], list[StatementRun]]:
         """Return the statements since the last call, and all statements so far."""

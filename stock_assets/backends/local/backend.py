@@ -3,11 +3,12 @@
 Belongs here: which parts a local backend consists of. Does not belong here: the parts (the modules beside this one).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from stock_assets.backends.interface import Backend, FetchLedger, Objects, Warehouse
+from stock_assets.backends.interface import Backend, Damage, FetchLedger, Objects, Warehouse
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.backends.local.objects import FolderObjects
@@ -48,6 +49,12 @@ class LocalBackend(Backend):
     def warehouse(self) -> Warehouse:
         """`staged/`, `published/` and `catalog.db`."""
         return DuckDbWarehouse(self._folder, self.objects, self.memory_limit_mb)
+
+    def damage(self, *, deep: bool = False) -> Iterator[Damage]:
+        """Check databases, tables and packs."""
+        from stock_assets.backends.local.damage import damage  # noqa: PLC0415 (imports large libraries)
+
+        return damage(self._folder.root, deep=deep)
 
     @cached_property
     def _folder(self) -> DataFolder:

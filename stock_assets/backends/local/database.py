@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
+from stock_assets.backends.damage_texts import describe
+from stock_assets.backends.interface import Damage, Part
 from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.core.errors import DamagedFiles
 
 LEDGER_FILE = "ledger.db"
 CALLS_FILE = "calls.db"
@@ -17,6 +20,8 @@ CALLS_FILE = "calls.db"
 DURABLE_COMMITS = "PRAGMA journal_mode = TRUNCATE"
 """Each connection that writes sends this. By default SQLite commits by deleting its journal, and does not write the
 entry of the folder to disk: a power failure brings the journal back, and the next connection undoes the commit."""
+CATALOG_FILE = "catalog.db"
+_PARTS = {LEDGER_FILE: Part.LEDGER, CALLS_FILE: Part.CALLS, CATALOG_FILE: Part.CATALOG}
 _BUSY_SECONDS = 30
 _HAS_TABLE = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
 
@@ -29,7 +34,10 @@ def connect_to_write(folder: DataFolder, file: str) -> Iterator[sqlite3.Connecti
     wait for other processes ("database is locked" at once), and for connections that live for one call it is slower.
     """
     path = folder.prepare() / file
-    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+    with (
+        _typed_damage(path),
+        closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
+    ):
         connection.execute(DURABLE_COMMITS)
         yield connection
 
@@ -48,8 +56,38 @@ def open_to_read(path: Path, table: str) -> Iterator[sqlite3.Connection | None]:
     # mode=rw does not create the file, and SQLite falls back to reading where it may not write. mode=ro would fail
     # after a writer was killed, because the writer's journal has to be rolled back first.
     address = f"{path.as_uri()}?mode=rw"
-    with closing(
-        sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    ) as connection:
+    with (
+        _typed_damage(path),
+        closing(
+            sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        ) as connection,
+    ):
         [(tables,)] = connection.execute(_HAS_TABLE, (table,)).fetchall()
         yield connection if tables else None
+
+
+def database_problem(file: Path) -> str:
+    """Return what is wrong with a SQLite file; empty if it is intact, does not exist, or cannot be opened now."""
+    if not file.exists():
+        return ""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)) as opened:
+            [(result,), *_] = opened.execute("PRAGMA integrity_check(1)").fetchall()
+    except sqlite3.OperationalError as error:
+        # Locked, or without permission: this proves nothing about the content. SQLite has one code for damage here.
+        return f"it is damaged: {error}" if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT else ""
+    except sqlite3.DatabaseError as error:
+        return f"it is damaged: {error}"
+    return "" if result == "ok" else f"it is damaged: {result}"
+
+
+@contextmanager
+def _typed_damage(file: Path) -> Iterator[None]:
+    """Raise `DamagedFiles` for an error of SQLite if the file is damaged."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        part = _PARTS.get(file.name)
+        if part is None or not (why := database_problem(file)):
+            raise
+        raise DamagedFiles([describe(Damage(part, str(file), why))]) from error

@@ -34,11 +34,11 @@ from sqlalchemy import URL, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from stock_assets.backends.local.database import DURABLE_COMMITS
+from stock_assets.backends.local.database import CATALOG_FILE, DURABLE_COMMITS
 from stock_assets.backends.local.durable import make_folder
 from stock_assets.backends.local.durable_file_io import DurableFileIO
 from stock_assets.backends.local.table_folder import require_metadata_inside, require_table_inside, require_usable
-from stock_assets.backends.local.table_reader import CATALOG_FILE, CATALOG_NAME, PROPERTY_PREFIX
+from stock_assets.backends.local.table_reader import CATALOG_NAME, PROPERTY_PREFIX, require_not_lost
 from stock_assets.backends.pyiceberg_internals import OverwriteFiles
 from stock_assets.core.errors import ConcurrentPublish
 from stock_assets.core.retry import retrying
@@ -78,12 +78,14 @@ def find(root: Path, table: Table) -> IcebergTable | None:
     """
     require_usable(root)
     if not (root / CATALOG_FILE).exists():
+        require_not_lost(root, table)
         return None
 
     def attempt() -> IcebergTable | None:
         try:
             return _FolderCatalog(root).load_table((table.schema, table.name))
         except NoSuchTableError:
+            require_not_lost(root, table)
             return None
 
     return retrying(attempts=_ATTEMPTS, longest_seconds=2.0, on=(IntegrityError, OperationalError))(attempt)
@@ -110,6 +112,7 @@ def _load(root: Path, table: Table) -> IcebergTable:
     try:
         stored = catalog.load_table(identifier)
     except NoSuchTableError:
+        require_not_lost(root, table)
         catalog.create_namespace_if_not_exists(table.schema)
         stored = _create(catalog, table)
     if not _METADATA_PROPERTIES.keys() <= stored.properties.keys():

@@ -6,11 +6,54 @@ Belongs here: reading and writing the file. Does not belong here: opening it (`d
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
-from stock_assets.backends.interface import Fetch, FetchLedger
+from stock_assets.backends.damage_texts import describe
+from stock_assets.backends.interface import Damage, Fetch, FetchLedger, Part
 from stock_assets.backends.ledger_table import TABLE, LedgerTable, create_table, table_in_memory
 from stock_assets.backends.local.data_folder import DataFolder
-from stock_assets.backends.local.database import LEDGER_FILE, connect_to_read, connect_to_write
+from stock_assets.backends.local.database import (
+    CATALOG_FILE,
+    LEDGER_FILE,
+    connect_to_read,
+    connect_to_write,
+    open_to_read,
+)
+from stock_assets.backends.local.packs import FOLDER as PACKS_FOLDER
+from stock_assets.core.errors import DamagedFiles
+
+_TABLE_EXISTS = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?"
+
+
+_RESPONSES = ("raw/*/ingest_date=*/*/*", f"{PACKS_FOLDER}/*/*/*.zip")
+
+
+def require_ledger(root: Path) -> None:
+    """Check a data folder whose ledger has no table: an empty ledger would request and load everything again.
+
+    Raises:
+        DamagedFiles: the ledger was lost.
+    """
+    if why := lost_ledger(root):
+        raise DamagedFiles([describe(Damage(Part.LEDGER, str(root / LEDGER_FILE), why))])
+
+
+def lost_ledger(root: Path) -> str:
+    """Return why the ledger must have been lost; empty if it has its table, or the folder is new.
+
+    Nothing is published before a request is recorded, so a catalog beside stored responses proves it. Responses alone
+    prove nothing: others may have copied them into a new folder.
+    """
+    catalog, file = root / CATALOG_FILE, root / LEDGER_FILE
+    if not catalog.exists() or not catalog.stat().st_size:
+        return ""
+    with open_to_read(file, TABLE) as connection:
+        if connection is not None:
+            return ""
+    if not any(next(root.glob(stored), None) for stored in _RESPONSES):
+        return ""
+    state = "it has no table of requests" if file.exists() else "it is missing"
+    return f"{state}, although {CATALOG_FILE} has published tables"
 
 
 class SqliteLedger(FetchLedger):
@@ -23,6 +66,8 @@ class SqliteLedger(FetchLedger):
         """Insert the rows in one transaction, and commit it to disk."""
         with connect_to_write(self._folder, LEDGER_FILE) as connection:
             connection.execute("BEGIN IMMEDIATE")
+            if not connection.execute(_TABLE_EXISTS, (TABLE,)).fetchone():
+                require_ledger(self._folder.root)
             create_table(connection)
             LedgerTable(connection).insert([(None, fetch) for fetch in fetches])
             connection.execute("COMMIT")
@@ -34,5 +79,6 @@ class SqliteLedger(FetchLedger):
             if connection is not None:
                 yield LedgerTable(connection)
                 return
+        require_ledger(self._folder.root)
         with closing(table_in_memory()) as empty:
             yield LedgerTable(empty)

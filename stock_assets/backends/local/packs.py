@@ -171,6 +171,19 @@ def _is_intact(pack: Path) -> bool:
         return False
 
 
+def damage_of_pack(pack: Path, *, deep: bool) -> str:
+    """Return what is wrong with a pack: its list of keys, or with `deep` the bytes of a response; empty if nothing."""
+    try:
+        with ZipFile(pack) as archive:
+            damaged = archive.testzip() if deep else None
+    except FileNotFoundError:
+        # Another process has merged it.
+        return ""
+    except (*_DAMAGE, OSError) as error:
+        return f"it cannot be read: {error}"
+    return f"the response {damaged} in it is damaged" if damaged else ""
+
+
 def open_pack(pack: Path) -> ZipFile:
     """Open a pack once per process; packs never change.
 

@@ -22,10 +22,11 @@ from pyiceberg.io import FileIO
 from pyiceberg.manifest import ManifestFile, read_manifest_list, write_manifest, write_manifest_list
 from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
 
+from stock_assets.backends.local.database import CATALOG_FILE, DURABLE_COMMITS
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.backends.local.durable_file_io import DurableFileIO
 from stock_assets.backends.local.table_folder import path_of, require_usable
-from stock_assets.backends.local.table_reader import CATALOG_FILE, CATALOG_NAME
+from stock_assets.backends.local.table_reader import CATALOG_NAME
 from stock_assets.core.errors import TableOutsideDataFolder
 
 _CODEC: Final = "deflate"
@@ -70,6 +71,7 @@ def relocate(root: Path) -> list[Relocated]:
         return []
     done: list[Relocated] = []
     with closing(sqlite3.connect(catalog, timeout=30, isolation_level=None)) as connection:
+        connection.execute(DURABLE_COMMITS)
         moves = []
         for schema, name, location in connection.execute(_LOCATIONS, (CATALOG_NAME,)).fetchall():
             earlier = Path(path_of(location)).parent.parent
@@ -77,7 +79,7 @@ def relocate(root: Path) -> list[Relocated]:
             if _is_same(earlier.parent.parent, root):
                 continue
             _require_copied(folder, root, earlier, Path(location).name)
-            rewrite = Rewrite(read_from=folder, earlier=f"file://{earlier}", target=folder)
+            rewrite = Rewrite(read_from=folder, earlier=_location(folder, Path(location).name), target=folder)
             moves.append((rewrite.write(Path(location).name), CATALOG_NAME, schema, name, location))
             done.append(Relocated(f"{schema}.{name}", str(earlier), rewrite.written))
         connection.execute("BEGIN IMMEDIATE")
@@ -112,6 +114,12 @@ def _require_copied(folder: Path, root: Path, earlier: Path, metadata: str) -> N
             f"The tables of {root} were created in {earlier}, and their metadata {metadata} is not in {folder}. Copy "
             "the data folder completely, or run: stock-assets repair --apply"
         )
+
+
+def _location(folder: Path, metadata: str) -> str:
+    """Return the address that a metadata file names; the one in the catalog may be damaged."""
+    text = (folder / "metadata" / metadata).read_text(encoding="utf-8")
+    return TableMetadataUtil.parse_raw(text).location
 
 
 class Rewrite:

@@ -13,16 +13,18 @@ from pyiceberg.table import StaticTable
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
 
-from stock_assets.backends.local.database import open_to_read
+from stock_assets.backends.damage_texts import describe
+from stock_assets.backends.interface import Damage, Part
+from stock_assets.backends.local.database import CATALOG_FILE, open_to_read
 from stock_assets.backends.local.table_folder import (
     path_of,
     require_metadata_inside,
     require_table_inside,
     require_usable,
 )
+from stock_assets.core.errors import DamagedFiles
 from stock_assets.core.tables import Table
 
-CATALOG_FILE = "catalog.db"
 CATALOG_NAME = "local"
 PROPERTY_PREFIX = "stock_assets."
 _CATALOG_TABLE = "iceberg_tables"
@@ -42,19 +44,37 @@ def read(root: Path, table: Table) -> IcebergTable | None:
         TableOutsideDataFolder: the folder was copied or moved; the catalog in it names the files of another folder.
     """
     require_usable(root)
+    location = metadata_location(root, table)
+    if location is None:
+        require_not_lost(root, table)
+        return None
+    require_metadata_inside(root, table.full_name, location)
+    stored = StaticTable.from_metadata(location, {PY_IO_IMPL: f"{LocalFileIO.__module__}.{LocalFileIO.__qualname__}"})
+    require_table_inside(root, table.full_name, stored.location())
+    return stored
+
+
+def require_not_lost(root: Path, table: Table) -> None:
+    """Check a table that the catalog does not contain: without its catalog, consumers would see no rows.
+
+    Raises:
+        DamagedFiles: the table has metadata of a commit. The first metadata file proves nothing: it is written before
+            the catalog contains the table.
+    """
+    folder = root / table.schema / table.name / "metadata"
+    commits = (file.name for file in folder.glob("*.metadata.json") if not file.name.startswith("00000-"))
+    if any(commits):
+        why = f"it does not contain {table.full_name}, whose files are in {folder.parent}"
+        raise DamagedFiles([describe(Damage(Part.CATALOG, str(root / CATALOG_FILE), why, table))])
+
+
+def metadata_location(root: Path, table: Table) -> str | None:
+    """Return the address of a table's current metadata in the catalog, or None if the catalog has no such table."""
     with open_to_read(root / CATALOG_FILE, _CATALOG_TABLE) as connection:
         if connection is None:
             return None
         found = connection.execute(_METADATA_LOCATION, (CATALOG_NAME, table.schema, table.name)).fetchone()
-    if found is None:
-        return None
-    (metadata_location,) = found
-    require_metadata_inside(root, table.full_name, metadata_location)
-    stored = StaticTable.from_metadata(
-        metadata_location, {PY_IO_IMPL: f"{LocalFileIO.__module__}.{LocalFileIO.__qualname__}"}
-    )
-    require_table_inside(root, table.full_name, stored.location())
-    return stored
+    return str(found[0]) if found is not None else None
 
 
 def data_files(stored: IcebergTable) -> list[str]:

@@ -33,6 +33,7 @@ from stock_assets.backends.interface import (
     Warehouse,
 )
 from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.local.diagnosis import diagnosed
 from stock_assets.backends.local.duckdb_errors import query_failed
 from stock_assets.backends.local.parquet_scans import path_literal, read_parquet, scan
 from stock_assets.backends.local.table_reader import data_files, own_properties, read
@@ -54,32 +55,36 @@ class DuckDbWarehouse(Warehouse):
     @contextmanager
     def connect(self, load_id: str = "") -> Iterator[SqlConnection]:
         """Connect, and pin the current snapshot of every published table."""
-        published = {table.name: read(self._folder.root, table) for table in PUBLISHED_TABLES}
+        with diagnosed(self._folder.root):
+            published = {table.name: read(self._folder.root, table) for table in PUBLISHED_TABLES}
         staging = self._staging(load_id)
         # DuckDB's default folder for spilling is in the working directory. A killed load's files are removed with it.
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{self._memory_limit_mb}MB",
             "temp_directory": str(staging / "spill" if load_id else _new_spill_folder()),
         }
-        with duckdb.connect(":memory:", config=config) as connection:
+        with diagnosed(self._folder.root), duckdb.connect(":memory:", config=config) as connection:
             yield DuckDbConnection(connection, self._folder, self._objects, staging, published)
 
     def history(self, table: Table) -> list[Snapshot]:
         """Read the snapshots from the table's metadata."""
-        stored = read(self._folder.root, table)
+        with diagnosed(self._folder.root):
+            stored = read(self._folder.root, table)
         return snapshots.history(stored, own_properties) if stored is not None else []
 
     def rollback(self, table: Table, snapshot_id: int) -> None:
         """Point the main branch at the snapshot."""
         from stock_assets.backends.local import iceberg
 
-        snapshots.roll_back(table, lambda: iceberg.find(self._folder.root, table), snapshot_id)
+        with diagnosed(self._folder.root):
+            snapshots.roll_back(table, lambda: iceberg.find(self._folder.root, table), snapshot_id)
 
     def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
         """Compact files, expire snapshots and remove files through pyiceberg."""
         from stock_assets.backends.local import maintenance
 
-        return maintenance.maintain(self._folder.root, table, keep_since=keep_since, at=at)
+        with diagnosed(self._folder.root):
+            return maintenance.maintain(self._folder.root, table, keep_since=keep_since, at=at)
 
     def location(self, table: Table) -> str:
         """Return the folder of the table."""

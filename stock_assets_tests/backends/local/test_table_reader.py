@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stock_assets.backends.local import iceberg, table_reader
+from stock_assets.backends.local.database import CATALOG_FILE
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES
 from stock_assets_tests.support.rows import price_row, stage_rows
@@ -42,9 +43,9 @@ def test_a_table_that_does_not_exist_is_none_and_nothing_is_created(tmp_path: Pa
     assert table_reader.read(tmp_path, DAILY_PRICES) is None
     assert list(tmp_path.iterdir()) == []
 
-    sqlite3.connect(tmp_path / table_reader.CATALOG_FILE).close()
+    sqlite3.connect(tmp_path / CATALOG_FILE).close()
     assert table_reader.read(tmp_path, DAILY_PRICES) is None
-    assert (tmp_path / table_reader.CATALOG_FILE).read_bytes() == b""
+    assert (tmp_path / CATALOG_FILE).read_bytes() == b""
 
     publish(tmp_path / "data")
     assert table_reader.read(tmp_path / "data", QUARANTINED_PRICES) is None
@@ -65,7 +66,7 @@ def test_a_table_that_was_read_cannot_be_changed(tmp_path: Path) -> None:
 
 def test_a_table_is_readable_while_another_process_writes_the_catalog(tmp_path: Path) -> None:
     publish(tmp_path)
-    with closing(sqlite3.connect(tmp_path / table_reader.CATALOG_FILE, isolation_level=None)) as writer:
+    with closing(sqlite3.connect(tmp_path / CATALOG_FILE, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM iceberg_tables")
 
