@@ -141,7 +141,7 @@ def test_only_temporary_objects_expire() -> None:
     assert expiring == own | {"dagster/", "consumer_results/"}
     parameters = stack().body["Parameters"]
     assert parameters["StagedDays"]["Default"] > Settings().staging_retention_days
-    assert parameters["LogDays"]["Default"] >= Settings().run_retention_days
+    assert parameters["RunLogDays"]["Default"] >= Settings().run_retention_days
 
 
 def test_new_responses_and_ledger_entries_are_announced() -> None:
