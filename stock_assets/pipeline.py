@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from stock_assets.alerts.channels import Channel
+    from stock_assets.backends.lakehouse.landing_queue import LandingQueue
 
 _MEGABYTE = 1024 * 1024
 _UNIVERSES = {SourceName.RECORDED: "recorded.csv", SourceName.ALPHA_VANTAGE: "semiconductors.csv"}
@@ -129,6 +130,18 @@ def alert_channels(settings: Settings) -> "list[Channel]":
     if settings.alert_topic_arn is not None:
         channels.append(SnsTopic(settings.alert_topic_arn, **_aws_options(settings)))
     return channels
+
+
+def landing_queue(settings: Settings) -> "LandingQueue | None":
+    """Construct the queue with notifications about landing files, or return None if the settings name none."""
+    if settings.aws_landing_queue_url is None:
+        return None
+    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
+    from stock_assets.backends.lakehouse.landing_queue import LandingQueue  # noqa: PLC0415 (as above)
+
+    options = _lakehouse_options(settings)
+    access = AwsAccess(region=options["region"], role_arn=options["role_arn"], endpoint_url=options["endpoint_url"])
+    return LandingQueue(access, str(settings.aws_landing_queue_url), options["prefix"])
 
 
 def legacy_location(settings: Settings, address: str, form: FileFormat | None = None) -> LegacyLocation:

@@ -253,6 +253,11 @@ class Settings(BaseSettings):
         description="Name or ARN of the Secrets Manager secret that holds the vendor's API key. Default: the key is "
         f"read from `{API_KEY_VARIABLE}`.",
     )
+    aws_landing_queue_url: HttpUrl | None = Field(
+        default=None,
+        description="Address of an SQS queue that receives the bucket's notifications about landing files. The sensor "
+        "`landing_files` then lists files only after a message, and once a day. Default: it lists them every minute.",
+    )
     aws_scan_limit_mb: int | None = Field(
         default=None, ge=10, description="MiB that one Athena statement may read. Default: the workgroup's limit."
     )
@@ -304,6 +309,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{_PREFIX}AWS_BUCKET is set, but the backend is local; set {_PREFIX}BACKEND=aws, or unset "
                 f"{_PREFIX}AWS_BUCKET"
+            )
+        if self.backend is BackendName.LOCAL and self.aws_landing_queue_url is not None:
+            raise ValueError(
+                f"{_PREFIX}AWS_LANDING_QUEUE_URL is set, but the backend is local; set {_PREFIX}BACKEND=aws, or unset "
+                f"{_PREFIX}AWS_LANDING_QUEUE_URL"
             )
         if self.aws_api_key_secret is not None and self.aws_region is None:
             raise ValueError(f"{_PREFIX}AWS_API_KEY_SECRET needs {_PREFIX}AWS_REGION")

@@ -171,6 +171,11 @@ class FetchLedger(ABC):
     def read(self) -> AbstractContextManager["LedgerTable"]:
         """Open the ledger for some queries; on S3, new entries are read once, when the block begins."""
 
+    def known_keys(self, keys: Iterable[str]) -> set[str]:
+        """Return those of the keys that are the response key of a request of any kind."""
+        with self.read() as ledger:
+            return ledger.known_keys(keys)
+
     def fetches(
         self,
         kind: FetchKind,

@@ -72,11 +72,11 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
     """
     entries = parts.backend.objects.entries(FOLDER, since=since)
     recent = [entry for entry in entries if since is None or entry.modified_at >= since]
-    if not recent:
+    known = parts.backend.ledger.known_keys(entry.key for entry in recent)
+    unknown = [entry for entry in recent if entry.key not in known]
+    if not unknown:
         return LandingScan((), (), ())
     with parts.backend.ledger.read() as ledger:
-        known = ledger.known_keys(entry.key for entry in recent)
-        unknown = [entry for entry in recent if entry.key not in known]
         return _read_files(parts, scope, ledger, unknown, at=at)
 
 

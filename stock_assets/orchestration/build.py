@@ -37,7 +37,7 @@ from stock_assets.orchestration.sensors.catch_up import catch_up_sensor
 from stock_assets.orchestration.sensors.freshness import freshness_sensor
 from stock_assets.orchestration.sensors.landing_files import landing_files_sensor
 from stock_assets.orchestration.sensors.report import report_sensor
-from stock_assets.pipeline import Pipeline, alert_channels, legacy_location
+from stock_assets.pipeline import Pipeline, alert_channels, landing_queue, legacy_location
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets.sources.interface import PriceSource
 
@@ -130,7 +130,9 @@ def _sensors(settings: Settings, source: PriceSource, *, job: AssetJob) -> list[
     window = CatchUpWindow(settings.first_session, source.last_session, settings.catch_up_sessions)
     return [
         catch_up_sensor(job, window, channels=channels),
-        landing_files_sensor(job, settings.first_session, source.last_session, channels=channels),
+        landing_files_sensor(
+            job, settings.first_session, source.last_session, channels=channels, queue=landing_queue(settings)
+        ),
         alert_sensor(AlertContext(channels, str(settings.ui_url))),
         *([freshness_sensor(channels=channels)] if source.last_session is None else []),
     ]

@@ -113,15 +113,21 @@ def build_run_requests(
 
 
 def notify_given_up(
-    notifier: Notifier, sensor: str, given_up: Sequence[tuple[RunSpec, Sequence[str]]], at: datetime
+    notifier: Notifier,
+    sensor: str,
+    given_up: Sequence[tuple[RunSpec, Sequence[str]]],
+    at: datetime,
+    *,
+    opened: Sequence[Incident],
 ) -> list[str]:
     """Keep one incident open for each spec that is given up, until it needs no run any more; return failed deliveries.
 
-    Each failed run has sent its own alert; runs that succeed and change nothing have not.
+    Each failed run has sent its own alert; runs that succeed and change nothing have not. `opened` are the incidents
+    that are open now: on AWS, each listing of them costs.
     """
     kind, undelivered = f"{sensor}_runs", []
     wanted = {spec.state: spec for spec, _ in given_up}
-    for incident in notifier.open_incidents():
+    for incident in opened:
         if incident.kind == kind and incident.subject not in wanted:
             undelivered += notifier.resolve(incident.reference, at, "no run is needed for these sessions any more")
     for spec, runs in given_up:

@@ -110,9 +110,10 @@ def test_an_alert_is_sent_when_no_more_runs_are_started(tmp_path: Path) -> None:
         for _ in range(2):
             found = build_run_requests(instance, SENSOR, [SPEC], LONG_AFTER)
             assert found.requests == []
-            assert notify_given_up(notifier, SENSOR, found.given_up, LONG_AFTER) == []
+            opened = notifier.open_incidents()
+            assert notify_given_up(notifier, SENSOR, found.given_up, LONG_AFTER, opened=opened) == []
         assert [message.title for message in channel.sent] == [
             "stock_assets: catch_up has stopped starting runs for 2024-03-01 to 2024-03-04"
         ]
-        notify_given_up(notifier, SENSOR, [], LONG_AFTER)
+        notify_given_up(notifier, SENSOR, [], LONG_AFTER, opened=notifier.open_incidents())
         assert channel.sent[1].title == f"Resolved: {channel.sent[0].title}"

@@ -9,10 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pyiceberg.catalog import METADATA_LOCATION
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.io import load_file_io
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
 
@@ -58,6 +61,8 @@ class IcebergCatalog:
         self._objects = objects
         self._databases = databases
         self._engine = engine
+        self._read: dict[str, tuple[TableMetadata, str]] = {}
+        """Metadata and metadata file of each published table; a metadata file never changes."""
 
     def published(self, table: Table) -> IcebergTable:
         """Load a published table; create it, or add the columns that are new in its contract, where needed.
@@ -78,12 +83,22 @@ class IcebergCatalog:
         return self.find(self._databases.published, table.name)
 
     def find(self, database: str, name: str) -> IcebergTable | None:
-        """Load an Iceberg table, or None if it does not exist."""
+        """Load an Iceberg table, or None if it does not exist; read the metadata file of a published table once."""
+        catalog, key = self._glue_catalog(), (database, name)
         with typed_errors(f"reading the metadata of {database}.{name}"):
+            if name in self._read and database == self._databases.published:
+                metadata, file = self._read[name]
+                entry = Glue(self._access).table(database, name)
+                if entry is not None and entry.get("Parameters", {}).get(METADATA_LOCATION) == file:
+                    file_io = load_file_io({**catalog.properties, **metadata.properties}, file)
+                    return IcebergTable(key, metadata, file, file_io, catalog)
             try:
-                return self._glue_catalog().load_table((database, name))
+                found = catalog.load_table(key)
             except NoSuchTableError:
                 return None
+        if database == self._databases.published:
+            self._read[name] = found.metadata, found.metadata_location
+        return found
 
     def existing(self, database: str, name: str) -> IcebergTable:
         """Load an Iceberg table that has just been created.

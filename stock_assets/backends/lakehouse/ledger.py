@@ -70,6 +70,12 @@ class S3Ledger(FetchLedger):
             self._refresh()
         yield self._table
 
+    def known_keys(self, keys: Iterable[str]) -> set[str]:
+        """Look among the requests that this process has read; list the objects only if a key is not there."""
+        wanted = set(keys)
+        known = self._table.known_keys(wanted)
+        return known if known == wanted else known | super().known_keys(wanted - known)
+
     def _refresh(self) -> None:
         def attempt() -> list[str]:
             keys = self._objects.keys(_FOLDER)

@@ -67,8 +67,9 @@ def catch_up_sensor(
         notes += [waiting] if waiting else []
         notes += [f"stays incomplete: {plan.unresolved}"] if plan.unresolved else []
         notifier = Notifier(pipeline.backend, channels)
-        undelivered = notify_missing(notifier, plan.given_up, at)
-        undelivered += notify_given_up(notifier, SENSOR_NAME, found.given_up, at)
+        opened = notifier.open_incidents()
+        undelivered = notify_missing(notifier, plan.given_up, at, opened=opened)
+        undelivered += notify_given_up(notifier, SENSOR_NAME, found.given_up, at, opened=opened)
         notes += [f"not delivered yet: {line}" for line in undelivered]
         if requests:
             for note in notes:
@@ -81,13 +82,15 @@ def catch_up_sensor(
     return catch_up
 
 
-def notify_missing(notifier: Notifier, given_up: Sequence[Gap], at: datetime) -> list[str]:
+def notify_missing(
+    notifier: Notifier, given_up: Sequence[Gap], at: datetime, *, opened: Sequence[Incident]
+) -> list[str]:
     """Keep one incident open for bars that stay missing: notify when a bar is added, and when none is missing.
 
     Sessions before the available history are never requested; only the sensor's tick names them.
     """
     missing = {f"{gap.symbol} {gap.session}": gap for gap in given_up if gap.requests}
-    open_incidents = [incident for incident in notifier.open_incidents() if incident.kind == "coverage"]
+    open_incidents = [incident for incident in opened if incident.kind == "coverage"]
     if not missing:
         how = "every bar is stored, or no longer among the latest sessions"
         return [line for incident in open_incidents for line in notifier.resolve(incident.reference, at, how)]

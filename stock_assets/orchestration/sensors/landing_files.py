@@ -1,7 +1,7 @@
 """The sensor that starts runs for landing files.
 
-Belongs here: grouping files into few runs, and the cursor. Does not belong here: reading and recording files
-(`ingest.landing_files`).
+Belongs here: grouping files into few runs. Does not belong here: reading and recording files (`ingest.landing_files`),
+when files are listed (`landing_hints`).
 
 The sensor only rejects unreadable files; the run loads the readable ones. So a file stays unknown, and a run is
 requested for it again, until a run has recorded it: whichever process is killed, no file is lost or loaded twice. The
@@ -11,7 +11,8 @@ files; the others list no folder of raw responses of earlier days, so that a tic
 
 import hashlib
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -27,15 +28,23 @@ from stock_assets.ingest.landing_conversion import LandingFile, LandingScope
 from stock_assets.ingest.landing_files import REMEDY, LandingScan, describe, is_deleted, reject_files, scan
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
+from stock_assets.orchestration.sensors.landing_hints import LandingHints, next_cursor
 from stock_assets.pipeline import Pipeline
 
+if TYPE_CHECKING:
+    from stock_assets.backends.lakehouse.landing_queue import LandingQueue
+
 SENSOR_NAME = "landing_files"
-_OVERLAP = timedelta(minutes=10)
-"""A file may become visible this long after its timestamp."""
 
 
 def landing_files_sensor(
-    job: AssetJob, first: date, last: date | None, *, channels: Sequence[Channel] = (), now: Clock = utc_now
+    job: AssetJob,
+    first: date,
+    last: date | None,
+    *,
+    channels: Sequence[Channel] = (),
+    queue: "LandingQueue | None" = None,
+    now: Clock = utc_now,
 ) -> dg.SensorDefinition:
     """Return the sensor. Like the schedule, it is on by default for a source that grows every day.
 
@@ -44,8 +53,10 @@ def landing_files_sensor(
         first: first session with a partition.
         last: last session of a recorded source, or None.
         channels: where alerts are sent.
+        queue: notifications about new files; without it, every tick lists the files.
         now: the clock.
     """
+    hints = LandingHints(queue)
 
     @dg.sensor(
         name=SENSOR_NAME,
@@ -63,36 +74,36 @@ def landing_files_sensor(
         busy = run_in_progress(context.instance, at)
         if busy:
             return dg.SensorResult(skip_reason=busy)
-        since = _compared_before(context.cursor, at)
-        scanned = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=since)
+        listing = hints.listing(context.cursor, at, context.log.warning)
+        if listing is None:
+            return dg.SensorResult(skip_reason="no new files: the queue has no message", cursor=context.cursor)
+        scanned = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=listing.since)
         found = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files), at)
         notifier = Notifier(pipeline.backend, channels)
+        opened = notifier.open_incidents()
         # Before the ledger knows the files: a process that is killed in between sends the same alert again.
-        undelivered = _notify_rejected(notifier, pipeline.backend, scanned, at) + notify_given_up(
-            notifier, SENSOR_NAME, found.given_up, at
-        )
+        undelivered = _notify_rejected(notifier, pipeline.backend, scanned, at, opened=opened)
+        undelivered += notify_given_up(notifier, SENSOR_NAME, found.given_up, at, opened=opened)
         reject_files(pipeline.backend, scanned.unreadable, at=at)
         for line in [f"rejected {file.entry.key}: {file.why}" for file in scanned.unreadable] + undelivered:
             context.log.warning(line)
+        cursor = str(next_cursor(scanned, at, compared_all=listing.since is None))
+        hints.stored_with(cursor)
         return dg.SensorResult(
             run_requests=found.requests,
             skip_reason=None if found.requests else "; ".join([*found.notes, describe(scanned)]),
-            cursor=_cursor(scanned, at, compared_all=since is None),
+            cursor=cursor,
         )
 
     return landing_files
 
 
-def _compared_before(cursor: str | None, at: datetime) -> datetime | None:
-    """Return the timestamp before which all files were compared with the ledger today, or None to compare all files."""
-    known_before, _, day = (cursor or "").partition(" ")
-    return datetime.fromisoformat(known_before) if day == f"{at:%Y-%m-%d}" else None
-
-
-def _notify_rejected(notifier: Notifier, backend: Backend, scanned: LandingScan, at: datetime) -> list[str]:
+def _notify_rejected(
+    notifier: Notifier, backend: Backend, scanned: LandingScan, at: datetime, *, opened: Sequence[Incident]
+) -> list[str]:
     """Open an incident for the rejected files; an incident is resolved when all its files have been deleted."""
     undelivered = []
-    for incident in notifier.open_incidents():
+    for incident in opened:
         if incident.kind == SENSOR_NAME and all(is_deleted(backend, key) for key in incident.subject.split("\n")):
             undelivered += notifier.resolve(incident.reference, at, "the rejected files were deleted")
     keys = [file.entry.key for file in scanned.unreadable]
@@ -120,11 +131,3 @@ def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile]) -> 
     symbols = sorted({response.fetch.symbol for file in inside for response in file.responses})
     digest = hashlib.sha256(state.encode()).hexdigest()[:16]
     return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest, tuple(symbols))
-
-
-def _cursor(scanned: LandingScan, at: datetime, *, compared_all: bool) -> str:
-    """Return the timestamp before which every file is known, and the day unless all files are to be compared again."""
-    unknown = [*(file.entry for file in scanned.landing_files), *scanned.waiting, *scanned.remaining]
-    known_before = min([entry.modified_at for entry in unknown] + [at]) - _OVERLAP
-    # An unknown file may be in a folder of an earlier day.
-    return known_before.isoformat() if compared_all and unknown else f"{known_before.isoformat()} {at:%Y-%m-%d}"

@@ -586,12 +586,12 @@ def test_fewer_missing_bars_send_no_message_and_more_do(scene: Scene) -> None:
     lost = [replace(gap(session, stored=False), due=None, requests=8) for session in FIRST_WEEK]
     not_available = replace(lost[0], session=SECOND_WEEK[0], requests=0)
     for missing in (lost[:2], lost[:1], [*lost[:2], not_available]):
-        notify_missing(notifier, missing, NOW)
+        notify_missing(notifier, missing, NOW, opened=notifier.open_incidents())
     assert len(channel.sent) == 1
-    notify_missing(notifier, lost[:3], NOW)
+    notify_missing(notifier, lost[:3], NOW, opened=notifier.open_incidents())
     assert len(channel.sent) == 2
     assert len(notifier.open_incidents()) == 1
-    notify_missing(notifier, [not_available], NOW)
+    notify_missing(notifier, [not_available], NOW, opened=notifier.open_incidents())
     assert [message.title.partition(":")[0] for message in channel.sent] == [
         "stock_assets",
         "stock_assets",
