@@ -8,7 +8,7 @@ from uuid import uuid4
 import boto3
 import dagster as dg
 import pytest
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from stock_assets.backends.interface import Fetch, FetchKind
