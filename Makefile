@@ -16,7 +16,7 @@ GRAMMAR := stock_assets_tests/grammar
 # One process per core; more than four need more memory than they save time.
 IN_PARALLEL := -n logical --maxprocesses 4
 
-.PHONY: help run dev report dashboards settings-docs test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts wheel sbom clean
+.PHONY: help run dev report dashboards settings-docs calendar test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts wheel sbom clean
 
 ## help: list the targets (`make` alone is `make run`)
 help:
@@ -42,6 +42,10 @@ dashboards: $(DEV)
 ## settings-docs: generate docs/settings.md from the class Settings
 settings-docs: $(DEV)
 	$(BIN)/python -m docs.settings_page
+
+## calendar: generate the table of the exchange's sessions from the package exchange_calendars
+calendar: $(DEV)
+	$(BIN)/python -m stock_assets_tests.support.exchange_calendar
 
 ## test: the fast tests, without killed processes, races, the daemon, the browser, ministack and Trino
 test: $(DEV)

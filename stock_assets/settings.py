@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     )
     closures: Annotated[tuple[date, ...], NoDecode] = Field(
         default=(),
-        description="Days on which the exchange is closed although the calendar library does not know it yet (a day of "
+        description="Days on which the exchange is closed although this release does not know it yet (a day of "
         "mourning, a storm), such as `2026-12-09,2026-12-10`. They are no trading sessions.",
     )
     min_coverage: float = Field(

@@ -13,8 +13,6 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome
@@ -22,6 +20,8 @@ from stock_assets.core.sql import Fragment, Name
 from stock_assets.core.tables import Table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from stock_assets.backends.ledger_table import LedgerTable
 
 
@@ -356,7 +356,7 @@ class SqlConnection(ABC):
         """Return the relation (table_name, column_name, data_type) of the columns that are stored for this load."""
 
     @abstractmethod
-    def register(self, relation: str, rows: pa.Table) -> Name:
+    def register(self, relation: str, rows: "pa.Table") -> Name:
         """Register a small table under a name, for this connection only."""
 
     @abstractmethod
@@ -387,7 +387,7 @@ class SqlConnection(ABC):
         """
 
     @abstractmethod
-    def query(self, select: str) -> pa.Table:
+    def query(self, select: str) -> "pa.Table":
         """Run a SELECT in the Athena dialect.
 
         Raises:

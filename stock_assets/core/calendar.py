@@ -3,26 +3,24 @@
 Belongs here: everything that is read from the exchange calendar, and formatting sessions as ranges. Does not belong
 here: which sessions a symbol was listed for (`universe`), or when runs start (`orchestration`).
 
-The calendar is `XNYS` of `exchange_calendars`; NASDAQ has the same sessions. It is built for fixed years, so that it
-depends on no clock. Closures announced on short notice (a day of mourning, a storm) come with new releases of that
-library; until then, `STOCK_ASSETS_CLOSURES` declares them. The pipeline passes the setting to `declare_closures` when
-it is constructed, in every process, so that no function has to be passed the closures.
+The calendar is XNYS; NASDAQ has the same sessions. The weekdays without a session and the early closes are in the table
+`exchange_calendar.csv`, which `make calendar` generates from `exchange_calendars`; a test compares the two. So reading
+the calendar needs no library, every process has the same sessions, also the Lambda function, and they depend on no
+clock. Closures announced on short notice (a day of mourning, a storm) come with new releases of that library and then
+of the table; until then, `STOCK_ASSETS_CLOSURES` declares them. The pipeline passes the setting to `declare_closures`
+when it is constructed, in every process, so that no function has to be passed the closures.
 
-Libraries are imported inside the functions: `exchange_calendars` and pandas take more than a second of CPU, and
-commands that only read published tables need neither. Building the calendar takes as long again, so the sessions are
-kept in the user's cache folder.
+pyarrow is imported inside the functions that need it.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from importlib.metadata import version
+from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-from stock_assets.core.text_cache import cached_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,8 +29,12 @@ EXCHANGE = "XNYS"
 NEW_YORK = ZoneInfo("America/New_York")
 CALENDAR_START = date(1999, 1, 1)
 CALENDAR_END = date(2050, 12, 31)
+REGULAR_CLOSE = time(16)
+TABLE = "exchange_calendar.csv"
+"""A line per weekday that is no regular session: the day, and its early close; nothing if the exchange is closed."""
 
 _MOST_RANGES = 20
+_SATURDAY = 5
 _ONE_DAY = timedelta(days=1)
 _declared_closures: set[date] = set()
 
@@ -51,21 +53,16 @@ def declare_closures(days: Iterable[date]) -> None:
 @cache
 def _closes() -> dict[date, time]:
     """Return the time of the market close, in New York, of every session, closures that were declared included."""
-    lines = cached_text(
-        "calendar",
-        [version("exchange-calendars"), EXCHANGE, str(CALENDAR_START), str(CALENDAR_END)],
-        _compute_closes,
-    ).splitlines()
-    return {date.fromisoformat(line[:10]): time.fromisoformat(line[11:]) for line in lines}
+    special = read_table(files(__package__).joinpath(TABLE).read_text(encoding="ascii"))
+    days = (CALENDAR_START + timedelta(days=number) for number in range((CALENDAR_END - CALENDAR_START).days + 1))
+    closes = {day: special.get(day, REGULAR_CLOSE) for day in days if day.weekday() < _SATURDAY}
+    return {day: close for day, close in closes.items() if close is not None}
 
 
-def _compute_closes() -> str:
-    """Build the calendar; write a line per session."""
-    import exchange_calendars  # noqa: PLC0415 (slow, see above)
-
-    calendar = exchange_calendars.get_calendar(EXCHANGE, start=str(CALENDAR_START), end=str(CALENDAR_END))
-    closes = calendar.closes.dt.tz_convert(NEW_YORK)
-    return "\n".join(f"{session:%Y-%m-%d} {close:%H:%M}" for session, close in closes.items())
+def read_table(text: str) -> dict[date, time | None]:
+    """Read the lines of the table: the early close of a day, or None if the exchange is closed."""
+    rows = (line.split(",") for line in text.splitlines())
+    return {date.fromisoformat(day): time.fromisoformat(close) if close else None for day, close in rows}
 
 
 @cache

@@ -9,10 +9,12 @@ Contracts only grow: a column may be added at the end, and is never renamed or c
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from stock_assets.core.errors import TableDrift
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class ColumnType(StrEnum):
@@ -26,13 +28,13 @@ class ColumnType(StrEnum):
     TIMESTAMP = "timestamp"
 
 
-_ARROW_TYPES: dict[ColumnType, pa.DataType] = {
-    ColumnType.TEXT: pa.string(),
-    ColumnType.DATE: pa.date32(),
-    ColumnType.DOUBLE: pa.float64(),
-    ColumnType.INTEGER: pa.int64(),
-    ColumnType.BOOLEAN: pa.bool_(),
-    ColumnType.TIMESTAMP: pa.timestamp("us"),
+_ARROW_TYPES = {
+    ColumnType.TEXT: "string",
+    ColumnType.DATE: "date32",
+    ColumnType.DOUBLE: "float64",
+    ColumnType.INTEGER: "int64",
+    ColumnType.BOOLEAN: "bool",
+    ColumnType.TIMESTAMP: "timestamp[us]",
 }
 
 
@@ -80,10 +82,13 @@ class Table:
         """Names of the columns in stored order."""
         return [column.name for column in self.columns]
 
-    def arrow_schema(self) -> pa.Schema:
+    def arrow_schema(self) -> "pa.Schema":
         """Return the Arrow schema of the stored rows."""
+        import pyarrow as pa  # noqa: PLC0415 (large; the Lambda function does without it)
+
         return pa.schema(
-            pa.field(column.name, _ARROW_TYPES[column.type], nullable=not column.required) for column in self.columns
+            pa.field(column.name, pa.type_for_alias(_ARROW_TYPES[column.type]), nullable=not column.required)
+            for column in self.columns
         )
 
 
@@ -107,12 +112,14 @@ def added_columns(table: Table, stored: Collection[str]) -> list[Column]:
     return added
 
 
-def declared_columns(tables: Iterator[tuple[str, Table]]) -> pa.Table:
+def declared_columns(tables: Iterator[tuple[str, Table]]) -> "pa.Table":
     """Build the relation `declared_columns` that the schema audit reads.
 
     Args:
         tables: pairs of a table's name in this load and its contract.
     """
+    import pyarrow as pa  # noqa: PLC0415 (large; the Lambda function does without it)
+
     rows = [(name, column.name, column.type.value) for name, table in tables for column in table.columns]
     names = ("table_name", "column_name", "data_type")
     return pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)})

@@ -1,6 +1,6 @@
 """Keep computed texts in the user's cache folder, for later processes.
 
-Belongs here: files of the cache. Does not belong here: what is computed (`queries`, `calendar`).
+Belongs here: files of the cache. Does not belong here: what is computed (`queries`).
 
 The cache only saves time. A file is written completely or not at all, so processes may share the folder. A folder that
 cannot be written, or a damaged file, means that the text is computed again.

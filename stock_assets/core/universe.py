@@ -18,10 +18,12 @@ from datetime import date
 from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from stock_assets.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SYMBOL = re.compile(r"[A-Z][A-Z0-9.-]{0,9}")
 _OTHER_SEPARATORS = re.compile(r"[ /_:]+")
@@ -87,8 +89,10 @@ class Universe:
         """Return the name in the newest listing of a symbol; empty if the universe does not contain it."""
         return self.listings_of(symbol)[-1].name if symbol in self._by_symbol else ""
 
-    def table(self) -> pa.Table:
+    def table(self) -> "pa.Table":
         """Build the relation `listings` that audits read: symbol, first_session (never NULL), last_session."""
+        import pyarrow as pa  # noqa: PLC0415 (large; the Lambda function does without it)
+
         return pa.table(
             {
                 "symbol": pa.array([row.symbol for row in self.listings], pa.string()),

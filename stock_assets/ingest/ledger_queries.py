@@ -7,8 +7,7 @@ Belongs here: reading the ledger and the stored responses. Does not belong here:
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
@@ -19,6 +18,9 @@ from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.sources.interface import AvailableHistory, Split
 from stock_assets.sources.raw_format import split_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _MOST_SPLITS = 100_000
 _parsed_splits: dict[tuple[type, str, str], list[Split]] = {}
@@ -169,7 +171,7 @@ def splits_by_symbol(splits: Mapping[str, Sequence[Split]]) -> list[dict[str, st
     ]
 
 
-def listings(parts: PipelineParts) -> pa.Table:
+def listings(parts: PipelineParts) -> "pa.Table":
     """Build the relation `listings`: the universe, and the symbols that have left it because of a rename.
 
     Such a symbol is listed until the day before the new ticker's first session. A symbol that has left the universe for
