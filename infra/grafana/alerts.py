@@ -7,7 +7,9 @@ server configures. The texts must not contain `$`: Grafana replaces it by a vari
 from dataclasses import dataclass
 from typing import Any
 
-from infra.grafana.queries import ALL_SYMBOLS, ATHENA
+from infra.grafana.layout import operations
+from infra.grafana.queries import ALL_SYMBOLS, ATHENA, ATHENA_OF_RULES
+from stock_assets.serve.dashboards import OPERATIONS
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.views import unqualified_names
 
@@ -71,6 +73,11 @@ def rules() -> dict[str, Any]:
     return {"apiVersion": 1, "groups": [group]}
 
 
+def _panel_id(panel: str) -> str:
+    [found] = [shown for shown in operations().panels or [] if getattr(shown, "title", "") == PANELS[panel].title]
+    return str(found.id_val)
+
+
 def _provisioned(rule: _Rule) -> dict[str, Any]:
     select = PANELS[rule.panel].select(unqualified_names(), dates=ALL_SYMBOLS, symbols=ALL_SYMBOLS)
     query = {
@@ -79,7 +86,7 @@ def _provisioned(rule: _Rule) -> dict[str, Any]:
         "rawSQL": f"SELECT {rule.column} FROM ({select}) AS found",  # noqa: S608 (from the project's own files)
         "format": 1,
         "connectionArgs": {"region": "__default", "catalog": "__default", "database": "__default"},
-        "datasource": {"type": ATHENA.type_val, "uid": ATHENA.uid},
+        "datasource": {"type": ATHENA.type_val, "uid": ATHENA_OF_RULES},
     }
     kind, level = rule.bad
     threshold = {
@@ -95,14 +102,20 @@ def _provisioned(rule: _Rule) -> dict[str, Any]:
         "title": rule.title,
         "condition": "B",
         "data": [
-            {"refId": "A", "relativeTimeRange": span, "datasourceUid": ATHENA.uid, "model": query},
+            {"refId": "A", "relativeTimeRange": span, "datasourceUid": ATHENA_OF_RULES, "model": query},
             {"refId": "B", "relativeTimeRange": dict(span), "datasourceUid": "__expr__", "model": threshold},
         ],
         # An empty table raises the alert too.
         "noDataState": "Alerting",
         "execErrState": "Error",
         "for": rule.lasting,
-        "annotations": {"summary": rule.summary, "description": rule.description},
+        "annotations": {
+            "summary": rule.summary,
+            "description": rule.description,
+            # Grafana links the alert to this panel.
+            "__dashboardUid__": OPERATIONS.uid,
+            "__panelId__": _panel_id(rule.panel),
+        },
         "labels": {"service": "stock_assets", "severity": "warning"},
         "isPaused": False,
     }

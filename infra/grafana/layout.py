@@ -15,7 +15,7 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from infra.grafana import panels
 from infra.grafana.panels import BLUE, NUMBER, ORANGE, PERCENT, USD, VERMILION
-from infra.grafana.queries import ATHENA, raw_sql
+from infra.grafana.queries import ATHENA, CLOUDWATCH, raw_sql
 from stock_assets.serve.dashboards import OPERATIONS, PRICES, Dashboard
 
 _WHOLE, _HALF, _THIRD, _QUARTER = 24, 12, 8, 6
@@ -41,6 +41,7 @@ def prices() -> Model:
         .with_panel(panels.movers().span(_THIRD))
         .with_panel(panels.breadth().span(_THIRD))
         .with_panel(surges.span(_THIRD))
+        .with_panel(panels.comparison().span(_WHOLE))
         # Not collapsed: the panels that follow the row are repeated with it.
         .with_row(builders.Row("$symbol").repeat("symbol"))
     )
@@ -62,6 +63,7 @@ def operations() -> Model:
     latest = panels.number("latest_coverage", PERCENT, (None, VERMILION), (80, ORANGE), (100, BLUE), fields="")
     return _numbered(
         _dashboard(OPERATIONS, "now-90d")
+        .with_variable(_data_source("cloudwatch", "CloudWatch", str(CLOUDWATCH.type_val)))
         .with_variable(_text("dagster", "Dagster", "Address of the Dagster UI, for links.", "http://localhost:3000"))
         .with_variable(_text("workgroup", "Workgroup", "Athena workgroup of the panel Bytes scanned.", "primary"))
         .with_panel(late.span(_QUARTER))
@@ -91,6 +93,7 @@ def _dashboard(shown: Dashboard, since: str) -> builders.Dashboard:
         .uid(shown.uid)
         .description(shown.description)
         .tags(["stock-assets"])
+        .with_variable(_data_source("datasource", "Data source", str(ATHENA.type_val)))
         .timezone("utc")
         .readonly()
         .tooltip(DashboardCursorSync.CROSSHAIR)
@@ -99,6 +102,10 @@ def _dashboard(shown: Dashboard, since: str) -> builders.Dashboard:
         .refresh("")
         .link(builders.DashboardLink(other.title).url(f"/d/{other.uid}").keep_time(True))
     )
+
+
+def _data_source(name: str, label: str, kind: str) -> builders.DatasourceVariable:
+    return builders.DatasourceVariable(name).label(label).description("The data source of the panels.").type(kind)
 
 
 def _symbols() -> builders.QueryVariable:

@@ -4,7 +4,8 @@ Belongs here: kinds of panel, units, colours and links. Does not belong here: th
 (`layout`), their statements (`queries`).
 
 Colours are from the palette of Okabe and Ito: colour-blind people can distinguish them, and they are visible on
-Grafana's light and dark background. A colour identifies a measure, never a symbol: each symbol has a separate row.
+Grafana's light and dark background. A colour identifies a measure, never a symbol: each symbol has a separate row. Only
+the comparison shows many symbols in one chart; Grafana's own palette colours them by name.
 """
 
 from typing import TypeVar
@@ -71,6 +72,16 @@ def bars(name: str, unit: str, *, group_by_symbol: bool, colour: str = BLUE) -> 
 def returns() -> timeseries.Panel:
     """Return the panel of daily returns, gains blue and losses orange."""
     return _gains_and_losses(bars("daily_return", USD, group_by_symbol=True)).axis_centered_zero(True)
+
+
+def comparison() -> timeseries.Panel:
+    """Return the panel that compares the selected symbols: closes rebased to 100, one line per symbol."""
+    return (
+        _series("comparison", NUMBER, group_by_symbol=True)
+        .line_width(2)
+        .fill_opacity(0)
+        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+    )
 
 
 def volume() -> timeseries.Panel:
@@ -148,6 +159,8 @@ def movers() -> barchart.Panel:
 def rows(name: str, *, link: tuple[str, str], **units: str) -> table.Panel:
     """Return a table of rows; units by column."""
     panel = _common(table.Panel(), name, group_by_symbol=False).unit(NUMBER).data_links([_link(*link)])
+    # Grafana would add a time of 00:00:00.
+    panel = panel.override_by_name("trade_date", [DynamicConfigValue(id_val="unit", value="time:YYYY-MM-DD")])
     for column, unit in units.items():
         panel = panel.override_by_name(
             column, [DynamicConfigValue(id_val="unit", value=unit), DynamicConfigValue(id_val="decimals", value=2)]

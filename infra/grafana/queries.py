@@ -15,8 +15,12 @@ from stock_assets.core.sql import Fragment
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.views import unqualified_names
 
-ATHENA = DataSourceRef(type_val="grafana-athena-datasource", uid="stock-assets-athena")
-CLOUDWATCH = DataSourceRef(type_val="cloudwatch", uid="stock-assets-cloudwatch")
+# Variables of each dashboard, so that it can be imported into any Grafana. Alert rules cannot use variables.
+ATHENA = DataSourceRef(type_val="grafana-athena-datasource", uid="${datasource}")
+CLOUDWATCH = DataSourceRef(type_val="cloudwatch", uid="${cloudwatch}")
+ATHENA_OF_RULES = "stock-assets-athena"
+REUSE_MINUTES = 60
+"""Age of results that Athena may return again without reading data. Prices change once a day."""
 
 SELECTED_DATES = Fragment("$__dateFilter(trade_date)")
 SELECTED_SYMBOLS = Fragment("symbol IN (${symbol:singlequote})")
@@ -30,12 +34,14 @@ def raw_sql(panel: str, *, group_by_symbol: bool) -> str:
 
 
 def target(panel: str, *, group_by_symbol: bool) -> athena_builders.Dataquery:
-    """Return the query of a panel: a time series if it has a time column, else a table. Results are never reused."""
+    """Return the query of a panel: a time series if it has a time column, else a table."""
     series = PANELS[panel].columns[0] == "time"
     return (
         athena_builders.Dataquery()
         .format(athena.FormatOptions.TIME_SERIES if series else athena.FormatOptions.TABLE)
-        .connection_args(athena_builders.ConnectionArgs().result_reuse_enabled(False))
+        .connection_args(
+            athena_builders.ConnectionArgs().result_reuse_enabled(True).result_reuse_max_age_in_minutes(REUSE_MINUTES)
+        )
         .raw_sql(raw_sql(panel, group_by_symbol=group_by_symbol))
         .ref_id("A")
         .datasource(ATHENA)

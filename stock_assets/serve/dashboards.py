@@ -32,6 +32,7 @@ PRICES = Dashboard(
     "Prices",
     "Prices by symbol: averages, returns, volatility, volume and the latest board.",
     (
+        "comparison",
         "average_price",
         "close_and_average",
         "daily_return",

@@ -3,8 +3,8 @@
 Belongs here: what all drawings of a panel have in common. Does not belong here: drawing (`report`, `infra/grafana`).
 
 A statement under `sql/serve/panels` has two parameters for conditions, `dates` and `symbols`. A dashboard binds
-Grafana's macros to them, a report the conditions of its time range. No panel computes a window function: a condition on
-dates would cut the left edge of the window.
+Grafana's macros to them, a report the conditions of its time range. No panel computes a window function, because a
+condition on dates would cut the left edge of the window; only the comparison begins at that edge on purpose.
 """
 
 from collections.abc import Iterable, Mapping
@@ -60,6 +60,14 @@ _PANELS = (
         "The split-adjusted official close, and the mean close of the last 5 sessions.",
         "USD",
         (*_SERIES, "close_price", "rolling_avg_5d"),
+    ),
+    Panel(
+        "comparison",
+        "Comparison",
+        "Split-adjusted closes of the selected symbols, as a percentage of their first close in the selected range: "
+        "every line begins at 100.",
+        "percent of the first close",
+        (*_SERIES, "close_rebased"),
     ),
     Panel(
         "daily_return",

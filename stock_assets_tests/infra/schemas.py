@@ -80,7 +80,9 @@ _RULE = {
     "noDataState": {"enum": ["NoData", "OK", "Alerting"]},
     "execErrState": {"enum": ["Error", "OK", "Alerting"]},
     "for": _DURATION,
-    "annotations": _object({"summary": _TEXT, "description": _TEXT}),
+    "annotations": _object(
+        {"summary": _TEXT, "description": _TEXT, "__dashboardUid__": _UID, "__panelId__": {"pattern": "^[0-9]+$"}}
+    ),
     "labels": {"type": "object", "additionalProperties": _TEXT},
     "isPaused": {"const": False},
 }

@@ -1389,6 +1389,16 @@ WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
 
+-- sql/serve/panels/comparison.sql
+SELECT
+    CAST(trade_date AS TIMESTAMP) AS time,
+    symbol,
+    close_price / FIRST_VALUE(close_price) OVER (PARTITION BY symbol ORDER BY trade_date) * 1E2 AS close_rebased
+FROM backend_published.price_trends AS t
+WHERE 1 = 1 AND 1 = 1
+ORDER BY time, symbol
+;
+
 -- sql/serve/panels/coverage.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, coverage_pct, expected_symbols, published_symbols
 FROM backend_published.coverage AS c
