@@ -87,10 +87,11 @@ def responses_for(backend: Backend, sessions: Iterable[date]) -> list[Fetch]:
     """
     ordered = sorted(set(sessions))
     with backend.ledger.read() as ledger:
+        wanted = {symbol: list(ordered) for symbol in ledger.symbols(FetchKind.PRICES)}
         return [
             fetch
-            for symbol in ledger.symbols(FetchKind.PRICES)
-            for fetch in dict.fromkeys(fetch for fetch, _ in staged_responses(ledger, symbol, ordered))
+            for symbol, responses in ledger.responses_by_symbol(wanted)
+            for fetch in dict.fromkeys(fetch for fetch, _ in _staged(ledger, symbol, responses, wanted[symbol]))
         ]
 
 
@@ -101,15 +102,21 @@ def staged_responses(ledger: LedgerTable, symbol: str, sessions: Sequence[date])
     session, it is yielded too, so that the audit `session_closed_at_fetch` quarantines the bar visibly.
     """
     wanted = list(sessions)
-    yield from _take_responses(ledger, symbol, wanted)
-    yield from _take_responses(ledger, symbol, wanted, after_close=False)
+    yield from _staged(ledger, symbol, ledger.responses(symbol, wanted), wanted)
+
+
+def _staged(
+    ledger: LedgerTable, symbol: str, responses: Iterable[Fetch], wanted: list[date]
+) -> Iterator[tuple[Fetch, list[date]]]:
+    yield from _take_responses(responses, wanted)
+    yield from _take_responses(ledger.responses(symbol, wanted), wanted, after_close=False)
 
 
 def _take_responses(
-    ledger: LedgerTable, symbol: str, wanted: list[date], *, after_close: bool = True
+    responses: Iterable[Fetch], wanted: list[date], *, after_close: bool = True
 ) -> Iterator[tuple[Fetch, list[date]]]:
     """Yield the newest responses with wanted sessions, and remove these sessions."""
-    for fetch in ledger.responses(symbol, wanted):
+    for fetch in responses:
         if held := take_held(fetch, wanted, after_close=after_close):
             yield fetch, held
 
@@ -141,18 +148,20 @@ def fetches_for_responses(backend: Backend, response_keys: Iterable[str]) -> lis
     return list({fetch.response_key: fetch for fetch in found if fetch.outcome is Outcome.OK}.values())
 
 
-def missing_sessions(ledger: LedgerTable, symbol: str, wanted: Iterable[date]) -> tuple[date, ...]:
-    """Return the wanted sessions, in order, that no response fetched after their market close contains."""
-    remaining = sorted(set(wanted))
-    for fetch in ledger.responses(symbol, remaining):
-        take_held(fetch, remaining)
-    return tuple(remaining)
+def missing_sessions(ledger: LedgerTable, wanted: Mapping[str, Iterable[date]]) -> dict[str, tuple[date, ...]]:
+    """Return each symbol's wanted sessions, in order, that no response fetched after their market close contains."""
+    remaining = {symbol: sorted(set(sessions)) for symbol, sessions in wanted.items()}
+    for symbol, responses in ledger.responses_by_symbol(remaining):
+        for fetch in responses:
+            take_held(fetch, remaining[symbol])
+    return {symbol: tuple(sessions) for symbol, sessions in remaining.items()}
 
 
 def newest_responses(ledger: LedgerTable, symbol: str, sessions: Iterable[date]) -> dict[date, Fetch]:
     """Return the newest response, fetched after the market close, that contains each session; none if there is none."""
     found: dict[date, Fetch] = {}
-    for fetch, held in _take_responses(ledger, symbol, sorted(set(sessions))):
+    wanted = sorted(set(sessions))
+    for fetch, held in _take_responses(ledger.responses(symbol, wanted), wanted):
         found |= dict.fromkeys(held, fetch)
     return found
 

@@ -162,20 +162,15 @@ def _compare_all(
     available: AvailableHistory | None,
 ) -> list[_SymbolSessions]:
     ordered = sorted(set(sessions))
-    compared = [
-        _compare(ledger, symbol, parts.universe.listed_sessions(symbol, ordered), available)
-        for symbol in parts.universe.symbols
-    ]
+    wanted = {symbol: parts.universe.listed_sessions(symbol, ordered) for symbol in parts.universe.symbols}
+    missing = missing_sessions(ledger, wanted)
+    compared = [_compare(symbol, wanted[symbol], missing[symbol], available) for symbol in parts.universe.symbols]
     return [_again(one, available) if one.symbol in rules.again else one for one in compared]
 
 
 def _compare(
-    ledger: LedgerTable,
-    symbol: str,
-    wanted: tuple[date, ...],
-    available: AvailableHistory | None,
+    symbol: str, wanted: tuple[date, ...], missing: tuple[date, ...], available: AvailableHistory | None
 ) -> _SymbolSessions:
-    missing = missing_sessions(ledger, symbol, wanted)
     too_old = set(before_available_history(missing, available))
     requestable = tuple(session for session in missing if session not in too_old)
     return _SymbolSessions(symbol, wanted, missing, requestable)

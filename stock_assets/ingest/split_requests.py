@@ -127,9 +127,11 @@ def _calls_for_prices(parts: PipelineParts, at: datetime) -> int:
     phases = [[day for day in recent if closing_time(day) <= at], [day for day in recent if closing_time(day) > at]]
     with parts.backend.ledger.read() as ledger:
         return sum(
-            bool(missing_sessions(ledger, symbol, parts.universe.listed_sessions(symbol, days)))
+            bool(missing)
             for days in phases
-            for symbol in parts.universe.symbols
+            for missing in missing_sessions(
+                ledger, {symbol: parts.universe.listed_sessions(symbol, days) for symbol in parts.universe.symbols}
+            ).values()
         )
 
 

@@ -10,7 +10,6 @@ from datetime import date, datetime
 from itertools import takewhile
 
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
@@ -50,20 +49,21 @@ def symbol_statuses(parts: PipelineParts, sessions: Sequence[date], *, now: Cloc
     available, ordered = parts.source.available_history(now()), sorted(set(sessions))
     with parts.backend.ledger.read() as ledger:
         latest = ledger.latest(FetchKind.PRICES, parts.universe.symbols)
-        return [
-            _status(ledger, symbol, parts.universe.listed_sessions(symbol, ordered), latest.get(symbol, []), available)
-            for symbol in parts.universe.symbols
-        ]
+        wanted = {symbol: parts.universe.listed_sessions(symbol, ordered) for symbol in parts.universe.symbols}
+        missing = missing_sessions(ledger, wanted)
+    return [
+        _status(symbol, wanted[symbol], missing[symbol], latest.get(symbol, []), available)
+        for symbol in parts.universe.symbols
+    ]
 
 
 def _status(
-    ledger: LedgerTable,
     symbol: str,
     wanted: tuple[date, ...],
+    missing: tuple[date, ...],
     fetches: Sequence[Fetch],
     available: AvailableHistory | None,
 ) -> SymbolStatus:
-    missing = missing_sessions(ledger, symbol, wanted)
     last_requested_at = next((fetch.fetched_at for fetch in fetches if fetch.calls), None)
     fetches = [fetch for fetch in fetches if not fetch.is_landing_file]
     if not missing:

@@ -147,7 +147,7 @@ def import_bars(
 
 
 def _not_stored(ledger: LedgerTable, symbol: str, bars: Sequence[LegacyBar]) -> list[LegacyBar]:
-    wanted = set(missing_sessions(ledger, symbol, [bar.session for bar in bars]))
+    wanted = set(missing_sessions(ledger, {symbol: [bar.session for bar in bars]})[symbol])
     return [bar for bar in bars if bar.session in wanted]
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,10 @@ def plan(query: Callable[[LedgerTable], object]) -> list[str]:
     with closing(sqlite3.connect(":memory:", factory=Connection)) as connection:
         module.create_table(connection)
         table = LedgerTable(connection)
+        # The newest request failed, and two responses have other sessions, so that queries go on after the newest.
+        older = [replace(FETCH, fetched_at=AT - timedelta(days=number)) for number in (1, 2)]
+        failed = replace(FETCH, fetched_at=AT + timedelta(days=1), outcome=Outcome.LATE)
+        table.insert((None, fetch) for fetch in (FETCH, *older, failed))
         sent.clear()
         query(table)
         return [
@@ -108,6 +113,31 @@ def test_only_the_needed_requests_are_read(monkeypatch: pytest.MonkeyPatch) -> N
         assert len(table.latest(FetchKind.PRICES)) == len(read) == 2
         read.clear()
         assert len(list(table.responses("IBM", [days[3].date(), days[4].date()]))) == len(read) == 2
+        read.clear()
+        wanted = {"AAPL": [days[7].date()], "IBM": [days[3].date(), days[4].date()], "MSFT": [AT.date()], "NONE": []}
+        found = {symbol: [fetch.symbol for fetch in fetches] for symbol, fetches in table.responses_by_symbol(wanted)}
+        assert found == {"AAPL": ["AAPL"], "IBM": ["IBM", "IBM"], "MSFT": [], "NONE": []}
+        assert len(read) == 3
+
+
+def test_the_newest_responses_of_many_symbols_are_read_with_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SYMBOLS_PER_STATEMENT", 3)
+    symbols = [f"S{number}" for number in range(7)]
+    sent: list[str] = []
+    with closing(table_in_memory()) as connection:
+        table = LedgerTable(connection)
+        table.insert((symbol, replace(FETCH, symbol=symbol)) for symbol in symbols)
+        connection.set_trace_callback(sent.append)
+        wanted = {symbol: [date(2012, 3, 5)] for symbol in symbols}
+        for symbol, fetches in table.responses_by_symbol(wanted):
+            for fetch in fetches:
+                assert fetch.symbol == symbol
+                wanted[symbol].clear()
+        assert not any(wanted.values())
+        assert len(sent) == 3
+        sent.clear()
+        assert list(table.latest(FetchKind.PRICES, symbols)) == symbols
+        assert len(sent) == 1
 
 
 def test_a_file_of_an_earlier_release_gets_the_indexes_with_the_next_request(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_the_newest_response_of_each_session(
 
     with backend.ledger.read() as ledger:
         assert newest_responses(ledger, "IBM", wanted) == after_close
-        assert missing_sessions(ledger, "IBM", wanted) == tuple(sorted(set(earlier)))
+        assert missing_sessions(ledger, {"IBM": wanted})["IBM"] == tuple(sorted(set(earlier)))
     assert set(responses_for(backend, wanted)) == used
     assert len(responses_for(backend, wanted)) == len(used)
 
