@@ -5,7 +5,7 @@ In a notebook or script:
     import stock_assets
 
     stock_assets.tables()
-    stock_assets.read("daily_prices", symbols=["IBM"], first="2012-01-03")
+    stock_assets.read("daily_prices", symbols=["IBM"], start="2012-01-03")
     stock_assets.query("SELECT symbol, MAX(trade_date) AS newest FROM published.daily_prices GROUP BY symbol")
 
 The packages follow the path of the data: `ingest` stores raw responses, `stage` converts them to typed rows, `audit`

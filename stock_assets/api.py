@@ -1,4 +1,4 @@
-"""The public functions for notebooks and scripts: read what is published as pandas data frames.
+"""The public functions for notebooks and scripts: read what is published, as the data frames of common libraries.
 
 Belongs here: arguments and results that suit a notebook. Does not belong here: how a query runs (`serve`), or anything
 that writes.
@@ -8,18 +8,24 @@ Every function uses the settings of the environment, unless `settings` are passe
 
 from collections.abc import Collection, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, assert_never, overload
 
-from stock_assets.core.errors import InvalidQuery
+from stock_assets.core.errors import InvalidQuery, MissingLibrary
 from stock_assets.core.sql import literal
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, Table
 from stock_assets.pipeline import Pipeline
+from stock_assets.serve.as_of import AsOfInput
 from stock_assets.serve.query import Relation
 from stock_assets.serve.views import VIEWS, View
 from stock_assets.settings import Settings
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+Result = Literal["pandas", "polars", "arrow", "duckdb"]
 
 _RELATIONS: dict[str, Table | View] = {
     **{table.full_name: table for table in PUBLISHED_TABLES},
@@ -27,32 +33,60 @@ _RELATIONS: dict[str, Table | View] = {
 }
 
 
-def read(
+class _QueryOptions(TypedDict, total=False):
+    as_of: AsOfInput | None
+    settings: Settings | None
+
+
+class _ReadOptions(_QueryOptions, total=False):
+    columns: Sequence[str] | None
+    symbols: str | Collection[str] | None
+    start: date | str | None
+    end: date | str | None
+
+
+@overload
+def read(name: str, *, result: Literal["pandas"] = "pandas", **options: Unpack[_ReadOptions]) -> "pd.DataFrame": ...
+@overload
+def read(name: str, *, result: Literal["polars"], **options: Unpack[_ReadOptions]) -> "pl.DataFrame": ...
+@overload
+def read(name: str, *, result: Literal["arrow"], **options: Unpack[_ReadOptions]) -> "pa.Table": ...
+@overload
+def read(name: str, *, result: Literal["duckdb"], **options: Unpack[_ReadOptions]) -> "duckdb.DuckDBPyRelation": ...
+def read(  # noqa: PLR0913 (all but the name are optional and have a name)
     name: str,
     *,
     columns: Sequence[str] | None = None,
     symbols: str | Collection[str] | None = None,
-    first: date | str | None = None,
-    last: date | str | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    as_of: AsOfInput | None = None,
+    result: Result = "pandas",
     settings: Settings | None = None,
-) -> "pd.DataFrame":
+) -> "pd.DataFrame | pl.DataFrame | pa.Table | duckdb.DuckDBPyRelation":
     """Read a published table or view, sorted by its key.
 
     Args:
         name: name of the table or view, with or without its schema: `daily_prices` or `published.daily_prices`.
         columns: columns to read; None means all.
         symbols: one symbol or several; None means all.
-        first: first session to read, as a date or `YYYY-MM-DD`; None means no limit.
-        last: last session to read, in the same form; None means no limit.
+        start: first session to read, as a date or `YYYY-MM-DD`; None means no limit.
+        end: last session to read, in the same form; None means no limit.
+        as_of: read what was published at a timestamp (UTC, unless it has a zone), or at a snapshot id of
+            `stock-assets history`; None means what is published now. A timestamp pins every table behind a view.
+        result: `pandas`, `polars`, `arrow` (a pyarrow table) or `duckdb` (a relation of DuckDB's default connection).
         settings: the settings; None means the settings of the environment.
 
     Raises:
-        InvalidQuery: the name or a column does not exist; the message lists the existing names.
+        InvalidQuery: the name, a column, or `as_of` is invalid; the message lists the existing names.
         QueryFailed: the SQL engine rejected the query.
+        UnknownSnapshot: the table has no such snapshot, or nothing was published at the timestamp.
+        SnapshotExpired: maintenance has expired the snapshot.
+        MissingLibrary: polars is not installed.
     """
     relation = _relation(name)
     known = [column.name for column in relation.columns]
-    filters = _filters(symbols, first, last)
+    filters = _filters(symbols, start, end)
     unknown = [column for column in (*(columns or ()), *filters) if column not in known]
     if unknown:
         raise InvalidQuery(
@@ -64,24 +98,36 @@ def read(
     # A view of a single row has no key.
     if relation.grain:
         select += f" ORDER BY {', '.join(relation.grain)}"
-    return query(select, settings=settings)
+    return _converted(_pipeline(settings).query(select, as_of=as_of), result)
 
 
-def query(select: str, *, settings: Settings | None = None) -> "pd.DataFrame":
+@overload
+def query(select: str, *, result: Literal["pandas"] = "pandas", **options: Unpack[_QueryOptions]) -> "pd.DataFrame": ...
+@overload
+def query(select: str, *, result: Literal["polars"], **options: Unpack[_QueryOptions]) -> "pl.DataFrame": ...
+@overload
+def query(select: str, *, result: Literal["arrow"], **options: Unpack[_QueryOptions]) -> "pa.Table": ...
+@overload
+def query(select: str, *, result: Literal["duckdb"], **options: Unpack[_QueryOptions]) -> "duckdb.DuckDBPyRelation": ...
+def query(
+    select: str, *, as_of: AsOfInput | None = None, result: Result = "pandas", settings: Settings | None = None
+) -> "pd.DataFrame | pl.DataFrame | pa.Table | duckdb.DuckDBPyRelation":
     """Run one SELECT over the published tables and views, written in the Athena dialect.
-
-    Dates become pandas timestamps.
 
     Args:
         select: the query, such as `SELECT * FROM published.daily_prices LIMIT 5`.
+        as_of: as for `read`; a snapshot id needs a query that reads a single table.
+        result: as for `read`.
         settings: the settings; None means the settings of the environment.
 
     Raises:
-        InvalidQuery: the text is not a single SELECT.
+        InvalidQuery: the text is not a single SELECT, or `as_of` is invalid.
         QueryFailed: the SQL engine rejected the query.
+        UnknownSnapshot: the table has no such snapshot, or nothing was published at the timestamp.
+        SnapshotExpired: maintenance has expired the snapshot.
+        MissingLibrary: polars is not installed.
     """
-    frame: pd.DataFrame = _pipeline(settings).query(select).to_pandas(date_as_object=False)
-    return frame
+    return _converted(_pipeline(settings).query(select, as_of=as_of), result)
 
 
 def tables(*, settings: Settings | None = None) -> list[Relation]:
@@ -91,6 +137,29 @@ def tables(*, settings: Settings | None = None) -> list[Relation]:
         settings: the settings; None means the settings of the environment.
     """
     return _pipeline(settings).relations()
+
+
+def _converted(rows: "pa.Table", result: Result) -> "pd.DataFrame | pl.DataFrame | pa.Table | duckdb.DuckDBPyRelation":
+    """Convert the result of a query; a day stays a date: `datetime64` in pandas, else the library's type of dates."""
+    match result:
+        case "pandas":
+            frame: pd.DataFrame = rows.to_pandas(date_as_object=False)
+            return frame
+        case "polars":
+            try:
+                import polars as pl  # noqa: PLC0415 (not a dependency)
+            except ModuleNotFoundError as error:
+                raise MissingLibrary("result='polars' needs polars: pip install polars") from error
+            converted = pl.from_arrow(rows)
+            return converted if isinstance(converted, pl.DataFrame) else converted.to_frame()
+        case "arrow":
+            return rows
+        case "duckdb":
+            import duckdb  # noqa: PLC0415 (only this result needs it; on AWS nothing else imports it)
+
+            return duckdb.from_arrow(rows)
+        case _:
+            assert_never(result)
 
 
 def _pipeline(settings: Settings | None) -> Pipeline:
@@ -105,14 +174,14 @@ def _relation(name: str) -> Table | View:
 
 
 def _filters(
-    symbols: str | Collection[str] | None, first: date | str | None, last: date | str | None
+    symbols: str | Collection[str] | None, start: date | str | None, end: date | str | None
 ) -> dict[str, list[str]]:
     """Return SQL conditions by the column that they need."""
     filters: dict[str, list[str]] = {}
     if symbols is not None:
         names = [symbols] if isinstance(symbols, str) else symbols
         filters["symbol"] = [f"symbol IN ({', '.join(map(literal, names))})" if names else "FALSE"]
-    bounds = [(">=", first), ("<=", last)]
+    bounds = [(">=", start), ("<=", end)]
     if dates := [f"trade_date {sign} {literal(_day(bound))}" for sign, bound in bounds if bound is not None]:
         filters["trade_date"] = dates
     return filters

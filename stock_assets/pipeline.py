@@ -33,6 +33,7 @@ from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.legacy_import.locations import LegacyFolder, LegacyLocation
 from stock_assets.loads.load import Load
 from stock_assets.publish.publishing import Published, publish
+from stock_assets.serve.as_of import AsOfInput
 from stock_assets.serve.query import Relation, SymbolSummary, relations, run_query, summary
 from stock_assets.settings import BackendName, Settings, SourceName, read_api_key, read_trino_password
 from stock_assets.sources.interface import PriceSource
@@ -95,9 +96,9 @@ class Pipeline(PipelineParts):
         """Find bars that are missing from the published table."""
         return coverage(self, sessions, at=at)
 
-    def query(self, select: str) -> "pa.Table":
-        """Run one SELECT over the published tables and views, written in the Athena dialect."""
-        return run_query(self.backend, select)
+    def query(self, select: str, *, as_of: AsOfInput | None = None) -> "pa.Table":
+        """Run one SELECT over the published tables and views, now or as of an earlier timestamp or snapshot."""
+        return run_query(self.backend, select, as_of=as_of)
 
     def relations(self) -> list[Relation]:
         """Return the published tables and views with their columns and row counts."""

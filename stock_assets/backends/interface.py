@@ -432,12 +432,33 @@ class SqlConnection(ABC):
         """
 
 
+AsOf = datetime | Mapping[str, int]
+"""What is read instead of the current snapshots: those of a timestamp (aware), or snapshot ids by full table names."""
+
+
 class Warehouse(ABC):
-    """The tables of a backend. Reading creates nothing on the local backend."""
+    """The tables of a backend."""
 
     @abstractmethod
     def connect(self, load_id: str = "") -> AbstractContextManager[SqlConnection]:
-        """Connect to the current snapshot of the published tables and to the staging tables of a load."""
+        """Connect to the current snapshot of the published tables and to the staging tables of a load.
+
+        Tables and columns that do not exist yet may be created.
+        """
+
+    @abstractmethod
+    def connect_to_read(self, as_of: AsOf | None = None) -> AbstractContextManager[SqlConnection]:
+        """Connect to published tables without creating anything; `create_view` lasts as long as the connection.
+
+        A table that does not exist, or had no snapshot at a timestamp, is empty; columns that it lacks are NULL.
+
+        Args:
+            as_of: the snapshots to read; None for the current ones.
+
+        Raises:
+            UnknownSnapshot: a table does not have the snapshot.
+            SnapshotExpired: maintenance has expired the snapshot.
+        """
 
     @abstractmethod
     def history(self, table: Table) -> list[Snapshot]:

@@ -14,7 +14,7 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
 
 from stock_assets.backends.interface import MaintenanceResult, Snapshot
-from stock_assets.core.errors import ConcurrentPublish, UnknownSnapshot
+from stock_assets.core.errors import ConcurrentPublish, SnapshotExpired, UnknownSnapshot
 from stock_assets.core.retry import retrying
 from stock_assets.core.tables import Table
 
@@ -77,7 +77,7 @@ def roll_back(table: Table, load: Callable[[], IcebergTable | None], snapshot_id
 
     def attempt() -> None:
         stored = load()
-        _require_known(table, stored, snapshot_id)
+        require_known(table, stored, snapshot_id)
         if stored is not None:
             stored.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
 
@@ -202,8 +202,13 @@ def needed_files(stored: IcebergTable) -> set[str]:
     return needed | read
 
 
-def _require_known(table: Table, stored: IcebergTable | None, snapshot_id: int) -> None:
-    """Raise UnknownSnapshot, with the snapshots that the table has, if it does not have the snapshot."""
+def require_known(table: Table, stored: IcebergTable | None, snapshot_id: int) -> None:
+    """Check that a table has a snapshot.
+
+    Raises:
+        UnknownSnapshot: it does not; the message lists the snapshots that the table has.
+        SnapshotExpired: the same, and snapshots of the table have expired, perhaps this one.
+    """
     snapshots = _published(stored) if stored is not None else []
     if snapshot_id in {snapshot.snapshot_id for snapshot in snapshots}:
         return
@@ -213,7 +218,8 @@ def _require_known(table: Table, stored: IcebergTable | None, snapshot_id: int) 
         oldest = min(map(committed_at, stored.snapshots()))
         expired = f" (snapshots have expired; the oldest one left is of {oldest:%Y-%m-%d %H:%M:%S} UTC)"
     known = ", ".join(str(snapshot.snapshot_id) for snapshot in snapshots) or "none"
-    raise UnknownSnapshot(f"{table.full_name} has no snapshot {snapshot_id}{expired}; it has: {known}")
+    error = SnapshotExpired if expired else UnknownSnapshot
+    raise error(f"{table.full_name} has no snapshot {snapshot_id}{expired}; it has: {known}")
 
 
 def _published(stored: IcebergTable) -> Sequence[IcebergSnapshot]:

@@ -27,11 +27,15 @@ def summary() -> None:
 def query(
     select: Annotated[str, typer.Argument(help='A SELECT, such as "select * from published.daily_prices limit 5".')],
     *,
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Read what was published at a timestamp (UTC), or at a snapshot of `stock-assets history`."),
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV to standard output.")] = False,
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file instead.")] = None,
 ) -> None:
     """Run a SELECT over the published tables and views."""
-    rows = _pipeline().query(select)
+    rows = _pipeline().query(select, as_of=as_of)
     if parquet is not None:
         import pyarrow.parquet
 
@@ -91,7 +95,8 @@ def history(table: Annotated[str, typer.Argument(help="A published table.")] = D
         rows.append(
             (
                 str(snapshot.snapshot_id),
-                f"{snapshot.committed_at:%Y-%m-%d %H:%M:%S}",
+                # With milliseconds, so that `query --as-of` accepts the timestamp and reads this snapshot.
+                f"{snapshot.committed_at:%Y-%m-%d %H:%M:%S.%f}"[:-3],
                 f"{snapshot.rows:,}",
                 properties.get("added", ""),
                 properties.get("removed", ""),

@@ -22,6 +22,10 @@ class SettingsError(StockAssetsError):
     """A setting, or a combination of settings, is invalid; the message says what to set."""
 
 
+class MissingLibrary(StockAssetsError):
+    """An optional library is not installed; the message says how to install it."""
+
+
 class SqlTemplateError(StockAssetsError):
     """A file under `sql/` and the values bound to it do not match."""
 
@@ -247,7 +251,11 @@ class ConcurrentPublish(StockAssetsError):
 
 
 class UnknownSnapshot(StockAssetsError):
-    """The table has no snapshot with the id of a rollback."""
+    """The table has no snapshot with this id, or had none at this timestamp."""
+
+
+class SnapshotExpired(UnknownSnapshot):
+    """Maintenance has expired snapshots, and the table no longer has the requested one."""
 
 
 class QueryFailed(StockAssetsError):

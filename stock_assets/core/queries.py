@@ -114,6 +114,17 @@ def query_text(text: str) -> str:
     return text[tokens[0].start : tokens[-1].end + 1]
 
 
+def table_names(text: str, schema: str) -> set[str]:
+    """Return the names of the tables and views of a schema that a SELECT reads, in lower case.
+
+    Raises:
+        InvalidQuery: the text is not a single SELECT.
+    """
+    from sqlglot import exp  # noqa: PLC0415 (as in parse_query)
+
+    return {table.name.lower() for table in parse_query(text).find_all(exp.Table) if table.db.lower() == schema}
+
+
 def _syntax(error: "sqlglot.errors.SqlglotError") -> str:
     """Format a syntax error without the terminal colours of sqlglot's own message."""
     found = getattr(error, "errors", [])

@@ -66,7 +66,7 @@ def expected_session(at: datetime) -> date:
 def freshness(backend: Backend, at: datetime) -> Freshness:
     """Read the freshness of the published table."""
     expected = expected_session(at)
-    with backend.warehouse.connect() as sql:
+    with backend.warehouse.connect_to_read() as sql:
         # If the table is up to date, a few weeks are read; otherwise the whole table.
         for since in (expected - _TWO_WEEKS, date.min):
             select = statement("coverage/latest_session.sql").bind(

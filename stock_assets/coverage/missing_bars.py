@@ -220,7 +220,7 @@ def _quarantined_by_rejection(gap: Gap, rejected: Mapping[date, Rejection]) -> _
 
 def _available_bars(backend: Backend, sessions: Sequence[date]) -> dict[str, _Available]:
     """Read the published and the quarantined bars of some sessions, by symbol."""
-    with backend.warehouse.connect() as sql:
+    with backend.warehouse.connect_to_read() as sql:
         rows = sql.query(
             statement("coverage/available_bars.sql").bind(
                 {

@@ -136,7 +136,7 @@ def _calls_for_prices(parts: PipelineParts, at: datetime) -> int:
 
 
 def _jumps(backend: Backend, since: date) -> dict[str, date]:
-    with backend.warehouse.connect() as sql:
+    with backend.warehouse.connect_to_read() as sql:
         select = statement("ingest/latest_jumps.sql").bind(
             {"published_prices": sql.name(DAILY_PRICES), "since": since, "max_jump": UNEXPLAINED_JUMP}
         )

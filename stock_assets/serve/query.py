@@ -4,17 +4,17 @@ Belongs here: the names that a query may use, and running a query. Does not belo
 (`views`), printing (`cli`).
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from stock_assets.backends.interface import Backend, SqlConnection
-from stock_assets.core.queries import query_text
+from stock_assets.backends.interface import AsOf, Backend, SqlConnection
+from stock_assets.core.queries import query_text, table_names
 from stock_assets.core.sql import statement
-from stock_assets.core.tables import PUBLISHED_TABLES, Column
+from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, Column
+from stock_assets.serve.as_of import AsOfInput, require_published, snapshots_to_read
 from stock_assets.serve.views import VIEWS, create_views
 
 if TYPE_CHECKING:
@@ -57,17 +57,25 @@ class Relation:
     description: str
 
 
-def run_query(backend: Backend, select: str) -> "pa.Table":
+def run_query(backend: Backend, select: str, *, as_of: AsOfInput | None = None) -> "pa.Table":
     """Run a SELECT over the tables and views of the schema `published`, in the Athena dialect.
 
+    Args:
+        backend: the backend.
+        select: the query.
+        as_of: a timestamp, which pins every table, or a snapshot id of the only table that is read; None for now.
+
     Raises:
-        InvalidQuery: the text is not a single SELECT.
+        InvalidQuery: the text is not a single SELECT, or `as_of` is invalid.
         QueryFailed: the engine rejected the statement.
+        UnknownSnapshot: the table has no such snapshot, or nothing was published at the timestamp.
+        SnapshotExpired: maintenance has expired the snapshot.
     """
     select = query_text(select)
-    # On Athena each view costs a statement: only views whose name is in the query are created.
-    words = set(re.findall(r"[a-z_]+", select.lower()))
-    with _session(backend, VIEWS.keys() & words) as sql:
+    named = table_names(select, DAILY_PRICES.schema)
+    snapshots = snapshots_to_read(as_of, named)
+    with _session(backend, VIEWS.keys() & named, snapshots) as sql:
+        require_published(backend, sql, snapshots)
         sql.restrict()
         return sql.query(select)
 
@@ -96,14 +104,14 @@ def relations(backend: Backend) -> list[Relation]:
 
 def summary(backend: Backend) -> list[SymbolSummary]:
     """Return one row per symbol of the published tables."""
-    with backend.warehouse.connect() as sql:
+    with backend.warehouse.connect_to_read() as sql:
         rows = sql.query(statement("serve/summary.sql").bind(create_views(sql, ()))).to_pylist()
     return [SymbolSummary(**row) for row in rows]
 
 
 @contextmanager
-def _session(backend: Backend, views: Collection[str]) -> Iterator[SqlConnection]:
-    with backend.warehouse.connect() as sql:
+def _session(backend: Backend, views: Collection[str], as_of: AsOf | None = None) -> Iterator[SqlConnection]:
+    with backend.warehouse.connect_to_read(as_of) as sql:
         create_views(sql, views)
         yield sql
 

@@ -1167,58 +1167,82 @@ SELECT COUNT(*) AS n FROM backend_published.quarantined_prices FOR VERSION AS OF
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.adjusted_prices
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/adjusted_prices.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.price_trends
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/price_trends.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.weekly_trends
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/weekly_trends.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.candles
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/candles.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.latest_board
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/latest_board.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.movers
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/movers.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.volume_surges
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/volume_surges.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.market_breadth
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/market_breadth.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.coverage
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/coverage.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.quarantine_by_audit
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/quarantine_by_audit.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.split_events
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/split_events.sql"
+)
 ;
 
 -- queries of users and counts of rows
-SELECT COUNT(*) AS n FROM backend_published.freshness
+SELECT COUNT(*) AS n FROM (
+SELECT * FROM "serve/freshness.sql"
+)
 ;
 
 -- queries of users and counts of rows
 SELECT symbol, volume_surge_ratio FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id
 ;
 
--- sql/serve/adjusted_prices.sql
+-- sql/serve/adjusted_prices.sql (and 1 other form, SHA-256 1032cd7837e22118)
 SELECT
     p.symbol,
     p.trade_date,
@@ -1235,12 +1259,12 @@ JOIN (
 ) AS l ON l.symbol = p.symbol
 ;
 
--- sql/serve/candles.sql
+-- sql/serve/candles.sql (and 1 other form, SHA-256 31c038da9faa1f08)
 SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, is_market_up, candle_type
 FROM backend_published.price_trends AS t
 ;
 
--- sql/serve/coverage.sql
+-- sql/serve/coverage.sql (and 1 other form, SHA-256 2d0e375ac22e4a43)
 WITH bars AS (
     SELECT symbol, trade_date, MAX(is_published) AS is_published
     FROM (
@@ -1282,7 +1306,7 @@ SELECT
 FROM counted
 ;
 
--- sql/serve/freshness.sql
+-- sql/serve/freshness.sql (and 1 other form, SHA-256 4bf24ff6e9d58910)
 WITH latest AS (
     SELECT MAX(trade_date) AS latest_session
     FROM backend_published.daily_prices AS p
@@ -1306,7 +1330,7 @@ SELECT
 FROM counted
 ;
 
--- sql/serve/latest_board.sql
+-- sql/serve/latest_board.sql (and 1 other form, SHA-256 7be877bf0343e641)
 WITH ranked AS (
     SELECT
         t.*,
@@ -1331,7 +1355,7 @@ FROM ranked
 WHERE age = 1
 ;
 
--- sql/serve/market_breadth.sql
+-- sql/serve/market_breadth.sql (and 1 other form, SHA-256 b5cdd26ca8928e78)
 SELECT
     trade_date,
     COUNT(*)                                                    AS symbols,
@@ -1343,7 +1367,7 @@ FROM backend_published.daily_prices AS p
 GROUP BY trade_date
 ;
 
--- sql/serve/movers.sql
+-- sql/serve/movers.sql (and 1 other form, SHA-256 bc87bbbffd1c8b9a)
 SELECT
     symbol,
     trade_date,
@@ -1362,14 +1386,16 @@ WHERE 1 = 1
 ORDER BY time, audit
 ;
 
--- sql/serve/panels/average_price.sql (and 1 other form, SHA-256 6fcd4ce0da3b2a4e)
+-- sql/serve/panels/average_price.sql (and 1 other form, SHA-256 a24ab3ffb3f3838f)
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, avg_price_90d
-FROM backend_published.weekly_trends AS t
+FROM (
+SELECT * FROM "serve/weekly_trends.sql"
+) AS t
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
 
--- sql/serve/panels/candlesticks.sql (and 1 other form, SHA-256 c754ad1166ea4398)
+-- sql/serve/panels/candlesticks.sql (and 1 other form, SHA-256 a21af993ef786172)
 SELECT
     CAST(trade_date AS TIMESTAMP) AS time,
     symbol,
@@ -1377,14 +1403,18 @@ SELECT
     high_price                    AS high,
     low_price                     AS low,
     close_price                   AS close
-FROM backend_published.weekly_trends AS c
+FROM (
+SELECT * FROM "serve/weekly_trends.sql"
+) AS c
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
 
--- sql/serve/panels/close_and_average.sql (and 1 other form, SHA-256 9efc2a276c89587a)
+-- sql/serve/panels/close_and_average.sql (and 1 other form, SHA-256 38933fc5813cd0c2)
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, close_price, rolling_avg_5d
-FROM backend_published.weekly_trends AS t
+FROM (
+SELECT * FROM "serve/weekly_trends.sql"
+) AS t
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
@@ -1401,14 +1431,18 @@ ORDER BY time, symbol
 
 -- sql/serve/panels/coverage.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, coverage_pct, expected_symbols, published_symbols
-FROM backend_published.coverage AS c
+FROM (
+SELECT * FROM "serve/coverage.sql"
+) AS c
 WHERE 1 = 1
 ORDER BY time
 ;
 
--- sql/serve/panels/daily_return.sql (and 1 other form, SHA-256 62fdf3ae30414a37)
+-- sql/serve/panels/daily_return.sql (and 1 other form, SHA-256 19b3314da32ebe11)
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, daily_return
-FROM backend_published.weekly_trends AS t
+FROM (
+SELECT * FROM "serve/weekly_trends.sql"
+) AS t
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
@@ -1426,7 +1460,9 @@ SELECT
     quarantined_symbols,
     missing_symbols,
     days_since_previous
-FROM backend_published.coverage AS c
+FROM (
+SELECT * FROM "serve/coverage.sql"
+) AS c
 WHERE trade_date > DATE '2011-03-06'
     AND (
         coverage_pct < 1E2
@@ -1449,7 +1485,9 @@ SELECT
     volume_surge_ratio,
     candle_type,
     is_latest
-FROM backend_published.latest_board AS b
+FROM (
+SELECT * FROM "serve/latest_board.sql"
+) AS b
 WHERE 1 = 1
 ORDER BY symbol
 ;
@@ -1461,15 +1499,21 @@ FROM backend_published.coverage AS c
 
 -- sql/serve/panels/market_breadth.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, up_share_pct, up_symbols, symbols
-FROM backend_published.market_breadth AS b
+FROM (
+SELECT * FROM "serve/market_breadth.sql"
+) AS b
 WHERE trade_date > DATE '2011-03-06'
 ORDER BY time
 ;
 
 -- sql/serve/panels/movers.sql
 SELECT symbol, price_change_pct, close_price, trade_date
-FROM backend_published.movers AS m
-WHERE trade_date = (SELECT MAX(trade_date) FROM backend_published.movers AS latest)
+FROM (
+SELECT * FROM "serve/movers.sql"
+) AS m
+WHERE trade_date = (SELECT MAX(trade_date) FROM (
+SELECT * FROM "serve/movers.sql"
+) AS latest)
 ORDER BY gain_rank, symbol
 ;
 
@@ -1483,7 +1527,9 @@ LIMIT 100
 
 -- sql/serve/panels/splits.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, split_ratio
-FROM backend_published.split_events AS s
+FROM (
+SELECT * FROM "serve/split_events.sql"
+) AS s
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
@@ -1494,29 +1540,35 @@ FROM backend_published.latest_board AS b
 ORDER BY symbol
 ;
 
--- sql/serve/panels/volatility.sql (and 1 other form, SHA-256 d9b286e330632678)
+-- sql/serve/panels/volatility.sql (and 1 other form, SHA-256 68b3b242f84d0ae9)
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volatility_pct, volatility_21d_pct
-FROM backend_published.weekly_trends AS t
+FROM (
+SELECT * FROM "serve/weekly_trends.sql"
+) AS t
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
 
--- sql/serve/panels/volume.sql (and 1 other form, SHA-256 f5c0cda6d49e2acc)
+-- sql/serve/panels/volume.sql (and 1 other form, SHA-256 d6750f5ff498e9a5)
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volume, volume_surge_ratio
-FROM backend_published.weekly_trends AS t
+FROM (
+SELECT * FROM "serve/weekly_trends.sql"
+) AS t
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
 
 -- sql/serve/panels/volume_surges.sql
 SELECT trade_date, symbol, volume, usual_volume, volume_surge_ratio, price_change_pct
-FROM backend_published.volume_surges AS v
+FROM (
+SELECT * FROM "serve/volume_surges.sql"
+) AS v
 WHERE trade_date > DATE '2011-03-06' AND 1 = 1
 ORDER BY trade_date DESC, volume_surge_ratio DESC
 LIMIT 100
 ;
 
--- sql/serve/price_trends.sql
+-- sql/serve/price_trends.sql (and 1 other form, SHA-256 9db99bf583d37616)
 WITH latest AS (
     SELECT symbol, MIN(trade_date) AS first_session, MAX_BY(split_factor, trade_date) AS latest_factor
     FROM backend_published.daily_prices
@@ -1570,13 +1622,13 @@ WINDOW
     last_21_sessions AS (PARTITION BY symbol ORDER BY days_listed ROWS BETWEEN 20 PRECEDING AND CURRENT ROW)
 ;
 
--- sql/serve/quarantine_by_audit.sql
+-- sql/serve/quarantine_by_audit.sql (and 1 other form, SHA-256 8746eafd35e1c916)
 SELECT trade_date, audit, COUNT(*) AS bars
 FROM backend_published.quarantined_prices AS q
 GROUP BY trade_date, audit
 ;
 
--- sql/serve/split_events.sql
+-- sql/serve/split_events.sql (and 1 other form, SHA-256 65bcab51585d8ae3)
 WITH factors AS (
     SELECT
         symbol,
@@ -1630,7 +1682,7 @@ FULL OUTER JOIN quarantine AS q ON q.symbol = l.symbol
 ORDER BY symbol
 ;
 
--- sql/serve/volume_surges.sql
+-- sql/serve/volume_surges.sql (and 1 other form, SHA-256 4968d874030fa365)
 WITH traded AS (
     SELECT p.*, CAST(volume AS DOUBLE) AS shares
     FROM backend_published.daily_prices AS p
@@ -1646,7 +1698,7 @@ FROM traded
 WHERE volume_surge_ratio >= 2E0
 ;
 
--- sql/serve/weekly_trends.sql
+-- sql/serve/weekly_trends.sql (and 1 other form, SHA-256 1fab74e8a1473537)
 WITH weeks AS (
     SELECT
         symbol,

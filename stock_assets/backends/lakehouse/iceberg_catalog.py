@@ -78,6 +78,17 @@ class IcebergCatalog:
         added = added_columns(table, stored.schema().column_names)
         return self._add_columns(table, added) if added else stored
 
+    def readable(self, table: Table) -> IcebergTable | None:
+        """Load a published table to read it, or None if it does not exist; nothing is created or added.
+
+        Raises:
+            TableDrift: the stored table contradicts the contract.
+        """
+        stored = self.stored(table)
+        if stored is not None:
+            _reject_drift(table, stored.schema())
+        return stored
+
     def stored(self, table: Table) -> IcebergTable | None:
         """Load a published table as it is, or None if it does not exist; no statement is sent."""
         return self.find(self._databases.published, table.name)
@@ -114,8 +125,11 @@ class IcebergCatalog:
     def history(self, table: Table) -> list[Snapshot]:
         """List the snapshots, newest first, with the properties that the publishing loads recorded."""
         recorded = self._recorded(table)[0]
+        stored = self.readable(table)
+        if stored is None:
+            return []
         return history(
-            self.published(table),
+            stored,
             lambda snapshot: recorded.get(str(snapshot.snapshot_id), _default_properties(snapshot)),
         )
 

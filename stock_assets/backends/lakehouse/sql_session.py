@@ -17,6 +17,7 @@ from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.backends.digests import inputs_digest
 from stock_assets.backends.interface import Digests, Fetch, SqlConnection
+from stock_assets.backends.lakehouse.ddl import STORED_TYPES
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.iceberg_catalog import CONTRACT_TYPES, Databases, IcebergCatalog, is_compaction
 from stock_assets.backends.lakehouse.inputs import InputStore
@@ -30,7 +31,7 @@ from stock_assets.core.errors import ConcurrentPublish, QueryFailed
 from stock_assets.core.queries import parse_query
 from stock_assets.core.retry import retrying
 from stock_assets.core.sql import Fragment, Name
-from stock_assets.core.tables import Table
+from stock_assets.core.tables import ColumnType, Table
 
 COMMIT_CONFLICT = "ICEBERG_COMMIT_ERROR"
 """Start of Athena's message when another writer has committed first."""
@@ -63,12 +64,16 @@ class GlueConnection(SqlConnection):
     """Read published tables `FOR VERSION AS OF` the snapshot that was current when the connection was opened."""
 
     def __init__(
-        self, parts: LakehouseParts, load_id: str, published: Mapping[str, IcebergTable], staging: Mapping[str, Table]
+        self,
+        parts: LakehouseParts,
+        load_id: str,
+        tables: Mapping[str, Table],
+        published: Mapping[str, IcebergTable],
     ) -> None:
         self._parts = parts
         self._load_id = load_id
+        self._tables = tables
         self._published = published
-        self._staging = staging
         self._staged: dict[str, str] | None = None
         self._inputs: dict[str, pa.Table] = {}
         self._written: dict[str, str] = {}
@@ -160,7 +165,7 @@ class GlueConnection(SqlConnection):
         """Return whether a query reads only pinned snapshots: a snapshot never changes, so its result never does."""
         named: set[tuple[str, str]] = set()
         replace_names(select, lambda schema, name: named.add((schema, name)))
-        return bool(named) and all(schema == "published" and name in self._published for schema, name in named)
+        return bool(named) and all(schema == "published" and name in self._tables for schema, name in named)
 
     def stage(self, table: Table, select: str) -> int:
         """Create a table in a new folder, then drop the earlier table; a failed attempt leaves nothing behind."""
@@ -273,8 +278,8 @@ class GlueConnection(SqlConnection):
 
     def _pinned(self, schema: str, name: str) -> str | None:
         """Return the SQL that replaces a name in a query."""
-        if schema == "published" and name in self._published:
-            return self._snapshot(name)
+        if schema == "published" and name in self._tables:
+            return self._snapshot(self._tables[name])
         if schema == "staged":
             stored = self._staging_tables().get(name)
             if stored is None:
@@ -292,25 +297,23 @@ class GlueConnection(SqlConnection):
         """Return the SQL that replaces a name in a view: a view always reads the current snapshot."""
         return f"{self._parts.databases.published}.{name}" if schema == "published" else None
 
-    def _snapshot(self, name: str) -> str:
-        stored = self._published[name]
-        snapshot = stored.current_snapshot()
-        physical = f"{self._parts.databases.published}.{name}"
-        if snapshot is None:
-            columns = ", ".join(
-                f"CAST(NULL AS {_cast(str(field.field_type))}) AS {field.name}" for field in stored.schema().fields
-            )
-            return f"(SELECT {columns} WHERE FALSE)"
-        pinned = f"{physical} FOR VERSION AS OF {snapshot.snapshot_id}"
-        schema = stored.schemas().get(snapshot.schema_id) if snapshot.schema_id is not None else None
-        held = {field.name for field in (schema or stored.schema()).fields}
-        if all(field.name in held for field in stored.schema().fields):
-            return pinned
-        # The snapshot is older than a column: it is read with its own columns, and the new column is NULL.
+    def _snapshot(self, table: Table) -> str:
+        stored = self._published.get(table.name)
+        snapshot = stored.current_snapshot() if stored is not None else None
+        held: set[str] = set()
+        if stored is not None and snapshot is not None:
+            schema = stored.schemas().get(snapshot.schema_id) if snapshot.schema_id is not None else None
+            held = {field.name for field in (schema or stored.schema()).fields}
+        # A snapshot that is older than a column is read with its own columns, and the new column is NULL.
         columns = ", ".join(
-            field.name if field.name in held else f"CAST(NULL AS {_cast(str(field.field_type))}) AS {field.name}"
-            for field in stored.schema().fields
+            column.name if column.name in held else f"CAST(NULL AS {_cast(column.type)}) AS {column.name}"
+            for column in table.columns
         )
+        if snapshot is None:
+            return f"(SELECT {columns} WHERE FALSE)"
+        pinned = f"{self._parts.databases.published}.{table.name} FOR VERSION AS OF {snapshot.snapshot_id}"
+        if all(column.name in held for column in table.columns):
+            return pinned
         return f"(SELECT {columns} FROM {pinned})"  # noqa: S608 (plain names)
 
     def _input(self, name: str) -> str:
@@ -338,6 +341,29 @@ class GlueConnection(SqlConnection):
         return columns
 
 
+class ReadingConnection(GlueConnection):
+    """Read snapshots of published tables, and views that are part of each statement; nothing is created."""
+
+    def __init__(
+        self, parts: LakehouseParts, tables: Mapping[str, Table], published: Mapping[str, IcebergTable | None]
+    ) -> None:
+        existing = {name: stored for name, stored in published.items() if stored is not None}
+        super().__init__(parts, "", tables, existing)
+        self._views: dict[str, str] = {}
+
+    def create_view(self, name: str, select: str) -> Name:
+        """Store the view in memory: the views of the catalog always read the current snapshots."""
+        self._views[name] = f"(\n{replace_names(select, self._pinned)}\n)"
+        return Name(f"published.{name}")
+
+    def base(self, table: Table) -> int | None:
+        """Return the snapshot that this connection reads."""
+        return super().base(table) if table.name in self._published else None
+
+    def _pinned(self, schema: str, name: str) -> str | None:
+        return self._views[name] if schema == "published" and name in self._views else super()._pinned(schema, name)
+
+
 def is_commit_conflict(error: BaseException) -> bool:
     """Return whether a statement failed because another writer committed first."""
     return isinstance(error, QueryFailed) and COMMIT_CONFLICT in str(error)
@@ -357,5 +383,6 @@ def _folder_of(load_id: str, table: str, stored: str) -> str:
     return f"{staging_folder(load_id)}{table}/{stored.rpartition('__')[2]}/"
 
 
-def _cast(iceberg_type: str) -> str:
-    return {"string": "varchar", "long": "bigint", "timestamp": "timestamp(6)"}.get(iceberg_type, iceberg_type)
+def _cast(column_type: ColumnType) -> str:
+    stored = STORED_TYPES[column_type]
+    return {"string": "varchar", "timestamp": "timestamp(6)"}.get(stored, stored)

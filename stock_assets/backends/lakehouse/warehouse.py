@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cached_property
 
 from stock_assets.backends.interface import (
+    AsOf,
     Damage,
     MaintenanceResult,
     Snapshot,
@@ -24,10 +25,17 @@ from stock_assets.backends.lakehouse.iceberg_catalog import Databases, IcebergCa
 from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.lakehouse.responses import RAW_TABLE
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
-from stock_assets.backends.lakehouse.sql_session import GlueConnection, LakehouseParts, staging_folder, staging_stem
+from stock_assets.backends.lakehouse.sql_session import (
+    GlueConnection,
+    LakehouseParts,
+    ReadingConnection,
+    staging_folder,
+    staging_stem,
+)
+from stock_assets.backends.pinning import pin
 from stock_assets.backends.table_check import damaged_files
 from stock_assets.core.sql import Name
-from stock_assets.core.tables import PUBLISHED_TABLES, STAGING_TABLES, Table
+from stock_assets.core.tables import PUBLISHED_TABLES, Table
 
 
 class GlueWarehouse(Warehouse):
@@ -43,7 +51,17 @@ class GlueWarehouse(Warehouse):
     def connect(self, load_id: str = "") -> Iterator[SqlConnection]:
         """Pin the current snapshot of every published table; at the end, remove what the connection created."""
         published = {table.name: self._catalog.published(table) for table in PUBLISHED_TABLES}
-        session = GlueConnection(self._parts, load_id, published, {table.name: table for table in STAGING_TABLES})
+        session = GlueConnection(self._parts, load_id, {table.name: table for table in PUBLISHED_TABLES}, published)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    @contextmanager
+    def connect_to_read(self, as_of: AsOf | None = None) -> Iterator[SqlConnection]:
+        """Pin a snapshot of every published table that exists; views are part of the statements that read them."""
+        published = {table.name: pin(table, self._catalog.readable(table), as_of) for table in PUBLISHED_TABLES}
+        session = ReadingConnection(self._parts, {table.name: table for table in PUBLISHED_TABLES}, published)
         try:
             yield session
         finally:

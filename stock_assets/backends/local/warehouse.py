@@ -11,7 +11,7 @@ snapshot, read by field id, so that a column added later is NULL in older files.
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import gettempdir
@@ -24,6 +24,7 @@ from pyiceberg.table import Table as IcebergTable
 from stock_assets.backends import snapshots
 from stock_assets.backends.digests import inputs_digest
 from stock_assets.backends.interface import (
+    AsOf,
     Digests,
     Fetch,
     MaintenanceResult,
@@ -37,6 +38,7 @@ from stock_assets.backends.local.diagnosis import diagnosed
 from stock_assets.backends.local.duckdb_errors import query_failed
 from stock_assets.backends.local.parquet_scans import path_literal, read_parquet, scan
 from stock_assets.backends.local.table_reader import data_files, own_properties, read
+from stock_assets.backends.pinning import pin
 from stock_assets.core.checksums import file_hash
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.queries import transpile
@@ -52,11 +54,18 @@ class DuckDbWarehouse(Warehouse):
         self._objects = objects
         self._memory_limit_mb = memory_limit_mb
 
+    def connect(self, load_id: str = "") -> AbstractContextManager[SqlConnection]:
+        """Connect, and pin the current snapshot of every published table; nothing is created before a write."""
+        return self._connect(load_id, None)
+
+    def connect_to_read(self, as_of: AsOf | None = None) -> AbstractContextManager[SqlConnection]:
+        """Connect, and pin a snapshot of every published table."""
+        return self._connect("", as_of)
+
     @contextmanager
-    def connect(self, load_id: str = "") -> Iterator[SqlConnection]:
-        """Connect, and pin the current snapshot of every published table."""
+    def _connect(self, load_id: str, as_of: AsOf | None) -> Iterator[SqlConnection]:
         with diagnosed(self._folder.root):
-            published = {table.name: read(self._folder.root, table) for table in PUBLISHED_TABLES}
+            published = {table.name: pin(table, read(self._folder.root, table), as_of) for table in PUBLISHED_TABLES}
         staging = self._staging(load_id)
         # DuckDB's default folder for spilling is in the working directory. A killed load's files are removed with it.
         config: dict[str, str | bool | int | float | list[str]] = {

@@ -69,7 +69,7 @@ class ReportData:
 def read_report(parts: PipelineParts) -> ReportData:
     """Read the data of the report from the published tables and views."""
     label = parts.source.label
-    with parts.backend.warehouse.connect() as sql:
+    with parts.backend.warehouse.connect_to_read() as sql:
         names = create_views(sql)
         board = _rows(sql, "latest_board", names)
         shown = {str(row["symbol"]): parts.universe.name_of(str(row["symbol"])) for row in board}
