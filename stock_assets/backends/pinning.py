@@ -45,7 +45,7 @@ def _at_time(table: Table, stored: IcebergTable, at: datetime) -> IcebergTable |
     after = [one.sequence_number or 0 for one in stored.snapshots() if one.timestamp_ms > milliseconds]
     # Each commit takes the next number. If numbers are missing around the timestamp, their snapshots have expired, and
     # one of them may have been current then: Iceberg forgets expired snapshots completely.
-    if min(after, default=stored.metadata.last_sequence_number + 1) > max(before, default=0) + 1:
+    if after and min(after) > max(before, default=0) + 1:
         oldest = min(map(committed_at, stored.snapshots()))
         raise SnapshotExpired(
             f"{table.full_name} cannot be read as of {at:%Y-%m-%d %H:%M:%S} UTC: maintenance has expired the snapshot "
