@@ -37,8 +37,8 @@ def check_layout(body: bytes, folder: str, *, new_folder: str) -> None:
         found = None
     if type(found) is not int:
         raise UnsupportedLayout(
-            f"{folder}/{LAYOUT_KEY} is not a layout file of stock_assets, so the data folder cannot be read. Restore "
-            f"the file from a backup, or {new_folder}"
+            f"{folder}/{LAYOUT_KEY} is not a layout file of stock_assets, so the data folder cannot be read. To fix "
+            f"it, run: stock-assets repair --apply. Or restore the file from a backup, or {new_folder}"
         )
     if found > LAYOUT_VERSION:
         raise UnsupportedLayout(

@@ -1,17 +1,17 @@
-"""Commands that check and repair stored data, or work on a data folder: `verify`, `relocate`.
+"""Commands that check and repair stored data, or work on a data folder: `verify`, `repair`, `relocate`.
 
 Belongs here: arguments and printing. Does not belong here: what a command does (`backends.local`, `maintenance`).
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_assets.cli.output import err, print_error, print_line
+from stock_assets.cli.output import err, print_error, print_line, print_warning
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -52,6 +52,48 @@ def verify(
         print_line(f"{plural(len(findings), 'problem')} found." if findings else "No problem found.")
     if findings:
         raise typer.Exit(code=1)
+
+
+def repair(
+    *,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this, only print the steps.")] = False,
+) -> None:
+    """Repair damaged files of the data folder: from copies, the vendor and the raw responses. Nothing is deleted."""
+    from stock_assets.backends.local.backend import LocalBackend
+    from stock_assets.core.errors import SettingsError
+    from stock_assets.maintenance.repair import Repair
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    settings = Settings.from_env()
+    pipeline = Pipeline.from_settings(settings)
+    if not isinstance(pipeline.backend, LocalBackend):
+        raise SettingsError(
+            f"Only a data folder on this machine can be repaired, and STOCK_ASSETS_BACKEND is {settings.backend}. "
+            "S3 keeps its objects intact. Request bars again with stock-assets backfill FIRST LAST --again, or roll a "
+            "table back with stock-assets rollback."
+        )
+    runs = [Path(finding.file) for finding in _run_history(settings.instance_dir)]
+    with _progress() as progress:
+        work = Repair(pipeline, pipeline.backend, lambda step: print_line(f"Now: {step}."), progress)
+        if not apply:
+            steps = [*(f"move {file} aside; Dagster starts a new one" for file in runs), *(s.what for s in work.plan())]
+            _print_plan(steps)
+            return
+        if runs:
+            work.move_run_history(runs)
+        repaired = work.apply()
+    for note in work.notes:
+        print_warning(note)
+    print_line("Nothing is damaged now." if repaired else "Some damage is left: stock-assets verify shows it.")
+    if not repaired:
+        raise typer.Exit(code=1)
+
+
+def _print_plan(steps: Sequence[str]) -> None:
+    for number, step in enumerate(steps, start=1):
+        print_line(f"{number}. {step}")
+    print_line("To do this: stock-assets repair --apply" if steps else "Nothing to repair.")
 
 
 @contextmanager

@@ -39,6 +39,11 @@ def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
     return {symbol: _splits(parts, symbol, fetch) for symbol, fetch in newest.items() if fetch is not None}
 
 
+def forget_splits() -> None:
+    """Read stored splits again in this process: their files may have been damaged since."""
+    _parsed_splits.clear()
+
+
 def _splits(parts: PipelineParts, symbol: str, fetch: Fetch) -> list[Split]:
     """Read a response, once in this process."""
     key = (type(parts.source), symbol, fetch.content_hash)

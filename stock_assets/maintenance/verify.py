@@ -60,23 +60,29 @@ def verify(
         damaged.add(damage.part)
         yield of_damage(damage)
     if Part.LEDGER not in damaged:
-        yield from _responses(parts, depth, progress, at or utc_now())
+        yield from _responses(parts, depth, progress)
+        # The keys of a damaged pack are not known.
+        if Part.PACK not in damaged:
+            yield from _unknown(backend, at or utc_now())
     yield from _records(backend, progress)
     if depth.recompute is not None and not damaged & {Part.LEDGER, Part.CATALOG, Part.TABLE}:
         yield from differing_rows(parts, depth.recompute, progress)
 
 
-def _responses(parts: PipelineParts, depth: Depth, progress: Progress, at: datetime) -> Iterator[Finding]:
-    """Compare the responses with the ledger, and the ledger with the responses."""
+def _responses(parts: PipelineParts, depth: Depth, progress: Progress) -> Iterator[Finding]:
+    """Compare the responses with the ledger."""
     backend = parts.backend
     fetches = stored_fetches(backend)
     for number, fetch in enumerate(fetches, start=1):
         progress("responses", number, len(fetches))
         if why := response_problem(parts, fetch, deep=depth.deep):
             yield of_response(backend.objects.uri(fetch.response_key), fetch, why)
-    known = {fetch.response_key for fetch in fetches}
+
+
+def _unknown(backend: Backend, at: datetime) -> Iterator[Finding]:
+    """Find stored responses that the ledger does not contain; landing files apart."""
     for kind in _KINDS:
-        for key in unknown_responses(backend, kind, known, at):
+        for key in unknown_responses(backend, kind, at):
             yield Finding(backend.objects.uri(key), "the ledger does not contain it", "no load uses its bars")
 
 
@@ -107,10 +113,9 @@ def response_problem(parts: PipelineParts, fetch: Fetch, *, deep: bool = False) 
     return ""
 
 
-def unknown_responses(backend: Backend, kind: FetchKind, known: set[str], at: datetime) -> list[str]:
+def unknown_responses(backend: Backend, kind: FetchKind, at: datetime) -> list[str]:
     """Return the keys of stored responses that the ledger does not contain, oldest first; landing files apart."""
-    keys = [key for key in backend.objects.keys(f"raw/{kind}/") if key not in known]
-    times = {key: request_time(key) for key in keys}
+    times = {key: request_time(key) for key in backend.objects.keys(f"raw/{kind}/")}
     old = [key for key, time in times.items() if time is not None and time < at - STORED_IN]
     with backend.ledger.read() as ledger:
         recorded = ledger.known_keys(old)

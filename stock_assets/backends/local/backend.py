@@ -33,29 +33,30 @@ class LocalBackend(Backend):
     @cached_property
     def objects(self) -> Objects:
         """Files below the folder."""
-        return FolderObjects(self._folder)
+        return FolderObjects(self.data_folder)
 
     @cached_property
     def ledger(self) -> FetchLedger:
         """A table of `ledger.db`."""
-        return SqliteLedger(self._folder)
+        return SqliteLedger(self.data_folder)
 
     @cached_property
     def rate_limiter(self) -> RateLimiter:
         """Tables of `calls.db`."""
-        return SqliteRateLimiter(self._folder)
+        return SqliteRateLimiter(self.data_folder)
 
     @cached_property
     def warehouse(self) -> Warehouse:
         """`staged/`, `published/` and `catalog.db`."""
-        return DuckDbWarehouse(self._folder, self.objects, self.memory_limit_mb)
+        return DuckDbWarehouse(self.data_folder, self.objects, self.memory_limit_mb)
 
     def damage(self, *, deep: bool = False) -> Iterator[Damage]:
         """Check databases, tables and packs."""
         from stock_assets.backends.local.damage import damage  # noqa: PLC0415 (imports large libraries)
 
-        return damage(self._folder.root, deep=deep)
+        return damage(self.data_folder.root, deep=deep)
 
     @cached_property
-    def _folder(self) -> DataFolder:
+    def data_folder(self) -> DataFolder:
+        """The folder, whose layout is checked before the first access."""
         return DataFolder(self.root)

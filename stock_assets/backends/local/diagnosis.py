@@ -28,7 +28,7 @@ def diagnosed(root: Path) -> Iterator[None]:
     try:
         yield
     except QueryFailed as error:
-        if not isinstance(error.__cause__, duckdb.Error) or isinstance(error.__cause__, _MISTAKES):
+        if isinstance(_origin(error), _MISTAKES) or not isinstance(_origin(error), duckdb.Error):
             raise
         _raise_for_damage(root, error, deep=True)
         raise
@@ -37,6 +37,13 @@ def diagnosed(root: Path) -> Iterator[None]:
     except Exception as error:
         _raise_for_damage(root, error, deep=False)
         raise
+
+
+def _origin(error: BaseException) -> BaseException:
+    """Return the first error of a chain."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _raise_for_damage(root: Path, error: Exception, *, deep: bool) -> None:

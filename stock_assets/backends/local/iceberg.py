@@ -70,6 +70,11 @@ _TABLE_PROPERTIES = {
 }
 
 
+def folder_catalog(root: Path) -> Catalog:
+    """Open the catalog of a data folder; create it if it is missing."""
+    return _FolderCatalog(root)
+
+
 def find(root: Path, table: Table) -> IcebergTable | None:
     """Load the current snapshot of a table to change it, or return None if the table does not exist.
 

@@ -4,7 +4,7 @@ Belongs here: reading and writing the file. Does not belong here: opening it (`d
 (`backends.ledger_table`), what requests mean (`ingest`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -20,11 +20,16 @@ from stock_assets.backends.local.database import (
     open_to_read,
 )
 from stock_assets.backends.local.packs import FOLDER as PACKS_FOLDER
-from stock_assets.core.errors import DamagedFiles
+from stock_assets.core.errors import DamagedFiles, Outcome
 
 _TABLE_EXISTS = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?"
 
 
+_RETIRE = f"""
+UPDATE fetches SET outcome = '{Outcome.MALFORMED}', first_session = NULL, last_session = NULL,
+    missing_sessions = '[]', content_hash = '', detail = ?
+WHERE response_key = ? AND content_hash <> ''
+"""  # noqa: S608 (a constant)
 _RESPONSES = ("raw/*/ingest_date=*/*/*", f"{PACKS_FOLDER}/*/*/*.zip")
 
 
@@ -71,6 +76,11 @@ class SqliteLedger(FetchLedger):
             create_table(connection)
             LedgerTable(connection).insert([(None, fetch) for fetch in fetches])
             connection.execute("COMMIT")
+
+    def retire(self, keys: Iterable[str], why: str) -> None:
+        """Record that responses are lost: their entries stay, and none of their bars is used."""
+        with connect_to_write(self._folder, LEDGER_FILE) as connection:
+            connection.executemany(_RETIRE, [(f"{why}: {key}", key) for key in keys])
 
     @contextmanager
     def read(self) -> Iterator[LedgerTable]:

@@ -11,6 +11,7 @@ it again completes the work. Maintenance removes the files that are no longer ne
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass
@@ -140,8 +141,14 @@ class Rewrite:
         self._manifests: dict[str, ManifestFile] = {}
         self.written = 0
 
-    def write(self, metadata_file: str, *, drop: Collection[int] = ()) -> str:
-        """Write new metadata for a file of the folder `metadata`, without some snapshots; return their address."""
+    def write(self, metadata_file: str, *, drop: Collection[int] = (), current: int | None = None) -> str:
+        """Write new metadata for a file of the folder `metadata`; return their address.
+
+        Args:
+            metadata_file: name of the file.
+            drop: snapshots to leave out.
+            current: snapshot that becomes the current one; None for the one that is current.
+        """
         body = (self._read_from / "metadata" / metadata_file).read_bytes()
         metadata = TableMetadataUtil.parse_raw(body.decode())
         content: dict[str, Any] = json.loads(body)
@@ -159,6 +166,10 @@ class Rewrite:
             if snapshot["snapshot-id"] in lists
         ]
         content["snapshot-log"] = [entry for entry in content.get("snapshot-log", []) if entry["snapshot-id"] in lists]
+        if current is not None:
+            content["current-snapshot-id"] = current
+            content["refs"] = {"main": {"snapshot-id": current, "type": "branch"}}
+            content["last-updated-ms"] = int(time.time() * 1000)
         number = int(metadata_file.partition("-")[0]) + 1
         file = self._target / "metadata" / f"{number:05d}-{uuid4()}.metadata.json"
         make_folder(file.parent)
