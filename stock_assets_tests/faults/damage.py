@@ -34,7 +34,7 @@ KINDS = {
     "response": "raw/daily_prices/ingest_date=*/*/IBM.csv",
     "splits": "raw/splits/ingest_date=*/*/MSFT.json",
     "pack": "raw/packs/daily_prices/*/*.zip",
-    "metadata": "published/daily_prices/metadata/00002-*.metadata.json",
+    "metadata": "published/daily_prices/metadata/*.metadata.json",
     "manifest": "published/daily_prices/metadata/*-m0.avro",
     "manifest list": "published/daily_prices/metadata/snap-*.avro",
     "data": "published/daily_prices/data/*/*.parquet",
