@@ -182,7 +182,7 @@ class Repair:
             self._move_aside([self._root / fetch.response_key])
             with ledger.read() as table:
                 ledger.retire([fetch.response_key], "the stored response was damaged and was moved aside")
-                missing = missing_sessions(table, fetch.symbol, _sessions_of(fetch))
+                missing = missing_sessions(table, {fetch.symbol: _sessions_of(fetch)})[fetch.symbol]
             if missing:
                 self.notes.append(
                     f"{fetch.symbol}: the bars of {missing[0]} to {missing[-1]} ({plural(len(missing), 'session')}) "

@@ -56,7 +56,8 @@ def table_damage(root: Path, table: Table, *, deep: bool) -> list[Damage]:
         why = f"it does not contain the table, which has {lost[-1].name}" if lost else ""
         return [Damage(Part.CATALOG, catalog, why, table)] if why else []
     file = Path(path_of(location))
-    if not file.exists() and not (root / table.schema / table.name / "metadata" / file.name).exists():
+    inside = root / table.schema / table.name / "metadata" / file.name
+    if file != inside and not file.exists() and not inside.exists():
         return [Damage(Part.CATALOG, catalog, f"it names {file}, which does not exist", table)]
     require_metadata_inside(root, table.full_name, location)
     stored, why = open_metadata(file, table)

@@ -132,10 +132,14 @@ def attach(root: Path, table: Table) -> Path | None:
     Only for a lost entry of the catalog: if the newest metadata are damaged, older ones would lose a publish.
     """
     files = committed_metadata(root, table)
-    if not files:
+    opened = [open_metadata(file, table)[0] for file in files]
+    # A file that cannot be read may be the newest one.
+    if not files or None in opened:
         return None
-    stored, _ = open_metadata(files[-1], table)
-    if stored is None or any(one.is_current for one in damaged_files(stored, table)):
+    stored = opened[-1]
+    if stored is None or path_of(stored.location()) != str(root / table.schema / table.name):
+        return None
+    if any(one.is_current for one in damaged_files(stored, table)):
         return None
     point(root, table, f"file://{files[-1]}")
     return files[-1]
