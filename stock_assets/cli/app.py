@@ -31,6 +31,8 @@ app.command()(operate.maintain)
 app.command()(data_folder.verify)
 app.command()(data_folder.repair)
 app.command()(data_folder.relocate)
+app.command()(data_folder.backup)
+app.command()(data_folder.restore)
 app.command()(operate.quota)
 app.command()(operate.ui)
 

@@ -1,4 +1,4 @@
-"""Commands that check and repair stored data, or work on a data folder: `verify`, `repair`, `relocate`.
+"""Commands that check, repair and copy stored data: `verify`, `repair`, `relocate`, `backup`, `restore`.
 
 Belongs here: arguments and printing. Does not belong here: what a command does (`backends.local`, `maintenance`).
 """
@@ -137,6 +137,30 @@ def relocate() -> None:
         print_line(f"{table.table}: moved from {table.earlier}; {table.files} metadata files written.")
     if not done:
         print_line(f"Nothing to do: every table of {root} was created in this folder.")
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder outside the data folder.")],
+) -> None:
+    """Copy the data folder, also while loads run: one snapshot of each table, the ledger, responses and run history."""
+    from stock_assets.backends.local.backup import back_up
+    from stock_assets.backends.local.data_folder import DataFolder
+    from stock_assets.settings import Settings
+
+    root = DataFolder(_local_root()).root
+    back_up(root, folder, Settings.from_env().instance_dir)
+    print_line(f"Copied {root} to {folder.absolute()}. To use it: stock-assets restore {folder.absolute()}")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A folder that `stock-assets backup` wrote.")],
+) -> None:
+    """Copy a backup to the data folder, which must be missing or empty, and relocate its tables."""
+    from stock_assets.backends.local.backup import restore as copy_back
+
+    root = _local_root()
+    copy_back(folder, root)
+    print_line(f"Restored {root} from {folder.absolute()}. To check it: stock-assets verify --deep")
 
 
 def _local_root() -> Path:
