@@ -16,7 +16,7 @@ GRAMMAR := stock_assets_tests/grammar
 # One process per core; more than four need more memory than they save time.
 IN_PARALLEL := -n logical --maxprocesses 4
 
-.PHONY: help run dev report dashboards settings-docs calendar test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts wheel sbom clean
+.PHONY: help run dev report dashboards settings-docs calendar test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts lambda-zip wheel sbom clean
 
 ## help: list the targets (`make` alone is `make run`)
 help:
@@ -147,8 +147,14 @@ lock:
 	$(COMPILE) pyproject.toml --no-strip-extras --extra recorded --group dev --output-file requirements-dev.lock
 	$(COMPILE) pyproject.toml --no-strip-extras --extra recorded --group build --constraint requirements-dev.lock \
 		--output-file requirements.lock
+	printf '%s\n' dagster-pipes pydantic pydantic-settings requests tenacity tzdata urllib3 \
+		| $(COMPILE) - --constraint requirements.lock --output-file infra/aws/lambda.lock
 	echo 'ministack>=1.5.33,<1.6' | $(COMPILE) - --output-file $(MINISTACK_LOCK)
 	echo 'polars>=2.1,<3' | $(COMPILE) - --output-file $(BENCH_LOCK)
+
+## lambda-zip: build the zip file of the Lambda function into dist/
+lambda-zip: $(READY)
+	$(BIN)/python -m stock_assets.deployment.lambda_zip dist/stock-assets-lambda.zip
 
 ## wheel: build the wheel into dist/
 wheel: $(READY)

@@ -1,8 +1,8 @@
 """The pipeline as one object: backend, source, universe and limits, with the steps of the data path as methods.
 
-Belongs here: constructing the parts from settings (the only place that does), and the steps in the order of the data
-path. Does not belong here: reading the environment (`settings`), how a step works (its package), when it runs
-(`orchestration`).
+Belongs here: constructing the parts from settings (with `construction`, the only place that does), and the steps in the
+order of the data path. Does not belong here: reading the environment (`settings`), how a step works (its package), when
+it runs (`orchestration`).
 
 Backends, sources, alert channels and the readers of legacy files are imported inside the functions that construct them:
 each pulls in large libraries (boto3, pyiceberg, requests), and a process needs one of each at most. Trino's client is
@@ -10,21 +10,20 @@ an optional dependency.
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypedDict, assert_never
+from typing import TYPE_CHECKING, Self, assert_never
 
 from stock_assets.audit.audits import Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
+from stock_assets.construction import AwsOptions, aws_options, configured_universe, data_prefix, price_source
 from stock_assets.core.calendar import declare_closures
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.limits import Limits
-from stock_assets.core.universe import Universe, read_universe, require_enough_calls
+from stock_assets.core.universe import Universe, require_enough_calls
 from stock_assets.coverage.missing_bars import Coverage, coverage
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_files.csv_rows import FileFormat
@@ -35,9 +34,7 @@ from stock_assets.loads.load import Load
 from stock_assets.publish.publishing import Published, publish
 from stock_assets.serve.as_of import AsOfInput
 from stock_assets.serve.query import Relation, SymbolSummary, relations, run_query, summary
-from stock_assets.settings import BackendName, Settings, SourceName, read_api_key, read_trino_password
-from stock_assets.sources.interface import PriceSource
-from stock_assets.sources.plans import PLANS
+from stock_assets.settings import BackendName, Settings, read_trino_password
 from stock_assets.stage.staging import stage
 
 if TYPE_CHECKING:
@@ -47,7 +44,6 @@ if TYPE_CHECKING:
     from stock_assets.backends.lakehouse.landing_queue import LandingQueue
 
 _MEGABYTE = 1024 * 1024
-_UNIVERSES = {SourceName.RECORDED: "recorded.csv", SourceName.ALPHA_VANTAGE: "semiconductors.csv"}
 
 
 @dataclass(frozen=True)
@@ -62,15 +58,13 @@ class Pipeline(PipelineParts):
             SettingsError: the settings contradict each other, or the universe file is invalid.
         """
         declare_closures(settings.closures)
-        source = _source(settings)
+        source = price_source(settings)
         if source.last_session and settings.first_session > source.last_session:
             raise SettingsError(
                 f"STOCK_ASSETS_FIRST_SESSION is {settings.first_session}, but the source {settings.source} ends on "
                 f"{source.last_session}. Set an earlier session or another STOCK_ASSETS_SOURCE."
             )
-        universe = read_universe(
-            settings.universe or files("stock_assets").joinpath("universes", _UNIVERSES[settings.source])
-        )
+        universe = configured_universe(settings)
         require_enough_calls(universe, source.terms.limits.per_day)
         limits = Limits(min_coverage=settings.min_coverage, max_quarantined_share=settings.max_quarantined_share)
         return cls(_backend(settings), source, universe, limits, _revisions_accepted(settings, universe))
@@ -129,7 +123,7 @@ def alert_channels(settings: Settings) -> "list[Channel]":
     if settings.alert_webhook_url is not None:
         channels.append(Webhook(settings.alert_webhook_url.get_secret_value()))
     if settings.alert_topic_arn is not None:
-        channels.append(SnsTopic(settings.alert_topic_arn, **_aws_options(settings)))
+        channels.append(SnsTopic(settings.alert_topic_arn, **aws_options(settings)))
     return channels
 
 
@@ -158,18 +152,11 @@ def legacy_location(settings: Settings, address: str, form: FileFormat | None = 
 
     if settings.aws_region is None:
         raise SettingsError(f"{address} is on AWS. Set STOCK_ASSETS_AWS_REGION to its region.")
-    access = AwsAccess(region=settings.aws_region, **_aws_options(settings))
+    access = AwsAccess(region=settings.aws_region, **aws_options(settings))
     return (LegacyTable if address.startswith("glue:") else LegacyBucket)(access, address, form or FileFormat())
 
 
-class _AwsOptions(TypedDict):
-    """The role and the endpoint of AWS calls."""
-
-    role_arn: str
-    endpoint_url: str
-
-
-class _LakehouseOptions(_AwsOptions):
+class _LakehouseOptions(AwsOptions):
     """Arguments that the Athena and Trino backends share."""
 
     bucket: str
@@ -177,12 +164,6 @@ class _LakehouseOptions(_AwsOptions):
     region: str
     database: str
     kms_key: str
-
-
-def _aws_options(settings: Settings) -> _AwsOptions:
-    return _AwsOptions(
-        role_arn=settings.aws_role_arn or "", endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/")
-    )
 
 
 def _backend(settings: Settings) -> Backend:
@@ -204,10 +185,10 @@ def _lakehouse_options(settings: Settings) -> _LakehouseOptions:
             f"STOCK_ASSETS_BACKEND={settings.backend} needs STOCK_ASSETS_AWS_BUCKET and STOCK_ASSETS_AWS_REGION"
         )
     return _LakehouseOptions(
-        **_aws_options(settings),
+        **aws_options(settings),
         bucket=settings.aws_bucket,
-        # Each source has its own folder and databases, so that data of different sources never mix.
-        prefix=f"{settings.aws_prefix}/{settings.source}",
+        # Each source has its own databases too.
+        prefix=data_prefix(settings),
         region=settings.aws_region,
         database=f"{settings.aws_database}_{settings.source}",
         kms_key=settings.aws_kms_key or "",
@@ -245,40 +226,3 @@ def _trino_backend(settings: Settings, options: _LakehouseOptions) -> Backend:
         catalog=settings.trino_catalog,
         hive_catalog=settings.trino_hive_catalog,
     )
-
-
-def _source(settings: Settings) -> PriceSource:
-    match settings.source:
-        case SourceName.RECORDED:
-            from stock_assets.sources.recorded import RecordedSource  # noqa: PLC0415 (needs an optional dependency)
-
-            return RecordedSource()
-        case SourceName.ALPHA_VANTAGE:
-            return _alpha_vantage_source(settings)
-    assert_never(settings.source)
-
-
-def _alpha_vantage_source(settings: Settings) -> PriceSource:
-    from stock_assets.sources.alpha_vantage import AlphaVantageSource  # noqa: PLC0415 (imports large libraries)
-
-    plan = PLANS[settings.alpha_vantage_plan]
-    return AlphaVantageSource(
-        base_url=str(settings.alpha_vantage_base_url),
-        read_key=_key_reader(settings),
-        calls_per_second=settings.calls_per_second or plan.per_second,
-        calls_per_minute=settings.calls_per_minute or plan.per_minute,
-        calls_per_day=settings.calls_per_day or plan.per_day,
-        full_history=plan.full_history,
-        splits_refresh_days=settings.splits_refresh_days,
-    )
-
-
-def _key_reader(settings: Settings) -> Callable[[], str]:
-    """Return a function that reads the API key for a request: from the environment, or once from Secrets Manager."""
-    if settings.aws_api_key_secret is None:
-        return read_api_key
-    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
-    from stock_assets.sources.api_key import SecretsManagerKey  # noqa: PLC0415 (as above)
-
-    access = AwsAccess(region=settings.aws_region or "", **_aws_options(settings))
-    return cache(SecretsManagerKey(access, settings.aws_api_key_secret).read)

@@ -253,6 +253,18 @@ class Settings(BaseSettings):
         description="Name or ARN of the Secrets Manager secret that holds the vendor's API key. Default: the key is "
         f"read from `{API_KEY_VARIABLE}`.",
     )
+    aws_lambda_function: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9:_-]+$",
+        description="Name or ARN of the Lambda function that requests prices for `raw/daily_prices`. Default: each run "
+        "requests them itself.",
+    )
+    aws_pipes_bucket: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="Bucket of the messages that the Lambda function writes for Dagster. Required by "
+        f"`{_PREFIX}AWS_LAMBDA_FUNCTION`.",
+    )
     aws_landing_queue_url: HttpUrl | None = Field(
         default=None,
         description="Address of an SQS queue that receives the bucket's notifications about landing files. The sensor "
@@ -309,6 +321,17 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{_PREFIX}AWS_BUCKET is set, but the backend is local; set {_PREFIX}BACKEND=aws, or unset "
                 f"{_PREFIX}AWS_BUCKET"
+            )
+        if (self.aws_lambda_function is None) != (self.aws_pipes_bucket is None):
+            raise ValueError(
+                f"{_PREFIX}AWS_LAMBDA_FUNCTION and {_PREFIX}AWS_PIPES_BUCKET need each other; set both, or none"
+            )
+        if self.aws_lambda_function is not None and (
+            self.backend is BackendName.LOCAL or self.source is not SourceName.ALPHA_VANTAGE
+        ):
+            raise ValueError(
+                f"{_PREFIX}AWS_LAMBDA_FUNCTION needs a vendor and a bucket; set {_PREFIX}SOURCE=alpha_vantage and "
+                f"{_PREFIX}BACKEND=aws, or unset {_PREFIX}AWS_LAMBDA_FUNCTION"
             )
         if self.backend is BackendName.LOCAL and self.aws_landing_queue_url is not None:
             raise ValueError(

@@ -76,3 +76,10 @@ def test_the_build_backend_is_locked_and_nothing_is_built_in_isolation() -> None
             words[-1] == "uv" or "--require-hashes" in words or {"--no-deps", "--no-build-isolation"} <= set(words)
         )
         assert allowed, words
+
+
+def test_the_function_contains_the_versions_of_the_lock_file() -> None:
+    lock = pins((ROOT / "infra" / "aws" / "lambda.lock").read_text(encoding="utf-8"))
+    assert {"pydantic", "requests", "dagster-pipes"} <= lock.keys()
+    assert lock.items() <= pins(LOCK).items()
+    assert not lock.keys() & {"boto3", "botocore", "dagster", "pandas", "pyarrow", "numpy"}

@@ -320,3 +320,7 @@ class AlertUndelivered(StockAssetsError):
     """A message did not reach its channel; it is sent again later."""
 
     transient = True
+
+
+class FunctionUnverified(StockAssetsError):
+    """The report of the Lambda function is missing, or contradicts what is stored."""

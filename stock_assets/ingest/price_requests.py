@@ -45,6 +45,7 @@ class SymbolResult:
         missing: wanted sessions that no stored response contains.
         calls: calls used by this run.
         detail: one line for people.
+        postponed: whether the symbol was not requested because the time of the run had ended.
     """
 
     symbol: str
@@ -53,6 +54,7 @@ class SymbolResult:
     missing: tuple[date, ...] = ()
     calls: int = 0
     detail: str = ""
+    postponed: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,13 @@ class RequestRules:
         symbols: symbols that may be requested, or None for all symbols with missing sessions.
         reserve_calls: calls of the quota day that stay reserved for a later run.
         again: symbols that are requested also if all their sessions are stored; the newest response is used then.
+        until: timestamp after which no request begins, or None.
     """
 
     symbols: frozenset[str] | None = None
     reserve_calls: int = 0
     again: frozenset[str] = frozenset()
+    until: datetime | None = None
 
     def allows(self, symbol: str) -> bool:
         """Return whether a symbol may be requested."""
@@ -124,10 +128,13 @@ def fetch_prices(
             (symbol for symbol in all_symbols if symbol.requestable and rules.allows(symbol.symbol)),
             key=lambda symbol: _priority(ledger, symbol, latest.get(symbol.symbol, [])),
         )
-        requester = Requester(backend, source, now=now, sleep=sleep, reserve=rules.reserve_calls)
+        requester = Requester(backend, source, now=now, sleep=sleep, reserve=rules.reserve_calls, until=rules.until)
         results = _request_and_settle(requester, source, queue, ResponseReader(parts, ledger), sleep)
+    postponed = {symbol.symbol for symbol in queue} - results.keys()
     return [
-        _result(symbol, results.get(symbol.symbol), available)
+        _postponed(symbol)
+        if symbol.symbol in postponed
+        else _result(symbol, results.get(symbol.symbol), available)
         if rules.allows(symbol.symbol)
         else _not_requested(symbol, latest.get(symbol.symbol, []))
         for symbol in all_symbols
@@ -246,6 +253,12 @@ def _result(
     missing = tuple(session for session in sessions.missing if not fetch.holds(session))
     outcome, detail = classify_missing(missing, fetch, available)
     return SymbolResult(symbol, outcome, wanted, missing, calls=result.calls, detail=detail or fetch.detail)
+
+
+def _postponed(sessions: _SymbolSessions) -> SymbolResult:
+    """Return the result of a symbol that was not requested before the end of the run's time."""
+    detail = "not requested yet: the time of this run has ended"
+    return SymbolResult(sessions.symbol, Outcome.LATE, sessions.wanted, sessions.missing, detail=detail, postponed=True)
 
 
 def _not_requested(sessions: _SymbolSessions, fetches: Sequence[Fetch]) -> SymbolResult:

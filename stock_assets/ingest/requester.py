@@ -105,13 +105,23 @@ class _Ended:
 class Requester:
     """One run's requests to one vendor."""
 
-    def __init__(self, backend: Backend, source: PriceSource, *, now: Clock, sleep: Sleep, reserve: int = 0) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        source: PriceSource,
+        *,
+        now: Clock,
+        sleep: Sleep,
+        reserve: int = 0,
+        until: datetime | None = None,
+    ) -> None:
         self._backend = backend
         self._source = source
         self._limits = source.terms.limits
         self._now = now
         self._sleep = sleep
         self._reserve = reserve
+        self._until = until
         self._health = VendorHealth(source.terms, now)
         self._calls = CountedCalls(
             backend.rate_limiter,
@@ -125,7 +135,10 @@ class Requester:
         self._last: dict[str, Fetch] = {}
 
     def request_all(self, requests: Iterable[Request]) -> dict[str, RequestResult]:
-        """Send the requests in the given order; return the result of each by symbol."""
+        """Send the requests in the given order; return the result of each by symbol.
+
+        After `until` no request begins; symbols that were not requested by then have no result.
+        """
         self._queue = deque(_Attempt(request) for request in requests)
         self._last = {}
         calls: Counter[str] = Counter()
@@ -154,6 +167,8 @@ class Requester:
 
         None means that a response must arrive first, or that no request waits any more.
         """
+        if self._until is not None and self._now() >= self._until:
+            self._queue.clear()
         if self._health.stopped:
             self._record_not_requested(*self._health.stopped)
         at_once = 1 if self._health.alone else self._limits.at_once

@@ -11,12 +11,13 @@ from functools import partial
 
 import dagster as dg
 
+from stock_assets.construction import aws_options
 from stock_assets.coverage.catch_up import CatchUpWindow
 from stock_assets.maintenance.retention import RetentionPolicy
 from stock_assets.orchestration.assets.dashboards import dashboard_specs
 from stock_assets.orchestration.assets.links import Links
 from stock_assets.orchestration.assets.published import published_assets
-from stock_assets.orchestration.assets.raw import raw_assets, vendor_asset
+from stock_assets.orchestration.assets.raw import Fetch, fetch_in_this_process, raw_assets, vendor_asset
 from stock_assets.orchestration.assets.report import report_asset
 from stock_assets.orchestration.assets.staged import staged_asset
 from stock_assets.orchestration.assets.views import view_assets
@@ -110,7 +111,13 @@ def _assets(
     partitions = session_partitions(settings.first_session, source.last_session)
     vendor = vendor_asset(source, _LINKS[settings.source], owners=OWNERS)
     steps = [
-        *raw_assets(partitions, vendor=vendor, owners=OWNERS, legacy_location=partial(legacy_location, settings)),
+        *raw_assets(
+            partitions,
+            vendor=vendor,
+            owners=OWNERS,
+            legacy_location=partial(legacy_location, settings),
+            fetch=_fetch(settings),
+        ),
         staged_asset(partitions, retention=timedelta(days=settings.staging_retention_days), owners=OWNERS),
         published_assets(partitions, owners=OWNERS, freshness=policy() if source.last_session is None else None),
         view_assets(owners=OWNERS),
@@ -122,6 +129,17 @@ def _assets(
         *map(links.on, steps),
         *(links.on_spec(dashboard, dashboard_specs) for dashboard in dashboards),
     ]
+
+
+def _fetch(settings: Settings) -> Fetch:
+    """Return what requests prices: the process of the run, or the Lambda function that the settings name."""
+    if settings.aws_lambda_function is None or settings.aws_pipes_bucket is None:
+        return fetch_in_this_process
+    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
+    from stock_assets.orchestration.lambda_requests import LambdaRequests  # noqa: PLC0415 (as above)
+
+    access = AwsAccess(region=settings.aws_region or "", **aws_options(settings))
+    return LambdaRequests(access, settings.aws_lambda_function, settings.aws_pipes_bucket, settings.closures).fetch
 
 
 def _sensors(settings: Settings, source: PriceSource, *, job: AssetJob) -> list[dg.SensorDefinition]:

@@ -35,6 +35,8 @@ from stock_assets.pipeline import Pipeline
 from stock_assets.sources.interface import PriceSource
 
 VENDOR_GROUP = "vendor"
+Fetch = Callable[[dg.AssetExecutionContext, Pipeline, Sequence[date], RequestRules], list[SymbolResult]]
+"""Requests the missing bars of some sessions."""
 GROUP = "raw"
 _FILES_SHOWN = 10
 
@@ -103,16 +105,35 @@ def vendor_asset(source: PriceSource, url: str, *, owners: list[str]) -> dg.Asse
     )
 
 
+def fetch_in_this_process(
+    context: dg.AssetExecutionContext,  # noqa: ARG001 (the Lambda function needs it)
+    pipeline: Pipeline,
+    sessions: Sequence[date],
+    rules: RequestRules,
+) -> list[SymbolResult]:
+    """Request the missing bars of some sessions in the process of the run."""
+    return fetch_prices(pipeline, sessions, rules=rules)
+
+
 def raw_assets(
     partitions: dg.PartitionsDefinition[str],
     *,
     vendor: dg.AssetSpec,
     owners: list[str],
     legacy_location: Callable[[str], LegacyLocation],
+    fetch: Fetch = fetch_in_this_process,
 ) -> list[dg.AssetsDefinition]:
-    """Return both assets, downstream of the vendor; `legacy_location` opens the data of an earlier pipeline."""
+    """Return both assets, downstream of the vendor.
+
+    Args:
+        partitions: the sessions.
+        vendor: the external asset.
+        owners: owners of the assets.
+        legacy_location: opens the data of an earlier pipeline.
+        fetch: requests prices.
+    """
     return [
-        _raw_prices(partitions, vendor=vendor, owners=owners, legacy_location=legacy_location),
+        _raw_prices(partitions, vendor=vendor, owners=owners, legacy_location=legacy_location, fetch=fetch),
         _raw_splits(vendor=vendor, owners=owners),
     ]
 
@@ -123,6 +144,7 @@ def _raw_prices(
     vendor: dg.AssetSpec,
     owners: list[str],
     legacy_location: Callable[[str], LegacyLocation],
+    fetch: Fetch,
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=RAW_PRICES,
@@ -156,7 +178,7 @@ def _raw_prices(
         closed, waiting = closed_sessions(sessions, utc_now())
         if waiting:
             context.log.warning(waiting)
-        results = fetch_prices(pipeline, closed, rules=config.rules)
+        results = fetch(context, pipeline, closed, config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
             log(f"{result.symbol}: {result.outcome}, {result.detail}")

@@ -1,0 +1,1 @@
+"""Deployment on AWS: building the function's zip file, CloudFormation through boto3."""

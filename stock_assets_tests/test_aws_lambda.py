@@ -1,0 +1,248 @@
+"""The Lambda function requests prices for `raw/daily_prices`; only the invocation itself is a fake here."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import dagster as dg
+import pytest
+
+from stock_assets import aws_lambda
+from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.lakehouse.ingest_backend import IngestBackend
+from stock_assets.backends.lakehouse.ledger import S3Ledger
+from stock_assets.backends.lakehouse.objects import BucketFolder
+from stock_assets.core.calendar import previous_session
+from stock_assets.core.errors import Outcome
+from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.keys import RAW_PRICES
+from stock_assets.orchestration.lambda_requests import LambdaRequests
+from stock_assets.pipeline import Pipeline
+from stock_assets.settings import Settings
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.faults import CallFault
+from stock_assets_tests.emulators.athena.names import REGION
+from stock_assets_tests.fakes.vendor_server import VendorServer
+from stock_assets_tests.support.athena_backends import BUCKET, athena_backend, stem_of
+from stock_assets_tests.support.live_source import KEY, live_settings, symbols
+from stock_assets_tests.support.real_daemon import universe_file
+
+FIVE = symbols(5)
+LARGE = ["dagster", "pandas", "pyarrow", "exchange_calendars", "pyiceberg", "duckdb", "sqlglot", "sqlalchemy", "numpy"]
+
+
+class Context:
+    """What Lambda passes to a handler."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
+
+class Account:
+    """A pipeline whose prices the function requests, and the function in this process, which stays warm."""
+
+    def __init__(self, folder: Path, aws: AwsEmulator, server: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        athena_backend(aws.endpoint, folder)  # sets the credentials of the emulator
+        self.aws, self.server = aws, server
+        self.messages = f"messages-{uuid4().hex[:8]}"
+        self.s3: Any = boto3.client("s3", endpoint_url=aws.endpoint, region_name=REGION)
+        self.s3.create_bucket(Bucket=self.messages)
+        secrets = boto3.client("secretsmanager", endpoint_url=aws.endpoint, region_name=REGION)
+        secret = secrets.create_secret(Name=uuid4().hex, SecretString=KEY)["Name"]
+        shared: dict[str, Any] = {
+            "backend": "aws",
+            "aws_bucket": BUCKET,
+            "aws_region": REGION,
+            "aws_prefix": f"tests/{stem_of(folder)}",
+            "aws_endpoint_url": aws.endpoint,
+            "aws_api_key_secret": secret,
+            "alpha_vantage_base_url": server.url,
+            "alpha_vantage_plan": "premium_1200",
+        }
+        for name, value in ({"source": "alpha_vantage"} | shared).items():
+            monkeypatch.setenv(f"STOCK_ASSETS_{name.upper()}", value)
+        self.settings = live_settings(
+            server,
+            folder,
+            **shared,
+            universe=universe_file(_made(folder), FIVE),
+            aws_database=stem_of(folder),
+            aws_lambda_function="ingestion",
+            aws_pipes_bucket=self.messages,
+        )
+        self.pipeline = Pipeline.from_settings(self.settings)
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.invocations: list[dict[str, int]] = []
+        self.after: Callable[[], None] = lambda: None
+        monkeypatch.setattr(LambdaRequests, "_client", lambda _: self)
+
+    def invoke(self, *, FunctionName: str, InvocationType: str, Payload: str) -> dict[str, Any]:  # noqa: N803 (names of the API)
+        """Run the handler, as Lambda does; this object is the client of the service."""
+        assert (FunctionName, InvocationType) == ("ingestion", "RequestResponse")
+        assert KEY not in Payload
+        summary = aws_lambda.handler(json.loads(Payload), Context())
+        self.invocations.append(summary)
+        self.after()
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(summary).encode())}
+
+    def run(self, *, again: bool = False) -> dg.ExecuteInProcessResult:
+        """Materialize the newest session of the asset."""
+        job = dg.define_asset_job("raw", selection=dg.AssetSelection.assets(RAW_PRICES))
+        definitions = build_definitions(self.settings, pipeline=self.pipeline)
+        config = {"request_again": list(FIVE.symbols)} if again else {}
+        return (
+            dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
+            .resolve_job_def("raw")
+            .execute_in_process(
+                instance=self.instance,
+                partition_key=self.server.last_session.isoformat(),
+                run_config={
+                    "ops": {"raw__daily_prices": {"config": config}},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+                raise_on_error=False,
+            )
+        )
+
+    def stored(self) -> list[Fetch]:
+        """Return the ledger entries of good price responses."""
+        return self.pipeline.backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def account(tmp_path: Path, aws: AwsEmulator, server: VendorServer, monkeypatch: pytest.MonkeyPatch) -> Account:
+    return Account(tmp_path / "backend", aws, server, monkeypatch)
+
+
+def metadata(result: dg.ExecuteInProcessResult) -> dict[str, object]:
+    [event] = result.asset_materializations_for_node("raw__daily_prices")
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def error(result: dg.ExecuteInProcessResult) -> str:
+    [event] = [event for event in result.all_events if event.is_step_failure]
+    return str(event.step_failure_data.error)
+
+
+def test_the_function_needs_no_large_library() -> None:
+    program = f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {LARGE}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+import stock_assets.aws_lambda, stock_assets.sources.alpha_vantage, stock_assets.sources.api_key
+from stock_assets.core.calendar import closing_time, sessions_between
+from datetime import date
+assert len(sessions_between(date(2024, 1, 1), date(2024, 12, 31))) == 252
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_asset_requests_prices_through_the_function_also_if_it_is_warm(account: Account) -> None:
+    first = account.run()
+    assert first.success, error(first)
+    assert metadata(first)["calls"] == 5
+    assert metadata(first)["symbols missing"] == "none"
+    stored = account.stored()
+    assert sorted(fetch.symbol for fetch in stored) == list(FIVE.symbols)
+    for fetch in stored:
+        assert fetch.is_response(account.pipeline.backend.objects.get(fetch.response_key))
+    vendor = account.pipeline.source.vendor
+    assert account.pipeline.backend.rate_limiter.used_calls(vendor, datetime(2000, 1, 1, tzinfo=UTC)) == 5
+
+    assert metadata(account.run())["calls"] == 0
+    assert metadata(account.run(again=True))["calls"] == 5
+    assert [summary["calls"] for summary in account.invocations] == [5, 0, 5]
+
+
+def test_a_denied_message_writer_fails_the_asset_and_loses_no_response(account: Account) -> None:
+    denied = CallFault(f"PUT /{account.messages}/", 403, "AccessDenied", times=1000)
+    account.aws.call_faults.append(denied)
+    failed = account.run()
+    assert not failed.success
+    assert f"0 reports arrived in s3://{account.messages}" in error(failed)
+    assert len(account.stored()) == 5
+
+    account.aws.call_faults.clear()
+    assert metadata(account.run())["calls"] == 0
+
+
+def test_a_reported_response_that_is_not_stored_fails_the_asset(account: Account) -> None:
+    def lose_one() -> None:
+        backend = account.pipeline.backend
+        [lost] = [fetch.response_key for fetch in account.stored() if fetch.symbol == "S03"]
+        backend.objects.delete(lost)
+
+    account.after = lose_one
+    assert "1 reported response not stored: raw/daily_prices/" in error(account.run())
+
+
+def test_a_reported_response_without_a_ledger_entry_fails_the_asset(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forget(ledger: S3Ledger, *fetches: Fetch) -> None:
+        ledger.responses += [fetch.response_key for fetch in fetches if fetch.response_key]  # type: ignore[attr-defined]  # of the function's ledger
+
+    monkeypatch.setattr("stock_assets.backends.lakehouse.ingest_backend.AppendedLedger.record", forget)
+    assert "5 reported responses not in the ledger" in error(account.run())
+
+
+def test_symbols_that_need_more_time_are_requested_by_further_invocations(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws_lambda, "_MOST_SECONDS", 0.6)
+    monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_SECOND", "2")
+    result = account.run()
+    assert result.success
+    assert metadata(result)["calls"] == 5
+    assert len(account.stored()) == 5
+    assert len(account.invocations) > 1
+    assert [summary["postponed"] > 0 for summary in account.invocations] == [
+        *[True] * (len(account.invocations) - 1),
+        False,
+    ]
+
+
+def test_a_function_without_time_for_one_request_fails_the_asset(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws_lambda, "_MOST_SECONDS", 0.0)
+    assert "ended without a response, and 5 symbols wait" in error(account.run())
+
+
+def test_a_schedule_invokes_the_function_without_dagster(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCK_ASSETS_UNIVERSE", str(account.settings.universe))
+    summary = aws_lambda.handler({"task": {"latest_sessions": 2}}, Context())
+    assert summary == {"symbols": 5, "responses": 5, "calls": 5, "postponed": 0}
+    assert all(fetch.holds(previous_session(account.server.last_session)) for fetch in account.stored())
+    assert account.s3.list_objects_v2(Bucket=account.messages).get("Contents", []) == []
+
+
+def test_the_function_packs_no_ledger_entries_and_a_later_run_does(account: Account) -> None:
+    settings = Settings.from_env()
+    folder = BucketFolder(BUCKET, f"{settings.aws_prefix}/packing")
+    written = IngestBackend(aws_lambda._access(settings), folder)  # noqa: SLF001 (as the function constructs it)
+    now = datetime.now(UTC)
+    for number in range(5):
+        written.ledger.record(Fetch(f"S{number}", FetchKind.PRICES, now, Outcome.EMPTY))
+    keys = "ledger/daily_prices/"
+    assert len(written.ledger.fetches(FetchKind.PRICES)) == len(written.objects.keys(keys)) == 5
+
+    later = S3Ledger(written.objects, pack_after=3)  # type: ignore[arg-type]  # the objects of a bucket
+    assert len(later.fetches(FetchKind.PRICES)) == 5
+    assert len(written.objects.keys(keys)) == 1
+    assert len(written.ledger.fetches(FetchKind.PRICES)) == 5
