@@ -4,8 +4,8 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,12 +15,13 @@ import dagster as dg
 import pytest
 
 from stock_assets import aws_lambda
-from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.lakehouse.ingest_backend import IngestBackend
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import BucketFolder
 from stock_assets.core.calendar import previous_session
-from stock_assets.core.errors import Outcome
+from stock_assets.core.errors import FunctionUnverified, Outcome
+from stock_assets.ingest.remote_requests import SymbolReport, verified_results
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.keys import RAW_PRICES
 from stock_assets.orchestration.lambda_requests import LambdaRequests
@@ -31,8 +32,9 @@ from stock_assets_tests.emulators.athena.faults import CallFault
 from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend, stem_of
-from stock_assets_tests.support.live_source import KEY, live_settings, symbols
+from stock_assets_tests.support.live_source import KEY, live_settings, live_source, symbols
 from stock_assets_tests.support.real_daemon import universe_file
+from stock_assets_tests.support.steps import parts
 
 FIVE = symbols(5)
 LARGE = ["dagster", "pandas", "pyarrow", "exchange_calendars", "pyiceberg", "duckdb", "sqlglot", "sqlalchemy", "numpy"]
@@ -246,3 +248,23 @@ def test_the_function_packs_no_ledger_entries_and_a_later_run_does(account: Acco
     assert len(later.fetches(FetchKind.PRICES)) == 5
     assert len(written.objects.keys(keys)) == 1
     assert len(written.ledger.fetches(FetchKind.PRICES)) == 5
+
+
+def report(symbol: str) -> SymbolReport:
+    return SymbolReport(symbol=symbol, outcome=Outcome.OK, calls=1, detail="", postponed=False)
+
+
+@pytest.mark.parametrize(
+    ("reported", "message"),
+    [
+        (FIVE.symbols, r"S01 is reported as complete, and 2024-03-01 is missing"),
+        (FIVE.symbols[1:], "no report about S01"),
+    ],
+    ids=["a symbol that is not complete", "a symbol without a report"],
+)
+def test_a_report_that_contradicts_the_ledger_is_an_error(
+    backend: Backend, server: VendorServer, reported: Sequence[str], message: str
+) -> None:
+    given = parts(backend, live_source(server), FIVE)
+    with pytest.raises(FunctionUnverified, match=message):
+        verified_results(given, [date(2024, 3, 1)], [report(symbol) for symbol in reported], [])

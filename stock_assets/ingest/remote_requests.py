@@ -118,9 +118,10 @@ def verified_results(
     stored = {key for folder in folders for key in objects.keys(folder)}
     if absent := [key for key in responses if key not in stored]:
         raise _contradiction(f"{plural(len(absent), 'reported response')} not stored: {shorten_list(absent, _SHOWN)}")
-    by_symbol = {report.symbol: report for report in reports}
-    if unreported := [symbol for symbol in parts.universe.symbols if symbol not in by_symbol]:
+    reported = {report.symbol: report for report in reports}
+    if unreported := [symbol for symbol in parts.universe.symbols if symbol not in reported]:
         raise _contradiction(f"no report about {shorten_list(unreported, _SHOWN)}")
+    by_symbol = {symbol: reported[symbol] for symbol in parts.universe.symbols}
     results = []
     with parts.backend.ledger.read() as ledger:
         known = ledger.known_keys(responses)
@@ -128,16 +129,17 @@ def verified_results(
             raise _contradiction(
                 f"{plural(len(absent), 'reported response')} not in the ledger: {shorten_list(absent, _SHOWN)}"
             )
-        for symbol in parts.universe.symbols:
-            report, wanted = by_symbol[symbol], parts.universe.listed_sessions(symbol, ordered)
-            missing = missing_sessions(ledger, symbol, wanted)
-            if missing and report.outcome is Outcome.OK:
-                raise _contradiction(
-                    f"{symbol} is reported as complete, and {shorten_list(list(map(str, missing)), _SHOWN)} is missing"
-                )
-            results.append(
-                SymbolResult(symbol, report.outcome, wanted, missing, calls=report.calls, detail=report.detail)
+        wanted = {symbol: parts.universe.listed_sessions(symbol, ordered) for symbol in parts.universe.symbols}
+        missing = missing_sessions(ledger, wanted)
+    for symbol, report in by_symbol.items():
+        lacking = missing[symbol]
+        if lacking and report.outcome is Outcome.OK:
+            raise _contradiction(
+                f"{symbol} is reported as complete, and {shorten_list(list(map(str, lacking)), _SHOWN)} is missing"
             )
+        results.append(
+            SymbolResult(symbol, report.outcome, wanted[symbol], lacking, calls=report.calls, detail=report.detail)
+        )
     return results
 
 
