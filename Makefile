@@ -25,7 +25,7 @@ help:
 
 ## run: fetch, stage, audit and publish the last recorded year, then print a summary
 run: $(READY)
-	$(BIN)/stock-assets backfill 2012-03-01 2013-03-01
+	$(BIN)/stock-assets backfill 2012-03-01 2013-03-01 --missing
 
 ## dev: open the Dagster UI on http://localhost:3000
 dev: $(READY)

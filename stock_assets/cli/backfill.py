@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import date
 
 from stock_assets.cli.output import print_error, print_line, print_summary, print_warning
-from stock_assets.cli.run_progress import run_and_print
 from stock_assets.core.calendar import format_ranges, sessions_between
 from stock_assets.core.clock import utc_now
 from stock_assets.core.text import plural, shorten_list
@@ -23,6 +22,8 @@ _SYMBOLS_SHOWN = 10
 
 def load_range(settings: Settings, pipeline: Pipeline, sessions: Sequence[date]) -> bool:
     """Load all sessions as one run; return whether every session that has bars is published."""
+    from stock_assets.cli.run_progress import run_and_print
+
     succeeded = run_and_print(settings, pipeline, sessions)
     return _finish(pipeline, sessions, loaded=succeeded) and succeeded
 
@@ -37,6 +38,8 @@ def request_again(settings: Settings, pipeline: Pipeline, sessions: Sequence[dat
         print_error("No session was requested again, and nothing has changed.")
         return False
     print_line(f"Requested again: {shorten_list(symbols, _SYMBOLS_SHOWN)}. The older responses are kept.")
+    from stock_assets.cli.run_progress import run_and_print
+
     succeeded = run_and_print(
         settings, pipeline, sessions, {"request_symbols": list(symbols), "request_again": list(symbols)}
     )
@@ -50,10 +53,7 @@ def load_missing(settings: Settings, pipeline: Pipeline, sessions: Sequence[date
     """Load the sessions with missing bars; return whether every expected bar is published or in quarantine."""
     found = find_missing(pipeline, sessions, at=utc_now())
     _print_plan(found)
-    succeeded = [
-        run_and_print(settings, pipeline, sessions_between(first, last), {"request_again": again})
-        for first, last, again in found.runs()
-    ]
+    succeeded = [_run(settings, pipeline, sessions_between(first, last), again) for first, last, again in found.runs()]
     left = find_missing(pipeline, sessions, at=utc_now()) if found.sessions else found
     for text in explain_quarantined(left.quarantined):
         print_warning(text)
@@ -61,6 +61,13 @@ def load_missing(settings: Settings, pipeline: Pipeline, sessions: Sequence[date
         print_error(f"Still missing: {line}")
     complete = all(succeeded) and not left.unavailable and not left.waiting
     return _finish(pipeline, sessions, loaded=any(succeeded) or not succeeded) and complete
+
+
+def _run(settings: Settings, pipeline: Pipeline, sessions: Sequence[date], again: Sequence[str]) -> bool:
+    # Dagster takes longer to import than everything else; where nothing is missing, no run needs it.
+    from stock_assets.cli.run_progress import run_and_print
+
+    return run_and_print(settings, pipeline, sessions, {"request_again": list(again)})
 
 
 def print_rejected(pipeline: Pipeline, sessions: Sequence[date]) -> bool:

@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 from stock_assets.cli.backfill import print_rejected
 from stock_assets.cli.output import print_error, print_grid, print_line, print_warning
 from stock_assets.cli.run_progress import run_and_print
-from stock_assets.core.calendar import sessions_between
+from stock_assets.core.calendar import loadable_sessions, sessions_between
 from stock_assets.core.clock import utc_now
 from stock_assets.coverage.run_specs import bridged_ranges
 from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.row_selection import ImportScope
-from stock_assets.orchestration.runs import loadable_sessions
 from stock_assets.pipeline import Pipeline, legacy_location
 from stock_assets.settings import Settings
 

@@ -35,12 +35,11 @@ def backfill(
 ) -> None:
     """Fetch, stage, audit and publish all sessions from one day to another, as one run."""
     from stock_assets.cli.backfill import load_missing, load_range, request_again
-    from stock_assets.core.calendar import sessions_between
+    from stock_assets.core.calendar import loadable_sessions, sessions_between
     from stock_assets.core.clock import utc_now
     from stock_assets.core.text import plural
     from stock_assets.coverage.catch_up import warn_about_calls
     from stock_assets.ingest.price_requests import RequestRules
-    from stock_assets.orchestration.runs import loadable_sessions
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 

@@ -33,6 +33,9 @@ REGULAR_CLOSE = time(16)
 TABLE = "exchange_calendar.csv"
 """A line per weekday that is no regular session: the day, and its early close; nothing if the exchange is closed."""
 
+REGULAR_CLOSE = time(16, 0)
+"""The regular market close in New York. A session's partition exists from then on, also if the exchange closes early:
+Dagster's time windows have no early closes."""
 _MOST_RANGES = 20
 _SATURDAY = 5
 _ONE_DAY = timedelta(days=1)
@@ -90,6 +93,16 @@ def sessions_between(first: date, last: date) -> list[date]:
 def closing_time(session: date) -> datetime:
     """Return the timestamp of the market close, in UTC; the calendar knows early closes."""
     return datetime.combine(session, _closes()[session], NEW_YORK).astimezone(UTC)
+
+
+def loadable_from(session: date) -> datetime:
+    """Return the timestamp from which a session has a partition, in UTC."""
+    return datetime.combine(session, REGULAR_CLOSE, NEW_YORK).astimezone(UTC)
+
+
+def loadable_sessions(sessions: Sequence[date], at: datetime) -> tuple[list[date], str]:
+    """Return the sessions that have a partition by now, and a message about the others; empty if there are none."""
+    return split_by_close(sessions, at, loadable_from)
 
 
 def next_session(session: date) -> date:

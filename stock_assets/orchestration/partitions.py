@@ -5,16 +5,13 @@ Belongs here: partitions, their keys and the tags of range runs. Does not belong
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 import dagster as dg
 
-from stock_assets.core.calendar import CALENDAR_END, NEW_YORK, next_session, sessions_between
+from stock_assets.core.calendar import CALENDAR_END, NEW_YORK, REGULAR_CLOSE, next_session, sessions_between
 from stock_assets.orchestration.instance.dagster_internals import DynamicPartitionsStore
 
-_REGULAR_CLOSE = time(16, 0)
-"""The regular market close in New York. A session's partition exists from then on, also if the exchange closes early:
-Dagster's time windows have no early closes."""
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 """Tags with the first and last partition of a run over a range."""
 
@@ -52,7 +49,7 @@ def session_partitions(first: date, last: date | None) -> SessionPartitions:
     # the next session has a partition (dagster-io/dagster#33551). They are contiguous, though, so that Dagster merges
     # ranges of them 10 times faster; with an end they need no offset, and a recording uses them.
     end = next_session(last) if last else None
-    starts_at = _REGULAR_CLOSE if end else time(0)
+    starts_at = REGULAR_CLOSE if end else time(0)
     closed = [datetime.combine(day, starts_at, NEW_YORK) for day in _weekdays_closed(first, end or CALENDAR_END)]
     return SessionPartitions(
         start=datetime.combine(first, starts_at, NEW_YORK),
@@ -63,11 +60,6 @@ def session_partitions(first: date, last: date | None) -> SessionPartitions:
         # Dagster applies an exclusion only if it equals the cron tick to the second.
         exclusions=closed if end else ["0 16 * * 1-5", *closed],
     )
-
-
-def loadable_from(session: date) -> datetime:
-    """Return the timestamp from which a session has a partition, in UTC."""
-    return datetime.combine(session, _REGULAR_CLOSE, NEW_YORK).astimezone(UTC)
 
 
 def partition_sessions(keys: Iterable[str]) -> list[date]:

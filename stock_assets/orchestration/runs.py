@@ -7,19 +7,19 @@ what a run does.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from uuid import uuid4
 
 import dagster as dg
 
-from stock_assets.core.calendar import next_session, sessions_between, split_by_close
+from stock_assets.core.calendar import loadable_sessions, next_session, sessions_between
 from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import SessionOutOfRange
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS, add_job_origin
 from stock_assets.orchestration.instance.folder import configure_instance
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, step_configuration
-from stock_assets.orchestration.partitions import loadable_from, range_tags
+from stock_assets.orchestration.partitions import range_tags
 from stock_assets.orchestration.root_cause import is_failed_check, root_message
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
@@ -122,11 +122,6 @@ def _run_config(options: RunOptions) -> dict[str, object]:
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         "ops": step_configuration(options.raw, options.coverage_symbols),
     }
-
-
-def loadable_sessions(sessions: Sequence[date], at: datetime) -> tuple[list[date], str]:
-    """Return the sessions that have a partition by now, and a message about the others; empty if there are none."""
-    return split_by_close(sessions, at, loadable_from)
 
 
 def _require_partitions(settings: Settings, pipeline: Pipeline, first: date, last: date) -> None:

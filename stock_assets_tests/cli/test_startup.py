@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from stock_assets.settings import Settings
+
 NEVER_FOR_HELP = {"dagster", "pandas", "pyiceberg", "exchange_calendars", "pyarrow"}
 NEVER_FOR_READING = {"dagster", "altair", "exchange_calendars", "boto3", "pandas", "sqlalchemy"}
 NEVER_FOR_A_LATER_LOAD = {"altair", "vl_convert", "boto3", "requests", "exchange_calendars", "sqlglot"}
@@ -69,6 +71,22 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_reading_imports_no_library_that_only_writing_needs(loaded: Path) -> None:
     commands = "query 'select 1'; summary; tables; history"
     assert not imported(RUN_COMMANDS, commands, data=loaded / "data") & NEVER_FOR_READING
+
+
+def test_loading_only_what_is_missing_imports_no_dagster_where_nothing_is_missing(loaded: Path) -> None:
+    """A second `make run`: Dagster's imports and events are most of a run."""
+    runs = Settings(data_dir=loaded / "data").instance_dir / "history" / "runs"
+    before = sorted(runs.glob("*.db"))
+    assert before
+
+    assert "dagster" not in imported(
+        RUN_COMMANDS,
+        "backfill 2013-02-27 2013-02-28 --missing",
+        data=loaded / "data",
+        XDG_CACHE_HOME=str(loaded / "cache"),
+    )
+
+    assert sorted(runs.glob("*.db")) == before
 
 
 def test_a_later_load_imports_no_library_that_draws_translates_or_notifies(loaded: Path) -> None:

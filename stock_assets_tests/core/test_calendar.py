@@ -22,11 +22,12 @@ from stock_assets.core.calendar import (
     contiguous_ranges,
     declare_closures,
     is_session,
+    loadable_from,
     next_session,
     session_table,
     sessions_between,
 )
-from stock_assets.orchestration.partitions import loadable_from, partition_sessions, session_partitions
+from stock_assets.orchestration.partitions import partition_sessions, session_partitions
 from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION
 from stock_assets_tests.support.dagster_internals import (
     TimeWindowPartitionsSnap,
