@@ -15,7 +15,9 @@ PAGE = Path(__file__).with_name("settings.md")
 _INTRODUCTION = """\
 # Settings
 
-Environment variables set the pipeline; no other file or flag does. An empty variable counts as not set.
+Environment variables set the pipeline. What they do not set is read from the file `.env` in the working directory or
+its nearest parent: lines `NAME=value`, with the names below and the secrets; paths are relative to the file. Files of
+other users are ignored. `STOCK_ASSETS_ENV_FILE` names another file. An empty variable counts as not set.
 This page is generated from [`settings.py`](../stock_assets/settings.py): run `make settings-docs` after a change there.
 """
 

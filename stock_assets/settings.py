@@ -1,4 +1,4 @@
-"""The settings, read from environment variables; no other module reads the environment.
+"""The settings, read from environment variables and a `.env` file; no other module reads the environment.
 
 Belongs here: every setting with its default, its unit and its description, which combinations are invalid, and the
 secrets that are read from the environment when they are needed. Does not belong here: constructing anything from the
@@ -13,13 +13,14 @@ from datetime import date
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stock_assets.core.calendar import CALENDAR_START
+from stock_assets.core.env_file import find_upwards, read_env_file
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.folder_names import why_not_for_dagster, why_not_for_tables
 
@@ -27,12 +28,14 @@ _PREFIX = "STOCK_ASSETS_"
 API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
 """Environment variable of the API key; its name, never its value, is part of definitions."""
 _TRINO_PASSWORD_VARIABLE = f"{_PREFIX}TRINO_PASSWORD"
+_ENV_FILE_VARIABLE = f"{_PREFIX}ENV_FILE"
 
 _RENAMED = {f"{_PREFIX}HOME": f"{_PREFIX}BACKEND"}
 """Settings of earlier releases and their names today. Entries are never removed."""
 _READ_ELSEWHERE = frozenset(
     {
         _TRINO_PASSWORD_VARIABLE,
+        _ENV_FILE_VARIABLE,
         # Read by Grafana: infra/grafana/provisioning/datasources/athena.yaml.
         f"{_PREFIX}ATHENA_DATABASE",
         f"{_PREFIX}ATHENA_WORKGROUP",
@@ -367,15 +370,23 @@ class Settings(BaseSettings):
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read the settings from the environment.
+        """Read the settings from the environment, and what it does not set from the nearest `.env` file.
 
         Raises:
             SettingsError: a variable is unknown, a value is invalid, or a combination is; the message names the
                 variables and what to set.
         """
-        problems = [_unknown_variable(name) for name in sorted(os.environ) if not _is_known(name)]
+        file, of_file = _env_file()
+        problems = [_unknown_variable(name) for name in sorted({*os.environ, *of_file}) if not _is_known(name)]
+        values: dict[str, Any] = {
+            str(field.validation_alias or name): of_file[environment_variable(name)]
+            for name, field in cls.model_fields.items()
+            if environment_variable(name) in of_file
+        }
         try:
-            settings = cls()
+            settings = cls(**values)
+            if "data_dir" not in settings.model_fields_set:
+                settings = cls(**values, data_dir=_default_data_dir(file, settings.source))
         except ValidationError as error:
             problems += [_invalid_value(problem) for problem in error.errors()]
             raise SettingsError("; ".join(problems)) from error
@@ -390,13 +401,42 @@ def environment_variable(field: str) -> str:
 
 
 def read_api_key() -> str:
-    """Return the API key of Alpha Vantage from the environment, or an empty text; called when a request is sent."""
-    return os.environ.get(API_KEY_VARIABLE, "")
+    """Return the API key of Alpha Vantage, or an empty text; called when a request is sent."""
+    return _read_secret(API_KEY_VARIABLE)
 
 
 def read_trino_password() -> str:
-    """Return the Trino user's password from the environment, or an empty text; called when a statement is sent."""
-    return os.environ.get(_TRINO_PASSWORD_VARIABLE, "")
+    """Return the Trino user's password, or an empty text; called when a statement is sent."""
+    return _read_secret(_TRINO_PASSWORD_VARIABLE)
+
+
+def _read_secret(variable: str) -> str:
+    return os.environ.get(variable) or _env_file()[1].get(variable, "")
+
+
+def _env_file() -> tuple[Path | None, dict[str, str]]:
+    """Return the `.env` file, and its variables that the environment does not set; paths relative to the file."""
+    named = os.environ.get(_ENV_FILE_VARIABLE)
+    file = Path(named) if named else find_upwards(Path.cwd(), ".env")
+    if file is None:
+        return None, {}
+    values = {name: value for name, value in read_env_file(file).items() if not os.environ.get(name)}
+    for name in ("data_dir", "universe", "dagster_home"):
+        variable = environment_variable(name)
+        if variable in values:
+            values[variable] = str(file.absolute().parent / values[variable])
+    return file.absolute(), values
+
+
+def _default_data_dir(file: Path | None, source: SourceName) -> Path:
+    """Return the folder `data` with data of the source nearest to the working directory, or where it would be."""
+    # The layout version is the first file of a data folder (`backends.layout`).
+    layout = find_upwards(Path.cwd(), f"data/{source}/layout.json")
+    if layout is not None:
+        found = layout.parent.parent
+    else:
+        found = (file.parent if file is not None and file.name == ".env" else Path.cwd()) / "data"
+    return Path("data") if found == Path.cwd() / "data" else found
 
 
 def _setting_variables() -> list[str]:

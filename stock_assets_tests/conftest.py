@@ -1,5 +1,6 @@
 """Fixtures every test may use."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +20,9 @@ from stock_assets_tests.support.recorded_backend import recorded_backend, record
 from stock_assets_tests.support.steps import local_backend
 from stock_assets_tests.support.trino_backends import TrinoOnEmulator
 from stock_assets_tests.support.trino_server import NoTrino, running_trino
+
+# A developer's `.env` must not change tests, nor those of the processes that they start.
+os.environ["STOCK_ASSETS_ENV_FILE"] = os.devnull
 
 __all__ = ["recorded_backend", "recorded_bars"]  # fixtures, made where their parts are
 

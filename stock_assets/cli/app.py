@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from stock_assets.cli import acknowledge, data_folder, load, operate, read
+from stock_assets.cli import acknowledge, data_folder, doctor, load, operate, read, status
 from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
 from stock_assets.core.errors import StockAssetsError
@@ -34,6 +34,8 @@ app.command()(data_folder.relocate)
 app.command()(data_folder.backup)
 app.command()(data_folder.restore)
 app.command()(operate.quota)
+app.command()(status.status)
+app.command()(doctor.doctor)
 app.command()(operate.ui)
 
 

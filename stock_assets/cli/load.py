@@ -6,6 +6,7 @@ Belongs here: their arguments. Does not belong here: which sessions are run and 
 
 from collections.abc import Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,9 +52,9 @@ def backfill(
     pipeline = Pipeline.from_settings(settings)
     sessions = sessions_between(first.date(), last.date())
     if not sessions:
-        raise typer.BadParameter(
-            f"There is no trading session from {first:%Y-%m-%d} to {last:%Y-%m-%d}. Choose other days."
-        )
+        from stock_assets.core.closed_days import why_no_session
+
+        raise typer.BadParameter(why_no_session(first.date(), last.date()))
     closed, waiting = loadable_sessions(sessions, utc_now())
     if closed and waiting:
         print_warning(waiting)
@@ -109,12 +110,13 @@ def import_(
 
 def _known_symbols(pipeline: "Pipeline", given: Sequence[str] | None) -> list[str]:
     """Return the given symbols, or all of the universe."""
+    from stock_assets.core.text import shorten_list
+
     known = pipeline.universe.symbols
     names = [name.strip().upper() for name in given or known]
     for name in names:
         if name not in known:
-            raise typer.BadParameter(
-                f"{name} is not in the universe: {', '.join(known)}. Choose one of these symbols, or add it to the "
-                "file of STOCK_ASSETS_UNIVERSE."
-            )
+            closest = get_close_matches(name, known, n=1)
+            meant = f"Did you mean {closest[0]}?" if closest else f"Choose one of {shorten_list(known, 10)}."
+            raise typer.BadParameter(f"{name} is not in the universe. {meant}")
     return names

@@ -3,11 +3,13 @@
 Belongs here: what several commands print alike. Does not belong here: the words of one command.
 """
 
+import json
 import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
@@ -23,6 +25,7 @@ err = Console(stderr=True)
 
 _CLASS_NAME = re.compile(r"^stock_assets(?:\.\w+)*\.[A-Z]\w*: ")
 _PREVIEW_ROWS = 1000
+_DIGITS = {"USD": 2, "%": 2, "shares": 0, "ratio": 3}
 
 
 def print_line(text: str) -> None:
@@ -40,16 +43,30 @@ def print_warning(message: str) -> None:
     err.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
-def print_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", numbers: bool = False) -> None:
-    """Print rows as a table.
+def print_grid(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    numbers: bool = False,
+    wrap: bool = True,
+) -> None:
+    """Print rows as a table; if it is too wide for the terminal, one column per line. No value is ever cut.
 
     Args:
         header: names of the columns.
         rows: the texts, in the order of the columns.
         title: printed above the table.
         numbers: align all columns but the first to the right.
+        wrap: texts may continue on the next line between words.
     """
+    if _width(header, rows, wrap=wrap) > out.width:
+        _print_records(header, rows, title)
+        return
     grid = Grid(*header, title=title or None)
+    for column in grid.columns:
+        # The default would cut a word that is longer than its column.
+        column.overflow = "fold"
     for column in grid.columns[1:]:
         column.justify = "right" if numbers else "left"
     # Otherwise an identifier is cut where the table is wider than the terminal.
@@ -60,14 +77,44 @@ def print_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, title: s
     out.print(grid)
 
 
-def print_rows(rows: "pa.Table") -> None:
-    """Print the result of a query, at most 1,000 rows of it."""
-    from stock_assets.core.text import plural
+def _width(header: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: bool) -> int:
+    """Return the number of terminal columns that a table needs; the first column is never wrapped."""
+    widths = [cell_len(name) for name in header]
+    for row in rows:
+        for number, text in enumerate(row):
+            parts = text.split() if wrap and number else text.splitlines()
+            widths[number] = max(widths[number], max(map(cell_len, parts), default=0))
+    return sum(widths) + 3 * len(widths) + 1
 
-    shown = rows.slice(0, _PREVIEW_ROWS).to_pylist()
-    print_grid(rows.column_names, [[_text(value) for value in row.values()] for row in shown])
-    cut = "" if len(shown) == rows.num_rows else f", the first {len(shown):,} shown; --csv prints all"
+
+def _print_records(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    """Print one column per line, as psql does with its setting `x auto`."""
+    if title:
+        print_line(title)
+    width = max(map(cell_len, header), default=0)
+    for number, row in enumerate(rows, start=1):
+        print_line(f"-[ {number} ]".ljust(width + 3, "-"))
+        for name, text in zip(header, row, strict=True):
+            print_line(f"{name}{' ' * (width - cell_len(name))} | {text}")
+
+
+def print_rows(rows: "pa.Table", limit: int | None = None) -> None:
+    """Print the result of a query, rounded by unit: at most `limit` rows of it, 1,000 by default."""
+    from stock_assets.core.text import plural
+    from stock_assets.serve.units import column_units
+
+    units = column_units()
+    shown = rows.slice(0, _PREVIEW_ROWS if limit is None else limit).to_pylist()
+    texts = [[_text(value, units.get(name, "")) for name, value in row.items()] for row in shown]
+    print_grid(rows.column_names, texts, wrap=False)
+    cut = "" if len(shown) == rows.num_rows else f", the first {len(shown):,} shown; --csv and --json print all"
     print_line(f"{plural(rows.num_rows, 'row')}{cut}")
+
+
+def write_json(rows: "pa.Table") -> None:
+    """Write rows to standard output as a JSON array with exact numbers, one row per line."""
+    lines = (json.dumps(row, default=str, ensure_ascii=False) for row in rows.to_pylist())
+    sys.stdout.write("[" + ",\n ".join(lines) + "]\n")
 
 
 def print_summary(pipeline: "Pipeline") -> None:
@@ -98,7 +145,13 @@ def _price(value: float | None) -> str:
     return "" if value is None else f"{value:,.2f}"
 
 
-def _text(value: object) -> str:
+def _text(value: object, unit: str = "") -> str:
+    """Format a value for people: prices and percentages with two digits, counts of shares without."""
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    # Rounding would make small values such as 0.0012 USD look like nothing.
+    if value and abs(value) < 1:
+        return f"{value:.4g}"
+    return f"{value:.{_DIGITS[unit]}f}" if unit in _DIGITS else f"{value:.6g}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_assets.cli.output import err, print_grid, print_line, print_rows, print_summary
+from stock_assets.cli.output import err, print_grid, print_line, print_rows, print_summary, write_json
 
 if TYPE_CHECKING:
     from stock_assets.core.tables import Table
@@ -31,11 +31,19 @@ def query(
         str | None,
         typer.Option(help="Read what was published at a timestamp (UTC), or at a snapshot of `stock-assets history`."),
     ] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV to standard output.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV with exact numbers.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON array with exact numbers.")] = False,
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file instead.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Most rows of the result; default: all, or 1,000 on the screen.")
+    ] = None,
 ) -> None:
-    """Run a SELECT over the published tables and views."""
+    """Run a SELECT over the published tables and views; the numbers on the screen are rounded by their unit."""
+    if csv + json + (parquet is not None) > 1:
+        raise typer.BadParameter("Choose one of --csv, --json and --parquet.")
     rows = _pipeline().query(select, as_of=as_of)
+    if limit is not None and (csv or json or parquet is not None):
+        rows = rows.slice(0, limit)
     if parquet is not None:
         import pyarrow.parquet
 
@@ -47,8 +55,10 @@ def query(
         import pyarrow.csv
 
         pyarrow.csv.write_csv(rows, sys.stdout.buffer)
+    elif json:
+        write_json(rows)
     else:
-        print_rows(rows)
+        print_rows(rows, limit)
 
 
 def tables(
@@ -73,13 +83,12 @@ def report(
     ] = None,
 ) -> None:
     """Draw the published tables into one HTML file, and print its path."""
-    from stock_assets.pipeline import Pipeline
     from stock_assets.serve.report.store import write_report
     from stock_assets.settings import Settings
 
-    settings = Settings.from_env()
+    pipeline, settings = _pipeline(), Settings.from_env()
     file = output or settings.root / "reports" / "report.html"
-    size = write_report(Pipeline.from_settings(settings), file)
+    size = write_report(pipeline, file)
     err.print(f"{size / 1e6:.1f} MB. Open the file in any browser; it needs no network:", soft_wrap=True)
     sys.stdout.write(f"{file.absolute()}\n")
 
@@ -128,7 +137,20 @@ def _unknown(name: str, available: list[str]) -> str:
 
 
 def _pipeline() -> "Pipeline":
+    from stock_assets.core.errors import NoData
     from stock_assets.pipeline import Pipeline
-    from stock_assets.settings import Settings
+    from stock_assets.settings import BackendName, Settings, environment_variable
 
-    return Pipeline.from_settings(Settings.from_env())
+    settings = Settings.from_env()
+    pipeline = Pipeline.from_settings(settings)
+    # A path that is a file is an error of its own.
+    absent = not settings.root.exists() and not settings.data_dir.is_file()
+    if settings.backend is BackendName.LOCAL and absent:
+        variable = environment_variable("data_dir")
+        parents = "" if settings.data_dir.is_absolute() else ", nor do the parents of the working directory"
+        raise NoData(
+            f"There are no data of the source {settings.source}: the folder {settings.root} does not exist{parents}. "
+            f"Change to the folder that contains your data, or set {variable}. To load data here: "
+            "stock-assets backfill FIRST LAST"
+        )
+    return pipeline

@@ -22,6 +22,10 @@ class SettingsError(StockAssetsError):
     """A setting, or a combination of settings, is invalid; the message says what to set."""
 
 
+class NoData(StockAssetsError):
+    """The data folder does not exist; the message names where it was searched and what to do."""
+
+
 class MissingLibrary(StockAssetsError):
     """An optional library is not installed; the message says how to install it."""
 

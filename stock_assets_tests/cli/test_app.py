@@ -3,6 +3,7 @@
 import csv
 import inspect
 import io
+import json
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -80,6 +81,35 @@ def test_an_invalid_query_prints_the_reason_without_a_class_name(shell: Shell) -
     assert "Traceback" not in error
 
 
+def test_query_limits_exported_rows_and_takes_one_format(shell: Shell) -> None:
+    select = "select symbol, close_price from published.daily_prices order by trade_date, symbol"
+    rows = json.loads(shell.run("query", select, "--json", "--limit", "2").stdout)
+    assert [row["symbol"] for row in rows] == ["AAPL", "FB"]
+    assert len(shell.run("query", select, "--csv", "--limit", "3").stdout.splitlines()) == 4
+    assert "45 rows, the first 0 shown" in shell.run("query", select, "--limit", "0").stdout
+    assert "Choose one of" in shell.run("query", select, "--csv", "--json", code=2).stderr
+
+
+def test_query_as_of_a_printed_timestamp_reads_that_snapshot(shell: Shell) -> None:
+    [newest, *_] = Pipeline.from_settings(shell.settings).backend.warehouse.history(DAILY_PRICES)
+    row = next(line for line in shell.run("history").stdout.splitlines() if str(newest.snapshot_id) in line)
+    committed = row.split("│")[2].strip()
+    count = "select count(*) as n from published.daily_prices"
+    assert shell.run("query", count, "--as-of", committed, "--csv").stdout.split() == ['"n"', "45"]
+    error = shell.run_main("query", count, "--as-of", "2013-01-01", code=1).stderr
+    assert error.startswith("Nothing was published at 2013-01-01 00:00:00 UTC: the first snapshot is of ")
+
+
+@pytest.mark.parametrize("command", [("summary",), ("query", "select 1"), ("tables",), ("report",), ("history",)])
+def test_reading_without_a_data_folder_names_it_and_creates_nothing(tmp_path: Path, command: tuple[str, ...]) -> None:
+    error = Shell(tmp_path / "new").run_main(*command, code=1).stderr
+    assert (
+        f"There are no data of the source recorded: the folder {tmp_path / 'new' / 'recorded'} does not exist" in error
+    )
+    assert "set STOCK_ASSETS_DATA_DIR" in error
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("text", ["", "  ", "/* a comment */", ";"])
 def test_an_empty_query_is_rejected_without_a_traceback(shell: Shell, text: str) -> None:
     error = shell.run_main("query", text, code=1).stderr
@@ -133,8 +163,17 @@ def test_maintain_prints_its_result_and_keeps_the_rows(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("backfill", "2013-02-16", "2013-02-18"), "There is no trading session"),
-        (("backfill", "2013-03-05", "2013-03-04"), "There is no trading session"),
+        (
+            ("backfill", "2013-02-16", "2013-02-16"),
+            "There is no session: 2013-02-16 is a Saturday. The next session is 2",
+        ),
+        (
+            ("backfill", "2013-02-17", "2013-02-18"),
+            "2013-02-18 is a holiday (President's Day). The next session is 2013",
+        ),
+        (("backfill", "2012-10-29", "2012-10-29"), "2012-10-29 was an unscheduled closure of the exchange. The next"),
+        (("backfill", "2013-03-05", "2013-03-04"), "2013-03-04 is before 2013-03-05. Write the earlier day first"),
+        (("backfill", "1990-03-05", "1990-03-05"), "The calendar has the days from 1999-01-01 to 2050-12-31 only"),
         (("backfill", "yesterday", "today"), "does not match"),
         (("history", "published.nothing"), "Unknown table 'published.nothing'. Available: published.daily_prices"),
     ],
@@ -164,7 +203,7 @@ def test_a_range_whose_last_session_has_not_closed_loads_the_others(
 def test_a_declared_closure_is_no_session_of_a_backfill(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     error = shell.run_main("backfill", "2013-02-20", "2013-02-20", code=2, STOCK_ASSETS_CLOSURES="2013-02-20").stderr
-    assert "There is no trading session" in error
+    assert "2013-02-20 is declared as closed by STOCK_ASSETS_CLOSURES" in " ".join(error.replace("│", "").split())
 
 
 def test_invalid_settings_are_rejected_with_the_name_of_the_variable(shell: Shell) -> None:

@@ -113,7 +113,8 @@ def test_the_recorded_sample_can_be_requested_again_and_nothing_changes(recorded
     [
         (("--again", "--missing"), "--missing and --again exclude each other"),
         (("--symbol", "IBM"), "--symbol needs --again"),
-        (("--again", "--symbol", "ZZZ"), "ZZZ is not in the universe: AAPL, FB, GOOG, IBM, MSFT."),
+        (("--again", "--symbol", "MSTF"), "MSTF is not in the universe. Did you mean MSFT?"),
+        (("--again", "--symbol", "ZZZ"), "ZZZ is not in the universe. Choose one of AAPL, FB, GOOG, IBM, MSFT."),
     ],
 )
 def test_options_that_contradict_each_other_are_rejected(

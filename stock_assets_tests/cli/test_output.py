@@ -1,0 +1,95 @@
+"""How results of queries are printed: rounded by unit, never cut, and exact where they are exported."""
+
+import json
+from datetime import date
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from stock_assets.cli import output
+from stock_assets.cli.output import print_grid, print_rows, write_json
+from stock_assets.serve.units import column_units
+
+NAME = "a value of forty characters and two blanks"
+ROWS = pa.table(
+    {
+        "symbol": ["IBM", "MSFT"],
+        "trade_date": [date(2013, 3, 1), date(2013, 3, 4)],
+        "close_price": [202.123456, 0.001234567],
+        "volume": [1234567.0, None],
+        "note": [NAME, "[bold]"],
+    }
+)
+
+
+def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int, limit: int | None) -> str:
+    """Return what a terminal of a width shows."""
+    monkeypatch.setattr(output, "out", Console(width=width))
+    print_rows(ROWS, limit)
+    return capsys.readouterr().out
+
+
+def test_a_wide_terminal_shows_a_table_with_numbers_rounded_by_unit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printed(monkeypatch, capsys, 120, None)
+    [first] = [line for line in text.splitlines() if "IBM" in line]
+    assert [cell.strip() for cell in first.strip("│").split("│")] == ["IBM", "2013-03-01", "202.12", "1234567", NAME]
+    assert "0.001235" in text
+    assert "[bold]" in text
+    assert "2 rows" in text
+
+
+@pytest.mark.parametrize("width", [20, 60, 90])
+def test_a_narrow_terminal_shows_one_column_per_line_and_every_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    lines = printed(monkeypatch, capsys, width, None).splitlines()
+    assert lines[0].startswith("-[ 1 ]-")
+    assert lines[1:6] == [
+        "symbol      | IBM",
+        "trade_date  | 2013-03-01",
+        "close_price | 202.12",
+        "volume      | 1234567",
+        f"note        | {NAME}",
+    ]
+    assert lines[6].startswith("-[ 2 ]-")
+
+
+def test_a_limit_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(monkeypatch, capsys, 120, 1)
+    assert "MSFT" not in text
+    assert "2 rows, the first 1 shown; --csv and --json print all" in text
+
+
+def test_other_tables_wrap_texts_between_words_and_cut_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "out", Console(width=50))
+    print_grid(("Name", "Description"), [("published.daily_prices", "one audited row per symbol and session")])
+    text = capsys.readouterr().out
+    assert "…" not in text
+    assert "│" in text
+    print_grid(("Name", "Id"), [("published.daily_prices", "4611686018427387904461168601842738790")])
+    assert "Id   | 4611686018427387904461168601842738790" in capsys.readouterr().out
+
+
+def test_json_has_exact_numbers_and_dates_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    write_json(ROWS)
+    first, second = json.loads(capsys.readouterr().out)
+    assert first == {
+        "symbol": "IBM",
+        "trade_date": "2013-03-01",
+        "close_price": 202.123456,
+        "volume": 1234567.0,
+        "note": NAME,
+    }
+    assert (second["close_price"], second["volume"]) == (0.001234567, None)
+    write_json(ROWS.slice(0, 0))
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_units_come_from_the_contracts() -> None:
+    units = column_units()
+    assert (units["close_price"], units["price_change_pct"], units["symbol"]) == ("USD", "%", "")
