@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+import pyarrow as pa
+
 from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.errors import QueryFailed
 from stock_assets.core.sql import Fragment, Name, SqlValue, statement
@@ -153,10 +155,11 @@ def _with_shared_relations(values: Mapping[str, SqlValue], findings: str) -> str
 
 
 def _run(sql: SqlConnection, values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) -> list[Verdict]:
-    """Run the audits of some kinds as one statement."""
+    """Run the audits of some kinds as one statement, or as one for all symbols and one for each chunk of symbols."""
     bound = _bound_audits(values, kinds)
+    rows = _run_in_chunks(sql, values, kinds, bound) if sql.is_divided else sql.query(_statement(values, kinds, bound))
     found: dict[str, list[dict[str, object]]] = {}
-    for row in sql.query(_statement(values, kinds, bound)).to_pylist():
+    for row in rows.to_pylist():
         found.setdefault(row["audit"], []).append(row)
     return [
         _verdict(audit, *(found.get(prefix + audit.name, []) for prefix in ("", _QUARANTINED, _ACKNOWLEDGED)))
@@ -164,10 +167,35 @@ def _run(sql: SqlConnection, values: Mapping[str, SqlValue], kinds: Sequence[Aud
     ]
 
 
-def _statement(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind], bound: Iterable[tuple[Audit, str]]) -> str:
+def _run_in_chunks(
+    sql: SqlConnection, values: Mapping[str, SqlValue], kinds: Sequence[AuditKind], bound: Sequence[tuple[Audit, str]]
+) -> pa.Table:
+    """Run the audits that compare symbols, then the others for each chunk; return what one statement would return."""
+    of_all = [pair for pair in bound if pair[0].compares_symbols]
+    of_symbols = [pair for pair in bound if not pair[0].compares_symbols]
+    found = [sql.query(_statement(values, kinds, of_all, quarantined=False))]
+    blocked = {audit.name for audit, _ in of_all if audit.kind is AuditKind.SCHEMA} & set(found[0]["audit"].to_pylist())
+    if of_symbols and not blocked:
+        statement_of_chunk = _statement(values, kinds, of_symbols)
+        found += sql.each_chunk(lambda: sql.query(statement_of_chunk))
+    numbered = [
+        rows.append_column("chunk", pa.array([number] * rows.num_rows, pa.int64())) for number, rows in enumerate(found)
+    ]
+    findings = sql.register("chunk_findings", pa.concat_tables(numbered, promote_options="permissive"))
+    marks: dict[str, SqlValue] = {"chunk_findings": findings, "sample_rows": SAMPLE_ROWS}
+    return sql.query(statement("audit/findings_of_chunks.sql").bind({**values, **marks}))
+
+
+def _statement(
+    values: Mapping[str, SqlValue],
+    kinds: Sequence[AuditKind],
+    bound: Iterable[tuple[Audit, str]],
+    *,
+    quarantined: bool = True,
+) -> str:
     """Return the statement that runs bound audits of some kinds."""
     parts = [select for _, select in bound]
-    if AuditKind.ROW in kinds:
+    if quarantined and AuditKind.ROW in kinds:
         parts.append(statement("audit/quarantined.sql").bind(dict(values) | {"prefix": _QUARANTINED}))
     bad_rows = "\nUNION ALL\n".join(parts)
     if AuditKind.WARNING in kinds:

@@ -6,12 +6,12 @@ on every implementation.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.checksums import content_hash
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from stock_assets.backends.ledger_table import LedgerTable
 
+
+_T = TypeVar("_T")
 
 INGEST_DATE = "ingest_date="
 """Start of the names of the folders that have the raw responses of one day."""
@@ -374,6 +376,33 @@ class SqlConnection(ABC):
         Raises:
             DamagedResponses: a response is missing, or differs from its checksum. Only the local backend checks that.
         """
+
+    def divide(self, symbols: Iterable[str], rows_per_symbol: int) -> None:  # noqa: B027 (for backends with chunks)
+        """Divide the symbols of the load into chunks, if their rows do not fit into memory; call this first.
+
+        An engine that limits its memory itself has one chunk of all symbols.
+
+        Args:
+            symbols: the symbols that are known; a chunk is a range of symbols and has also the unknown ones.
+            rows_per_symbol: the most rows that a symbol has in a relation.
+        """
+
+    @property
+    def is_divided(self) -> bool:
+        """Return whether the load has several chunks of symbols."""
+        return False
+
+    def each_chunk(self, step: Callable[[], _T]) -> list[_T]:
+        """Run a step once for each chunk of symbols, and return its results, in order of symbols.
+
+        During the step, every relation with a column `symbol` has the rows of the chunk only, and so have the raw
+        rows. What the step stages is added to the rows of the chunks before.
+        """
+        return [step()]
+
+    def materialize(self, relation: str, select: str) -> Fragment:  # noqa: ARG002 (for backends that run it now)
+        """Return a SELECT of the rows of a SELECT, which is run once if statements are free; the rows are few."""
+        return Fragment(select)
 
     @abstractmethod
     def create_view(self, name: str, select: str) -> Name:

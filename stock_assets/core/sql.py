@@ -4,7 +4,8 @@ Belongs here: the only code that writes values as SQL text. Does not belong here
 `sql/`), checking and translating them (`queries`), running them (`backends`).
 
 Each statement is written once, in the Athena (Trino) dialect, one per file. A file begins with `--` lines that describe
-its purpose; a line `-- remedy: ...` says what to do about the rows it finds. `${name}` is a parameter.
+its purpose; a line `-- remedy: ...` says what to do about the rows it finds, a line `-- scope: ...` which symbols an
+audit has to see at once. `${name}` is a parameter.
 """
 
 import math
@@ -22,6 +23,7 @@ from stock_assets.core.errors import SqlTemplateError
 _PLACEHOLDER = re.compile(r"\$\{([a-z_]+)\}")
 _NAME = re.compile(r'[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*|"[a-z_][a-z0-9_]*"\."[a-z_][a-z0-9_]*"')
 _REMEDY = "remedy:"
+_SCOPE = "scope:"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Statement:
         path: path below `sql/`, for links and messages.
         description: the opening comment.
         remedy: for audits, what to do about the rows found; otherwise empty.
+        scope: for audits, `all symbols` if they compare symbols with each other; otherwise empty.
         text: the statement without its opening comment, with `${name}` parameters.
     """
 
@@ -62,6 +65,7 @@ class Statement:
     path: str
     description: str
     remedy: str
+    scope: str
     text: str
 
     @property
@@ -129,7 +133,8 @@ def bundled(name: str) -> Traversable:
 def _read(path: str) -> Statement:
     lines = bundled("sql").joinpath(*path.split("/")).read_text(encoding="utf-8").splitlines()
     body = next(number for number, line in enumerate(lines) if not line.startswith("--"))
-    comment = [line.removeprefix("--").strip() for line in lines[:body]]
+    opening = [line.removeprefix("--").strip() for line in lines[:body]]
+    comment = [line for line in opening if not line.startswith(_SCOPE)]
     remedies = [number for number, line in enumerate(comment) if line.startswith(_REMEDY)]
     split = remedies[0] if remedies else len(comment)
     return Statement(
@@ -137,5 +142,6 @@ def _read(path: str) -> Statement:
         path=path,
         description=" ".join(comment[:split]),
         remedy=" ".join(comment[split:]).removeprefix(_REMEDY).strip(),
+        scope=" ".join(line.removeprefix(_SCOPE).strip() for line in opening if line.startswith(_SCOPE)),
         text="\n".join(lines[body:]).strip(),
     )

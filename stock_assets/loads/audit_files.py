@@ -13,6 +13,9 @@ bad row:
 - `warning/`: the row is reported and blocks nothing.
 - `schema/`: as `load/`, and evaluated first: the other audits need the columns that it checks.
 
+An audit outside `session/` that compares symbols with each other has the line `-- scope: all symbols`: of a large load,
+the other audits see one chunk of symbols after another.
+
 To add an audit, add a file.
 """
 
@@ -22,6 +25,8 @@ from enum import StrEnum
 from functools import cache
 
 from stock_assets.core.sql import Fragment, SqlValue, Statement, statement, statements
+
+ALL_SYMBOLS = "all symbols"
 
 
 class AuditKind(StrEnum):
@@ -45,6 +50,11 @@ class Audit:
     def name(self) -> str:
         """Name of the file."""
         return self.file.name
+
+    @property
+    def compares_symbols(self) -> bool:
+        """Return whether the audit needs all symbols at once; the others find the same rows chunk by chunk."""
+        return self.kind in (AuditKind.SCHEMA, AuditKind.SESSION) or self.file.scope == ALL_SYMBOLS
 
     @property
     def can_block(self) -> bool:

@@ -62,6 +62,9 @@ def inputs(
     splits = known_splits(parts) if splits is None else splits
     responses = fetches_for_responses(backend, load.response_keys)
     listed = listings(parts)
+    lookback_date = load.first_date - timedelta(days=LOOKBACK_DAYS)
+    symbols = {*listed["symbol"].to_pylist(), *(fetch.symbol for fetch in responses)}
+    sql.divide(symbols, len(sessions_between(lookback_date, load.last_date)))
     return {
         "raw_prices": _register_responses(sql, parts, load, responses),
         "responses": sql.register("responses", _response_table(backend, responses)),
@@ -97,7 +100,7 @@ def inputs(
         "first_date": load.first_date,
         "last_date": load.last_date,
         "available_from": load.available_from,
-        "lookback_date": load.first_date - timedelta(days=LOOKBACK_DAYS),
+        "lookback_date": lookback_date,
         "lookback_days": LOOKBACK_DAYS,
         "min_coverage": parts.limits.min_coverage,
         # The symbols of a file are a choice of its author, often few: their share says nothing about a feed.

@@ -134,7 +134,10 @@ def _changes(sql: SqlConnection, sources: Mapping[Table, Table | Fragment], load
     if not selects:
         return counts
     changes = statement("publish/changes.sql").bind({"changes": Fragment("\nUNION ALL\n".join(selects))})
-    return counts | {row["change"]: row["changed_rows"] for row in sql.query(changes).to_pylist()}
+    for found in sql.each_chunk(lambda: sql.query(changes).to_pylist()):
+        for row in found:
+            counts[row["change"]] = counts.get(row["change"], 0) + row["changed_rows"]
+    return counts
 
 
 def _replace(

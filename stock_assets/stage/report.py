@@ -71,9 +71,14 @@ def session_failures(values: Mapping[str, SqlValue]) -> Fragment:
 
 
 def compute_report(sql: SqlConnection, values: Mapping[str, SqlValue]) -> LoadReport:
-    """Compute the report of a load with one statement, after its tables are staged."""
+    """Compute the report of a load with one statement, after its tables are staged.
+
+    Args:
+        sql: a session of the load.
+        values: the values of the marks, with the SELECT `session_failures`.
+    """
     parts: dict[str, SqlValue] = {
-        "session_failures": session_failures(values),
+        "session_failures": values["session_failures"],
         "sessions": Fragment(statement("stage/sessions.sql").bind({**values, "excluded_sessions": Name("excluded")})),
         "prices": Fragment(statement("stage/preview_prices.sql").bind(values)),
         "quarantine": Fragment(statement("stage/preview_quarantine.sql").bind(values)),

@@ -19,7 +19,7 @@ from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES, STAGED_QUARANT
 from stock_assets.ingest.ledger_queries import known_splits, responses_for
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.splits import split_table
-from stock_assets.loads.audit_files import AuditKind, bound_audits
+from stock_assets.loads.audit_files import AuditKind, audits, bound_audits
 from stock_assets.loads.broken_audits import raise_for_broken_audit
 from stock_assets.loads.inputs import LOOKBACK_DAYS, inputs
 from stock_assets.loads.load import SPLITS_PROPERTY, Load, new_load_id, record_load
@@ -74,9 +74,9 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
         )
         load = replace(load, first_date=min(first, load.first_day))
         values = inputs(parts, sql, load, known)
-        sql.stage(TYPED_PRICES, statement("stage/typed_prices.sql").bind(values))
-        quarantined = _quarantine(sql, values)
-        values |= {"excluded_sessions": _excluded_sessions(values)}
+        quarantined = _stage_bars(sql, values)
+        # Coverage and quarantined shares compare symbols, so the sessions are known after all chunks are typed.
+        values |= _excluded_sessions(sql, values)
         rows = _stage_prices(sql, values)
         report = compute_report(sql, values)
     load = replace(load, rows=rows, quarantined=quarantined, excluded=report.excluded_sessions)
@@ -98,19 +98,40 @@ def _responses(backend: Backend, start: date, end: date) -> list[Fetch]:
     return found if any(fetch.holds(session) for fetch in found for session in sessions) else []
 
 
-def _excluded_sessions(values: dict[str, SqlValue]) -> Fragment:
-    """Return the relation of the sessions that the session audits exclude, by the bars that are staged so far."""
-    failures = values | {"session_failures": session_failures(values)}
-    return Fragment(f"({statement('stage/excluded_sessions.sql').bind(failures)})")
+def _excluded_sessions(sql: SqlConnection, values: dict[str, SqlValue]) -> dict[str, SqlValue]:
+    """Return the findings of the session audits in the bars that are staged so far, and the sessions they exclude."""
+    try:
+        failures = sql.materialize("session_failures", session_failures(values).text)
+    except QueryFailed as error:
+        raise_for_broken_audit(sql, bound_audits(values, AuditKind.SESSION), error)
+        raise
+    sessions = statement("stage/excluded_sessions.sql").bind({"session_failures": failures})
+    excluded = sql.materialize("excluded", sessions)
+    return {"session_failures": failures, "excluded_sessions": Fragment(f"({excluded.text})")}
 
 
 def _stage_prices(sql: SqlConnection, values: dict[str, SqlValue]) -> int:
     """Write the staging table of the prices; return its number of rows."""
+    select = statement("stage/daily_prices.sql").bind(values)
     try:
-        return sql.stage(STAGED_PRICES, statement("stage/daily_prices.sql").bind(values))
+        return sum(sql.each_chunk(lambda: sql.stage(STAGED_PRICES, select)))
     except QueryFailed as error:
         raise_for_broken_audit(sql, bound_audits(values, AuditKind.SESSION), error)
         raise
+
+
+def _stage_bars(sql: SqlConnection, values: dict[str, SqlValue]) -> int:
+    """Write the staging tables of the typed bars and of those that are quarantined; return the number of the latter."""
+    typed = statement("stage/typed_prices.sql").bind(values)
+    if any(audit.compares_symbols for audit in audits() if audit.kind is AuditKind.ROW):
+        sql.each_chunk(lambda: sql.stage(TYPED_PRICES, typed))
+        return _quarantine(sql, values)
+
+    def stage_chunk() -> int:
+        sql.stage(TYPED_PRICES, typed)
+        return _quarantine(sql, values)
+
+    return sum(sql.each_chunk(stage_chunk))
 
 
 def _quarantine(sql: SqlConnection, values: dict[str, SqlValue]) -> int:

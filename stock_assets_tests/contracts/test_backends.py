@@ -64,7 +64,7 @@ RESPONSE = f"{PARTITION}20120306T220000000000Z/IBM.csv"
 )
 def case(request: pytest.FixtureRequest) -> BackendCase:
     if request.param == "local":
-        contracts_in = "stock_assets.backends.local.warehouse"
+        contracts_in = "stock_assets.backends.local.connection"
         return BackendCase("local", local_backend, contracts_in, scatter_locally, lambda _: None)
     set_clock = None
     if request.param == "trino":

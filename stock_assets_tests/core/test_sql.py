@@ -222,7 +222,7 @@ def test_a_missing_parameter_names_the_file_and_the_parameter() -> None:
 
 
 def test_values_replace_whole_parameters_once() -> None:
-    file = Statement("a", "a.sql", "", "", "SELECT ${a}, '$', '^x$' FROM ${b}")
+    file = Statement("a", "a.sql", "", "", "", "SELECT ${a}, '$', '^x$' FROM ${b}")
     assert file.bind({"a": "${b} $1 \\1", "b": Name("c.d")}) == "SELECT '${b} $1 \\1', '$', '^x$' FROM c.d"
 
 

@@ -28,6 +28,10 @@ LEFT JOIN (
     SELECT symbol, trade_date FROM ${quarantined_prices} AS f WHERE audit = 'symbol_was_listed'
 ) AS u ON u.symbol = t.symbol AND u.trade_date = t.trade_date
 WHERE t.trade_date BETWEEN ${start_date} AND ${end_date}
+  -- Few sessions have two quarantined symbols; the rows of the others are not counted.
+  AND t.trade_date IN (
+      SELECT trade_date FROM ${quarantined_prices} AS c GROUP BY trade_date HAVING COUNT(DISTINCT symbol) > 1
+  )
   AND u.symbol IS NULL
 GROUP BY t.trade_date
 HAVING COUNT(q.symbol) > 1

@@ -16,6 +16,9 @@ from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
 from stock_assets.backends.local.warehouse import DuckDbWarehouse
 from stock_assets.backends.rate_limiter import RateLimiter
 
+_ROWS_PER_MB = 1000
+"""A statement of a load needs less than 1 kB for each of its rows."""
+
 
 @dataclass(frozen=True)
 class LocalBackend(Backend):
@@ -25,10 +28,13 @@ class LocalBackend(Backend):
         root: the folder; created by the first write. Iceberg stores absolute paths, so using the tables of a copied or
             moved folder raises `TableOutsideDataFolder`; using a folder of another layout raises `UnsupportedLayout`.
         memory_limit_mb: memory in MB that DuckDB may use for one connection.
+        chunk_rows: the most rows of a load that are staged and audited at once; by default, as many as fit into the
+            memory.
     """
 
     root: Path
     memory_limit_mb: int = 1000
+    chunk_rows: int | None = None
 
     @cached_property
     def objects(self) -> Objects:
@@ -48,7 +54,8 @@ class LocalBackend(Backend):
     @cached_property
     def warehouse(self) -> Warehouse:
         """`staged/`, `published/` and `catalog.db`."""
-        return DuckDbWarehouse(self.data_folder, self.objects, self.memory_limit_mb)
+        chunk_rows = self.memory_limit_mb * _ROWS_PER_MB if self.chunk_rows is None else self.chunk_rows
+        return DuckDbWarehouse(self.data_folder, self.objects, self.memory_limit_mb, chunk_rows)
 
     def damage(self, *, deep: bool = False) -> Iterator[Damage]:
         """Check databases, tables and packs."""

@@ -32,10 +32,11 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.types import DateType
 from pyiceberg.utils.datetime import days_to_date
 
+from stock_assets.backends.local.chunks import EVERY_SYMBOL, Chunk
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.backends.local.iceberg import concurrent_publish, replace_files
 from stock_assets.backends.local.parquet_scans import read_parquet, scan
-from stock_assets.backends.local.staged_files import field_ids, write_files, year_of
+from stock_assets.backends.local.staged_files import field_ids, sorted_files, year_of
 from stock_assets.backends.local.table_folder import path_of
 from stock_assets.core.errors import TableDrift
 from stock_assets.core.sql import literal
@@ -59,13 +60,15 @@ class _Plan:
     years: set[int] = field(default_factory=set)
 
 
-def replace_range(
+def replace_range(  # noqa: PLR0913 (one argument more than usual, passed by name)
     connection: duckdb.DuckDBPyConnection,
     stored: IcebergTable,
     table: Table,
     files: Sequence[Path],
     days: tuple[date, date],
     properties: Mapping[str, str],
+    *,
+    chunks: Iterable[Chunk] = (EVERY_SYMBOL,),
 ) -> int:
     """Replace the rows of a range of days by those of files, in one snapshot on top of the loaded one.
 
@@ -76,6 +79,7 @@ def replace_range(
         files: the load's rows as `staged_files` writes them; new files are written beside their folder.
         days: first and last day of the range.
         properties: recorded with the snapshot.
+        chunks: ranges of symbols whose rows are written again together, in order.
 
     Returns:
         the id of the snapshot.
@@ -99,7 +103,9 @@ def replace_range(
         select = f"SELECT {columns} FROM ({kept}) WHERE NOT trade_date BETWEEN {literal(first)} AND {literal(last)}"  # noqa: S608 (contract's names)
         for file in again:
             select += f" UNION ALL SELECT {columns} FROM ({read_parquet(file)})"  # noqa: S608 (contract's names)
-        write_files(connection, select, table, ids, folder)
+        with sorted_files(folder, table, ids) as rewritten:
+            for chunk in chunks:
+                rewritten.add(connection, chunk.of(select))
         written += sorted(folder.glob("*.parquet"))
     try:
         return replace_files(stored, plan.files, _add_files(stored, written), properties=properties)

@@ -2,12 +2,13 @@
 
 Belongs here: writing rows as one sorted file per year, with Iceberg's field ids, so that a publish only links the files
 into the table. Does not belong here: which files a publish replaces (`replacement`), the SQL that computes the rows
-(`warehouse`).
+(`connection`).
 """
 
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -21,10 +22,102 @@ from stock_assets.core.sql import literal
 from stock_assets.core.tables import Table
 
 _ROW_GROUP = 122_880
-"""Rows per row group: DuckDB's own number, which it reads with one thread."""
+"""Rows per row group, at least: DuckDB's own number, which it reads with one thread."""
 _DICTIONARY_BYTES = 65_536
 """Prices hardly repeat: with pyarrow's 1 MB, writing takes twice the CPU time and the file is half as large again."""
 _SESSION = "trade_date"
+
+
+class TableFiles(ABC):
+    """The files of one table, to which the rows of one SELECT after another are added."""
+
+    @property
+    def newest(self) -> Path | None:
+        """The file that has exactly the rows of the last SELECT; None if no file has."""
+        return None
+
+    def add(self, connection: duckdb.DuckDBPyConnection, select: str) -> int:
+        """Add the rows of a SELECT in DuckDB's dialect; return their number.
+
+        Raises:
+            QueryFailed: the rows cannot be computed.
+        """
+        try:
+            return self._add(connection, select)
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise query_failed(error, select) from error
+
+    @abstractmethod
+    def _add(self, connection: duckdb.DuckDBPyConnection, select: str) -> int: ...
+
+
+class CopiedFiles(TableFiles):
+    """One file for each SELECT, with its rows in any order."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._written = 0
+
+    @property
+    def newest(self) -> Path:
+        """The file of the last SELECT."""
+        return self._folder / f"{self._written:06d}.parquet"
+
+    def _add(self, connection: duckdb.DuckDBPyConnection, select: str) -> int:
+        self._written += 1
+        copied = connection.execute(f"COPY ({select}) TO {literal(str(self.newest))} (FORMAT parquet)")
+        return int(copied.fetchall()[0][0])
+
+
+class SortedFiles(TableFiles):
+    """`<year>.parquet`, one file per year, sorted by grain if each SELECT has later rows than the one before.
+
+    The rows pass in batches. Without rows there is one empty file, which has the columns.
+    """
+
+    def __init__(self, folder: Path, table: Table, ids: Mapping[str, int]) -> None:
+        self._folder = folder
+        self._table = table
+        self._ids = ids
+        self._schema = pa.schema([])
+        self._writers: dict[str, pq.ParquetWriter] = {}
+
+    def _add(self, connection: duckdb.DuckDBPyConnection, select: str) -> int:
+        reader = _sorted(connection, select, self._table)
+        self._schema = pa.schema(
+            field.with_metadata({"PARQUET:field_id": str(self._ids[field.name])}) if field.name in self._ids else field
+            for field in reader.schema
+        )
+        count = 0
+        for year, batches in _row_groups(reader):
+            rows = pa.Table.from_arrays(
+                [pa.chunked_array(column) for column in zip(*batches, strict=True)], schema=self._schema
+            )
+            # Not as batches: the writer keeps these in memory until the row group is full.
+            self._writer(year).write_table(rows, row_group_size=rows.num_rows)
+            count += rows.num_rows
+        return count
+
+    def _writer(self, name: str) -> pq.ParquetWriter:
+        if name not in self._writers:
+            self._writers[name] = pq.ParquetWriter(
+                self._folder / f"{name}.parquet",
+                self._schema,
+                compression="zstd",
+                dictionary_pagesize_limit=_DICTIONARY_BYTES,
+            )
+        return self._writers[name]
+
+    def complete(self) -> None:
+        """Write the ends of the files."""
+        if not self._writers:
+            self._writer("empty")
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        for writer in self._writers.values():
+            writer.close()
 
 
 def field_ids(table: Table) -> dict[str, int]:
@@ -32,29 +125,28 @@ def field_ids(table: Table) -> dict[str, int]:
     return {name: number for number, name in enumerate(table.column_names, start=1)}
 
 
-def write_files(
-    connection: duckdb.DuckDBPyConnection, select: str, table: Table, ids: Mapping[str, int], folder: Path
-) -> int:
-    """Write the rows of a SELECT to `<year>.parquet`, one file per year, sorted by grain; return their number.
-
-    The rows pass in batches. Without rows there is one empty file, which has the columns.
-
-    Raises:
-        QueryFailed: the rows cannot be computed.
-    """
-    with _replaced(folder) as partial, _query_errors(select):
-        return _write(_sorted(connection, select, table), ids, partial)
+def year_of(file: Path) -> int | None:
+    """Return the year of a file's rows; None if the file is empty."""
+    return int(file.stem) if file.stem.isdecimal() else None
 
 
-def copy_rows(connection: duckdb.DuckDBPyConnection, select: str, folder: Path) -> int:
-    """Write the rows of a SELECT to one file, in any order; return their number.
+@contextmanager
+def sorted_files(folder: Path, table: Table, ids: Mapping[str, int]) -> Iterator[SortedFiles]:
+    """Replace a folder by the sorted files of the rows that are added, after every file is on disk."""
+    with _replaced(folder) as partial:
+        files = SortedFiles(partial, table, ids)
+        try:
+            yield files
+            files.complete()
+        finally:
+            files.close()
 
-    Raises:
-        QueryFailed: the rows cannot be computed.
-    """
-    with _replaced(folder) as partial, _query_errors(select):
-        copied = connection.execute(f"COPY ({select}) TO {literal(str(partial / 'all.parquet'))} (FORMAT parquet)")
-        return int(copied.fetchall()[0][0])
+
+@contextmanager
+def copied_files(folder: Path) -> Iterator[CopiedFiles]:
+    """Replace a folder by files of the rows that are added, in any order, after every file is on disk."""
+    with _replaced(folder) as partial:
+        yield CopiedFiles(partial)
 
 
 @contextmanager
@@ -73,19 +165,6 @@ def _replaced(folder: Path) -> Iterator[Path]:
     sync(folder.parent)
 
 
-@contextmanager
-def _query_errors(select: str) -> Iterator[None]:
-    try:
-        yield
-    except (duckdb.Error, pa.ArrowException) as error:
-        raise query_failed(error, select) from error
-
-
-def year_of(file: Path) -> int | None:
-    """Return the year of a file's rows; None if the file is empty."""
-    return int(file.stem) if file.stem.isdecimal() else None
-
-
 def _sorted(connection: duckdb.DuckDBPyConnection, select: str, table: Table) -> pa.RecordBatchReader:
     rows = connection.sql(select)
     order = [name for name in table.grain if name in rows.columns]
@@ -94,26 +173,19 @@ def _sorted(connection: duckdb.DuckDBPyConnection, select: str, table: Table) ->
     return (rows.order(", ".join(order)) if order else rows).to_arrow_reader(_ROW_GROUP)
 
 
-def _write(reader: pa.RecordBatchReader, ids: Mapping[str, int], folder: Path) -> int:
-    schema = pa.schema(
-        field.with_metadata({"PARQUET:field_id": str(ids[field.name])}) if field.name in ids else field
-        for field in reader.schema
-    )
-    count, year, writer = 0, "", None
-    with ExitStack() as files:
-        for name, batch in _by_year(reader):
-            if name != year or writer is None:
-                files.close()
-                year, writer = name, files.enter_context(_writer(folder / f"{name}.parquet", schema))
-            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema), row_group_size=_ROW_GROUP)
-            count += batch.num_rows
-        if writer is None:
-            files.enter_context(_writer(folder / "empty.parquet", schema))
-    return count
-
-
-def _writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(file, schema, compression="zstd", dictionary_pagesize_limit=_DICTIONARY_BYTES)
+def _row_groups(reader: pa.RecordBatchReader) -> Iterator[tuple[str, list[list[pa.Array]]]]:
+    """Yield the columns of some batches of one year, with the year; a year that is short enough once."""
+    name, count = "", 0
+    waiting: list[list[pa.Array]] = []
+    for year, batch in _by_year(reader):
+        if waiting and (year != name or count >= _ROW_GROUP):
+            yield name, waiting
+            waiting, count = [], 0
+        name = year
+        waiting.append(batch.columns)
+        count += batch.num_rows
+    if waiting:
+        yield name, waiting
 
 
 def _by_year(reader: pa.RecordBatchReader) -> Iterator[tuple[str, pa.RecordBatch]]:
