@@ -16,9 +16,6 @@ from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
 from stock_assets.backends.local.warehouse import DuckDbWarehouse
 from stock_assets.backends.rate_limiter import RateLimiter
 
-_ROWS_PER_MB = 1000
-"""A statement of a load needs less than 1 kB for each of its rows."""
-
 
 @dataclass(frozen=True)
 class LocalBackend(Backend):
@@ -54,8 +51,7 @@ class LocalBackend(Backend):
     @cached_property
     def warehouse(self) -> Warehouse:
         """`staged/`, `published/` and `catalog.db`."""
-        chunk_rows = self.memory_limit_mb * _ROWS_PER_MB if self.chunk_rows is None else self.chunk_rows
-        return DuckDbWarehouse(self.data_folder, self.objects, self.memory_limit_mb, chunk_rows)
+        return DuckDbWarehouse(self.data_folder, self.objects, self.memory_limit_mb, self.chunk_rows)
 
     def damage(self, *, deep: bool = False) -> Iterator[Damage]:
         """Check databases, tables and packs."""

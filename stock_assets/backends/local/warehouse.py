@@ -27,15 +27,20 @@ from stock_assets.backends.local.table_reader import own_properties, read
 from stock_assets.backends.pinning import pin
 from stock_assets.core.tables import PUBLISHED_TABLES, Table
 
+_ROWS_PER_MB = 1000
+"""A statement of a load needs less than 1 kB for each of its rows."""
+
 
 class DuckDbWarehouse(Warehouse):
     """Everything below one folder: `staged/tables/<load>/<table>/<year>.parquet`, `published/`, `catalog.db`."""
 
-    def __init__(self, folder: DataFolder, objects: Objects, memory_limit_mb: int, chunk_rows: int) -> None:
+    def __init__(
+        self, folder: DataFolder, objects: Objects, memory_limit_mb: int, chunk_rows: int | None = None
+    ) -> None:
         self._folder = folder
         self._objects = objects
         self._memory_limit_mb = memory_limit_mb
-        self._chunk_rows = chunk_rows
+        self._chunk_rows = memory_limit_mb * _ROWS_PER_MB if chunk_rows is None else chunk_rows
 
     def connect(self, load_id: str = "") -> AbstractContextManager[SqlConnection]:
         """Connect, and pin the current snapshot of every published table; nothing is created before a write."""
