@@ -13,10 +13,11 @@ LOCKED := --only-binary :all: --require-hashes --requirement
 # Modules are compiled when they are first imported. Compiling all packages takes longer than `make run`.
 export PYTHONDONTWRITEBYTECODE =
 GRAMMAR := stock_assets_tests/grammar
+CHECKOV_LOCK := stock_assets_tests/infra/locks/checkov.lock
 # One process per core; more than four need more memory than they save time.
 IN_PARALLEL := -n logical --maxprocesses 4
 
-.PHONY: help run dev report dashboards settings-docs calendar test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts lambda-zip wheel sbom clean
+.PHONY: help run dev report dashboards settings-docs calendar test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-infra test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts lambda-zip wheel sbom clean
 
 ## help: list the targets (`make` alone is `make run`)
 help:
@@ -49,7 +50,7 @@ calendar: $(DEV)
 
 ## test: the fast tests, without killed processes, races, the daemon, the browser, ministack and Trino
 test: $(DEV)
-	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "not slow and not daemon and not browser and not faults and not ministack and not trino"
+	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "not slow and not daemon and not browser and not faults and not ministack and not infra and not trino"
 
 ## test-slow: killed processes, races and long random histories, without the backends
 test-slow: $(DEV)
@@ -87,6 +88,11 @@ $(MINISTACK)/.ready: $(MINISTACK_LOCK)
 ## test-ministack: objects, ledger, rate limiter, secret, topic and logs of the aws backend on ministack
 test-ministack: $(DEV) $(MINISTACK)/.ready
 	$(BIN)/pytest -m ministack
+
+## test-infra: the templates for AWS: linters, permissions, and every stack on ministack; tools go into the user's cache
+test-infra: $(DEV) $(MINISTACK)/.ready
+	$(BIN)/python -m stock_assets_tests.infra.tools
+	$(BIN)/pytest -m infra
 
 ## test-aws: the contract tests on the AWS account that STOCK_ASSETS_TEST_AWS_* name; they remove what they create
 test-aws: $(DEV)
@@ -151,6 +157,7 @@ lock:
 		| $(COMPILE) - --constraint requirements.lock --output-file infra/aws/lambda.lock
 	echo 'ministack>=1.5.33,<1.6' | $(COMPILE) - --output-file $(MINISTACK_LOCK)
 	echo 'polars>=2.1,<3' | $(COMPILE) - --output-file $(BENCH_LOCK)
+	echo 'checkov>=3.2,<4' | $(COMPILE) - --output-file $(CHECKOV_LOCK)
 
 ## lambda-zip: build the zip file of the Lambda function into dist/
 lambda-zip: $(READY)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from stock_assets.alerts.channels import Channel
     from stock_assets.backends.lakehouse.landing_queue import LandingQueue
+    from stock_assets.backends.lakehouse.metrics import CloudWatchMetrics
 
 _MEGABYTE = 1024 * 1024
 
@@ -137,6 +138,17 @@ def landing_queue(settings: Settings) -> "LandingQueue | None":
     options = _lakehouse_options(settings)
     access = AwsAccess(region=options["region"], role_arn=options["role_arn"], endpoint_url=options["endpoint_url"])
     return LandingQueue(access, str(settings.aws_landing_queue_url), options["prefix"])
+
+
+def cloudwatch_metrics(settings: Settings) -> "CloudWatchMetrics | None":
+    """Construct the metrics in CloudWatch, or return None if the settings name no namespace."""
+    if settings.aws_metrics_namespace is None:
+        return None
+    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
+    from stock_assets.backends.lakehouse.metrics import CloudWatchMetrics  # noqa: PLC0415 (as above)
+
+    access = AwsAccess(region=settings.aws_region or "", **_aws_options(settings))  # validated by Settings
+    return CloudWatchMetrics(access, settings.aws_metrics_namespace)
 
 
 def legacy_location(settings: Settings, address: str, form: FileFormat | None = None) -> LegacyLocation:

@@ -274,6 +274,12 @@ class Settings(BaseSettings):
         description="Address of an SQS queue that receives the bucket's notifications about landing files. The sensor "
         "`landing_files` then lists files only after a message, and once a day. Default: it lists them every minute.",
     )
+    aws_metrics_namespace: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./#-]{0,254}$",
+        description="Namespace in CloudWatch to which the sensor `metrics` sends a heartbeat, the failed runs and the "
+        "late sessions. Default: no metrics are sent.",
+    )
     aws_scan_limit_mb: int | None = Field(
         default=None, ge=10, description="MiB that one Athena statement may read. Default: the workgroup's limit."
     )
@@ -342,6 +348,8 @@ class Settings(BaseSettings):
                 f"{_PREFIX}AWS_LANDING_QUEUE_URL is set, but the backend is local; set {_PREFIX}BACKEND=aws, or unset "
                 f"{_PREFIX}AWS_LANDING_QUEUE_URL"
             )
+        if self.aws_metrics_namespace is not None and self.aws_region is None:
+            raise ValueError(f"{_PREFIX}AWS_METRICS_NAMESPACE needs {_PREFIX}AWS_REGION")
         if self.aws_api_key_secret is not None and self.aws_region is None:
             raise ValueError(f"{_PREFIX}AWS_API_KEY_SECRET needs {_PREFIX}AWS_REGION")
         return self

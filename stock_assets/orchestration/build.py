@@ -37,8 +37,9 @@ from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
 from stock_assets.orchestration.sensors.catch_up import catch_up_sensor
 from stock_assets.orchestration.sensors.freshness import freshness_sensor
 from stock_assets.orchestration.sensors.landing_files import landing_files_sensor
+from stock_assets.orchestration.sensors.metrics import metrics_sensor
 from stock_assets.orchestration.sensors.report import report_sensor
-from stock_assets.pipeline import Pipeline, alert_channels, landing_queue, legacy_location
+from stock_assets.pipeline import Pipeline, alert_channels, cloudwatch_metrics, landing_queue, legacy_location
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets.sources.interface import PriceSource
 
@@ -144,7 +145,8 @@ def _fetch(settings: Settings) -> Fetch:
 
 def _sensors(settings: Settings, source: PriceSource, *, job: AssetJob) -> list[dg.SensorDefinition]:
     """Return the sensors that start runs, and the sensors that alert."""
-    channels = alert_channels(settings)
+    channels, metrics = alert_channels(settings), cloudwatch_metrics(settings)
+    grows = source.last_session is None
     window = CatchUpWindow(settings.first_session, source.last_session, settings.catch_up_sessions)
     return [
         catch_up_sensor(job, window, channels=channels),
@@ -152,5 +154,6 @@ def _sensors(settings: Settings, source: PriceSource, *, job: AssetJob) -> list[
             job, settings.first_session, source.last_session, channels=channels, queue=landing_queue(settings)
         ),
         alert_sensor(AlertContext(channels, str(settings.ui_url))),
-        *([freshness_sensor(channels=channels)] if source.last_session is None else []),
+        *([freshness_sensor(channels=channels)] if grows else []),
+        *([metrics_sensor(metrics.send, grows=grows)] if metrics is not None else []),
     ]

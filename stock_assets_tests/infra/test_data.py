@@ -23,6 +23,7 @@ from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.glue import Glue, external_parquet
+from stock_assets.backends.lakehouse.landing_queue import LandingQueue
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import AccessRefused, AlertUndelivered, Outcome
@@ -144,12 +145,13 @@ def test_only_temporary_objects_expire() -> None:
     assert parameters["RunLogDays"]["Default"] >= Settings().run_retention_days
 
 
-def test_new_responses_and_ledger_entries_are_announced() -> None:
-    configured = stack().properties("Bucket")["NotificationConfiguration"]["QueueConfigurations"]
-    announced = {one["Filter"]["S3Key"]["Rules"][0]["Value"] for one in configured}
-    assert announced == {f"stock_assets/{SOURCE}/{part}/" for part in ("raw", "ledger")}
-    assert {one["Event"] for one in configured} == {"s3:ObjectCreated:*"}
-    assert {one["Queue"] for one in configured} == {stack().arn("NewObjects")}
+def test_the_landing_area_is_announced() -> None:
+    [configured] = stack().properties("Bucket")["NotificationConfiguration"]["QueueConfigurations"]
+    assert configured["Filter"]["S3Key"]["Rules"] == [
+        {"Name": "prefix", "Value": f"stock_assets/{SOURCE}/raw/daily_prices/"}
+    ]
+    assert configured["Event"] == "s3:ObjectCreated:*"
+    assert configured["Queue"] == stack().arn("NewObjects")
 
 
 def test_the_workgroup_enforces_no_result_location_because_staging_sets_its_own() -> None:
@@ -247,7 +249,7 @@ def backend(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> AthenaBacken
     return made
 
 
-on_ministack = [pytest.mark.ministack, pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_INSTALL)]
+on_ministack = [pytest.mark.infra, pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_INSTALL)]
 
 
 class TestDeployed:
@@ -327,15 +329,10 @@ class TestDeployed:
     def test_a_new_object_is_announced_to_the_pipeline(self, backend: AthenaBackend, deployed: Deployed) -> None:
         backend.objects.put("raw/daily_prices/b", b"body")
         backend.objects.put("results/b", b"body")
-        queue = backend.access.client("sqs")
-        received = queue.receive_message(QueueUrl=deployed.outputs["NewObjectsQueueUrl"], MaxNumberOfMessages=10)
-        keys = [
-            record["s3"]["object"]["key"]
-            for message in received["Messages"]
-            for record in json.loads(message["Body"]).get("Records", [])
-        ]
-        assert f"stock_assets/{SOURCE}/raw/daily_prices/b" in keys
-        assert not any("/results/" in key for key in keys)
+        queue = LandingQueue(backend.access, str(deployed.settings.aws_landing_queue_url), backend.prefix)
+        received = queue.receive()
+        queue.delete(received.receipts)
+        assert received.keys == ("raw/daily_prices/b",)
 
     def test_the_policy_allows_objects_ledger_and_rate_limiter(self, backend: AthenaBackend) -> None:
         backend.objects.put("raw/a", b"body")

@@ -39,6 +39,8 @@ INITIAL_LOOKBACK = timedelta(days=1)
 """Period before now that the first tick reads."""
 _OVERLAP = timedelta(minutes=2)
 """The end of a run may be written this long after its timestamp."""
+RUN_INCIDENT = "run"
+"""Kind of the incidents of failed runs."""
 _MARKERS = "alerts/read/"
 _MARKERS_KEPT = timedelta(days=3)
 """Longer than any tick reads back."""
@@ -183,7 +185,7 @@ def _incident(
     if checks:
         what = f"audits excluded {format_ranges(sessions)}" if excludes else f"audits rejected the load{about}"
     return Incident(
-        kind="run",
+        kind=RUN_INCIDENT,
         subject=subject,
         title=f"stock_assets: {what}",
         sessions=sessions,
