@@ -85,10 +85,13 @@ def test_the_settings_of_all_stacks_together_are_valid(monkeypatch: pytest.Monke
     for name, value in found.items():
         monkeypatch.setenv(name, value)
     settings = Settings.from_env()
-    assert (settings.aws_bucket, settings.alert_topic_arn) == (
-        stacks()["data"].outputs()["Bucket"],
-        stacks()["data"].outputs()["AlertTopicArn"],
+    data, ingestion = stacks()["data"].outputs(), stacks()["ingestion"].outputs()
+    assert (settings.aws_bucket, settings.alert_topic_arn) == (data["Bucket"], data["AlertTopicArn"])
+    assert (settings.aws_lambda_function, settings.aws_pipes_bucket) == (
+        ingestion["FunctionName"],
+        ingestion["PipesBucket"],
     )
+    assert str(settings.aws_landing_queue_url) == data["NewObjectsQueueUrl"]
 
 
 def test_every_resource_with_tags_has_those_of_the_project() -> None:
