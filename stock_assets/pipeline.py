@@ -147,7 +147,7 @@ def cloudwatch_metrics(settings: Settings) -> "CloudWatchMetrics | None":
     from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
     from stock_assets.backends.lakehouse.metrics import CloudWatchMetrics  # noqa: PLC0415 (as above)
 
-    access = AwsAccess(region=settings.aws_region or "", **_aws_options(settings))  # validated by Settings
+    access = AwsAccess(region=settings.aws_region or "", **aws_options(settings))  # validated by Settings
     return CloudWatchMetrics(access, settings.aws_metrics_namespace)
 
 
