@@ -9,6 +9,7 @@ import pytest
 import time_machine
 
 from stock_assets.orchestration.build import build_definitions
+from stock_assets.orchestration.schedules import maintenance
 from stock_assets.orchestration.schedules.weekdays import SCHEDULE_NAME
 from stock_assets.settings import Settings, SourceName
 from stock_assets_tests.support.dagster_internals import InstanceRef
@@ -91,6 +92,14 @@ def test_the_daemon_leaves_a_late_tick_to_catch_up(
     with time_machine.travel(scheduled + delay, tick=False):
         result = live.get_schedule_def(SCHEDULE_NAME).evaluate_tick(context)
     assert (result.skip_message or (result.run_requests or [])[0].partition_key) == requested
+
+
+def test_maintenance_is_on_by_default_for_a_live_source_only(live: dg.RepositoryDefinition) -> None:
+    schedule = live.get_schedule_def(maintenance.SCHEDULE_NAME)
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 6 * * 0", "UTC")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    recorded = build_definitions(Settings()).get_repository_def().get_schedule_def(maintenance.SCHEDULE_NAME)
+    assert recorded.default_status is dg.DefaultScheduleStatus.STOPPED
 
 
 def test_days_after_a_recording_are_skipped_with_the_reason() -> None:
