@@ -29,6 +29,7 @@ IGNORED = {
     "UserData of the instance": "stored, but no instance runs it",
     "cloudwatch:namespace": "not known, so that a policy with it denies every call",
     "TreatMissingData of an alarm": "stored, but an alarm without data does not change",
+    "sqs:DeleteMessage for DeleteMessageBatch": "checks `sqs:DeleteMessageBatch`, which AWS does not have",
     "aws:SecureTransport": "the emulator has no TLS; `without_tls_rule` removes the statement",
     "aws:PrincipalArn of an assumed role": "the ARN of the session, where AWS has the ARN of the role",
 }
