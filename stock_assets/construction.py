@@ -7,6 +7,7 @@ and steps (`pipeline`), reading the environment (`settings`).
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import TypedDict, assert_never
 
 from stock_assets.core.universe import Universe, read_universe
@@ -38,7 +39,12 @@ def data_prefix(settings: Settings) -> str:
 
 def configured_universe(settings: Settings) -> Universe:
     """Read the universe file of the settings, or the default one of the source."""
-    return read_universe(settings.universe or files("stock_assets").joinpath("universes", _UNIVERSES[settings.source]))
+    return read_universe(settings.universe or packaged_universe(settings.source))
+
+
+def packaged_universe(source: SourceName) -> Traversable:
+    """Return the universe file of a source in the package; an upgrade replaces it."""
+    return files("stock_assets").joinpath("universes", _UNIVERSES[source])
 
 
 def price_source(settings: Settings) -> PriceSource:

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from stock_assets.cli import acknowledge, data_folder, doctor, load, operate, read, status
+from stock_assets.cli import acknowledge, data_folder, doctor, load, operate, read, status, symbols
 from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
 from stock_assets.core.errors import StockAssetsError
@@ -35,6 +35,7 @@ app.command()(data_folder.backup)
 app.command()(data_folder.restore)
 app.command()(operate.quota)
 app.command()(status.status)
+app.add_typer(symbols.app, name="symbols")
 app.command()(doctor.doctor)
 app.command()(operate.ui)
 

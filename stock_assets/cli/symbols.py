@@ -1,0 +1,127 @@
+"""The commands `symbols list`, `add`, `remove` and `rename`: the universe, and what a change of it causes.
+
+Belongs here: arguments and printing. Does not belong here: the format of the file and its change
+(`core.universe_file`).
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stock_assets.cli.output import print_grid, print_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from stock_assets.core.universe_file import Rows
+    from stock_assets.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="List and change the symbols whose prices are requested.")
+_DAY = ["%Y-%m-%d"]
+_LOAD = "stock-assets backfill FIRST LAST --missing"
+_Symbol = Annotated[str, typer.Argument(help="Ticker, such as NVDA.")]
+
+
+@app.command("list")
+def list_symbols() -> None:
+    """List the symbols with their listing periods, and the file that contains them."""
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    settings = Settings.from_env()
+    listings = Pipeline.from_settings(settings).universe.listings
+    rows = [(one.symbol, one.name, str(one.first_session or ""), str(one.last_session or "")) for one in listings]
+    print_grid(("Symbol", "Name", "First session", "Last session"), rows)
+    print_line(f"File: {settings.universe or 'of the package; set STOCK_ASSETS_UNIVERSE to use your own'}")
+
+
+@app.command()
+def add(
+    symbol: _Symbol,
+    *,
+    name: Annotated[str, typer.Option(help="Name of the company.")] = "",
+    first_session: Annotated[
+        datetime | None, typer.Option(formats=_DAY, help="First session on the exchange; default: before all others.")
+    ] = None,
+) -> None:
+    """Add a symbol to the universe file, and state the requests that it causes."""
+    from stock_assets.core.universe_file import add_symbol
+
+    symbol = symbol.strip().upper()
+    first = first_session.date() if first_session else None
+    _change(add_symbol(symbol, name, first))
+    print_line(f"Added {symbol}. {_requests(symbol)}")
+
+
+@app.command()
+def remove(symbol: _Symbol) -> None:
+    """Remove a symbol from the universe file; its published history and its responses stay."""
+    from stock_assets.core.universe_file import remove_symbol
+
+    symbol = symbol.strip().upper()
+    _change(remove_symbol(symbol))
+    print_line(f"Removed {symbol}. It is no longer requested; its published history and its raw responses stay.")
+
+
+@app.command()
+def rename(
+    old: _Symbol,
+    new: Annotated[str, typer.Argument(help="The new ticker of the same company.")],
+    first_session: Annotated[datetime, typer.Argument(formats=_DAY, help="First session of the new ticker.")],
+) -> None:
+    """End the listing of a ticker, and add its new ticker from a session on."""
+    from stock_assets.core.calendar import is_session
+    from stock_assets.core.closed_days import why_no_session
+    from stock_assets.core.universe_file import rename_symbol
+
+    old, new, day = old.strip().upper(), new.strip().upper(), first_session.date()
+    if not is_session(day):
+        raise typer.BadParameter(why_no_session(day, day))
+    _change(rename_symbol(old, new, day))
+    print_line(f"{old} ends before {day}, and {new} begins. {_requests(new)}")
+
+
+def _change(change: "Callable[[Rows], Rows]") -> None:
+    from stock_assets.core.universe import Universe, require_enough_calls
+    from stock_assets.core.universe_file import change_universe
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    settings = Settings.from_env()
+    per_day = Pipeline.from_settings(settings).source.terms.limits.per_day
+
+    def check(universe: Universe) -> None:
+        require_enough_calls(universe, per_day)
+
+    change_universe(_own_file(settings), change, check)
+
+
+def _own_file(settings: "Settings") -> "Path":
+    """Return the user's universe file; the file of the package is replaced by each upgrade."""
+    from stock_assets.construction import packaged_universe
+    from stock_assets.core.errors import SettingsError
+
+    if settings.universe is None:
+        raise SettingsError(
+            "The universe is a file of the package, which an upgrade replaces. Copy it and set your copy: "
+            f"cp {packaged_universe(settings.source)} universe.csv; export STOCK_ASSETS_UNIVERSE=universe.csv"
+        )
+    return settings.universe
+
+
+def _requests(symbol: str) -> str:
+    from stock_assets.core.clock import utc_now
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    source = Pipeline.from_settings(Settings.from_env()).source
+    if source.terms.limits.unlimited:
+        return f"Requests to the source ({source.label}) use no calls. To load its history: {_LOAD}"
+    history = source.available_history(utc_now())
+    reach = f" Responses begin on {history.first} ({history.why})." if history is not None else ""
+    return (
+        f"The next run sends one request for the prices of {symbol} and one for its splits: 2 calls.{reach} "
+        f"To load its history: {_LOAD}"
+    )
