@@ -21,7 +21,7 @@ from stock_assets.core.text import plural
 from stock_assets.ingest.file_responses import store_responses
 from stock_assets.ingest.landing_conversion import LandingFile, LandingScope, convert
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.response_keys import FOLDER, request_time
+from stock_assets.ingest.response_keys import FOLDER, file_digest, request_time
 from stock_assets.ingest.response_reader import PriceReader
 
 MIN_FILE_AGE = timedelta(minutes=1)
@@ -92,9 +92,13 @@ def _read_files(
     settled = [entry for entry in unknown if not _is_young(entry, at, MIN_FILE_AGE)]
     reader = PriceReader(parts, ledger)
 
+    stated = {file_digest(entry.key): request_time(entry.key) for entry in unknown}
+
     def noted_at(digest: str) -> datetime | None:
         notes = ledger.with_content(FetchKind.LANDING_FILES, digest)
-        return next((request_time(note.response_key) for note in notes), None)
+        noted = next((request_time(note.response_key) for note in notes), None)
+        # Without its ledger, a restored folder still has the time in the key of the stored response.
+        return noted or stated.get(digest)
 
     def read(entry: ObjectEntry) -> LandingFile | UnreadableFile:
         try:

@@ -111,6 +111,13 @@ def newest_load_of_any_sessions(backend: Backend) -> Load:
     return _read(backend.objects, keys[-1])
 
 
+def staged_sessions(backend: Backend) -> set[date]:
+    """Return the sessions of all loads that are recorded."""
+    ranges = {key.removeprefix(f"{_FOLDER}/").partition("/")[0] for key in backend.objects.keys(f"{_FOLDER}/")}
+    days = [tuple(map(date.fromisoformat, one.split("_"))) for one in ranges]
+    return {session for first, last in days for session in sessions_between(first, last)}
+
+
 def drop_old_loads(backend: Backend, *, older_than: timedelta, now: datetime) -> int:
     """Drop the staging tables, records, audits and reports of old loads; return the number of loads."""
     limit = new_load_id(now.astimezone(UTC) - older_than)

@@ -7,7 +7,6 @@ The time of a response is part of its key. So the result does not depend on the 
 which they were restored.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -20,15 +19,12 @@ from stock_assets.core.text import plural
 from stock_assets.ingest.file_responses import file_response
 from stock_assets.ingest.ledger_queries import fetches_for_responses
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.response_keys import request_time
+from stock_assets.ingest.response_keys import file_digest, request_time
 from stock_assets.ingest.response_reader import PriceReader, ResponseReader
 from stock_assets.loads.load import Load
 from stock_assets.maintenance.recompute import runs
 from stock_assets.publish.publishing import publish
 from stock_assets.stage.staging import stage
-
-_DIGEST = re.compile(r"/[0-9]{8}T[0-9]{12}Z-([0-9a-f]+)/[^/]*$")
-"""A response of a landing file or an import has a digest beside the time in its key; no call was used for it."""
 
 
 @dataclass
@@ -81,15 +77,16 @@ def _entries(
         return []
     body = parts.backend.objects.get(key)
     kind = FetchKind.SPLITS if key.startswith(f"raw/{FetchKind.SPLITS}/") else FetchKind.PRICES
-    digest = _DIGEST.search(key)
+    digest = file_digest(key)
     try:
         if kind is FetchKind.SPLITS:
             splits = parts.source.read_splits(body, symbol)
             return [_entry(symbol, kind, arrived, key, body, Outcome.OK, plural(len(splits), "split"))]
-        if digest is not None:
-            note = Fetch(f"{symbol}.csv", FetchKind.LANDING_FILES, at, Outcome.OK, key, content_hash=digest[1])
+        if digest:
+            # No call was used for it.
+            note = Fetch(f"{symbol}.csv", FetchKind.LANDING_FILES, at, Outcome.OK, key, content_hash=digest)
             origin = "recorded again from the stored response"
-            response = file_response(files, symbol, body, arrived, digest=digest[1], origin=origin)
+            response = file_response(files, symbol, body, arrived, digest=digest, origin=origin)
             return [note, replace(response.fetch, response_key=key)]
         fetch = requests.read(symbol, body, key, arrived)
         # A response that waits for others is recorded by `settle`: here all earlier ones are stored already.

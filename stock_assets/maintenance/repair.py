@@ -33,6 +33,7 @@ from stock_assets.ingest.ledger_queries import forget_splits, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import RequestRules, fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits
+from stock_assets.loads.load import staged_sessions
 from stock_assets.maintenance.rebuild import load_again, record_responses, response_keys
 from stock_assets.maintenance.verify import Depth, Progress, verify
 
@@ -274,7 +275,13 @@ class Repair:
         if not tables:
             return
         before = {table: metadata_location(self._root, table) for table in tables}
-        sessions = files.published_sessions(self._root, DAILY_PRICES)
+        # If no file of the table is left, the records of the latest loads are.
+        sessions = files.published_sessions(self._root, DAILY_PRICES) or staged_sessions(self.backend)
+        if not sessions:
+            self.notes.append(
+                f"{DAILY_PRICES.full_name}: no file shows which sessions were published. Load them from the stored "
+                "responses: stock-assets backfill FIRST LAST"
+            )
         scratch = ScratchBackend(self.backend)
         scratch.clear()
         try:
