@@ -7,7 +7,7 @@ record of Firehose at once and uncompressed, where AWS waits for 5 MiB or 60 sec
 import json
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -195,12 +195,13 @@ def test_the_role_reaches_its_secret_responses_and_ledger_and_nothing_else(accou
         aws_session_token=role["SessionToken"],
     )
     s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}/raw/daily_prices/a", Body=b"")
-    for call in (
+    denied: list[Callable[[], object]] = [
         lambda: s3.delete_object(Bucket=BUCKET, Key=f"{PREFIX}/raw/daily_prices/a"),
         lambda: s3.get_object(Bucket=BUCKET, Key=f"{PREFIX}/published/daily_prices/a"),
         lambda: s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}/published/daily_prices/b", Body=b""),
         lambda: s3.get_object(Bucket=MESSAGES, Key="a"),
-    ):
+    ]
+    for call in denied:
         with pytest.raises(ClientError, match="AccessDenied"):
             call()
 
