@@ -17,7 +17,7 @@ CHECKOV_LOCK := stock_assets_tests/infra/locks/checkov.lock
 # One process per core; more than four need more memory than they save time.
 IN_PARALLEL := -n logical --maxprocesses 4
 
-.PHONY: help run dev report dashboards settings-docs calendar test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-infra test-trino test-grammar test-aws clean-aws lint types validate check lock bench bench-parts lambda-zip wheel sbom clean
+.PHONY: help run dev report dashboards settings-docs calendar test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-infra test-trino test-image test-grammar test-aws clean-aws lint types validate check lock bench bench-parts lambda-zip wheel sbom clean
 
 ## help: list the targets (`make` alone is `make run`)
 help:
@@ -50,7 +50,7 @@ calendar: $(DEV)
 
 ## test: the fast tests, without killed processes, races, the daemon, the browser, ministack and Trino
 test: $(DEV)
-	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "not slow and not daemon and not browser and not faults and not ministack and not infra and not trino"
+	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "not slow and not daemon and not browser and not faults and not ministack and not infra and not trino and not image"
 
 ## test-slow: killed processes, races and long random histories, without the backends
 test-slow: $(DEV)
@@ -71,6 +71,10 @@ test-daemon: $(DEV)
 ## test-trino: every SQL statement on a real Trino server, downloaded once through Maven; skipped where that fails
 test-trino: $(DEV)
 	$(BIN)/pytest -m trino
+
+## test-image: build the container image with buildah and run it as compose.yaml does; skipped where that is missing
+test-image: $(DEV)
+	$(BIN)/pytest -m image
 
 ## test-browser: the Dagster UI and the report in Chromium; skipped where Chromium is not installed
 test-browser: $(DEV)
@@ -155,6 +159,8 @@ lock:
 		--output-file requirements.lock
 	printf '%s\n' dagster-pipes pydantic pydantic-settings requests tenacity tzdata urllib3 \
 		| $(COMPILE) - --constraint requirements.lock --output-file infra/aws/lambda.lock
+	$(COMPILE) pyproject.toml --no-strip-extras --extra recorded --extra aws --group build \
+		--constraint requirements-dev.lock --output-file requirements-server.lock
 	echo 'ministack>=1.5.33,<1.6' | $(COMPILE) - --output-file $(MINISTACK_LOCK)
 	echo 'polars>=2.1,<3' | $(COMPILE) - --output-file $(BENCH_LOCK)
 	echo 'checkov>=3.2,<4' | $(COMPILE) - --output-file $(CHECKOV_LOCK)

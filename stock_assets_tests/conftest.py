@@ -16,6 +16,7 @@ from stock_assets_tests.fakes.vendor_server import VendorServer, running
 from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
 from stock_assets_tests.support.aws_account import Account, account_backend, clean, named_account
 from stock_assets_tests.support.backend_cases import BackendCase
+from stock_assets_tests.support.postgres import postgres, postgres_server
 from stock_assets_tests.support.recorded_backend import recorded_backend, recorded_bars
 from stock_assets_tests.support.steps import local_backend
 from stock_assets_tests.support.trino_backends import TrinoOnEmulator
@@ -24,7 +25,7 @@ from stock_assets_tests.support.trino_server import NoTrino, running_trino
 # A developer's `.env` must not change tests, nor those of the processes that they start.
 os.environ["STOCK_ASSETS_ENV_FILE"] = os.devnull
 
-__all__ = ["recorded_backend", "recorded_bars"]  # fixtures, made where their parts are
+__all__ = ["postgres", "postgres_server", "recorded_backend", "recorded_bars"]  # fixtures, made where their parts are
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-LOCK, LOCK_DEV = ((ROOT / f"requirements{kind}.lock").read_text(encoding="utf-8") for kind in ("", "-dev"))
+LOCK, LOCK_DEV, LOCK_SERVER = (
+    (ROOT / f"requirements{kind}.lock").read_text(encoding="utf-8") for kind in ("", "-dev", "-server")
+)
 
 
 def make(*arguments: str) -> str:
@@ -41,7 +43,7 @@ def pins(lock: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("lock", [LOCK, LOCK_DEV], ids=["run", "dev"])
+@pytest.mark.parametrize("lock", [LOCK, LOCK_DEV, LOCK_SERVER], ids=["run", "dev", "server"])
 def test_every_pin_has_a_hash_and_no_package_index_is_named(lock: str) -> None:
     assert "://" not in lock
     texts = re.split(r"\n(?=\S)", lock.strip())
@@ -50,6 +52,11 @@ def test_every_pin_has_a_hash_and_no_package_index_is_named(lock: str) -> None:
 
 def test_the_tests_run_with_the_versions_that_make_run_installs() -> None:
     assert pins(LOCK).items() <= pins(LOCK_DEV).items()
+
+
+def test_servers_run_with_the_tested_versions_and_a_driver_for_postgres() -> None:
+    assert pins(LOCK_SERVER).items() <= pins(LOCK_DEV).items()
+    assert pins(LOCK_SERVER).keys() - pins(LOCK).keys() == {"dagster-postgres", "psycopg2-binary"}
 
 
 def test_make_run_installs_no_tool_of_the_tests() -> None:
