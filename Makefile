@@ -17,7 +17,7 @@ CHECKOV_LOCK := stock_assets_tests/infra/locks/checkov.lock
 # One process per core; more than four need more memory than they save time.
 IN_PARALLEL := -n logical --maxprocesses 4
 
-.PHONY: help run dev report dashboards settings-docs calendar test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-infra test-trino test-image test-grammar test-aws clean-aws lint types validate check lock bench bench-parts lambda-zip wheel sbom clean
+.PHONY: help run dev deploy report dashboards settings-docs calendar test test-slow test-backends test-faults test-daemon test-browser ministack test-ministack test-infra test-trino test-image test-grammar test-aws clean-aws lint types validate check lock bench bench-parts lambda-zip wheel sbom clean
 
 ## help: list the targets (`make` alone is `make run`)
 help:
@@ -31,6 +31,10 @@ run: $(READY)
 ## dev: open the Dagster UI on http://localhost:3000
 dev: $(READY)
 	$(BIN)/stock-assets ui
+
+## deploy: create or update the pipeline in your AWS account; OPTIONS="--region eu-central-1 --alert-email ..."
+deploy: $(READY)
+	$(BIN)/stock-assets aws deploy $(OPTIONS)
 
 ## report: write the published prices as charts into one HTML file, and print its path
 report: $(READY)

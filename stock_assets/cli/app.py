@@ -1,14 +1,14 @@
 """The list of commands, and the program's entry point.
 
 Belongs here: names of commands, and how an error ends the program. Does not belong here: a command (`load`, `read`,
-`operate`), the text of an error (`storage_errors`, or where it is raised).
+`operate`, `aws`), the text of an error (`storage_errors`, or where it is raised).
 """
 
 import sys
 
 import typer
 
-from stock_assets.cli import acknowledge, data_folder, doctor, load, operate, read, status, symbols
+from stock_assets.cli import acknowledge, aws, data_folder, doctor, load, operate, read, status, symbols
 from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
 from stock_assets.core.errors import StockAssetsError
@@ -38,6 +38,7 @@ app.command()(status.status)
 app.add_typer(symbols.app, name="symbols")
 app.command()(doctor.doctor)
 app.command()(operate.ui)
+app.add_typer(aws.app, name="aws")
 
 
 def main() -> None:

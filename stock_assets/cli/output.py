@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from stock_assets.pipeline import Pipeline
 
-# In a pipe or a file, 80 columns would cut the values.
-out = Console(width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True)
+# In a pipe or a file, 80 columns would cut the values. Without emoji: the ARN of a secret contains `:secret:`.
+out = Console(width=None if sys.stdout.isatty() else 160, emoji=False)
+err = Console(stderr=True, emoji=False)
 
 _CLASS_NAME = re.compile(r"^stock_assets(?:\.\w+)*\.[A-Z]\w*: ")
 _PREVIEW_ROWS = 1000

@@ -30,6 +30,10 @@ class MissingLibrary(StockAssetsError):
     """An optional library is not installed; the message says how to install it."""
 
 
+class DeploymentFailed(StockAssetsError):
+    """A stack or a step of the deployment on AWS failed; the message has the reason and what to do."""
+
+
 class SqlTemplateError(StockAssetsError):
     """A file under `sql/` and the values bound to it do not match."""
 

@@ -1,1 +1,1 @@
-"""Deployment on AWS: building the function's zip file, CloudFormation through boto3."""
+"""Deployment on AWS: CloudFormation stacks, what no template can set up, and the zip file of the Lambda function."""

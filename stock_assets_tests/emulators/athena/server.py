@@ -1,7 +1,8 @@
 """The HTTP server of the emulator: moto's S3, Glue, STS and other services, with the gaps filled that matter here.
 
 Added to moto: a conditional put is atomic; Glue checks the version of a table, which is how writers of Iceberg tables
-exclude each other; no table has statistics; Athena executes statements (`api`).
+exclude each other; no table has statistics; a stack has the outputs of its change set; Athena executes
+statements (`api`).
 """
 
 import logging
@@ -13,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.athena.responses import AthenaResponse
+from moto.cloudformation.models import ChangeSet
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult, EmptyResult
 from moto.glue.responses import GlueResponse
@@ -38,6 +40,7 @@ def running_emulator() -> Iterator[AwsEmulator]:
     http.app = emulator.with_faults(http.app)
     with (
         patch.object(S3Response, "put_object", _serialized(S3Response.put_object)),
+        patch.object(ChangeSet, "apply", _with_outputs(ChangeSet.apply)),
         patch.object(GlueResponse, "update_table", _checking_versions(GlueResponse.update_table)),
         patch.object(GlueResponse, "get_column_statistics_for_table", _no_statistics, create=True),
         patch.object(GlueResponse, "get_column_statistics_for_partition", _no_statistics, create=True),
@@ -62,6 +65,18 @@ def _serialized(put: Callable[[S3Response], Any]) -> Callable[[S3Response], Any]
             return put(handler)
 
     return put_alone
+
+
+def _with_outputs(apply: Callable[[ChangeSet], None]) -> Callable[[ChangeSet], None]:
+    """Give the stack the outputs of an executed change set, as CloudFormation does."""
+
+    def applied(change_set: ChangeSet) -> None:
+        apply(change_set)
+        stack = change_set.stack
+        stack.template_dict = change_set.template_dict
+        stack.output_map = stack._create_output_map()  # noqa: SLF001 (no public way)
+
+    return applied
 
 
 def _checking_versions(update: Callable[[GlueResponse], Any]) -> Callable[[GlueResponse], Any]:

@@ -1,0 +1,258 @@
+"""Commands that deploy the pipeline on AWS: `aws deploy`, `aws settings`, `aws smoke`, `aws status`, `aws destroy`.
+
+Belongs here: arguments, questions and printing. Does not belong here: what a step does (`deployment`).
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stock_assets.cli.output import print_grid, print_line, print_warning
+from stock_assets.core.errors import DeploymentFailed
+from stock_assets.deployment.forms import Extra, Form
+
+if TYPE_CHECKING:
+    from stock_assets.deployment.deployment import Deployment
+    from stock_assets.deployment.stacks import Change
+
+app = typer.Typer(no_args_is_help=True, help="Deploy the pipeline on AWS, test the deployment, and remove it.")
+
+Name = Annotated[str, typer.Option(help="Name of the deployment; a second source needs a second name.")]
+Region = Annotated[str, typer.Option(help="AWS region. Default: STOCK_ASSETS_AWS_REGION, or the region of boto3.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+_DEFAULT_NAME = "stock-assets"
+
+
+@app.command()
+def deploy(  # noqa: PLR0913 (each is an option of the command)
+    *,
+    name: Name = _DEFAULT_NAME,
+    region: Region = "",
+    source: Annotated[str, typer.Option(help="Where prices come from: alpha_vantage or recorded.")] = "alpha_vantage",
+    form: Annotated[Form, typer.Option(help="One instance, or Fargate with PostgreSQL.")] = Form.SINGLE,
+    add: Annotated[list[Extra] | None, typer.Option(help="Also deploy this template; may be repeated.")] = None,
+    alert_email: Annotated[str, typer.Option(help="Address that receives alerts.")] = "",
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE or TEMPLATE.NAME=VALUE of a parameter; may be repeated.")
+    ] = None,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Replace the stored API key.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Create or update the pipeline in your account. Repeat it after an interruption or an upgrade.
+
+    The API key is read from standard input, if the deployment has none.
+    """
+    from stock_assets.deployment.account import has_key, store_key
+    from stock_assets.deployment.deployment import Steps
+    from stock_assets.deployment.templates import selection
+
+    deployment = _deployment(name, region)
+    given = _parameters(parameter or []) | _given(source, alert_email)
+    before = deployment.deployed()
+    # What was added once is updated with the rest.
+    selected = selection(form, [*(add or []), *(extra for extra in Extra if extra in before)])
+    _print_plan(deployment, selected, before=set(before), balancer="CertificateArn" in given)
+    _confirm(f"Deploy to {deployment.access.region}?", yes=yes)
+
+    def keep_or_store(secret: str) -> None:
+        if new_key or not has_key(deployment.access, secret):
+            store_key(deployment.access, secret, _read_key)
+            print_line("The API key is stored.")
+
+    def accepts(changes: "list[Change]") -> bool:
+        lost = ", ".join(change.resource for change in changes if change.destroys)
+        return yes or typer.confirm(f"This update deletes or replaces {lost}. Continue?", err=True)
+
+    try:
+        known = deployment.deploy(selected, given, Steps(accepts, keep_or_store))
+    except KeyboardInterrupt:
+        print_warning("Interrupted. CloudFormation finishes the current stack; run the command again to continue.")
+        raise typer.Exit(code=130) from None
+    _print_alerts(deployment, known)
+    for output in ("OpenUi", "Url"):
+        if output in known:
+            print_line(f"The Dagster UI: {known[output]}")
+    print_line("Deployed. To test it: stock-assets aws smoke. To load sessions from here: stock-assets aws settings.")
+
+
+@app.command()
+def settings(
+    *,
+    name: Name = _DEFAULT_NAME,
+    region: Region = "",
+    file: Annotated[Path | None, typer.Option(help="Write them into this file instead.")] = None,
+) -> None:
+    """Print the settings of the deployment, one variable per line; none of them is a secret."""
+    from stock_assets.deployment.artifacts import settings_text
+
+    text = settings_text(_deployment(name, region).settings())
+    if file is None:
+        print_line(text.rstrip())
+    else:
+        file.write_text(text, encoding="utf-8")
+        print_line(f"Written to {file}. In a shell: set -a; . {file}; set +a")
+
+
+@app.command()
+def smoke(
+    *,
+    name: Name = _DEFAULT_NAME,
+    region: Region = "",
+    live: Annotated[
+        bool, typer.Option("--live", help="Request one symbol from the vendor: at most two calls.")
+    ] = False,
+) -> None:
+    """Test the deployment with one symbol, in its own folder and databases: request, publish, query, roll back."""
+    from stock_assets.core.clock import utc_now
+    from stock_assets.deployment.smoke import smoke as run_smoke
+    from stock_assets.deployment.smoke import smoke_settings
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings, SourceName
+
+    deployed, own = _deployment(name, region).settings(), Settings.from_env()
+    source = SourceName(deployed["STOCK_ASSETS_SOURCE"]) if live else SourceName.RECORDED
+    done = run_smoke(Pipeline.from_settings(smoke_settings(deployed, own, source)), utc_now(), print_line)
+    rows = [
+        (run.query_id, run.statement, f"{run.seconds:.1f}", f"{run.scanned_bytes:,}", f"{run.cost or 0:.6f}")
+        for run in done.statements
+    ]
+    print_grid(("Query", "Statement", "Seconds", "Bytes", "USD"), rows)
+    read, cost = sum(run.scanned_bytes for run in done.statements), sum(run.cost or 0 for run in done.statements)
+    print_line(f"{len(rows)} statements read {read:,} bytes and cost about {cost:.6f} USD. The test data are removed.")
+
+
+@app.command()
+def status(*, name: Name = _DEFAULT_NAME, region: Region = "") -> None:
+    """Show the stacks of the deployment, their cost, and who receives alerts; exit code 1 if one is not complete."""
+    from stock_assets.deployment.costs import monthly_usd
+    from stock_assets.deployment.stacks import is_complete
+
+    deployment = _deployment(name, region)
+    stacks = deployment.deployed()
+    if not stacks:
+        print_line(f"Nothing is deployed under the name {name} in {deployment.access.region}.")
+        raise typer.Exit(code=1)
+    rows = [(stack.name, stack.status, f"{monthly_usd([template]):.2f}") for template, stack in stacks.items()]
+    print_grid(("Stack", "Status", "USD a month"), rows)
+    known = {key: value for stack in stacks.values() for key, value in stack.outputs.items()}
+    _print_alerts(deployment, known)
+    if not all(is_complete(stack) for stack in stacks.values()):
+        print_warning("Not every stack is complete. `stock-assets aws deploy` continues where it stopped.")
+        raise typer.Exit(code=1)
+
+
+@app.command()
+def destroy(*, name: Name = _DEFAULT_NAME, region: Region = "", yes: Yes = False) -> None:
+    """Delete the stacks of the deployment. The data stay; the command names them and how to remove them."""
+    deployment = _deployment(name, region)
+    stacks = deployment.deployed()
+    if not stacks:
+        print_line(f"Nothing is deployed under the name {name} in {deployment.access.region}.")
+        return
+    kept = deployment.kept()
+    print_grid(("Deleted", "Status"), [(stack.name, stack.status) for stack in reversed(stacks.values())])
+    print_grid(("Kept", "To remove or find it"), [(item.what, item.command) for item in kept])
+    _confirm(f"Delete {len(stacks)} stacks in {deployment.access.region}?", yes=yes)
+    try:
+        deployment.destroy()
+    except KeyboardInterrupt:
+        print_warning("Interrupted. CloudFormation finishes the current stack; run the command again to continue.")
+        raise typer.Exit(code=130) from None
+    bucket = next((stack.outputs["Bucket"] for stack in stacks.values() if "Bucket" in stack.outputs), "")
+    if bucket:
+        print_line(f"To deploy again with the same data: stock-assets aws deploy --parameter ExistingBucket={bucket}")
+
+
+def _deployment(name: str, region: str) -> "Deployment":
+    import boto3
+
+    from stock_assets.backends.lakehouse.aws_session import AwsAccess
+    from stock_assets.deployment.deployment import Deployment
+    from stock_assets.deployment.stacks import Stacks
+    from stock_assets.deployment.templates import read_templates
+    from stock_assets.settings import Settings
+
+    settings = Settings.from_env()
+    chosen = region or settings.aws_region or boto3.Session().region_name
+    if not chosen:
+        raise DeploymentFailed("No AWS region is chosen. Set --region or STOCK_ASSETS_AWS_REGION.")
+    access = AwsAccess(
+        region=chosen,
+        role_arn=settings.aws_role_arn or "",
+        endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/"),
+    )
+    poll = 0.2 if settings.aws_endpoint_url else 3.0
+    return Deployment(name, read_templates(), Stacks(access, _print_progress, poll_seconds=poll))
+
+
+def _print_progress(line: str) -> None:
+    print_line(f"{datetime.now(UTC):%H:%M:%S} {line}")
+
+
+def _print_plan(deployment: "Deployment", selected: list[str], *, before: set[str], balancer: bool) -> None:
+    from stock_assets.deployment.costs import BALANCER, PRICES_OF, items_of, monthly_usd
+
+    plan = [
+        (f"{deployment.name}-{name}", "update" if name in before else "create", deployment.templates[name].counted())
+        for name in selected
+    ]
+    print_grid(("Stack", "", "Resources"), plan)
+    paid = [*selected, BALANCER] if balancer else selected
+    costs = [(item.what, f"{item.quantity:g} {item.unit}", f"{item.usd:.2f}") for item in items_of(paid)]
+    print_grid(("Costs", "a month", "USD"), [*costs, ("Sum", PRICES_OF, f"{monthly_usd(paid):.2f}")])
+
+
+def _print_alerts(deployment: "Deployment", known: dict[str, str]) -> None:
+    from stock_assets.deployment.account import subscriptions
+
+    if "AlertTopicArn" not in known:
+        return
+    found = subscriptions(deployment.access, known["AlertTopicArn"])
+    for address, confirmed in found:
+        print_line(f"Alerts: {address}" + ("" if confirmed else " (its owner has to confirm the message of AWS)"))
+    if not found:
+        print_warning("Nobody receives alerts. Deploy again with --alert-email ADDRESS.")
+
+
+def _given(source: str, alert_email: str) -> dict[str, str]:
+    """Return the values of parameters that options and settings give; an empty text is left out."""
+    from stock_assets.settings import Settings, SourceName
+
+    if source not in set(SourceName):
+        raise typer.BadParameter(f"--source {source}: choose {' or '.join(SourceName)}.")
+    settings = Settings.from_env()
+    values = {
+        "Source": source,
+        "Prefix": settings.aws_prefix,
+        "Database": settings.aws_database,
+        "KmsKeyArn": settings.aws_kms_key or "",
+        "AlertEmail": alert_email,
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _parameters(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise typer.BadParameter(f"--parameter {pair}: write NAME=VALUE.")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise DeploymentFailed("Standard input is no terminal, so nobody can confirm. Add --yes.")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _read_key() -> str:
+    """Read the API key without an echo; it is no argument, because arguments are visible to other processes."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline()
+    from getpass import getpass
+
+    return getpass("API key of the price source (not shown): ")

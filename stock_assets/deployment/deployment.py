@@ -1,0 +1,234 @@
+"""One deployment of the pipeline in an AWS account: its stacks in order, and what no template can set up.
+
+Belongs here: the order of the steps, parameters, settings, starting, and what outlives the deployment. Does not belong
+here: one stack (`stacks`), uploads (`artifacts`), prices (`costs`), the API key and alerts (`account`), questions and
+printing (`cli.aws`).
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
+from stock_assets.core.errors import DeploymentFailed
+from stock_assets.deployment.artifacts import Artifacts
+from stock_assets.deployment.forms import Form
+from stock_assets.deployment.stacks import Change, Stack, Stacks
+from stock_assets.deployment.templates import ORDER, Template
+
+_SETTINGS_OUTPUT = "Settings"
+_SHARED = ("Source", "Prefix", "Database", "KmsKeyArn")
+"""Parameters with the same value in every stack; others of the same name are independent."""
+_HOW_TO_REMOVE = {
+    "AWS::S3::Bucket": "aws s3 rb --force s3://{name}",
+    "AWS::EC2::Volume": "aws ec2 describe-snapshots --owner-ids self --filters Name=volume-id,Values={name}",
+    "AWS::RDS::DBInstance": "aws rds describe-db-snapshots --db-instance-identifier {name}",
+}
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a deployment does beside CloudFormation.
+
+    Attributes:
+        accepts: decides whether an update that deletes or replaces resources is executed.
+        store_key: puts the API key into the secret of this ARN, unless it has one.
+    """
+
+    accepts: Callable[[list[Change]], bool]
+    store_key: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Something that outlives the deployment.
+
+    Attributes:
+        what: type and name.
+        command: removes or finds it; empty if only the console can.
+    """
+
+    what: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The stacks `<name>-<template>` of one region.
+
+    Attributes:
+        name: name of the deployment; a second source needs a second name.
+        templates: all templates by name.
+        stacks: CloudFormation.
+    """
+
+    name: str
+    templates: Mapping[str, Template]
+    stacks: Stacks
+
+    @property
+    def access(self) -> AwsAccess:
+        """Return region and endpoint."""
+        return self.stacks.access
+
+    def deployed(self) -> dict[str, Stack]:
+        """Return the stacks by template, in the order of their creation, whatever their status."""
+        found = {str(name): self.stacks.find(f"{self.name}-{name}") for name in ORDER}
+        return {name: stack for name, stack in found.items() if stack is not None}
+
+    def deploy(self, selected: Sequence[str], given: Mapping[str, str], steps: Steps) -> dict[str, str]:
+        """Create or update the stacks of the selected templates and start the pipeline; return all outputs.
+
+        Args:
+            selected: names of templates, in their order.
+            given: values of parameters, by name for every template that has it, or by `template.name` for one.
+            steps: what is done beside CloudFormation.
+
+        Raises:
+            DeploymentFailed: a parameter is missing or unknown, or a stack failed.
+        """
+        self._check_names(selected, given)
+        before = {name: stack for name, stack in self.deployed().items() if name in selected}
+        known = {key: value for stack in before.values() if stack.exists for key, value in stack.outputs.items()}
+        settings: dict[str, str] = {}
+        changed = False
+        for name in selected:
+            if name in set(Form):
+                # Its processes read package, settings and key when they start.
+                changed |= self._artifacts(known).upload_settings(settings)
+            stack = self._deploy_stack(name, before.get(name), known, given, steps)
+            known |= {key: stack.parameters[key] for key in _SHARED if key in stack.parameters} | dict(stack.outputs)
+            settings |= settings_of([stack])
+            if name == "data":
+                if "ApiKeySecretArn" in known:
+                    steps.store_key(known["ApiKeySecretArn"])
+                changed |= self._artifacts(known).upload_package()
+        if Form.FARGATE in selected:
+            # Its database exists only now.
+            self._deploy_stack("monitoring", self.deployed()["monitoring"], known, given, steps)
+        changed |= self._artifacts(known).upload_settings(settings)
+        for form in set(Form) & set(selected) & before.keys():
+            if changed:
+                self._restart(self.stacks.resources(self.deployed()[form]))
+        return known
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings of the deployed stacks.
+
+        Raises:
+            DeploymentFailed: nothing is deployed.
+        """
+        stacks = self.deployed()
+        if "data" not in stacks:
+            raise DeploymentFailed(
+                f"There is no stack {self.name}-data in {self.access.region}. Run `stock-assets aws deploy` first, or "
+                "name another --name or --region."
+            )
+        return settings_of(stacks.values())
+
+    def kept(self) -> list[Kept]:
+        """Return what a removal of the deployment leaves, and how to remove that."""
+        stacks = self.deployed()
+        buckets = [stack.outputs["Bucket"] for stack in stacks.values() if "Bucket" in stack.outputs]
+        named = [("AWS::S3::Bucket", bucket) for bucket in buckets]
+        for name, stack in stacks.items():
+            resources = self.stacks.resources(stack)
+            named += [resources[logical] for logical in self.templates[name].kept if logical in resources]
+        # A bucket that the stack has not created is in no list of resources.
+        found = [
+            Kept(
+                f"{kind.removeprefix('AWS::').replace('::', ' ')} {name}",
+                _HOW_TO_REMOVE.get(kind, "").format(name=name),
+            )
+            for kind, name in dict.fromkeys(named)
+            if name
+        ]
+        return found + [
+            Kept(f"Glue database {name}", f"aws glue delete-database --name {name}") for name in self._databases()
+        ]
+
+    def destroy(self) -> None:
+        """Delete the stacks in the opposite order of their creation.
+
+        Raises:
+            DeploymentFailed: a resource could not be deleted.
+        """
+        for name, stack in reversed(self.deployed().items()):
+            if stack.status != "DELETE_IN_PROGRESS":
+                self._empty_buckets(name, stack)
+            self.stacks.delete(stack)
+
+    def _deploy_stack(
+        self,
+        name: str,
+        before: Stack | None,
+        known: Mapping[str, str],
+        given: Mapping[str, str],
+        steps: Steps,
+    ) -> Stack:
+        template, parameters, missing = self.templates[name], dict[str, str | None](), []
+        only_here = {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{name}.")}
+        values = {**known, **given, **only_here}
+        for parameter, declared in template.parameters.items():
+            if parameter in values:
+                parameters[parameter] = values[parameter]
+            elif before is not None and before.exists and parameter in before.parameters:
+                parameters[parameter] = None
+            elif "Default" not in declared:
+                missing.append(f"{parameter} ({declared.get('Description', 'no description')})")
+        if missing:
+            raise DeploymentFailed(
+                f"The template {name} needs a value for {', '.join(missing)}. Add --parameter NAME=VALUE."
+            )
+        return self.stacks.deploy(f"{self.name}-{name}", template, parameters, steps.accepts)
+
+    def _check_names(self, selected: Sequence[str], given: Mapping[str, str]) -> None:
+        declared = {parameter for name in selected for parameter in self.templates[name].parameters}
+        qualified = {f"{name}.{parameter}" for name in selected for parameter in self.templates[name].parameters}
+        if unknown := sorted(given.keys() - declared - qualified):
+            raise DeploymentFailed(
+                f"No template of this deployment has the parameter {', '.join(unknown)}. Available: "
+                f"{', '.join(sorted(declared))}."
+            )
+
+    def _artifacts(self, known: Mapping[str, str]) -> Artifacts:
+        return Artifacts(self.access, known["Bucket"])
+
+    def _restart(self, resources: Mapping[str, tuple[str, str]]) -> None:
+        """Restart processes that have read an earlier package or earlier settings."""
+        for kind, name in resources.values():
+            with typed_errors(f"restarting {name}"):
+                if kind == "AWS::AutoScaling::AutoScalingGroup":
+                    [group] = self.access.client("autoscaling").describe_auto_scaling_groups(
+                        AutoScalingGroupNames=[name]
+                    )["AutoScalingGroups"]
+                    instances = [instance["InstanceId"] for instance in group["Instances"]]
+                    self.stacks.report(f"restarting {', '.join(instances)}: package or settings have changed")
+                    self.access.client("ec2").reboot_instances(InstanceIds=instances)
+                elif kind == "AWS::ECS::Service":
+                    self.stacks.report(f"restarting {name}: settings have changed")
+                    cluster = name.split("/")[-2]
+                    self.access.client("ecs").update_service(cluster=cluster, service=name, forceNewDeployment=True)
+
+    def _empty_buckets(self, name: str, stack: Stack) -> None:
+        """Empty the buckets that end with their stack: CloudFormation deletes only empty ones."""
+        for logical, (kind, physical) in self.stacks.resources(stack).items():
+            if kind == "AWS::S3::Bucket" and physical and logical not in self.templates[name].kept:
+                self.stacks.report(f"{stack.name}: emptying the bucket {physical}")
+                S3Objects(self.access, BucketFolder(physical, "")).delete_all("")
+
+    def _databases(self) -> list[str]:
+        data = self.deployed().get("data")
+        if data is None or not {"Database", "Source"} <= data.parameters.keys():
+            return []
+        stem = f"{data.parameters['Database']}_{data.parameters['Source']}_"
+        with typed_errors("listing the Glue databases"):
+            pages = self.access.client("glue").get_paginator("get_databases").paginate()
+            names = [database["Name"] for page in pages for database in page["DatabaseList"]]
+        return [name for name in names if name.startswith(stem)]
+
+
+def settings_of(stacks: Collection[Stack]) -> dict[str, str]:
+    """Return the variables in the outputs `Settings` of some stacks."""
+    pairs = [pair for stack in stacks for pair in stack.outputs.get(_SETTINGS_OUTPUT, "").split()]
+    return dict(pair.split("=", 1) for pair in pairs)

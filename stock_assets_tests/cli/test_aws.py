@@ -1,0 +1,57 @@
+"""`stock-assets aws` as users type it: the plan, the confirmation, and what is never shown."""
+
+from pathlib import Path
+
+import pytest
+
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import REGION
+from stock_assets_tests.support.shell import Shell
+
+
+@pytest.fixture
+def shell(aws: AwsEmulator, tmp_path: Path) -> Shell:
+    """Commands on the emulator of AWS; standard input is no terminal."""
+    return Shell(tmp_path, STOCK_ASSETS_AWS_ENDPOINT_URL=aws.endpoint, STOCK_ASSETS_AWS_REGION=REGION)
+
+
+def test_nothing_is_deployed_without_a_confirmation(shell: Shell, aws: AwsEmulator) -> None:
+    done = shell.run_main("aws", "deploy", "--name", "unconfirmed", code=1)
+    assert "1 S3 Bucket" in done.stdout
+    assert "EC2 t4g.small" in done.stdout
+    assert "18.75" in done.stdout
+    assert "nobody can confirm. Add --yes" in done.stderr
+    assert (
+        "Nothing is deployed under the name unconfirmed"
+        in shell.run("aws", "status", "--name", "unconfirmed", code=1).stdout
+    )
+
+
+def test_the_plan_of_fargate_with_a_load_balancer_has_its_costs(shell: Shell) -> None:
+    balancer = ["--form", "fargate", "--parameter", "CertificateArn=arn:aws:acm:us-east-1:123456789012:certificate/1"]
+    done = shell.run_main("aws", "deploy", *balancer, code=1)
+    assert "Application Load Balancer" in done.stdout
+    assert "81.17" in done.stdout
+
+
+def test_a_region_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert "Set --region or STOCK_ASSETS_AWS_REGION" in Shell(tmp_path).run_main("aws", "status", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--source", "somebody"], "--source somebody: choose recorded or alpha_vantage"),
+        (["--parameter", "Days"], "write NAME=VALUE"),
+    ],
+)
+def test_an_invalid_option_is_explained(shell: Shell, options: list[str], message: str) -> None:
+    assert message in " ".join(shell.run_main("aws", "deploy", *options, code=2).stderr.replace("│", " ").split())
+
+
+def test_a_removal_of_nothing_succeeds(shell: Shell) -> None:
+    assert (
+        "Nothing is deployed under the name none in us-east-1." in shell.run("aws", "destroy", "--name", "none").stdout
+    )

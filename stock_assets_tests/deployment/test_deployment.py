@@ -1,0 +1,155 @@
+"""A deployment as a whole: created, repeated, interrupted, failed, updated and removed, on two emulators."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from stock_assets.core.errors import DeploymentFailed
+from stock_assets.deployment import artifacts
+from stock_assets.deployment.artifacts import SETTINGS_KEY
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import CREDENTIALS
+from stock_assets_tests.support.deployments import SELECTED, Account, data, queue, template
+from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
+
+on_ministack = [pytest.mark.ministack, pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_INSTALL)]
+
+
+@pytest.fixture(scope="module")
+def ministack() -> Iterator[str]:
+    with running_ministack() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=["moto", pytest.param("ministack", marks=on_ministack)])
+def account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Account:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(artifacts, "build_wheel", lambda: ("stock_assets-1-py3-none-any.whl", b"wheel"))
+    if request.param == "moto":
+        server: AwsEmulator = request.getfixturevalue("aws")
+        return Account(server.endpoint)
+    return Account(request.getfixturevalue("ministack"))
+
+
+def stored(account: Account) -> dict[str, bytes]:
+    s3 = account.client("s3")
+    listed = s3.list_objects_v2(Bucket=account.bucket).get("Contents", [])
+    return {entry["Key"]: s3.get_object(Bucket=account.bucket, Key=entry["Key"])["Body"].read() for entry in listed}
+
+
+def test_the_stacks_are_created_in_order_with_the_outputs_of_earlier_ones(account: Account) -> None:
+    known = account.deploy()
+    assert account.statuses() == dict.fromkeys(SELECTED, "CREATE_COMPLETE")
+    assert known["Bucket"] == account.bucket
+    assert known["SingleQueue"] == f"{account.name}-single"
+    created = [line.split(":")[0] for line in account.lines if line.endswith(f": {'CREATE_COMPLETE'}")]
+    assert created == [f"{account.name}-{name}" for name in SELECTED]
+    monitoring = account.deployment.deployed()["monitoring"]
+    assert monitoring.parameters["AlertTopicArn"] == known["AlertTopicArn"]
+
+
+def test_package_lock_and_settings_are_in_the_bucket(account: Account) -> None:
+    account.deploy()
+    found = stored(account)
+    assert found["artifacts/package/stock_assets-1-py3-none-any.whl"] == b"wheel"
+    assert b"dagster-postgres==" in found["artifacts/package/requirements.lock"]
+    assert found[SETTINGS_KEY] == b"STOCK_ASSETS_BACKEND=aws\nSTOCK_ASSETS_SOURCE=recorded\n"
+    assert account.deployment.settings() == {"STOCK_ASSETS_BACKEND": "aws", "STOCK_ASSETS_SOURCE": "recorded"}
+
+
+def test_a_repetition_changes_nothing(account: Account) -> None:
+    account.deploy()
+    account.lines.clear()
+    account.deploy()
+    assert account.lines == [f"{account.name}-{name}: nothing changes" for name in SELECTED]
+    assert account.statuses() == dict.fromkeys(SELECTED, "CREATE_COMPLETE")
+
+
+def test_a_new_version_replaces_the_wheel(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    account.deploy()
+    monkeypatch.setattr(artifacts, "build_wheel", lambda: ("stock_assets-2-py3-none-any.whl", b"newer"))
+    account.deploy()
+    assert [key for key in stored(account) if key.endswith(".whl")] == [
+        "artifacts/package/stock_assets-2-py3-none-any.whl"
+    ]
+
+
+@pytest.mark.parametrize("status", ["CREATE_IN_PROGRESS", "CREATE_COMPLETE"])
+def test_an_interrupted_deployment_continues(account: Account, status: str) -> None:
+    stack = f"{account.name}-monitoring"
+    account.interrupt_at = f"{stack}: {stack} {status}" if status == "CREATE_IN_PROGRESS" else f"{stack}: {status}"
+    with pytest.raises(KeyboardInterrupt):
+        account.deploy()
+    assert "single" not in account.statuses()
+    account.interrupt_at = ""
+    account.deploy()
+    assert account.statuses() == dict.fromkeys(SELECTED, "CREATE_COMPLETE")
+
+
+def test_a_missing_parameter_is_named_before_anything_is_created(account: Account) -> None:
+    declared = {"Needed": {"Type": "String", "Description": "of somebody"}}
+    account.changed["data"] = template("data", {**data(account.bucket).content, "Parameters": declared})
+    with pytest.raises(DeploymentFailed, match=r"data needs a value for Needed \(of somebody\). Add --parameter"):
+        account.deployment.deploy(["data"], {}, None)  # type: ignore[arg-type]  # no step is reached
+    assert account.statuses() == {}
+
+
+def test_an_unknown_parameter_is_named_with_the_known_ones(account: Account) -> None:
+    with pytest.raises(DeploymentFailed, match=r"parameter Sauce\. Available: AlertTopicArn, Bucket, Prefix, Source"):
+        account.deploy(Sauce="recorded")
+    assert account.statuses() == {}
+
+
+def test_a_value_for_one_template_does_not_reach_the_others(account: Account) -> None:
+    declared = {"Days": {"Type": "String", "Default": "7"}}
+    for name in ("monitoring", "single"):
+        account.changed[name] = queue(name, parameters=declared, queue_name=f"{account.name}-{name}")
+    account.deploy(**{"single.Days": "30"})
+    stacks = account.deployment.deployed()
+    assert [stacks[name].parameters["Days"] for name in ("monitoring", "single")] == ["7", "30"]
+
+
+def test_a_value_that_was_given_once_is_kept(account: Account) -> None:
+    declared = {"Days": {"Type": "String", "Default": "7"}}
+    account.changed["single"] = queue("single", parameters=declared, queue_name=f"{account.name}-single")
+    account.deploy(Days="30")
+    account.deploy()
+    assert account.deployment.deployed()["single"].parameters["Days"] == "30"
+
+
+def test_an_update_that_removes_a_resource_is_accepted_first(account: Account) -> None:
+    account.deploy()
+    content = account.deployment.templates["monitoring"].content
+    other = {"Other": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": f"{account.name}-other"}}}
+    account.changed["monitoring"] = template("monitoring", {**content, "Resources": other, "Outputs": {}})
+    account.accepted = False
+    with pytest.raises(DeploymentFailed, match=r"monitoring was not accepted\. Nothing of it has changed"):
+        account.deploy()
+    assert account.deployment.stacks.resources(account.deployment.deployed()["monitoring"]).keys() == {"Queue"}
+    account.accepted = True
+    account.deploy()
+    assert account.deployment.stacks.resources(account.deployment.deployed()["monitoring"]).keys() == {"Other"}
+
+
+def test_a_removal_keeps_the_bucket_and_names_it(account: Account) -> None:
+    account.deploy()
+    kept = account.deployment.kept()
+    assert [(item.what, item.command) for item in kept] == [
+        (f"S3 Bucket {account.bucket}", f"aws s3 rb --force s3://{account.bucket}")
+    ]
+    account.deployment.destroy()
+    assert account.statuses() == {}
+    deleted = [line.split(":")[0] for line in account.lines if line.endswith(": DELETE_COMPLETE")]
+    assert [name for name in deleted if name.startswith(account.name)][-3:] == [
+        f"{account.name}-{name}" for name in reversed(SELECTED)
+    ]
+    assert stored(account)
+    account.deployment.destroy()
+
+
+def test_settings_of_nothing_are_an_error(account: Account) -> None:
+    with pytest.raises(
+        DeploymentFailed, match=f"There is no stack {account.name}-data in us-east-1. Run `stock-assets aws"
+    ):
+        account.deployment.settings()
