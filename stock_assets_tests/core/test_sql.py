@@ -248,7 +248,8 @@ def test_other_names_are_invalid(name: str) -> None:
 
 def read_back(value: SqlValue) -> object:
     """Write a value into a statement in the Athena dialect, transpile and run it, and return the result."""
-    row = duckdb.execute(transpile(f"SELECT {literal(value)} AS value")).fetchone()
+    with duckdb.connect() as connection:
+        row = connection.execute(transpile(f"SELECT {literal(value)} AS value")).fetchone()
     assert row is not None
     return row[0]
 

@@ -156,7 +156,7 @@ WHERE unparsed_text IS NULL
   AND (open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL)
 ;
 
--- sql/audit/row/only_trading_sessions.sql (and 5 other forms, SHA-256 f67beb8a76900c48)
+-- sql/audit/row/only_trading_sessions.sql (and 7 other forms, SHA-256 ff778cc8cf13794e)
 SELECT b.symbol, b.trade_date, 'the exchange was closed' AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS b
 JOIN (SELECT * FROM (VALUES (CAST(DATE '2011-06-04' AS date), CAST(DATE '2011-06-03' AS date), CAST(DATE '2011-06-06' AS date)), (DATE '2011-06-05', DATE '2011-06-03', DATE '2011-06-06'), (DATE '2011-06-11', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-12', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-18', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-19', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-25', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-06-26', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-07-02', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-03', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-04', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-09', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-10', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-16', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-17', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-23', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-24', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-30', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-07-31', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-08-06', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-07', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-13', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-14', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-20', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-21', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-27', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-08-28', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-09-03', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-04', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-05', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-10', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-11', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-17', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-18', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-24', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-09-25', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-10-01', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-02', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-08', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-09', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-15', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-16', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-22', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-23', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-29', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-10-30', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-11-05', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-06', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-12', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-13', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-19', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-20', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-24', DATE '2011-11-23', DATE '2011-11-25'), (DATE '2011-11-26', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-11-27', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-12-03', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-04', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-10', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-11', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-17', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-18', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-24', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-25', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-26', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-31', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-01', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-02', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-07', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-08', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-14', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-15', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-16', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-21', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-22', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-28', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-01-29', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-02-04', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-05', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-11', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-12', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-18', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-19', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-20', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-25', DATE '2012-02-24', DATE '2012-02-27'), (DATE '2012-02-26', DATE '2012-02-24', DATE '2012-02-27')) AS v ("day", "session_before", "session_after")) AS c ON c.day = b.trade_date
@@ -180,7 +180,7 @@ FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE contradicting_rows IS NOT NULL
 ;
 
--- sql/audit/row/session_closed_at_fetch.sql (and 9 other forms, SHA-256 bfad6fe54feb7c8f)
+-- sql/audit/row/session_closed_at_fetch.sql (and 10 other forms, SHA-256 3dc02d891c2c01d4)
 SELECT
     b.symbol,
     b.trade_date,
@@ -258,7 +258,7 @@ WHERE d.column_name IS NULL
    OR d.data_type <> LOWER(a.data_type)
 ;
 
--- sql/audit/session/minimum_coverage.sql (and 4 other forms, SHA-256 5952ed8d70ff79b9)
+-- sql/audit/session/minimum_coverage.sql (and 6 other forms, SHA-256 7fb1a8c0c35cbecc)
 WITH listed AS (
     -- Symbols and sessions are counted before they are combined: most sessions are complete.
     SELECT c.session, CAST(SUM(p.symbols) AS BIGINT) AS listed
@@ -318,7 +318,7 @@ FROM (
 GROUP BY session, listed, present
 ;
 
--- sql/audit/session/quarantined_share_within_limit.sql (and 4 other forms, SHA-256 6c0f5342358de726)
+-- sql/audit/session/quarantined_share_within_limit.sql (and 6 other forms, SHA-256 7cd9ab22d15cdefb)
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     t.trade_date,
@@ -773,6 +773,10 @@ WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
 GROUP BY p.trade_date
 ;
 
+-- sql/coverage/sessions_with_rows.sql
+SELECT DISTINCT trade_date FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id ORDER BY trade_date
+;
+
 -- sql/ddl/athena/add_columns.sql
 ALTER TABLE backend_published.daily_prices ADD COLUMNS (`volume_surge_ratio` double COMMENT 'Volume / mean volume of the 7 previous sessions, split-adjusted as of this row\'s date; NULL with fewer than 7 (ratio)')
 ;
@@ -994,7 +998,7 @@ WHERE ABS(price_change_pct) > 0.4E0 * 1E2
 GROUP BY symbol
 ;
 
--- sql/publish/added.sql (and 4 other forms, SHA-256 525c13a15d93a07b)
+-- sql/publish/added.sql (and 6 other forms, SHA-256 42d7a9970551cd42)
 SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM backend_staged.load_id__daily_prices__attempt AS s
@@ -1177,7 +1181,7 @@ WHERE trade_date BETWEEN DATE '2012-03-06' AND DATE '2012-03-07'
   AND trade_date IN (SELECT session FROM (SELECT * FROM (VALUES (CAST(DATE '2012-03-07' AS date))) AS v ("session")) AS e)
 ;
 
--- sql/publish/removed.sql (and 4 other forms, SHA-256 6e0772e03ead1ee6)
+-- sql/publish/removed.sql (and 6 other forms, SHA-256 e86ec3cca905c9e1)
 SELECT symbol, trade_date, CAST('' AS VARCHAR) AS detail
 FROM (
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id WHERE trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-23'
@@ -1768,7 +1772,7 @@ FROM weeks
 WINDOW w AS (PARTITION BY symbol ORDER BY trade_date)
 ;
 
--- sql/stage/daily_prices.sql (and 4 other forms, SHA-256 0fbfe518b2708fba)
+-- sql/stage/daily_prices.sql (and 6 other forms, SHA-256 fdef742f8ee11dcd)
 WITH excluded AS (
     SELECT session FROM (SELECT * FROM "stage/excluded_sessions.sql") AS e
 ),
@@ -1894,7 +1898,7 @@ UNION ALL
 SELECT * FROM "audit/named.sql") AS f
 ;
 
--- sql/stage/preview_prices.sql (and 4 other forms, SHA-256 f37830eac23453ca)
+-- sql/stage/preview_prices.sql (and 5 other forms, SHA-256 bc2df764e269ba6e)
 SELECT
     symbol, trade_date, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type
 FROM backend_staged.load_id__daily_prices__attempt AS s
@@ -1909,7 +1913,7 @@ ORDER BY trade_date, symbol, audit
 LIMIT 20
 ;
 
--- sql/stage/quarantined_prices.sql (and 4 other forms, SHA-256 cb1e7844a0ce142d)
+-- sql/stage/quarantined_prices.sql (and 6 other forms, SHA-256 b4264f790a1401f9)
 WITH failures AS (
     SELECT DISTINCT audit, symbol, trade_date, detail
     FROM (SELECT * FROM "audit/named.sql"
@@ -1977,7 +1981,7 @@ LEFT JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_d
     AND k.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
--- sql/stage/raw_rows.sql
+-- sql/stage/raw_rows.sql (and 1 other form, SHA-256 6e01b86245f4db4a)
 SELECT
     COALESCE(SPLIT_PART(line, ',', 1), '')                                AS "timestamp",
     COALESCE(SPLIT_PART(line, ',', 2), '')                                AS "open",
@@ -2037,7 +2041,7 @@ FROM findings
 ORDER BY part, trade_date, symbol, audit
 ;
 
--- sql/stage/sessions.sql (and 4 other forms, SHA-256 0fb5de4c1e11af0c)
+-- sql/stage/sessions.sql (and 5 other forms, SHA-256 1cd16a21e8dd7132)
 SELECT
     t.trade_date,
     COUNT(*)                                                                         AS symbols,
@@ -2062,7 +2066,7 @@ LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05'
 WHERE p.split_factor <> COALESCE(f.split_factor, 1E0)
 ;
 
--- sql/stage/typed_prices.sql (and 4 other forms, SHA-256 ca98ac567726970b)
+-- sql/stage/typed_prices.sql (and 6 other forms, SHA-256 d91dc079b9f3c956)
 WITH fields AS (
     SELECT
         p.symbol,

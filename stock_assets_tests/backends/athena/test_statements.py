@@ -24,6 +24,8 @@ from stock_assets.core.errors import LoadRejected
 from stock_assets.core.sql import Fragment, SqlValue, Statement, bundled, statement
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets.coverage.missing_bars import coverage
+from stock_assets.maintenance.recompute import Sample
+from stock_assets.maintenance.verify import Depth, verify
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import relations, summary
 from stock_assets.serve.report.data import OTHERS, SERIES, read_report
@@ -166,6 +168,7 @@ def everything(runs: LiveRuns, aws: AwsEmulator) -> None:
 def _read(runs: LiveRuns) -> None:
     """Send the queries of sensors, the command line, the report and the dashboards."""
     coverage(parts(runs.backend, runs.source, FIVE, limits=runs.scene.limits), FIRST_WEEK, at=datetime.now(UTC))
+    list(verify(parts(runs.backend, runs.source, FIVE), Depth(recompute=Sample()), at=datetime.now(UTC)))
     relations(runs.backend)
     summary(runs.backend)
     for table in PUBLISHED_TABLES:
