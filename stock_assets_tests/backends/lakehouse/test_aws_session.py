@@ -100,10 +100,12 @@ def test_statements_and_table_files_use_the_role_too(aws: AwsEmulator, backend: 
     assert role not in ("", FOUND)
 
     aws.calls.clear()
-    assert backend.warehouse.history(DAILY_PRICES) == []
+    # Another object, because a backend reads each metadata file once.
+    assert replace(backend).warehouse.history(DAILY_PRICES) == []
 
     read = [call for call in aws.calls if call.service == "s3" and ".metadata.json" in call.request]
-    assert {call.access_key for call in read} == {role}
+    [role] = {call.access_key for call in read}
+    assert role not in ("", FOUND)
 
 
 def test_the_role_is_assumed_again_before_it_expires(aws: AwsEmulator, backend: AthenaBackend) -> None:
