@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -248,10 +249,14 @@ def test_other_names_are_invalid(name: str) -> None:
 
 def read_back(value: SqlValue) -> object:
     """Write a value into a statement in the Athena dialect, transpile and run it, and return the result."""
-    with duckdb.connect() as connection:
-        row = connection.execute(transpile(f"SELECT {literal(value)} AS value")).fetchone()
-    assert row is not None
+    # Not the connection of the module `duckdb`: other tests use it, and a fetched row leaves a result open.
+    [row] = _connection().execute(transpile(f"SELECT {literal(value)} AS value")).fetchall()
     return row[0]
+
+
+@cache
+def _connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
 
 
 @given(st.text())
