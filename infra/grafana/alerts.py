@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.grafana.layout import operations
-from infra.grafana.queries import ALL_SYMBOLS, ATHENA, ATHENA_OF_RULES
+from infra.grafana.queries import ALL_SYMBOLS, ATHENA, ATHENA_OF_RULES, default_connection
 from stock_assets.serve.dashboards import OPERATIONS
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.views import unqualified_names
@@ -85,7 +85,7 @@ def _provisioned(rule: _Rule) -> dict[str, Any]:
         # A rule compares the single number of its result.
         "rawSQL": f"SELECT {rule.column} FROM ({select}) AS found",  # noqa: S608 (from the project's own files)
         "format": 1,
-        "connectionArgs": {"region": "__default", "catalog": "__default", "database": "__default"},
+        "connectionArgs": default_connection(),
         "datasource": {"type": ATHENA.type_val, "uid": ATHENA_OF_RULES},
     }
     kind, level = rule.bad

@@ -27,6 +27,11 @@ SELECTED_SYMBOLS = Fragment("symbol IN (${symbol:singlequote})")
 ALL_SYMBOLS = Fragment("1 = 1")
 
 
+def default_connection() -> dict[str, str]:
+    """Return the connection of a query outside the SDK: region, catalog and database of the data source."""
+    return dict.fromkeys(("region", "catalog", "database"), "__default")
+
+
 def raw_sql(panel: str, *, group_by_symbol: bool) -> str:
     """Return a panel's statement with Grafana's macros."""
     symbols = SELECTED_SYMBOLS if group_by_symbol else ALL_SYMBOLS

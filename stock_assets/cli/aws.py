@@ -4,6 +4,8 @@ Belongs here: arguments, questions and printing. Does not belong here: what a st
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,11 +68,8 @@ def deploy(  # noqa: PLR0913 (each is an option of the command)
         lost = ", ".join(change.resource for change in changes if change.destroys)
         return yes or typer.confirm(f"This update deletes or replaces {lost}. Continue?", err=True)
 
-    try:
+    with _interruptible():
         known = deployment.deploy(selected, given, Steps(accepts, keep_or_store))
-    except KeyboardInterrupt:
-        print_warning("Interrupted. CloudFormation finishes the current stack; run the command again to continue.")
-        raise typer.Exit(code=130) from None
     _print_alerts(deployment, known)
     for output in ("OpenUi", "Url"):
         if output in known:
@@ -156,14 +155,21 @@ def destroy(*, name: Name = _DEFAULT_NAME, region: Region = "", yes: Yes = False
     print_grid(("Deleted", "Status"), [(stack.name, stack.status) for stack in reversed(stacks.values())])
     print_grid(("Kept", "To remove or find it"), [(item.what, item.command) for item in kept])
     _confirm(f"Delete {len(stacks)} stacks in {deployment.access.region}?", yes=yes)
-    try:
+    with _interruptible():
         deployment.destroy()
-    except KeyboardInterrupt:
-        print_warning("Interrupted. CloudFormation finishes the current stack; run the command again to continue.")
-        raise typer.Exit(code=130) from None
     bucket = next((stack.outputs["Bucket"] for stack in stacks.values() if "Bucket" in stack.outputs), "")
     if bucket:
         print_line(f"To deploy again with the same data: stock-assets aws deploy --parameter ExistingBucket={bucket}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """End the command when it is interrupted, and print how to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print_warning("Interrupted. CloudFormation finishes the current stack; run the command again to continue.")
+        raise typer.Exit(code=130) from None
 
 
 def _deployment(name: str, region: str) -> "Deployment":

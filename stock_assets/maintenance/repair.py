@@ -22,6 +22,7 @@ from stock_assets.backends.local.database import CATALOG_FILE, LEDGER_FILE, data
 from stock_assets.backends.local.durable import sync
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.backends.local.scratch import ScratchBackend
+from stock_assets.backends.local.table_folder import path_of
 from stock_assets.backends.local.table_reader import metadata_location
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.clock import utc_now
@@ -252,7 +253,7 @@ class Repair:
 
     def _is_named(self, table: Table) -> bool:
         location = metadata_location(self._root, table)
-        return location is not None and Path(location.removeprefix("file://")).exists()
+        return location is not None and Path(path_of(location)).exists()
 
     def _of_tables(self, damage: Sequence[Damage]) -> str:
         names = sorted({one.table.full_name for one in damage if one.table is not None})
