@@ -7,8 +7,10 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from stock_assets.backends.local import iceberg
 from stock_assets.core.errors import DamagedFiles
 from stock_assets.core.sql import Fragment
 from stock_assets.core.tables import DAILY_PRICES
@@ -16,6 +18,7 @@ from stock_assets.maintenance.findings import Finding
 from stock_assets.maintenance.recompute import Sample, runs
 from stock_assets.maintenance.verify import Depth, verify
 from stock_assets_tests.faults.folder import LOADED, Folder, load_sample
+from stock_assets_tests.support.small_files import scatter_locally
 from stock_assets_tests.support.steps import local_backend, published_rows
 
 EVERYTHING = Depth(deep=True, recompute=Sample())
@@ -61,6 +64,45 @@ def test_a_wrong_entry_of_the_ledger_is_found_with_deep(folder: Folder) -> None:
     assert problems(folder, Depth()) == []
     [found] = problems(folder)
     assert "the ledger says 2000-03-01 to 2013-02-28, the response has 2000-03-01 to 2013-03-01" in found.problem
+
+
+def test_each_changed_bit_of_a_data_file_is_found_with_deep(folder: Folder) -> None:
+    file = newest_data_file(folder)
+    body = file.read_bytes()
+    for position in range(0, len(body), max(1, len(body) // 6)):
+        changed = bytearray(body)
+        changed[position] ^= 1
+        file.write_bytes(bytes(changed))
+        [found] = folder.backend.damage(deep=True)
+        assert (found.file, found.why) == (str(file), "its content differs from the SHA-256 in its name")
+    file.write_bytes(body)
+    assert problems(folder) == []
+
+
+def test_files_that_compaction_writes_have_their_digest_in_their_name(folder: Folder) -> None:
+    rows = published_rows(folder.backend)
+    newest = newest_data_file(folder)
+    schema = iceberg.load(folder.root, DAILY_PRICES).schema().as_arrow()
+    scatter_locally(folder.root, pq.read_table(newest, partitioning=None).slice(0, 2).cast(schema))
+    at = datetime.now(UTC)
+    assert folder.backend.warehouse.maintain(DAILY_PRICES, keep_since=at, at=at).files_after == 1
+    file = newest_data_file(folder)
+    assert len(published_rows(folder.backend)) == len(rows) + 2
+    body = file.read_bytes()
+    file.write_bytes(body[:100] + b"x" + body[101:])
+    assert str(file) in {found.file for found in folder.backend.damage(deep=True)}
+
+
+def newest_data_file(folder: Folder) -> Path:
+    return max(folder.root.glob("published/daily_prices/data/*/*.parquet"), key=lambda file: file.stat().st_mtime_ns)
+
+
+def test_a_file_of_the_same_size_with_other_rows_is_found_without_deep(folder: Folder) -> None:
+    files = sorted(folder.root.glob("published/daily_prices/data/*/*.parquet"), key=lambda file: file.stat().st_size)
+    shorter = files[0].read_bytes()
+    # A Parquet file is read from its end.
+    files[-1].write_bytes(bytes(files[-1].stat().st_size - len(shorter)) + shorter)
+    assert [found.why for found in folder.backend.damage() if found.file == str(files[-1])] != []
 
 
 def test_a_changed_published_row_is_found_by_computing_it_again(folder: Folder) -> None:

@@ -16,18 +16,16 @@ from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.backends.interface import Damage, Part
 from stock_assets.backends.local.database import CALLS_FILE, CATALOG_FILE, LEDGER_FILE, database_problem
+from stock_assets.backends.local.digest_names import digest_problem
 from stock_assets.backends.local.ledger import lost_ledger
 from stock_assets.backends.local.packs import FOLDER as PACKS_FOLDER
 from stock_assets.backends.local.packs import damage_of_pack
 from stock_assets.backends.local.table_folder import path_of, require_metadata_inside
 from stock_assets.backends.local.table_reader import LocalFileIO, metadata_location
 from stock_assets.backends.table_check import CheckContent, damaged_files
-from stock_assets.core.checksums import file_hash
 from stock_assets.core.tables import PUBLISHED_TABLES, Table
 
 _DATABASES = ((Part.LEDGER, LEDGER_FILE), (Part.CALLS, CALLS_FILE), (Part.CATALOG, CATALOG_FILE))
-DIGITS = 32
-"""Hexadecimal digits of the SHA-256 of a data file that its name begins with."""
 
 
 def damage(root: Path, *, deep: bool) -> Iterator[Damage]:
@@ -63,7 +61,7 @@ def table_damage(root: Path, table: Table, *, deep: bool) -> list[Damage]:
     stored, why = open_metadata(file, table)
     if stored is None:
         return [Damage(Part.TABLE, str(file), why, table)]
-    found = damaged_files(stored, table, check_content(stored) if deep else lambda _: "")
+    found = damaged_files(stored, table, check_content(stored) if deep else footer_problem)
     return [
         Damage(one.part, path_of(one.file), one.why, table, one.snapshots, is_current=one.is_current) for one in found
     ]
@@ -99,6 +97,15 @@ def open_metadata(file: Path, table: Table) -> tuple[IcebergTable | None, str]:
     return stored, ""
 
 
+def footer_problem(file: DataFile) -> str:
+    """Compare the number of rows in a data file's footer with its manifest; return what is wrong."""
+    return _wrong_rows(pq.read_metadata(path_of(file.file_path)).num_rows, file)
+
+
+def _wrong_rows(rows: int, file: DataFile) -> str:
+    return "" if rows == file.record_count else f"it has {rows:,} rows, its manifest states {file.record_count:,}"
+
+
 def check_content(stored: IcebergTable) -> CheckContent:
     """Return the check of a data file's content: its digest, if its name has one, its pages, rows and statistics."""
     names = {field.field_id: field.name for field in stored.schema().fields}
@@ -108,8 +115,8 @@ def check_content(stored: IcebergTable) -> CheckContent:
         if why := digest_problem(path):
             return why
         rows = pq.read_table(path, page_checksum_verification=True, partitioning=None)
-        if rows.num_rows != file.record_count:
-            return f"it has {rows.num_rows:,} rows, its manifest states {file.record_count:,}"
+        if why := _wrong_rows(rows.num_rows, file):
+            return why
         for number, count in (file.null_value_counts or {}).items():
             name = names.get(number, "")
             if name in rows.column_names and rows[name].null_count != count:
@@ -117,14 +124,6 @@ def check_content(stored: IcebergTable) -> CheckContent:
         return ""
 
     return check
-
-
-def digest_problem(file: Path) -> str:
-    """Compare a data file with the digest in its name; return what is wrong, empty if the name has no digest."""
-    stated = file.name.partition("-")[0]
-    if len(stated) != DIGITS or file_hash(file).startswith(stated):
-        return ""
-    return "its content differs from the SHA-256 in its name"
 
 
 def _last_updated(file: Path) -> int:

@@ -32,6 +32,7 @@ from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveS
 
 from stock_assets.backends.interface import MAINTENANCE, MaintenanceResult
 from stock_assets.backends.local import iceberg
+from stock_assets.backends.local.digest_names import rename
 from stock_assets.backends.local.objects import written_at
 from stock_assets.backends.local.table_folder import path_of
 from stock_assets.backends.local.table_reader import data_files
@@ -91,7 +92,7 @@ def _compact(stored: IcebergTable, table: Table) -> int:
         rows = rows.sort_by([(name, "ascending") for name in table.grain])
         if _files_needed(stored, rows) < len(tasks):
             replaced += [task.file for task in tasks]
-            written += dataframe_to_data_files(stored.metadata, rows, stored.io)
+            written += map(rename, dataframe_to_data_files(stored.metadata, rows, stored.io))
             rewritten += 1
     if not rewritten:
         return 0

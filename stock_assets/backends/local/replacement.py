@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from uuid import uuid4
 
 import duckdb
 import pyarrow.parquet as pq
@@ -33,6 +32,7 @@ from pyiceberg.types import DateType
 from pyiceberg.utils.datetime import days_to_date
 
 from stock_assets.backends.local.chunks import EVERY_SYMBOL, Chunk
+from stock_assets.backends.local.digest_names import digest_name
 from stock_assets.backends.local.durable import make_folder, sync
 from stock_assets.backends.local.iceberg import concurrent_publish, replace_files
 from stock_assets.backends.local.parquet_scans import read_parquet, scan
@@ -183,7 +183,8 @@ def _add(stored: IcebergTable, file: Path, metadata: pq.FileMetaData) -> DataFil
                 "published. Fix the statement under sql/stage that computes the column, then load the sessions again."
             )
     partition = statistics.partition(spec, schema)
-    address = f"{stored.location()}/data/{spec.partition_to_path(partition, schema)}/{uuid4()}.parquet"
+    folder = f"{stored.location()}/data/{spec.partition_to_path(partition, schema)}"
+    address = f"{folder}/{digest_name(file)}"
     _link(file, Path(path_of(address)))
     return DataFile.from_args(
         content=DataFileContent.DATA,
