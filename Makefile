@@ -163,7 +163,7 @@ lock:
 		--output-file requirements.lock
 	printf '%s\n' dagster-pipes pydantic pydantic-settings requests tenacity tzdata urllib3 \
 		| $(COMPILE) - --constraint requirements.lock --output-file infra/aws/lambda.lock
-	$(COMPILE) pyproject.toml --no-strip-extras --extra recorded --extra aws --group build \
+	$(COMPILE) pyproject.toml --no-strip-extras --extra recorded --extra aws --extra alerts --group build \
 		--constraint requirements-dev.lock --output-file requirements-server.lock
 	echo 'ministack>=1.5.33,<1.6' | $(COMPILE) - --output-file $(MINISTACK_LOCK)
 	echo 'polars>=2.1,<3' | $(COMPILE) - --output-file $(BENCH_LOCK)

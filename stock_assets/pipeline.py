@@ -115,8 +115,13 @@ def _revisions_accepted(settings: Settings, universe: Universe) -> frozenset[str
 
 
 def alert_channels(settings: Settings) -> "list[Channel]":
-    """Construct the channels of alerts: a log file (local backend only), and the webhook and SNS topic that are set."""
-    from stock_assets.alerts.channels import LogFile, SnsTopic, Webhook  # noqa: PLC0415 (imports large libraries)
+    """Construct the channels of alerts: a log file (local backend only), and those that the settings name."""
+    from stock_assets.alerts.channels import (  # noqa: PLC0415 (imports large libraries)
+        LogFile,
+        SnsTopic,
+        Webhook,
+        apprise_services,
+    )
 
     channels: list[Channel] = []
     if settings.backend is BackendName.LOCAL:
@@ -125,6 +130,8 @@ def alert_channels(settings: Settings) -> "list[Channel]":
         channels.append(Webhook(settings.alert_webhook_url.get_secret_value()))
     if settings.alert_topic_arn is not None:
         channels.append(SnsTopic(settings.alert_topic_arn, **aws_options(settings)))
+    if settings.alert_urls is not None:
+        channels += apprise_services(settings.alert_urls.get_secret_value().split())
     return channels
 
 

@@ -9,6 +9,7 @@ definition or of a run's record.
 """
 
 import os
+import re
 from datetime import date
 from difflib import get_close_matches
 from enum import StrEnum
@@ -206,6 +207,12 @@ class Settings(BaseSettings):
         default=None,
         description="Address to which alerts are posted as JSON with a `text` (Slack, Mattermost). It is a secret.",
     )
+    alert_urls: SecretStr | None = Field(
+        default=None,
+        description="Services that receive alerts: one or more URLs of apprise, separated by blanks (Slack, Teams, "
+        "e-mail, PagerDuty, Telegram and others: https://appriseit.com/services). They are secrets. Needs "
+        "`pip install 'stock-assets[alerts]'`.",
+    )
     alert_topic_arn: str | None = Field(
         default=None,
         pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$",
@@ -315,6 +322,15 @@ class Settings(BaseSettings):
         description="Folder of the Dagster instance (runs, events). Default: `dagster_home` in the source's folder of "
         f"`{_PREFIX}DATA_DIR`.",
     )
+
+    @field_validator("alert_urls")
+    @classmethod
+    def _check_urls(cls, value: SecretStr | None) -> SecretStr | None:
+        for number, url in enumerate(value.get_secret_value().split() if value else [], start=1):
+            if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", url):
+                # Without the text, which may be part of a secret.
+                raise ValueError(f"URL {number} has no scheme such as slack://; separate URLs by blanks")
+        return value
 
     @field_validator("closures", mode="before")
     @classmethod

@@ -54,9 +54,13 @@ def test_the_tests_run_with_the_versions_that_make_run_installs() -> None:
     assert pins(LOCK).items() <= pins(LOCK_DEV).items()
 
 
-def test_servers_run_with_the_tested_versions_and_a_driver_for_postgres() -> None:
+def test_servers_run_with_the_tested_versions_a_driver_for_postgres_and_apprise() -> None:
     assert pins(LOCK_SERVER).items() <= pins(LOCK_DEV).items()
-    assert pins(LOCK_SERVER).keys() - pins(LOCK).keys() == {"dagster-postgres", "psycopg2-binary"}
+    assert pins(LOCK_SERVER).keys() - pins(LOCK).keys() == {
+        "dagster-postgres",
+        "psycopg2-binary",
+        *("apprise", "markdown", "oauthlib", "requests-oauthlib"),
+    }
 
 
 def test_make_run_installs_no_tool_of_the_tests() -> None:

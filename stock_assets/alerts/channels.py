@@ -1,4 +1,4 @@
-"""The channels that deliver messages: a log file, a webhook, an SNS topic.
+"""The channels that deliver messages: a log file, a webhook, an SNS topic, services of the library apprise.
 
 Belongs here: delivering one message. Does not belong here: remembering which messages were delivered
 (`deduplication`), or their content (`incident`).
@@ -7,15 +7,27 @@ Channels import the libraries that send messages when they are needed: every loa
 """
 
 import json
+import logging
+import re
 from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.util import find_spec
 from pathlib import Path
 
 from stock_assets.alerts.incident import Message
-from stock_assets.core.errors import AlertUndelivered
+from stock_assets.core.errors import AlertUndelivered, MissingLibrary, StockAssetsError
 
 _TIMEOUT_SECONDS = (5.0, 10.0)
 _SUBJECT_LENGTH = 100
 """Number of characters that SNS accepts in a subject; only ASCII is allowed."""
+_LOGS_WITH_ADDRESSES = ("apprise", "urllib3.connectionpool", "urllib3.util.retry")
+"""Loggers of libraries that write the addresses of requests, which are secrets."""
+_hidden: ContextVar[list[logging.LogRecord] | None] = ContextVar("hidden", default=None)
+"""Records of these loggers that are hidden now; apprise sends in threads, which copy the context."""
+_HTTP_STATUS = re.compile(r"\berror=(\d{3})\b")
 
 
 class Channel(ABC):
@@ -31,6 +43,18 @@ class Channel(ABC):
         Raises:
             AlertUndelivered: the message was not delivered; it may be sent again. The error contains no secret.
         """
+
+
+def try_to_send(channel: Channel, message: Message) -> str:
+    """Deliver a message; return the reason if that failed, otherwise an empty text. No error of a channel is raised."""
+    try:
+        channel.send(message)
+    except StockAssetsError as error:
+        return f"{channel.name}: {error}"
+    except Exception as error:  # noqa: BLE001 (any error of one channel must not stop the others)
+        # The error's text is not shown: it may contain the channel's URL, which is a secret.
+        return f"{channel.name}: unexpected error {type(error).__name__}"
+    return ""
 
 
 class LogFile(Channel):
@@ -72,7 +96,7 @@ class Webhook(Channel):
         from urllib3.util import Retry  # noqa: PLC0415 (as above)
 
         body = {"text": message.text, "title": message.title, "reference": message.reference, **message.fields}
-        with requests.Session() as session:
+        with _secret_addresses(), requests.Session() as session:
             retry = Retry(total=2, backoff_factor=0.2, status_forcelist=range(500, 600), allowed_methods=["POST"])
             session.mount("https://", HTTPAdapter(max_retries=retry))
             session.mount("http://", HTTPAdapter(max_retries=retry))
@@ -110,3 +134,73 @@ class SnsTopic(Channel):
             self._access.client("sns").publish(TopicArn=self._arn, Subject=subject, Message=text)
         except (BotoCoreError, ClientError) as error:
             raise AlertUndelivered(f"SNS topic {self._arn}: {error}; check STOCK_ASSETS_ALERT_TOPIC_ARN") from error
+
+
+class AppriseService(Channel):
+    """A service of the library apprise: Slack, Teams, e-mail, PagerDuty, Telegram and others, described by one URL."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name = name
+        self._url = url
+
+    def send(self, message: Message) -> None:
+        """Send title and text; log nothing, since apprise and the libraries below it log parts of the URL."""
+        from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType  # noqa: PLC0415 (as above)
+
+        kind = NotifyType.SUCCESS if message.reference.endswith("-resolved") else NotifyType.WARNING
+        text = message.text.removeprefix(message.title).lstrip("\n") or message.title
+        with _secret_addresses() as log:
+            # Without a storage path, apprise writes nothing to the disk.
+            services = Apprise(asset=AppriseAsset(async_mode=False))
+            if not services.add(self._url):
+                raise AlertUndelivered(
+                    "apprise does not accept the URL; compare it with the format of the service on "
+                    "https://appriseit.com/services, and correct STOCK_ASSETS_ALERT_URLS"
+                )
+            sent = services.notify(text, title=message.title, notify_type=kind, body_format=NotifyFormat.TEXT)
+        if not sent:
+            status = [found[1] for record in log if (found := _HTTP_STATUS.search(record.getMessage()))]
+            why = f"returned status {status[-1]}" if status else "cannot be reached, or rejects the message"
+            raise AlertUndelivered(
+                f"the service {why}; check STOCK_ASSETS_ALERT_URLS. Details: apprise -vvv --body=test URL"
+            )
+
+
+def apprise_services(urls: Sequence[str]) -> list[AppriseService]:
+    """Return one channel per URL, named by its scheme and its number among the URLs of this scheme.
+
+    Raises:
+        MissingLibrary: apprise is not installed.
+    """
+    if urls and find_spec("apprise") is None:
+        raise MissingLibrary(
+            "STOCK_ASSETS_ALERT_URLS is set, but the library apprise is not installed: pip install "
+            "'stock-assets[alerts]', or unset it."
+        )
+    channels, seen = [], Counter[str]()
+    for url in urls:
+        scheme = url.partition("://")[0].lower()
+        seen[scheme] += 1
+        channels.append(AppriseService(f"apprise-{scheme}-{seen[scheme]}", url))
+    return channels
+
+
+@contextmanager
+def _secret_addresses() -> Iterator[list[logging.LogRecord]]:
+    """Hide the log records of this context that may contain an address, and return them instead."""
+    for name in _LOGS_WITH_ADDRESSES:
+        logging.getLogger(name).addFilter(_is_shown)
+    records: list[logging.LogRecord] = []
+    token = _hidden.set(records)
+    try:
+        yield records
+    finally:
+        _hidden.reset(token)
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    records = _hidden.get()
+    if records is None:
+        return True
+    records.append(record)
+    return False

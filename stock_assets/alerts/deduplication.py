@@ -19,11 +19,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from stock_assets.alerts.channels import Channel
+from stock_assets.alerts.channels import Channel, try_to_send
 from stock_assets.alerts.incident import Incident, Message
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
-from stock_assets.core.errors import IncidentUnreadable, ObjectExists, StockAssetsError
+from stock_assets.core.errors import IncidentUnreadable, ObjectExists
 
 _FOLDER = "alerts/open"
 _RESOLVED = "resolved.txt"
@@ -172,13 +172,9 @@ class Notifier:
             record = self._key(reference, f"{state}-{channel.name}")
             if record in stored:
                 continue
-            try:
-                channel.send(message)
-            except StockAssetsError as error:
-                undelivered.append(f"{channel.name}: {error}")
-            except Exception as error:  # noqa: BLE001 (any error of one channel must not stop the others)
-                # The error's text is not shown: it may contain the channel's URL, which is a secret.
-                undelivered.append(f"{channel.name}: unexpected error {type(error).__name__}")
+            failure = try_to_send(channel, message)
+            if failure:
+                undelivered.append(failure)
             else:
                 self._put(record, b"")
         return undelivered

@@ -37,6 +37,7 @@ app.command()(operate.quota)
 app.command()(status.status)
 app.add_typer(symbols.app, name="symbols")
 app.command()(doctor.doctor)
+app.command()(operate.alert_test)
 app.command()(operate.ui)
 app.add_typer(aws.app, name="aws")
 

@@ -1,4 +1,4 @@
-"""Commands that operate the pipeline: `rollback`, `maintain`, `quota` and `ui`.
+"""Commands that operate the pipeline: `rollback`, `maintain`, `quota`, `alert-test` and `ui`.
 
 Belongs here: arguments and printing. Does not belong here: what an operation does (`maintenance`, `backends`,
 `orchestration`).
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from stock_assets.cli.output import print_grid, print_line
+from stock_assets.cli.output import print_error, print_grid, print_line
 from stock_assets.cli.read import DEFAULT_TABLE, published_table
 
 
@@ -97,15 +97,55 @@ def quota() -> None:
     print_grid(header[:width], [row[:width] for row in requests], title="Last requests")
 
 
+def alert_test() -> None:
+    """Send a test alert through every configured channel, and print the result of each."""
+    from stock_assets.alerts.channels import try_to_send
+    from stock_assets.alerts.incident import Incident
+    from stock_assets.core.clock import utc_now
+    from stock_assets.core.errors import SettingsError
+    from stock_assets.core.text import plural
+    from stock_assets.pipeline import alert_channels
+    from stock_assets.settings import Settings
+
+    settings, at = Settings.from_env(), utc_now()
+    channels = alert_channels(settings)
+    if not channels:
+        raise SettingsError(
+            "No channel receives alerts: set STOCK_ASSETS_ALERT_URLS, STOCK_ASSETS_ALERT_WEBHOOK_URL or "
+            "STOCK_ASSETS_ALERT_TOPIC_ARN."
+        )
+    test = Incident(
+        kind="test",
+        subject=at.isoformat(),
+        title="stock_assets: test alert",
+        facts={"reason": "stock-assets alert-test was run; nothing failed"},
+        link=str(settings.ui_url),
+    )
+    failed = 0
+    for channel in channels:
+        failure = try_to_send(channel, test.message(at))
+        if failure:
+            failed += 1
+            print_error(failure)
+        else:
+            print_line(f"{channel.name}: sent")
+    if failed:
+        print_error(f"{plural(failed, 'channel')} of {len(channels)} did not receive the alert.")
+        raise typer.Exit(code=1)
+
+
 def ui(port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000) -> None:
     """Open the Dagster UI and daemon on the same instance that `backfill` uses."""
     from stock_assets.orchestration.instance.code_location import write_workspace
     from stock_assets.orchestration.runs import local_instance
-    from stock_assets.settings import Settings
+    from stock_assets.settings import Settings, environment_variable
 
     settings = Settings.from_env()
     with local_instance(settings):
         workspace = write_workspace(settings.instance_dir)
     environment = {**os.environ, "DAGSTER_HOME": str(settings.instance_dir)}
+    if "ui_url" not in settings.model_fields_set:
+        # Alerts link to the page that this command opens.
+        environment[environment_variable("ui_url")] = f"http://localhost:{port}"
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-p", str(port)]
     os.execve(command[0], command, environment)  # noqa: S606 (fixed arguments, no shell needed)

@@ -3,7 +3,7 @@
 import os
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -64,7 +64,13 @@ def test_the_files_that_name_the_code_location_agree() -> None:
 
 def test_the_ui_is_started_with_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Sequence[str]] = []
-    monkeypatch.setattr(os, "execve", lambda _, command, __: started.append(command))
+    links: list[str | None] = []
+
+    def execve(_: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        started.append(command)
+        links.append(environment.get("STOCK_ASSETS_UI_URL"))
+
+    monkeypatch.setattr(os, "execve", execve)
 
     done = CliRunner().invoke(app, ["ui", "--port", "3001"], env={"STOCK_ASSETS_DATA_DIR": str(tmp_path)})
 
@@ -72,3 +78,8 @@ def test_the_ui_is_started_with_the_same_name(tmp_path: Path, monkeypatch: pytes
     [command] = started
     assert command[:4] == [sys.executable, "-m", "dagster", "dev"]
     assert names(Path(command[command.index("-w") + 1])) == [CODE_LOCATION]
+    assert links == ["http://localhost:3001"], "alerts link to the page that was started"
+
+    address = {"STOCK_ASSETS_DATA_DIR": str(tmp_path), "STOCK_ASSETS_UI_URL": "https://dagster.example"}
+    assert CliRunner().invoke(app, ["ui", "--port", "3001"], env=address).exit_code == 0
+    assert links[1] == "https://dagster.example"
