@@ -33,8 +33,13 @@ def deploy(  # noqa: PLR0913 (each is an option of the command)
     *,
     name: Name = _DEFAULT_NAME,
     region: Region = "",
-    source: Annotated[str, typer.Option(help="Where prices come from: alpha_vantage or recorded.")] = "alpha_vantage",
-    form: Annotated[Form, typer.Option(help="One instance, or Fargate with PostgreSQL.")] = Form.SINGLE,
+    source: Annotated[
+        str, typer.Option(help="alpha_vantage or recorded. Default: what is deployed, or alpha_vantage.")
+    ] = "",
+    form: Annotated[
+        Form | None,
+        typer.Option(help="One instance, or Fargate with PostgreSQL. Default: what is deployed, or single."),
+    ] = None,
     add: Annotated[list[Extra] | None, typer.Option(help="Also deploy this template; may be repeated.")] = None,
     alert_email: Annotated[str, typer.Option(help="Address that receives alerts.")] = "",
     parameter: Annotated[
@@ -55,8 +60,8 @@ def deploy(  # noqa: PLR0913 (each is an option of the command)
     given = _parameters(parameter or []) | _given(source, alert_email)
     before = deployment.deployed()
     # What was added once is updated with the rest.
-    selected = selection(form, [*(add or []), *(extra for extra in Extra if extra in before)])
-    _print_plan(deployment, selected, before=set(before), balancer="CertificateArn" in given)
+    selected = selection(deployment.form(form), [*(add or []), *(extra for extra in Extra if extra in before)])
+    _print_plan(deployment, selected, before=set(before), paid=deployment.paid(selected, given))
     _confirm(f"Deploy to {deployment.access.region}?", yes=yes)
 
     def keep_or_store(secret: str) -> None:
@@ -134,7 +139,10 @@ def status(*, name: Name = _DEFAULT_NAME, region: Region = "") -> None:
     if not stacks:
         print_line(f"Nothing is deployed under the name {name} in {deployment.access.region}.")
         raise typer.Exit(code=1)
-    rows = [(stack.name, stack.status, f"{monthly_usd([template]):.2f}") for template, stack in stacks.items()]
+    rows = [
+        (stack.name, stack.status, f"{monthly_usd(deployment.paid([template], {})):.2f}")
+        for template, stack in stacks.items()
+    ]
     print_grid(("Stack", "Status", "USD a month"), rows)
     known = {key: value for stack in stacks.values() for key, value in stack.outputs.items()}
     _print_alerts(deployment, known)
@@ -198,15 +206,14 @@ def _print_progress(line: str) -> None:
     print_line(f"{datetime.now(UTC):%H:%M:%S} {line}")
 
 
-def _print_plan(deployment: "Deployment", selected: list[str], *, before: set[str], balancer: bool) -> None:
-    from stock_assets.deployment.costs import BALANCER, PRICES_OF, items_of, monthly_usd
+def _print_plan(deployment: "Deployment", selected: list[str], *, before: set[str], paid: list[str]) -> None:
+    from stock_assets.deployment.costs import PRICES_OF, items_of, monthly_usd
 
     plan = [
         (f"{deployment.name}-{name}", "update" if name in before else "create", deployment.templates[name].counted())
         for name in selected
     ]
     print_grid(("Stack", "", "Resources"), plan)
-    paid = [*selected, BALANCER] if balancer else selected
     costs = [(item.what, f"{item.quantity:g} {item.unit}", f"{item.usd:.2f}") for item in items_of(paid)]
     print_grid(("Costs", "a month", "USD"), [*costs, ("Sum", PRICES_OF, f"{monthly_usd(paid):.2f}")])
 
@@ -224,19 +231,20 @@ def _print_alerts(deployment: "Deployment", known: dict[str, str]) -> None:
 
 
 def _given(source: str, alert_email: str) -> dict[str, str]:
-    """Return the values of parameters that options and settings give; an empty text is left out."""
+    """Return the values of parameters that options and settings give.
+
+    A default is left out: it is also the default of the template, and must not replace what an earlier command has
+    given.
+    """
     from stock_assets.settings import Settings, SourceName
 
-    if source not in set(SourceName):
+    if source and source not in set(SourceName):
         raise typer.BadParameter(f"--source {source}: choose {' or '.join(SourceName)}.")
     settings = Settings.from_env()
-    values = {
-        "Source": source,
-        "Prefix": settings.aws_prefix,
-        "Database": settings.aws_database,
-        "KmsKeyArn": settings.aws_kms_key or "",
-        "AlertEmail": alert_email,
-    }
+    values = {"Source": source, "AlertEmail": alert_email}
+    for name, field in (("Prefix", "aws_prefix"), ("Database", "aws_database"), ("KmsKeyArn", "aws_kms_key")):
+        if field in settings.model_fields_set:
+            values[name] = getattr(settings, field) or ""
     return {name: value for name, value in values.items() if value}
 
 

@@ -1,8 +1,10 @@
-"""The files that the instance and the containers read from the bucket: the package, its locked dependencies, settings.
+"""What AWS runs, as objects of the bucket: the package with its lock file, settings, the Lambda function.
 
-Belongs here: building and uploading them. Does not belong here: what the settings are (`deployment`).
+Belongs here: building and uploading them, and which of them the running processes have read. Does not belong here: what
+the settings are (`deployment`), the content of the zip file (`lambda_zip`).
 
-An object is written only if its content changes, so that a repeated deployment restarts nothing.
+An object is written only if its content changes. Who has read which content is recorded after a restart, so that a
+repeated deployment restarts nothing, and one that was interrupted before the restart does it the next time.
 """
 
 import base64
@@ -23,12 +25,15 @@ from botocore.exceptions import ClientError
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.core.sql import bundled
+from stock_assets.deployment import lambda_zip
 
 _NAME = "stock-assets"
 _CHECKOUT = Path(__file__).parents[2]
 _LOCK = "requirements-server.lock"
 _PACKAGE = "artifacts/package/"
 SETTINGS_KEY = "artifacts/settings.env"
+_FUNCTION = "artifacts/lambda-{digest}.zip"
+_STARTED = "artifacts/started/{stack}"
 _DIGEST = "sha256"
 # What an installer adds to the files of a wheel.
 _OF_INSTALLERS = frozenset({"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "RECORD"})
@@ -41,25 +46,57 @@ class Artifacts:
     access: AwsAccess
     bucket: str
 
-    def upload_package(self) -> bool:
-        """Upload the wheel of this package and the lock file; return whether one of them has changed."""
+    def upload_package(self) -> str:
+        """Upload the wheel of this package and the lock file; return a digest of both."""
         name, body = build_wheel()
         lock = bundled("").joinpath(_LOCK).read_bytes()
-        changed = [self._put(f"{_PACKAGE}{name}", body), self._put(f"{_PACKAGE}requirements.lock", lock)]
+        self._put(f"{_PACKAGE}{name}", body)
+        self._put(f"{_PACKAGE}requirements.lock", lock)
         # The instance installs the only wheel.
         with typed_errors(f"removing earlier versions from s3://{self.bucket}/{_PACKAGE}"):
             listed = self._s3.list_objects_v2(Bucket=self.bucket, Prefix=_PACKAGE).get("Contents", [])
             for key in (entry["Key"] for entry in listed):
                 if key.endswith(".whl") and key != f"{_PACKAGE}{name}":
                     self._s3.delete_object(Bucket=self.bucket, Key=key)
-        return any(changed)
+        return _sha256(body + lock)
 
-    def upload_settings(self, settings: Mapping[str, str]) -> bool:
-        """Upload the settings, one variable per line; return whether they have changed."""
-        return self._put(SETTINGS_KEY, settings_text(settings).encode())
+    def upload_settings(self, settings: Mapping[str, str]) -> str:
+        """Upload the settings, one variable per line; return their digest."""
+        body = settings_text(settings).encode()
+        self._put(SETTINGS_KEY, body)
+        return _sha256(body)
 
-    def _put(self, key: str, body: bytes) -> bool:
-        digest = hashlib.sha256(body).hexdigest()
+    def upload_function(self) -> str:
+        """Build the zip file of the Lambda function and upload it, unless it is there; return its key.
+
+        The key contains the digest of the file, so that CloudFormation replaces the code exactly if it has changed. The
+        files of earlier versions stay: an update that fails returns to one of them.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "function.zip"
+            lambda_zip.build(target)
+            body = target.read_bytes()
+        key = _FUNCTION.format(digest=_sha256(body)[:32])
+        self._put(key, body)
+        return key
+
+    def started_with(self, stack: str) -> str:
+        """Return the digest that `record_start` has recorded for a stack; empty without one."""
+        key = _STARTED.format(stack=stack)
+        with typed_errors(f"reading s3://{self.bucket}/{key}"):
+            try:
+                return str(self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode())
+            except ClientError as error:
+                if error_code(error) != "NoSuchKey":
+                    raise
+                return ""
+
+    def record_start(self, stack: str, digest: str) -> None:
+        """Record that the processes of a stack were started after package and settings with a digest were uploaded."""
+        self._put(_STARTED.format(stack=stack), digest.encode())
+
+    def _put(self, key: str, body: bytes) -> None:
+        digest = _sha256(body)
         with typed_errors(f"uploading s3://{self.bucket}/{key}"):
             try:
                 stored = self._s3.head_object(Bucket=self.bucket, Key=key)["Metadata"].get(_DIGEST)
@@ -67,14 +104,16 @@ class Artifacts:
                 if error_code(error) not in {"404", "NoSuchKey", "NotFound"}:
                     raise
                 stored = None
-            if stored == digest:
-                return False
-            self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, Metadata={_DIGEST: digest})
-        return True
+            if stored != digest:
+                self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, Metadata={_DIGEST: digest})
 
     @property
     def _s3(self) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
         return self.access.client("s3")
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def settings_text(settings: Mapping[str, str]) -> str:

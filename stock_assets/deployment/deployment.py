@@ -1,18 +1,21 @@
 """One deployment of the pipeline in an AWS account: its stacks in order, and what no template can set up.
 
-Belongs here: the order of the steps, parameters, settings, starting, and what outlives the deployment. Does not belong
-here: one stack (`stacks`), uploads (`artifacts`), prices (`costs`), the API key and alerts (`account`), questions and
-printing (`cli.aws`).
+Belongs here: the order of the steps, parameters, settings, and what outlives the deployment. Does not belong here: one
+stack (`stacks`), uploads (`artifacts`), restarting processes (`processes`), prices (`costs`), the API key and alerts
+(`account`), questions and printing (`cli.aws`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
-from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
+from botocore.exceptions import ClientError
+
+from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.deployment.artifacts import Artifacts
-from stock_assets.deployment.forms import Form
+from stock_assets.deployment.costs import BALANCER
+from stock_assets.deployment.forms import Extra, Form
+from stock_assets.deployment.processes import processes, restart
 from stock_assets.deployment.stacks import Change, Stack, Stacks
 from stock_assets.deployment.templates import ORDER, Template
 
@@ -76,6 +79,23 @@ class Deployment:
         found = {str(name): self.stacks.find(f"{self.name}-{name}") for name in ORDER}
         return {name: stack for name, stack in found.items() if stack is not None}
 
+    def form(self, asked: Form | None) -> Form:
+        """Return the form to deploy: what the caller asks for, or what is deployed, or one instance.
+
+        Raises:
+            DeploymentFailed: the other form is deployed.
+        """
+        existing = [form for form in Form if form in self.deployed()]
+        chosen = asked or (existing[0] if existing else Form.SINGLE)
+        for other in existing:
+            if other is not chosen:
+                raise DeploymentFailed(
+                    f"The deployment {self.name} has the form {other}. A second daemon would start each run twice. "
+                    f"Remove the first form, `aws cloudformation delete-stack --stack-name {self.name}-{other}`, wait "
+                    "for its end, and deploy again. The data stay; the history of runs stays as a snapshot."
+                )
+        return chosen
+
     def deploy(self, selected: Sequence[str], given: Mapping[str, str], steps: Steps) -> dict[str, str]:
         """Create or update the stacks of the selected templates and start the pipeline; return all outputs.
 
@@ -87,29 +107,35 @@ class Deployment:
         Raises:
             DeploymentFailed: a parameter is missing or unknown, or a stack failed.
         """
-        self._check_names(selected, given)
         before = {name: stack for name, stack in self.deployed().items() if name in selected}
+        self._check_parameters(selected, given, before)
         known = {key: value for stack in before.values() if stack.exists for key, value in stack.outputs.items()}
+        running = {form: self._processes(before[form]) for form in set(Form) & before.keys() if before[form].exists}
         settings: dict[str, str] = {}
-        changed = False
+        package = ""
         for name in selected:
             if name in set(Form):
                 # Its processes read package, settings and key when they start.
-                changed |= self._artifacts(known).upload_settings(settings)
+                self._artifacts(known).upload_settings(settings)
+            if name == Extra.INGESTION and given.keys().isdisjoint({"CodeKey", f"{name}.CodeKey"}):
+                self.stacks.report("building the zip file of the Lambda function")
+                known["CodeKey"] = self._artifacts(known).upload_function()
             stack = self._deploy_stack(name, before.get(name), known, given, steps)
             known |= {key: stack.parameters[key] for key in _SHARED if key in stack.parameters} | dict(stack.outputs)
             settings |= settings_of([stack])
             if name == "data":
                 if "ApiKeySecretArn" in known:
                     steps.store_key(known["ApiKeySecretArn"])
-                changed |= self._artifacts(known).upload_package()
+                package = self._artifacts(known).upload_package()
         if Form.FARGATE in selected:
             # Its database exists only now.
             self._deploy_stack("monitoring", self.deployed()["monitoring"], known, given, steps)
-        changed |= self._artifacts(known).upload_settings(settings)
-        for form in set(Form) & set(selected) & before.keys():
-            if changed:
-                self._restart(self.stacks.resources(self.deployed()[form]))
+        artifacts = self._artifacts(known)
+        digest = artifacts.upload_settings(settings)
+        for form in set(Form) & set(selected):
+            # Containers have the package in their image.
+            digest = digest if form == Form.FARGATE else f"{package} {digest}"
+            self._restart(artifacts, self.deployed()[form], running.get(form, frozenset()), digest)
         return known
 
     def settings(self) -> dict[str, str]:
@@ -125,6 +151,12 @@ class Deployment:
                 "name another --name or --region."
             )
         return settings_of(stacks.values())
+
+    def paid(self, selected: Collection[str], given: Mapping[str, str]) -> list[str]:
+        """Return the names under which the costs of templates are listed."""
+        fargate = self.deployed().get(Form.FARGATE) if Form.FARGATE in selected else None
+        certificate = given.get("CertificateArn", fargate.parameters.get("CertificateArn") if fargate else "")
+        return [*selected, BALANCER] if Form.FARGATE in selected and certificate else [*selected]
 
     def kept(self) -> list[Kept]:
         """Return what a removal of the deployment leaves, and how to remove that."""
@@ -166,23 +198,18 @@ class Deployment:
         given: Mapping[str, str],
         steps: Steps,
     ) -> Stack:
-        template, parameters, missing = self.templates[name], dict[str, str | None](), []
+        template, parameters = self.templates[name], dict[str, str | None]()
         only_here = {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{name}.")}
         values = {**known, **given, **only_here}
-        for parameter, declared in template.parameters.items():
+        for parameter in template.parameters:
             if parameter in values:
                 parameters[parameter] = values[parameter]
             elif before is not None and before.exists and parameter in before.parameters:
                 parameters[parameter] = None
-            elif "Default" not in declared:
-                missing.append(f"{parameter} ({declared.get('Description', 'no description')})")
-        if missing:
-            raise DeploymentFailed(
-                f"The template {name} needs a value for {', '.join(missing)}. Add --parameter NAME=VALUE."
-            )
         return self.stacks.deploy(f"{self.name}-{name}", template, parameters, steps.accepts)
 
-    def _check_names(self, selected: Sequence[str], given: Mapping[str, str]) -> None:
+    def _check_parameters(self, selected: Sequence[str], given: Mapping[str, str], before: Mapping[str, Stack]) -> None:
+        """Compare the given parameters with the declared ones, before anything is created."""
         declared = {parameter for name in selected for parameter in self.templates[name].parameters}
         qualified = {f"{name}.{parameter}" for name in selected for parameter in self.templates[name].parameters}
         if unknown := sorted(given.keys() - declared - qualified):
@@ -190,32 +217,54 @@ class Deployment:
                 f"No template of this deployment has the parameter {', '.join(unknown)}. Available: "
                 f"{', '.join(sorted(declared))}."
             )
+        # What this command or an earlier stack gives.
+        follows = {"CodeKey"}
+        for name in selected:
+            own = {key.removeprefix(f"{name}.") for key in given}
+            kept = before[name].parameters.keys() if name in before and before[name].exists else set[str]()
+            missing = [
+                f"{parameter} ({content.get('Description', 'no description')})"
+                for parameter, content in self.templates[name].parameters.items()
+                if "Default" not in content and parameter not in own | kept | follows
+            ]
+            if missing:
+                raise DeploymentFailed(
+                    f"The template {name} needs a value for {', '.join(missing)}. Add --parameter NAME=VALUE. Nothing "
+                    "has changed."
+                )
+            follows |= {*self.templates[name].content.get("Outputs", {}), *_SHARED}
 
     def _artifacts(self, known: Mapping[str, str]) -> Artifacts:
         return Artifacts(self.access, known["Bucket"])
 
-    def _restart(self, resources: Mapping[str, tuple[str, str]]) -> None:
-        """Restart processes that have read an earlier package or earlier settings."""
-        for kind, name in resources.values():
-            with typed_errors(f"restarting {name}"):
-                if kind == "AWS::AutoScaling::AutoScalingGroup":
-                    [group] = self.access.client("autoscaling").describe_auto_scaling_groups(
-                        AutoScalingGroupNames=[name]
-                    )["AutoScalingGroups"]
-                    instances = [instance["InstanceId"] for instance in group["Instances"]]
-                    self.stacks.report(f"restarting {', '.join(instances)}: package or settings have changed")
-                    self.access.client("ec2").reboot_instances(InstanceIds=instances)
-                elif kind == "AWS::ECS::Service":
-                    self.stacks.report(f"restarting {name}: settings have changed")
-                    cluster = name.split("/")[-2]
-                    self.access.client("ecs").update_service(cluster=cluster, service=name, forceNewDeployment=True)
+    def _processes(self, stack: Stack) -> frozenset[str]:
+        return processes(self.access, self.stacks.resources(stack).values())
+
+    def _restart(self, artifacts: Artifacts, stack: Stack, before: frozenset[str], digest: str) -> None:
+        """Restart the processes that the update has not replaced, if they have read another package or settings."""
+        if artifacts.started_with(stack.name) == digest:
+            return
+        for process in sorted(before & self._processes(stack)):
+            self.stacks.report(f"restarting {process}: package or settings have changed")
+            restart(self.access, process)
+        artifacts.record_start(stack.name, digest)
 
     def _empty_buckets(self, name: str, stack: Stack) -> None:
         """Empty the buckets that end with their stack: CloudFormation deletes only empty ones."""
+        s3 = self.access.client("s3")
         for logical, (kind, physical) in self.stacks.resources(stack).items():
-            if kind == "AWS::S3::Bucket" and physical and logical not in self.templates[name].kept:
-                self.stacks.report(f"{stack.name}: emptying the bucket {physical}")
-                S3Objects(self.access, BucketFolder(physical, "")).delete_all("")
+            if kind != "AWS::S3::Bucket" or not physical or logical in self.templates[name].kept:
+                continue
+            self.stacks.report(f"{stack.name}: emptying the bucket {physical}")
+            with typed_errors(f"emptying the bucket {physical}"):
+                try:
+                    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=physical):
+                        if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
+                            s3.delete_objects(Bucket=physical, Delete={"Objects": keys, "Quiet": True})
+                except ClientError as error:
+                    # An earlier attempt has deleted it.
+                    if error_code(error) != "NoSuchBucket":
+                        raise
 
     def _databases(self) -> list[str]:
         data = self.deployed().get("data")

@@ -16,6 +16,7 @@ import zipfile
 from importlib.resources import as_file
 from pathlib import Path
 
+from stock_assets.core.errors import DeploymentFailed
 from stock_assets.core.sql import bundled
 
 PYTHON = "3.12"
@@ -39,7 +40,7 @@ def build(target: Path, *, python: str = PYTHON, platform: str = PLATFORM) -> in
     """Build the zip file for a version of Python and a platform, as pip names it; return its size.
 
     Raises:
-        ValueError: the file is larger than 10 MB.
+        DeploymentFailed: a wheel cannot be downloaded, or the file is larger than 10 MB.
     """
     content = {name: (_ROOT / name).read_bytes() for name in (*_modules(), *_DATA)} | _wheels(python, platform)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,7 @@ def build(target: Path, *, python: str = PYTHON, platform: str = PLATFORM) -> in
             file.writestr(entry, content[name])
     size = target.stat().st_size
     if size > LARGEST_BYTES:
-        raise ValueError(f"{target} has {size:,} bytes, more than {LARGEST_BYTES:,}; see infra/aws/{LOCK}")
+        raise DeploymentFailed(f"{target} has {size:,} bytes, more than {LARGEST_BYTES:,}; see infra/aws/{LOCK}")
     return size
 
 
@@ -68,7 +69,14 @@ def _wheels(python: str, platform: str) -> dict[str, bytes]:
         options = ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--python-version", python]
         options += ["--platform", platform, "--implementation", "cp", "--dest", folder, "--requirement", str(lock)]
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", *options]
-        subprocess.run(command, check=True)  # noqa: S603 (as above)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (as above)
+        if done.returncode:
+            raise DeploymentFailed(
+                f"The zip file of the Lambda function needs the wheels of infra/aws/{LOCK} for {platform}, and pip "
+                f"cannot download them: {done.stderr.strip()}. Make pip and a package index available, or build the "
+                "file elsewhere with `make lambda-zip`, upload it below artifacts/ of the bucket, and add "
+                "--parameter CodeKey=KEY."
+            )
         for wheel in sorted(Path(folder).glob("*.whl")):
             with zipfile.ZipFile(wheel) as file:
                 names = [name for name in file.namelist() if not name.endswith(("/", ".pyi"))]

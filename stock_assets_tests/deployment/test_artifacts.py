@@ -7,6 +7,10 @@ from importlib.metadata import PathDistribution
 from io import BytesIO
 from pathlib import Path
 
+import pytest
+
+from stock_assets.core.errors import DeploymentFailed
+from stock_assets.deployment import lambda_zip
 from stock_assets.deployment.artifacts import build_wheel, pack_installed, settings_text
 
 
@@ -51,3 +55,10 @@ def test_an_installer_accepts_the_packed_wheel(tmp_path: Path) -> None:
 
 def test_settings_are_one_line_each() -> None:
     assert settings_text({"B": "2", "A": "x y"}) == "A=x y\nB=2\n"
+
+
+def test_wheels_that_cannot_be_downloaded_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setattr(lambda_zip, "_modules", list)
+    with pytest.raises(DeploymentFailed, match=r"(?s)needs the wheels of infra/aws/lambda\.lock.*--parameter CodeKey"):
+        lambda_zip.build(tmp_path / "function.zip")

@@ -1,15 +1,22 @@
 """A deployment as a whole: created, repeated, interrupted, failed, updated and removed, on two emulators."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 import pytest
+from botocore.exceptions import ClientError
 
 from stock_assets.core.errors import DeploymentFailed
-from stock_assets.deployment import artifacts
+from stock_assets.deployment import artifacts, lambda_zip, processes
 from stock_assets.deployment.artifacts import SETTINGS_KEY
+from stock_assets.deployment.forms import Form
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.names import CREDENTIALS
-from stock_assets_tests.support.deployments import SELECTED, Account, data, queue, template
+from stock_assets_tests.support.deployments import SELECTED, Account, data, function, one_instance, queue, template
 from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
 
 on_ministack = [pytest.mark.ministack, pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_INSTALL)]
@@ -92,6 +99,9 @@ def test_a_missing_parameter_is_named_before_anything_is_created(account: Accoun
     account.changed["data"] = template("data", {**data(account.bucket).content, "Parameters": declared})
     with pytest.raises(DeploymentFailed, match=r"data needs a value for Needed \(of somebody\). Add --parameter"):
         account.deployment.deploy(["data"], {}, None)  # type: ignore[arg-type]  # no step is reached
+    account.changed = {"single": queue("single", parameters=declared, queue_name=f"{account.name}-single")}
+    with pytest.raises(DeploymentFailed, match="single needs a value for Needed"):
+        account.deploy()
     assert account.statuses() == {}
 
 
@@ -153,3 +163,138 @@ def test_settings_of_nothing_are_an_error(account: Account) -> None:
         DeploymentFailed, match=f"There is no stack {account.name}-data in us-east-1. Run `stock-assets aws"
     ):
         account.deployment.settings()
+
+
+def zipped(code: str) -> Callable[[Path], int]:
+    """Return what builds a zip file with a function, instead of the package's own."""
+
+    def build(target: Path) -> int:
+        with ZipFile(target, "w") as file:
+            file.writestr(ZipInfo("function.py"), code)
+        return target.stat().st_size
+
+    return build
+
+
+WITH_FUNCTION = ["data", "ingestion", "monitoring", "single"]
+
+
+def test_the_zip_file_of_the_function_is_uploaded_once_per_content(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.changed["ingestion"] = function("ingestion")
+    monkeypatch.setattr(lambda_zip, "build", zipped("def handler(event, context): return 1"))
+    known = account.deploy(WITH_FUNCTION)
+    functions = account.client("lambda")
+
+    def files() -> dict[str, Any]:
+        listed = account.client("s3").list_objects_v2(Bucket=account.bucket, Prefix="artifacts/lambda-")["Contents"]
+        return {entry["Key"]: entry["LastModified"] for entry in listed}
+
+    [first] = before = files()
+    assert sha256(stored(account)[first]).hexdigest()[:32] in first
+    code = functions.get_function(FunctionName=known["FunctionName"])["Configuration"]["CodeSha256"]
+    assert account.deployment.settings()["STOCK_ASSETS_AWS_LAMBDA_FUNCTION"] == known["FunctionName"]
+    assert known["FunctionName"].encode() in stored(account)[SETTINGS_KEY]
+
+    account.deploy(WITH_FUNCTION)
+    assert files() == before
+    assert account.deployment.deployed()["ingestion"].status == "CREATE_COMPLETE"
+
+    monkeypatch.setattr(lambda_zip, "build", zipped("def handler(event, context): return 2"))
+    account.deploy(WITH_FUNCTION)
+    assert len(files()) == 2
+    again = account.deployment.deployed()["ingestion"]
+    assert again.parameters["CodeKey"] in files().keys() - {first}
+    newer = functions.get_function(FunctionName=again.outputs["FunctionName"])["Configuration"]["CodeSha256"]
+    assert newer != code
+
+    own = {"Bucket": account.bucket, "Key": "artifacts/own.zip"}
+    account.client("s3").copy_object(CopySource={"Bucket": account.bucket, "Key": first}, **own)
+    account.deploy(WITH_FUNCTION, CodeKey="artifacts/own.zip")
+    assert account.deployment.deployed()["ingestion"].parameters["CodeKey"] == "artifacts/own.zip"
+    assert len(files()) == 2
+
+    account.client("s3").put_object(Bucket=known["PipesBucket"], Key="left", Body=b"")
+    account.deployment.destroy()
+    assert account.statuses() == {}
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        functions.get_function(FunctionName=known["FunctionName"])
+
+
+@pytest.fixture
+def instances(aws: AwsEmulator, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """A deployment of one instance on moto; ministack's groups have no instances."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(artifacts, "build_wheel", lambda: ("stock_assets-1-py3-none-any.whl", b"wheel"))
+    made = Account(aws.endpoint)
+    made.changed["single"] = one_instance("single", "ami-12c6146b")  # one that moto has
+    made.deploy()
+    made.lines.clear()
+    return made
+
+
+@pytest.fixture
+def rebooted(instances: Account) -> Iterator[list[str]]:
+    """The instances that are rebooted, in the order of the calls."""
+    found: list[str] = []
+    events = instances.deployment.access.client("ec2").meta.events
+
+    def note(params: dict[str, Any], **_: object) -> None:
+        found.append(params["body"]["InstanceId.1"])
+
+    events.register("before-call.ec2.RebootInstances", note)
+    yield found
+    events.unregister("before-call.ec2.RebootInstances", note)
+
+
+def running(account: Account) -> str:
+    [group] = account.client("autoscaling").describe_auto_scaling_groups(
+        AutoScalingGroupNames=[account.deployment.deployed()["single"].outputs["GroupName"]]
+    )["AutoScalingGroups"]
+    [one] = group["Instances"]
+    return str(one["InstanceId"])
+
+
+def test_each_new_version_restarts_the_instance_once_and_keeps_it(
+    instances: Account, rebooted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_SET_UP", timedelta(0))
+    instance = running(instances)
+    instances.deploy()
+    assert rebooted == []
+    monkeypatch.setattr(artifacts, "build_wheel", lambda: ("stock_assets-2-py3-none-any.whl", b"newer"))
+    instances.deploy()
+    assert rebooted == [instance]
+    instances.deploy()
+    assert rebooted == [instance]
+
+    monkeypatch.setattr(artifacts, "build_wheel", lambda: ("stock_assets-3-py3-none-any.whl", b"newest"))
+    instances.interrupt_at = f"restarting {instance}: package or settings have changed"
+    with pytest.raises(KeyboardInterrupt):
+        instances.deploy()
+    assert rebooted == [instance]
+    instances.interrupt_at = ""
+    instances.deploy()
+    assert rebooted == [instance, instance], "the interrupted deployment is continued"
+    assert running(instances) == instance
+
+
+def test_an_instance_that_is_still_being_set_up_is_replaced(
+    instances: Account, rebooted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = running(instances)
+    monkeypatch.setattr(artifacts, "build_wheel", lambda: ("stock_assets-2-py3-none-any.whl", b"newer"))
+    instances.deploy()
+    assert running(instances) != instance
+    assert rebooted == []
+
+
+def test_the_deployed_form_is_the_default_and_another_one_is_rejected(account: Account) -> None:
+    assert account.deployment.form(None) is Form.SINGLE
+    assert account.deployment.form(Form.FARGATE) is Form.FARGATE
+    account.deploy()
+    assert account.deployment.form(None) is Form.SINGLE
+    with pytest.raises(DeploymentFailed, match=f"delete-stack --stack-name {account.name}-single"):
+        account.deployment.form(Form.FARGATE)

@@ -4,6 +4,7 @@ Belongs here: templates that every emulator can create. Does not belong here: th
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -59,6 +60,65 @@ def queue(name: str, *, parameters: dict[str, Any], queue_name: str) -> Template
     )
 
 
+def one_instance(name: str, image: str) -> Template:
+    """Return a template with a group of one instance, as `infra/aws/single.yaml` has it."""
+    launch = {"ImageId": image, "InstanceType": "t4g.small"}
+    group = {
+        "MinSize": "1",
+        "MaxSize": "1",
+        "AvailabilityZones": [f"{REGION}a"],
+        "LaunchTemplate": {
+            "LaunchTemplateId": {"Ref": "Launch"},
+            "Version": {"Fn::GetAtt": ["Launch", "LatestVersionNumber"]},
+        },
+    }
+    return template(
+        name,
+        {
+            "Parameters": {"Bucket": {"Type": "String"}},
+            "Resources": {
+                "Launch": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": launch}},
+                "Group": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": group},
+            },
+            "Outputs": {"GroupName": {"Value": {"Ref": "Group"}}},
+        },
+    )
+
+
+def function(name: str) -> Template:
+    """Return a template with a function from a zip file of the bucket, and a bucket of its messages."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    return template(
+        name,
+        {
+            "Parameters": {"Bucket": {"Type": "String"}, "CodeKey": {"Type": "String"}},
+            "Resources": {
+                "Role": {
+                    "Type": "AWS::IAM::Role",
+                    "Properties": {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]}},
+                },
+                "Function": {
+                    "Type": "AWS::Lambda::Function",
+                    "Properties": {
+                        "Runtime": "python3.12",
+                        "Handler": "function.handler",
+                        "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+                        "Code": {"S3Bucket": {"Ref": "Bucket"}, "S3Key": {"Ref": "CodeKey"}},
+                    },
+                },
+                "Messages": {"Type": "AWS::S3::Bucket"},
+            },
+            "Outputs": {
+                "FunctionName": {"Value": {"Ref": "Function"}},
+                "PipesBucket": {"Value": {"Ref": "Messages"}},
+                "Settings": {
+                    "Value": {"Fn::Sub": "STOCK_ASSETS_AWS_LAMBDA_FUNCTION=${Function}"},
+                },
+            },
+        },
+    )
+
+
 @dataclass
 class Account:
     """A deployment of small templates on an emulator, with everything that it reports.
@@ -100,10 +160,10 @@ class Account:
         access = AwsAccess(region=REGION, endpoint_url=self.endpoint)
         return Deployment(self.name, templates, Stacks(access, self._report, poll_seconds=0.02))
 
-    def deploy(self, **given: str) -> dict[str, str]:
-        """Deploy the three templates."""
+    def deploy(self, selected: Sequence[str] = tuple(SELECTED), **given: str) -> dict[str, str]:
+        """Deploy some templates; by default the three small ones."""
         steps = Steps(accepts=lambda _: self.accepted, store_key=self.keys.append)
-        return self.deployment.deploy(SELECTED, {"Source": "recorded", **given}, steps)
+        return self.deployment.deploy(selected, {"Source": "recorded", **given}, steps)
 
     def _report(self, line: str) -> None:
         self.lines.append(line)

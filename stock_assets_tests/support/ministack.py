@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
+
 PROGRAM = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
 HOW_TO_INSTALL = "ministack is not installed; run `make ministack`"
 _PATIENCE_SECONDS = 60
@@ -61,6 +63,15 @@ def running_ministack(*, checks_policies: bool = False) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(_PATIENCE_SECONDS)
+
+
+def runtime_of_lambda(folder: Path) -> Path:
+    """Fill a folder with boto3 and what it needs, and nothing else, as Lambda's runtime has it."""
+    folder.mkdir(exist_ok=True)
+    installed = Path(boto3.__file__).parents[1]
+    for name in ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py"):
+        (folder / name).symlink_to(installed / name)
+    return folder
 
 
 def _wait(process: subprocess.Popen[bytes], endpoint: str, log: Path) -> None:

@@ -32,7 +32,7 @@ from stock_assets.orchestration.lambda_requests import LambdaRequests
 from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.support.live_source import KEY, live_source, symbols
-from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack
+from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, running_ministack, runtime_of_lambda
 from stock_assets_tests.support.steps import as_pipeline, parts
 
 pytestmark = [
@@ -80,12 +80,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with boto3 and what it needs, and nothing else, as Lambda's runtime has it."""
-    folder = tmp_path_factory.mktemp("runtime")
-    installed = Path(boto3.__file__).parents[1]
-    for name in ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py"):
-        (folder / name).symlink_to(installed / name)
-    return folder
+    return runtime_of_lambda(tmp_path_factory.mktemp("runtime"))
 
 
 class Account:
