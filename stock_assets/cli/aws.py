@@ -214,7 +214,9 @@ def _print_plan(deployment: "Deployment", selected: list[str], *, before: set[st
         for name in selected
     ]
     print_grid(("Stack", "", "Resources"), plan)
-    costs = [(item.what, f"{item.quantity:g} {item.unit}", f"{item.usd:.2f}") for item in items_of(paid)]
+    costs = [
+        (f"{item.service}: {item.what}", f"{item.quantity:g} {item.unit}", f"{item.usd:.2f}") for item in items_of(paid)
+    ]
     print_grid(("Costs", "a month", "USD"), [*costs, ("Sum", PRICES_OF, f"{monthly_usd(paid):.2f}")])
 
 

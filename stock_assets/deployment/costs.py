@@ -1,16 +1,31 @@
-"""The monthly cost of each template, from public prices; docs/deploy.md shows the same table.
+"""The monthly cost of each template, from public prices; `docs/deploy.md` shows the same table.
 
-Belongs here: quantities and unit prices. Does not belong here: the cost of one statement (`backends.athena`).
+Belongs here: quantities, unit prices and where AWS publishes them. Does not belong here: the cost of one statement
+(`backends.athena`), the estimate for S3 and Athena in `docs/aws.md`.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-PRICES_OF = "us-east-1, November 2026"
-"""Region and date of the prices; look up yours."""
+PRICES_OF = "us-east-1, as known on 2026-11-26"
+"""Region and date of the prices. They were not read from AWS: the price lists decide."""
 BALANCER = "balancer"
 """Part of the template `fargate` that the parameter CertificateArn adds."""
 _HOURS = 730
+PRICE_LISTS = {
+    "EC2": "https://aws.amazon.com/ec2/pricing/on-demand/",
+    "EBS": "https://aws.amazon.com/ebs/pricing/",
+    "VPC": "https://aws.amazon.com/vpc/pricing/",
+    "Fargate": "https://aws.amazon.com/fargate/pricing/",
+    "RDS": "https://aws.amazon.com/rds/postgresql/pricing/",
+    "Secrets Manager": "https://aws.amazon.com/secrets-manager/pricing/",
+    "Load balancing": "https://aws.amazon.com/elasticloadbalancing/pricing/",
+    "CloudWatch": "https://aws.amazon.com/cloudwatch/pricing/",
+    "Athena": "https://aws.amazon.com/athena/pricing/",
+    "S3": "https://aws.amazon.com/s3/pricing/",
+    "Lambda": "https://aws.amazon.com/lambda/pricing/",
+}
+"""Where AWS publishes the unit prices."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +34,15 @@ class CostItem:
 
     Attributes:
         template: the template that causes the cost.
-        what: service and size.
+        service: key of `PRICE_LISTS`.
+        what: size.
         quantity: units per month.
         unit: name of the unit.
         price: USD per unit.
     """
 
     template: str
+    service: str
     what: str
     quantity: float
     unit: str
@@ -38,24 +55,28 @@ class CostItem:
 
 
 ITEMS = (
-    CostItem("data", "S3, Athena and Glue for 20 symbols (docs/aws.md)", 1, "estimate", 0.75),
-    CostItem("data", "Secrets Manager, the API key", 1, "secret", 0.40),
-    CostItem("single", "EC2 t4g.small", _HOURS, "hour", 0.0168),
-    CostItem("single", "public IPv4 address", _HOURS, "hour", 0.005),
-    CostItem("single", "EBS gp3 volumes", 18, "GB", 0.08),
-    CostItem("single", "EBS snapshots, changed blocks", 5, "GB", 0.05),
-    CostItem("fargate", "Fargate on ARM, 2 tasks with 0.5 vCPU", _HOURS, "vCPU hour", 0.03238),
-    CostItem("fargate", "Fargate on ARM, 2 tasks with 2 GB", 4 * _HOURS, "GB hour", 0.00356),
-    CostItem("fargate", "Fargate, runs with 1 vCPU and 4 GB", 4, "hour", 0.04662),
-    CostItem("fargate", "RDS PostgreSQL db.t4g.micro", _HOURS, "hour", 0.016),
-    CostItem("fargate", "RDS gp3 storage", 20, "GB", 0.115),
-    CostItem("fargate", "public IPv4 addresses of 2 tasks", 2 * _HOURS, "hour", 0.005),
-    CostItem("fargate", "Secrets Manager, database", 2, "secret", 0.40),
-    CostItem(BALANCER, "Application Load Balancer", _HOURS, "hour", 0.0225),
-    CostItem(BALANCER, "public IPv4 addresses of the balancer", 2 * _HOURS, "hour", 0.005),
-    CostItem("ingestion", "Lambda, Firehose and SQS for 20 symbols", 1, "estimate", 0.10),
-    CostItem("monitoring", "CloudWatch: 8 alarms, a dashboard, 10 metrics (free amounts)", 1, "account", 0.0),
-    CostItem("consumers", "queries of consumers, per TB that they read", 0, "TB", 5.0),
+    CostItem("data", "S3", "S3, SQS, Athena and Glue for 20 symbols", 1, "estimate", 0.65),
+    CostItem("data", "Secrets Manager", "API key", 1, "secret", 0.40),
+    CostItem("single", "EC2", "instance t4g.small", _HOURS, "hour", 0.0168),
+    CostItem("single", "VPC", "public IPv4 address", _HOURS, "hour", 0.005),
+    CostItem("single", "EBS", "gp3 volumes", 18, "GB", 0.08),
+    CostItem("single", "EBS", "snapshots, changed blocks", 5, "GB", 0.05),
+    CostItem("fargate", "Fargate", "2 tasks with 0.5 vCPU (ARM)", _HOURS, "vCPU hour", 0.03238),
+    CostItem("fargate", "Fargate", "2 tasks with 2 GB (ARM)", 4 * _HOURS, "GB hour", 0.00356),
+    CostItem("fargate", "Fargate", "21 runs of 10 minutes, 1 vCPU and 4 GB", 3.5, "hour", 0.04662),
+    CostItem("fargate", "RDS", "PostgreSQL db.t4g.micro", _HOURS, "hour", 0.016),
+    CostItem("fargate", "RDS", "gp3 storage", 20, "GB", 0.115),
+    CostItem("fargate", "VPC", "public IPv4 addresses of 2 tasks", 2 * _HOURS, "hour", 0.005),
+    CostItem("fargate", "Secrets Manager", "database", 2, "secret", 0.40),
+    CostItem("fargate", "CloudWatch", "logs of the processes", 1, "GB", 0.50),
+    CostItem(BALANCER, "Load balancing", "Application Load Balancer", _HOURS, "hour", 0.0225),
+    CostItem(BALANCER, "Load balancing", "capacity units, a tenth of one", 73, "unit hour", 0.008),
+    CostItem(BALANCER, "VPC", "public IPv4 addresses of the balancer", 2 * _HOURS, "hour", 0.005),
+    CostItem("ingestion", "Lambda", "Lambda, Firehose and SQS for 20 symbols", 1, "estimate", 0.10),
+    CostItem(
+        "monitoring", "CloudWatch", "8 alarms, 3 metrics, a dashboard: within the free amounts", 1, "account", 0.0
+    ),
+    CostItem("consumers", "Athena", "queries of consumers, per TB that they read", 0, "TB", 5.0),
 )
 
 

@@ -1,22 +1,43 @@
-"""docs/deploy.md shows the costs that the command shows."""
+"""The documents show the costs that the command shows; there is no second table."""
 
+import re
 from pathlib import Path
 
-from stock_assets.deployment.costs import BALANCER, ITEMS, PRICES_OF, monthly_usd
+from stock_assets.deployment.costs import BALANCER, ITEMS, PRICE_LISTS, PRICES_OF, monthly_usd
 from stock_assets.deployment.templates import ORDER
 
-PAGE = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "deploy.md").read_text(encoding="utf-8")
+BASE = ["data", "monitoring"]
 
 
-def test_every_line_of_the_bill_is_in_the_documentation() -> None:
+def test_the_documentation_has_every_line_of_the_bill_and_no_other() -> None:
     assert PRICES_OF in PAGE
-    for item in ITEMS:
-        cells = f"| {item.template} | {item.what} | {item.quantity:g} {item.unit} | {item.price:g} | {item.usd:.2f} |"
-        assert cells in PAGE, cells
+    expected = [
+        f"| {item.template} | [{item.service}]({PRICE_LISTS[item.service]}) | {item.what} "
+        f"| {item.quantity:g} {item.unit} | {item.price:g} | {item.usd:.2f} |"
+        for item in ITEMS
+    ]
+    assert re.findall(r"^\| \w+ \| \[.*\|$", PAGE, re.MULTILINE) == expected
     assert {item.template for item in ITEMS} <= {*map(str, ORDER), BALANCER}
 
 
-def test_the_sums_of_the_forms_are_in_the_documentation() -> None:
-    base = ["data", "monitoring"]
-    for form in (["single"], ["fargate"], ["fargate", BALANCER]):
-        assert f"| {monthly_usd([*base, *form]):.2f} |" in PAGE
+def test_the_sums_of_the_forms_are_the_same_wherever_they_are_written() -> None:
+    sums = {form[-1]: monthly_usd([*BASE, *form]) for form in (["single"], ["fargate"], ["fargate", BALANCER])}
+    assert re.findall(r"^\| .* \| (\d+\.\d\d) \|$", PAGE.partition("| template |")[0], re.MULTILINE) == [
+        f"{value:.2f}" for value in sums.values()
+    ]
+    rounded = {str(round(value)) for value in sums.values()}
+    for page in (*DOCS.glob("*.md"), DOCS.parent / "README.md", *(DOCS.parent / "infra/aws").glob("*")):
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if re.search(r"single|fargate|load balancer|one instance", line, re.IGNORECASE):
+                found = re.findall(r"about (\d+) USD", line)
+                assert set(found) <= rounded, f"{page.name}: {line}"
+
+
+def test_the_estimate_of_the_data_is_the_one_that_is_explained() -> None:
+    [estimate] = [item.usd for item in ITEMS if item.template == "data" and item.unit == "estimate"]
+    [explained] = re.findall(
+        r"^\| sum \| [^|]*with a queue \*\*([\d.]+) USD\*\* \|", (DOCS / "aws.md").read_text(), re.MULTILINE
+    )
+    assert estimate == float(explained)

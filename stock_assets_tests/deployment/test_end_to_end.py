@@ -81,7 +81,7 @@ class Commands:
         return done
 
     def client(self, service: str) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
-        return boto3.client(service, endpoint_url=self._endpoint, region_name=REGION)
+        return boto3.Session().client(service, endpoint_url=self._endpoint, region_name=REGION)
 
     def settings(self) -> dict[str, str]:
         return dict(line.split("=", 1) for line in self.run("settings").stdout.splitlines())

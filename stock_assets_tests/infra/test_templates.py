@@ -318,18 +318,3 @@ def test_only_workflows_of_one_environment_assume_the_role() -> None:
     }
     existing = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
     assert "Provider" not in Stack("github", {**stacks()["github"].given, "ProviderArn": existing}).created
-
-
-def test_the_monthly_costs_follow_from_the_unit_prices() -> None:
-    text = (TEMPLATES.parents[1] / "docs" / "aws.md").read_text(encoding="utf-8")
-    items = re.findall(r"^\| ([a-z ]+) \| [^|]+ \| ([\d,.]+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
-    sums = dict(re.findall(r"^\| ([a-z ]+) \| ([\d.]+) \|$", text, re.MULTILINE))
-    found: dict[str, float] = {}
-    for form, quantity, price, cost in items:
-        assert round(float(quantity.replace(",", "")) * float(price), 2) == float(cost), (form, quantity)
-        found[form] = found.get(form, 0.0) + float(cost)
-    assert {form: f"{cost:.2f}" for form, cost in found.items()} == sums
-    assert len(items) > 15
-    stated = [int(number) for number in re.findall(r"about (\d+)[,. ]", text.partition("So `single` costs")[2][:150])]
-    together = found["fargate"] + found["load balancer"]
-    assert stated == [round(found["single"]), round(found["fargate"]), round(together)]

@@ -172,7 +172,8 @@ class Account:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
         """Return a client of the emulator."""
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION)
+        # The default session would keep the credentials of this test for all later ones.
+        return boto3.Session().client(service, endpoint_url=self.endpoint, region_name=REGION)
 
     def statuses(self) -> dict[str, str]:
         """Return the status of each stack by template."""
