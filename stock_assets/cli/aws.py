@@ -97,7 +97,7 @@ def settings(
         print_line(text.rstrip())
     else:
         file.write_text(text, encoding="utf-8")
-        print_line(f"Written to {file}. In a shell: set -a; . {file}; set +a")
+        print_line(f"Written to {file}. In a shell: set -a; . {file.resolve()}; set +a")
 
 
 @app.command()

@@ -22,7 +22,7 @@ from stock_assets.deployment.templates import ORDER, Template
 _SETTINGS_OUTPUT = "Settings"
 _SHARED = ("Source", "Prefix", "Database", "KmsKeyArn")
 """Parameters with the same value in every stack; others of the same name are independent."""
-_HOW_TO_REMOVE = {
+HOW_TO_REMOVE = {
     "AWS::S3::Bucket": "aws s3 rb --force s3://{name}",
     "AWS::EC2::Volume": "aws ec2 describe-snapshots --owner-ids self --filters Name=volume-id,Values={name}",
     "AWS::RDS::DBInstance": "aws rds describe-db-snapshots --db-instance-identifier {name}",
@@ -170,7 +170,7 @@ class Deployment:
         found = [
             Kept(
                 f"{kind.removeprefix('AWS::').replace('::', ' ')} {name}",
-                _HOW_TO_REMOVE.get(kind, "").format(name=name),
+                HOW_TO_REMOVE.get(kind, "").format(name=name),
             )
             for kind, name in dict.fromkeys(named)
             if name

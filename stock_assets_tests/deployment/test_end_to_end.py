@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -97,7 +98,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
         yield Commands(endpoint, monkeypatch)
 
 
-def test_one_command_deploys_and_one_removes(commands: Commands) -> None:
+def test_one_command_deploys_and_one_removes(commands: Commands, tmp_path: Path) -> None:
     run = commands.run
     deploy = ["deploy", "--yes", "--alert-email", "desk@example.org", "--parameter", commands.image]
     # The emulator gives a new secret an empty value, and AWS none.
@@ -114,6 +115,16 @@ def test_one_command_deploys_and_one_removes(commands: Commands) -> None:
     bucket = settings["STOCK_ASSETS_AWS_BUCKET"]
     stored = s3.get_object(Bucket=bucket, Key="artifacts/settings.env")["Body"].read().decode()
     assert dict(line.split("=", 1) for line in stored.splitlines()) == settings
+    # As docs/deploy.md writes them into a shell.
+    run("settings", "--file", str(tmp_path / "settings.env"))
+    shell = subprocess.run(
+        ["bash", "-c", "set -a; . ./settings.env; set +a; env -0"],  # noqa: S607 (the user's shell)
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert settings.items() <= dict(pair.split("=", 1) for pair in shell.split("\0") if pair).items()
     secret = settings["STOCK_ASSETS_AWS_API_KEY_SECRET"]
     assert commands.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"] == KEY
     own = smoke_settings(settings, Settings(), SourceName.RECORDED)

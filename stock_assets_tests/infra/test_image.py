@@ -4,6 +4,7 @@ The processes and health checks are the commands of compose.yaml; only the ports
 """
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 from stock_assets.settings import Settings, environment_variable
+from stock_assets_tests.infra import tools
 from stock_assets_tests.support.image import PROJECT, Image, build, why_not
 from stock_assets_tests.support.postgres import empty_database
 from stock_assets_tests.support.real_daemon import free_port, wait_for
@@ -38,6 +40,28 @@ STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } 
 
 class TestFiles:
     """What the files state, without building anything."""
+
+    def test_the_base_is_an_argument_with_a_digest(self) -> None:
+        text = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
+        assert re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE) == re.findall(
+            r"docker\.io/library/python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", text
+        )
+        assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${BASE}", "${BASE}"]
+
+    @pytest.mark.infra
+    @pytest.mark.skipif(tools.missing(tools.hadolint()) != "", reason=tools.missing(tools.hadolint()))
+    def test_the_linter_finds_nothing_and_each_ignored_rule_has_a_reason(self) -> None:
+        def findings(text: str) -> list[tuple[str, int]]:
+            command = [str(tools.hadolint()), "--no-fail", "--format", "json", "-"]
+            done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+            return [(one["code"], one["line"]) for one in json.loads(done.stdout)]
+
+        text = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
+        assert findings(text) == []
+        assert ("DL3002", 3) in findings("FROM a:1\nRUN true\nUSER root\n")
+        lines = text.splitlines()
+        ignored = [number for number, line in enumerate(lines) if "hadolint ignore" in line]
+        assert all(len(lines[number - 1].removeprefix("# ").split()) >= 3 for number in ignored)
 
     def test_only_the_web_server_has_a_port_and_only_for_this_machine(self) -> None:
         ports = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}

@@ -54,6 +54,12 @@ def test_every_finding_of_checkov_is_fixed_or_has_a_reason_in_the_template() -> 
     assert all(len(reason.split()) >= 5 for reason in exceptions.values())
 
 
+def test_lines_have_at_most_120_characters() -> None:
+    for file in TEMPLATES.glob("*.yaml"):
+        longest = max(file.read_text(encoding="utf-8").splitlines(), key=len)
+        assert len(longest) <= 120, f"{file.name}: {longest}"
+
+
 @pytest.mark.parametrize("template", all_templates())
 def test_parameters_have_a_pattern_and_a_description(template: str) -> None:
     for name, parameter in Stack(template).body["Parameters"].items():
@@ -148,6 +154,11 @@ def test_the_user_data_are_valid_and_download_no_script() -> None:
     assert "--only-binary :all: --require-hashes -r package/requirements.lock" in script
     assert "dagster-webserver -h 127.0.0.1 -p 3000" in script
     assert "portNumber=3000" in stacks()["single"].outputs()["OpenUi"]
+    # A newer Dagster may need another schema of its database.
+    code_server = script.partition("service code-server")[2].partition("service webserver")[0]
+    assert code_server.index("configure_instance(") < code_server.index(
+        "\nExecStartPre=/opt/stock-assets/current/bin/dag"
+    )
     units = re.findall(r"^service (\S+)", script, re.MULTILINE)
     assert units == ["code-server", "webserver", "daemon"]
     assert all(f"stock-assets-{unit}" in script.partition("systemctl enable")[2] for unit in units)
@@ -198,7 +209,9 @@ def test_tasks_run_without_privileges_and_have_no_secret_in_their_environment(ta
     assert file["Value"].endswith("/artifacts/settings.env")
 
 
-def test_there_is_never_a_second_daemon() -> None:
+def test_there_is_never_a_second_daemon_and_it_migrates_the_database_of_an_earlier_dagster() -> None:
+    [container] = fargate("DaemonTask")["ContainerDefinitions"]
+    assert "&& dagster instance migrate && exec dagster-daemon" in container["Command"][-1]
     service = fargate("DaemonService")
     assert service["DesiredCount"] == 1
     assert service["DeploymentConfiguration"]["MaximumPercent"] == 100

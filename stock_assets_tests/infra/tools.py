@@ -1,4 +1,4 @@
-"""Tools that only `make test-infra` needs: checkov and a simulator of IAM, outside the repository and its environment.
+"""Tools that only `make test-infra` needs: checkov, hadolint and a simulator of IAM, outside the repository.
 
 Belongs here: where they are and how they are installed. Does not belong here: what the tests do with them.
 
@@ -16,7 +16,7 @@ import venv
 from pathlib import Path
 
 LOCKS = Path(__file__).parent / "locks"
-_FILES = ("checkov.lock", "package.json", "package-lock.json", ".npmrc")
+_FILES = ("checkov.lock", "hadolint.lock", "package.json", "package-lock.json", ".npmrc")
 _REASON = "reason"
 
 
@@ -30,6 +30,11 @@ def folder() -> Path:
 def checkov() -> Path:
     """Return the program checkov."""
     return folder() / "checkov" / "bin" / "checkov"
+
+
+def hadolint() -> Path:
+    """Return the program hadolint."""
+    return folder() / "hadolint" / "bin" / "hadolint"
 
 
 def simulator() -> Path:
@@ -54,23 +59,27 @@ def install() -> None:
     there.mkdir(parents=True, exist_ok=True)
     (there / _REASON).unlink(missing_ok=True)
     reasons = []
-    for tool, install_one in ((checkov(), _install_checkov), (simulator(), _install_simulator)):
+    for tool in (checkov(), hadolint(), simulator()):
         if missing(tool):
             try:
-                install_one()
+                if tool == simulator():
+                    _install_simulator()
+                else:
+                    _install_program(tool)
             except (OSError, subprocess.CalledProcessError) as error:
                 output = getattr(error, "stderr", None) or error
-                reasons.append(f"{install_one.__name__.removeprefix('_install_')}: {str(output).strip()[-500:]}")
+                reasons.append(f"{tool.name}: {str(output).strip()[-500:]}")
     if reasons:
         (there / _REASON).write_text("; ".join(reasons), encoding="utf-8")
         sys.stderr.write(f"The tests of these tools are skipped: {'; '.join(reasons)}\n")
 
 
-def _install_checkov() -> None:
-    place = checkov().parents[1]
+def _install_program(program: Path) -> None:
+    """Install a program with its lock file into an environment of its own."""
+    place = program.parents[1]
     shutil.rmtree(place, ignore_errors=True)
     venv.create(place, with_pip=True)
-    lock = ["--require-hashes", "--requirement", str(LOCKS / "checkov.lock")]
+    lock = ["--only-binary", ":all:", "--require-hashes", "--requirement", str(LOCKS / f"{program.name}.lock")]
     uv = Path(sys.executable).with_name("uv")
     try:
         _run(str(uv), "pip", "install", "--quiet", "--python", str(place / "bin" / "python"), *lock)
@@ -83,7 +92,7 @@ def _install_simulator() -> None:
     place = simulator()
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    for name in _FILES[1:]:
+    for name in _FILES[2:]:
         shutil.copy(LOCKS / name, place)
     _run("npm", "ci", "--silent", cwd=place)
 

@@ -120,7 +120,7 @@ class Account:
         self.sessions = [server.last_session]
 
     def client(self, service: str) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION)
+        return boto3.Session().client(service, endpoint_url=self.endpoint, region_name=REGION)
 
     def permit(self, *statements: tuple[list[str], list[str]]) -> None:
         """Replace the policy of the function's role."""
