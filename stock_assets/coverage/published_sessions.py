@@ -39,7 +39,7 @@ class PublishedSession:
 def published_sessions(parts: PipelineParts, load: Load) -> list[PublishedSession]:
     """Return the published rows of every session of a load, in order."""
     backend = parts.backend
-    with backend.warehouse.connect() as sql:
+    with backend.warehouse.connect_to_read() as sql:
         select = statement("coverage/published_sessions.sql").bind(
             {
                 "published_prices": sql.name(DAILY_PRICES),

@@ -51,7 +51,7 @@ def differing_rows(
     parts: PipelineParts, sample: Sample, progress: Callable[[str, int, int], None]
 ) -> Iterator[Finding]:
     """Find published sessions whose rows differ from a computation from the raw responses."""
-    with parts.backend.warehouse.connect() as sql:
+    with parts.backend.warehouse.connect_to_read() as sql:
         select = statement("coverage/sessions_with_rows.sql").bind({"published_prices": sql.name(DAILY_PRICES)})
         sessions = [row["trade_date"] for row in sql.query(select).to_pylist()]
     months = sorted({(day.year, day.month) for day in sessions})[:: sample.every]

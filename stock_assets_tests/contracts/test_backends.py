@@ -28,7 +28,10 @@ from stock_assets.core.tables import (
     ColumnType,
     Table,
 )
+from stock_assets.coverage.published_sessions import published_sessions
 from stock_assets.loads.acknowledgements import acknowledge, acknowledgements, remove
+from stock_assets.maintenance.recompute import Sample
+from stock_assets.maintenance.verify import Depth, verify
 from stock_assets_tests.contracts.fetch_ledger_contract import FetchLedgerContract
 from stock_assets_tests.contracts.objects_contract import ObjectsContract
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
@@ -423,6 +426,40 @@ class TestPublishing:
             assert [backend.warehouse._catalog.stored(table) for table in PUBLISHED_TABLES] == [None, None]  # noqa: SLF001 (reads only)
         else:
             assert list(tmp_path.iterdir()) == []
+
+    def test_verify_and_the_counts_of_published_sessions_create_nothing(
+        self, backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        everything = Depth(deep=True, recompute=Sample())
+        assert list(verify(Scene(backend, calm_source()), everything)) == []
+        if isinstance(backend.warehouse, GlueWarehouse):
+            assert [backend.warehouse._catalog.stored(table) for table in PUBLISHED_TABLES] == [None, None]  # noqa: SLF001 (reads only)
+        else:
+            assert list(tmp_path.iterdir()) == []
+
+        scene = Scene(backend, calm_source())
+        load = scene.run(TWO_WEEKS[:2]).load
+        monkeypatch.setattr(type(backend.warehouse), "connect", None)
+        assert [counted.row_count for counted in published_sessions(scene, load)] == [5, 5]
+
+    def test_verify_finds_a_missing_and_a_changed_file_of_a_table(self, backend: Backend) -> None:
+        scene = Scene(backend, calm_source())
+        scene.run(TWO_WEEKS[:2])
+        everything = Depth(deep=True, recompute=Sample())
+        assert list(verify(scene, everything)) == []
+        [file] = [key for key in backend.objects.keys("published/daily_prices/data/") if key.endswith(".parquet")]
+        body = backend.objects.get(file)
+        backend.objects.delete(file)
+
+        def found() -> list[tuple[str, str, str]]:
+            return [(one.file, one.problem, one.consequence) for one in verify(scene, everything)]
+
+        address, consequence = backend.objects.uri(file), "consumers cannot read all rows of published.daily_prices"
+        [(missing, why, effect)] = found()
+        assert (missing, effect.startswith(consequence)) == (address, True)
+        assert "missing" in why
+        backend.objects.put(file, body[:-1])
+        assert [one[:2] for one in found()] == [(address, f"it has {len(body) - 1:,} bytes instead of {len(body):,}")]
 
     def test_a_reading_connection_reads_tables_and_views_as_of_a_timestamp_or_snapshot(self, backend: Backend) -> None:
         first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)
