@@ -5,17 +5,10 @@ Belongs here: recognising these errors, and what to do. Does not belong here: er
 """
 
 import sqlite3
-from contextlib import closing
-from pathlib import Path
 
 from stock_assets.core.errors import SettingsError
 
-_RUN_HISTORY = "It holds the history of runs, no prices: move it away, and Dagster starts a new one."
-_CALLS = (
-    "It counts the calls to the vendor, no prices: move it away when no run is active. Today's calls are not counted "
-    "then, so the vendor may refuse the last ones of the day."
-)
-_REBUILD = "Restore it from a backup."
+_RUN_HISTORY = "It holds the history of runs, no prices. To fix it, run: stock-assets repair --apply"
 
 
 def storage_message(error: BaseException) -> str | None:
@@ -23,6 +16,8 @@ def storage_message(error: BaseException) -> str | None:
 
     Dagster and SQLAlchemy wrap the errors of SQLite, so the causes are searched too.
     """
+    if message := _full_disk_message(error):
+        return message
     current: BaseException | None = error
     while current is not None:
         if isinstance(current, sqlite3.Error):
@@ -36,33 +31,35 @@ def storage_message(error: BaseException) -> str | None:
     return None
 
 
+def _full_disk_message(error: BaseException) -> str:
+    # As below: only this error needs the settings.
+    from stock_assets.backends.local.full_disk import describe, is_full_disk
+    from stock_assets.settings import Settings
+
+    if not is_full_disk(error):
+        return ""
+    try:
+        return describe(Settings.from_env().root)
+    except SettingsError:
+        return f"No space is left on a disk: {error}. Free space, then run the same command again."
+
+
 def _database_message(error: sqlite3.Error) -> str:
     # pydantic takes a quarter of a second to import; only this error needs it.
-    from stock_assets.backends.local.database import CALLS_FILE
+    from stock_assets.backends.damage_texts import describe
+    from stock_assets.backends.local.database import damaged_databases, database_problem
     from stock_assets.settings import Settings
 
     try:
         settings = Settings.from_env()
     except SettingsError:
         return f"A SQLite database cannot be used: {error}."
-    for file in sorted({*settings.root.rglob("*.db"), *settings.instance_dir.rglob("*.db")}):
-        if _is_damaged(file):
-            of_pipeline = _CALLS if file.name == CALLS_FILE else _REBUILD
-            remedy = _RUN_HISTORY if file.is_relative_to(settings.instance_dir) else of_pipeline
-            return f"The database {file} is damaged: {error}. {remedy}"
+    for damage in damaged_databases(settings.root):
+        return f"{describe(damage)}."
+    for file in sorted(settings.instance_dir.rglob("*.db")):
+        if why := database_problem(file):
+            return f"{file}: {why}. {_RUN_HISTORY}."
     return (
         f"A database below {settings.root} cannot be used: {error}. Check the permissions of the folder and its files, "
         "and the free space of the disk."
     )
-
-
-def _is_damaged(file: Path) -> bool:
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            [(result,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
-    except sqlite3.OperationalError:
-        # The file cannot be opened, or another process holds it: this proves nothing about its content.
-        return False
-    except sqlite3.DatabaseError:
-        return True
-    return bool(result != "ok")

@@ -216,6 +216,10 @@ class DamagedResponses(StockAssetsError):
         self.damage = damage
 
 
+class DiskFull(StockAssetsError):
+    """No space is left on the disk of the data folder; the message names the folder."""
+
+
 class DamagedFiles(StockAssetsError):
     """Files of the data folder are missing or damaged; the message names file, consequence and command for each."""
 

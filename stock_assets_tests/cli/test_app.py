@@ -247,9 +247,11 @@ def test_a_damaged_run_history_is_named_with_its_remedy(tmp_path: Path) -> None:
     for part in file.parent.glob("runs.db*"):
         part.write_bytes(b"no database" * 1000)
     error = shell.run_main("backfill", "2013-02-28", "2013-03-01", code=1).stderr
-    assert f"The database {file} is damaged" in error
-    assert "It holds the history of runs, no prices: move it away" in error
+    assert f"{file}: it is damaged" in error
+    assert "It holds the history of runs, no prices. To fix it, run: stock-assets repair --apply." in error
     assert "Traceback" not in error
+    shell.run_main("repair", "--apply")
+    shell.run_main("backfill", "2013-02-28", "2013-03-01")
 
 
 @pytest.mark.parametrize("file", ["ledger.db", "calls.db"])
@@ -264,6 +266,17 @@ def test_a_damaged_database_is_named_with_the_command_that_repairs_it(tmp_path: 
     assert "Traceback" not in error
     shell.run_main("repair", "--apply")
     shell.run_main("quota")
+
+
+def test_a_damaged_database_that_only_a_copy_reads_is_named_too(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.settings.root.mkdir()
+    (shell.settings.root / LAYOUT_KEY).write_bytes(layout_body())
+    (shell.settings.root / "catalog.db").write_bytes(b"no database" * 1000)
+    error = shell.run_main("backup", str(tmp_path / "copy"), code=1).stderr
+    assert f"{shell.settings.root / 'catalog.db'}: it is damaged" in error
+    assert "To fix it, run: stock-assets repair --apply" in error
+    assert "Traceback" not in error
 
 
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

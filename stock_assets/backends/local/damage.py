@@ -15,7 +15,7 @@ from pyiceberg.table import StaticTable
 from pyiceberg.table import Table as IcebergTable
 
 from stock_assets.backends.interface import Damage, Part
-from stock_assets.backends.local.database import CALLS_FILE, CATALOG_FILE, LEDGER_FILE, database_problem
+from stock_assets.backends.local.database import CATALOG_FILE, LEDGER_FILE, damaged_databases
 from stock_assets.backends.local.digest_names import digest_problem
 from stock_assets.backends.local.ledger import lost_ledger
 from stock_assets.backends.local.packs import FOLDER as PACKS_FOLDER
@@ -25,16 +25,12 @@ from stock_assets.backends.local.table_reader import LocalFileIO, metadata_locat
 from stock_assets.backends.table_check import CheckContent, damaged_files
 from stock_assets.core.tables import PUBLISHED_TABLES, Table
 
-_DATABASES = ((Part.LEDGER, LEDGER_FILE), (Part.CALLS, CALLS_FILE), (Part.CATALOG, CATALOG_FILE))
-
 
 def damage(root: Path, *, deep: bool) -> Iterator[Damage]:
     """Find the damaged and missing files of a data folder, raw responses apart."""
-    damaged = set()
-    for part, name in _DATABASES:
-        if why := database_problem(root / name):
-            damaged.add(part)
-            yield Damage(part, str(root / name), why)
+    databases = damaged_databases(root)
+    yield from databases
+    damaged = {one.part for one in databases}
     if Part.LEDGER not in damaged and (why := lost_ledger(root)):
         yield Damage(Part.LEDGER, str(root / LEDGER_FILE), why)
     if Part.CATALOG not in damaged:

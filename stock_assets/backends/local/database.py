@@ -12,6 +12,7 @@ from pathlib import Path
 from stock_assets.backends.damage_texts import describe
 from stock_assets.backends.interface import Damage, Part
 from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.local.full_disk import typed_full_disk
 from stock_assets.core.errors import DamagedFiles
 
 LEDGER_FILE = "ledger.db"
@@ -22,6 +23,7 @@ DURABLE_COMMITS = "PRAGMA journal_mode = TRUNCATE"
 entry of the folder to disk: a power failure brings the journal back, and the next connection undoes the commit."""
 CATALOG_FILE = "catalog.db"
 _PARTS = {LEDGER_FILE: Part.LEDGER, CALLS_FILE: Part.CALLS, CATALOG_FILE: Part.CATALOG}
+"""In the order in which `verify` reports them."""
 _BUSY_SECONDS = 30
 _HAS_TABLE = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
 
@@ -33,9 +35,11 @@ def connect_to_write(folder: DataFolder, file: str) -> Iterator[sqlite3.Connecti
     Each statement commits unless a BEGIN was sent. There is no write-ahead log: switching a new file to it does not
     wait for other processes ("database is locked" at once), and for connections that live for one call it is slower.
     """
-    path = folder.prepare() / file
+    path = folder.root / file
     with (
+        typed_full_disk(folder.root),
         _typed_damage(path),
+        _prepared(folder),
         closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
     ):
         connection.execute(DURABLE_COMMITS)
@@ -79,6 +83,18 @@ def database_problem(file: Path) -> str:
     except sqlite3.DatabaseError as error:
         return f"it is damaged: {error}"
     return "" if result == "ok" else f"it is damaged: {result}"
+
+
+def damaged_databases(root: Path) -> list[Damage]:
+    """Return the damaged databases of a data folder."""
+    problems = {name: database_problem(root / name) for name in _PARTS}
+    return [Damage(_PARTS[name], str(root / name), why) for name, why in problems.items() if why]
+
+
+@contextmanager
+def _prepared(folder: DataFolder) -> Iterator[None]:
+    folder.prepare()
+    yield
 
 
 @contextmanager

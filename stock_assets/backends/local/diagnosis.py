@@ -15,6 +15,7 @@ import duckdb
 from stock_assets.backends.damage_texts import describe
 from stock_assets.backends.interface import Damage, Part
 from stock_assets.backends.local.database import CATALOG_FILE, database_problem
+from stock_assets.backends.local.full_disk import typed_full_disk
 from stock_assets.core.errors import DamagedFiles, QueryFailed, StockAssetsError
 from stock_assets.core.tables import PUBLISHED_TABLES
 
@@ -24,9 +25,13 @@ _MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserExcep
 
 @contextmanager
 def diagnosed(root: Path) -> Iterator[None]:
-    """Raise `DamagedFiles` instead of another error if a file of a published table or the catalog is damaged."""
+    """Raise `DamagedFiles` or `DiskFull` instead of another error if that is its cause.
+
+    The files of published tables and the catalog are checked.
+    """
     try:
-        yield
+        with typed_full_disk(root):
+            yield
     except QueryFailed as error:
         if isinstance(_origin(error), _MISTAKES) or not isinstance(_origin(error), duckdb.Error):
             raise

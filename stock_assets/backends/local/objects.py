@@ -5,15 +5,16 @@ Belongs here: files that are complete or absent, whatever happens. Does not belo
 """
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from uuid import uuid4
 
 from stock_assets.backends.interface import INGEST_DATE, STILL_WRITTEN, ObjectEntry, Objects
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.durable import make_folder, sync
+from stock_assets.backends.local.full_disk import typed_full_disk
 from stock_assets.backends.local.packs import FOLDER as PACKS_FOLDER
 from stock_assets.backends.local.packs import Packs
 from stock_assets.core.errors import ObjectExists
@@ -33,19 +34,25 @@ class FolderObjects(Objects):
 
     def put(self, key: str, body: bytes) -> None:
         """Write a file beside the target, then link it: a link, unlike a rename, never replaces a file."""
+        with typed_full_disk(self._folder.root):
+            self._put(key, body)
+
+    def _put(self, key: str, body: bytes) -> None:
         target = self._path(key)
         self._folder.prepare()
         if self._packs.has(key):
             raise _exists(key)
         make_folder(target.parent)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_PARTIAL) as partial:
-            partial.write(body)
-            partial.flush()
-            os.fsync(partial.fileno())
-            try:
-                os.link(partial.name, target)
-            except FileExistsError as error:
-                raise _exists(key) from error
+        # Not a temporary file of `tempfile`: other users who may read the folder must be able to read this file.
+        partial = target.parent / f"{_PARTIAL}{uuid4().hex}"
+        try:
+            partial.write_bytes(body)
+            sync(partial)
+            os.link(partial, target)
+        except FileExistsError as error:
+            raise _exists(key) from error
+        finally:
+            partial.unlink(missing_ok=True)
         # The folder's entry of the link must be on disk before the ledger refers to the file.
         sync(target.parent)
 
@@ -90,7 +97,8 @@ class FolderObjects(Objects):
 
     def pack(self, keys: Iterable[str]) -> int:
         """Move the files into one zip file per month and kind."""
-        return self._packs.add(keys)
+        with typed_full_disk(self._folder.root):
+            return self._packs.add(keys)
 
     def remove_partial_files(self, *, before: datetime) -> int:
         """Unlink partial files, in the folders of objects only."""
