@@ -408,6 +408,13 @@ class SqlConnection(ABC):
     def create_view(self, name: str, select: str) -> Name:
         """Create the view `published.<name>` of a SELECT in the Athena dialect."""
 
+    def keep_views(self) -> bool:
+        """Keep the published tables and the views created so far for other tools, where the catalog does not have them.
+
+        Return False if a table has changed since the connection was opened; then another connection must do it again.
+        """
+        return True
+
     @abstractmethod
     def restrict(self) -> None:
         """Allow only reads of the published tables and of the views created so far, until the connection is closed.
@@ -488,6 +495,11 @@ class Warehouse(ABC):
             UnknownSnapshot: a table does not have the snapshot.
             SnapshotExpired: maintenance has expired the snapshot.
         """
+
+    @property
+    def views_name_snapshots(self) -> bool:
+        """Whether kept views show the snapshots of the time at which they were kept (`SqlConnection.keep_views`)."""
+        return False
 
     @abstractmethod
     def history(self, table: Table) -> list[Snapshot]:

@@ -83,6 +83,8 @@ def repair(
         if runs:
             work.move_run_history(runs)
         repaired = work.apply()
+    if repaired:
+        _refresh_views()
     for note in work.notes:
         print_warning(note)
     print_line("Nothing is damaged now." if repaired else "Some damage is left: stock-assets verify shows it.")
@@ -133,6 +135,7 @@ def relocate() -> None:
 
     root = _local_root()
     done = rewrite(DataFolder(root).root)
+    _refresh_views()
     for table in done:
         print_line(f"{table.table}: moved from {table.earlier}; {table.files} metadata files written.")
     if not done:
@@ -160,7 +163,17 @@ def restore(
 
     root = _local_root()
     copy_back(folder, root)
+    _refresh_views()
     print_line(f"Restored {root} from {folder.absolute()}. To check it: stock-assets verify --deep")
+
+
+def _refresh_views() -> None:
+    """Write the views for other tools again: they name the files of the tables."""
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.serve.views import refresh_views
+    from stock_assets.settings import Settings
+
+    refresh_views(Pipeline.from_settings(Settings.from_env()).backend)
 
 
 def _local_root() -> Path:

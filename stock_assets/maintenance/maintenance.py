@@ -13,6 +13,7 @@ from stock_assets.core.tables import PUBLISHED_TABLES
 from stock_assets.ingest.response_packs import pack_responses
 from stock_assets.loads.load import drop_incomplete_loads, drop_old_loads
 from stock_assets.maintenance.retention import RetentionPolicy
+from stock_assets.serve.views import refresh_views
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,11 @@ def maintain(backend: Backend, retention: RetentionPolicy, at: datetime) -> Main
     loads = drop_old_loads(backend, older_than=retention.staging, now=at)
     incomplete = drop_incomplete_loads(backend, older_than=retention.staging, now=at)
     packed = pack_responses(backend, at)
+    # Before and after: stored views must name neither a snapshot that expires, nor small files that were compacted.
+    refresh_views(backend)
     tables = {
         table.full_name: backend.warehouse.maintain(table, keep_since=at - retention.snapshots, at=at)
         for table in PUBLISHED_TABLES
     }
+    refresh_views(backend)
     return MaintenanceSummary(loads, incomplete, packed, tables)

@@ -7,11 +7,12 @@ how a value is computed (`sql/serve`), or queries over views (`panels`).
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from stock_assets.backends.interface import SqlConnection
+from stock_assets.backends.interface import Backend, SqlConnection
 from stock_assets.core.sql import Fragment, Name, SqlValue, Statement, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, Column, ColumnType, Table
 
 _TABLES = {"published_prices": DAILY_PRICES, "published_quarantine": QUARANTINED_PRICES}
+_ATTEMPTS = 5
 TODAY = Fragment("CURRENT_DATE")
 """Expression for today in views that need it; all engines use the day in UTC."""
 
@@ -66,6 +67,22 @@ def create_views(sql: SqlConnection, views: Collection[str] | None = None) -> di
     for view in with_dependencies(VIEWS if views is None else views):
         names[view.name] = sql.create_view(view.name, view.statement.bind({**names, "today": TODAY}))
     return names
+
+
+def store_views(backend: Backend) -> None:
+    """Create or update all views for other tools: in the catalog, or in a file of the local backend."""
+    for _ in range(_ATTEMPTS):
+        with backend.warehouse.connect() as sql:
+            create_views(sql)
+            if sql.keep_views():
+                return
+    # Another process publishes without a pause, and stores the views after each publish.
+
+
+def refresh_views(backend: Backend) -> None:
+    """Update stored views that name snapshots, after other snapshots have become current, or before some expire."""
+    if backend.warehouse.views_name_snapshots:
+        store_views(backend)
 
 
 def unqualified_names() -> Mapping[str, SqlValue]:

@@ -27,7 +27,7 @@ from stock_assets.backends.local.chunks import EVERY_SYMBOL, Chunk, divide
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.duckdb_errors import query_failed
 from stock_assets.backends.local.parquet_scans import path_literal, read_parquet, scan
-from stock_assets.backends.local.table_reader import data_files
+from stock_assets.backends.local.table_reader import data_files, read
 from stock_assets.core.checksums import file_hash
 from stock_assets.core.errors import DamagedResponses, QueryFailed
 from stock_assets.core.queries import transpile
@@ -146,6 +146,17 @@ class DuckDbConnection(SqlConnection):
         view = Name(f"published.{name}")
         self._create_view(view, transpile(select))
         return view
+
+    def keep_views(self) -> bool:
+        """Write the views to a DuckDB file, unless nothing is published."""
+        from stock_assets.backends.local.views_file import write_views
+
+        read_snapshots = {table: self.base(table) for table in PUBLISHED_TABLES}
+        if not any(read_snapshots.values()):
+            return True
+        root = self._folder.prepare()
+        write_views(self._connection, root)
+        return all(_snapshot_id(read(root, table)) == found for table, found in read_snapshots.items())
 
     def restrict(self) -> None:
         """Allow reads of the published Parquet files; disable all other access to files and networks."""

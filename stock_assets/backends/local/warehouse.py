@@ -65,6 +65,11 @@ class DuckDbWarehouse(Warehouse):
                 connection, self._folder, self._objects, staging, published, chunk_rows=self._chunk_rows
             )
 
+    @property
+    def views_name_snapshots(self) -> bool:
+        """Return True: the views are in a file beside the catalog."""
+        return True
+
     def history(self, table: Table) -> list[Snapshot]:
         """Read the snapshots from the table's metadata."""
         with diagnosed(self._folder.root):

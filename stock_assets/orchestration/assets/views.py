@@ -19,7 +19,7 @@ from stock_assets.orchestration.assets.column_lineage import column_lineage
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
 from stock_assets.orchestration.keys import asset_key, column_schema
 from stock_assets.pipeline import Pipeline
-from stock_assets.serve.views import VIEWS, View, create_views
+from stock_assets.serve.views import VIEWS, View, store_views
 from stock_assets.stage.report import load_report
 
 GROUP = "published"
@@ -35,8 +35,7 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
     )
     def views(pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult[None]]:
         backend, source = pipeline.backend, pipeline.source
-        with backend.warehouse.connect() as sql:
-            create_views(sql)
+        store_views(backend)
         # On its own date a price needs no adjustment, so the newest load contains the last rows of the view.
         latest = load_report(backend, newest_load_of_any_sessions(backend)).prices
         rows = next((snapshot.rows for snapshot in backend.warehouse.history(DAILY_PRICES) if snapshot.is_current), 0)
