@@ -144,14 +144,17 @@ def test_links_lead_to_the_code_host_if_its_address_is_set() -> None:
 
 def test_cadence_follows_the_membership_in_the_daily_job() -> None:
     members = build_definitions(Settings()).resolve_job_def(JOB_NAME).asset_layer.asset_graph.materializable_asset_keys
-    cadences = {spec.key: spec.tags["cadence"] for spec in specs(Settings())}
-    assert {key for key, cadence in cadences.items() if cadence == "each_session"} == members
+    for settings, usual in ((Settings(source=SourceName.ALPHA_VANTAGE), "each_session"), (Settings(), "on_demand")):
+        cadences = {spec.key: spec.tags["cadence"] for spec in specs(settings)}
+        assert {key for key, cadence in cadences.items() if cadence == usual} == members
     assert {key for key, cadence in cadences.items() if cadence == "on_change"} == {REPORT}
     assert {key.path[0] for key, cadence in cadences.items() if cadence == "external"} == {"vendor", "grafana"}
 
 
 def test_on_aws_the_report_is_materialized_on_demand() -> None:
-    settings = Settings(backend=BackendName.AWS, aws_bucket="a-bucket", aws_region="eu-central-1")
+    settings = Settings(
+        source=SourceName.ALPHA_VANTAGE, backend=BackendName.AWS, aws_bucket="a-bucket", aws_region="eu-central-1"
+    )
     assert {spec.key for spec in specs(settings) if spec.tags["cadence"] == "on_demand"} == {REPORT}
 
 

@@ -63,7 +63,18 @@ def test_every_step_of_the_job_accepts_a_range_in_one_run() -> None:
 
 @pytest.mark.slow
 def test_dg_launches_a_range_as_one_run(tmp_path: Path) -> None:
-    run_dg(tmp_path, "launch", "--job", JOB_NAME, "--partition-range", f"{FIRST}...{LAST}")
+    check_one_run(tmp_path, "--job", JOB_NAME)
+
+
+@pytest.mark.slow
+def test_dg_launches_all_assets_for_a_range_as_one_run(tmp_path: Path) -> None:
+    """*Materialize all* of the UI starts several runs, because some assets have no partitions."""
+    check_one_run(tmp_path, "--assets", "*")
+
+
+def check_one_run(tmp_path: Path, *selection: str) -> None:
+    """Launch a selection for a range; it must be one run, which publishes every session."""
+    run_dg(tmp_path, "launch", *selection, "--partition-range", f"{FIRST}...{LAST}")
     settings = Settings(data_dir=tmp_path)
     with local_instance(settings) as instance:
         [run] = instance.get_runs()

@@ -21,9 +21,12 @@ def rollback(
 ) -> None:
     """Roll a published table back to an earlier snapshot."""
     from stock_assets.pipeline import Pipeline
+    from stock_assets.serve.views import refresh_views
     from stock_assets.settings import Settings
 
-    Pipeline.from_settings(Settings.from_env()).backend.warehouse.rollback(published_table(table), snapshot)
+    backend = Pipeline.from_settings(Settings.from_env()).backend
+    backend.warehouse.rollback(published_table(table), snapshot)
+    refresh_views(backend)
     print_line(
         f"{table} is now at snapshot {snapshot}. To undo this, roll back to a snapshot of `stock-assets history`."
     )
@@ -147,5 +150,7 @@ def ui(port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000) 
     if "ui_url" not in settings.model_fields_set:
         # Alerts link to the page that this command opens.
         environment[environment_variable("ui_url")] = f"http://localhost:{port}"
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-p", str(port)]
+    # Dagster suggests `dg dev`, a command of a package for developers that is not installed with this one.
+    no_hint = ("-W", "ignore:Function `dev_command` is superseded")
+    command = [sys.executable, *no_hint, "-m", "dagster", "dev", "-w", str(workspace), "-p", str(port)]
     os.execve(command[0], command, environment)  # noqa: S606 (fixed arguments, no shell needed)

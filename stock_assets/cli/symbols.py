@@ -1,7 +1,7 @@
-"""The commands `symbols list`, `add`, `remove` and `rename`: the universe, and what a change of it causes.
+"""The commands `symbols list`, `search`, `add`, `remove` and `rename`: the universe, and what a change causes.
 
 Belongs here: arguments and printing. Does not belong here: the format of the file and its change
-(`core.universe_file`).
+(`core.universe_file`), the search (`ingest.symbol_search`).
 """
 
 from datetime import datetime
@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_assets.cli.output import print_grid, print_line
+from stock_assets.cli.output import print_grid, print_line, print_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from stock_assets.core.universe_file import Rows
+    from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
+    from stock_assets.sources.interface import SymbolMatch
 
 app = typer.Typer(no_args_is_help=True, help="List and change the symbols whose prices are requested.")
 _DAY = ["%Y-%m-%d"]
@@ -38,6 +40,23 @@ def list_symbols() -> None:
 
 
 @app.command()
+def search(text: Annotated[str, typer.Argument(help="Ticker or part of a company's name.")]) -> None:
+    """Search the vendor's symbols by ticker or name; one call of the quota."""
+    from stock_assets.core.text import plural
+    from stock_assets.ingest.quota import read_quota
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    pipeline = Pipeline.from_settings(Settings.from_env())
+    found = _search(pipeline, text)
+    rows = [(one.symbol, one.name, one.kind, one.region, one.currency) for one in found]
+    print_grid(("Symbol", "Name", "Type", "Region", "Currency"), rows)
+    left = [one for one in read_quota(pipeline).allowances if one.per == "day" and one.allowed]
+    quota = f", {left[0].remaining} of today's {left[0].allowed} left" if left else ""
+    print_line(f"{plural(len(found), 'symbol')}; the search used 1 call{quota}. To add one: stock-assets symbols add")
+
+
+@app.command()
 def add(
     symbol: _Symbol,
     *,
@@ -45,14 +64,19 @@ def add(
     first_session: Annotated[
         datetime | None, typer.Option(formats=_DAY, help="First session on the exchange; default: before all others.")
     ] = None,
+    search: Annotated[
+        bool, typer.Option(help="Look the symbol up at the vendor first, if an API key is set: one call.")
+    ] = True,
 ) -> None:
     """Add a symbol to the universe file, and state the requests that it causes."""
     from stock_assets.core.universe_file import add_symbol
 
     symbol = symbol.strip().upper()
     first = first_session.date() if first_session else None
-    _change(add_symbol(symbol, name, first))
-    print_line(f"Added {symbol}. {_requests(symbol)}")
+    match = _look_up(symbol) if search else None
+    _change(add_symbol(symbol, name or (match.name if match else ""), first))
+    found = f", which the vendor's search found with 1 call: {match}" if match else ""
+    print_line(f"Added {symbol}{found}. {_requests(symbol)}")
 
 
 @app.command()
@@ -96,6 +120,47 @@ def _change(change: "Callable[[Rows], Rows]") -> None:
         require_enough_calls(universe, per_day)
 
     change_universe(_own_file(settings), change, check)
+
+
+def _look_up(symbol: str) -> "SymbolMatch | None":
+    """Return what the vendor knows about a new symbol; None without a key, or if the search failed.
+
+    Raises:
+        SettingsError: the vendor does not know the symbol.
+    """
+    from stock_assets.core.errors import SettingsError, SourceError
+    from stock_assets.core.universe import SYMBOL
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings, SourceName, read_api_key
+
+    settings = Settings.from_env()
+    if settings.source is SourceName.RECORDED or not (read_api_key() or settings.aws_api_key_secret):
+        return None
+    pipeline = Pipeline.from_settings(settings)
+    if not SYMBOL.fullmatch(symbol) or symbol in pipeline.universe.symbols:
+        # The change fails, and needs no call for that.
+        return None
+    try:
+        found = _search(pipeline, symbol)
+    except SourceError as error:
+        print_warning(f"The symbol was not looked up at the vendor. {error}")
+        return None
+    match = next((one for one in found if one.symbol == symbol), None)
+    if match is None:
+        closest = f" Closest: {'; '.join(map(str, found[:3]))}." if found else ""
+        raise SettingsError(
+            f"The universe was not changed. The vendor's search does not find {symbol}.{closest} Correct the symbol, "
+            "or add it without a search: --no-search"
+        )
+    return match
+
+
+def _search(pipeline: "Pipeline", text: str) -> "list[SymbolMatch]":
+    from stock_assets.core.clock import utc_now
+    from stock_assets.coverage.catch_up import available_calls
+    from stock_assets.ingest.symbol_search import search_symbols
+
+    return search_symbols(pipeline, text, reserve=available_calls(pipeline, utc_now()).reserved)
 
 
 def _own_file(settings: "Settings") -> "Path":

@@ -108,7 +108,9 @@ def _assets(
     settings: Settings, source: PriceSource, *, cadences: Mapping[dg.AssetKey, str]
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Return the assets in the order of the data path, each with its tags and links."""
-    links = Links(source, str(settings.code_url or "").rstrip("/"), cadences)
+    # No schedule loads the sessions of a recording.
+    usual_cadence = "each_session" if source.last_session is None else "on_demand"
+    links = Links(source, str(settings.code_url or "").rstrip("/"), usual_cadence, cadences)
     partitions = session_partitions(settings.first_session, source.last_session)
     vendor = vendor_asset(source, _LINKS[settings.source], owners=OWNERS)
     steps = [

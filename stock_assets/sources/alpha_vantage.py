@@ -26,7 +26,7 @@ from stock_assets.core.errors import (
     UnrecognisedResponse,
 )
 from stock_assets.sources import transport
-from stock_assets.sources.interface import AvailableHistory, PriceSource, Split, Terms
+from stock_assets.sources.interface import AvailableHistory, PriceSource, Split, SymbolMatch, Terms
 from stock_assets.sources.plans import API_KEY_VARIABLE, QUOTA_DAY_ZONE
 from stock_assets.sources.redaction import PLACEHOLDER, redact, redact_text
 from stock_assets.sources.splits_json import parse_splits
@@ -35,12 +35,14 @@ from stock_assets.sources.vendor_messages import classify, message_text, quote
 COMPACT_SESSIONS = 100
 """Bars in a response with `outputsize=compact`: the latest 100."""
 
+_MATCHES = "bestMatches"
+"""Field of a response that has the matches of a search."""
 _TITLE = re.compile(r"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlphaVantageSource(PriceSource):
-    """`TIME_SERIES_DAILY` and `SPLITS`; prices as traded, not adjusted.
+    """`TIME_SERIES_DAILY`, `SPLITS` and `SYMBOL_SEARCH`; prices as traded, not adjusted.
 
     Attributes:
         base_url: scheme and host of the API.
@@ -108,11 +110,22 @@ class AlphaVantageSource(PriceSource):
         """Request the latest 100 bars if they suffice or the plan includes no more, otherwise the full history."""
         enough = sessions[0] >= _latest_sessions(self.now())[0]
         size = "compact" if enough or not self.full_history else "full"
-        return self._request(symbol, function="TIME_SERIES_DAILY", outputsize=size, datatype="csv")
+        return self._request(symbol, function="TIME_SERIES_DAILY", symbol=symbol, outputsize=size, datatype="csv")
 
     def fetch_splits(self, symbol: str) -> bytes:
         """Request the splits; the vendor lists spin-offs as splits too."""
-        return self._request(symbol, function="SPLITS")
+        return self._request(symbol, function="SPLITS", symbol=symbol)
+
+    def search_symbols(self, text: str) -> list[SymbolMatch]:
+        """Search with the `SYMBOL_SEARCH` function, whose fields have numbers before their names."""
+        body = self._request(text, function="SYMBOL_SEARCH", keywords=text)
+        self.raise_error_message(body, text)
+        found = json.loads(body).get(_MATCHES)
+        if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+            raise UnrecognisedResponse(f"the vendor sent {quote(body.decode(errors='replace'))}", symbol=text)
+        rows = [{str(name).partition(". ")[2]: str(value) for name, value in row.items()} for row in found]
+        names = ("symbol", "name", "type", "region", "currency")
+        return [SymbolMatch(*(row.get(name, "") for name in names)) for row in rows]
 
     def raise_error_message(self, body: bytes, symbol: str) -> None:
         """Raise the error that the text of an error message means."""
@@ -134,7 +147,7 @@ class AlphaVantageSource(PriceSource):
             raise UnrecognisedResponse(f"the vendor sent {quote(text)}", symbol=symbol)
         if not message:
             raise EmptyResponse("the vendor sent an empty object", symbol=symbol)
-        if "data" not in message or message_text(message):
+        if not message.keys() & {"data", _MATCHES} or message_text(message):
             raise _vendor_error(message, symbol)
 
     def read_splits(self, body: bytes, symbol: str) -> list[Split]:
@@ -142,26 +155,27 @@ class AlphaVantageSource(PriceSource):
         self.raise_error_message(body, symbol)
         return parse_splits(body, symbol)
 
-    def _request(self, symbol: str, **parameters: str) -> bytes:
+    def _request(self, about: str, /, **parameters: str) -> bytes:
+        """Send a request; errors name what it is about."""
         key = self._key()
         if not key:
-            raise BadKey(f"the API key is missing; set {API_KEY_VARIABLE}", symbol=symbol)
+            raise BadKey(f"the API key is missing; set {API_KEY_VARIABLE}", symbol=about)
         failure: SourceError
         try:
             with self._sessions.one() as session:
                 body = transport.get(
                     session,
                     f"{self.base_url.rstrip('/')}/query",
-                    {**parameters, "symbol": symbol, "apikey": PLACEHOLDER},
-                    symbol=symbol,
+                    {**parameters, "apikey": PLACEHOLDER},
+                    symbol=about,
                     timeouts=self.timeouts,
                 )
         except SourceError as error:
             sent = redact(error.body, key)
             # A gateway sends the same messages with a status such as 403 or 429; the message says more than the status.
-            meant = self._message_in(sent, symbol)
-            text = redact_text(str(meant or error).removeprefix(f"{symbol}: "), key)
-            failure = type(meant or error)(text, symbol=symbol, body=sent, retry_after=error.retry_after)
+            meant = self._message_in(sent, about)
+            text = redact_text(str(meant or error).removeprefix(f"{about}: "), key)
+            failure = type(meant or error)(text, symbol=about, body=sent, retry_after=error.retry_after)
         else:
             return redact(body, key)
         # Raised outside the handler, so that the error with the key is not its context.

@@ -19,6 +19,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from stock_assets.core.call_limits import CallLimits
+from stock_assets.core.errors import SettingsError
 from stock_assets.sources.raw_format import PriceRows, parse_prices
 
 
@@ -28,6 +29,21 @@ class Split:
 
     ex_date: date
     ratio: Decimal
+
+
+@dataclass(frozen=True)
+class SymbolMatch:
+    """A symbol that the vendor's search has found, as the vendor describes it."""
+
+    symbol: str
+    name: str
+    kind: str
+    region: str
+    currency: str
+
+    def __str__(self) -> str:
+        """Format the match, for messages."""
+        return f"{self.symbol} ({', '.join(filter(None, (self.name, self.kind, self.region, self.currency)))})"
 
 
 @dataclass(frozen=True)
@@ -119,6 +135,16 @@ class PriceSource(ABC):
         Raises:
             SourceError: there is no response, or none is possible. The error contains no secret.
         """
+
+    def search_symbols(self, text: str) -> list[SymbolMatch]:
+        """Search the vendor's symbols by ticker or name, best match first.
+
+        Raises:
+            SettingsError: the source has no search.
+            SourceError: there is no response, or none is possible. The error contains no secret.
+        """
+        del text
+        raise SettingsError(f"The source ({self.label}) has no search. Set STOCK_ASSETS_SOURCE=alpha_vantage.")
 
     @abstractmethod
     def raise_error_message(self, body: bytes, symbol: str) -> None:

@@ -1,10 +1,19 @@
 """The commands `symbols ...`: what they write into the universe file, and what they reject."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stock_assets.core.errors import DailyQuotaExhausted
+from stock_assets.core.limits import Limits
+from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.symbol_search import search_symbols
+from stock_assets_tests.fakes.vendor_server import Mischief, Response, VendorServer, running
+from stock_assets_tests.support.live_source import KEY, live_source, symbols
 from stock_assets_tests.support.shell import Output, Shell
+from stock_assets_tests.support.steps import local_backend
 
 HEADER = "symbol,name,first_session,last_session\n"
 TEXT = HEADER + 'IBM,"International, Business",2000-03-01,\nFB, Facebook ,2012-05-18,\n'
@@ -77,3 +86,90 @@ def test_the_file_of_the_package_is_not_changed(tmp_path: Path) -> None:
     error = Shell(tmp_path).run_main("symbols", "add", "NVDA", code=1).stderr
     assert "export STOCK_ASSETS_UNIVERSE=universe.csv" in error
     assert "recorded.csv universe.csv" in error
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorServer]:
+    with running(VendorServer()) as server:
+        server.names = {"NVDA": "NVIDIA Corporation", "NVDL": "Leveraged Shares", "AMD": "Advanced Micro Devices"}
+        yield server
+
+
+def with_key(file: Path, vendor: VendorServer) -> Shell:
+    """Return a shell with a key, whose vendor is the fake server."""
+    return Shell(
+        file.parent / "data",
+        STOCK_ASSETS_UNIVERSE=str(file),
+        STOCK_ASSETS_SOURCE="alpha_vantage",
+        STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL=vendor.url,
+        ALPHAVANTAGE_API_KEY=KEY,
+    )
+
+
+def test_search_lists_symbols_of_the_vendor_and_counts_its_call(file: Path, vendor: VendorServer) -> None:
+    out = with_key(file, vendor).run_main("symbols", "search", "NVD").stdout
+    assert "NVIDIA Corporation" in out
+    assert "Equity" in out
+    assert "2 symbols; the search used 1 call, 24 of today's 25 left." in out
+    assert vendor.requested("SYMBOL_SEARCH") == ["NVD"]
+    quota = with_key(file, vendor).run_main("quota").stdout
+    assert re.search(r"day\s+│\s+1\s+│\s+24\s+│\s+25", quota), quota
+
+
+def test_a_symbol_that_is_added_with_a_key_is_looked_up(file: Path, vendor: VendorServer) -> None:
+    shell = with_key(file, vendor)
+    out = shell.run_main("symbols", "add", "nvda").stdout
+    assert out.startswith(
+        "Added NVDA, which the vendor's search found with 1 call: NVDA (NVIDIA Corporation, Equity, United States, "
+        "USD). The next run sends one request for the prices of NVDA and one for its splits: 2 calls."
+    )
+    assert "NVDA,NVIDIA Corporation,,\n" in file.read_text(encoding="utf-8")
+
+    before = file.read_text(encoding="utf-8")
+    error = shell.run_main("symbols", "add", "NVDAA", code=1).stderr
+    assert "The vendor's search does not find NVDAA. Closest: NVDA (NVIDIA Corporation, " in error
+    assert file.read_text(encoding="utf-8") == before
+    assert "Added NVDAA. " in shell.run_main("symbols", "add", "NVDAA", "--no-search").stdout
+    assert vendor.requested("SYMBOL_SEARCH") == ["NVDA", "NVDAA"]
+
+
+def test_an_invalid_symbol_uses_no_call(file: Path, vendor: VendorServer) -> None:
+    shell = with_key(file, vendor)
+    for symbol in ("IBM", "BRK B"):
+        shell.run_main("symbols", "add", symbol, code=1)
+    assert vendor.requests == []
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (Mischief.DAILY_QUOTA, "the plan's calls for today are used up"),
+        (Mischief.HTTP_500, "HTTP 500"),
+        (b'{"bestMatches": "none"}', "the vendor sent"),
+    ],
+)
+def test_a_failed_search_is_a_warning_without_the_key(
+    file: Path, vendor: VendorServer, response: Response, reason: str
+) -> None:
+    vendor.respond("NVDA", response, function="SYMBOL_SEARCH")
+    done = with_key(file, vendor).run_main("symbols", "add", "NVDA")
+    assert done.stdout.startswith("Added NVDA. ")
+    assert done.stderr.startswith("The symbol was not looked up at the vendor. NVDA: ")
+    assert reason in done.stderr
+    assert KEY not in done.stdout + done.stderr
+
+
+def test_a_search_leaves_the_calls_that_prices_need(tmp_path: Path, vendor: VendorServer) -> None:
+    """Before the scheduled run of a free key, as many calls stay reserved as there are symbols."""
+    backend = local_backend(tmp_path)
+    source = live_source(vendor, calls_per_day=3, patience=30)
+    parts = PipelineParts(backend, source, symbols(2), Limits(min_coverage=0.5, max_quarantined_share=0.25))
+    assert [match.symbol for match in search_symbols(parts, "AMD", reserve=2)] == ["AMD"]
+    with pytest.raises(DailyQuotaExhausted, match=r"AMD: no call is available.*\(2 calls of the day are reserved"):
+        search_symbols(parts, "AMD", reserve=2)
+    assert len(vendor.requests) == 1
+
+
+def test_the_recorded_sample_has_no_search(tmp_path: Path) -> None:
+    error = Shell(tmp_path).run_main("symbols", "search", "IBM", code=1).stderr
+    assert "has no search. Set STOCK_ASSETS_SOURCE=alpha_vantage." in error

@@ -178,6 +178,7 @@ class VendorServer(ThreadingHTTPServer):
         last_session: newest session with bars.
         full_history: whether the key's plan has `outputsize=full`.
         splits: split events by symbol: ex-date and ratio.
+        names: names of the symbols that a search by ticker finds.
         requests: all requests so far, in order.
         slowness: seconds before a slow response, and between the bytes of a dripping one.
         retry_after: header sent with 429 and 503, if any.
@@ -193,6 +194,7 @@ class VendorServer(ThreadingHTTPServer):
         self.last_session = last_session or newest_closed_session()
         self.full_history = full_history
         self.splits: dict[str, dict[str, str]] = {}
+        self.names: dict[str, str] = {}
         self.requests: list[Request] = []
         self.slowness = 1.0
         self.retry_after: str | None = None
@@ -237,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
         parameters = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         request = Request(
             parameters.get("function", ""),
-            parameters.get("symbol", ""),
+            parameters.get("symbol", parameters.get("keywords", "")),
             parameters.get("outputsize", "compact"),
             parameters.get("apikey", ""),
             self.headers.get("Accept-Encoding", ""),
@@ -263,9 +265,26 @@ class _Handler(BaseHTTPRequestHandler):
             events = self.server.splits.get(request.symbol, {})
             data = [{"effective_date": day, "split_factor": ratio} for day, ratio in sorted(events.items())[::-1]]
             return json.dumps({"symbol": request.symbol, "data": data}).encode()
+        if request.function == "SYMBOL_SEARCH":
+            return json.dumps({"bestMatches": self._matches(request.symbol)}).encode()
         if request.outputsize == "full" and not self.server.full_history:
             return _text(Mischief.FULL_IS_PREMIUM, request.key)
         return csv_body(request.symbol, last or self.server.last_session, request.outputsize)
+
+    def _matches(self, text: str) -> list[dict[str, str]]:
+        found = {symbol: name for symbol, name in self.server.names.items() if symbol.startswith(text[:3])}
+        return [
+            {
+                "1. symbol": symbol,
+                "2. name": name,
+                "3. type": "Equity",
+                "4. region": "United States",
+                "5. marketOpen": "09:30",
+                "8. currency": "USD",
+                "9. matchScore": "0.8",
+            }
+            for symbol, name in found.items()
+        ]
 
     def _misbehave(self, mischief: Mischief, request: Request) -> None:
         good = self._good(request)

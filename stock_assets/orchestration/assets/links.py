@@ -38,11 +38,13 @@ class Links:
     Attributes:
         source: source of the prices; the vendor's name is a tag of every asset.
         code_url: address of the repository's folder at a code host; empty for local files.
-        cadences: when an asset is materialized, for assets that are not part of the daily job.
+        usual_cadence: when the assets of the daily job are materialized.
+        cadences: when an asset is materialized, for the others.
     """
 
     source: PriceSource
     code_url: str = ""
+    usual_cadence: str = "each_session"
     cadences: Mapping[dg.AssetKey, str] = field(default_factory=dict)
 
     def on(self, asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
@@ -50,7 +52,7 @@ class Links:
         function = asset.op.compute_fn
         made_by = function.decorated_fn if isinstance(function, DecoratedOpFunction) else function
         return asset.map_asset_specs(
-            lambda spec: self.on_spec(spec, made_by, cadence=self.cadences.get(spec.key, "each_session"))
+            lambda spec: self.on_spec(spec, made_by, cadence=self.cadences.get(spec.key, self.usual_cadence))
         )
 
     def on_spec(self, spec: dg.AssetSpec, made_by: Callable[..., object], *, cadence: str = "external") -> dg.AssetSpec:
