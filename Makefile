@@ -100,7 +100,7 @@ test-ministack: $(DEV) $(MINISTACK)/.ready
 ## test-infra: the templates for AWS: linters, permissions, and every stack on ministack; tools go into the user's cache
 test-infra: $(DEV) $(MINISTACK)/.ready
 	$(BIN)/python -m stock_assets_tests.infra.tools
-	$(BIN)/pytest -m infra
+	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m infra stock_assets_tests/infra
 
 ## test-aws: the contract tests on the AWS account that STOCK_ASSETS_TEST_AWS_* name; they remove what they create
 test-aws: $(DEV)

@@ -8,6 +8,7 @@ import io
 import json
 import time
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,9 +135,9 @@ class Account:
         return dict(stack)
 
 
-def supported(stack: Stack) -> str:
-    """Return the template without the resources that the emulator cannot create."""
-    left_out = {name for name, one in stack.body["Resources"].items() if one["Type"] in LEFT_OUT}
+def supported(stack: Stack, types: Collection[str] = frozenset(LEFT_OUT)) -> str:
+    """Return the template without the resources of some types, by default those that ministack cannot create."""
+    left_out = {name for name, one in stack.body["Resources"].items() if one["Type"] in types}
     if not left_out:
         return stack.text
     rest = {name: one for name, one in stack.body["Resources"].items() if name not in left_out}
@@ -147,7 +148,7 @@ def supported(stack: Stack) -> str:
 def _without_references(node: Any, names: dict[str, str]) -> Any:  # noqa: ANN401 (YAML)
     """Replace references to resources that are left out by constants."""
     match node:
-        case {"Ref": str(name)} if name in names:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]} if name in names:
             return names[name]
         case {"Fn::Sub": str(text)}:
             for name, value in names.items():
