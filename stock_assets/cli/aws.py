@@ -3,6 +3,7 @@
 Belongs here: arguments, questions and printing. Does not belong here: what a step does (`deployment`).
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,10 @@ def deploy(  # noqa: PLR0913 (each is an option of the command)
     parameter: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE or TEMPLATE.NAME=VALUE of a parameter; may be repeated.")
     ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE of a setting of the pipeline, which is kept; NAME= removes it; may be repeated."),
+    ] = None,
     new_key: Annotated[bool, typer.Option("--new-key", help="Replace the stored API key.")] = False,
     yes: Yes = False,
 ) -> None:
@@ -57,7 +62,8 @@ def deploy(  # noqa: PLR0913 (each is an option of the command)
     from stock_assets.deployment.templates import selection
 
     deployment = _deployment(name, region)
-    given = _parameters(parameter or []) | _given(source, alert_email)
+    given = _parameters("--parameter", parameter or []) | _given(source, alert_email)
+    own = _settings(_parameters("--setting", setting or []))
     before = deployment.deployed()
     # What was added once is updated with the rest.
     selected = selection(deployment.form(form), [*(add or []), *(extra for extra in Extra if extra in before)])
@@ -74,7 +80,7 @@ def deploy(  # noqa: PLR0913 (each is an option of the command)
         return yes or typer.confirm(f"This update deletes or replaces {lost}. Continue?", err=True)
 
     with _interruptible():
-        known = deployment.deploy(selected, given, Steps(accepts, keep_or_store))
+        known = deployment.deploy(selected, given, Steps(accepts, keep_or_store), own)
     _print_alerts(deployment, known)
     for output in ("OpenUi", "Url"):
         if output in known:
@@ -250,10 +256,36 @@ def _given(source: str, alert_email: str) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _parameters(pairs: list[str]) -> dict[str, str]:
+def _settings(own: dict[str, str]) -> dict[str, str]:
+    """Check settings as the pipeline will, so that none of them keeps it from starting."""
+    from pydantic import ValidationError
+
+    from stock_assets.settings import Settings, environment_variable
+
+    fields = {environment_variable(name): name for name in Settings.model_fields}
+    for name, value in own.items():
+        if name not in fields:
+            raise typer.BadParameter(f"--setting {name}: there is no such setting; docs/settings.md lists them.")
+        if "SecretStr" in str(Settings.model_fields[fields[name]].annotation):
+            raise typer.BadParameter(
+                f"--setting {name}: the value is a secret, and settings are readable in the bucket. Use "
+                "--alert-email, or a topic of SNS."
+            )
+        if not re.fullmatch(r"[\w.,:/@%+=~-]*", value):
+            # The file is read by systemd, ECS and shells, which quote differently.
+            raise typer.BadParameter(f"--setting {name}: only letters, digits and .,:/@%+=~_- are possible.")
+        if value:
+            try:
+                Settings.model_validate({Settings.model_fields[fields[name]].validation_alias or fields[name]: value})
+            except ValidationError as error:
+                raise typer.BadParameter(f"--setting {name}={value}: {error.errors()[0]['msg']}.") from None
+    return own
+
+
+def _parameters(option: str, pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         if "=" not in pair:
-            raise typer.BadParameter(f"--parameter {pair}: write NAME=VALUE.")
+            raise typer.BadParameter(f"{option} {pair}: write NAME=VALUE.")
     return dict(pair.split("=", 1) for pair in pairs)
 
 

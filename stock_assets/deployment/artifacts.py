@@ -32,6 +32,7 @@ _CHECKOUT = Path(__file__).parents[2]
 _LOCK = "requirements-server.lock"
 _PACKAGE = "artifacts/package/"
 SETTINGS_KEY = "artifacts/settings.env"
+_OWN_SETTINGS = "artifacts/own_settings.env"
 _FUNCTION = "artifacts/lambda-{digest}.zip"
 _STARTED = "artifacts/started/{stack}"
 _DIGEST = "sha256"
@@ -66,6 +67,14 @@ class Artifacts:
         self._put(SETTINGS_KEY, body)
         return _sha256(body)
 
+    def own_settings(self, changes: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Change and return the settings that the user has given; an empty value removes one."""
+        stored = dict(line.split("=", 1) for line in self._read(_OWN_SETTINGS).splitlines())
+        kept = {name: value for name, value in (stored | dict(changes or {})).items() if value}
+        if kept != stored:
+            self._put(_OWN_SETTINGS, settings_text(kept).encode())
+        return kept
+
     def upload_function(self) -> str:
         """Build the zip file of the Lambda function and upload it, unless it is there; return its key.
 
@@ -82,7 +91,14 @@ class Artifacts:
 
     def started_with(self, stack: str) -> str:
         """Return the digest that `record_start` has recorded for a stack; empty without one."""
-        key = _STARTED.format(stack=stack)
+        return self._read(_STARTED.format(stack=stack))
+
+    def record_start(self, stack: str, digest: str) -> None:
+        """Record that the processes of a stack were started after package and settings with a digest were uploaded."""
+        self._put(_STARTED.format(stack=stack), digest.encode())
+
+    def _read(self, key: str) -> str:
+        """Return the text of an object; empty if there is none."""
         with typed_errors(f"reading s3://{self.bucket}/{key}"):
             try:
                 return str(self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode())
@@ -90,10 +106,6 @@ class Artifacts:
                 if error_code(error) != "NoSuchKey":
                     raise
                 return ""
-
-    def record_start(self, stack: str, digest: str) -> None:
-        """Record that the processes of a stack were started after package and settings with a digest were uploaded."""
-        self._put(_STARTED.format(stack=stack), digest.encode())
 
     def _put(self, key: str, body: bytes) -> None:
         digest = _sha256(body)

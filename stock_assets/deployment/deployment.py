@@ -5,6 +5,8 @@ stack (`stacks`), uploads (`artifacts`), restarting processes (`processes`), pri
 (`account`), questions and printing (`cli.aws`).
 """
 
+import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +22,8 @@ from stock_assets.deployment.stacks import Change, Stack, Stacks
 from stock_assets.deployment.templates import ORDER, Template
 
 _SETTINGS_OUTPUT = "Settings"
+_PLAN = "STOCK_ASSETS_ALPHA_VANTAGE_PLAN"
+"""The one setting that the function needs too: its parameter is Plan."""
 _SHARED = ("Source", "Prefix", "Database", "KmsKeyArn")
 """Parameters with the same value in every stack; others of the same name are independent."""
 HOW_TO_REMOVE = {
@@ -96,17 +100,25 @@ class Deployment:
                 )
         return chosen
 
-    def deploy(self, selected: Sequence[str], given: Mapping[str, str], steps: Steps) -> dict[str, str]:
+    def deploy(
+        self,
+        selected: Sequence[str],
+        given: Mapping[str, str],
+        steps: Steps,
+        own: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
         """Create or update the stacks of the selected templates and start the pipeline; return all outputs.
 
         Args:
             selected: names of templates, in their order.
             given: values of parameters, by name for every template that has it, or by `template.name` for one.
             steps: what is done beside CloudFormation.
+            own: settings that are kept beside those of the stacks; an empty value removes one.
 
         Raises:
-            DeploymentFailed: a parameter is missing or unknown, or a stack failed.
+            DeploymentFailed: a parameter is missing or unknown, a setting belongs to a stack, or a stack failed.
         """
+        self._check_settings(own or {})
         before = {name: stack for name, stack in self.deployed().items() if name in selected}
         self._check_parameters(selected, given, before)
         known = {key: value for stack in before.values() if stack.exists for key, value in stack.outputs.items()}
@@ -127,6 +139,9 @@ class Deployment:
                 if "ApiKeySecretArn" in known:
                     steps.store_key(known["ApiKeySecretArn"])
                 package = self._artifacts(known).upload_package()
+                settings |= self._artifacts(known).own_settings(own)
+                if _PLAN in settings:
+                    known["Plan"] = settings[_PLAN]
         if Form.FARGATE in selected:
             # Its database exists only now.
             self._deploy_stack("monitoring", self.deployed()["monitoring"], known, given, steps)
@@ -150,7 +165,9 @@ class Deployment:
                 f"There is no stack {self.name}-data in {self.access.region}. Run `stock-assets aws deploy` first, or "
                 "name another --name or --region."
             )
-        return settings_of(stacks.values())
+        bucket = stacks["data"].outputs.get("Bucket", "")
+        own = Artifacts(self.access, bucket).own_settings() if bucket else {}
+        return own | settings_of(stacks.values())
 
     def paid(self, selected: Collection[str], given: Mapping[str, str]) -> list[str]:
         """Return the names under which the costs of templates are listed."""
@@ -207,6 +224,14 @@ class Deployment:
             elif before is not None and before.exists and parameter in before.parameters:
                 parameters[parameter] = None
         return self.stacks.deploy(f"{self.name}-{name}", template, parameters, steps.accepts)
+
+    def _check_settings(self, own: Mapping[str, str]) -> None:
+        """Compare settings with those that stacks set."""
+        for template in self.templates.values():
+            if taken := own.keys() & set(re.findall(r"STOCK_ASSETS_\w+", json.dumps(template.content.get("Outputs")))):
+                raise DeploymentFailed(
+                    f"{', '.join(sorted(taken))} is set by the template {template.name}. Change it with --parameter."
+                )
 
     def _check_parameters(self, selected: Sequence[str], given: Mapping[str, str], before: Mapping[str, Stack]) -> None:
         """Compare the given parameters with the declared ones, before anything is created."""

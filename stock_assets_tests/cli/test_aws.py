@@ -44,7 +44,11 @@ def test_a_region_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ("options", "message"),
     [
         (["--source", "somebody"], "--source somebody: choose recorded or alpha_vantage"),
-        (["--parameter", "Days"], "write NAME=VALUE"),
+        (["--parameter", "Days"], "--parameter Days: write NAME=VALUE"),
+        (["--setting", "STOCK_ASSETS_PLAN=free"], "--setting STOCK_ASSETS_PLAN: there is no such setting"),
+        (["--setting", "STOCK_ASSETS_ALERT_WEBHOOK_URL=https://a"], "the value is a secret"),
+        (["--setting", "STOCK_ASSETS_ALPHA_VANTAGE_PLAN=huge"], "Input should be 'free'"),
+        (["--setting", "STOCK_ASSETS_CODE_URL=a b"], "only letters, digits"),
     ],
 )
 def test_an_invalid_option_is_explained(shell: Shell, options: list[str], message: str) -> None:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.deployment import artifacts, lambda_zip, processes
-from stock_assets.deployment.artifacts import SETTINGS_KEY
+from stock_assets.deployment.artifacts import SETTINGS_KEY, settings_text
 from stock_assets.deployment.forms import Form
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.names import CREDENTIALS
@@ -63,6 +63,31 @@ def test_package_lock_and_settings_are_in_the_bucket(account: Account) -> None:
     assert b"dagster-postgres==" in found["artifacts/package/requirements.lock"]
     assert found[SETTINGS_KEY] == b"STOCK_ASSETS_BACKEND=aws\nSTOCK_ASSETS_SOURCE=recorded\n"
     assert account.deployment.settings() == {"STOCK_ASSETS_BACKEND": "aws", "STOCK_ASSETS_SOURCE": "recorded"}
+
+
+def test_settings_of_the_user_are_kept_until_they_are_removed(account: Account) -> None:
+    plan, days = "STOCK_ASSETS_ALPHA_VANTAGE_PLAN", "STOCK_ASSETS_RUN_RETENTION_DAYS"
+    account.deploy(SELECTED, {plan: "premium_75", days: "30"})
+    account.deploy()
+    expected = {plan: "premium_75", days: "30", "STOCK_ASSETS_BACKEND": "aws", "STOCK_ASSETS_SOURCE": "recorded"}
+    assert account.deployment.settings() == expected
+    assert stored(account)[SETTINGS_KEY].decode() == settings_text(expected)
+    account.deploy(SELECTED, {days: ""})
+    assert account.deployment.settings().keys() == expected.keys() - {days}
+    assert days.encode() not in stored(account)[SETTINGS_KEY]
+    with pytest.raises(
+        DeploymentFailed, match=r"STOCK_ASSETS_SOURCE is set by the template data\. Change it with --par"
+    ):
+        account.deploy(SELECTED, {"STOCK_ASSETS_SOURCE": "recorded"})
+
+
+def test_the_plan_of_the_vendor_reaches_the_function(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = function("ingestion").content
+    parameters = {**content["Parameters"], "Plan": {"Type": "String", "Default": "free"}}
+    account.changed["ingestion"] = template("ingestion", {**content, "Parameters": parameters})
+    monkeypatch.setattr(lambda_zip, "build", zipped("def handler(event, context): return 1"))
+    account.deploy(WITH_FUNCTION, {"STOCK_ASSETS_ALPHA_VANTAGE_PLAN": "premium_75"})
+    assert account.deployment.deployed()["ingestion"].parameters["Plan"] == "premium_75"
 
 
 def test_a_repetition_changes_nothing(account: Account) -> None:

@@ -4,7 +4,7 @@ Belongs here: templates that every emulator can create. Does not belong here: th
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -160,10 +160,12 @@ class Account:
         access = AwsAccess(region=REGION, endpoint_url=self.endpoint)
         return Deployment(self.name, templates, Stacks(access, self._report, poll_seconds=0.02))
 
-    def deploy(self, selected: Sequence[str] = tuple(SELECTED), **given: str) -> dict[str, str]:
+    def deploy(
+        self, selected: Sequence[str] = tuple(SELECTED), own: Mapping[str, str] | None = None, /, **given: str
+    ) -> dict[str, str]:
         """Deploy some templates; by default the three small ones."""
         steps = Steps(accepts=lambda _: self.accepted, store_key=self.keys.append)
-        return self.deployment.deploy(selected, {"Source": "recorded", **given}, steps)
+        return self.deployment.deploy(selected, {"Source": "recorded", **given}, steps, own)
 
     def _report(self, line: str) -> None:
         self.lines.append(line)
