@@ -27,7 +27,10 @@ PAGES = [PROJECT / name for name in ("docs/deploy.md", "docs/migrate.md", "docs/
 PROGRAMS = ("aws", "docker", "git", "make", "openssl", "pip", "ssh", "stock-assets")
 _S3 = {"cp", "ls", "rb", "sync"}
 _FILES = {"--template-file"}
-_CUSTOM = {("cloudformation", "deploy"): {"--stack-name", "--template-file", "--parameter-overrides", "--capabilities"}}
+_CUSTOM = {
+    ("cloudformation", "deploy"): {"--stack-name", "--template-file", "--parameter-overrides", "--capabilities"},
+    ("ecr", "get-login-password"): set[str](),
+}
 """Commands of the AWS command line that are no call of an API."""
 _EVERYWHERE = {"--query", "--output", "--region", "--profile"}
 
@@ -47,7 +50,8 @@ def commands(page: Path) -> Iterator[list[str]]:
         program, _, arguments = line.partition(" ")
         # `aws deploy` in a table is the name of a command of `stock-assets`.
         if program in PROGRAMS and arguments and not (program == "aws" and " " not in arguments):
-            yield shlex.split(re.sub(r" <? *[\w.]+\.txt$", "", line), comments=True)
+            for one in re.sub(r" <? *[\w.]+\.txt$", "", line).split(" | "):
+                yield shlex.split(one, comments=True)
 
 
 COMMANDS = sorted({shlex.join(words) for page in PAGES for words in commands(page)})
@@ -82,14 +86,18 @@ def test_stock_assets_accepts_the_command(command: str) -> None:
 
 def of_aws(command: str) -> Iterator[list[str]]:
     """Yield the commands of the AWS command line in a command, those that it runs inside included."""
-    inner = re.findall(r"\$\((.*?)\)", command)
-    for one in [re.sub(r"\$\(.*?\)", "WORD", command), *inner]:
+    commands = []
+    while inner := re.search(r"\$\(([^()]*)\)", command):
+        commands.append(inner.group(1))
+        command = command.replace(inner.group(), "WORD", 1)
+    for one in [*re.split(r" && | \| ", command), *commands]:
         if one.startswith("aws "):
             yield shlex.split(one)
 
 
 @pytest.mark.parametrize("command", [*of("aws"), *KEPT, *OPEN_UI])
 def test_the_command_line_of_aws_knows_the_call_and_its_arguments(command: str) -> None:
+    assert list(of_aws(command))
     session = botocore.session.get_session()
     for _, service, operation, *arguments in of_aws(command):
         options = {word for word in arguments if word.startswith("--")}

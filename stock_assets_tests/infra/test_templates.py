@@ -186,6 +186,23 @@ def test_only_the_load_balancer_reaches_the_ui_and_it_demands_a_login() -> None:
     assert "LoginIssuer" in json.dumps(rule["Assertions"])
 
 
+def test_the_command_for_the_ui_finds_the_container_of_the_webserver(tmp_path: Path) -> None:
+    (tmp_path / "aws").write_text("""#!/bin/sh
+case "$1 $2" in
+"ecs list-tasks") echo arn:aws:ecs:us-east-1:123456789012:task/c/0a1b ;;
+"ecs describe-tasks") case "$*" in *"task/c/0a1b"*) echo 0a1b-2531612879 ;; esac ;;
+*) echo "$@" ;;
+esac
+""")
+    (tmp_path / "aws").chmod(0o755)
+    command = stacks()["fargate"].outputs()["OpenUi"]
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    shown = subprocess.run(["sh", "-euc", command], env=path, capture_output=True, text=True, check=True).stdout  # noqa: S607
+    cluster = stacks()["fargate"].outputs()["ClusterName"]
+    assert shown.split()[-1] == f"ecs:{cluster}_0a1b_0a1b-2531612879"
+    assert shown.startswith("ssm start-session")
+
+
 def test_the_database_is_private_encrypted_and_kept_as_a_snapshot() -> None:
     database = fargate("Database")
     assert database["PubliclyAccessible"] is False
