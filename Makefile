@@ -93,14 +93,14 @@ $(MINISTACK)/.ready: $(MINISTACK_LOCK)
 	$(MINISTACK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(MINISTACK_LOCK)
 	@touch $@
 
-## test-ministack: objects, ledger, rate limiter, secret, topic and logs of the aws backend on ministack
+## test-ministack: the aws backend (objects, ledger, rate limiter, secret, topic, logs) and `stock-assets aws` on ministack
 test-ministack: $(DEV) $(MINISTACK)/.ready
 	$(BIN)/pytest -m ministack
 
 ## test-infra: the templates for AWS: linters, permissions, and every stack on ministack; tools go into the user's cache
 test-infra: $(DEV) $(MINISTACK)/.ready
 	$(BIN)/python -m stock_assets_tests.infra.tools
-	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m infra stock_assets_tests/infra
+	$(BIN)/pytest -m infra stock_assets_tests/infra
 
 ## test-aws: the contract tests on the AWS account that STOCK_ASSETS_TEST_AWS_* name; they remove what they create
 test-aws: $(DEV)
