@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.deployment import artifacts, lambda_zip, processes
 from stock_assets.deployment.artifacts import SETTINGS_KEY, settings_text
+from stock_assets.deployment.costs import BALANCER
 from stock_assets.deployment.forms import Form
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.names import CREDENTIALS
@@ -323,3 +324,14 @@ def test_the_deployed_form_is_the_default_and_another_one_is_rejected(account: A
     assert account.deployment.form(None) is Form.SINGLE
     with pytest.raises(DeploymentFailed, match=f"delete-stack --stack-name {account.name}-single"):
         account.deployment.form(Form.FARGATE)
+
+
+def test_a_load_balancer_that_was_added_once_stays_in_the_costs(account: Account) -> None:
+    declared = {"CertificateArn": {"Type": "String", "Default": ""}}
+    account.changed["fargate"] = queue("fargate", parameters=declared, queue_name=f"{account.name}-fargate")
+    selected = ["data", "monitoring", "fargate"]
+    assert account.deployment.paid(selected, {}) == selected
+    account.deploy(selected, CertificateArn="arn:of:a:certificate")
+    assert account.deployment.paid(selected, {}) == [*selected, BALANCER]
+    assert account.deployment.paid(["data"], {}) == ["data"]
+    assert account.deployment.paid(selected, {"CertificateArn": ""}) == selected

@@ -233,6 +233,8 @@ def test_fargate_is_deployed_upgraded_and_removed(commands: Commands) -> None:
     changed = commands.run("deploy", "--yes", "--parameter", "Prefix=other").stdout
     assert changed.count("restarting arn:aws:ecs") == 2
     assert images() == {"b"}
+    assert commands.run("deploy", "--yes").stdout.count(": nothing changes") == 4
+    assert commands.settings()["STOCK_ASSETS_AWS_PREFIX"] == "other"
     with pytest.raises(DeploymentFailed, match=r"has the form fargate\. A second daemon would start each run twice"):
         raise commands.run("deploy", "--yes", "--form", "single", code=1).exception  # type: ignore[misc]  # not None
     commands.run("destroy", "--yes")
