@@ -3,10 +3,13 @@
 Belongs here: storing verdicts, and finding those on rows that have not changed since. Does not belong here: auditing
 (`audits`), what a verdict means for a load (`gate`).
 
-A record lies outside staging. Its key has two digests: one of the staging tables; one of everything else that the
-audits read: their text with the limits and dates of the load, the registered tables (universe, splits, sessions,
-responses, acknowledgements) and the snapshots of the published tables. So a record is found only if nothing has
-changed, and publishing then needs no second audit.
+A record lies outside staging, and so does the digest of a load and its staging tables, which staging writes. A load
+that differs from its digest is neither audited nor published: no audit would find a wrong metric.
+
+The key of a record has two digests: one of the staging tables; one of everything else that the audits read: their text
+with the limits and dates of the load, the registered tables (universe, splits, sessions, responses, acknowledgements)
+and the snapshots of the published tables. So a record is found only if nothing has changed, and publishing then needs
+no second audit.
 """
 
 import hashlib
@@ -22,12 +25,16 @@ from stock_assets.backends.stored_records import read_record, record_body
 from stock_assets.core.errors import ObjectExists, StagedRowsChanged
 from stock_assets.core.sql import SqlValue
 from stock_assets.loads.audit_files import audits
-from stock_assets.loads.load import Load, audits_folder
+from stock_assets.loads.load import Load, audits_folder, staging_key
 
 
 def audit_and_record(objects: Objects, sql: SqlConnection, load: Load, values: Mapping[str, SqlValue]) -> list[Verdict]:
-    """Audit a load and store the verdicts."""
-    return _audit(objects, sql, values, _key(sql, load, values))
+    """Audit a load and store the verdicts.
+
+    Raises:
+        StagedRowsChanged: the staging tables or the record of the load have changed since they were written.
+    """
+    return _audit(objects, sql, values, _key(objects, sql, load, values))
 
 
 def recorded_or_audit(
@@ -36,17 +43,11 @@ def recorded_or_audit(
     """Return the recorded verdicts on a load; audit it if no record exists, or if anything but its rows has changed.
 
     Raises:
-        StagedRowsChanged: the load was audited, and its staging tables have changed since.
+        StagedRowsChanged: the staging tables or the record of the load have changed since they were written.
     """
-    key, recorded = _key(sql, load, values), objects.keys(audits_folder(load.load_id))
-    if key in recorded:
+    key = _key(objects, sql, load, values)
+    if key in objects.keys(audits_folder(load.load_id)):
         return [_verdict(stored) for stored in read_record(objects, key)]
-    if recorded and not any(one.rpartition("/")[0] == key.rpartition("/")[0] for one in recorded):
-        raise StagedRowsChanged(
-            f"published/daily_prices, sessions {load.start_date} to {load.end_date}: load {load.load_id} was not "
-            "published, because its staging tables have changed since they were audited. Stage and publish these "
-            "sessions again; if the error returns, find the program that writes below staged/."
-        )
     return _audit(objects, sql, values, key)
 
 
@@ -59,8 +60,15 @@ def _audit(objects: Objects, sql: SqlConnection, values: Mapping[str, SqlValue],
     return verdicts
 
 
-def _key(sql: SqlConnection, load: Load, values: Mapping[str, SqlValue]) -> str:
+def _key(objects: Objects, sql: SqlConnection, load: Load, values: Mapping[str, SqlValue]) -> str:
+    """Return the key of the record of an audit of the load as it is now."""
     digests = sql.digests()
+    if staging_key(load, digests.staging) not in objects.keys(audits_folder(load.load_id)):
+        raise StagedRowsChanged(
+            f"published/daily_prices, sessions {load.start_date} to {load.end_date}: load {load.load_id} was not "
+            "published, because its staging tables have changed since they were written. Stage and publish these "
+            "sessions again; if the error returns, find the program that writes below staged/."
+        )
     others = hashlib.sha256(f"{digests.inputs}\n{audit_statement(values)}".encode()).hexdigest()
     return f"{audits_folder(load.load_id)}{digests.staging}/{others}.json"
 

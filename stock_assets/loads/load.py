@@ -4,7 +4,10 @@ Belongs here: what identifies a load, and finding the newest one for some sessio
 (`stage.staging`).
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from secrets import token_hex
@@ -12,7 +15,7 @@ from secrets import token_hex
 from stock_assets.backends.interface import Backend, Objects
 from stock_assets.backends.stored_records import read_record, record_body
 from stock_assets.core.calendar import next_session, previous_session, sessions_between
-from stock_assets.core.errors import NothingStaged
+from stock_assets.core.errors import NothingStaged, ObjectExists
 
 _FOLDER = "staged/loads"
 _ONE_DAY = timedelta(days=1)
@@ -83,6 +86,25 @@ def record_load(backend: Backend, load: Load) -> None:
     backend.objects.put(_key(load), record_body(asdict(load)))
 
 
+def record_staging(backend: Backend, load: Load, staging: str) -> None:
+    """Record the digest of a load and of its staging tables, outside staging; written before the load is found.
+
+    Args:
+        backend: the backend.
+        load: the load.
+        staging: digest of the staging tables.
+    """
+    # A load that is recorded twice is unchanged.
+    with suppress(ObjectExists):
+        backend.objects.put(staging_key(load, staging), record_body({"load_id": load.load_id}))
+
+
+def staging_key(load: Load, staging: str) -> str:
+    """Return the key of the record that the staging tables of a load have a digest."""
+    record = json.dumps(asdict(load), default=str) + staging
+    return f"{audits_folder(load.load_id)}staged-{hashlib.sha256(record.encode()).hexdigest()}"
+
+
 def newest_load(backend: Backend, sessions: Sequence[date]) -> Load:
     """Return the newest load of exactly these sessions.
 
@@ -146,7 +168,7 @@ def report_key(load_id: str) -> str:
 
 
 def audits_folder(load_id: str) -> str:
-    """Return the folder of the recorded audits of a load (`audit.record`); it is outside staging."""
+    """Return the folder of the digest of a load and of its recorded audits (`audit.record`); it is outside staging."""
     return f"audits/{load_id}/"
 
 
@@ -161,6 +183,8 @@ def drop_incomplete_loads(backend: Backend, *, older_than: timedelta, now: datet
         load for load in backend.warehouse.staged_loads() if load < new_load_id(before) and load not in recorded
     ]
     for load in incomplete:
+        for digest in backend.objects.keys(audits_folder(load)):
+            backend.objects.delete(digest)
         backend.warehouse.drop_staging(load)
     return len(incomplete) + backend.objects.remove_partial_files(before=before)
 

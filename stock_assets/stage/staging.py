@@ -22,7 +22,7 @@ from stock_assets.ingest.splits import split_table
 from stock_assets.loads.audit_files import AuditKind, audits, bound_audits
 from stock_assets.loads.broken_audits import raise_for_broken_audit
 from stock_assets.loads.inputs import LOOKBACK_DAYS, inputs
-from stock_assets.loads.load import SPLITS_PROPERTY, Load, new_load_id, record_load
+from stock_assets.loads.load import SPLITS_PROPERTY, Load, new_load_id, record_load, record_staging
 from stock_assets.stage.report import compute_report, session_failures, store_report
 
 
@@ -79,8 +79,10 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
         values |= _excluded_sessions(sql, values)
         rows = _stage_prices(sql, values)
         report = compute_report(sql, values)
+        staging = sql.digests().staging
     load = replace(load, rows=rows, quarantined=quarantined, excluded=report.excluded_sessions)
     store_report(backend, load, report)
+    record_staging(backend, load, staging)
     record_load(backend, load)
     return load
 

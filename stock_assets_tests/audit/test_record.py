@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -14,8 +14,17 @@ from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRI
 from stock_assets.core.universe import Universe
 from stock_assets.loads.acknowledgements import acknowledge
 from stock_assets.loads.inputs import inputs
-from stock_assets.loads.load import audits_folder, drop_old_loads
-from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, calm_source, state, tamper
+from stock_assets.loads.load import audits_folder, drop_old_loads, record_load
+from stock_assets_tests.support.scenes import (
+    BAD_BAR,
+    FIRST_WEEK,
+    SECOND_WEEK,
+    Scene,
+    calm_source,
+    overwrite,
+    state,
+    tamper,
+)
 
 DAY = SECOND_WEEK[1]
 
@@ -96,7 +105,7 @@ def test_a_load_whose_staging_tables_changed_after_the_audit_is_not_published(
     """No audit would find this change: the close stays within the bar."""
     load = scene.stage(SECOND_WEEK)
     audit_load(scene, load)
-    tamper(scene.backend, load, table, "SELECT * REPLACE (close_price + 0.001 AS close_price) FROM {name}")
+    overwrite(scene.backend, load, table, "SELECT * REPLACE (close_price + 0.001 AS close_price) FROM {name}")
     before = state(scene.backend)
 
     with pytest.raises(StagedRowsChanged, match=f"load {load.load_id} was not published.* Stage and publish"):
@@ -106,6 +115,48 @@ def test_a_load_whose_staging_tables_changed_after_the_audit_is_not_published(
     assert state(scene.backend) == before
     scene.stage(SECOND_WEEK)
     assert scene.publish(SECOND_WEEK).prices.added == 24
+
+
+IBM_ROW = f"symbol = 'IBM' AND trade_date = DATE '{DAY}'"
+
+
+@pytest.mark.parametrize("audited_before", [False, True])
+@pytest.mark.parametrize(
+    "select",
+    [
+        f"SELECT * FROM {{name}} UNION ALL SELECT * REPLACE ('NOPE' AS symbol) FROM {{name}} WHERE {IBM_ROW}",
+        f"SELECT * REPLACE (close_price + IF({IBM_ROW}, 0.001, 0) AS close_price) FROM {{name}}",
+        f"SELECT * REPLACE (CASE WHEN {IBM_ROW} THEN 1.5 ELSE rolling_avg_5d END AS rolling_avg_5d) FROM {{name}}",
+        f"SELECT * REPLACE (CASE WHEN {IBM_ROW} THEN 'bat' ELSE candle_type END AS candle_type) FROM {{name}}",
+    ],
+    ids=["unknown symbol", "changed close", "wrong metric", "invented candle type"],
+)
+def test_a_staging_table_that_another_program_changed_is_never_published(
+    scene: Scene, select: str, *, audited_before: bool
+) -> None:
+    load = scene.stage(SECOND_WEEK)
+    if audited_before:
+        audit_load(scene, load)
+    overwrite(scene.backend, load, STAGED_PRICES, select)
+    before = state(scene.backend)
+
+    with pytest.raises(StagedRowsChanged, match=load.load_id):
+        audit_load(scene, load)
+    with pytest.raises(StagedRowsChanged, match=load.load_id):
+        scene.publish(SECOND_WEEK)
+
+    assert state(scene.backend) == before
+
+
+def test_a_changed_record_of_a_load_is_never_published(scene: Scene) -> None:
+    """With another range, rows would be removed that the load does not have."""
+    load = scene.stage(SECOND_WEEK)
+    [key] = scene.backend.objects.keys(f"staged/loads/{load.start_date}_{load.end_date}/")
+    scene.backend.objects.delete(key)
+    record_load(scene.backend, replace(load, last_date=date(2012, 12, 31)))
+
+    with pytest.raises(StagedRowsChanged, match=load.load_id):
+        scene.publish(SECOND_WEEK)
 
 
 def tighter_limit(scene: Scene) -> None:
@@ -165,7 +216,7 @@ def test_an_audit_before_another_publish_does_not_count(scene: Scene, audited: l
 def test_old_loads_are_dropped_with_their_audits(scene: Scene) -> None:
     load = scene.stage(SECOND_WEEK)
     audit_load(scene, load)
-    assert len(scene.backend.objects.keys(audits_folder(load.load_id))) == 1
+    assert len(scene.backend.objects.keys(audits_folder(load.load_id))) == 2
 
     drop_old_loads(scene.backend, older_than=timedelta(), now=load.staged_at + timedelta(seconds=1))
 

@@ -105,6 +105,7 @@ REMEDIES: dict[str, tuple[Follow, ...]] = {
             "columns_as_declared",
             "every_raw_row_accounted_for",
             "every_staged_bar_has_an_origin",
+            "every_typed_bar_is_in_its_response",
             "one_row_per_symbol_and_session",
         ),
         (load_again,),

@@ -66,19 +66,55 @@ LEFT JOIN (
 WHERE a.symbol IS NULL
 ;
 
--- sql/audit/load/every_staged_bar_has_an_origin.sql (and 4 other forms, SHA-256 4135dd68acf22f70)
-SELECT s.symbol, s.trade_date, 'neither in a raw response nor published' AS detail
+-- sql/audit/load/every_staged_bar_has_an_origin.sql (and 4 other forms, SHA-256 d9652299a74e65a3)
+SELECT
+    s.symbol,
+    s.trade_date,
+    CASE WHEN o.symbol IS NULL THEN 'neither in a raw response nor published'
+         ELSE 'open, high, low, close or volume differs from the raw response or the published row' END AS detail
 FROM backend_staged.load_id__daily_prices__attempt AS s
 LEFT JOIN (
-    SELECT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt AS b
+    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume FROM backend_staged.load_id__typed_prices__attempt AS b
     WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e)
     UNION ALL
-    SELECT symbol, trade_date FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
+    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
     WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
       AND (NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
            OR trade_date IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e))
 ) AS o ON o.symbol = s.symbol AND o.trade_date = s.trade_date
 WHERE o.symbol IS NULL
+   OR o.open_price <> s.open_price
+   OR o.high_price <> s.high_price
+   OR o.low_price <> s.low_price
+   OR o.close_price <> s.close_price
+   OR o.volume <> s.volume
+;
+
+-- sql/audit/load/every_typed_bar_is_in_its_response.sql (and 1 other form, SHA-256 14a72113d73cffe8)
+SELECT t.symbol, t.trade_date, 'no row of its raw response has these values' AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS t
+LEFT JOIN (
+    SELECT
+        p.symbol,
+        p.response_key,
+        TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) AS trade_date,
+        TRY_CAST(TRIM(BOTH ' ' FROM r."open") AS DOUBLE)    AS open_price,
+        TRY_CAST(TRIM(BOTH ' ' FROM r.high) AS DOUBLE)      AS high_price,
+        TRY_CAST(TRIM(BOTH ' ' FROM r.low) AS DOUBLE)       AS low_price,
+        TRY_CAST(TRIM(BOTH ' ' FROM r."close") AS DOUBLE)   AS close_price,
+        TRY_CAST(TRIM(BOTH ' ' FROM r.volume) AS BIGINT)    AS volume
+    FROM (SELECT * FROM "stage/raw_rows.sql") AS r
+    JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
+) AS v
+    ON  v.symbol = t.symbol
+    AND v.response_key = t.payload
+    AND v.trade_date = t.trade_date
+    AND (t.open_price IS NULL OR v.open_price = t.open_price)
+    AND (t.high_price IS NULL OR v.high_price = t.high_price)
+    AND (t.low_price IS NULL OR v.low_price = t.low_price)
+    AND (t.close_price IS NULL OR v.close_price = t.close_price)
+    AND (t.volume IS NULL OR v.volume = t.volume)
+WHERE v.symbol IS NULL
 ;
 
 -- sql/audit/load/no_published_row_lost.sql (and 4 other forms, SHA-256 687dd84162e91d1f)
@@ -101,7 +137,7 @@ GROUP BY symbol, trade_date
 HAVING COUNT(*) > 1
 ;
 
--- sql/audit/named.sql (and 36 other forms, SHA-256 e0d64a9b245e3e28)
+-- sql/audit/named.sql (and 37 other forms, SHA-256 02d4a3f1e80e6b89)
 SELECT CAST('high_not_below_body' AS VARCHAR) AS audit, symbol, trade_date, CAST(detail AS VARCHAR) AS detail
 FROM (SELECT * FROM "audit/row/high_not_below_body.sql") AS b
 ;
@@ -617,7 +653,7 @@ WHERE volume = 0
   AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
--- sql/audit/with_shared_relations.sql (and 3 other forms, SHA-256 254e6d6edfb78882)
+-- sql/audit/with_shared_relations.sql (and 3 other forms, SHA-256 e54ace7501800df1)
 WITH bars_to_commit AS (
     SELECT * FROM "audit/bars_to_commit.sql"
 ),
@@ -665,6 +701,8 @@ SELECT
     f.trade_date,
     f.detail
 FROM (SELECT * FROM "audit/named.sql"
+UNION ALL
+SELECT * FROM "audit/named.sql"
 UNION ALL
 SELECT * FROM "audit/named.sql"
 UNION ALL

@@ -331,6 +331,25 @@ MUTATIONS = (
         bar("neither in a raw response nor published", day=SATURDAY),
     ),
     Mutation(
+        "every_staged_bar_has_an_origin",
+        staging_table_becomes(
+            STAGED_PRICES,
+            "SELECT * REPLACE (CASE WHEN symbol = 'IBM' AND trade_date = DATE "
+            f"'{DAY}' THEN close_price + 0.0001 ELSE close_price END AS close_price) FROM {{name}}",
+        ),
+        bar("open, high, low, close or volume differs from the raw response or the published row"),
+    ),
+    Mutation(
+        "every_typed_bar_is_in_its_response",
+        staging_table_becomes(
+            TYPED_PRICES,
+            "SELECT * REPLACE (CASE WHEN symbol = 'IBM' AND trade_date = DATE "
+            f"'{DAY}' THEN close_price + 0.0001 ELSE close_price END AS close_price) FROM {{name}}",
+        ),
+        bar("no row of its raw response has these values"),
+        also=frozenset({"every_staged_bar_has_an_origin"}),
+    ),
+    Mutation(
         "one_row_per_symbol_and_session",
         staging_table_becomes(
             STAGED_PRICES,

@@ -16,7 +16,7 @@ from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, Table
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.loads.load import Load
+from stock_assets.loads.load import Load, record_staging
 from stock_assets.publish.publishing import Published, publish
 from stock_assets.stage.staging import stage
 from stock_assets_tests.fakes.source import ScriptedSource
@@ -97,9 +97,18 @@ def wavy_source(symbols: Sequence[str] = FIVE.symbols, sessions: Sequence[date] 
 
 
 def tamper(backend: Backend, load: Load, table: Table, select: str) -> None:
-    """Overwrite a staging table of a load; `{name}` in the SELECT is the name of the table."""
+    """Overwrite a staging table of a load, and its digest; `{name}` in the SELECT is the name of the table.
+
+    So a statement under sql/stage would have written it.
+    """
+    record_staging(backend, load, overwrite(backend, load, table, select))
+
+
+def overwrite(backend: Backend, load: Load, table: Table, select: str) -> str:
+    """Overwrite a staging table of a load as another program would; return the new digest of its staging tables."""
     with backend.warehouse.connect(load.load_id) as sql:
         sql.stage(table, select.format(name=sql.name(table).value))
+        return sql.digests().staging
 
 
 def state(backend: Backend) -> dict[str, object]:
