@@ -7,7 +7,7 @@ on every implementation.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -582,6 +582,18 @@ class Backend(ABC):
         Args:
             deep: compare contents too, not only existence, size and structure.
         """
+
+    def publishing(self) -> AbstractContextManager[None]:
+        """Exclude other publishes of the same backend while the context is open, where the backend can.
+
+        It saves work: publishes that overlap are also right, since each commit compares the table with the snapshot
+        that its load was staged on. Athena and Trino rely on this comparison, because their catalog has no lock that a
+        killed process releases.
+
+        Raises:
+            ConcurrentPublish: another process did not end its publish.
+        """
+        return nullcontext()
 
     def take_statement_log(self) -> "StatementLog | None":
         """Return the statements that were sent since the last call, or None if SQL runs in this process."""

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from stock_assets.cli import acknowledge, aws, data_folder, doctor, load, operate, read, status, symbols
+from stock_assets.cli.interruption import interruptible
 from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
 from stock_assets.core.errors import StockAssetsError
@@ -43,9 +44,14 @@ app.add_typer(aws.app, name="aws")
 
 
 def main() -> None:
-    """Run the command line. An error with a remedy is printed without a traceback, and the exit code is 1."""
+    """Run the command line.
+
+    An error with a remedy is printed without a traceback, and the exit code is 1. After an interruption the exit code
+    is 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).
+    """
     try:
-        app()
+        with interruptible():
+            app()
     except StockAssetsError as error:
         print_error(str(error))
         sys.exit(1)

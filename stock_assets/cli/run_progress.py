@@ -10,6 +10,7 @@ from datetime import date
 import dagster as dg
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from stock_assets.cli.interruption import Interrupted
 from stock_assets.cli.output import err, print_error, print_line, print_warning
 from stock_assets.core.text import plural, shorten_list
 from stock_assets.loads.audit_files import AuditKind, audit_names
@@ -40,6 +41,8 @@ def run_and_print(
         coverage_symbols: symbols that count for the coverage of a session; None for every listed symbol.
     """
     result = _follow(settings, pipeline, sessions, RunOptions(raw or {}, coverage_symbols))
+    if result.interrupted:
+        raise Interrupted
     # The command prints all rejected sessions after its runs, with the same reasons and remedies.
     excluding = audit_names(AuditKind.SESSION)
     print_findings([check for check in result.findings if check.check_name not in excluding])
@@ -99,4 +102,7 @@ def _follow(settings: Settings, pipeline: Pipeline, sessions: Sequence[date], op
             elif event.is_step_materialization and event.partition is not None:
                 progress.advance(task)
 
-        return run_sessions(settings, pipeline, sessions[0], sessions[-1], on_event=show, options=options)
+        try:
+            return run_sessions(settings, pipeline, sessions[0], sessions[-1], on_event=show, options=options)
+        except dg.DagsterExecutionInterruptedError:
+            raise Interrupted from None

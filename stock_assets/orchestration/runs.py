@@ -35,6 +35,7 @@ class RunResult:
         failures: messages of the failed steps; a failed check is among the findings.
         findings: checks that found bad rows, blocking or not.
         changed_tables: published tables that got a new snapshot.
+        interrupted: a signal ended the run.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class RunResult:
     failures: tuple[str, ...]
     findings: tuple[dg.AssetCheckEvaluation, ...]
     changed_tables: tuple[str, ...]
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def run_sessions(
         failures=tuple(root_message(event) for event in failed if not is_failed_check(event)),
         findings=tuple(check for check in result.get_asset_check_evaluations() if not check.passed),
         changed_tables=tuple(sorted({table for event in result.all_events for table in _changed_table(event)})),
+        interrupted=any(_is_interruption(event) for event in failed),
     )
 
 
@@ -140,6 +143,11 @@ def _require_partitions(settings: Settings, pipeline: Pipeline, first: date, las
     _, problem = loadable_sessions(sessions_between(first, last), utc_now())
     if problem:
         raise SessionOutOfRange(problem)
+
+
+def _is_interruption(event: dg.DagsterEvent) -> bool:
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 
 
 def _changed_table(event: dg.DagsterEvent) -> list[str]:

@@ -14,6 +14,7 @@ from stock_assets.audit.record import recorded_or_audit
 from stock_assets.backends.interface import Commit, SqlConnection
 from stock_assets.core.errors import ConcurrentPublish, StagingOutdated
 from stock_assets.core.retry import retrying
+from stock_assets.core.signals import postponed_signals
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, Table
 from stock_assets.ingest.parts import PipelineParts
@@ -47,9 +48,14 @@ def publish(
     Raises:
         NothingStaged: no load of exactly these sessions is staged.
         LoadRejected: a blocking audit found bad rows in the rows that would be committed, or every session is excluded.
-        ConcurrentPublish: other writers were faster in every attempt.
+        ConcurrentPublish: other writers were faster in every attempt, or another process of this machine did not end.
         StagingOutdated: limits or universe changed again in every attempt.
     """
+    with parts.backend.publishing():
+        return _publish(parts, sessions, pause)
+
+
+def _publish(parts: PipelineParts, sessions: Sequence[date], pause: Callable[[float], None]) -> Published:
     loads = _loads_to_publish(parts, sessions)
     retry = retrying(
         attempts=ATTEMPTS,
@@ -79,7 +85,8 @@ def _publish_once(parts: PipelineParts, load: Load) -> Published:
         reject_if_blocked(parts, load, recorded_or_audit(parts.backend.objects, sql, load, values))
         changes = _changes(sql, sources, load)
         # Quarantine first: if the process is killed between the two, a bar may be in quarantine too early, never lost.
-        quarantine, prices = (_replace(sql, target, sources[target], load, changes) for target in sources)
+        with postponed_signals():
+            quarantine, prices = (_replace(sql, target, sources[target], load, changes) for target in sources)
     return Published(load, prices, quarantine)
 
 

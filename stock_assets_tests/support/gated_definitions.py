@@ -43,7 +43,11 @@ def _put(owner: object, name: str, gate: Callable[..., str | None]) -> None:
 
 def put_gates() -> None:
     """Put every gate where a kill does most damage: after the work, and before its record."""
-    _put(SqliteLedger, "record", lambda _, *fetches: "raw" if fetches[0].kind is FetchKind.PRICES else None)
+    _put(
+        SqliteLedger,
+        "record",
+        lambda _, *fetches: "raw" if any(fetch.kind is FetchKind.PRICES for fetch in fetches) else None,
+    )
     _put(staging, "record_load", lambda *_: "staged")
     _put(checks, "audit_load", lambda *_, **__: "audits")
     # Commits one of the two tables, the quarantine first.

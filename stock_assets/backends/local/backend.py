@@ -4,6 +4,7 @@ Belongs here: which parts a local backend consists of. Does not belong here: the
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from stock_assets.backends.interface import Backend, Damage, FetchLedger, Object
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.backends.local.objects import FolderObjects
+from stock_assets.backends.local.publish_lock import publishing
 from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
 from stock_assets.backends.local.warehouse import DuckDbWarehouse
 from stock_assets.backends.rate_limiter import RateLimiter
@@ -58,6 +60,10 @@ class LocalBackend(Backend):
         from stock_assets.backends.local.damage import damage  # noqa: PLC0415 (imports large libraries)
 
         return damage(self.data_folder.root, deep=deep)
+
+    def publishing(self) -> AbstractContextManager[None]:
+        """Lock `publish.lock`."""
+        return publishing(self.data_folder.prepare())
 
     @cached_property
     def data_folder(self) -> DataFolder:
