@@ -90,7 +90,7 @@ WHERE o.symbol IS NULL
    OR o.volume <> s.volume
 ;
 
--- sql/audit/load/every_typed_bar_is_in_its_response.sql (and 1 other form, SHA-256 14a72113d73cffe8)
+-- sql/audit/load/every_typed_bar_is_in_its_response.sql (and 1 other form, SHA-256 d9958846ef446134)
 SELECT t.symbol, t.trade_date, 'no row of its raw response has these values' AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS t
 LEFT JOIN (
