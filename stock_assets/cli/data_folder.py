@@ -1,4 +1,4 @@
-"""Commands that check, repair and copy stored data: `verify`, `repair`, `relocate`, `backup`, `restore`.
+"""Commands that check, repair and copy stored data: `verify`, `repair`, `relocate`, `migrate`, `backup`, `restore`.
 
 Belongs here: arguments and printing. Does not belong here: what a command does (`backends.local`, `maintenance`).
 """
@@ -140,6 +140,26 @@ def relocate() -> None:
         print_line(f"{table.table}: moved from {table.earlier}; {table.files} metadata files written.")
     if not done:
         print_line(f"Nothing to do: every table of {root} was created in this folder.")
+
+
+def migrate() -> None:
+    """Replace a data folder of an earlier layout version by a new one; the earlier folder stays as a backup."""
+    from stock_assets.core.clock import utc_now
+    from stock_assets.core.text import plural
+    from stock_assets.maintenance.migrate import migrate as replace
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    root, settings = _local_root(), Settings.from_env()
+    done = replace(
+        Pipeline.from_settings(settings), root, settings.instance_dir, utc_now(), lambda step: print_line(f"{step}.")
+    )
+    if done is None:
+        print_line(f"Nothing to do: {root} has the current layout.")
+        return
+    for note in done.notes:
+        print_warning(note)
+    print_line(f"{root}: {plural(done.sessions, 'session')} loaded again. The earlier folder is {done.backup}.")
 
 
 def backup(

@@ -129,7 +129,7 @@ class TestLocal:
 
     @pytest.mark.parametrize("use", [*READS, *WRITES, get_object, delete_object])
     @pytest.mark.parametrize("database", ["ledger.db", "catalog.db"])
-    def test_an_older_folder_is_not_used_and_the_message_describes_the_import(
+    def test_an_older_folder_is_not_used_and_the_message_names_the_migration(
         self, root: Path, use: Use, database: str
     ) -> None:
         (root / "raw" / "daily_prices").mkdir(parents=True)
@@ -139,8 +139,7 @@ class TestLocal:
         with pytest.raises(UnsupportedLayout) as unsupported:
             use(local_backend(root))
 
-        assert f"stock-assets import {root}/raw/daily_prices" in str(unsupported.value)
-        assert "set STOCK_ASSETS_DATA_DIR to a new folder" in str(unsupported.value)
+        assert str(unsupported.value).endswith("To keep its data, run: stock-assets migrate")
         assert files(root) == before
 
     @pytest.mark.parametrize("use", [*READS, *WRITES, get_object, delete_object])

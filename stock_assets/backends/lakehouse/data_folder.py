@@ -10,7 +10,7 @@ from datetime import datetime
 from stock_assets.backends.interface import ObjectEntry
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
-from stock_assets.backends.layout import LAYOUT_KEY, check_layout, layout_body, older_layout
+from stock_assets.backends.layout import LAYOUT_KEY, check_layout, import_responses, layout_body, older_layout
 
 _WRITTEN_BY_EVERY_RELEASE = ("ledger/", "history/")
 """Without a layout object, objects with these prefixes prove an older layout.
@@ -79,6 +79,6 @@ class DataFolderObjects(S3Objects):
                 # Another process may be marking the prefix; it writes the layout object before any other.
                 body, _ = super().get_version(LAYOUT_KEY)
             except KeyError:
-                raise older_layout(folder, new_folder=_NEW_FOLDER) from None
+                raise older_layout(folder, import_responses(folder, _NEW_FOLDER)) from None
         check_layout(body, folder, new_folder=_NEW_FOLDER)
         return True

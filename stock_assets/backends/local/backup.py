@@ -30,6 +30,8 @@ from stock_assets.core.tables import PUBLISHED_TABLES
 _RECORDS = ("staged/rejections", "acknowledgements", "alerts", "reports", "alerts.log", LAYOUT_KEY)
 _JOURNALS = ("-journal", "-wal", "-shm")
 _ATTEMPTS = 5
+_RESTORING = "restoring"
+"""File in a folder that is complete and not relocated yet; it has the path of the backup."""
 
 
 def back_up(root: Path, target: Path, instance: Path) -> None:
@@ -54,13 +56,13 @@ def back_up(root: Path, target: Path, instance: Path) -> None:
     _copy_tables(root, partial)
     for name in (LEDGER_FILE, CALLS_FILE):
         _copy_database(root / name, partial / name)
-    _copy_tree(root, partial, "raw", skip=lambda path: path.is_relative_to(root / PACKS_FOLDER))
+    copy_tree(root, partial, "raw", skip=lambda path: path.is_relative_to(root / PACKS_FOLDER))
     # A response that was packed meanwhile is in a pack before its file is removed.
-    _until_present(lambda: _copy_tree(root, partial, PACKS_FOLDER, strict=True))
+    _until_present(lambda: copy_tree(root, partial, PACKS_FOLDER, strict=True))
     for record in _RECORDS:
-        _copy_tree(root, partial, record)
+        copy_tree(root, partial, record)
     if instance.is_relative_to(root):
-        _copy_instance(root, partial, instance)
+        copy_instance(root, partial, instance)
     _move(partial, target)
 
 
@@ -73,13 +75,22 @@ def restore(backup: Path, root: Path) -> list[Relocated]:
     backup, root = backup.absolute(), root.absolute()
     if not (backup / LAYOUT_KEY).is_file():
         raise SettingsError(f"{backup} is no backup of a data folder: it has no {LAYOUT_KEY}. Name another folder.")
-    _require_empty(root)
-    partial = root.with_name(f"{root.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    make_folder(partial)
-    _copy_tree(backup, partial, ".")
-    _move(partial, root)
-    return relocate(root)
+    marker = root / _RESTORING
+    if not marker.exists() or marker.read_text(encoding="utf-8") != str(backup):
+        _require_empty(root)
+        partial = root.with_name(f"{root.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        make_folder(partial)
+        copy_tree(backup, partial, ".")
+        # So that this function, run again after a kill, completes its own work and no other folder.
+        (partial / _RESTORING).write_text(str(backup), encoding="utf-8")
+        sync(partial / _RESTORING)
+        sync(partial)
+        _move(partial, root)
+    done = relocate(root)
+    marker.unlink()
+    sync(root)
+    return done
 
 
 def _require_empty(folder: Path) -> None:
@@ -133,16 +144,16 @@ def _copy_database(file: Path, target: Path) -> None:
     sync(target)
 
 
-def _copy_instance(root: Path, partial: Path, instance: Path) -> None:
+def copy_instance(root: Path, partial: Path, instance: Path) -> None:
     """Copy the Dagster instance: its databases with the backup API, and its other files."""
     databases = set(instance.rglob("*.db"))
     for file in databases:
         _copy_database(file, partial / file.relative_to(root))
     side_files = {Path(f"{file}{suffix}") for file in databases for suffix in _JOURNALS}
-    _copy_tree(root, partial, str(instance.relative_to(root)), skip=lambda path: path in databases | side_files)
+    copy_tree(root, partial, str(instance.relative_to(root)), skip=lambda path: path in databases | side_files)
 
 
-def _copy_tree(
+def copy_tree(
     root: Path, partial: Path, name: str, *, skip: Callable[[Path], bool] = lambda _: False, strict: bool = False
 ) -> None:
     """Copy the files below a path; files that vanish meanwhile are left out, unless `strict` is set."""

@@ -10,7 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
-from stock_assets.backends.layout import LAYOUT_KEY, check_layout, layout_body, older_layout
+from stock_assets.backends.layout import (
+    EARLIER_VERSIONS,
+    LAYOUT_KEY,
+    check_layout,
+    layout_body,
+    older_layout,
+    stated_version,
+)
 from stock_assets.backends.local.durable import make_folder, sync
 
 _DATABASES = ("ledger.db", "catalog.db")
@@ -19,6 +26,23 @@ _DATABASES = ("ledger.db", "catalog.db")
 Files below `raw/` prove nothing: others may deliver landing files before the pipeline has ever run.
 """
 _NEW_FOLDER = "set STOCK_ASSETS_DATA_DIR to a new folder"
+_MIGRATE = "run: stock-assets migrate"
+
+
+def earlier_version(root: Path) -> int | None:
+    """Return the version of a folder of an earlier layout; None if it has the current layout, or is new.
+
+    Raises:
+        UnsupportedLayout: a newer release wrote the folder, or its layout file is damaged.
+    """
+    layout = root / LAYOUT_KEY
+    if not layout.exists():
+        return 1 if any((root / name).exists() for name in _DATABASES) else None
+    body = layout.read_bytes()
+    if stated_version(body) in EARLIER_VERSIONS:
+        return stated_version(body)
+    check_layout(body, str(root), new_folder=_NEW_FOLDER, migrate=_MIGRATE)
+    return None
 
 
 class DataFolder:
@@ -52,9 +76,9 @@ class DataFolder:
             body = (self._path / LAYOUT_KEY).read_bytes()
         except FileNotFoundError:
             if used:
-                raise older_layout(str(self._path), new_folder=_NEW_FOLDER) from None
+                raise older_layout(str(self._path), _MIGRATE) from None
         else:
-            check_layout(body, str(self._path), new_folder=_NEW_FOLDER)
+            check_layout(body, str(self._path), new_folder=_NEW_FOLDER, migrate=_MIGRATE)
         return self._path
 
     @cached_property
@@ -72,5 +96,5 @@ class DataFolder:
                 os.link(partial, layout)
             partial.unlink()
             sync(root)
-            check_layout(layout.read_bytes(), str(root), new_folder=_NEW_FOLDER)
+            check_layout(layout.read_bytes(), str(root), new_folder=_NEW_FOLDER, migrate=_MIGRATE)
         return root

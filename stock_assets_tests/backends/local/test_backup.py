@@ -50,6 +50,31 @@ def test_a_restored_backup_has_the_same_rows_snapshots_and_requests(original: Pa
     assert Folder(original).contents() == before
 
 
+def test_a_restore_that_was_killed_is_completed_by_the_same_command(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("copy", "other"):
+        back_up(original, tmp_path / name, original / "dagster_home")
+    root = tmp_path / "data"
+
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "relocate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            restore(tmp_path / "copy", root)
+    with pytest.raises(SettingsError, match="is not empty"):
+        restore(tmp_path / "other", root)
+
+    restore(tmp_path / "copy", root)
+
+    assert Folder(root).rows() == Folder(original).rows()
+    assert problems(Folder(root)) == []
+    with pytest.raises(SettingsError, match="is not empty"):
+        restore(tmp_path / "copy", root)
+
+
 def test_a_backup_during_loads_is_one_snapshot_with_its_responses(original: Path, tmp_path: Path) -> None:
     busy = Folder.copy_of(original, tmp_path / "busy")
     stopped = Event()
