@@ -6,7 +6,7 @@ Dagster (`orchestration.assets`).
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -129,7 +129,8 @@ def fetch_prices(
             key=lambda symbol: _priority(ledger, symbol, latest.get(symbol.symbol, [])),
         )
         requester = Requester(backend, source, now=now, sleep=sleep, reserve=rules.reserve_calls, until=rules.until)
-        results = _request_and_settle(requester, source, queue, ResponseReader(parts, ledger), sleep)
+        newest = {symbol: fetches[0].fetched_at for symbol, fetches in latest.items() if fetches[0].calls}
+        results = _request_and_settle(requester, source, queue, ResponseReader(parts, ledger), newest, sleep)
     postponed = {symbol.symbol for symbol in queue} - results.keys()
     return [
         _postponed(symbol)
@@ -208,13 +209,22 @@ def _stored_until(ledger: LedgerTable, symbol: _SymbolSessions, latest: Sequence
 
 
 def _request_and_settle(
-    requester: Requester, source: PriceSource, queue: Sequence[_SymbolSessions], reader: ResponseReader, sleep: Sleep
+    requester: Requester,
+    source: PriceSource,
+    queue: Sequence[_SymbolSessions],
+    reader: ResponseReader,
+    newest: Mapping[str, datetime],
+    sleep: Sleep,
 ) -> dict[str, RequestResult]:
     """Send the requests; repeat those whose responses were rejected only when all had arrived, once."""
     results: dict[str, RequestResult] = {}
     rejected: set[str] = set()
     for _ in range(min(2, source.terms.attempts)):
-        requests = [_request(source, symbol, reader) for symbol in queue if not results or symbol.symbol in rejected]
+        requests = [
+            _request(source, symbol, reader, newest.get(symbol.symbol))
+            for symbol in queue
+            if not results or symbol.symbol in rejected
+        ]
         for symbol, result in requester.request_all(requests).items():
             before = results.get(symbol)
             # A repeated request that could not be sent keeps the reason of the first one.
@@ -229,12 +239,13 @@ def _request_and_settle(
     return results
 
 
-def _request(source: PriceSource, symbol: _SymbolSessions, reader: ResponseReader) -> Request:
+def _request(source: PriceSource, symbol: _SymbolSessions, reader: ResponseReader, after: datetime | None) -> Request:
     return Request(
         symbol.symbol,
         FetchKind.PRICES,
         send=lambda: source.fetch_prices(symbol.symbol, symbol.requestable),
         read=lambda body, response_key, arrived: reader.read(symbol.symbol, body, response_key, arrived),
+        after=after,
     )
 
 

@@ -15,6 +15,7 @@ One slow symbol does not delay the others: its repetition comes after all first 
 sends no more requests. The symbols that were not requested come first in the next run.
 """
 
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
@@ -23,6 +24,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.call_limits import CallDenied
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.clock import Clock
@@ -34,6 +36,8 @@ from stock_assets.ingest.sending_threads import SendingThreads
 from stock_assets.ingest.vendor_health import VendorHealth
 from stock_assets.sources.interface import PriceSource
 
+_ONE_DAY = timedelta(days=1)
+_log = logging.getLogger(__name__)
 DAILY_QUOTA_BLOCK = timedelta(hours=1)
 """Time without requests after the vendor reports that the day's calls are used.
 
@@ -51,6 +55,8 @@ class Request:
         send: sends the request and returns the body of the response.
         read: reads a stored body, from (body, key of the stored object, time of arrival).
         known: the current response, stored earlier; an equal body is not stored again.
+        after: time of the symbol's newest request. If the clock was set back since, the response counts as arrived just
+            after it, since the newest response of a bar wins.
     """
 
     symbol: str
@@ -58,6 +64,7 @@ class Request:
     send: Callable[[], bytes]
     read: Callable[[bytes, str, datetime], Fetch]
     known: Fetch | None = None
+    after: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -204,7 +211,7 @@ class Requester:
             arrived = self._now()
             key = _store(self._backend, request, error.body, arrived) if error.body else ""
             return _Ended(arrived, error.body, key, error)
-        arrived, known = self._now(), request.known
+        arrived, known = _arrival(self._now(), request.after), request.known
         if known is not None and known.content_hash == content_hash(body):
             return _Ended(arrived, body, known.response_key)
         return _Ended(arrived, body, _store(self._backend, request, body, arrived))
@@ -284,6 +291,25 @@ class Requester:
         self._backend.ledger.record(*entries)
         self._last |= {entry.symbol: entry for entry in entries}
         self._queue.clear()
+
+
+def _arrival(at: datetime, after: datetime | None) -> datetime:
+    """Return the time to record for a response; see `Request.after`.
+
+    If a session has closed between the two times, the time stays: bars of this session may be incomplete.
+    """
+    if after is None or after < at:
+        return at
+    sessions = sessions_between(at.date() - _ONE_DAY, after.date() + _ONE_DAY)
+    if any(at < closing_time(session) <= after for session in sessions):
+        _log.warning(
+            "The ledger has a request of %s, and the clock of this machine shows %s. Set the clock. If it was ahead "
+            "before, responses until then do not replace the bars of that request.",
+            f"{after:%Y-%m-%d %H:%M:%S} UTC",
+            f"{at:%Y-%m-%d %H:%M:%S} UTC",
+        )
+        return at
+    return after + timedelta(microseconds=1)
 
 
 def _store(backend: Backend, request: Request, body: bytes, arrived: datetime) -> str:

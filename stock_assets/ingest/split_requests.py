@@ -156,4 +156,11 @@ def _request(source: PriceSource, symbol: str, known: Fetch | None) -> Request:
             detail=plural(len(source.read_splits(body, symbol)), "split"),
         )
 
-    return Request(symbol, FetchKind.SPLITS, send=lambda: source.fetch_splits(symbol), read=read, known=known)
+    return Request(
+        symbol,
+        FetchKind.SPLITS,
+        send=lambda: source.fetch_splits(symbol),
+        read=read,
+        known=known,
+        after=known.fetched_at if known else None,
+    )

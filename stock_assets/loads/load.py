@@ -19,6 +19,8 @@ from stock_assets.core.errors import NothingStaged, ObjectExists
 
 _FOLDER = "staged/loads"
 _ONE_DAY = timedelta(days=1)
+_MICROSECOND = timedelta(microseconds=1)
+_STAGED_AT = "%Y%m%dt%H%M%S%f"
 SPLITS_PROPERTY = "splits"
 """Property of a snapshot of published.daily_prices: digest of the splits that all its rows follow."""
 
@@ -78,7 +80,16 @@ class Load:
 
 def new_load_id(staged_at: datetime) -> str:
     """Return an id that sorts by time and never repeats, also if two processes stage in the same microsecond."""
-    return f"load_{staged_at:%Y%m%dt%H%M%S%f}_{token_hex(4)}"
+    return f"load_{staged_at:{_STAGED_AT}}_{token_hex(4)}"
+
+
+def next_load_id(backend: Backend, first: date, last: date, staged_at: datetime) -> str:
+    """Return an id that sorts after the loads of the same sessions, also if the clock was set back since."""
+    keys = backend.objects.keys(f"{_FOLDER}/{first}_{last}/")
+    own, newest = new_load_id(staged_at), _load_id(keys[-1]) if keys else ""
+    if own > newest:
+        return own
+    return new_load_id(datetime.strptime(newest.split("_")[1], _STAGED_AT).replace(tzinfo=UTC) + _MICROSECOND)
 
 
 def record_load(backend: Backend, load: Load) -> None:

@@ -22,7 +22,7 @@ from stock_assets.ingest.splits import split_table
 from stock_assets.loads.audit_files import AuditKind, audits, bound_audits
 from stock_assets.loads.broken_audits import raise_for_broken_audit
 from stock_assets.loads.inputs import LOOKBACK_DAYS, inputs
-from stock_assets.loads.load import SPLITS_PROPERTY, Load, new_load_id, record_load, record_staging
+from stock_assets.loads.load import SPLITS_PROPERTY, Load, next_load_id, record_load, record_staging
 from stock_assets.stage.report import compute_report, session_failures, store_report
 
 
@@ -51,7 +51,7 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
             "Materialize raw/daily_prices for these sessions first."
         )
     available = parts.source.available_history(staged_at)
-    load_id = new_load_id(staged_at)
+    load_id = next_load_id(backend, start, end, staged_at)
     with backend.warehouse.connect(load_id) as sql:
         known = known_splits(parts)
         splits = split_table(known, parts.universe)

@@ -64,13 +64,14 @@ def table_damage(root: Path, table: Table, *, deep: bool) -> list[Damage]:
 
 
 def committed_metadata(root: Path, table: Table) -> list[Path]:
-    """Return the metadata files of a table that prove that it has rows, by time of their last change, newest last.
+    """Return the metadata files of a table that prove that it has rows, newest last.
 
+    Each commit counts one up in the name; the time in a file may be earlier than before, if the clock was set back.
     The first metadata file is written before the catalog contains the table, so it alone proves nothing.
     """
     folder = root / table.schema / table.name / "metadata"
     files = [file for file in folder.glob("*.metadata.json") if not file.name.startswith("00000-")]
-    return sorted(files, key=lambda file: (_last_updated(file), file.name))
+    return sorted(files, key=lambda file: (file.name.partition("-")[0], _last_updated(file), file.name))
 
 
 def open_metadata(file: Path, table: Table) -> tuple[IcebergTable | None, str]:

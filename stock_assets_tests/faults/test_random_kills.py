@@ -1,0 +1,210 @@
+"""Kills at random times: of loads, requests and maintenance, and of the commands that repair, restore and relocate."""
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from stock_assets.backends.local.backend import LocalBackend
+from stock_assets.backends.local.backup import back_up, restore
+from stock_assets.backends.local.relocation import relocate
+from stock_assets.ingest.response_packs import pack_responses
+from stock_assets.maintenance.repair import Repair
+from stock_assets.maintenance.verify import Depth, verify
+from stock_assets_tests.faults.damage import delete, truncate
+from stock_assets_tests.faults.folder import Folder, load_sample
+from stock_assets_tests.faults.table import FULL, Tally
+from stock_assets_tests.faults.work import Prepared
+from stock_assets_tests.support.crash_workloads import WORKLOADS
+from stock_assets_tests.support.processes import fork_server
+from stock_assets_tests.support.publishers import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.faults
+KILLS = 25 if FULL else 3
+"""Of each piece of work; there are four."""
+KILLS_OF_COMMANDS = 10 if FULL else 1
+
+
+def killed(target: Callable[..., None], arguments: tuple[object, ...], after_seconds: float) -> bool:
+    """Run a function in another process and kill it some seconds after it began; return whether it had not ended."""
+    context = fork_server()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_announced, args=(target, arguments, sender), daemon=True)
+    process.start()
+    sender.close()
+    assert receiver.poll(PATIENCE_SECONDS), "the process is stuck"
+    assert receiver.recv() == "begin"
+    process.join(after_seconds)
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
+
+
+def _announced(target: Callable[..., None], arguments: tuple[object, ...], events: Connection) -> None:
+    events.send("begin")
+    target(*arguments)
+
+
+def duration(target: Callable[..., None], *arguments: object) -> float:
+    """Return the seconds that a function takes in another process."""
+    context = fork_server()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_announced, args=(target, arguments, sender), daemon=True)
+    process.start()
+    assert receiver.poll(PATIENCE_SECONDS)
+    began = time.monotonic()
+    process.join(PATIENCE_SECONDS)
+    assert process.exitcode == 0
+    return time.monotonic() - began
+
+
+def time_of_kill(number: int, kills: int, took: float) -> float:
+    """Return a random time in one of some equal parts of the time that a piece of work takes."""
+    return (number % kills + random.random()) / kills * took  # noqa: S311 (any time will do)
+
+
+def work(name: str, root: Path) -> None:
+    """Do a piece of work, in another process."""
+    WORKLOADS[name].work(root)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_kill_at_any_time_leaves_the_old_or_the_new_rows(name: str, tmp_path: Path, tally: Tally) -> None:
+    prepared = Prepared.of(name, tmp_path / "prepared")
+    with prepared.folder() as root:
+        took = duration(work, name, root)
+    interrupted = 0
+    for number in range(4 * KILLS):
+        with prepared.folder() as root:
+            if not killed(work, (name, root), time_of_kill(number, KILLS, took)):
+                continue
+            result, problem = prepared.result(root)
+        tally.count(f"killed: {name}", result)
+        assert problem == ""
+        interrupted += 1
+        if interrupted == KILLS:
+            return
+    pytest.fail(f"only {interrupted} kills interrupted the work")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that is killed, and run again.
+
+    Attributes:
+        prepare: brings a copy of the sample's folder into the state before the command; returns the arguments.
+        run: the command.
+        done: the folder that has the same rows afterwards.
+    """
+
+    prepare: Callable[[Path, Path], tuple[Path, ...]]
+    run: Callable[..., None]
+    done: Callable[[Path, Path], Path]
+
+
+def damaged(pattern: str, how: Callable[[Path], None]) -> Callable[[Path, Path], tuple[Path, ...]]:
+    def prepare(original: Path, folder: Path) -> tuple[Path, ...]:
+        root = Folder.copy_of(original, folder / "data").root
+        how(max(root.glob(pattern), key=lambda file: file.stat().st_mtime_ns))
+        return (root,)
+
+    return prepare
+
+
+def packed(original: Path, folder: Path) -> tuple[Path, ...]:
+    copy = Folder.copy_of(original, folder / "data")
+    pack_responses(copy.backend, datetime.now(UTC) + timedelta(days=30))
+    truncate(copy.one("raw/packs/daily_prices/*/*.zip"))
+    return (copy.root,)
+
+
+def run_repair(root: Path) -> None:
+    """Repair the folder, as the command does."""
+    assert Repair(Folder(root).parts, LocalBackend(root), lambda _: None).apply()
+
+
+def copied(original: Path, folder: Path) -> tuple[Path, ...]:
+    shutil.copytree(original, folder / "data")
+    return (folder / "data",)
+
+
+def run_relocate(root: Path) -> None:
+    """Relocate the folder, as the command does."""
+    relocate(root)
+
+
+def backed_up(original: Path, folder: Path) -> tuple[Path, ...]:
+    back_up(original, folder / "backup", original / "dagster_home")
+    return folder / "backup", folder / "data"
+
+
+def run_restore(backup: Path, root: Path) -> None:
+    """Restore the backup, as the command does; a folder without the marker was restored completely."""
+    if not root.exists() or (root / "restoring").exists():
+        restore(backup, root)
+
+
+def to_back_up(original: Path, folder: Path) -> tuple[Path, ...]:
+    return original, folder / "data", original / "dagster_home"
+
+
+def run_backup(root: Path, target: Path, instance: Path) -> None:
+    """Back the folder up, as the command does; a backup appears when it is complete."""
+    if not target.exists():
+        back_up(root, target, instance)
+
+
+COMMANDS = {
+    "repair of a table": Command(
+        damaged("published/daily_prices/data/*/*.parquet", delete), run_repair, lambda _, folder: folder / "data"
+    ),
+    "repair of the ledger": Command(damaged("ledger.db", truncate), run_repair, lambda _, folder: folder / "data"),
+    "repair of the catalog": Command(damaged("catalog.db", delete), run_repair, lambda _, folder: folder / "data"),
+    "repair of a pack": Command(packed, run_repair, lambda _, folder: folder / "data"),
+    "relocate": Command(copied, run_relocate, lambda _, folder: folder / "data"),
+    "restore": Command(backed_up, run_restore, lambda _, folder: folder / "data"),
+    "backup": Command(to_back_up, run_backup, lambda original, _: original),
+}
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with two loads."""
+    root = tmp_path_factory.mktemp("original") / "data"
+    load_sample(root)
+    return root
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_killed_command_is_completed_by_running_it_again(
+    name: str, original: Path, tmp_path: Path, tally: Tally
+) -> None:
+    command = COMMANDS[name]
+    rows = Folder(original).rows()
+    first = tmp_path / "first"
+    first.mkdir()
+    took = duration(command.run, *command.prepare(original, first))
+    interrupted = 0
+    for number in range(4 * KILLS_OF_COMMANDS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        arguments = command.prepare(original, folder)
+        if killed(command.run, arguments, time_of_kill(number, KILLS_OF_COMMANDS, took)):
+            command.run(*arguments)
+            after = Folder(command.done(original, folder))
+            right = after.rows() == rows and not list(verify(after.parts, Depth(deep=True)))
+            tally.count(f"killed: {name}", "repaired" if right else "wrong")
+            assert right
+            interrupted += 1
+        shutil.rmtree(folder)
+        if interrupted == KILLS_OF_COMMANDS:
+            return
+    pytest.fail(f"only {interrupted} kills interrupted the command")
