@@ -157,6 +157,7 @@ def migrate() -> None:
     if done is None:
         print_line(f"Nothing to do: {root} has the current layout.")
         return
+    _refresh_views()
     for note in done.notes:
         print_warning(note)
     print_line(f"{root}: {plural(done.sessions, 'session')} loaded again. The earlier folder is {done.backup}.")
