@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stock_assets.backends.local.full_disk import typed_full_disk
 from stock_assets.core.errors import ConcurrentPublish
 
 LOCK_FILE = "publish.lock"
@@ -29,11 +30,13 @@ def publishing(
     Raises:
         ConcurrentPublish: another process held the lock all the time.
     """
-    descriptor = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with typed_full_disk(root):
+        descriptor = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         _lock(descriptor, root, longest_seconds, sleep)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        with typed_full_disk(root):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
