@@ -28,9 +28,11 @@ def write_views(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
     definitions = connection.execute(_DEFINITIONS).fetchall()
     try:
         with duckdb.connect(str(partial)) as stored:
-            stored.execute("CREATE SCHEMA published")
-            for (definition,) in definitions:
-                stored.execute(definition)
+            # One transaction: each one writes to the disk.
+            stored.execute(
+                "; ".join(["BEGIN; CREATE SCHEMA published", *(text.rstrip(";") for (text,) in definitions)])
+            )
+            stored.execute("COMMIT")
         sync(partial)
         partial.replace(root / VIEWS_FILE)
         sync(root)
