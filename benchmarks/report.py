@@ -1,6 +1,6 @@
 """Time and size of a report of 20 symbols and 10 years of the made-up market. Run: `python -m benchmarks.report`.
 
-Rendering is the median of some repetitions after a first one, which builds Vega's script for the process. Opening is
+Rendering is the median of some repetitions after a first one, which also translates the statements. Opening is
 the time until Chromium, if installed, has drawn every chart without a network.
 """
 

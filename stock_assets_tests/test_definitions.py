@@ -22,7 +22,7 @@ import importlib, json, pkgutil, sys
 
 import dagster._core.storage.event_log.sqlite.sqlite_event_log
 import dagster, duckdb, exchange_calendars, pyarrow.csv, pyarrow.parquet, pydantic_settings, pyiceberg.catalog.sql
-import psutil, requests, rich.progress, sqlglot, typer, sqlite3, hashlib, uuid, shutil, tenacity, altair, vl_convert
+import psutil, requests, rich.progress, sqlglot, typer, sqlite3, hashlib, uuid, shutil, tenacity, starlette, uvicorn
 import boto3, pyathena.cursor, pyiceberg.catalog.glue, dagster_aws.secretsmanager
 
 touched = []

@@ -1,10 +1,11 @@
-"""Commands that operate the pipeline: `rollback`, `maintain`, `quota`, `alert-test` and `ui`.
+"""Commands that operate the pipeline: `rollback`, `maintain`, `quota`, `alert-test`, `ui` and its `live-page`.
 
 Belongs here: arguments and printing. Does not belong here: what an operation does (`maintenance`, `backends`,
 `orchestration`).
 """
 
 import os
+import subprocess
 import sys
 from datetime import UTC, datetime
 from typing import Annotated
@@ -137,13 +138,20 @@ def alert_test() -> None:
         raise typer.Exit(code=1)
 
 
-def ui(port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000) -> None:
-    """Open the Dagster UI and daemon on the same instance that `backfill` uses."""
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    page_port: Annotated[int, typer.Option(help="Port of the live page with charts.")] = 3080,
+) -> None:
+    """Open the Dagster UI and daemon on the same instance that `backfill` uses, and a page with current charts."""
     from stock_assets.orchestration.instance.code_location import write_workspace
     from stock_assets.orchestration.runs import local_instance
-    from stock_assets.settings import Settings, environment_variable
+    from stock_assets.settings import BackendName, Settings, environment_variable
 
     settings = Settings.from_env()
+    if settings.backend is BackendName.LOCAL:
+        # The page is a process of its own, which ends with this one: `execve` replaces the program, not the process.
+        page = [sys.executable, "-m", "stock_assets", "live-page", "--port", str(page_port)]
+        subprocess.Popen(page)  # noqa: S603 (fixed arguments, no shell)
     with local_instance(settings):
         workspace = write_workspace(settings.instance_dir)
     environment = {**os.environ, "DAGSTER_HOME": str(settings.instance_dir)}
@@ -154,3 +162,20 @@ def ui(port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000) 
     no_hint = ("-W", "ignore:Function `dev_command` is superseded")
     command = [sys.executable, *no_hint, "-m", "dagster", "dev", "-w", str(workspace), "-p", str(port)]
     os.execve(command[0], command, environment)  # noqa: S606 (fixed arguments, no shell needed)
+
+
+def live_page(port: Annotated[int, typer.Option(help="Port of the page; 0 for any free one.")] = 3080) -> None:
+    """Serve the report with current data on this machine, until the process that started this one ends."""
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.serve.report.live import HOST, listen, serve_while_parent_runs
+    from stock_assets.settings import Settings
+
+    try:
+        listening = listen(port)
+    except OSError as error:
+        print_error(
+            f"The live page is not served: port {port} of {HOST}: {error.strerror}. Choose another --page-port."
+        )
+        raise typer.Exit(1) from error
+    print_line(f"Live page with charts: http://{HOST}:{listening.getsockname()[1]}")
+    serve_while_parent_runs(Pipeline.from_settings(Settings.from_env()), listening)

@@ -100,6 +100,40 @@ _PANELS = (
         (*_SERIES, "open", "high", "low", "close"),
     ),
     Panel(
+        "price_history",
+        "Price history",
+        "Open, high, low, close and volume of each session as traded, the factor of its split adjustment, and the "
+        "split-adjusted metrics of the session.",
+        "USD",
+        (
+            *_SERIES,
+            *("open", "high", "low", "close", "volume", "adjustment"),
+            *("daily_return", "avg_price_90d", "rolling_avg_5d", "volatility_pct", "volatility_21d_pct"),
+            "volume_surge_ratio",
+        ),
+    ),
+    Panel(
+        "board",
+        "Board",
+        "The latest session of each symbol, its split-adjusted returns until then, and the lowest and highest price of "
+        "52 weeks. A return compares the close with the last close on or before the day one week, month or year "
+        "earlier, or before the year; it is empty if the history is shorter.",
+        "mixed",
+        (
+            *("symbol", "trade_date", "is_latest", "close_price", "price_change_pct"),
+            *("return_1w_pct", "return_1m_pct", "return_ytd_pct", "return_1y_pct", "low_52w", "high_52w"),
+            *("avg_price_90d", "volatility_pct", "volume", "volume_surge_ratio", "sessions"),
+        ),
+    ),
+    Panel(
+        "correlations",
+        "Correlation",
+        "Correlation of the daily price changes of two symbols: 1 if they move together, 0 if independently, -1 if "
+        "against each other. It needs 20 common sessions.",
+        "correlation",
+        ("symbol", "other_symbol", "sessions", "correlation"),
+    ),
+    Panel(
         "market_breadth",
         "Market breadth",
         "Share of the symbols that closed above their open.",

@@ -4,6 +4,7 @@ import base64
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ class Browser:
     def __init__(self, driver: webdriver.Chrome) -> None:
         self._driver = driver
 
-    def open(self, page: Path) -> None:
+    def open(self, page: Path, fragment: str = "") -> None:
         """Load a file and wait until its script has drawn all charts."""
-        self.load(page)
+        self.visit(page.absolute().as_uri() + fragment)
         self.wait_for("document.body.dataset.ready === 'yes'")
 
     def load(self, page: Path) -> None:
@@ -50,6 +51,26 @@ class Browser:
     def press(self, keys: str) -> None:
         """Press keys in the focused element."""
         self._driver.switch_to.active_element.send_keys(keys)
+
+    def mouse(self, kind: str, x: float, y: float) -> None:
+        """Send a mouse event at a position in the window: `mouseMoved`, `mousePressed` or `mouseReleased`."""
+        pressed = 0 if kind == "mouseMoved" else 1
+        event = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": pressed}
+        self._driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+
+    def download_into(self, folder: Path) -> None:
+        """Save downloads in a folder."""
+        self._driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+
+    def accessibility_problems(self) -> list[str]:
+        """Return what axe-core finds in the page by the rules of WCAG 2.1 AA."""
+        self.run(files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+        found = self._driver.execute_async_script(
+            "const done = arguments[0]; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})"
+            ".then((result) => done(result.violations), (error) => done(String(error)))"
+        )
+        assert isinstance(found, list), found
+        return [f"{one['id']}: {one['help']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
 
     def console(self) -> list[str]:
         """Return the messages in the console since the last call."""

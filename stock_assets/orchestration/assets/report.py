@@ -10,8 +10,8 @@ import dagster as dg
 from stock_assets.orchestration.keys import REPORT, asset_key
 from stock_assets.pipeline import Pipeline
 from stock_assets.serve.panels import relations_read
-from stock_assets.serve.report.data import OTHERS, SERIES
-from stock_assets.serve.views import VIEWS
+from stock_assets.serve.report.data import REPORT_PANELS
+from stock_assets.serve.report.store import store_report
 
 GROUP = "reports"
 
@@ -20,18 +20,15 @@ def report_asset(*, owners: list[str]) -> dg.AssetsDefinition:
     """Return the asset. It has no partitions, and its step sorts before the views by name (see `assets.views`)."""
     spec = dg.AssetSpec(
         REPORT,
-        deps=[asset_key(relation) for relation in (*relations_read((*SERIES, *OTHERS)), VIEWS["weekly_trends"])],
+        deps=[asset_key(relation) for relation in relations_read(REPORT_PANELS)],
         group_name=GROUP,
-        kinds={"html", "altair"},
+        kinds={"html"},
         owners=owners,
         description="Charts of the published tables in one HTML file, which opens in any browser without a network.",
     )
 
     @dg.multi_asset(name="report", specs=[spec], backfill_policy=dg.BackfillPolicy.single_run())
     def report(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
-        # Importing Altair takes half a second; a process that only loads the definitions does not need it.
-        from stock_assets.serve.report.store import store_report  # noqa: PLC0415
-
         stored = store_report(pipeline)
         return dg.MaterializeResult(
             asset_key=spec.key,

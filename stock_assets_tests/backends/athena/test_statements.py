@@ -28,7 +28,7 @@ from stock_assets.maintenance.recompute import Sample
 from stock_assets.maintenance.verify import Depth, verify
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import relations, summary
-from stock_assets.serve.report.data import OTHERS, SERIES, read_report
+from stock_assets.serve.report.data import REPORT_PANELS, read_report
 from stock_assets.serve.views import create_views
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.athena_snapshot import END, OTHER, SNAPSHOT, recorded
@@ -177,7 +177,7 @@ def _read(runs: LiveRuns) -> None:
     # Panels that only the dashboards contain.
     with runs.backend.warehouse.connect() as sql:
         names = create_views(sql)
-        for name in sorted(PANELS.keys() - {*SERIES, *OTHERS}):
+        for name in sorted(PANELS.keys() - {*REPORT_PANELS}):
             sql.query(PANELS[name].select(names, dates=Fragment("1 = 1"), symbols=Fragment("1 = 1")))
 
 

@@ -1,6 +1,7 @@
 """Every way to start Dagster uses the same name for the code location, and tags runs with it."""
 
 import os
+import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -65,19 +66,24 @@ def test_the_files_that_name_the_code_location_agree() -> None:
 def test_the_ui_is_started_with_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Sequence[str]] = []
     links: list[str | None] = []
+    pages: list[Sequence[str]] = []
 
     def execve(_: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         started.append(command)
         links.append(environment.get("STOCK_ASSETS_UI_URL"))
 
     monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setattr(subprocess, "Popen", pages.append)
 
-    done = CliRunner().invoke(app, ["ui", "--port", "3001"], env={"STOCK_ASSETS_DATA_DIR": str(tmp_path)})
+    done = CliRunner().invoke(
+        app, ["ui", "--port", "3001", "--page-port", "3002"], env={"STOCK_ASSETS_DATA_DIR": str(tmp_path)}
+    )
 
     assert done.exit_code == 0, done.output
     [command] = started
     assert command[0] == sys.executable
     assert command[3:6] == ["-m", "dagster", "dev"]
+    assert pages == [[sys.executable, "-m", "stock_assets", "live-page", "--port", "3002"]]
     assert names(Path(command[command.index("-w") + 1])) == [CODE_LOCATION]
     assert links == ["http://localhost:3001"], "alerts link to the page that was started"
 

@@ -1,6 +1,7 @@
 """Reports of the recorded sample, and of a small table with a missing session, a quarantined bar and a split."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import walk
 from stock_assets_tests.support.report_scene import BAD, EX_DATE, MISSING, RENDERED_AT, SCRIPT, SESSIONS
 from stock_assets_tests.support.scenes import BAD_BAR, Scene
-from stock_assets_tests.support.steps import LIMITS, local_backend, parts
+from stock_assets_tests.support.steps import LIMITS, load_range, local_backend, parts
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,17 @@ def recorded_data(recorded_backend: Backend) -> ReportData:
 def recorded_page(recorded_data: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("report") / "recorded.html"
     file.write_text(render_page(recorded_data, RENDERED_AT), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def five_sessions_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("five_sessions")
+    backend, source = local_backend(folder / "backend"), RecordedSource()
+    universe = Pipeline.from_settings(Settings()).universe
+    load_range(backend, source, universe, date(2013, 2, 25), date(2013, 3, 1))
+    file = folder / "five.html"
+    file.write_text(render_page(read_report(parts(backend, source, universe)), RENDERED_AT), encoding="utf-8")
     return file
 
 

@@ -1,8 +1,11 @@
 """The report page: values of the views, self-contained, accessible and safe; and its asset."""
 
+import base64
+import gzip
 import json
+import math
 import re
-from datetime import date
+from datetime import date, timedelta
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pytest
 
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
@@ -17,88 +21,159 @@ from stock_assets.core.universe import Universe
 from stock_assets.orchestration.assets.report import report_asset
 from stock_assets.orchestration.resources import pipeline_resource
 from stock_assets.serve.panels import PANELS
-from stock_assets.serve.report.charts import charts
-from stock_assets.serve.report.data import OTHERS, SERIES, ReportData, read_report
+from stock_assets.serve.report.data import REPORT_PANELS, ReportData, read_report
 from stock_assets.serve.report.page import render_page
 from stock_assets.serve.report.store import FOLDER, MAX_REPORTS, store_report, write_report
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.report_scene import BAD, EX_DATE, MISSING, RENDERED_AT, SCRIPT
-from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
+from stock_assets_tests.support.scenes import BAD_BAR, TWO_WEEKS, Scene, wavy_source
 from stock_assets_tests.support.steps import as_pipeline, parts
 
 NO_SYMBOLS = Universe(())
 ADDRESS = re.compile(r"""(?:src|href|action)=["']?([^"'\s>]+)|url\(([^)]+)\)|@import""")
 
 
-def embedded(page: Path) -> dict[str, Any]:
-    [text] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(encoding="utf-8"))
-    found: dict[str, Any] = json.loads(text)
+def embedded(text: str) -> dict[str, Any]:
+    """Return the data that the page's script reads."""
+    [packed] = re.findall(r'<script type="application/octet-stream" id="data">(.*?)</script>', text)
+    found: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
     return found
 
 
-def test_the_last_year_has_daily_values_and_the_history_weekly_values(
+def without_scripts(page: Path) -> str:
+    return re.sub(r"<script>.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_a_symbol_has_every_session_as_traded_with_its_adjustment(
+    recorded_page: Path, recorded_bars: pd.DataFrame
+) -> None:
+    found = embedded(recorded_page.read_text(encoding="utf-8"))
+    days = sessions_between(date(2000, 3, 1), date(2013, 3, 1))
+    assert found["days"] == [day.isoformat() for day in days]
+    apple, bars = found["series"]["AAPL"], recorded_bars.loc["AAPL"]
+    assert apple["first"] == 0
+    for name in ("open", "high", "low", "close", "volume"):
+        assert apple[name] == list(bars[name]), name
+    adjusted = [close * factor for close, factor in zip(apple["close"], apple["adjustment"], strict=True)]
+    assert all(map(math.isclose, adjusted, bars["close_now"]))
+    facebook = found["series"]["FB"]
+    assert found["days"][facebook["first"]] == "2012-05-18"
+    # FB has no 90 days of history in its first quarter, and no average of fewer days.
+    assert facebook["avg_price_90d"][:60] == [None] * 60
+    assert facebook["avg_price_90d"][-1] == 28.56
+    assert found["splits"]["AAPL"] == {"2000-06-21": "2:1", "2005-02-28": "2:1"}
+    assert found["market"]["coverage"]["2013-03-01"] == 100
+
+
+def test_returns_start_from_the_last_close_before_the_period(
     recorded_data: ReportData, recorded_bars: pd.DataFrame
 ) -> None:
-    days = recorded_data.daily["days"]
-    assert days == [day.isoformat() for day in sessions_between(date(2012, 3, 2), date(2013, 3, 1))]
-    apple = recorded_data.daily["symbols"]["AAPL"]
-    assert (apple["first"], len(apple["columns"]["close_price"])) == (0, len(days))
-    closes = recorded_bars.loc["AAPL"]["close_now"].loc["2012-03-02":]
-    assert apple["columns"]["close_price"] == [round(close, 2) for close in closes]
-    facebook = recorded_data.daily["symbols"]["FB"]
-    assert days[facebook["first"]] == "2012-05-18"
-    # FB has no 90 days of history in its first quarter, and no average of fewer days.
-    assert facebook["columns"]["avg_price_90d"][:60] == [None] * 60
-    assert facebook["columns"]["avg_price_90d"][-1] == 28.56
-    weeks = recorded_data.weekly["days"]
-    assert (weeks[0], weeks[-1], len(weeks)) == ("2000-03-03", "2013-03-01", 679)
-    assert weeks[weeks.index("2001-09-10") :][:2] == ["2001-09-10", "2001-09-21"]
-    weekly = recorded_data.weekly["symbols"]["AAPL"]["columns"]
-    assert weekly["close_price"][-1] == 430.47
-    # The close of 2000-03-03 as traded was 128; two 2:1 splits followed.
-    assert weekly["close_price"][0] == 32.0
+    periods = {
+        "return_1w_pct": date(2013, 2, 22),
+        "return_1m_pct": date(2013, 2, 1),
+        "return_ytd_pct": date(2012, 12, 31),
+        "return_1y_pct": date(2012, 3, 1),
+    }
+    for row in recorded_data.tables["board"]:
+        bars = recorded_bars.loc[row["symbol"]]
+        for column, day in periods.items():
+            before = bars["close_now"].loc[: str(day)]
+            expected = (bars["close_now"].iloc[-1] / before.iloc[-1] - 1) * 100 if len(before) else None
+            assert row[column] == (None if expected is None else pytest.approx(expected)), (row["symbol"], column)
+        year = bars.loc[str(date(2013, 3, 1) - timedelta(days=363)) :]
+        assert (row["low_52w"], row["high_52w"]) == pytest.approx((year["low_now"].min(), year["high_now"].max()))
+    assert recorded_data.tables["board"][1]["return_1y_pct"] is None, "FB is listed since 2012-05-18"
+
+
+def test_correlations_equal_pandas(recorded_data: ReportData, recorded_bars: pd.DataFrame) -> None:
+    closes = recorded_bars.pivot_table(values="close_now", index="trade_date", columns="symbol")
+    changes = closes.pct_change(fill_method=None).loc["2012-03-02":]
+    expected = changes.corr()
+    rows = recorded_data.tables["correlations"]
+    assert len(rows) == 10
+    for row in rows:
+        assert row["correlation"] == pytest.approx(expected.loc[row["symbol"], row["other_symbol"]], rel=1e-6)
 
 
 def test_missing_and_quarantined_bars_are_null_and_listed_as_incomplete_sessions(gappy_data: ReportData) -> None:
-    days, hole = gappy_data.daily["days"], gappy_data.daily["symbols"]["HOLE"]
-    closes = hole["columns"]["close_price"]
-    assert [days[n + hole["first"]] for n, close in enumerate(closes) if close is None] == [str(MISSING), str(BAD)]
-    assert all(close is not None for close in gappy_data.daily["symbols"]["GOOD"]["columns"]["close_price"])
+    days, hole = gappy_data.days, gappy_data.series["HOLE"]
+    assert [days[n + hole["first"]] for n, close in enumerate(hole["close"]) if close is None] == [MISSING, BAD]
+    assert all(close is not None for close in gappy_data.series["GOOD"]["close"])
     assert [(row["symbol"], row["time"].date(), row["split_ratio"]) for row in gappy_data.tables["splits"]] == [
         ("HOLE", EX_DATE, 3.0)
     ]
-    assert [row["trade_date"] for row in gappy_data.tables["incomplete_sessions"]] == [BAD, MISSING]
+    assert [row["trade_date"] for row in gappy_data.incomplete] == [BAD, MISSING]
     assert [row["audit"] for row in gappy_data.tables["quarantined_bars"]] == ["volume_not_negative"]
+
+
+def tile(text: str, title: str) -> str:
+    """Return the text of a tile below its title."""
+    [found] = re.findall(rf'<div class="tile[^"]*"><h2>{title}[^<]*</h2>(.*?)</div>', text)
+    return re.sub(r"<[^>]+>", " ", found).strip()
+
+
+def test_tiles_count_incomplete_sessions_and_quarantined_bars(recorded_page: Path, gappy_page: Path) -> None:
+    good, gappy = (page.read_text(encoding="utf-8") for page in (recorded_page, gappy_page))
+    assert tile(good, "Last session").split() == ["Fri", "2013-03-01", "5", "of", "5", "symbols"]
+    assert tile(good, "Coverage") == "100 %  250 of 250 sessions complete"
+    assert tile(good, "Quarantine").startswith("0 bars")
+    assert '<div class="tile warning">' not in good
+    assert "123 of 125 sessions complete" in tile(gappy, "Coverage")
+    assert tile(gappy, "Quarantine").startswith("1 bar")
+    assert gappy.count('<div class="tile warning">') == 2
+
+
+def test_a_rejected_session_is_named_with_its_audit(backend: Backend) -> None:
+    scene = Scene(backend, wavy_source())
+    for symbol in ("IBM", "MSFT", "GOOG"):
+        scene.source.set_bar(symbol, TWO_WEEKS[3], BAD_BAR)
+    scene.run(TWO_WEEKS)
+    data = read_report(scene)
+    assert set(data.rejected) == {TWO_WEEKS[3]}
+    page = render_page(data, RENDERED_AT)
+    assert tile(page, "Audits").startswith("1 rejected session")
+    assert f">{', '.join(data.rejected[TWO_WEEKS[3]])}</td>" in page
 
 
 def test_complete_data_has_no_incomplete_sessions(recorded_data: ReportData) -> None:
     """The year includes 2012-10-31, the first session after the two days that Hurricane Sandy closed the exchange."""
-    assert recorded_data.tables["incomplete_sessions"] == []
+    assert recorded_data.incomplete == []
 
 
 def test_a_session_without_any_bar_is_listed_as_incomplete(backend: Backend) -> None:
     scene = Scene(backend, wavy_source())
     scene.run(TWO_WEEKS[:3])
     scene.run(TWO_WEEKS[4:])
-    [row] = read_report(scene).tables["incomplete_sessions"]
-    assert (row["trade_date"], row["published_symbols"], row["missing_symbols"]) == (TWO_WEEKS[3], 0, None)
-    assert f"<td>{TWO_WEEKS[3]}</td>" in render_page(read_report(scene), RENDERED_AT)
+    [row] = read_report(scene).incomplete
+    assert (row["trade_date"], row["published_symbols"], row["expected_symbols"]) == (TWO_WEEKS[3], 0, None)
+    page = render_page(read_report(scene), RENDERED_AT)
+    assert f">{TWO_WEEKS[3]}</td>" in page
+    assert tile(page, "Coverage").split() == ["90", "%", "!", "9", "of", "10", "sessions", "complete"]
+
+
+def test_ten_sessions_have_no_correlation_map_but_its_condition(backend: Backend) -> None:
+    scene = Scene(backend, wavy_source())
+    scene.run(TWO_WEEKS)
+    page = render_page(read_report(scene), RENDERED_AT)
+    assert "The correlation map needs 20 common sessions of two symbols; 10 sessions published." in page
+    assert 'class="scroll correlations"' not in page
 
 
 def test_the_page_names_source_sessions_and_panels(recorded_page: Path) -> None:
     text = recorded_page.read_text(encoding="utf-8")
     assert text.count("recorded sample, ends 2013-03-01") == 2
-    assert "Latest session 2013-03-01, 5 symbols, history from 2000-03-01. Rendered 2013-03-02 01:02 UTC." in text
-    for name in (*SERIES, "market_breadth", "movers", "coverage", "latest_board", "volume_surges"):
+    assert "5 symbols, 2000-03-01 to 2013-03-01. Rendered 2013-03-02 01:02 UTC." in text
+    for name in ("board", "correlations", "market_breadth", "coverage", "volume_surges", "average_price", "volatility"):
         assert escape(PANELS[name].description) in text, name
-    assert "{{" not in re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert "{{" not in without_scripts(recorded_page)
 
 
 def test_the_page_loads_no_other_resource(recorded_page: Path) -> None:
-    text = re.sub(r"<script>.*?</script>", "", recorded_page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    addresses = [found[0] or found[1] for found in ADDRESS.findall(text)]
-    assert set(addresses) == {"data:,", "#charts"}
-    assert recorded_page.stat().st_size < 1_500_000
+    addresses = [found[0] or found[1] for found in ADDRESS.findall(without_scripts(recorded_page))]
+    assert set(addresses) == {"data:,", "#board-title"}
+    text = recorded_page.read_text(encoding="utf-8")
+    assert re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text) == []
+    assert recorded_page.stat().st_size < 800_000
 
 
 class Outline(HTMLParser):
@@ -116,48 +191,32 @@ class Outline(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def test_charts_tables_and_controls_have_accessible_names(recorded_page: Path) -> None:
+def test_tables_and_controls_have_accessible_names(recorded_page: Path) -> None:
     page = Outline()
     page.feed(recorded_page.read_text(encoding="utf-8"))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("h1")) == len(page.all("main")) == 1
-    charts_shown = [one for one in page.all("div") if one.get("role") == "img"]
-    assert len(charts_shown) == len(page.all("figure")) == len(page.all("figcaption")) == 9
-    assert all(one["aria-labelledby"] in ids for one in charts_shown)
-    assert {one["for"] for one in page.all("label") if "for" in one} == {"symbol"}
-    assert len(page.all("caption")) == len(page.all("table")) == 2
+    assert {one["for"] for one in page.all("label") if "for" in one} == {"symbol", "search", "add"}
     assert all(one.get("scope") for one in page.all("th"))
-    assert all(one["aria-label"] for one in page.all("div") if one.get("role") == "region")
+    regions = [one for one in page.all("div") if one.get("role") == "region"]
     # A table wider than the screen is scrolled with the keyboard.
-    assert all(one["tabindex"] == "0" for one in page.all("div") if one.get("class") == "scroll")
+    assert all(one["aria-label"] and one["tabindex"] == "0" for one in regions)
+    assert len(regions) == 4
 
 
 def test_company_names_and_source_labels_are_escaped(gappy_page: Path) -> None:
     text = gappy_page.read_text(encoding="utf-8")
     assert SCRIPT not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    data = render_page(ReportData(SCRIPT, {}, None, None, {}, {}, {}), RENDERED_AT)
-    assert SCRIPT not in data
+    assert SCRIPT not in render_page(ReportData(SCRIPT), RENDERED_AT)
 
 
 def test_a_page_without_published_bars_states_that_nothing_is_published(backend: Backend) -> None:
-    data = read_report(parts(backend, universe=NO_SYMBOLS))
-    page = render_page(data, RENDERED_AT)
-    assert "Nothing is published yet. Rendered 2013-03-02 01:02 UTC." in page
-    assert len(page) < 30_000
-
-
-def test_charts_use_named_rows_and_colours_of_the_page() -> None:
-    for name, spec in charts().items():
-        text = json.dumps(spec)
-        assert '"data": {"name": "rows"}' in text, name
-        assert spec["width"] == "container"
-        assert re.findall(r"#[0-9a-f]{3,6}\b", text) == [], name
-        columns = {field.partition(":")[0] for field in re.findall(r'"field": "(\w+)"', text)}
-        computed_by_the_chart = {"day", "split", "gap", "series", "kind", "direction"}
-        assert columns - computed_by_the_chart <= set(PANELS[name].columns), name
+    page = render_page(read_report(parts(backend, universe=NO_SYMBOLS)), RENDERED_AT)
+    assert "Nothing is published yet. Load sessions with: stock-assets backfill FIRST LAST." in page
+    assert 'id="data"></script>' in page
 
 
 def test_the_asset_keeps_the_newest_reports_and_links_to_the_newest(recorded_backend: Backend, tmp_path: Path) -> None:
@@ -196,8 +255,8 @@ def test_a_report_without_published_bars_is_stored(backend: Backend) -> None:
 
 
 def test_the_asset_depends_on_every_relation_that_the_report_reads(recorded_data: ReportData) -> None:
-    assert set(recorded_data.tables) == set(OTHERS)
+    assert {*recorded_data.tables, "price_history"} == set(REPORT_PANELS)
     [spec] = report_asset(owners=["team:a"]).specs
     read = {dep.asset_key.to_user_string() for dep in spec.deps}
-    assert {"published/weekly_trends", "published/candles", "published/quarantined_prices"} < read
-    assert len(read) == 10
+    assert {"published/daily_prices", "published/latest_board", "published/quarantined_prices"} < read
+    assert len(read) == 9
