@@ -84,7 +84,7 @@ def test_a_range_begins_at_the_close_of_its_return(recorded_page: Path) -> None:
         "ytd": ("2012-12-31", "42 sessions", "−19.11 %"),
         "1y": ("2012-03-01", "251 sessions", "−20.94 %"),
         "5y": ("2008-02-29", "262 weeks", "+244.32 %"),
-        "all": ("2000-03-01", "679 weeks", "+1,221.39 %"),
+        "all": ("2000-03-01", "679 weeks", "+1,221.37 %"),
     }
     with browser(1280, 900) as page:
         page.open(recorded_page)
