@@ -41,7 +41,7 @@ app.add_typer(symbols.app, name="symbols")
 app.command()(doctor.doctor)
 app.command()(operate.alert_test)
 app.command()(operate.ui)
-app.command("live-page", hidden=True)(operate.live_page)
+app.command()(operate.live_page)
 app.add_typer(aws.app, name="aws")
 
 
