@@ -92,7 +92,8 @@ def read_report(parts: PipelineParts) -> ReportData:
             "coverage": coverage,
             **{name: _rows(sql, name, names, year) for name in ("volume_surges", "audit_failures", "quarantined_bars")},
         }
-        series = _series(_rows(sql, "price_history", names), days)
+        history = PANELS["price_history"].select(names, dates=_EVERYTHING, symbols=_EVERYTHING)
+        series = _series(sql.query(history).to_pydict(), days)
     incomplete = _incomplete(coverage, [day for day in days if day > latest - RECENT])
     rejections = current_rejections(parts, [row["trade_date"] for row in incomplete])
     return ReportData(
@@ -136,15 +137,17 @@ def _incomplete(coverage: Sequence[Row], days: Sequence[date]) -> list[Row]:
     ]
 
 
-def _series(rows: Sequence[Row], days: Sequence[date]) -> dict[str, Any]:
-    """Return each symbol's columns along the days, with null for days without a bar."""
+def _series(history: Mapping[str, Sequence[Any]], days: Sequence[date]) -> dict[str, Any]:
+    """Return each symbol's columns along the days, with null for days without a bar; the bars are sorted by symbol."""
     position = {day: number for number, day in enumerate(days)}
-    columns = [name for name in PANELS["price_history"].columns if name not in ("time", "symbol")]
+    place = [position.get(time.date()) for time in history["time"]]
+    columns = {name: values for name, values in history.items() if name not in ("time", "symbol")}
     series = {}
-    for symbol, bars in groupby(rows, key=lambda row: row["symbol"]):
-        placed = {position[row["time"].date()]: row for row in bars if row["time"].date() in position}
-        first, last = min(placed), max(placed)
-        lists = {name: [placed[n][name] if n in placed else None for n in range(first, last + 1)] for name in columns}
+    for symbol, bars in groupby(range(len(place)), key=history["symbol"].__getitem__):
+        row_at = {number: row for row in bars if (number := place[row]) is not None}
+        first, last = min(row_at), max(row_at)
+        rows = [row_at.get(number) for number in range(first, last + 1)]
+        lists = {name: [None if row is None else values[row] for row in rows] for name, values in columns.items()}
         series[symbol] = {"first": first, **{name: _rounded(name, values) for name, values in lists.items()}}
     return series
 
