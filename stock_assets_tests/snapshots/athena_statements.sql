@@ -1451,21 +1451,81 @@ WHERE price_change_pct IS NOT NULL
 
 -- sql/serve/panels/audit_failures.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, audit, bars
-FROM backend_published.quarantine_by_audit AS q
-WHERE 1 = 1
+FROM (
+SELECT * FROM "serve/quarantine_by_audit.sql"
+) AS q
+WHERE trade_date > DATE '2011-03-06'
 ORDER BY time, audit
 ;
 
--- sql/serve/panels/average_price.sql (and 1 other form, SHA-256 a24ab3ffb3f3838f)
+-- sql/serve/panels/average_price.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, avg_price_90d
-FROM (
-SELECT * FROM "serve/weekly_trends.sql"
-) AS t
+FROM backend_published.price_trends AS t
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
 
--- sql/serve/panels/candlesticks.sql (and 1 other form, SHA-256 a21af993ef786172)
+-- sql/serve/panels/board.sql
+WITH latest AS (
+    SELECT symbol, MAX(trade_date) AS latest_session
+    FROM (
+SELECT * FROM "serve/price_trends.sql"
+) AS t
+    GROUP BY symbol
+),
+reference AS (
+    SELECT
+        symbol,
+        latest_session,
+        DATE_ADD('day', -7, latest_session)                     AS week_before,
+        DATE_ADD('month', -1, latest_session)                   AS month_before,
+        DATE_ADD('month', -12, latest_session)                  AS year_before,
+        DATE_ADD('day', -1, DATE_TRUNC('year', latest_session)) AS end_of_last_year,
+        DATE_ADD('day', -364, latest_session)                   AS before_52_weeks
+    FROM latest
+),
+closes AS (
+    SELECT
+        t.symbol,
+        COUNT(*)                                                                                AS sessions,
+        MAX_BY(t.close_price, t.trade_date)                                                     AS last_close,
+        MAX_BY(t.close_price, t.trade_date) FILTER (WHERE t.trade_date <= r.week_before)        AS close_1w,
+        MAX_BY(t.close_price, t.trade_date) FILTER (WHERE t.trade_date <= r.month_before)       AS close_1m,
+        MAX_BY(t.close_price, t.trade_date) FILTER (WHERE t.trade_date <= r.end_of_last_year)   AS close_ytd,
+        MAX_BY(t.close_price, t.trade_date) FILTER (WHERE t.trade_date <= r.year_before)        AS close_1y,
+        MIN(t.low_price) FILTER (WHERE t.trade_date > r.before_52_weeks)                        AS low_52w,
+        MAX(t.high_price) FILTER (WHERE t.trade_date > r.before_52_weeks)                       AS high_52w
+    FROM (
+SELECT * FROM "serve/price_trends.sql"
+) AS t
+    JOIN reference AS r ON r.symbol = t.symbol
+    GROUP BY t.symbol
+)
+SELECT
+    b.symbol,
+    b.trade_date,
+    b.is_latest,
+    b.close_price,
+    b.price_change_pct,
+    (c.last_close / c.close_1w - 1E0) * 1E2     AS return_1w_pct,
+    (c.last_close / c.close_1m - 1E0) * 1E2     AS return_1m_pct,
+    (c.last_close / c.close_ytd - 1E0) * 1E2    AS return_ytd_pct,
+    (c.last_close / c.close_1y - 1E0) * 1E2     AS return_1y_pct,
+    c.low_52w,
+    c.high_52w,
+    b.avg_price_90d,
+    b.volatility_pct,
+    b.volume,
+    b.volume_surge_ratio,
+    c.sessions
+FROM (SELECT * FROM (
+SELECT * FROM "serve/latest_board.sql"
+) AS every WHERE 1 = 1) AS b
+JOIN closes AS c ON c.symbol = b.symbol
+ORDER BY b.symbol
+;
+
+-- sql/serve/panels/candlesticks.sql
 SELECT
     CAST(trade_date AS TIMESTAMP) AS time,
     symbol,
@@ -1473,18 +1533,14 @@ SELECT
     high_price                    AS high,
     low_price                     AS low,
     close_price                   AS close
-FROM (
-SELECT * FROM "serve/weekly_trends.sql"
-) AS c
+FROM backend_published.candles AS c
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
 
--- sql/serve/panels/close_and_average.sql (and 1 other form, SHA-256 38933fc5813cd0c2)
+-- sql/serve/panels/close_and_average.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, close_price, rolling_avg_5d
-FROM (
-SELECT * FROM "serve/weekly_trends.sql"
-) AS t
+FROM backend_published.price_trends AS t
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
@@ -1499,6 +1555,25 @@ WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
 
+-- sql/serve/panels/correlations.sql
+WITH changes AS (
+    SELECT symbol, trade_date, price_change_pct
+    FROM (
+SELECT * FROM "serve/price_trends.sql"
+) AS t
+    WHERE price_change_pct IS NOT NULL AND trade_date > DATE '2011-03-06' AND symbol IN ('AAPL', 'MSFT', 'ORCL', 'CSCO', 'IBM')
+)
+SELECT
+    a.symbol,
+    b.symbol                                                                            AS other_symbol,
+    COUNT(*)                                                                            AS sessions,
+    CASE WHEN COUNT(*) >= 20 THEN CORR(a.price_change_pct, b.price_change_pct) END      AS correlation
+FROM changes AS a
+JOIN changes AS b ON b.trade_date = a.trade_date AND a.symbol < b.symbol
+GROUP BY a.symbol, b.symbol
+ORDER BY symbol, other_symbol
+;
+
 -- sql/serve/panels/coverage.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, coverage_pct, expected_symbols, published_symbols
 FROM (
@@ -1508,11 +1583,9 @@ WHERE 1 = 1
 ORDER BY time
 ;
 
--- sql/serve/panels/daily_return.sql (and 1 other form, SHA-256 19b3314da32ebe11)
+-- sql/serve/panels/daily_return.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, daily_return
-FROM (
-SELECT * FROM "serve/weekly_trends.sql"
-) AS t
+FROM backend_published.price_trends AS t
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
@@ -1530,10 +1603,8 @@ SELECT
     quarantined_symbols,
     missing_symbols,
     days_since_previous
-FROM (
-SELECT * FROM "serve/coverage.sql"
-) AS c
-WHERE trade_date > DATE '2011-03-06'
+FROM backend_published.coverage AS c
+WHERE 1 = 1
     AND (
         coverage_pct < 1E2
         OR (days_since_previous > 4 AND trade_date NOT IN (DATE 'day', DATE 'day', DATE '2012-10-31'))
@@ -1555,9 +1626,7 @@ SELECT
     volume_surge_ratio,
     candle_type,
     is_latest
-FROM (
-SELECT * FROM "serve/latest_board.sql"
-) AS b
+FROM backend_published.latest_board AS b
 WHERE 1 = 1
 ORDER BY symbol
 ;
@@ -1572,25 +1641,55 @@ SELECT CAST(trade_date AS TIMESTAMP) AS time, up_share_pct, up_symbols, symbols
 FROM (
 SELECT * FROM "serve/market_breadth.sql"
 ) AS b
-WHERE trade_date > DATE '2011-03-06'
+WHERE 1 = 1
 ORDER BY time
 ;
 
 -- sql/serve/panels/movers.sql
 SELECT symbol, price_change_pct, close_price, trade_date
-FROM (
-SELECT * FROM "serve/movers.sql"
-) AS m
-WHERE trade_date = (SELECT MAX(trade_date) FROM (
-SELECT * FROM "serve/movers.sql"
-) AS latest)
+FROM backend_published.movers AS m
+WHERE trade_date = (SELECT MAX(trade_date) FROM backend_published.movers AS latest)
 ORDER BY gain_rank, symbol
+;
+
+-- sql/serve/panels/price_history.sql
+SELECT time, symbol, open, high, low, close, volume, adjustment, daily_return, avg_price_90d, rolling_avg_5d,
+    volatility_pct, volatility_21d_pct, volume_surge_ratio
+FROM (
+    SELECT
+        CAST(p.trade_date AS TIMESTAMP)     AS time,
+        p.symbol,
+        p.trade_date,
+        p.open_price                        AS open,
+        p.high_price                        AS high,
+        p.low_price                         AS low,
+        p.close_price                       AS close,
+        p.volume,
+        p.split_factor / l.latest_factor    AS adjustment,
+        t.daily_return,
+        t.avg_price_90d,
+        t.rolling_avg_5d,
+        t.volatility_pct,
+        t.volatility_21d_pct,
+        t.volume_surge_ratio
+    FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+    JOIN (
+SELECT * FROM "serve/price_trends.sql"
+) AS t ON t.symbol = p.symbol AND t.trade_date = p.trade_date
+    JOIN (
+        SELECT symbol, MAX_BY(split_factor, trade_date) AS latest_factor
+        FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id
+        GROUP BY symbol
+    ) AS l ON l.symbol = p.symbol
+) AS h
+WHERE 1 = 1 AND 1 = 1
+ORDER BY symbol, time
 ;
 
 -- sql/serve/panels/quarantined_bars.sql
 SELECT trade_date, symbol, audit, detail, load_id
 FROM backend_published.quarantined_prices FOR VERSION AS OF snapshot_id AS q
-WHERE 1 = 1
+WHERE trade_date > DATE '2011-03-06'
 ORDER BY trade_date DESC, symbol, audit
 LIMIT 100
 ;
@@ -1610,20 +1709,16 @@ FROM backend_published.latest_board AS b
 ORDER BY symbol
 ;
 
--- sql/serve/panels/volatility.sql (and 1 other form, SHA-256 68b3b242f84d0ae9)
+-- sql/serve/panels/volatility.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volatility_pct, volatility_21d_pct
-FROM (
-SELECT * FROM "serve/weekly_trends.sql"
-) AS t
+FROM backend_published.price_trends AS t
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
 
--- sql/serve/panels/volume.sql (and 1 other form, SHA-256 d6750f5ff498e9a5)
+-- sql/serve/panels/volume.sql
 SELECT CAST(trade_date AS TIMESTAMP) AS time, symbol, volume, volume_surge_ratio
-FROM (
-SELECT * FROM "serve/weekly_trends.sql"
-) AS t
+FROM backend_published.price_trends AS t
 WHERE 1 = 1 AND 1 = 1
 ORDER BY time, symbol
 ;
