@@ -52,8 +52,9 @@ class Notifier:
         opened = self._opened_or_discarded(incident.reference)
         if opened is None:
             note = asdict(incident) | {"opened_at": at.isoformat()}
-            self._put(self._key(incident.reference, "incident.json"), json.dumps(note, default=str).encode())
             opened = _Opened(incident, at)
+            if not self._put(self._key(incident.reference, "incident.json"), json.dumps(note, default=str).encode()):
+                opened = self._opened(incident.reference) or opened
         # An incident that opens again after it was resolved is another message.
         message = incident.message(at)
         return self._deliver(replace(message, reference=f"{message.reference}-{opened.at:%Y%m%dT%H%M%S}"), "opened")
@@ -182,9 +183,10 @@ class Notifier:
     def _key(self, reference: str, name: str) -> str:
         return f"{_FOLDER}/{reference}/{name}"
 
-    def _put(self, key: str, body: bytes) -> None:
+    def _put(self, key: str, body: bytes) -> bool:
+        """Store a record; return False if another process has just stored it."""
         try:
             self.backend.objects.put(key, body)
         except ObjectExists:
-            # Another process has just stored the same record.
-            return
+            return False
+        return True

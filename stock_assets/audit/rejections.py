@@ -71,8 +71,8 @@ def record_rejection(parts: PipelineParts, load: Load, verdicts: Sequence[Verdic
         return
     failed = [verdict for verdict in verdicts if verdict.blocks or verdict.excludes]
     sessions = _rejected_sessions(load, failed)
-    digests = bar_digests(backend, sessions)
     with backend.ledger.read() as ledger:
+        digests = bar_digests(backend, ledger, sessions)
         findings = {session.isoformat(): _findings(session, verdicts, ledger) for session in sessions}
     rejection = Rejection(
         load_id=load.load_id,
@@ -150,7 +150,7 @@ def read_rejection(backend: Backend, load_id: str) -> Rejection | None:
         return None
 
 
-def current_rejections(parts: PipelineParts, sessions: Iterable[date]) -> dict[date, Rejection]:
+def current_rejections(parts: PipelineParts, ledger: LedgerTable, sessions: Iterable[date]) -> dict[date, Rejection]:
     """Return the rejections, by session, of bars that have not changed since, under rules that have not changed."""
     backend, rules_digest = parts.backend, audit_rules_digest(parts)
     relevant = set(sessions)
@@ -159,7 +159,7 @@ def current_rejections(parts: PipelineParts, sessions: Iterable[date]) -> dict[d
         rejection = _read(backend, key)
         newest |= {day: rejection for day in map(date.fromisoformat, rejection.bars) if day in relevant}
     same_rules = [session for session, rejection in newest.items() if rejection.rules_digest == rules_digest]
-    now = bar_digests(backend, same_rules)
+    now = bar_digests(backend, ledger, same_rules)
     return {day: newest[day] for day in same_rules if newest[day].bars[day.isoformat()] == now[day]}
 
 
@@ -170,17 +170,14 @@ def audit_rules_digest(parts: PipelineParts) -> str:
     return _digest([*texts, repr(parts.limits), repr(parts.universe)])
 
 
-def bar_digests(backend: Backend, sessions: Sequence[date]) -> dict[date, str]:
+def bar_digests(backend: Backend, ledger: LedgerTable, sessions: Sequence[date]) -> dict[date, str]:
     """Return, by session, a digest of the bars of all symbols that staging would read."""
     lines: dict[date, list[str]] = {session: [] for session in sorted(sessions)}
-    if not sessions:
-        return {}
-    with backend.ledger.read() as ledger:
-        for symbol in ledger.symbols(FetchKind.PRICES):
-            for fetch, held in staged_responses(ledger, symbol, list(lines)):
-                bars = bar_lines(backend, fetch.response_key)
-                for session in held:
-                    lines[session].append(f"{symbol} {bars.get(session, [])}")
+    for symbol in ledger.symbols(FetchKind.PRICES) if lines else ():
+        for fetch, held in staged_responses(ledger, symbol, list(lines)):
+            bars = bar_lines(backend, fetch, held)
+            for session in held:
+                lines[session].append(f"{symbol} {bars[session]}")
     return {session: _digest(found) for session, found in lines.items()}
 
 

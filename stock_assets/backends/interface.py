@@ -505,6 +505,11 @@ class Warehouse(ABC):
     def history(self, table: Table) -> list[Snapshot]:
         """Return the snapshots of a published table, newest first."""
 
+    def is_rolled_back(self, table: Table) -> bool:
+        """Return whether consumers read an earlier snapshot of a published table than the newest one."""
+        snapshots = self.history(table)
+        return bool(snapshots) and not snapshots[0].is_current
+
     @abstractmethod
     def rollback(self, table: Table, snapshot_id: int) -> None:
         """Roll a published table back to an earlier snapshot, or forward to a later one.

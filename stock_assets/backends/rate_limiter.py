@@ -7,7 +7,7 @@ may be made (`core.call_limits`), where calls are stored (the backends), or how 
 from abc import ABC, abstractmethod
 from datetime import datetime
 
-from stock_assets.core.call_limits import CallDenied, CallLimits
+from stock_assets.core.call_limits import CallDenied, CallLimits, VendorCalls
 from stock_assets.core.clock import Clock
 
 
@@ -65,9 +65,13 @@ class RateLimiter(ABC):
         """Deny all calls until a timestamp, because the vendor itself reported that none are left."""
 
     @abstractmethod
+    def recorded(self, vendor: str, since: datetime) -> VendorCalls:
+        """Return the block and the calls at or after `since`, with one read; older calls may be among them."""
+
     def blocked_until(self, vendor: str, at: datetime) -> datetime | None:
         """Return when the block ends, or None if calls are not blocked at `at`."""
+        return self.recorded(vendor, at).active_block(at)
 
-    @abstractmethod
     def used_calls(self, vendor: str, since: datetime) -> int:
         """Count the calls at or after `since`."""
+        return self.recorded(vendor, since).used_calls(since)

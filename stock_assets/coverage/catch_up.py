@@ -67,6 +67,10 @@ class AvailableCalls(NamedTuple):
     blocked_until: datetime | None = None
 
 
+NO_CALLS_NEEDED = AvailableCalls(0, 0)
+"""For a plan without a due gap: reading the quota is a request to S3."""
+
+
 def plan_catch_up(found: Coverage, *, calls_available: int | None, reserve_calls: int, at: datetime) -> CatchUpPlan:
     """Merge gaps into as few runs as possible.
 
@@ -174,8 +178,8 @@ def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:
     """Return the calls that catch-up may use now, and the calls reserved for scheduled runs of this quota day."""
     backend, source = parts.backend, parts.source
     limits = source.terms.limits
-    blocked_until = backend.rate_limiter.blocked_until(source.vendor, at)
-    if blocked_until:
+    recorded = backend.rate_limiter.recorded(source.vendor, limits.day_start(at))
+    if blocked_until := recorded.active_block(at):
         return AvailableCalls(0, 0, blocked_until)
     if limits.per_day is None:
         return AvailableCalls(None, 0)
@@ -188,7 +192,7 @@ def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:
         (sum(parts.universe.covers(symbol, session) for symbol in parts.universe.symbols) for session in scheduled),
         default=0,
     )
-    used_calls = backend.rate_limiter.used_calls(source.vendor, limits.day_start(at))
+    used_calls = recorded.used_calls(limits.day_start(at))
     return AvailableCalls(max(0, limits.per_day - used_calls - reserved), reserved)
 
 

@@ -88,6 +88,10 @@ class Coverage:
     rejected: Mapping[date, Rejection]
     may_miss: Mapping[date, int] = field(default_factory=dict)
 
+    def is_due(self, at: datetime) -> bool:
+        """Return whether a bar has to be requested."""
+        return any(gap.due is not None and gap.due <= at for gap in self.gaps)
+
 
 def catch_up_start(session: date) -> datetime:
     """Return the timestamp from which catch-up handles a session; before it, the session belongs to the schedule."""
@@ -112,20 +116,6 @@ class _Available:
 
     published: set[date] = field(default_factory=set)
     quarantined: dict[date, _Quarantined] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Bars:
-    """The lines of stored responses; each response is read once."""
-
-    backend: Backend
-    _read: dict[str, dict[date | None, list[str]]] = field(default_factory=dict)
-
-    def of(self, response_key: str, session: date) -> list[str] | None:
-        """Return the lines of a session."""
-        if response_key not in self._read:
-            self._read[response_key] = bar_lines(self.backend, response_key)
-        return self._read[response_key].get(session)
 
 
 @dataclass(frozen=True)
@@ -160,13 +150,13 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
     available = _available_bars(backend, sessions)
     history = parts.source.available_history(at)
     with backend.ledger.read() as ledger:
-        requests, bars = _Requests(ledger, sessions), _Bars(backend)
+        requests = _Requests(ledger, sessions)
         gaps = [
             gap
             for symbol in parts.universe.symbols
-            for gap in _gaps(parts, symbol, available.get(symbol, _Available()), history, requests, bars)
+            for gap in _gaps(parts, symbol, available.get(symbol, _Available()), history, requests)
         ]
-        rejected = current_rejections(parts, {gap.session for gap in gaps})
+        rejected = current_rejections(parts, ledger, {gap.session for gap in gaps})
         gaps = [
             _gap(gap.symbol, gap.session, requests.since_close(gap.symbol, gap.session), history, quarantined)
             if gap.stored and (quarantined := _quarantined_by_rejection(gap, rejected))
@@ -183,7 +173,6 @@ def _gaps(
     held: _Available,
     history: AvailableHistory | None,
     requests: _Requests,
-    bars: _Bars,
 ) -> Iterator[Gap]:
     """Yield the gaps of one symbol."""
     listed = parts.universe.listed_sessions(symbol, requests.sessions)
@@ -197,7 +186,9 @@ def _gaps(
             yield Gap(symbol, session, stored=True, due=None, reason=_NOT_PUBLISHED)
             continue
         since_close = requests.since_close(symbol, session)
-        if response is None or (quarantined and _is_in_quarantine(bars, session, since_close, response, quarantined)):
+        if response is None or (
+            quarantined and _is_in_quarantine(parts.backend, session, since_close, response, quarantined)
+        ):
             yield _gap(symbol, session, since_close, history, quarantined if response else None)
         else:
             yield Gap(symbol, session, stored=True, due=None, reason=_NOT_PUBLISHED)
@@ -246,14 +237,14 @@ def _available_bars(backend: Backend, sessions: Sequence[date]) -> dict[str, _Av
 
 
 def _is_in_quarantine(
-    bars: _Bars, session: date, since_close: Sequence[Fetch], newest: Fetch, quarantined: _Quarantined
+    backend: Backend, session: date, since_close: Sequence[Fetch], newest: Fetch, quarantined: _Quarantined
 ) -> bool:
     """Return whether the bar of the newest response is the quarantined one, so that loading it changes nothing."""
     if newest.response_key == quarantined.response_key:
         return True
     # An equal bar of a response from before the market close is in quarantine for this reason alone.
-    after_close = any(fetch.response_key == quarantined.response_key for fetch in since_close)
-    return after_close and bars.of(newest.response_key, session) == bars.of(quarantined.response_key, session)
+    earlier = next((fetch for fetch in since_close if fetch.response_key == quarantined.response_key), None)
+    return earlier is not None and bar_lines(backend, newest, [session]) == bar_lines(backend, earlier, [session])
 
 
 def _gap(

@@ -89,7 +89,8 @@ def find_missing(parts: PipelineParts, sessions: Sequence[date], *, at: datetime
 
 def rejected_sessions(parts: PipelineParts, sessions: Sequence[date]) -> dict[date, Rejection]:
     """Return the sessions, in order, whose bars an audit rejected and which have not changed since."""
-    return dict(sorted(current_rejections(parts, sessions).items()))
+    with parts.backend.ledger.read() as ledger:
+        return dict(sorted(current_rejections(parts, ledger, sessions).items()))
 
 
 def _can_request(gap: Gap) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.backends.stored_responses import read_response
-from stock_assets.core.calendar import closing_time, is_session
+from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import DamagedResponses, Outcome
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.parts import PipelineParts
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _MOST_SPLITS = 100_000
 _parsed_splits: dict[tuple[type, str, str], list[Split]] = {}
 """The splits in bodies that this process has read, by class of the source, symbol and hash of the body."""
+_MOST_RESPONSES = 100_000
+_read_lines: dict[tuple[str, str], dict[date, list[str]]] = {}
+"""The lines of sessions that this process has read, by key and hash of the response."""
 
 
 def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
@@ -200,9 +203,16 @@ def listings(parts: PipelineParts) -> "pa.Table":
     return Universe((*parts.universe.listings, *ended)).table()
 
 
-def bar_lines(backend: Backend, response_key: str) -> dict[date | None, list[str]]:
-    """Read the lines of a stored response by session; lines without a trading session are under None."""
-    found: dict[date | None, list[str]] = {}
-    for row in split_rows(backend.objects.get(response_key).decode()):
-        found.setdefault(row.day if row.day is not None and is_session(row.day) else None, []).append(row.line)
-    return found
+def bar_lines(backend: Backend, fetch: Fetch, sessions: Iterable[date]) -> dict[date, list[str]]:
+    """Return the lines of some sessions in a stored response, which this process reads once for these sessions."""
+    key, wanted = (fetch.response_key, fetch.content_hash), list(sessions)
+    known = _read_lines.get(key, {})
+    if not known.keys() >= set(wanted):
+        found: dict[date, list[str]] = {session: [] for session in wanted}
+        for row in split_rows(backend.objects.get(fetch.response_key).decode()):
+            if row.day in found:
+                found[row.day].append(row.line)
+        if len(_read_lines) >= _MOST_RESPONSES:
+            _read_lines.clear()
+        known = _read_lines[key] = known | found
+    return {session: known[session] for session in wanted}

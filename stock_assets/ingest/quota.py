@@ -7,8 +7,8 @@ Belongs here: reading the rate limiter and the ledger. Does not belong here: pri
 from dataclasses import dataclass
 from datetime import datetime
 
-from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.core.call_limits import MINUTE, SECOND, CallLimits
+from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.core.call_limits import MINUTE, SECOND, CallLimits, VendorCalls
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.ingest.parts import PipelineParts
 
@@ -58,10 +58,11 @@ def read_quota(parts: PipelineParts, *, now: Clock = utc_now) -> Quota:
     vendor, limits = parts.source.vendor, parts.source.terms.limits
     with backend.ledger.read() as ledger:
         latest = {kind: ledger.latest(kind, parts.universe.symbols) for kind in _REQUESTED}
+    recorded = backend.rate_limiter.recorded(vendor, VendorCalls.counted_since(limits, at - MINUTE))
     return Quota(
-        allowances=_allowances(backend, vendor, limits, at),
+        allowances=_allowances(recorded, limits, at),
         next_reset=limits.next_reset(at),
-        blocked_until=backend.rate_limiter.blocked_until(vendor, at),
+        blocked_until=recorded.active_block(at),
         newest={
             symbol: {kind: next(iter(latest[kind].get(symbol, [])), None) for kind in _REQUESTED}
             for symbol in parts.universe.symbols
@@ -69,12 +70,10 @@ def read_quota(parts: PipelineParts, *, now: Clock = utc_now) -> Quota:
     )
 
 
-def _allowances(backend: Backend, vendor: str, limits: CallLimits, at: datetime) -> tuple[Allowance, ...]:
+def _allowances(recorded: VendorCalls, limits: CallLimits, at: datetime) -> tuple[Allowance, ...]:
     windows = (
         ("second", at - SECOND, limits.per_second),
         ("minute", at - MINUTE, limits.per_minute),
         ("day", limits.day_start(at), limits.per_day),
     )
-    return tuple(
-        Allowance(per, backend.rate_limiter.used_calls(vendor, since), allowed) for per, since, allowed in windows
-    )
+    return tuple(Allowance(per, recorded.used_calls(since), allowed) for per, since, allowed in windows)

@@ -350,6 +350,7 @@ class TestPublishing:
         assert [snapshot.snapshot_id for snapshot in snapshots] == [second, first]
         assert [snapshot.rows for snapshot in snapshots] == [2, 1]
         assert [snapshot.is_current for snapshot in snapshots] == [True, False]
+        assert not backend.warehouse.is_rolled_back(DAILY_PRICES)
         assert {tuple(snapshot.properties.items()) for snapshot in snapshots} == {tuple(PROPERTIES.items())}
         assert before < snapshots[1].committed_at <= snapshots[0].committed_at <= datetime.now(UTC)
         assert backend.warehouse.history(QUARANTINED_PRICES) == []
@@ -363,6 +364,7 @@ class TestPublishing:
         backend.warehouse.rollback(DAILY_PRICES, first)
         assert published(reopened()) == [("IBM", FIRST, 101.0)]
         assert [snapshot.is_current for snapshot in backend.warehouse.history(DAILY_PRICES)] == [False, True]
+        assert backend.warehouse.is_rolled_back(DAILY_PRICES)
         backend.warehouse.rollback(DAILY_PRICES, second)
         assert published(reopened()) == [("IBM", FIRST, 77.0)]
 

@@ -237,7 +237,8 @@ def check_quarantined(
 
 def check_reported(scene: Scene, responses: list[Response], result: Expected, keys: Mapping[Response, str]) -> None:
     """Every excluded session is recorded with its reason and bad bars, and every row without a day is a warning."""
-    rejections = current_rejections(scene, SESSIONS)
+    with scene.backend.ledger.read() as ledger:
+        rejections = current_rejections(scene, ledger, SESSIONS)
     assert set(rejections) == result.excluded
     for session, rejection in rejections.items():
         lines = "\n".join(rejection.findings[session.isoformat()])

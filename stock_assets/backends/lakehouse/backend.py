@@ -10,11 +10,11 @@ from functools import cached_property
 
 from stock_assets.backends.interface import Backend, Damage, FetchLedger, Objects, StatementLog, Warehouse
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
-from stock_assets.backends.lakehouse.data_folder import DataFolderObjects
 from stock_assets.backends.lakehouse.iceberg_catalog import Databases
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import BucketFolder
 from stock_assets.backends.lakehouse.rate_limiter import S3RateLimiter
+from stock_assets.backends.lakehouse.remembered_objects import RememberedObjects
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.lakehouse.warehouse import GlueWarehouse
 from stock_assets.backends.rate_limiter import RateLimiter
@@ -88,8 +88,8 @@ class LakehouseBackend(Backend):
         """The engine that runs statements."""
 
     @cached_property
-    def _objects(self) -> DataFolderObjects:
-        return DataFolderObjects(self.access, BucketFolder(self.bucket, self.prefix, self.kms_key))
+    def _objects(self) -> RememberedObjects:
+        return RememberedObjects(self.access, BucketFolder(self.bucket, self.prefix, self.kms_key))
 
     @cached_property
     def _warehouse(self) -> GlueWarehouse:

@@ -133,6 +133,12 @@ class IcebergCatalog:
             lambda snapshot: recorded.get(str(snapshot.snapshot_id), _default_properties(snapshot)),
         )
 
+    def is_rolled_back(self, table: Table) -> bool:
+        """Return whether a later snapshot than the current one exists; the recorded properties are not read."""
+        stored = self.readable(table)
+        snapshots = history(stored, lambda _: {}) if stored else []
+        return bool(snapshots) and not snapshots[0].is_current
+
     def properties(self, table: Table, snapshot_id: int) -> Mapping[str, str]:
         """Return the recorded properties of a snapshot."""
         return self._recorded(table)[0].get(str(snapshot_id), {})

@@ -73,13 +73,10 @@ class S3RateLimiter(RateLimiter):
         """Write the end of the block into the object."""
         self._change(vendor, lambda recorded: replace(recorded, blocked_until=until))
 
-    def blocked_until(self, vendor: str, at: datetime) -> datetime | None:
-        """Read the object."""
-        return self._read(vendor)[0].active_block(at)
-
-    def used_calls(self, vendor: str, since: datetime) -> int:
-        """Count the calls of the last three days at or after `since`."""
-        return self._read(vendor)[0].used_calls(since)
+    def recorded(self, vendor: str, since: datetime) -> VendorCalls:
+        """Read the object, which has the calls of the last three days."""
+        del since
+        return self._read(vendor)[0]
 
     def _change(self, vendor: str, change: Callable[[VendorCalls], VendorCalls]) -> None:
         def attempt() -> None:

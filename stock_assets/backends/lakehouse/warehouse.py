@@ -71,6 +71,10 @@ class GlueWarehouse(Warehouse):
         """Read the Iceberg metadata and the recorded properties."""
         return self._catalog.history(table)
 
+    def is_rolled_back(self, table: Table) -> bool:
+        """Read the Iceberg metadata only."""
+        return self._catalog.is_rolled_back(table)
+
     def rollback(self, table: Table, snapshot_id: int) -> None:
         """Change the Iceberg metadata; Athena has no statement for this."""
         self._catalog.rollback(table, snapshot_id)

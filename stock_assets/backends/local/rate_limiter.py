@@ -67,15 +67,10 @@ class SqliteRateLimiter(RateLimiter):
         with self._transaction() as connection:
             connection.execute(_SET_BLOCK, (vendor, _to_text(until)))
 
-    def blocked_until(self, vendor: str, at: datetime) -> datetime | None:
-        """Read the vendor's row."""
+    def recorded(self, vendor: str, since: datetime) -> VendorCalls:
+        """Read the vendor's rows."""
         with connect_to_read(self._folder, CALLS_FILE, "blocks") as connection:
-            return _read(connection, vendor, at).active_block(at) if connection else None
-
-    def used_calls(self, vendor: str, since: datetime) -> int:
-        """Count the vendor's rows."""
-        with connect_to_read(self._folder, CALLS_FILE, "blocks") as connection:
-            return _read(connection, vendor, since).used_calls(since) if connection else 0
+            return _read(connection, vendor, since) if connection else VendorCalls()
 
     @contextmanager
     def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:

@@ -15,11 +15,16 @@ import dagster as dg
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import Incident
-from stock_assets.backends.interface import Backend
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
-from stock_assets.coverage.catch_up import CatchUpWindow, available_calls, explain_waiting, plan_catch_up
+from stock_assets.coverage.catch_up import (
+    NO_CALLS_NEEDED,
+    CatchUpWindow,
+    available_calls,
+    explain_waiting,
+    plan_catch_up,
+)
 from stock_assets.coverage.missing_bars import Gap
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
@@ -53,13 +58,13 @@ def catch_up_sensor(
         busy = run_in_progress(context.instance, at)
         if busy:
             return dg.SensorResult(skip_reason=busy)
-        if _rolled_back(pipeline.backend):
+        if pipeline.backend.warehouse.is_rolled_back(DAILY_PRICES):
             return dg.SensorResult(
                 skip_reason="published.daily_prices was rolled back; catch-up continues after the next load"
             )
         sessions = window.sessions(at)
-        calls = available_calls(pipeline, at)
         gaps = pipeline.coverage(sessions, at=at)
+        calls = available_calls(pipeline, at) if gaps.is_due(at) else NO_CALLS_NEEDED
         plan = plan_catch_up(gaps, calls_available=calls.available, reserve_calls=calls.reserved, at=at)
         found = build_run_requests(context.instance, SENSOR_NAME, plan.runs, at)
         requests, notes = found.requests, found.notes
@@ -113,8 +118,3 @@ def notify_missing(
     for incident in open_incidents:
         notifier.discard(incident.reference)
     return undelivered
-
-
-def _rolled_back(backend: Backend) -> bool:
-    snapshots = backend.warehouse.history(DAILY_PRICES)
-    return bool(snapshots) and not snapshots[0].is_current

@@ -95,7 +95,8 @@ def read_report(parts: PipelineParts) -> ReportData:
         history = PANELS["price_history"].select(names, dates=_EVERYTHING, symbols=_EVERYTHING)
         series = _series(sql.query(history).to_pydict(), days)
     incomplete = _incomplete(coverage, [day for day in days if day > latest - RECENT])
-    rejections = current_rejections(parts, [row["trade_date"] for row in incomplete])
+    with parts.backend.ledger.read() as ledger:
+        rejections = current_rejections(parts, ledger, [row["trade_date"] for row in incomplete])
     return ReportData(
         label=label,
         names={row["symbol"]: parts.universe.name_of(row["symbol"]) for row in board},
