@@ -134,8 +134,8 @@ def test_a_producer_delivers_through_firehose_into_the_landing_area(account: Acc
     s3 = account.client("s3")
 
     def delivered() -> list[str]:
-        listed = s3.list_objects_v2(Bucket=account.known["Bucket"], Prefix=f"{DATA}/raw/daily_prices/firehose/")
-        return [entry["Key"] for entry in listed.get("Contents", [])]
+        listed = s3.list_objects_v2(Bucket=account.known["Bucket"], Prefix=f"{DATA}/raw/daily_prices/ingest_date=")
+        return [entry["Key"] for entry in listed.get("Contents", []) if "/firehose/" in entry["Key"]]
 
     assert len(eventually(delivered)) == 1
     denied(user.client("firehose").delete_delivery_stream, DeliveryStreamName=stream)

@@ -138,7 +138,10 @@ def test_files_of_single_symbols_are_one_run_without_a_call(area: LandingArea, t
 
 
 def test_files_of_many_symbols_are_split_by_symbol_and_kept(area: LandingArea, tmp_path: Path) -> None:
-    keys = [area.add(f"firehose/{session}.csv", many_csv(area.scene, [session])) for session in TWO_WEEKS]
+    keys = [
+        area.add(f"ingest_date=2012-03-01/firehose/2012/03/01/21/{session}.csv", many_csv(area.scene, [session]))
+        for session in TWO_WEEKS
+    ]
     [request] = area.requests()
     assert area.run(request).success
     assert content(area.scene.backend) == rebuilt(local_backend(tmp_path / "ideal"), area.scene, TWO_WEEKS)
