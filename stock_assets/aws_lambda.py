@@ -1,4 +1,4 @@
-"""The AWS Lambda function that requests prices: the project's own client, with a role of its own.
+"""The AWS Lambda function that requests prices and splits: the project's own client, with a role of its own.
 
 Belongs here: the handler. Does not belong here: the requests (`ingest`), the message that it receives and the report
 that it returns (`ingest.remote_requests`), building its zip file (`deployment.lambda_zip`).
@@ -25,6 +25,7 @@ from dagster_pipes import (
     PipesS3MessageWriter,
 )
 
+from stock_assets.backends.interface import FetchKind
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.ingest_backend import IngestBackend
 from stock_assets.backends.lakehouse.objects import BucketFolder
@@ -36,6 +37,7 @@ from stock_assets.core.universe import Universe
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import RequestRules, fetch_prices
 from stock_assets.ingest.remote_requests import RequestReport, RequestTask
+from stock_assets.ingest.split_requests import request_splits
 from stock_assets.settings import Settings
 
 _MOST_SECONDS = 300.0
@@ -57,7 +59,7 @@ class LambdaContext(Protocol):
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Request the prices of the event's `task`; report to Dagster if a run of Dagster has invoked the function."""
+    """Request the prices or splits of the event's `task`; report to Dagster if a run has invoked the function."""
     settings = Settings.from_env()
     task = RequestTask.model_validate(event.get("task", {}))
     seconds = min(_MOST_SECONDS, context.get_remaining_time_in_millis() / 1000 * _SHARE_OF_TIME)
@@ -80,13 +82,18 @@ def _request(settings: Settings, task: RequestTask, seconds: float) -> RequestRe
         Limits(min_coverage=settings.min_coverage, max_quarantined_share=settings.max_quarantined_share),
         frozenset(task.revisions_accepted),
     )
+    until = utc_now() + timedelta(seconds=seconds)
+    backend.ledger.responses.clear()
+    if task.kind is FetchKind.SPLITS:
+        symbols = task.symbols or ()
+        splits = request_splits(parts, symbols, reserve_calls=task.reserve_calls, until=until)
+        return RequestReport.of_splits(symbols, splits, list(dict.fromkeys(backend.ledger.responses)))
     rules = RequestRules(
         None if task.symbols is None else frozenset(task.symbols),
         task.reserve_calls,
         frozenset(task.again),
-        until=utc_now() + timedelta(seconds=seconds),
+        until=until,
     )
-    backend.ledger.responses.clear()
     sessions = task.sessions or _latest_sessions(task.latest_sessions)
     results = fetch_prices(parts, sessions, rules=rules)
     return RequestReport.of(results, list(dict.fromkeys(backend.ledger.responses)))

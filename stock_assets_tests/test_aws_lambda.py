@@ -20,10 +20,18 @@ from stock_assets.backends.lakehouse.ingest_backend import IngestBackend
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import BucketFolder
 from stock_assets.core.calendar import previous_session
+from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import FunctionUnverified, Outcome
-from stock_assets.ingest.remote_requests import SymbolReport, verified_results
+from stock_assets.ingest.remote_requests import (
+    RequestReport,
+    RequestTask,
+    SymbolReport,
+    verified_results,
+    verified_splits,
+)
+from stock_assets.ingest.split_requests import SplitPlan, fetch_splits, plan_splits
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.keys import RAW_PRICES
+from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS
 from stock_assets.orchestration.lambda_requests import LambdaRequests
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
@@ -43,8 +51,11 @@ LARGE = ["dagster", "pandas", "pyarrow", "exchange_calendars", "pyiceberg", "duc
 class Context:
     """What Lambda passes to a handler."""
 
+    def __init__(self, remaining: int = 900_000) -> None:
+        self.remaining = remaining
+
     def get_remaining_time_in_millis(self) -> int:
-        return 900_000
+        return self.remaining
 
 
 class Account:
@@ -64,12 +75,13 @@ class Account:
             "aws_region": REGION,
             "aws_prefix": f"tests/{stem_of(folder)}",
             "aws_endpoint_url": aws.endpoint,
-            "aws_api_key_secret": secret,
             "alpha_vantage_base_url": server.url,
             "alpha_vantage_plan": "premium_1200",
         }
-        for name, value in ({"source": "alpha_vantage"} | shared).items():
+        for name, value in ({"source": "alpha_vantage", "aws_api_key_secret": secret} | shared).items():
             monkeypatch.setenv(f"STOCK_ASSETS_{name.upper()}", value)
+        # No run can read the key: only the function knows its secret.
+        monkeypatch.delenv("ALPHAVANTAGE_API_KEY", raising=False)
         self.settings = live_settings(
             server,
             folder,
@@ -94,9 +106,10 @@ class Account:
         self.after()
         return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(summary).encode())}
 
-    def run(self, *, again: bool = False) -> dg.ExecuteInProcessResult:
-        """Materialize the newest session of the asset."""
-        job = dg.define_asset_job("raw", selection=dg.AssetSelection.assets(RAW_PRICES))
+    def run(self, *, again: bool = False, splits: bool = False) -> dg.ExecuteInProcessResult:
+        """Materialize the newest session of the asset, or the splits."""
+        asset = RAW_SPLITS if splits else RAW_PRICES
+        job = dg.define_asset_job("raw", selection=dg.AssetSelection.assets(asset))
         definitions = build_definitions(self.settings, pipeline=self.pipeline)
         config = {"request_again": list(FIVE.symbols)} if again else {}
         return (
@@ -104,18 +117,24 @@ class Account:
             .resolve_job_def("raw")
             .execute_in_process(
                 instance=self.instance,
-                partition_key=self.server.last_session.isoformat(),
+                partition_key=None if splits else self.server.last_session.isoformat(),
                 run_config={
-                    "ops": {"raw__daily_prices": {"config": config}},
+                    **({} if splits else {"ops": {"raw__daily_prices": {"config": config}}}),
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
                 raise_on_error=False,
             )
         )
 
-    def stored(self) -> list[Fetch]:
-        """Return the ledger entries of good price responses."""
-        return self.pipeline.backend.ledger.fetches(FetchKind.PRICES, outcome=Outcome.OK)
+    def limit_calls(self, per_day: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Set the vendor's daily quota for the pipeline and the function."""
+        monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_DAY", str(per_day))
+        self.settings = self.settings.model_copy(update={"calls_per_day": per_day})
+        self.pipeline = Pipeline.from_settings(self.settings)
+
+    def stored(self, kind: FetchKind = FetchKind.PRICES) -> list[Fetch]:
+        """Return the ledger entries of good responses."""
+        return self.pipeline.backend.ledger.fetches(kind, outcome=Outcome.OK)
 
 
 def _made(folder: Path) -> Path:
@@ -129,8 +148,8 @@ def account(tmp_path: Path, aws: AwsEmulator, server: VendorServer, monkeypatch:
 
 
 def metadata(result: dg.ExecuteInProcessResult) -> dict[str, object]:
-    [event] = result.asset_materializations_for_node("raw__daily_prices")
-    return {name: value.value for name, value in event.metadata.items()}
+    [event] = [event for event in result.all_events if event.is_step_materialization]
+    return {name: value.value for name, value in event.materialization.metadata.items()}
 
 
 def error(result: dg.ExecuteInProcessResult) -> str:
@@ -183,6 +202,44 @@ def test_a_denied_message_writer_fails_the_asset_and_loses_no_response(account: 
     assert metadata(account.run())["calls"] == 0
 
 
+def test_splits_are_requested_through_the_function_when_they_are_due(account: Account) -> None:
+    account.server.splits = {"S02": {"2021-07-20": "4.0000"}}
+    first = account.run(splits=True)
+    assert first.success, error(first)
+    assert (metadata(first)["dagster/row_count"], metadata(first)["symbols missing"]) == (1, "none")
+    assert sorted(account.server.requested("SPLITS")) == list(FIVE.symbols)
+    stored = account.stored(FetchKind.SPLITS)
+    assert sorted(fetch.symbol for fetch in stored) == list(FIVE.symbols)
+    vendor = account.pipeline.source.vendor
+    assert account.pipeline.backend.rate_limiter.used_calls(vendor, datetime(2000, 1, 1, tzinfo=UTC)) == 5
+
+    assert account.run(splits=True).success
+    assert [summary["calls"] for summary in account.invocations] == [5], "nothing is due"
+
+
+def test_splits_leave_the_calls_of_the_day_that_prices_need(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    account.limit_calls(100, monkeypatch)
+    account.limit_calls(plan_splits(account.pipeline, at=utc_now()).reserve_calls + 2, monkeypatch)
+    assert metadata(account.run(splits=True))["symbols missing"] == "S03, S04, S05"
+    assert sorted(account.server.requested("SPLITS")) == ["S01", "S02"]
+
+
+def test_a_denied_message_writer_fails_the_splits_too(account: Account) -> None:
+    account.aws.call_faults.append(CallFault(f"PUT /{account.messages}/", 403, "AccessDenied", times=1000))
+    assert "raw/splits: the function ingestion ended, and 0 reports arrived" in error(account.run(splits=True))
+    assert len(account.stored(FetchKind.SPLITS)) == 5
+
+
+def test_splits_that_need_more_time_are_requested_by_further_invocations(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws_lambda, "_MOST_SECONDS", 0.6)
+    monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_SECOND", "2")
+    assert account.run(splits=True).success
+    assert len(account.invocations) > 1
+    assert sorted(account.server.requested("SPLITS")) == list(FIVE.symbols)
+
+
 def test_a_reported_response_that_is_not_stored_fails_the_asset(account: Account) -> None:
     def lose_one() -> None:
         backend = account.pipeline.backend
@@ -217,6 +274,24 @@ def test_symbols_that_need_more_time_are_requested_by_further_invocations(
         *[True] * (len(account.invocations) - 1),
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("remaining", "seconds"), [(900_000, 300), (500_000, 300), (499_000, 299.4), (60_000, 36), (0, 0)]
+)
+def test_requests_begin_in_a_part_of_the_time_of_the_function(
+    account: Account, monkeypatch: pytest.MonkeyPatch, remaining: int, seconds: float
+) -> None:
+    given: list[float] = []
+
+    def request(settings: Settings, task: RequestTask, seconds: float) -> RequestReport:
+        del settings, task
+        given.append(seconds)
+        return RequestReport(symbols=(), responses=())
+
+    monkeypatch.setattr(aws_lambda, "_request", request)
+    aws_lambda.handler({}, Context(remaining))
+    assert given == [pytest.approx(seconds)]
 
 
 def test_a_function_without_time_for_one_request_fails_the_asset(
@@ -268,3 +343,30 @@ def test_a_report_that_contradicts_the_ledger_is_an_error(
     given = parts(backend, live_source(server), FIVE)
     with pytest.raises(FunctionUnverified, match=message):
         verified_results(given, [date(2024, 3, 1)], [report(symbol) for symbol in reported], [])
+
+
+@pytest.mark.parametrize(
+    ("reported", "message"),
+    [
+        (FIVE.symbols, r"raw/splits: .* S01 is reported as ok, and it was never requested"),
+        (FIVE.symbols[1:], "no report about S01"),
+    ],
+    ids=["a symbol without an entry", "a symbol without a report"],
+)
+def test_a_report_about_splits_that_contradicts_the_ledger_is_an_error(
+    backend: Backend, server: VendorServer, reported: Sequence[str], message: str
+) -> None:
+    given, plan = parts(backend, live_source(server), FIVE), SplitPlan(FIVE.symbols, 0, {})
+    with pytest.raises(FunctionUnverified, match=message):
+        verified_splits(given, plan, [report(symbol) for symbol in reported], [])
+
+
+def test_an_older_response_does_not_prove_a_report_about_splits(backend: Backend, server: VendorServer) -> None:
+    given, plan = parts(backend, live_source(server), symbols(1)), SplitPlan(("S01",), 0, {})
+    fetch_splits(given)
+    [older] = backend.ledger.fetches(FetchKind.SPLITS)
+    with pytest.raises(
+        FunctionUnverified, match=f"S01 is reported as ok, and its newest response is {older.response_key}"
+    ):
+        verified_splits(given, plan, [report("S01")], [])
+    assert verified_splits(given, plan, [report("S01")], [older.response_key]) == {"S01": older}

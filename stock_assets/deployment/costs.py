@@ -55,7 +55,7 @@ class CostItem:
 
 
 ITEMS = (
-    CostItem("data", "S3", "S3, SQS, Athena and Glue for 20 symbols", 1, "estimate", 0.65),
+    CostItem("data", "S3", "S3, SQS, Athena and Glue for 20 symbols", 1, "estimate", 0.20),
     CostItem("data", "Secrets Manager", "API key", 1, "secret", 0.40),
     CostItem("single", "EC2", "instance t4g.small", _HOURS, "hour", 0.0168),
     CostItem("single", "VPC", "public IPv4 address", _HOURS, "hour", 0.005),

@@ -11,7 +11,8 @@ jump, then the oldest responses.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
@@ -23,10 +24,11 @@ from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
+from stock_assets.core.universe import Universe
 from stock_assets.ingest.counted_calls import Sleep
 from stock_assets.ingest.ledger_queries import missing_sessions, newest_good, newest_intact_splits
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.requester import Request, Requester
+from stock_assets.ingest.requester import Request, Requester, RequestResult
 from stock_assets.sources.interface import PriceSource
 
 JUMP_SETTLES = timedelta(days=3)
@@ -37,30 +39,92 @@ _TEN_DAYS = timedelta(days=10)
 _TRANSIENT = frozenset({Outcome.THROTTLED, Outcome.UNREACHABLE, Outcome.DAILY_QUOTA, Outcome.BAD_KEY})
 
 
+@dataclass(frozen=True)
+class SplitPlan:
+    """The splits to request now.
+
+    Attributes:
+        symbols: symbols to request, the most valuable first.
+        reserve_calls: calls of the quota day that prices still need.
+        failed_before: symbols whose request has failed today for a lasting reason, with the reason.
+    """
+
+    symbols: tuple[str, ...]
+    reserve_calls: int
+    failed_before: Mapping[str, str]
+
+    def failures(self, requested: Mapping[str, Fetch], universe: Universe) -> dict[str, str]:
+        """Return the symbols whose splits could not be fetched, with the reason, in the order of the universe.
+
+        Args:
+            requested: the entry of the last request of each symbol that was requested.
+            universe: the symbols.
+        """
+        failed = {symbol: fetch.detail for symbol, fetch in requested.items() if fetch.outcome is not Outcome.OK}
+        found = {**self.failed_before, **failed}
+        return {symbol: found[symbol] for symbol in universe.symbols if symbol in found}
+
+
 def fetch_splits(parts: PipelineParts, *, now: Clock = utc_now, sleep: Sleep = time.sleep) -> dict[str, str]:
-    """Request the splits of the symbols that are due; a response equal to the stored one is not stored again.
+    """Request the splits of the symbols that are due.
 
     Returns:
         The symbols whose request failed, with the reason; the splits known before stay in force for them.
     """
-    backend, source, universe = parts.backend, parts.source, parts.universe
-    started = now()
-    with backend.ledger.read() as ledger:
+    plan = plan_splits(parts, at=now())
+    results = request_splits(parts, plan.symbols, reserve_calls=plan.reserve_calls, now=now, sleep=sleep)
+    return plan.failures({symbol: result.fetch for symbol, result in results.items()}, parts.universe)
+
+
+def plan_splits(parts: PipelineParts, *, at: datetime) -> SplitPlan:
+    """Return which splits are due, from the ledger, the stored responses and the published prices."""
+    with parts.backend.ledger.read() as ledger:
         requested_before = ledger.latest(FetchKind.SPLITS)
-    # A damaged response is requested again, and not reused: the new one is stored, also if its bytes are the same.
-    intact = {s: newest_intact_splits(parts, s, requested_before.get(s, ())) for s in universe.symbols}
-    due = _due(parts, requested_before, intact, started)
-    requests = [_request(source, symbol, intact[symbol]) for symbol in due]
-    requester = Requester(backend, source, now=now, sleep=sleep, reserve=_calls_for_prices(parts, started))
-    results = requester.request_all(requests)
-    failures = {
-        symbol: result.fetch.detail for symbol, result in results.items() if result.fetch.outcome is not Outcome.OK
-    }
-    # In the order of the universe, with the lasting failures of earlier requests of today.
-    failed_before = {s: f[0].detail for s, f in requested_before.items() if _failed_today(source, f, started)}
-    return {
-        symbol: (failed_before | failures)[symbol] for symbol in universe.symbols if symbol in failed_before | failures
-    }
+    failed_before = {s: f[0].detail for s, f in requested_before.items() if _failed_today(parts.source, f, at)}
+    return SplitPlan(
+        tuple(_due(parts, requested_before, _intact(parts, parts.universe.symbols, requested_before), at)),
+        _calls_for_prices(parts, at),
+        failed_before,
+    )
+
+
+def request_splits(
+    parts: PipelineParts,
+    symbols: Sequence[str],
+    *,
+    reserve_calls: int,
+    until: datetime | None = None,
+    now: Clock = utc_now,
+    sleep: Sleep = time.sleep,
+) -> dict[str, RequestResult]:
+    """Request the splits of some symbols, in this order; a response equal to the stored one is not stored again.
+
+    Args:
+        parts: the pipeline; its tables are not read.
+        symbols: symbols to request.
+        reserve_calls: calls of the quota day that stay reserved.
+        until: timestamp after which no request begins, or None.
+        now: the clock.
+        sleep: waits between requests.
+
+    Returns:
+        the result of each symbol; those that were not requested by `until` have none.
+    """
+    with parts.backend.ledger.read() as ledger:
+        requested_before = ledger.latest(FetchKind.SPLITS, symbols)
+    intact = _intact(parts, symbols, requested_before)
+    requester = Requester(parts.backend, parts.source, now=now, sleep=sleep, reserve=reserve_calls, until=until)
+    return requester.request_all(_request(parts.source, symbol, intact[symbol]) for symbol in symbols)
+
+
+def _intact(
+    parts: PipelineParts, symbols: Iterable[str], requested_before: Mapping[str, Sequence[Fetch]]
+) -> dict[str, Fetch | None]:
+    """Return the newest undamaged response of each symbol.
+
+    A damaged one is requested again, and not reused: the new one is stored, also if its bytes are the same.
+    """
+    return {symbol: newest_intact_splits(parts, symbol, requested_before.get(symbol, ())) for symbol in symbols}
 
 
 def never_received(parts: PipelineParts) -> list[str]:

@@ -17,7 +17,7 @@ from stock_assets.maintenance.retention import RetentionPolicy
 from stock_assets.orchestration.assets.dashboards import dashboard_specs
 from stock_assets.orchestration.assets.links import Links
 from stock_assets.orchestration.assets.published import published_assets
-from stock_assets.orchestration.assets.raw import Fetch, fetch_in_this_process, raw_assets, vendor_asset
+from stock_assets.orchestration.assets.raw import Requests, RequestsOfThisProcess, raw_assets, vendor_asset
 from stock_assets.orchestration.assets.report import report_asset
 from stock_assets.orchestration.assets.staged import staged_asset
 from stock_assets.orchestration.assets.views import view_assets
@@ -119,7 +119,7 @@ def _assets(
             vendor=vendor,
             owners=OWNERS,
             legacy_location=partial(legacy_location, settings),
-            fetch=_fetch(settings),
+            requests=_requests(settings),
         ),
         staged_asset(partitions, retention=timedelta(days=settings.staging_retention_days), owners=OWNERS),
         published_assets(partitions, owners=OWNERS, freshness=policy() if source.last_session is None else None),
@@ -134,15 +134,15 @@ def _assets(
     ]
 
 
-def _fetch(settings: Settings) -> Fetch:
-    """Return what requests prices: the process of the run, or the Lambda function that the settings name."""
+def _requests(settings: Settings) -> Requests:
+    """Return what sends requests: the process of the run, or the Lambda function that the settings name."""
     if settings.aws_lambda_function is None or settings.aws_pipes_bucket is None:
-        return fetch_in_this_process
+        return RequestsOfThisProcess()
     from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
     from stock_assets.orchestration.lambda_requests import LambdaRequests  # noqa: PLC0415 (as above)
 
     access = AwsAccess(region=settings.aws_region or "", **aws_options(settings))
-    return LambdaRequests(access, settings.aws_lambda_function, settings.aws_pipes_bucket, settings.closures).fetch
+    return LambdaRequests(access, settings.aws_lambda_function, settings.aws_pipes_bucket, settings.closures)
 
 
 def _sensors(settings: Settings, source: PriceSource, *, job: AssetJob) -> list[dg.SensorDefinition]:

@@ -19,7 +19,7 @@ def test_nothing_is_deployed_without_a_confirmation(shell: Shell, aws: AwsEmulat
     done = shell.run_main("aws", "deploy", "--name", "unconfirmed", code=1)
     assert "1 S3 Bucket" in done.stdout
     assert "EC2: instance t4g.small" in done.stdout
-    assert "18.65" in done.stdout
+    assert "18.20" in done.stdout
     assert "nobody can confirm. Add --yes" in done.stderr
     assert (
         "Nothing is deployed under the name unconfirmed"
@@ -31,7 +31,7 @@ def test_the_plan_of_fargate_with_a_load_balancer_has_its_costs(shell: Shell) ->
     balancer = ["--form", "fargate", "--parameter", "CertificateArn=arn:aws:acm:us-east-1:123456789012:certificate/1"]
     done = shell.run_main("aws", "deploy", *balancer, code=1)
     assert "Application Load Balancer" in done.stdout
-    assert "82.13" in done.stdout
+    assert "81.68" in done.stdout
 
 
 def test_a_region_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,7 @@ def _federated(policy: Policy) -> Policy:
 
 ROLES: dict[str, tuple[Place, ...]] = {
     "pipeline": (("data", "PipelinePolicy", "document"),),
+    "api-key": (("data", "ApiKeyPolicy", "document"),),
     "pipeline-without-bucket-policy": (("data", "PipelinePolicy", "document"),),
     "raw-deletion": (("data", "RawDeletionRole", "delete-raw-responses"),),
     "function": (("ingestion", "FunctionRole", "ingestion"),),

@@ -59,7 +59,6 @@ def test_the_policy_allows_the_documented_actions() -> None:
         "WORKGROUP": f"stock_assets_{SOURCE}",
         "TOPIC": outputs["AlertTopicArn"],
         "QUEUE": stack().arn("NewObjects"),
-        "SECRET": outputs["ApiKeySecretArn"],
         "KMS_KEY": KMS_KEY,
     }.items():
         listed = re.sub(rf"(?<![A-Za-z]){placeholder}(?![A-Za-z])", value, listed)
@@ -69,11 +68,11 @@ def test_the_policy_allows_the_documented_actions() -> None:
 def test_optional_resources_are_omitted_without_an_api_key() -> None:
     plain = stack(KmsKeyArn="", Source="recorded")
     statements = plain.properties("PipelinePolicy")["PolicyDocument"]["Statement"]
-    assert {"ApiKey", "Encryption"}.isdisjoint(statement["Sid"] for statement in statements)
+    assert "Encryption" not in {statement["Sid"] for statement in statements}
     [rule] = plain.properties("Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     assert {"STOCK_ASSETS_AWS_API_KEY_SECRET", "STOCK_ASSETS_AWS_KMS_KEY"}.isdisjoint(plain.settings())
-    assert {"ApiKeySecret", "AlertSubscription"}.isdisjoint(plain.created)
+    assert {"ApiKeySecret", "ApiKeyPolicy", "AlertSubscription"}.isdisjoint(plain.created)
 
 
 @pytest.mark.parametrize("source", list(SourceName))
@@ -367,12 +366,20 @@ class TestDeployed:
         glue.delete(database, "rows")
         assert glue.table(database, "rows") is None
 
-    def test_the_policy_is_enough_for_secret_and_topic(self, backend: AthenaBackend, deployed: Deployed) -> None:
+    def test_the_policies_are_enough_for_secret_and_topic(self, backend: AthenaBackend, deployed: Deployed) -> None:
         secret, topic = deployed.settings.aws_api_key_secret, deployed.settings.alert_topic_arn
         assert secret is not None
         assert topic is not None
         deployed.root("secretsmanager").put_secret_value(SecretId=secret, SecretString=KEY)
-        assert SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=deployed.endpoint), secret).read() == KEY
+        key, iam = (
+            SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=deployed.endpoint), secret),
+            deployed.root("iam"),
+        )
+        with pytest.raises(AccessRefused):
+            key.read()
+        iam.attach_user_policy(UserName="pipeline", PolicyArn=deployed.outputs["ApiKeyPolicyArn"])
+        assert key.read() == KEY
+        iam.detach_user_policy(UserName="pipeline", PolicyArn=deployed.outputs["ApiKeyPolicyArn"])
         SnsTopic(topic, endpoint_url=deployed.endpoint).send(INCIDENT.message(AT))
 
     def test_nothing_else_of_the_account_can_be_reached(self, backend: AthenaBackend, deployed: Deployed) -> None:

@@ -172,6 +172,23 @@ def fargate(name: str, **given: str) -> Any:  # noqa: ANN401 (YAML)
     return Stack("fargate", {**known.given, **given}).properties(name)
 
 
+@pytest.mark.parametrize(("template", "role"), [("single", "InstanceRole"), ("fargate", "RunRole")])
+def test_a_role_reads_the_api_key_only_if_its_runs_send_the_requests(template: str, role: str) -> None:
+    given, data = stacks()[template].given, stacks()["data"].outputs()
+    assert data["ApiKeyPolicyArn"] not in Stack(template, given).properties(role)["ManagedPolicyArns"]
+    alone = Stack(template, {**given, "IngestionPolicyArn": ""})
+    assert data["ApiKeyPolicyArn"] in alone.properties(role)["ManagedPolicyArns"]
+    without_key = Stack(template, {**given, "IngestionPolicyArn": "", "ApiKeyPolicyArn": ""})
+    assert data["PipelinePolicyArn"] in without_key.properties(role)["ManagedPolicyArns"]
+
+
+def test_only_runs_may_read_the_api_key() -> None:
+    given = {**stacks()["fargate"].given, "IngestionPolicyArn": ""}
+    for role in ("WebserverRole", "DaemonRole", "ExecutionRole"):
+        attached = Stack("fargate", given).properties(role).get("ManagedPolicyArns", [])
+        assert stacks()["data"].outputs()["ApiKeyPolicyArn"] not in attached
+
+
 def test_only_the_load_balancer_reaches_the_ui_and_it_demands_a_login() -> None:
     assert fargate("TaskGroup", CertificateArn="")["SecurityGroupIngress"] == []
     [rule] = fargate("TaskGroup")["SecurityGroupIngress"]
@@ -256,7 +273,10 @@ def test_firehose_delivers_into_the_landing_area_and_errors_elsewhere() -> None:
     assert target["BufferingHints"] == {"SizeInMBs": 5, "IntervalInSeconds": 60}
     data = stacks()["data"].settings()
     landing = f"{data['STOCK_ASSETS_AWS_PREFIX']}/{data['STOCK_ASSETS_SOURCE']}/raw/daily_prices/"
-    assert target["Prefix"].startswith(landing)
+    assert target["Prefix"] == (
+        f"{landing}ingest_date=!{{timestamp:yyyy-MM-dd}}/firehose/!{{timestamp:yyyy/MM/dd/HH}}/"
+    )
+    assert target["CompressionFormat"] == "GZIP"
     assert not target["ErrorOutputPrefix"].startswith(data["STOCK_ASSETS_AWS_PREFIX"])
 
 

@@ -124,6 +124,21 @@ def test_a_run_leaves_reserved_calls_to_the_next_run(setup: Setup) -> None:
     assert len(setup.server.requests) == 3
 
 
+@pytest.mark.parametrize(("microseconds", "sent"), [(0, 5), (1, 10)], ids=["at its end", "just before it"])
+def test_no_request_begins_at_the_end_of_the_time_of_a_run(setup: Setup, microseconds: int, sent: int) -> None:
+    """The second minute of requests begins exactly at the end of the time, or just before it."""
+    until = EVENING + MINUTE + timedelta(microseconds=microseconds)
+    results = setup.fetch(TWENTY, TODAY, calls_per_minute=5, rules=RequestRules(until=until))
+    assert setup.server.requested() == list(TWENTY.symbols[:sent])
+    postponed = [symbol for symbol, result in results.items() if result.postponed]
+    assert postponed == list(TWENTY.symbols[sent:])
+    assert not any(results[symbol].calls for symbol in postponed)
+
+    rest = setup.fetch(TWENTY, TODAY, calls_per_minute=5, rules=RequestRules(frozenset(postponed)))
+    assert outcomes(rest) == {}
+    assert setup.server.requested() == list(TWENTY.symbols)
+
+
 def test_five_calls_a_minute_take_the_ideal_time(setup: Setup) -> None:
     assert outcomes(setup.fetch(TWENTY, TODAY, calls_per_minute=5)) == {}
 

@@ -6,6 +6,7 @@ Belongs here: their definitions, configuration and metadata. Does not belong her
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from typing import Protocol
 
 import dagster as dg
 from pydantic import Field
@@ -35,8 +36,20 @@ from stock_assets.pipeline import Pipeline
 from stock_assets.sources.interface import PriceSource
 
 VENDOR_GROUP = "vendor"
-Fetch = Callable[[dg.AssetExecutionContext, Pipeline, Sequence[date], RequestRules], list[SymbolResult]]
-"""Requests the missing bars of some sessions."""
+
+
+class Requests(Protocol):
+    """What sends the requests of a run."""
+
+    def fetch(
+        self, context: dg.AssetExecutionContext, pipeline: Pipeline, sessions: Sequence[date], rules: RequestRules
+    ) -> list[SymbolResult]:
+        """Request the missing bars of some sessions."""
+
+    def fetch_splits(self, context: dg.AssetExecutionContext, pipeline: Pipeline) -> dict[str, str]:
+        """Request the splits that are due; return the symbols that failed, with the reason."""
+
+
 GROUP = "raw"
 _FILES_SHOWN = 10
 
@@ -105,14 +118,26 @@ def vendor_asset(source: PriceSource, url: str, *, owners: list[str]) -> dg.Asse
     )
 
 
-def fetch_in_this_process(
-    context: dg.AssetExecutionContext,  # noqa: ARG001 (the Lambda function needs it)
-    pipeline: Pipeline,
-    sessions: Sequence[date],
-    rules: RequestRules,
-) -> list[SymbolResult]:
-    """Request the missing bars of some sessions in the process of the run."""
-    return fetch_prices(pipeline, sessions, rules=rules)
+class RequestsOfThisProcess:
+    """Send the requests in the process of the run."""
+
+    def fetch(
+        self,
+        context: dg.AssetExecutionContext,  # noqa: ARG002 (the Lambda function needs it)
+        pipeline: Pipeline,
+        sessions: Sequence[date],
+        rules: RequestRules,
+    ) -> list[SymbolResult]:
+        """Request the missing bars of some sessions."""
+        return fetch_prices(pipeline, sessions, rules=rules)
+
+    def fetch_splits(
+        self,
+        context: dg.AssetExecutionContext,  # noqa: ARG002 (as above)
+        pipeline: Pipeline,
+    ) -> dict[str, str]:
+        """Request the splits that are due."""
+        return fetch_splits(pipeline)
 
 
 def raw_assets(
@@ -121,7 +146,7 @@ def raw_assets(
     vendor: dg.AssetSpec,
     owners: list[str],
     legacy_location: Callable[[str], LegacyLocation],
-    fetch: Fetch = fetch_in_this_process,
+    requests: Requests,
 ) -> list[dg.AssetsDefinition]:
     """Return both assets, downstream of the vendor.
 
@@ -130,11 +155,11 @@ def raw_assets(
         vendor: the external asset.
         owners: owners of the assets.
         legacy_location: opens the data of an earlier pipeline.
-        fetch: requests prices.
+        requests: sends the requests.
     """
     return [
-        _raw_prices(partitions, vendor=vendor, owners=owners, legacy_location=legacy_location, fetch=fetch),
-        _raw_splits(vendor=vendor, owners=owners),
+        _raw_prices(partitions, vendor=vendor, owners=owners, legacy_location=legacy_location, requests=requests),
+        _raw_splits(vendor=vendor, owners=owners, requests=requests),
     ]
 
 
@@ -144,7 +169,7 @@ def _raw_prices(
     vendor: dg.AssetSpec,
     owners: list[str],
     legacy_location: Callable[[str], LegacyLocation],
-    fetch: Fetch,
+    requests: Requests,
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=RAW_PRICES,
@@ -178,7 +203,7 @@ def _raw_prices(
         closed, waiting = closed_sessions(sessions, utc_now())
         if waiting:
             context.log.warning(waiting)
-        results = fetch(context, pipeline, closed, config.rules)
+        results = requests.fetch(context, pipeline, closed, config.rules)
         for result in results:
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
             log(f"{result.symbol}: {result.outcome}, {result.detail}")
@@ -201,7 +226,7 @@ def _raw_prices(
     return raw_daily_prices
 
 
-def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefinition:
+def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str], requests: Requests) -> dg.AssetsDefinition:
     @dg.asset(
         key=RAW_SPLITS,
         deps=[vendor],
@@ -221,7 +246,7 @@ def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str]) -> dg.AssetsDefiniti
     def raw_splits(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
-        failures = fetch_splits(pipeline)
+        failures = requests.fetch_splits(context, pipeline)
         for reason in failures.values():
             context.log.warning(reason)
         rows = splits_by_symbol(known_splits(pipeline))

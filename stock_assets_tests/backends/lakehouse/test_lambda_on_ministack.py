@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import dagster as dg
@@ -27,7 +27,10 @@ from stock_assets.core.sql import bundled
 from stock_assets.deployment.lambda_zip import LARGEST_BYTES, build
 from stock_assets.ingest.landing_conversion import LandingScope
 from stock_assets.ingest.landing_files import scan
+from stock_assets.ingest.ledger_queries import known_splits
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, SymbolResult
+from stock_assets.ingest.response_keys import request_time
+from stock_assets.ingest.split_requests import SplitPlan
 from stock_assets.orchestration.lambda_requests import LambdaRequests
 from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.fakes.vendor_server import VendorServer
@@ -40,6 +43,7 @@ pytestmark = [
     pytest.mark.skipif(not PROGRAM.exists(), reason=HOW_TO_INSTALL),
 ]
 
+T = TypeVar("T")
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 BUCKET, MESSAGES, PREFIX = "prices", "messages", "stock_assets/alpha_vantage"
 FIVE = symbols(5)
@@ -127,26 +131,30 @@ class Account:
         self.iam.put_role_policy(RoleName="function", PolicyName="ingestion", PolicyDocument=allow(*statements))
 
     def fetch(self, rules: RequestRules = ALL_MISSING) -> list[SymbolResult]:
-        """Request prices through the function, inside a step of Dagster."""
-        found: list[SymbolResult] = []
+        """Request prices through the function."""
+        return self._run(lambda function, context: function.fetch(context, self.pipeline, self.sessions, rules))
+
+    def fetch_splits(self) -> dict[str, str]:
+        """Request splits through the function."""
+        return self._run(lambda function, context: function.fetch_splits(context, self.pipeline))
+
+    def _run(self, request: Callable[[LambdaRequests, dg.AssetExecutionContext], T]) -> T:
+        """Use the function inside a step of Dagster."""
+        found: list[T] = []
         problems: list[Exception] = []
 
         @dg.asset
-        def prices(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
             try:
-                found.extend(
-                    LambdaRequests(self.access, "ingestion", MESSAGES).fetch(
-                        context, self.pipeline, self.sessions, rules
-                    )
-                )
+                found.append(request(LambdaRequests(self.access, "ingestion", MESSAGES), context))
             except FunctionUnverified as error:
                 problems.append(error)
             return dg.MaterializeResult()
 
-        assert dg.materialize([prices]).success
+        assert dg.materialize([asset]).success
         if problems:
             raise problems[0]
-        return found
+        return found[0]
 
 
 @pytest.fixture
@@ -157,7 +165,9 @@ def account(server: VendorServer, code: bytes, runtime: Path, monkeypatch: pytes
         yield Account(endpoint, server, code, runtime)
 
 
-def test_the_function_requests_prices_twice_and_a_denied_message_fails_the_asset(account: Account) -> None:
+def test_the_function_requests_prices_twice_and_splits_and_a_denied_message_fails_the_asset(
+    account: Account, server: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     results = account.fetch()
     assert [(result.symbol, result.outcome, result.calls) for result in results] == [
         (symbol, Outcome.OK, 1) for symbol in FIVE.symbols
@@ -168,6 +178,15 @@ def test_the_function_requests_prices_twice_and_a_denied_message_fails_the_asset
 
     again = account.fetch(RequestRules(again=frozenset({"S02"})))
     assert [result.calls for result in again] == [0, 1, 0, 0, 0]
+
+    # The backend of this test has no tables, from which the plan follows.
+    plan = SplitPlan(FIVE.symbols[:3], 0, {})
+    monkeypatch.setattr("stock_assets.orchestration.lambda_requests.plan_splits", lambda *_, **__: plan)
+    server.splits = {"S02": {"2021-07-20": "4.0000"}}
+    assert account.fetch_splits() == {}
+    assert {symbol: len(splits) for symbol, splits in known_splits(account.pipeline).items()} == {
+        "S01": 0, "S02": 1, "S03": 0,
+    }  # fmt: skip
 
     account.permit(*DATA)
     with pytest.raises(FunctionUnverified, match=f"0 reports arrived in s3://{MESSAGES}"):
@@ -223,5 +242,12 @@ def test_firehose_delivers_into_the_folders_of_the_template(account: Account) ->
     scope = LandingScope(date(2024, 1, 1), date(2024, 12, 31))
     found = scan(account.pipeline, scope, at=datetime.now(UTC) + timedelta(minutes=2))
     [file] = found.landing_files
+    now = datetime.now(UTC)
+    folders = {
+        f"raw/daily_prices/ingest_date={hour:%Y-%m-%d}/firehose/{hour:%Y/%m/%d/%H}/"
+        for hour in (now, now - timedelta(minutes=5))
+    }
+    assert file.entry.key.rpartition("/")[0] + "/" in folders
+    assert request_time(file.entry.key) is None, "it would count as the response to a request"
     assert [response.fetch.symbol for response in file.responses] == ["S01"]
     assert file.sessions == (date(2024, 3, 1),)
