@@ -54,13 +54,9 @@ def stored() -> nbformat.NotebookNode:
 
 
 def outputs(notebook: nbformat.NotebookNode) -> dict[str, Any]:
-    """Return the outputs by cell; of a picture only that it is one, because fonts differ between machines."""
+    """Return the outputs by cell."""
     code = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
     found: dict[str, Any] = json.loads(json.dumps(code))
-    for results in found.values():
-        for result in results:
-            for kind in [kind for kind in result.get("data", {}) if kind.startswith("image/")]:
-                result["data"][kind] = "picture"
     return found
 
 
@@ -68,7 +64,7 @@ def outputs(notebook: nbformat.NotebookNode) -> dict[str, Any]:
 def test_the_stored_outputs_are_those_of_a_run(tmp_path: Path) -> None:
     executed = outputs(execute(tmp_path))
     assert executed == outputs(stored())
-    assert executed["draw"][0]["data"]["image/png"] == "picture"
+    assert all(executed.values()), "each cell has a result"
 
 
 def test_the_notebook_names_no_folder_of_a_machine() -> None:

@@ -53,7 +53,7 @@ class Migrated:
     Attributes:
         backup: the earlier folder under its new name.
         sessions: number of sessions that were loaded again.
-        notes: what was not taken over, with the reason.
+        notes: what was not migrated, with the reason.
     """
 
     backup: Path
