@@ -1,7 +1,7 @@
-"""Loads of a made-up market, beside hand-written scripts, in one run: `make bench SIZE=small|medium|large`.
+"""Loads of a made-up market beside scripts, Dagster's share, and the use of AWS: `make bench SIZE=small|medium|large`.
 
 Belongs here: the cases of each size, running them in processes of their own, and comparing rows. Does not belong here:
-the market (`market`), the work (`ours`, `peers`).
+the market (`market`), the work (`ours`, `peers`), what is measured without a script (`dagster_share`, `aws`).
 
 Each case prints the ratio of our time to the script's time, and peak memory. Times without imports are compared; a peak
 includes them. All rows of a case are compared before its figures are printed: doubles within 1e-9, everything else
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import duckdb
 
+from benchmarks import aws, dagster_share
 from benchmarks.market import Market
 from stock_assets.backends.local import table_reader
 from stock_assets.core.tables import DAILY_PRICES, ColumnType
@@ -57,6 +58,9 @@ CASES = {
     "medium": (Case(10_000, *YEAR), Case(2_000, *TWENTY_YEARS), Case(10_000, *YEAR, one_session=True)),
     "large": (Case(10_000, *TWENTY_YEARS), Case(10_000, *TWENTY_YEARS, one_session=True)),
 }
+
+ON_AWS = {"small": (20,), "medium": (20, 5_000), "large": (20, 5_000)}
+"""Numbers of symbols of the session on AWS; the emulator needs minutes for the larger one."""
 
 
 @dataclass(frozen=True)
@@ -150,19 +154,26 @@ def check_equal(root: Path, out: Path, *, since: date) -> None:
 
 def main(size: str = "small") -> None:
     """Run the cases of a size, print a table and write the results."""
-    results: list[Result] = []
+    results: list[dict[str, object]] = []
     print(f"{'':44}{'ours':>9}{'':>10}{'script':>9}{'':>10}{'ratio':>8}")
     for case in CASES[size]:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             for result in compare(case, Path(folder)):
-                results.append(result)
+                results.append(asdict(result))
                 print(
                     f"{result.name:44}{result.ours_s:>7.2f} s{result.ours_mb:>7} MB{result.peer_s:>7.2f} s"
                     f"{result.peer_mb:>7} MB{result.ratio:>8.2f}  {result.peer}, {result.rows} rows",
                     flush=True,
                 )
+    shares = dagster_share.measure()
+    dagster_share.print_results(shares)
+    results += shares
+    for symbols in ON_AWS[size]:
+        used = aws.measure(symbols)
+        print(used, flush=True)
+        results.append(used.result())
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps([asdict(result) for result in results], indent=1)
+    text = json.dumps(results, indent=1)
     (RESULTS / f"{size}.json").write_text(text + "\n", encoding="utf-8")
 
 

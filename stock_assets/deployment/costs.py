@@ -1,4 +1,4 @@
-"""The monthly cost of each template, from public prices; `docs/deploy.md` shows the same table.
+"""The monthly cost of each template, and of requests, from public prices; `docs/deploy.md` shows the same table.
 
 Belongs here: quantities, unit prices and where AWS publishes them. Does not belong here: the cost of one statement
 (`backends.athena`), the estimate for S3 and Athena in `docs/aws.md`.
@@ -7,10 +7,19 @@ Belongs here: quantities, unit prices and where AWS publishes them. Does not bel
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from stock_assets.settings import Settings
+
 PRICES_OF = "us-east-1, as known on 2026-11-26"
 """Region and date of the prices. They were not read from AWS: the price lists decide."""
 BALANCER = "balancer"
 """Part of the template `fargate` that the parameter CertificateArn adds."""
+SESSIONS_PER_MONTH = 21
+ATHENA_USD_PER_TB = float(Settings.model_fields["aws_price_per_tb"].default)
+S3_USD_PER_1000_WRITES = 0.005
+"""PUT, POST and listings."""
+S3_USD_PER_1000_READS = 0.0004
+GLUE_USD_PER_1000_REQUESTS = 0.001
+"""After the first million of a month, which is free."""
 _HOURS = 730
 PRICE_LISTS = {
     "EC2": "https://aws.amazon.com/ec2/pricing/on-demand/",
@@ -76,7 +85,7 @@ ITEMS = (
     CostItem(
         "monitoring", "CloudWatch", "8 alarms, 3 metrics, a dashboard: within the free amounts", 1, "account", 0.0
     ),
-    CostItem("consumers", "Athena", "queries of consumers, per TB that they read", 0, "TB", 5.0),
+    CostItem("consumers", "Athena", "queries of consumers, per TB that they read", 0, "TB", ATHENA_USD_PER_TB),
 )
 
 
@@ -88,3 +97,12 @@ def items_of(templates: Collection[str]) -> list[CostItem]:
 def monthly_usd(templates: Collection[str]) -> float:
     """Return the sum of some templates."""
     return sum(item.usd for item in items_of(templates))
+
+
+def session_usd(*, s3_writes: int, s3_reads: int, glue_requests: int) -> float:
+    """Return the price of requests, without free amounts; `StatementRun.cost` has the price of a statement."""
+    return (
+        s3_writes * S3_USD_PER_1000_WRITES
+        + s3_reads * S3_USD_PER_1000_READS
+        + glue_requests * GLUE_USD_PER_1000_REQUESTS
+    ) / 1000

@@ -5,7 +5,7 @@ here: reading files (`price_files`), which bars are stored (`landing_files`, `le
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
@@ -52,7 +52,7 @@ def file_response(
         SourceError: as for `PriceReader`.
     """
     fetch = reader(symbol, body, response_key(FetchKind.PRICES, symbol, written_at, digest), written_at)
-    return FileResponse(replace(fetch, calls=0, detail=f"{fetch.detail}, {origin}"), body, digest)
+    return FileResponse(fetch._replace(calls=0, detail=f"{fetch.detail}, {origin}"), body, digest)
 
 
 def store_responses(backend: Backend, responses: Sequence[FileResponse], *, at: datetime) -> None:
@@ -73,7 +73,7 @@ def store_responses(backend: Backend, responses: Sequence[FileResponse], *, at: 
         if (FetchKind.LANDING_FILES, key) not in known:
             name = f"{fetch.symbol}.csv"
             note = Fetch(name, FetchKind.LANDING_FILES, at, Outcome.OK, key, detail=fetch.detail)
-            backend.ledger.record(replace(note, content_hash=response.digest))
+            backend.ledger.record(note._replace(content_hash=response.digest))
         _store(backend, key, response.body)
         if (FetchKind.PRICES, key) not in known:
             backend.ledger.record(fetch)

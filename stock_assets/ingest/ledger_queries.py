@@ -117,7 +117,8 @@ def _staged(
     ledger: LedgerTable, symbol: str, responses: Iterable[Fetch], wanted: list[date]
 ) -> Iterator[tuple[Fetch, list[date]]]:
     yield from _take_responses(responses, wanted)
-    yield from _take_responses(ledger.responses(symbol, wanted), wanted, after_close=False)
+    if wanted:
+        yield from _take_responses(ledger.responses(symbol, wanted), wanted, after_close=False)
 
 
 def _take_responses(

@@ -5,7 +5,6 @@ Belongs here: the checks that reject a well-formed but implausible response. Doe
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from stock_assets.backends.interface import Fetch, FetchKind
@@ -56,8 +55,7 @@ class ResponseReader:
             settled[symbol] = fetch
             if other := conflicts[symbol]:
                 self._owners.forget(symbol)
-                settled[symbol] = replace(
-                    fetch,
+                settled[symbol] = fetch._replace(
                     outcome=Outcome.MALFORMED,
                     first_session=None,
                     last_session=None,

@@ -8,7 +8,7 @@ which they were restored.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import PurePosixPath
 
@@ -87,7 +87,7 @@ def _entries(
             note = Fetch(f"{symbol}.csv", FetchKind.LANDING_FILES, at, Outcome.OK, key, content_hash=digest)
             origin = "recorded again from the stored response"
             response = file_response(files, symbol, body, arrived, digest=digest, origin=origin)
-            return [note, replace(response.fetch, response_key=key)]
+            return [note, response.fetch._replace(response_key=key)]
         fetch = requests.read(symbol, body, key, arrived)
         # A response that waits for others is recorded by `settle`: here all earlier ones are stored already.
         return [] if requests.settle() else [fetch]

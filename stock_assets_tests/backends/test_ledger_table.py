@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,8 +57,8 @@ def plan(query: Callable[[LedgerTable], object]) -> list[str]:
         module.create_table(connection)
         table = LedgerTable(connection)
         # The newest request failed, and two responses have other sessions, so that queries go on after the newest.
-        older = [replace(FETCH, fetched_at=AT - timedelta(days=number)) for number in (1, 2)]
-        failed = replace(FETCH, fetched_at=AT + timedelta(days=1), outcome=Outcome.LATE)
+        older = [FETCH._replace(fetched_at=AT - timedelta(days=number)) for number in (1, 2)]
+        failed = FETCH._replace(fetched_at=AT + timedelta(days=1), outcome=Outcome.LATE)
         table.insert((None, fetch) for fetch in (FETCH, *older, failed))
         sent.clear()
         query(table)
@@ -126,7 +125,7 @@ def test_the_newest_responses_of_many_symbols_are_read_with_one_statement(monkey
     sent: list[str] = []
     with closing(table_in_memory()) as connection:
         table = LedgerTable(connection)
-        table.insert((symbol, replace(FETCH, symbol=symbol)) for symbol in symbols)
+        table.insert((symbol, FETCH._replace(symbol=symbol)) for symbol in symbols)
         connection.set_trace_callback(sent.append)
         wanted = {symbol: [date(2012, 3, 5)] for symbol in symbols}
         for symbol, fetches in table.responses_by_symbol(wanted):

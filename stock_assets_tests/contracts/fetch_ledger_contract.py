@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -44,7 +43,7 @@ class FetchLedgerContract:
             assert ledger.fetches(FetchKind.SPLITS) == [failed]
 
     def test_a_timestamp_of_another_zone_is_read_back_as_utc(self, backend: Backend) -> None:
-        local = replace(FETCH, fetched_at=FETCH.fetched_at.astimezone(timezone(timedelta(hours=-5))))
+        local = FETCH._replace(fetched_at=FETCH.fetched_at.astimezone(timezone(timedelta(hours=-5))))
         backend.ledger.record(local)
 
         [found] = backend.ledger.fetches(FetchKind.PRICES)
@@ -56,7 +55,7 @@ class FetchLedgerContract:
         seconds = [5, 1, 9, 5]
         for number, second in enumerate(seconds):
             at = datetime(2012, 3, 5, 22, 0, second, tzinfo=UTC)
-            backend.ledger.record(replace(FETCH, fetched_at=at, detail=str(number)))
+            backend.ledger.record(FETCH._replace(fetched_at=at, detail=str(number)))
 
         assert [fetch.detail for fetch in backend.ledger.fetches(FetchKind.PRICES)] == ["2", "3", "0", "1"]
 
@@ -76,15 +75,15 @@ class FetchLedgerContract:
     ) -> None:
         for number, (of, ended) in enumerate((("MSFT", Outcome.OK), ("MSFT", Outcome.LATE), ("IBM", Outcome.OK))):
             at = FETCH.fetched_at + timedelta(seconds=number)
-            backend.ledger.record(replace(FETCH, symbol=of, outcome=ended, fetched_at=at))
+            backend.ledger.record(FETCH._replace(symbol=of, outcome=ended, fetched_at=at))
 
         found = backend.ledger.fetches(FetchKind.PRICES, symbol=symbol, outcome=outcome)
 
         assert [f"{fetch.symbol} {fetch.outcome}" for fetch in found] == expected
 
     def test_requests_of_several_kinds_are_recorded_together(self, backend: Backend) -> None:
-        later = replace(FETCH, symbol="MSFT", fetched_at=FETCH.fetched_at + timedelta(seconds=1))
-        splits = replace(FETCH, kind=FetchKind.SPLITS)
+        later = FETCH._replace(symbol="MSFT", fetched_at=FETCH.fetched_at + timedelta(seconds=1))
+        splits = FETCH._replace(kind=FetchKind.SPLITS)
         backend.ledger.record(FETCH, splits, later)
         backend.ledger.record()
         assert backend.ledger.fetches(FetchKind.PRICES) == [later, FETCH]
@@ -103,9 +102,9 @@ class FetchLedgerContract:
         ]
         for number, (symbol, outcome, calls) in enumerate(recorded):
             at = FETCH.fetched_at + timedelta(seconds=number)
-            fetch = replace(FETCH, symbol=symbol, outcome=outcome, calls=calls, fetched_at=at, detail=str(number))
+            fetch = FETCH._replace(symbol=symbol, outcome=outcome, calls=calls, fetched_at=at, detail=str(number))
             backend.ledger.record(fetch)
-        backend.ledger.record(replace(FETCH, kind=FetchKind.SPLITS, symbol="ZZZ"))
+        backend.ledger.record(FETCH._replace(kind=FetchKind.SPLITS, symbol="ZZZ"))
 
         with backend.ledger.read() as ledger:
             symbols = ledger.symbols(FetchKind.PRICES)
@@ -121,11 +120,11 @@ class FetchLedgerContract:
         """Also of the same time: then the last recorded one comes first."""
         recorded = [(FIRST, THIRD), (FIRST, FIRST), (THIRD, THIRD), (FIRST, SECOND), (SECOND, SECOND), (SECOND, THIRD)]
         for number, (first, last) in enumerate(recorded):
-            fetch = replace(FETCH, first_session=first, last_session=last, missing_sessions=(), detail=str(number))
+            fetch = FETCH._replace(first_session=first, last_session=last, missing_sessions=(), detail=str(number))
             backend.ledger.record(fetch)
-        backend.ledger.record(replace(FETCH, symbol="MSFT"))
-        backend.ledger.record(replace(FETCH, outcome=Outcome.MALFORMED))
-        backend.ledger.record(replace(FETCH, kind=FetchKind.SPLITS))
+        backend.ledger.record(FETCH._replace(symbol="MSFT"))
+        backend.ledger.record(FETCH._replace(outcome=Outcome.MALFORMED))
+        backend.ledger.record(FETCH._replace(kind=FetchKind.SPLITS))
 
         with backend.ledger.read() as ledger:
             assert [fetch.detail for fetch in ledger.responses("IBM", [SECOND])] == ["5", "4", "3", "0"]
@@ -142,7 +141,7 @@ class FetchLedgerContract:
         for number, content_hash in enumerate(hashes):
             at = FETCH.fetched_at + timedelta(seconds=number)
             backend.ledger.record(
-                replace(FETCH, response_key=f"key {number}", content_hash=content_hash, fetched_at=at)
+                FETCH._replace(response_key=f"key {number}", content_hash=content_hash, fetched_at=at)
             )
         backend.ledger.record(Fetch("x", FetchKind.LANDING_FILES, FETCH.fetched_at, Outcome.OK, "key 2"))
 
@@ -165,7 +164,7 @@ class FetchLedgerContract:
         for second in range(4):
             at = FETCH.fetched_at + timedelta(seconds=second)
             outcome = Outcome.MALFORMED if second % 2 else Outcome.OK
-            backend.ledger.record(replace(FETCH, fetched_at=at, outcome=outcome, detail=str(second)))
+            backend.ledger.record(FETCH._replace(fetched_at=at, outcome=outcome, detail=str(second)))
         since = (FETCH.fetched_at + timedelta(seconds=1)).astimezone(timezone(timedelta(hours=-5)))
 
         with backend.ledger.read() as ledger:

@@ -3,7 +3,19 @@
 import re
 from pathlib import Path
 
-from stock_assets.deployment.costs import BALANCER, ITEMS, PRICE_LISTS, PRICES_OF, monthly_usd
+import pytest
+
+from stock_assets.deployment.costs import (
+    ATHENA_USD_PER_TB,
+    BALANCER,
+    ITEMS,
+    PRICE_LISTS,
+    PRICES_OF,
+    S3_USD_PER_1000_READS,
+    S3_USD_PER_1000_WRITES,
+    monthly_usd,
+    session_usd,
+)
 from stock_assets.deployment.templates import ORDER
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -41,3 +53,12 @@ def test_the_estimate_of_the_data_is_the_one_that_is_explained() -> None:
         r"^\| sum \| [^|]*with a queue \*\*([\d.]+) USD\*\* \|", (DOCS / "aws.md").read_text(), re.MULTILINE
     )
     assert estimate == float(explained)
+
+
+def test_requests_have_the_prices_of_the_documentation() -> None:
+    assert session_usd(s3_writes=1000, s3_reads=0, glue_requests=0) == pytest.approx(0.005)
+    assert session_usd(s3_writes=0, s3_reads=1000, glue_requests=0) == pytest.approx(0.0004)
+    assert session_usd(s3_writes=0, s3_reads=0, glue_requests=1_000_000) == pytest.approx(1.0)
+    page = " ".join((DOCS / "aws.md").read_text(encoding="utf-8").split())
+    assert f"{S3_USD_PER_1000_WRITES:g} per 1,000 writes or listings, {S3_USD_PER_1000_READS:g} per 1,000 reads" in page
+    assert f"Athena: {ATHENA_USD_PER_TB:g} USD per TB read" in page

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from threading import RLock
 from uuid import uuid4
@@ -114,7 +114,7 @@ def _folder(kind: FetchKind) -> str:
 
 def _write(entries: Iterable[_Entry]) -> bytes:
     lines = (
-        json.dumps({"id": entry.id, **asdict(entry.fetch)}, default=_text, ensure_ascii=False) for entry in entries
+        json.dumps({"id": entry.id, **entry.fetch._asdict()}, default=_text, ensure_ascii=False) for entry in entries
     )
     return "".join(f"{line}\n" for line in lines).encode()
 

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -237,7 +236,7 @@ def test_an_old_response_may_have_rows_after_its_request_in_one_batch_with_newer
     for number, fetched_at in enumerate((datetime(2012, 3, 2, tzinfo=UTC), datetime(2012, 3, 12, tzinfo=UTC))):
         backend.objects.put(f"raw/daily_prices/{number}.csv", body)
         stored = stored_response(backend, f"raw/daily_prices/{number}.csv", str(number))
-        responses.append(replace(stored, fetched_at=fetched_at))
+        responses.append(stored._replace(fetched_at=fetched_at))
 
     with backend.warehouse.connect("load_1") as sql:
         name = sql.register_responses(responses, first=date(2012, 3, 1), last=date(2012, 3, 2)).value

@@ -154,7 +154,7 @@ def test_a_bar_before_the_available_history_is_given_up_at_once(server: VendorSe
 def test_requests_without_quota_do_not_count(scene: Scene) -> None:
     note = failed_request("IBM", NOW, Outcome.DAILY_QUOTA)
     for _ in range(20):
-        scene.backend.ledger.record(replace(note, calls=0))
+        scene.backend.ledger.record(note._replace(calls=0))
     assert all(found.due is not None and found.due <= NOW for found in find_gaps(scene).gaps)
 
 
