@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.market import Market, MarketSource
@@ -89,8 +89,8 @@ class MeteredSource(MarketSource):
 
     @property
     def terms(self) -> Terms:
-        """Return limits that the benchmark does not reach."""
-        return Terms(limits=CallLimits(per_minute=1_000_000))
+        """Return limits that the benchmark does not reach, and the schedule of splits of a live vendor."""
+        return Terms(limits=CallLimits(per_minute=1_000_000), splits_refresh=timedelta(days=7))
 
 
 def backend(endpoint: str) -> "AthenaBackend":
