@@ -1,13 +1,16 @@
 """Which response contains which bar: the same as asking every response for every session, newest first."""
 
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome
@@ -131,3 +134,26 @@ def test_splits_are_read_once_for_each_body(
             [[split]] = known_splits(pipeline).values()
             assert str(split.ratio) == ratio
     assert len(read) == 2
+
+
+def _asked(symbols_asked: list[str]) -> Callable[..., Iterator[Fetch]]:
+    def asked(_: LedgerTable, symbol: str, wanted: list[date]) -> Iterator[Fetch]:
+        del wanted
+        symbols_asked.append(symbol)
+        return iter(())
+
+    return asked
+
+
+def test_a_load_whose_sessions_are_all_found_searches_no_earlier_responses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = local_backend(tmp_path)
+    arrived = closing_time(DAYS[-1]) + timedelta(hours=1)
+    fetch = Fetch("IBM", FetchKind.PRICES, arrived, Outcome.OK, "response", DAYS[0], DAYS[-1], calls=1)
+    backend.ledger.record(fetch)
+    asked: list[str] = []
+    monkeypatch.setattr(LedgerTable, "responses", _asked(asked))
+
+    assert responses_for(backend, DAYS) == [fetch]
+    assert asked == []
