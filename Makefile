@@ -136,7 +136,7 @@ $(BENCH): $(DEV) $(BENCH_LOCK)
 	$(PIP) $(LOCKED) $(BENCH_LOCK)
 	@touch $@
 
-## bench: compare loads with hand-written scripts; SIZE=small (default), medium or large
+## bench: compare loads with hand-written scripts, Dagster's share, the use of AWS; SIZE=small (default), medium or large
 SIZE := small
 bench: $(BENCH)
 	$(BIN)/python -m benchmarks.suite $(SIZE)
