@@ -41,11 +41,13 @@ class ObjectEntry:
         key: key of the object.
         size: size in bytes.
         modified_at: when the object was written to this place, aware, UTC.
+        problem: why it must not be read, such as a link that leaves the folder; empty for an object.
     """
 
     key: str
     size: int
     modified_at: datetime
+    problem: str = ""
 
 
 class Objects(ABC):
@@ -74,6 +76,8 @@ class Objects(ABC):
     @abstractmethod
     def entries(self, prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
         """Return the objects below a prefix that ends with `/`, sorted by key, with size and time; not packed ones.
+
+        Whatever else others put there is returned too, with its `problem`.
 
         Args:
             prefix: the folder.

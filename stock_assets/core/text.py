@@ -3,14 +3,24 @@
 Belongs here: formatting that several packages share. Does not belong here: the text of a message.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 _EXTRACT = 120
+_UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
+"""Control characters, bytes that are not UTF-8, line separators."""
 
 
 def first_line(text: str) -> str:
     """Return the first line of a text, at most 120 characters, for a message."""
     return text.strip().splitlines()[0][:_EXTRACT] if text.strip() else ""
+
+
+def escape_name(name: str) -> str:
+    """Return the name of a file in one line of text that every program can display; most names stay as they are."""
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSAFE else char for char in name
+    )
 
 
 def plural(count: int, noun: str, plural_noun: str = "") -> str:

@@ -27,6 +27,8 @@ from stock_assets.ingest.price_files.reader import read_rows
 from stock_assets.ingest.response_keys import FOLDER, request_time
 from stock_assets.ingest.response_reader import PriceReader
 
+MAX_FILE_BYTES = 256 * 1024 * 1024
+"""Size of a landing file, also without its compression: it is read into memory. Five years of 3,000 symbols."""
 _DIGEST = 16
 _SHOWN = 10
 
@@ -149,7 +151,9 @@ def _read(body: bytes, key: str) -> _Rows:
     found: dict[str, dict[str, date]] = {}
     problems: list[str] = []
     count = 0
-    for batch in read_rows(io.BytesIO(body), FileFormat(), path_values(key.removeprefix(FOLDER))):
+    for batch in read_rows(
+        io.BytesIO(body), FileFormat(), path_values(key.removeprefix(FOLDER)), largest=MAX_FILE_BYTES
+    ):
         unusable = [f"line {line}: {why}" for line, why in batch.malformed]
         names = ("line", "trade_date", *FIELDS)
         for line, day, symbol, text, *values in zip(*(batch.rows[name].to_pylist() for name in names), strict=True):

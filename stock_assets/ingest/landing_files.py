@@ -10,17 +10,19 @@ alone: an unreadable one does not block the others.
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind, ObjectEntry
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.errors import Outcome, PriceFileUnreadable
-from stock_assets.core.text import plural
+from stock_assets.core.text import escape_name, plural
 from stock_assets.ingest.file_responses import store_responses
-from stock_assets.ingest.landing_conversion import LandingFile, LandingScope, convert
+from stock_assets.ingest.landing_conversion import MAX_FILE_BYTES, LandingFile, LandingScope, convert
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.price_files.paths import name_problem
+from stock_assets.ingest.price_files.reader import read_problem
 from stock_assets.ingest.response_keys import FOLDER, file_digest, request_time
 from stock_assets.ingest.response_reader import PriceReader
 
@@ -70,7 +72,7 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
         at: now, aware, UTC.
         since: files older than this are known already; None to compare all files.
     """
-    entries = parts.backend.objects.entries(FOLDER, since=since)
+    entries = _named(parts.backend.objects.entries(FOLDER, since=since))
     recent = [entry for entry in entries if since is None or entry.modified_at >= since]
     known = parts.backend.ledger.known_keys(entry.key for entry in recent)
     unknown = [entry for entry in recent if entry.key not in known]
@@ -101,11 +103,13 @@ def _read_files(
         return noted or stated.get(digest)
 
     def read(entry: ObjectEntry) -> LandingFile | UnreadableFile:
+        if entry.problem:
+            return UnreadableFile(entry, entry.problem)
         try:
             return convert(parts, scope, entry, reader=reader, noted_at=noted_at, at=at)
         except (PriceFileUnreadable, KeyError, OSError) as error:
             # A file that was deleted since it was listed raises KeyError; the next scan does not list it.
-            return UnreadableFile(entry, str(error))
+            return UnreadableFile(entry, read_problem(error))
 
     with ThreadPoolExecutor(_THREADS) as executor:
         results = list(executor.map(read, settled[:MAX_FILES]))
@@ -151,13 +155,36 @@ def reject_files(backend: Backend, unreadable: Iterable[UnreadableFile], *, at: 
         _record(backend, file.entry, Outcome.MALFORMED, f"rejected: {file.why}", at)
 
 
-def is_deleted(backend: Backend, key: str) -> bool:
-    """Return whether a landing file no longer exists."""
-    try:
-        backend.objects.get(key)
-    except KeyError:
-        return True
-    return False
+def are_deleted(backend: Backend, keys: Iterable[str], *, at: datetime) -> bool:
+    """Return whether none of these landing files exists; no file is opened."""
+    folders: dict[str, set[str]] = {}
+    for key in keys:
+        folders.setdefault(f"{key.rpartition('/')[0]}/", set()).add(key)
+    # With `since`, the folders of earlier days below a folder are not listed.
+    return not any(
+        entry.key in inside
+        for folder, inside in folders.items()
+        for entry in _named(backend.objects.entries(folder, since=at))
+    )
+
+
+def _named(entries: Iterable[ObjectEntry]) -> list[ObjectEntry]:
+    """Return the entries with names that can be stored and displayed, and with what is wrong with them."""
+    return [
+        replace(
+            entry, key=escape_name(entry.key), problem=entry.problem or name_problem(entry.key) or _too_large(entry)
+        )
+        for entry in entries
+    ]
+
+
+def _too_large(entry: ObjectEntry) -> str:
+    if entry.size <= MAX_FILE_BYTES:
+        return ""
+    return (
+        f"it has {entry.size // 1_000_000:,} MB, and a landing file may have {MAX_FILE_BYTES // 1_000_000:,} MB; "
+        "split it, or load it with stock-assets import"
+    )
 
 
 def files_with_problems(backend: Backend, *, since: datetime) -> list[Fetch]:

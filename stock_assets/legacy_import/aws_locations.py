@@ -122,7 +122,9 @@ def _listed(access: AwsAccess, address: str, folders: str = "") -> list[LegacyFi
         )
         inside = not folder or entry.key == folder or entry.key.startswith(f"{folder}/")
         if inside and is_data(relative):
-            found.append(legacy_file(f"s3://{bucket}/{entry.key}", relative, entry.size, entry.modified_at, folders))
+            found.append(
+                legacy_file(f"s3://{bucket}/{entry.key}", relative, entry.size, entry.modified_at, folders=folders)
+            )
     return found
 
 

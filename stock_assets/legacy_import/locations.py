@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stock_assets.core.errors import LegacyDataUnusable
+from stock_assets.core.file_tree import FoundFile, found_files
 from stock_assets.ingest.price_files.csv_rows import FileFormat
-from stock_assets.ingest.price_files.paths import folder_hour, path_values
+from stock_assets.ingest.price_files.paths import folder_hour, name_problem, path_values
 from stock_assets.ingest.response_keys import request_time
 
 
@@ -26,12 +27,14 @@ class LegacyFile:
         size: bytes.
         written_at: when the earlier pipeline wrote it, aware, UTC.
         values: columns in its name and the names of its folders, such as `symbol=IBM`.
+        problem: why it must not be opened; empty for a file that may be read.
     """
 
     name: str
     size: int
     written_at: datetime
     values: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
 
 
 class LegacyLocation(ABC):
@@ -83,15 +86,18 @@ class LegacyFolder(LegacyLocation):
             raise LegacyDataUnusable(
                 f"{self._path} does not exist; name the file or folder that contains the data to import"
             )
-        paths = [self._path] if self._path.is_file() else sorted(self._path.rglob("*"))
-        root = self._path.parent if self._path.is_file() else self._path
+        if self._path.is_file():
+            stat, root = self._path.stat(), self._path.parent
+            files = [FoundFile(str(self._path), stat.st_size, stat.st_mtime)]
+        else:
+            root = self._path
+            files = sorted(found_files(str(self._path)), key=lambda file: file.path.split("/"))
         found = []
-        for path in paths:
-            relative = path.relative_to(root).as_posix()
-            if path.is_file() and is_data(relative):
-                stat = path.stat()
-                modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
-                found.append(legacy_file(str(path), relative, stat.st_size, modified_at))
+        for file in files:
+            relative = Path(file.path).relative_to(root).as_posix()
+            if is_data(relative):
+                modified_at = datetime.fromtimestamp(file.modified_at, UTC)
+                found.append(legacy_file(file.path, relative, file.size, modified_at, problem=file.problem))
         return non_empty(found, self.label)
 
     def open_file(self, file: LegacyFile) -> BinaryIO:
@@ -99,7 +105,9 @@ class LegacyFolder(LegacyLocation):
         return Path(file.name).open("rb")
 
 
-def legacy_file(name: str, relative: str, size: int, modified_at: datetime, folders: str = "") -> LegacyFile:
+def legacy_file(
+    name: str, relative: str, size: int, modified_at: datetime, *, folders: str = "", problem: str = ""
+) -> LegacyFile:
     """Return a file with the information of its path; a time in a folder name is earlier than the time of a copy.
 
     Args:
@@ -108,10 +116,12 @@ def legacy_file(name: str, relative: str, size: int, modified_at: datetime, fold
         size: bytes.
         modified_at: when it was stored, aware, UTC.
         folders: columns that a catalog states, as `year=2024/month=01/`.
+        problem: why it must not be opened.
     """
     relative = folders + relative
     times = (modified_at, folder_hour(relative), request_time(relative))
-    return LegacyFile(name, size, min(time for time in times if time is not None), path_values(relative))
+    written_at = min(time for time in times if time is not None)
+    return LegacyFile(name, size, written_at, path_values(relative), problem or name_problem(relative))
 
 
 def is_data(relative: str) -> bool:
@@ -120,12 +130,12 @@ def is_data(relative: str) -> bool:
 
 
 def non_empty(files: Sequence[LegacyFile], label: str) -> list[LegacyFile]:
-    """Return the files that are not empty.
+    """Return the files that are not empty, and those that must not be opened.
 
     Raises:
         LegacyDataUnusable: all files are empty, or there is no file.
     """
-    found = [file for file in files if file.size]
+    found = [file for file in files if file.size or file.problem]
     if not found:
         raise LegacyDataUnusable(
             f"{label} contains no file with data; name the folder that contains the data to import"

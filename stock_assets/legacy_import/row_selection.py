@@ -10,7 +10,7 @@ file is read once. The statements are in `sql/legacy_import`, in the same dialec
 
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,10 +25,11 @@ from stock_assets.core.calendar import NEW_YORK, session_table, sessions_between
 from stock_assets.core.errors import PriceFileUnreadable
 from stock_assets.core.queries import transpile
 from stock_assets.core.sql import Name, SqlValue, statement
+from stock_assets.core.text import escape_name
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.price_files.columns import FIELDS
 from stock_assets.ingest.price_files.csv_rows import FileFormat
-from stock_assets.ingest.price_files.reader import read_rows
+from stock_assets.ingest.price_files.reader import read_problem, read_rows
 from stock_assets.legacy_import.locations import LegacyFile, LegacyLocation
 
 _MEMORY = "1GB"
@@ -147,7 +148,10 @@ class SelectedRows:
         columns = ", ".join(f"{field} VARCHAR" for field in FIELDS)
         execute(f"CREATE TABLE all_rows (file INTEGER, line BIGINT, trade_date DATE, {columns})")
         execute("CREATE TABLE files (file INTEGER, name VARCHAR, written_at TIMESTAMP, written_on DATE)")
-        for number, (file, opening) in enumerate(_open_ahead(location)):
+        files = location.files()
+        self.unreadable += [Example(escape_name(file.name), file.problem) for file in files if file.problem]
+        readable = [file for file in files if not file.problem]
+        for number, (file, opening) in enumerate(_open_ahead(location, readable)):
             written_at = scope.file_written_at(file)
             execute(
                 "INSERT INTO files VALUES (?, ?, ?, ?)",
@@ -168,7 +172,7 @@ class SelectedRows:
                     malformed += [Example(f"{file.name}, line {line}", why) for line, why in batch.malformed]
         except (PriceFileUnreadable, OSError) as error:
             self._connection.execute("DELETE FROM all_rows WHERE file = ?", [number])
-            self.unreadable.append(Example(file.name, str(error)))
+            self.unreadable.append(Example(file.name, read_problem(error)))
             return
         self.files += 1
         self._malformed_rows += len(malformed)
@@ -259,9 +263,8 @@ class SelectedRows:
         return rows
 
 
-def _open_ahead(location: LegacyLocation) -> Iterator[tuple[LegacyFile, Future[BinaryIO]]]:
+def _open_ahead(location: LegacyLocation, files: Iterable[LegacyFile]) -> Iterator[tuple[LegacyFile, Future[BinaryIO]]]:
     """Open some files in advance: with thousands of small objects, most of the time is network latency."""
-    files = location.files()
     ahead: deque[tuple[LegacyFile, Future[BinaryIO]]] = deque()
     with ThreadPoolExecutor(_OPENERS) as openers:
         for file in files:

@@ -1,5 +1,6 @@
 """Every channel gets one message when an incident opens and one when it is resolved, whatever happens in between."""
 
+import errno
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -172,8 +173,16 @@ def test_an_unreadable_incident_does_not_prevent_notifications_of_the_others(
 
     [line] = notifier.deliver_pending(AT)
 
-    assert unreadable in line
-    assert [message.title for message in channel.sent] == [other.title]
+    [moved] = backend.objects.keys("alerts/unreadable/")
+    assert line.startswith(f"{unreadable} ")
+    assert line.endswith(f". It was moved to {moved}")
+    assert backend.objects.get(moved) == note
+    assert [message.title for message in channel.sent] == [
+        "stock_assets: an open incident cannot be read; see the Dagster UI for what is wrong",
+        other.title,
+    ]
+    assert line in channel.sent[0].text
+    assert notifier.deliver_pending(AT) == []
     assert notifier.open_incidents() == [other]
     assert notifier.record_success(DAYS, {"publish"}, AT, "over") == []
     assert notifier.open_incidents() == []
@@ -187,14 +196,52 @@ def test_an_unreadable_incident_is_sent_again_when_it_happens_again(
     backend.objects.delete(unreadable)
     backend.objects.put(unreadable, b"{")
 
-    assert notifier.notify(INCIDENT, AT + timedelta(hours=1)) == []
+    [line] = notifier.notify(INCIDENT, AT + timedelta(hours=1))
 
+    assert "It was moved to alerts/unreadable/" in line
     assert len(channel.sent) == 2
     assert notifier.open_incidents() == [INCIDENT]
     backend.objects.delete(unreadable)
     backend.objects.put(unreadable, b"{")
-    assert notifier.resolve(INCIDENT.reference, AT, "over") == []
+    [line] = notifier.resolve(INCIDENT.reference, AT, "over")
+    assert "It was moved to alerts/unreadable/" in line
     assert backend.objects.keys("alerts/open/") == []
+
+
+def test_an_incident_that_cannot_be_opened_is_named_and_does_not_stop_the_others(
+    tmp_path: Path, backend: Backend, notifier: Notifier, channel: RecordingChannel
+) -> None:
+    notifier.notify(INCIDENT, AT)
+    path = tmp_path / "backend" / "alerts" / "open" / INCIDENT.reference / "incident.json"
+    path.unlink()
+    path.symlink_to(tmp_path)
+    other = replace(INCIDENT, subject="another")
+
+    assert notifier.notify(other, AT) == []
+    [line] = notifier.notify(INCIDENT, AT)
+
+    assert "cannot be read (Is a directory). It cannot be moved either" in line
+    assert [message.title for message in channel.sent] == [INCIDENT.title, other.title]
+    assert notifier.deliver_pending(AT) == []
+
+
+def test_a_message_is_sent_once_also_if_nothing_can_be_stored(
+    backend: Backend, channel: RecordingChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(backend.objects), "put", full)
+        failures = [Notifier(backend, [channel]).notify(INCIDENT, AT + timedelta(minutes=at)) for at in range(3)]
+    assert [len(lines) for lines in failures] == [2, 1, 1]
+    assert all("No space left on device" in line for lines in failures for line in lines)
+    assert [message.title for message in channel.sent] == [INCIDENT.title]
+
+    notifier = Notifier(backend, [channel])
+    notifier.resolve(INCIDENT.reference, AT, "over")
+    assert notifier.notify(INCIDENT, AT) == []
+    assert [message.title for message in channel.sent] == [INCIDENT.title] * 2
 
 
 def test_a_process_killed_after_writing_the_log_file_does_not_write_twice(backend: Backend, tmp_path: Path) -> None:

@@ -86,6 +86,13 @@ def test_unpublished_tables_and_unknown_columns_cannot_be_queried(backend: Backe
         '"{file}"',
         "read_csv('{published}/../secret.csv')",
         "read_text('.tmp/left_by_others.txt')",
+        "read_json('{file}')",
+        "read_ndjson_objects('{file}')",
+        "sniff_csv('{file}')",
+        "parquet_metadata('{file}')",
+        "read_csv('https://example.com/a.csv')",
+        "read_text('/proc/self/environ')",
+        "query('SELECT * FROM read_text(''{file}'')')",
         "duckdb_secrets()",
     ],
 )
@@ -125,6 +132,26 @@ def test_a_query_does_not_read_the_environment(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("enable_external_access", "false"),
+        ("lock_configuration", "true"),
+        ("autoload_known_extensions", "false"),
+        ("autoinstall_known_extensions", "false"),
+        ("allow_community_extensions", "false"),
+    ],
+)
+def test_a_restricted_session_loads_no_extension(backend: Backend, setting: str, value: str) -> None:
+    [row] = run_query(backend, f"SELECT CURRENT_SETTING('{setting}') AS x").to_pylist()
+    assert str(row["x"]).lower() == value
+
+
+def test_a_query_has_a_memory_limit(backend: Backend) -> None:
+    [row] = run_query(backend, "SELECT CURRENT_SETTING('memory_limit') AS x").to_pylist()
+    assert row["x"] == "953.6 MiB"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "SELECT 1; SELECT 2",
@@ -132,6 +159,21 @@ def test_a_query_does_not_read_the_environment(backend: Backend) -> None:
         "COPY (SELECT 1) TO 'out.csv'",
         "ATTACH 'out.db'",
         "SET threads = 1",
+        "RESET threads",
+        "SELECT * FROM glob('/etc/*')",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "CALL pragma_version()",
+        "EXPORT DATABASE 'out'",
+        "VACUUM",
+        "CHECKPOINT",
+        "SELECT 1 /* ; */ ; COPY (SELECT 1) TO 'out.csv'",
+        "SELECT 1 -- ;\n; DROP TABLE a",
+        "WITH a AS (DELETE FROM b RETURNING *) SELECT * FROM a",
+        "WITH a AS (UPDATE b SET c = 1 RETURNING *) SELECT * FROM a",
+        "SELECT * FROM (INSERT INTO b VALUES (1)) AS a",
+        "MERGE INTO a USING b ON TRUE WHEN MATCHED THEN DELETE",
+        "UNLOAD (SELECT 1) TO 'out'",
         "PRAGMA database_list",
         "INSERT INTO published.daily_prices SELECT * FROM published.daily_prices",
         "CREATE TABLE out AS SELECT 1 AS a",

@@ -159,13 +159,16 @@ class DuckDbConnection(SqlConnection):
         return all(_snapshot_id(read(root, table)) == found for table, found in read_snapshots.items())
 
     def restrict(self) -> None:
-        """Allow reads of the published Parquet files; disable all other access to files and networks."""
+        """Allow reads of the published Parquet files; disable all other access to files, networks and extensions."""
         # DuckDB keeps the folder to which it spills readable; `connect` has chosen one without other files.
         # A path with a pattern is compared as it is written in the view, too.
         files = [path for paths in self._published_files.values() for path in paths]
         allowed = dict.fromkeys(form(path) for path in files for form in (literal, path_literal))
         for setting, value in (
             ("allowed_paths", f"[{', '.join(allowed)}]"),
+            ("autoinstall_known_extensions", "false"),
+            ("autoload_known_extensions", "false"),
+            ("allow_community_extensions", "false"),
             ("enable_external_access", "false"),
             ("lock_configuration", "true"),
         ):

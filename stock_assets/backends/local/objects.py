@@ -5,7 +5,7 @@ Belongs here: files that are complete or absent, whatever happens. Does not belo
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from stock_assets.backends.local.full_disk import typed_full_disk
 from stock_assets.backends.local.packs import FOLDER as PACKS_FOLDER
 from stock_assets.backends.local.packs import Packs
 from stock_assets.core.errors import ObjectExists
+from stock_assets.core.file_tree import found_files, walk
 
 _PARTIAL = ".partial-"
 
@@ -66,23 +67,40 @@ class FolderObjects(Objects):
 
     def keys(self, prefix: str) -> list[str]:
         """Walk the folder and the packs."""
-        return sorted(self._files(prefix).keys() | self._packs.keys(prefix))
+        start = len(f"{self._folder.root}/")
+        files = {file.path[start:] for file in walk(str(self._path(prefix))) if file.is_file()}
+        return sorted({key for key in files if self._is_object(key)} | self._packs.keys(prefix))
 
     def entries(self, prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
         """Walk the folder; of a copy that keeps its original's modification time, the time of copying counts.
 
         With `since`, folders `ingest_date=...` to which nothing was added for a day are left out.
         """
-        entries = []
         added_since = (since - STILL_WRITTEN).timestamp() if since else 0.0
-        for key, file in sorted(self._files(prefix, added_since).items()):
+
+        def enter(folder: "os.DirEntry[str]") -> bool:
+            if not folder.name.startswith(INGEST_DATE):
+                return True
             try:
-                stat = file.stat()
-            except FileNotFoundError:
-                # Deleted or packed since the folder was listed.
-                continue
-            entries.append(ObjectEntry(key, stat.st_size, datetime.fromtimestamp(written_at(stat), UTC)))
-        return entries
+                return written_at(folder.stat()) >= added_since
+            except OSError:
+                # Listing it shows why.
+                return True
+
+        start = len(f"{self._folder.root}/")
+        return sorted(
+            (
+                ObjectEntry(
+                    file.path[start:],
+                    file.size,
+                    datetime.fromtimestamp(max(file.modified_at, file.changed_at), UTC),
+                    file.problem,
+                )
+                for file in found_files(str(self._path(prefix)), enter=enter)
+                if self._is_object(file.path[start:])
+            ),
+            key=lambda entry: entry.key,
+        )
 
     def delete(self, key: str) -> None:
         """Unlink the file.
@@ -118,11 +136,10 @@ class FolderObjects(Objects):
             raise ValueError(f"not an object key: {key!r}")
         return f"{self._folder.root}/{key}"
 
-    def _files(self, prefix: str, added_since: float = 0.0) -> dict[str, "os.DirEntry[str]"]:
-        """Return the single files below a prefix, by key."""
-        start = len(f"{self._folder.root}/")
-        keys = {file.path[start:]: file for file in _walk(str(self._path(prefix)), added_since)}
-        return {key: file for key, file in keys.items() if not key.startswith(f"{PACKS_FOLDER}/")}
+    @staticmethod
+    def _is_object(key: str) -> bool:
+        """Return whether a path is that of a complete single object."""
+        return not key.startswith(f"{PACKS_FOLDER}/") and not key.rpartition("/")[2].startswith(_PARTIAL)
 
     def _path(self, key: str) -> Path:
         return Path(self.uri(key))
@@ -135,18 +152,3 @@ def _exists(key: str) -> ObjectExists:
 def written_at(stat: os.stat_result) -> float:
     """Return when a file or folder was written here; of a copy that keeps its original's time, the time of copying."""
     return max(stat.st_mtime, stat.st_ctime)
-
-
-def _walk(folder: str, added_since: float) -> Iterator["os.DirEntry[str]"]:
-    """Yield the complete files below a folder; `Path.rglob` takes five times as long."""
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            if not entry.name.startswith(INGEST_DATE) or written_at(entry.stat()) >= added_since:
-                yield from _walk(entry.path, added_since)
-        elif entry.is_file() and not entry.name.startswith(_PARTIAL):
-            yield entry

@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 import shutil
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -47,6 +48,10 @@ _START = 512
 _LAYERS = 3
 """Compressions inside each other: Firehose compresses records that may be compressed already."""
 _IN_MEMORY = 16 * 1024 * 1024
+_ALWAYS = 64 * 1024 * 1024
+_EXPANSION = 100
+"""A file may be this many times larger without its compression, and `_ALWAYS` in any case; prices: 3 to 20 times."""
+_PIECE = 1024 * 1024
 _FORMATS = "CSV, JSON or Parquet, plain or compressed with gzip or zstd"
 
 
@@ -85,32 +90,69 @@ class Content:
         parquet: a Parquet file with random access.
         text: decoded text.
         is_json: whether the text is JSON.
+        limit: number of bytes that the file may have without its compression.
     """
 
     parquet: BinaryIO | None = None
     text: io.TextIOWrapper | None = None
     is_json: bool = False
+    limit: int = 0
+
+
+class _LimitedGzip(gzip.GzipFile):
+    """Gzip data that are decompressed up to a limit: 10 MB can contain 10 GB."""
+
+    def __init__(self, stream: BinaryIO, limit: int) -> None:
+        super().__init__(fileobj=stream, mode="rb")
+        self._limit = limit
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read as GzipFile does."""
+        return self._checked(super().read(self._limit + 1 if size is None or size < 0 else size))
+
+    def read1(self, size: int = -1) -> bytes:
+        """Read as GzipFile does."""
+        return self._checked(super().read1(size))
+
+    def _checked(self, data: bytes) -> bytes:
+        if self.tell() > self._limit:
+            raise too_large(self._limit)
+        return data
+
+
+def too_large(limit: int) -> PriceFileUnreadable:
+    """Return the error of a file that is too large without its compression."""
+    return PriceFileUnreadable(
+        f"the file has more than {limit // 1_000_000:,} MB without its compression; if it is not damaged, split it"
+    )
 
 
 @contextmanager
-def opened(stream: BinaryIO) -> Iterator[Content]:
+def opened(stream: BinaryIO, largest: int | None = None) -> Iterator[Content]:
     """Open the content of a file.
 
+    Args:
+        stream: the bytes, with random access.
+        largest: number of bytes that the file may have without its compression; None for a multiple of its size.
+
     Raises:
-        PriceFileUnreadable: the content is in no format that is read; the message names it.
+        PriceFileUnreadable: the content is in no format that is read, or too large; the message says what it is.
     """
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    limit = min(largest or sys.maxsize, max(_ALWAYS, _EXPANSION * size))
     start = _peek(stream)
     for _ in range(_LAYERS):
         if start.startswith(_GZIP):
-            stream = cast("BinaryIO", gzip.GzipFile(fileobj=stream, mode="rb"))
+            stream = cast("BinaryIO", _LimitedGzip(stream, limit))
         elif start.startswith(_ZSTD):
-            stream = _zstd(stream)
+            stream = _zstd(stream, limit)
         else:
             break
         start = _peek(stream)
     if start.startswith(PARQUET):
         with _random_access(stream) as parquet:
-            yield Content(parquet=parquet)
+            yield Content(parquet=parquet, limit=limit)
         return
     _reject_foreign(start)
     encoding = next((name for mark, name in _ENCODINGS.items() if start.startswith(mark)), "utf-8")
@@ -131,10 +173,13 @@ def _peek(stream: BinaryIO) -> bytes:
     return start
 
 
-def _zstd(stream: BinaryIO) -> BinaryIO:
+def _zstd(stream: BinaryIO, limit: int) -> BinaryIO:
     source = pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
     copy = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (closed with the last reference to it)
-    shutil.copyfileobj(source, copy)
+    while piece := source.read(_PIECE):
+        copy.write(piece)
+        if copy.tell() > limit:
+            raise too_large(limit)
     copy.seek(0)
     return cast("BinaryIO", copy)
 

@@ -20,6 +20,7 @@ from stock_assets.ingest.price_files.values import trade_date
 DEFAULT_COLUMNS = ("date", "symbol", "open", "high", "low", "close", "volume")
 _DELIMITERS = (",", ";", "\t", "|")
 _BOM = "\ufeff"
+_LONGEST_LINE = 1_000_000
 _NUMBER_OR_DATE = re.compile(r"[-+.]?[0-9][-+.,:0-9TZ ]*")
 _DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
 
@@ -64,7 +65,7 @@ def csv_lines(text: io.TextIOWrapper, file_format: FileFormat, defaults: Mapping
         PriceFileUnreadable: the delimiter or a column is ambiguous or missing.
     """
     # Concatenated files have a byte order mark each.
-    lines = (line.removeprefix(_BOM) for line in text)
+    lines = (line.removeprefix(_BOM) for line in _lines(text))
     blank, start = next(((number, line) for number, line in enumerate(lines) if line.strip()), (0, ""))
     layout = _layout(start, file_format, defaults)
     columns = find_columns(layout.names, defaults)
@@ -84,6 +85,18 @@ def csv_lines(text: io.TextIOWrapper, file_format: FileFormat, defaults: Mapping
                 _reject_decimal_commas(line, values)
                 is_first = False
             yield line, values
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Read the lines; without a limit, a file without line ends would fill the memory."""
+    number = 0
+    while line := text.readline(_LONGEST_LINE):
+        number += 1
+        if len(line) == _LONGEST_LINE and line[-1] not in "\r\n":
+            raise PriceFileUnreadable(
+                f"line {number} is longer than {_LONGEST_LINE:,} characters: the file is damaged, or no text"
+            )
+        yield line
 
 
 def _fields(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:

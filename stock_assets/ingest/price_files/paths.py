@@ -7,6 +7,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
+from stock_assets.core.text import escape_name
 from stock_assets.core.universe import SYMBOL
 from stock_assets.ingest.price_files.columns import ARRIVAL_HOUR, DAYS
 
@@ -26,6 +27,13 @@ def path_values(relative: str) -> dict[str, str]:
         return {**values, ARRIVAL_HOUR: ""}
     day = _folder_date(relative, values)
     return values if day is None or any(name in values for name in DAYS) else {**values, "date": day.isoformat()}
+
+
+def name_problem(relative: str) -> str:
+    """Return why a file with this path is not read, or an empty text."""
+    if escape_name(relative) == relative:
+        return ""
+    return "its name is not UTF-8, or contains control characters; rename it"
 
 
 def folder_hour(relative: str) -> datetime | None:

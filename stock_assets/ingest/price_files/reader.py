@@ -3,6 +3,7 @@
 Belongs here: choosing the format, and batches. Does not belong here: one format (`csv_rows`, `json_rows`).
 """
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,12 +14,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stock_assets.ingest.price_files.columns import FIELDS, default_values, find_columns
-from stock_assets.ingest.price_files.content import named_errors, opened
+from stock_assets.ingest.price_files.content import named_errors, opened, too_large
 from stock_assets.ingest.price_files.csv_rows import FileFormat, Line, csv_lines
 from stock_assets.ingest.price_files.json_rows import json_lines
 from stock_assets.ingest.price_files.values import row_table
 
 _BATCH = 50_000
+_SMALLEST_ROW = 8
+"""Bytes that each row counts at least."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +37,23 @@ class Batch:
     malformed: tuple[tuple[int, str], ...] = ()
 
 
-def read_rows(stream: BinaryIO, file_format: FileFormat, defaults: Mapping[str, str]) -> Iterator[Batch]:
+def read_rows(
+    stream: BinaryIO, file_format: FileFormat, defaults: Mapping[str, str], *, largest: int | None = None
+) -> Iterator[Batch]:
     """Read a file in batches, so that large files need little memory; empty rows are skipped.
 
     Args:
         stream: the bytes, with random access.
         file_format: the format of a CSV file without a header line.
         defaults: values of columns that the file does not have (see `paths.path_values`).
+        largest: number of bytes that the file may have without its compression; None for a multiple of its size.
 
     Raises:
         PriceFileUnreadable: the bytes are damaged, or a column is missing or ambiguous; no row may be used.
     """
-    with named_errors(), opened(stream) as content:
+    with named_errors(), opened(stream, largest) as content:
         if content.parquet is not None:
-            yield from _parquet_batches(content.parquet, defaults)
+            yield from _parquet_batches(content.parquet, defaults, content.limit)
         elif content.text is not None:
             lines = (
                 json_lines(content.text, defaults)
@@ -55,6 +61,19 @@ def read_rows(stream: BinaryIO, file_format: FileFormat, defaults: Mapping[str, 
                 else csv_lines(content.text, file_format, defaults)
             )
             yield from _text_batches(lines)
+
+
+def read_problem(error: Exception) -> str:
+    """Return why a file could not be read.
+
+    Raises:
+        OSError: the reason is not the file: this process has no memory or no file descriptors left.
+    """
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno in {errno.ENOMEM, errno.EMFILE, errno.ENFILE}:
+        raise error
+    return f"it cannot be read ({error.strerror or error}); check its permissions and the disk"
 
 
 def _text_batches(lines: Iterator[Line]) -> Iterator[Batch]:
@@ -76,8 +95,12 @@ def _strings(column: Sequence[str | None]) -> pa.Array:
         return pa.array([value and value.encode(errors="replace").decode() for value in column], pa.string())
 
 
-def _parquet_batches(stream: BinaryIO, defaults: Mapping[str, str]) -> Iterator[Batch]:
+def _parquet_batches(stream: BinaryIO, defaults: Mapping[str, str], limit: int) -> Iterator[Batch]:
     parquet = pq.ParquetFile(stream)
+    groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)]
+    # Equal rows need no space in a Parquet file.
+    if sum(group.total_byte_size for group in groups) > limit or parquet.metadata.num_rows > limit // _SMALLEST_ROW:
+        raise too_large(limit)
     names = parquet.schema_arrow.names
     columns = find_columns(names, defaults)
     fallback = dict(zip(FIELDS, default_values(defaults), strict=True))

@@ -25,7 +25,7 @@ from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.text import plural
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.landing_conversion import LandingFile, LandingScope
-from stock_assets.ingest.landing_files import REMEDY, LandingScan, describe, is_deleted, reject_files, scan
+from stock_assets.ingest.landing_files import REMEDY, LandingScan, are_deleted, describe, reject_files, scan
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
 from stock_assets.orchestration.sensors.landing_hints import LandingHints, next_cursor
@@ -104,7 +104,7 @@ def _notify_rejected(
     """Open an incident for the rejected files; an incident is resolved when all its files have been deleted."""
     undelivered = []
     for incident in opened:
-        if incident.kind == SENSOR_NAME and all(is_deleted(backend, key) for key in incident.subject.split("\n")):
+        if incident.kind == SENSOR_NAME and are_deleted(backend, incident.subject.split("\n"), at=at):
             undelivered += notifier.resolve(incident.reference, at, "the rejected files were deleted")
     keys = [file.entry.key for file in scanned.unreadable]
     if keys:

@@ -163,14 +163,18 @@ def test_an_unreadable_incident_and_a_failing_channel_are_named_by_the_tick_and_
 ) -> None:
     alerts.scene.backend.objects.put("alerts/open/run-0123/incident.json", b"{")
     alerts.leave(dg.DagsterRunStatus.FAILURE)
-    assert len(alerts.tick()) == 1
+    assert [message.title[:40] for message in alerts.tick()] == [
+        "stock_assets: an open incident cannot be",
+        "stock_assets: left failed for 2012-03-01",
+    ]
+    assert alerts.summary == (
+        "1 run checked; not delivered yet: alerts/open/run-0123/incident.json is not an incident of this version "
+        "(JSONDecodeError). It was moved to alerts/unreadable/run-0123-021fb596.json"
+    )
     alerts.channel.broken = True
     alerts.pipeline.run(WHOLE_PATH, FIRST_WEEK)
     assert alerts.tick() == []
-    assert alerts.summary == (
-        "1 run checked; not delivered yet: alerts/open/run-0123/incident.json is not an incident of this version "
-        "(JSONDecodeError); delete it to stop this message; not delivered yet: recorder: the channel is broken"
-    )
+    assert alerts.summary == "1 run checked; not delivered yet: recorder: the channel is broken"
 
 
 def test_a_failed_run_is_checked_after_dagster_has_decided_whether_to_retry_it(
