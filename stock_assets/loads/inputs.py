@@ -121,8 +121,11 @@ def _register_responses(sql: SqlConnection, parts: PipelineParts, load: Load, re
 
 def _expected_listings(sql: SqlConnection, listed: pa.Table, parts: PipelineParts, load: Load) -> Name:
     """Return the relation of the listings that count for coverage: of the universe, or only of an import."""
-    counted = parts.universe.symbols if load.coverage_symbols is None else load.coverage_symbols
-    expected = Universe(tuple(row for row in parts.universe.listings if row.symbol in set(counted))).table()
+    universe = parts.universe
+    if load.coverage_symbols is not None:
+        counted = set(load.coverage_symbols)
+        universe = Universe(tuple(row for row in universe.listings if row.symbol in counted))
+    expected = universe.table()
     return sql.register("listings" if expected.equals(listed) else "expected_listings", expected)
 
 
