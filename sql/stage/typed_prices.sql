@@ -2,6 +2,8 @@
 -- becomes NULL and is named in unparsed_text. It is matched before the cast, since Trino and DuckDB cast different
 -- texts; the character that TRIM removes is named, since for Trino a tab is a space too. A price of more than 12 digits
 -- before the point is no price: it would not fit the decimals of the audits, and with 310 digits it would be infinite.
+-- Nearly every row is plain: all its texts are numbers, which one comparison of the whole row finds. Only the texts of
+-- the other rows are trimmed and matched one by one.
 -- A symbol has one row per day: rows of one response that agree count once; rows that contradict each other become one
 -- row without values, and contradicting_rows shows them.
 -- A row of a closed day belongs to the sessions around it: it counts if it is in the newest response of one of them. So
@@ -14,36 +16,48 @@ WITH fields AS (
         p.symbol,
         p.number,
         p.requested_on,
-        COALESCE(TRIM(BOTH ' ' FROM r."timestamp"), '') AS date_text,
-        COALESCE(TRIM(BOTH ' ' FROM r."open"), '')      AS open_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.high), '')        AS high_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.low), '')         AS low_text,
-        COALESCE(TRIM(BOTH ' ' FROM r."close"), '')     AS close_text,
-        COALESCE(TRIM(BOTH ' ' FROM r.volume), '')      AS volume_text
+        r."timestamp" AS date_text,
+        r."open"      AS open_text,
+        r.high        AS high_text,
+        r.low         AS low_text,
+        r."close"     AS close_text,
+        r.volume      AS volume_text,
+        REGEXP_LIKE(
+            r."open" || ',' || r.high || ',' || r.low || ',' || r."close" || ',' || r.volume,
+            '^(?:[0-9]{1,12}(?:[.][0-9]{1,20})?,){4}[0-9]+$'
+        ) AS is_plain
     FROM ${raw_prices} AS r
     JOIN ${responses} AS p ON p.path = r."$path"
 ),
 dated AS (
     SELECT
-        fields.*,
-        CASE WHEN REGEXP_LIKE(date_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') THEN TRY_CAST(date_text AS DATE) END
-            AS trade_date
+        symbol,
+        number,
+        requested_on,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM date_text), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM date_text) AS DATE) END                           AS trade_date,
+        is_plain,
+        CASE WHEN is_plain THEN open_text ELSE COALESCE(TRIM(BOTH ' ' FROM open_text), '') END     AS open_text,
+        CASE WHEN is_plain THEN high_text ELSE COALESCE(TRIM(BOTH ' ' FROM high_text), '') END     AS high_text,
+        CASE WHEN is_plain THEN low_text ELSE COALESCE(TRIM(BOTH ' ' FROM low_text), '') END       AS low_text,
+        CASE WHEN is_plain THEN close_text ELSE COALESCE(TRIM(BOTH ' ' FROM close_text), '') END   AS close_text,
+        CASE WHEN is_plain THEN volume_text ELSE COALESCE(TRIM(BOTH ' ' FROM volume_text), '') END AS volume_text
     FROM fields
 ),
 typed AS (
     SELECT
         d.*,
         COALESCE(c.session, d.trade_date) AS session,
-        CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(open_text AS DOUBLE) END
-            AS open_price,
-        CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(high_text AS DOUBLE) END
-            AS high_price,
-        CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(low_text AS DOUBLE) END
-            AS low_price,
-        CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(close_text AS DOUBLE) END
-            AS close_price,
-        CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END
-            AS volume
+        CASE WHEN is_plain OR REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+             THEN TRY_CAST(open_text AS DOUBLE) END AS open_price,
+        CASE WHEN is_plain OR REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+             THEN TRY_CAST(high_text AS DOUBLE) END AS high_price,
+        CASE WHEN is_plain OR REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+             THEN TRY_CAST(low_text AS DOUBLE) END AS low_price,
+        CASE WHEN is_plain OR REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+             THEN TRY_CAST(close_text AS DOUBLE) END AS close_price,
+        CASE WHEN is_plain OR REGEXP_LIKE(volume_text, '^-?[0-9]+$')
+             THEN TRY_CAST(volume_text AS BIGINT) END AS volume
     FROM dated AS d
     -- A row of a closed day is read twice, once for each session around it.
     LEFT JOIN (
