@@ -11,17 +11,17 @@ WITH raw_rows AS (
     JOIN ${responses} AS p ON p.path = r."$path"
 ),
 expected AS (
-    SELECT symbol, trade_date, 'raw row of ' || DATE_FORMAT(trade_date, '%Y-%m-%d') AS detail
+    SELECT symbol, trade_date, 'raw' AS kind
     FROM raw_rows
     JOIN ${sessions} AS c ON c.session = raw_rows.trade_date
     WHERE trade_date BETWEEN ${start_date} AND ${end_date}
       AND trade_date <= requested_on
     UNION ALL
-    SELECT symbol, trade_date, 'typed row of ' || DATE_FORMAT(trade_date, '%Y-%m-%d') AS detail
+    SELECT symbol, trade_date, 'typed' AS kind
     FROM ${typed_prices} AS t
     WHERE trade_date NOT IN (SELECT session FROM ${sessions} AS c)
 )
-SELECT r.symbol, r.trade_date, r.detail
+SELECT r.symbol, r.trade_date, r.kind || ' row of ' || DATE_FORMAT(r.trade_date, '%Y-%m-%d') AS detail
 FROM expected AS r
 LEFT JOIN (
     SELECT symbol, trade_date FROM ${staged_prices} AS s

@@ -10,14 +10,23 @@ SELECT
          ELSE 'dated before ' || DATE_FORMAT(${calendar_start}, '%Y-%m-%d') END
         || ', response ' || response_key || ': ' || line AS detail
 FROM (
-    SELECT
-        p.symbol,
-        p.response_key,
-        p.requested_on,
-        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date,
-        CONCAT_WS(',', r."timestamp", r."open", r.high, r.low, r."close", r.volume) AS line
-    FROM ${raw_prices} AS r
+    SELECT p.symbol, p.response_key, p.requested_on, r.trade_date, r.line
+    FROM (
+        SELECT
+            dated.*,
+            CONCAT_WS(',', "timestamp", "open", high, low, "close", volume) AS line
+        FROM (
+            SELECT
+                a.*,
+                CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM "timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+                     THEN TRY_CAST(TRIM(BOTH ' ' FROM "timestamp") AS DATE) END AS trade_date
+            FROM ${raw_prices} AS a
+        ) AS dated
+        -- Few rows are later than the oldest response: only these are joined.
+        WHERE NOT COALESCE(
+            trade_date BETWEEN ${calendar_start} AND (SELECT MIN(requested_on) FROM ${responses} AS o), FALSE
+        )
+    ) AS r
     JOIN ${responses} AS p ON p.path = r."$path"
 ) AS raw_rows
 WHERE NOT COALESCE(trade_date BETWEEN ${calendar_start} AND requested_on, FALSE)

@@ -9,6 +9,8 @@ SELECT
         || CAST(CAST(ROUND(shares_3 * split_factor, 0) AS DECIMAL(18, 0)) AS VARCHAR) || ' and similar' AS detail
 FROM ${recent_bars} AS b
 WHERE trade_date BETWEEN ${start_date} AND ${end_date}
+  -- Follows from the next condition and is false for most rows.
+  AND (shares_2 > 1E1 * shares_3 OR shares_2 * 1E1 < shares_3)
   AND (
        LEAST(shares, shares_1, shares_2) > 1E1 * GREATEST(shares_3, shares_4, shares_5, shares_6, shares_7)
     OR GREATEST(shares, shares_1, shares_2) * 1E1 < LEAST(shares_3, shares_4, shares_5, shares_6, shares_7)
