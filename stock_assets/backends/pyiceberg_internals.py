@@ -10,8 +10,8 @@ from collections.abc import Callable
 # The public `Table.overwrite` commits a delete and an append: two snapshots, and a consumer or a rollback that uses the
 # first one sees a table with missing rows (apache/iceberg-python#1287). Only this writer commits both in one snapshot;
 # a public API is proposed in apache/iceberg-python#3130.
-# The Parquet files for a commit through `_OverwriteFiles`: `Table.append` writes them and commits at once, so the files
-# cannot be used in another commit.
+# Used by the Athena emulator only. The Parquet files for a commit through `_OverwriteFiles`: `Table.append` writes them
+# and commits at once, so the files cannot be used in another commit.
 from pyiceberg.io.pyarrow import _dataframe_to_data_files as dataframe_to_data_files
 from pyiceberg.manifest import ManifestFile
 

@@ -10,29 +10,14 @@ Parquet has checksums of its own, but pyarrow writes none by default, and they w
 from pathlib import Path
 from uuid import uuid4
 
-from pyiceberg.manifest import DataFile
-
-from stock_assets.backends.local.durable import sync
-from stock_assets.backends.local.table_folder import path_of
 from stock_assets.core.checksums import file_hash
 
 _DIGITS = 32
-_PATH = 1
-"""Position of the address in the entry of a data file."""
 
 
 def digest_name(file: Path) -> str:
     """Return the name of a data file: 32 digits of its SHA-256, and a unique part, since equal files may be added."""
     return f"{file_hash(file)[:_DIGITS]}-{uuid4().hex}.parquet"
-
-
-def rename(written: DataFile) -> DataFile:
-    """Give a file that pyiceberg has written, and no snapshot needs yet, a name with its digest; return its entry."""
-    file = Path(path_of(written.file_path))
-    renamed = file.rename(file.with_name(digest_name(file)))
-    sync(renamed.parent)
-    written[_PATH] = written.file_path.removesuffix(file.name) + renamed.name
-    return written
 
 
 def digest_problem(file: Path) -> str:

@@ -65,7 +65,7 @@ _TABLE_PROPERTIES = {
     # published rows outside its range, so after any other commit the load must be staged again.
     "commit.retry.num-retries": "0",
     "write.parquet.compression-codec": "zstd",
-    # For the files that a compaction writes; the others: staged_files.
+    # For other writers; ours: staged_files.
     "write.parquet.dict-size-bytes": "65536",
 }
 

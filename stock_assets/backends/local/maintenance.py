@@ -2,7 +2,7 @@
 
 Belongs here: what pyiceberg 0.12 leaves to its users. Its `expire_snapshots` removes snapshots from the metadata,
 removes no file, and does not notice that another writer has changed the current snapshot. Does not belong here: when
-maintenance runs (`orchestration`), or what a publish writes (`iceberg`).
+maintenance runs (`orchestration`), writing compacted files (`replacement`).
 
 Three independent steps, so that a kill only leaves work for the next time:
 
@@ -19,12 +19,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
+import duckdb
 from pyiceberg.exceptions import CommitFailedException
-from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import ArrowScan, bin_pack_arrow_table
 from pyiceberg.manifest import DataFile
-from pyiceberg.table import FileScanTask, TableProperties
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
@@ -32,11 +29,10 @@ from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveS
 
 from stock_assets.backends.interface import MAINTENANCE, MaintenanceResult
 from stock_assets.backends.local import iceberg
-from stock_assets.backends.local.digest_names import rename
 from stock_assets.backends.local.objects import written_at
+from stock_assets.backends.local.replacement import compact
 from stock_assets.backends.local.table_folder import path_of
 from stock_assets.backends.local.table_reader import data_files
-from stock_assets.backends.pyiceberg_internals import dataframe_to_data_files
 from stock_assets.backends.snapshots import (
     is_rolled_back,
     maintain_newest,
@@ -53,8 +49,10 @@ _ENDINGS = {"data": (".parquet",), "metadata": (".avro", ".metadata.json")}
 """Files that pyiceberg writes, by folder; other files were not written by pyiceberg and stay."""
 
 
-def maintain(root: Path, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
-    """Run all three steps; see `Warehouse.maintain`.
+def maintain(
+    connection: duckdb.DuckDBPyConnection, root: Path, table: Table, *, keep_since: datetime, at: datetime
+) -> MaintenanceResult:
+    """Run all three steps; see `Warehouse.maintain`. The connection sorts the rows of compacted files.
 
     Raises:
         ConcurrentPublish: other writers committed first in every attempt.
@@ -65,7 +63,7 @@ def maintain(root: Path, table: Table, *, keep_since: datetime, at: datetime) ->
     before = len(data_files(stored))
     if is_rolled_back(stored):
         return skipped_after_rollback(before)
-    _until_committed(root, table, lambda newest: _compact(newest, table))
+    _until_committed(root, table, lambda newest: _compact(connection, newest, table))
     expired = _until_committed(root, table, lambda newest: _expire(newest, keep_since))
     files, size = _remove_files(root, table, at - SAFE_AGE)
     after = len(data_files(iceberg.load(root, table)))
@@ -82,42 +80,25 @@ def _until_committed(root: Path, table: Table, step: Callable[[IcebergTable], in
     )
 
 
-def _compact(stored: IcebergTable, table: Table) -> int:
-    """Rewrite partitions of several files where fewer files result; return the number of rewritten partitions."""
-    replaced: list[DataFile] = []
-    written: list[DataFile] = []
-    rewritten = 0
-    for tasks in _crowded(stored):
-        rows = ArrowScan(stored.metadata, stored.io, stored.schema(), AlwaysTrue()).to_table(tasks)
-        rows = rows.sort_by([(name, "ascending") for name in table.grain])
-        if _files_needed(stored, rows) < len(tasks):
-            replaced += [task.file for task in tasks]
-            written += map(rename, dataframe_to_data_files(stored.metadata, rows, stored.io))
-            rewritten += 1
-    if not rewritten:
+def _compact(connection: duckdb.DuckDBPyConnection, stored: IcebergTable, table: Table) -> int:
+    """Rewrite the partitions that have several files; return how many they are."""
+    if set(stored.schema().column_names) - set(table.column_names):
+        # Files are written with the columns of the contract: the column of another program would lose its values.
         return 0
-    done = {MAINTENANCE: "compaction", "files_before": str(len(replaced)), "files_after": str(len(written))}
-    iceberg.replace_files(stored, replaced, written, properties=done)
-    return rewritten
+    crowded = _crowded(stored)
+    files = [file for partition in crowded for file in partition]
+    if files:
+        compact(connection, stored, table, files, {MAINTENANCE: "compaction", "files_before": str(len(files))})
+    return len(crowded)
 
 
-def _crowded(stored: IcebergTable) -> list[list[FileScanTask]]:
+def _crowded(stored: IcebergTable) -> list[list[DataFile]]:
     """Return the files of each partition that has several; files of an earlier partition layout stay unchanged."""
-    partitions: dict[str, list[FileScanTask]] = defaultdict(list)
+    partitions: dict[str, list[DataFile]] = defaultdict(list)
     for task in stored.scan().plan_files():
         if task.file.spec_id == stored.spec().spec_id:
-            partitions[str(task.file.partition)].append(task)
-    return [partitions[name] for name in sorted(partitions) if len(partitions[name]) > 1]
-
-
-def _files_needed(stored: IcebergTable, rows: pa.Table) -> int:
-    """Count the files that pyiceberg will write for a partition: it splits large ones."""
-    target = int(
-        stored.properties.get(
-            TableProperties.WRITE_TARGET_FILE_SIZE_BYTES, TableProperties.WRITE_TARGET_FILE_SIZE_BYTES_DEFAULT
-        )
-    )
-    return sum(1 for _ in bin_pack_arrow_table(rows, target)) if rows.num_rows else 1
+            partitions[str(task.file.partition)].append(task.file)
+    return [files for files in partitions.values() if len(files) > 1]
 
 
 def _expire(stored: IcebergTable, keep_since: datetime) -> int:

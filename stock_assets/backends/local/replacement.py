@@ -1,7 +1,8 @@
-"""Replace a range of sessions of a published table by files.
+"""Replace files of a published table by others: a range of sessions by the files of a load, small files by one.
 
-Belongs here: which files of the table a publish rewrites, and the entries of new files in Iceberg's metadata. Does not
-belong here: writing rows (`staged_files`), opening tables and committing (`iceberg`).
+Belongs here: which files of the table a publish rewrites, rewriting files, and the entries of new files in Iceberg's
+metadata. Does not belong here: writing rows (`staged_files`), opening tables and committing (`iceberg`), which files
+maintenance compacts (`maintenance`).
 
 A load after all published sessions only adds its own files. Where files of the table have sessions of the range, their
 other rows are written again together with the load. Small files do not pile up: a publish also rewrites the files of
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 import pyarrow.parquet as pq
@@ -114,6 +116,31 @@ def replace_range(  # noqa: PLR0913 (one argument more than usual, passed by nam
     finally:
         # The links keep the files as long as the table needs them.
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def compact(
+    connection: duckdb.DuckDBPyConnection,
+    stored: IcebergTable,
+    table: Table,
+    files: Sequence[DataFile],
+    properties: Mapping[str, str],
+) -> None:
+    """Replace files by one file per year with the same rows, in one snapshot on top of the loaded one.
+
+    Raises:
+        CommitFailedException: the table has a newer snapshot than the loaded one.
+    """
+    ids = {column.name: column.field_id for column in stored.schema().fields}
+    # In the table's folder, where the next maintenance removes the files if this process is killed.
+    folder = Path(path_of(stored.location())) / "data" / f"compaction_{uuid4()}"
+    try:
+        with sorted_files(folder, table, ids) as compacted:
+            compacted.add(connection, scan(table, stored, [path_of(file.file_path) for file in files]))
+        written = _add_files(stored, sorted(folder.glob("*.parquet")))
+        replace_files(stored, files, written, properties={**properties, "files_after": str(len(written))})
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder.with_suffix(".partial"), ignore_errors=True)
 
 
 def _plan(stored: IcebergTable, first: date, last: date, added: Mapping[int, int]) -> _Plan:

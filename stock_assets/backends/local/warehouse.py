@@ -55,12 +55,7 @@ class DuckDbWarehouse(Warehouse):
         with diagnosed(self._folder.root):
             published = {table.name: pin(table, read(self._folder.root, table), as_of) for table in PUBLISHED_TABLES}
         staging = self._staging(load_id)
-        # DuckDB's default folder for spilling is in the working directory. A killed load's files are removed with it.
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": f"{self._memory_limit_mb}MB",
-            "temp_directory": str(staging / "spill" if load_id else _new_spill_folder()),
-        }
-        with diagnosed(self._folder.root), duckdb.connect(":memory:", config=config) as connection:
+        with diagnosed(self._folder.root), self._duckdb(staging / "spill" if load_id else None) as connection:
             yield DuckDbConnection(
                 connection, self._folder, self._objects, staging, published, chunk_rows=self._chunk_rows
             )
@@ -69,6 +64,15 @@ class DuckDbWarehouse(Warehouse):
     def views_name_snapshots(self) -> bool:
         """Return True: the views are in a file beside the catalog."""
         return True
+
+    def _duckdb(self, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+        """Open DuckDB in memory."""
+        # DuckDB's default folder for spilling is in the working directory. A killed load's files are removed with it.
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{self._memory_limit_mb}MB",
+            "temp_directory": str(spill or Path(gettempdir()) / f"stock_assets_{uuid4().hex}"),
+        }
+        return duckdb.connect(":memory:", config=config)
 
     def history(self, table: Table) -> list[Snapshot]:
         """Read the snapshots from the table's metadata."""
@@ -87,8 +91,8 @@ class DuckDbWarehouse(Warehouse):
         """Compact files, expire snapshots and remove files through pyiceberg."""
         from stock_assets.backends.local import maintenance
 
-        with diagnosed(self._folder.root):
-            return maintenance.maintain(self._folder.root, table, keep_since=keep_since, at=at)
+        with diagnosed(self._folder.root), self._duckdb() as connection:
+            return maintenance.maintain(connection, self._folder.root, table, keep_since=keep_since, at=at)
 
     def location(self, table: Table) -> str:
         """Return the folder of the table."""
@@ -104,7 +108,3 @@ class DuckDbWarehouse(Warehouse):
 
     def _staging(self, load_id: str) -> Path:
         return self._folder.root / "staged" / "tables" / (load_id or "none")
-
-
-def _new_spill_folder() -> Path:
-    return Path(gettempdir()) / f"stock_assets_{uuid4().hex}"

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyiceberg.expressions import BoundPredicate
 from pyiceberg.expressions.visitors import BoundBooleanExpressionVisitor
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.types import StringType
 
 from stock_assets.backends.interface import Backend, MaintenanceResult
 from stock_assets.backends.local import iceberg, maintenance
@@ -118,6 +120,20 @@ def test_a_table_of_an_earlier_release_gains_the_limit_with_its_next_publish(bac
         publish(backend, date(2012, 1, day), 100.0 + day)
     assert len(metadata_files(root)) == 21
     assert len(rows(backend)) == 28
+
+
+def test_a_table_with_a_column_of_another_program_is_not_compacted(backend: Backend, root: Path) -> None:
+    publish(backend, DAYS[0], 1.5)
+    table = iceberg.load(root, DAILY_PRICES)
+    with table.update_schema() as update:
+        update.add_column("note", StringType())
+    for note in ("first", "second"):
+        row = read(backend, price_row("OTHER", DAYS[1], 2.5)).append_column("note", pa.array([note], pa.string()))
+        iceberg.load(root, DAILY_PRICES).append(row.cast(table.schema().as_arrow()))
+
+    assert maintain(backend, keep_since=datetime.now(UTC)).files_after == 3
+    notes = iceberg.load(root, DAILY_PRICES).scan().to_arrow()["note"].to_pylist()
+    assert sorted(notes, key=str) == [None, "first", "second"]
 
 
 def test_the_snapshot_that_was_current_at_keep_since_stays_however_old(backend: Backend) -> None:
