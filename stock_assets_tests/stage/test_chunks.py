@@ -12,7 +12,7 @@ from stock_assets.backends.local import staged_files
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.backends.local.chunks import EVERY_SYMBOL, Chunk, divide
 from stock_assets.core.calendar import sessions_between
-from stock_assets.core.errors import DamagedResponses
+from stock_assets.core.errors import DamagedResponses, DiskFull
 from stock_assets.core.tables import PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets.ingest.ledger_queries import responses_for
 from stock_assets.loads.inputs import inputs
@@ -115,7 +115,7 @@ def test_a_load_that_fails_in_a_chunk_leaves_its_tables_as_they_were(
         return add(self, *arguments)  # type: ignore[arg-type]  # passed on as they are
 
     monkeypatch.setattr(staged_files.SortedFiles, "add", failing)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFull):
         scene.stage(WINTER)
     monkeypatch.undo()
 
