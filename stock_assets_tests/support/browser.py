@@ -67,10 +67,16 @@ class Browser:
         self.run(files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
         found = self._driver.execute_async_script(
             "const done = arguments[0]; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})"
-            ".then((result) => done(result.violations), (error) => done(String(error)))"
+            # A rule that raised an error is listed as incomplete, with a stack.
+            ".then((result) => done([...result.violations, ...result.incomplete.filter((one) => one.stack)]), "
+            "(error) => done(String(error)))"
         )
         assert isinstance(found, list), found
-        return [f"{one['id']}: {one['help']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
+        return [
+            f"{one['id']}: {one.get('message', one.get('help'))}: {node['html'][:200]}"
+            for one in found
+            for node in one["nodes"] or [{"html": ""}]
+        ]
 
     def console(self) -> list[str]:
         """Return the messages in the console since the last call."""
