@@ -190,14 +190,15 @@ def test_a_load_with_a_bad_bar_outside_quarantine_is_rejected(empty: Scene, muta
             f"SELECT open_price, high_price, low_price, close_price, volume, '{symbol}' AS symbol "
             f"FROM {sql.name(TYPED_PRICES).value} WHERE symbol = '{symbol}' AND trade_date = DATE '{day}'"
         )
-        staged = sql.name(STAGED_PRICES).value
-        sql.stage(
-            STAGED_PRICES,
-            f"SELECT * FROM {staged} UNION ALL SELECT s.* REPLACE (t.symbol AS symbol, DATE '{day}' AS trade_date, "
-            "t.open_price AS open_price, t.high_price AS high_price, t.low_price AS low_price, "
-            "t.close_price AS close_price, t.volume AS volume) "
-            f"FROM {staged} AS s CROSS JOIN ({typed}) AS t WHERE s.symbol = 'CSCO' AND s.trade_date = DATE '{DAY}'",
-        )
+    tamper(
+        empty.backend,
+        load,
+        STAGED_PRICES,
+        f"SELECT * FROM {{name}} UNION ALL SELECT s.* REPLACE (t.symbol AS symbol, DATE '{day}' AS trade_date, "
+        "t.open_price AS open_price, t.high_price AS high_price, t.low_price AS low_price, "
+        "t.close_price AS close_price, t.volume AS volume) "
+        f"FROM {{name}} AS s CROSS JOIN ({typed}) AS t WHERE s.symbol = 'CSCO' AND s.trade_date = DATE '{DAY}'",
+    )
     before = state(empty.backend)
 
     verdicts = verdicts_by_name(empty, load)

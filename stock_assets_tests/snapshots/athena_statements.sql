@@ -66,12 +66,13 @@ LEFT JOIN (
 WHERE a.symbol IS NULL
 ;
 
--- sql/audit/load/every_staged_bar_has_an_origin.sql (and 4 other forms, SHA-256 d9652299a74e65a3)
+-- sql/audit/load/every_staged_bar_has_an_origin.sql (and 4 other forms, SHA-256 602c4c807bcdb4e6)
 SELECT
     s.symbol,
     s.trade_date,
-    CASE WHEN o.symbol IS NULL THEN 'neither in a raw response nor published'
-         ELSE 'open, high, low, close or volume differs from the raw response or the published row' END AS detail
+    CAST(CASE WHEN o.symbol IS NULL THEN 'neither in a raw response nor published'
+              ELSE 'open, high, low, close or volume differs from the raw response or the published row'
+         END AS VARCHAR) AS detail
 FROM backend_staged.load_id__daily_prices__attempt AS s
 LEFT JOIN (
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume FROM backend_staged.load_id__typed_prices__attempt AS b
@@ -90,21 +91,32 @@ WHERE o.symbol IS NULL
    OR o.volume <> s.volume
 ;
 
--- sql/audit/load/every_typed_bar_is_in_its_response.sql (and 1 other form, SHA-256 d9958846ef446134)
+-- sql/audit/load/every_typed_bar_is_in_its_response.sql (and 1 other form, SHA-256 b8d8b3d09d5c6a00)
 SELECT t.symbol, t.trade_date, 'no row of its raw response has these values' AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS t
 LEFT JOIN (
     SELECT
-        p.symbol,
-        p.response_key,
-        TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) AS trade_date,
-        TRY_CAST(TRIM(BOTH ' ' FROM r."open") AS DOUBLE)    AS open_price,
-        TRY_CAST(TRIM(BOTH ' ' FROM r.high) AS DOUBLE)      AS high_price,
-        TRY_CAST(TRIM(BOTH ' ' FROM r.low) AS DOUBLE)       AS low_price,
-        TRY_CAST(TRIM(BOTH ' ' FROM r."close") AS DOUBLE)   AS close_price,
-        TRY_CAST(TRIM(BOTH ' ' FROM r.volume) AS BIGINT)    AS volume
-    FROM (SELECT * FROM "stage/raw_rows.sql") AS r
-    JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
+        symbol,
+        response_key,
+        CASE WHEN REGEXP_LIKE(date_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') THEN TRY_CAST(date_text AS DATE) END AS trade_date,
+        CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(open_text AS DOUBLE) END AS open_price,
+        CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(high_text AS DOUBLE) END AS high_price,
+        CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(low_text AS DOUBLE) END AS low_price,
+        CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(close_text AS DOUBLE) END AS close_price,
+        CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END AS volume
+    FROM (
+        SELECT
+            p.symbol,
+            p.response_key,
+            TRIM(BOTH ' ' FROM r."timestamp") AS date_text,
+            TRIM(BOTH ' ' FROM r."open")      AS open_text,
+            TRIM(BOTH ' ' FROM r.high)        AS high_text,
+            TRIM(BOTH ' ' FROM r.low)         AS low_text,
+            TRIM(BOTH ' ' FROM r."close")     AS close_text,
+            TRIM(BOTH ' ' FROM r.volume)      AS volume_text
+        FROM (SELECT * FROM "stage/raw_rows.sql") AS r
+        JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
+    ) AS x
 ) AS v
     ON  v.symbol = t.symbol
     AND v.response_key = t.payload

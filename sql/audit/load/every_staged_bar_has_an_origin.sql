@@ -4,8 +4,9 @@
 SELECT
     s.symbol,
     s.trade_date,
-    CASE WHEN o.symbol IS NULL THEN 'neither in a raw response nor published'
-         ELSE 'open, high, low, close or volume differs from the raw response or the published row' END AS detail
+    CAST(CASE WHEN o.symbol IS NULL THEN 'neither in a raw response nor published'
+              ELSE 'open, high, low, close or volume differs from the raw response or the published row'
+         END AS VARCHAR) AS detail
 FROM ${staged_prices} AS s
 LEFT JOIN (
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume FROM ${typed_prices} AS b

@@ -4,16 +4,27 @@ SELECT t.symbol, t.trade_date, 'no row of its raw response has these values' AS 
 FROM ${typed_prices} AS t
 LEFT JOIN (
     SELECT
-        p.symbol,
-        p.response_key,
-        TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) AS trade_date,
-        TRY_CAST(TRIM(BOTH ' ' FROM r."open") AS DOUBLE)    AS open_price,
-        TRY_CAST(TRIM(BOTH ' ' FROM r.high) AS DOUBLE)      AS high_price,
-        TRY_CAST(TRIM(BOTH ' ' FROM r.low) AS DOUBLE)       AS low_price,
-        TRY_CAST(TRIM(BOTH ' ' FROM r."close") AS DOUBLE)   AS close_price,
-        TRY_CAST(TRIM(BOTH ' ' FROM r.volume) AS BIGINT)    AS volume
-    FROM ${raw_prices} AS r
-    JOIN ${responses} AS p ON p.path = r."$path"
+        symbol,
+        response_key,
+        CASE WHEN REGEXP_LIKE(date_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') THEN TRY_CAST(date_text AS DATE) END AS trade_date,
+        CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(open_text AS DOUBLE) END AS open_price,
+        CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(high_text AS DOUBLE) END AS high_price,
+        CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(low_text AS DOUBLE) END AS low_price,
+        CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(close_text AS DOUBLE) END AS close_price,
+        CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END AS volume
+    FROM (
+        SELECT
+            p.symbol,
+            p.response_key,
+            TRIM(BOTH ' ' FROM r."timestamp") AS date_text,
+            TRIM(BOTH ' ' FROM r."open")      AS open_text,
+            TRIM(BOTH ' ' FROM r.high)        AS high_text,
+            TRIM(BOTH ' ' FROM r.low)         AS low_text,
+            TRIM(BOTH ' ' FROM r."close")     AS close_text,
+            TRIM(BOTH ' ' FROM r.volume)      AS volume_text
+        FROM ${raw_prices} AS r
+        JOIN ${responses} AS p ON p.path = r."$path"
+    ) AS x
 ) AS v
     ON  v.symbol = t.symbol
     AND v.response_key = t.payload

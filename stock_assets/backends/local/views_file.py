@@ -10,6 +10,8 @@ it expires snapshots, so the file never names a snapshot that is gone.
 import time
 from contextlib import suppress
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import duckdb
@@ -27,12 +29,16 @@ def write_views(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
     _remove_partial_files(root)
     definitions = connection.execute(_DEFINITIONS).fetchall()
     try:
-        with duckdb.connect(str(partial)) as stored:
-            # One transaction: each one writes to the disk.
-            stored.execute(
-                "; ".join(["BEGIN; CREATE SCHEMA published", *(text.rstrip(";") for (text,) in definitions)])
-            )
-            stored.execute("COMMIT")
+        # DuckDB cannot create a database in every folder: it reads a backslash in the path as a slash.
+        with TemporaryDirectory() as folder:
+            written = Path(folder) / VIEWS_FILE
+            with duckdb.connect(str(written)) as stored:
+                # One transaction: each one writes to the disk.
+                stored.execute(
+                    "; ".join(["BEGIN; CREATE SCHEMA published", *(text.rstrip(";") for (text,) in definitions)])
+                )
+                stored.execute("COMMIT")
+            copyfile(written, partial)
         sync(partial)
         partial.replace(root / VIEWS_FILE)
         sync(root)
