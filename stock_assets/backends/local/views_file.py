@@ -10,7 +10,6 @@ it expires snapshots, so the file never names a snapshot that is gone.
 import time
 from contextlib import suppress
 from pathlib import Path
-from shutil import copyfile
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
@@ -38,7 +37,7 @@ def write_views(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
                     "; ".join(["BEGIN; CREATE SCHEMA published", *(text.rstrip(";") for (text,) in definitions)])
                 )
                 stored.execute("COMMIT")
-            copyfile(written, partial)
+            partial.write_bytes(written.read_bytes())
         sync(partial)
         partial.replace(root / VIEWS_FILE)
         sync(root)
