@@ -58,11 +58,11 @@ test: $(DEV)
 
 ## test-slow: killed processes, races and long random histories, without the backends
 test-slow: $(DEV)
-	$(BIN)/pytest $(IN_PARALLEL) --dist worksteal -m "slow and not trino" --ignore stock_assets_tests/contracts --ignore stock_assets_tests/backends
+	$(BIN)/pytest $(IN_PARALLEL) --dist worksteal -m "slow and not trino and not faults" --ignore stock_assets_tests/contracts --ignore stock_assets_tests/backends
 
 ## test-backends: the slow tests of the backends, and the contract tests of all backends on the Athena emulator
 test-backends: $(DEV)
-	$(BIN)/pytest $(IN_PARALLEL) --dist worksteal -m "slow and not trino" stock_assets_tests/contracts stock_assets_tests/backends
+	$(BIN)/pytest $(IN_PARALLEL) --dist worksteal -m "slow and not trino and not faults" stock_assets_tests/contracts stock_assets_tests/backends
 
 ## test-faults: power failures, full disks, signals, hostile files; FAULTS=full tries every one and takes an hour
 test-faults: $(DEV)

@@ -8,10 +8,11 @@ to import. Only columns that a value is computed from belong to it, not those of
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -20,6 +21,9 @@ from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, RAW_COLUM
 from stock_assets.core.text_cache import cached_text
 from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, asset_key
 from stock_assets.serve.views import RELATIONS, TODAY, VIEWS, View
+
+if TYPE_CHECKING:
+    from sqlglot.lineage import Node
 
 Source = tuple[str, str]
 """A relation and its column."""
@@ -30,6 +34,8 @@ _RAW = {
     ("splits", "split_factor"): (RAW_SPLITS.to_user_string(), "ratio"),
 }
 """Columns of raw assets, by the relation of staging that contains them."""
+_SWITCHES = {"is_plain"}
+"""Columns inside a statement that select how a value is computed, and not from what."""
 _STAGED = {STAGED_PRICES: "stage/daily_prices.sql", QUARANTINED_PRICES: "stage/quarantined_prices.sql"}
 
 
@@ -91,14 +97,24 @@ def _sources(file: Statement, *, inlined: Mapping[str, Statement] | None = None)
     }
     return {
         column: {
-            (each.expression.name, each.name.rpartition(".")[2].strip('"'))
-            for each in node.walk()
-            if isinstance(each.expression, exp.Table)
+            (each.expression.name, _column(each)) for each in _used(node) if isinstance(each.expression, exp.Table)
         }
         for column, node in lineage(
             None, _text(file), schema=schema, sources=texts, dialect="athena", trim_selects=False
         ).items()
     }
+
+
+def _used(node: "Node") -> Iterator["Node"]:
+    """Yield a column and what it is computed from."""
+    yield node
+    for each in node.downstream:
+        if _column(each) not in _SWITCHES:
+            yield from _used(each)
+
+
+def _column(node: "Node") -> str:
+    return node.name.rpartition(".")[2].strip('"')
 
 
 def _text(file: Statement) -> str:
