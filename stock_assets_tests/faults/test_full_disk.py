@@ -85,5 +85,5 @@ def test_a_full_disk_leaves_the_old_or_the_new_rows(
         tally.count(f"full disk: {prepared.name}", result if while_full == "survived" else while_full)
         assert (problem, later) == ("", "")
         assert f"No space is left on the disk of {root}" in said or not said
-        # The smallest levels never suffice.
-        assert said or level > LEVELS // 2
+        # The smallest levels never suffice; a request needs much less than the space that was measured.
+        assert said or level >= LEVELS // 5
