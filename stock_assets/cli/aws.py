@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stock_assets.cli.interruption import Interrupted
 from stock_assets.cli.output import print_grid, print_line, print_warning
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.deployment.forms import Extra, Form
@@ -178,12 +179,13 @@ def destroy(*, name: Name = _DEFAULT_NAME, region: Region = "", yes: Yes = False
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """End the command when it is interrupted, and print how to continue."""
+    """If the command is interrupted, print how to continue it."""
     try:
         yield
-    except KeyboardInterrupt:
-        print_warning("Interrupted. CloudFormation finishes the current stack; run the command again to continue.")
-        raise typer.Exit(code=130) from None
+    except Interrupted:
+        raise Interrupted(
+            "Interrupted. CloudFormation finishes the current stack; run the command again to continue."
+        ) from None
 
 
 def _deployment(name: str, region: str) -> "Deployment":

@@ -17,12 +17,15 @@ from stock_assets.core.signals import SIGNALS
 
 
 class Interrupted(BaseException):
-    """The command was interrupted; no Exception, like KeyboardInterrupt, so that nothing handles it as an error."""
+    """The command was interrupted; no Exception, like KeyboardInterrupt, so that nothing handles it as an error.
+
+    Its text, if it has one, is printed instead of what was published.
+    """
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Run a command; if a signal interrupts it, print what was published and exit with 128 and the signal's number."""
+    """Run a command; if a signal interrupts it, print the consequence and exit with 128 and the signal's number."""
     started = utc_now()
     # Dagster replaces the handlers during a run, and does not say which signal it received.
     reader, writer = os.pipe()
@@ -35,10 +38,10 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, _interrupt)
     try:
         yield
-    except (Interrupted, KeyboardInterrupt):
+    except (Interrupted, KeyboardInterrupt) as error:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        print_error(_message(started))
+        print_error(str(error) or _message(started))
         raise SystemExit(128 + _received(reader)) from None
     finally:
         signal.set_wakeup_fd(-1)

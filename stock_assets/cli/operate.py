@@ -7,11 +7,13 @@ Belongs here: arguments and printing. Does not belong here: what an operation do
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from stock_assets.cli.interruption import Interrupted
 from stock_assets.cli.output import print_error, print_grid, print_line
 from stock_assets.cli.read import DEFAULT_TABLE, published_table
 
@@ -178,4 +180,6 @@ def live_page(port: Annotated[int, typer.Option(help="Port of the page; 0 for an
         )
         raise typer.Exit(1) from error
     print_line(f"Live page with charts: http://{HOST}:{listening.getsockname()[1]}")
-    serve_while_parent_runs(Pipeline.from_settings(Settings.from_env()), listening)
+    # An interruption is the usual end of the page.
+    with suppress(Interrupted):
+        serve_while_parent_runs(Pipeline.from_settings(Settings.from_env()), listening)

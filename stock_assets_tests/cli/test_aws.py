@@ -1,5 +1,8 @@
 """`stock-assets aws` as users type it: the plan, the confirmation, and what is never shown."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,15 @@ import pytest
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.support.shell import Shell
+
+# A deployment that a signal interrupts.
+INTERRUPTED = """
+import signal, sys
+from stock_assets.cli import aws
+from stock_assets.cli.interruption import interruptible
+with interruptible(), aws._interruptible():
+    signal.raise_signal(int(sys.argv[1]))
+"""
 
 
 @pytest.fixture
@@ -58,4 +70,15 @@ def test_an_invalid_option_is_explained(shell: Shell, options: list[str], messag
 def test_a_removal_of_nothing_succeeds(shell: Shell) -> None:
     assert (
         "Nothing is deployed under the name none in us-east-1." in shell.run("aws", "destroy", "--name", "none").stdout
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_deployment_states_what_goes_on(number: signal.Signals) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(int(number))], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 128 + number
+    assert " ".join(done.stderr.split()) == (
+        "Interrupted. CloudFormation finishes the current stack; run the command again to continue."
     )

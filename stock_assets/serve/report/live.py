@@ -11,8 +11,6 @@ of another origin can read it through DNS.
 import os
 import socket
 import threading
-import time
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import uvicorn
@@ -91,15 +89,17 @@ def listen(port: int) -> socket.socket:
 
 
 def serve_while_parent_runs(parts: PipelineParts, listening: socket.socket) -> None:
-    """Serve the page until the process that started this one ends, or Ctrl-C."""
+    """Serve the page until the process that started this one ends, or a signal arrives."""
     server = uvicorn.Server(uvicorn.Config(application(LivePage(parts)), log_level="warning"))
-    parent = os.getppid()
+    parent, ended = os.getppid(), threading.Event()
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_SECONDS)
+        while os.getppid() == parent and not ended.wait(_PARENT_SECONDS):
+            pass
         server.should_exit = True
 
-    threading.Thread(target=watch, daemon=True).start()
-    with suppress(KeyboardInterrupt):
+    threading.Thread(target=watch).start()
+    try:
         server.run(sockets=[listening])
+    finally:
+        ended.set()

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -90,6 +91,24 @@ def test_an_open_page_updates_after_a_publish(backend: Backend) -> None:
         assert page.run("return document.body.dataset.drawn") == "IBM all"
         assert page.run("return document.querySelector('[name=type]:checked').value") == "candles"
         assert page.console() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_the_page_without_a_message_about_publishing(tmp_path: Path, number: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "stock_assets", "live-page", "--port", "0"],
+        env={"PATH": os.environ["PATH"], "STOCK_ASSETS_DATA_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as page:
+        assert page.stdout is not None
+        port = int(page.stdout.readline().rpartition(":")[2])
+        assert status(port, "GET", "/version") == 200
+        page.send_signal(number)
+        _, errors = page.communicate(timeout=60)
+    assert page.returncode == 0
+    assert "Interrupted" not in errors
 
 
 @pytest.mark.daemon
