@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.dagster_share import QUIET
 from benchmarks.market import Market, MarketSource
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.deployment.costs import SESSIONS_PER_MONTH, session_usd
@@ -148,12 +149,11 @@ def run_job(endpoint: str, market: Market) -> None:
     )
     parts = pipeline(endpoint, market, LAST, compact=True)
     job = build_definitions(settings, pipeline=parts).resolve_job_def(JOB_NAME)
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     started = time.perf_counter()
     with dg.DagsterInstance.ephemeral() as instance:
         # The freshness check fails: the market's newest session is in the past.
         result = job.execute_in_process(
-            instance=instance, partition_key=str(LAST), run_config=quiet, raise_on_error=False
+            instance=instance, partition_key=str(LAST), run_config=QUIET, raise_on_error=False
         )
     seconds = time.perf_counter() - started
     if failed := [event for event in result.all_events if event.is_step_failure]:

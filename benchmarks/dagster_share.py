@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from stock_assets.pipeline import Pipeline
 
 SESSION = date(2013, 3, 1)
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Configuration of a run that prints nothing."""
 PEER = "the same load without Dagster"
 IMPORTS, LIBRARIES, REPORT = "start of Python, imports", "libraries of a first load", "the report"
 _WITHOUT = {IMPORTS: IMPORTS, LIBRARIES: LIBRARIES, "all steps": "load", REPORT: REPORT}
@@ -64,15 +66,14 @@ def with_dagster(timer: Timer, root: Path) -> dict[str, float]:
     timer.phase("definitions")
     load(root / "before")
     timer.phase(LIBRARIES)
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with local_instance(settings) as instance, timed_events(instance) as events:
         timer.phase("instance")
         begun = time.time()
         tags = range_tags(SESSION, SESSION)
-        result = jobs[0].execute_in_process(instance=instance, tags=tags, run_config=quiet)
+        result = jobs[0].execute_in_process(instance=instance, tags=tags, run_config=QUIET)
         timer.phase("run")
         stored = sum(events)
-        jobs[1].execute_in_process(instance=instance, run_config=quiet)
+        jobs[1].execute_in_process(instance=instance, run_config=QUIET)
         timer.phase(REPORT)
         log = instance.all_logs(result.run_id)
     at: dict[Any, list[float]] = {}

@@ -17,6 +17,7 @@ from unittest.mock import patch
 import dagster as dg
 import time_machine
 
+from benchmarks.dagster_share import QUIET
 from benchmarks.market import COMPACT, Market
 from benchmarks.ours import pipeline
 from stock_assets.core.calendar import closing_time, next_session, sessions_between
@@ -29,7 +30,6 @@ from stock_assets.settings import Settings, SourceName
 
 SYMBOLS = 20
 FIRST = date(2027, 1, 4)
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def run_session(settings: Settings, market: Market, session: date, instance: dg.DagsterInstance) -> None:
@@ -46,7 +46,7 @@ def run_session(settings: Settings, market: Market, session: date, instance: dg.
 
 def run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
     """Run a job, whose checks may fail: bars of the market are bad on purpose."""
-    result = job.execute_in_process(instance=instance, tags=tags, run_config=_QUIET, raise_on_error=False)
+    result = job.execute_in_process(instance=instance, tags=tags, run_config=QUIET, raise_on_error=False)
     failed = [event for event in result.all_events if event.is_step_failure]
     if failed:
         raise SystemExit(f"a step failed: {failed[0]}")

@@ -23,6 +23,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.core.sql import bundled
 from stock_assets.deployment import lambda_zip
@@ -59,13 +60,13 @@ class Artifacts:
             for key in (entry["Key"] for entry in listed):
                 if key.endswith(".whl") and key != f"{_PACKAGE}{name}":
                     self._s3.delete_object(Bucket=self.bucket, Key=key)
-        return _sha256(body + lock)
+        return content_hash(body + lock)
 
     def upload_settings(self, settings: Mapping[str, str]) -> str:
         """Upload the settings, one variable per line; return their digest."""
         body = settings_text(settings).encode()
         self._put(SETTINGS_KEY, body)
-        return _sha256(body)
+        return content_hash(body)
 
     def own_settings(self, changes: Mapping[str, str] | None = None) -> dict[str, str]:
         """Change and return the settings that the user has given; an empty value removes one."""
@@ -85,7 +86,7 @@ class Artifacts:
             target = Path(folder) / "function.zip"
             lambda_zip.build(target)
             body = target.read_bytes()
-        key = _FUNCTION.format(digest=_sha256(body)[:32])
+        key = _FUNCTION.format(digest=content_hash(body)[:32])
         self._put(key, body)
         return key
 
@@ -108,7 +109,7 @@ class Artifacts:
                 return ""
 
     def _put(self, key: str, body: bytes) -> None:
-        digest = _sha256(body)
+        digest = content_hash(body)
         with typed_errors(f"uploading s3://{self.bucket}/{key}"):
             try:
                 stored = self._s3.head_object(Bucket=self.bucket, Key=key)["Metadata"].get(_DIGEST)
@@ -122,10 +123,6 @@ class Artifacts:
     @property
     def _s3(self) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
         return self.access.client("s3")
-
-
-def _sha256(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
 
 
 def settings_text(settings: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ from stock_assets.backends.lakehouse.ddl import STORED_TYPES
 from stock_assets.backends.lakehouse.glue import Glue
 from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
-from stock_assets.backends.snapshots import history, roll_back
+from stock_assets.backends.snapshots import history, is_rolled_back, roll_back
 from stock_assets.core.errors import QueryFailed, ServiceUnavailable, TableDrift
 from stock_assets.core.retry import retrying
 from stock_assets.core.sql import Name
@@ -136,8 +136,7 @@ class IcebergCatalog:
     def is_rolled_back(self, table: Table) -> bool:
         """Return whether a later snapshot than the current one exists; the recorded properties are not read."""
         stored = self.readable(table)
-        snapshots = history(stored, lambda _: {}) if stored else []
-        return bool(snapshots) and not snapshots[0].is_current
+        return stored is not None and is_rolled_back(stored)
 
     def properties(self, table: Table, snapshot_id: int) -> Mapping[str, str]:
         """Return the recorded properties of a snapshot."""

@@ -36,14 +36,11 @@ def connect_to_write(folder: DataFolder, file: str) -> Iterator[sqlite3.Connecti
     wait for other processes ("database is locked" at once), and for connections that live for one call it is slower.
     """
     path = folder.root / file
-    with (
-        typed_full_disk(folder.root),
-        _typed_damage(path),
-        _prepared(folder),
-        closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
-    ):
-        connection.execute(DURABLE_COMMITS)
-        yield connection
+    with typed_full_disk(folder.root), _typed_damage(path):
+        folder.prepare()
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+            connection.execute(DURABLE_COMMITS)
+            yield connection
 
 
 def connect_to_read(folder: DataFolder, file: str, table: str) -> AbstractContextManager[sqlite3.Connection | None]:
@@ -89,12 +86,6 @@ def damaged_databases(root: Path) -> list[Damage]:
     """Return the damaged databases of a data folder."""
     problems = {name: database_problem(root / name) for name in _PARTS}
     return [Damage(_PARTS[name], str(root / name), why) for name, why in problems.items() if why]
-
-
-@contextmanager
-def _prepared(folder: DataFolder) -> Iterator[None]:
-    folder.prepare()
-    yield
 
 
 @contextmanager

@@ -42,8 +42,7 @@ def write_views(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
         partial.replace(root / VIEWS_FILE)
         sync(root)
     finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()
+        partial.unlink(missing_ok=True)
 
 
 def _remove_partial_files(root: Path) -> None:

@@ -1,7 +1,7 @@
 """The parts of the page that need no script: tiles, board, correlation map and tables.
 
 Belongs here: rows as HTML. Does not belong here: reading rows (`data`), the page around them (`page`), sorting and
-searching (`page.js`).
+searching (`tables.js`).
 
 Each number is rounded; its exact value is in the attribute `data-value`: the page sorts and downloads it.
 """
