@@ -23,7 +23,7 @@ from stock_assets_tests.faults.folder import Folder, load_sample
 from stock_assets_tests.faults.table import FULL, Tally
 from stock_assets_tests.faults.work import Prepared
 from stock_assets_tests.support.crash_workloads import WORKLOADS
-from stock_assets_tests.support.processes import fork_server
+from stock_assets_tests.support.processes import BEGIN, begun
 from stock_assets_tests.support.publishers import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.faults
@@ -34,13 +34,7 @@ KILLS_OF_COMMANDS = 10 if FULL else 1
 
 def killed(target: Callable[..., None], arguments: tuple[object, ...], after_seconds: float) -> bool:
     """Run a function in another process and kill it some seconds after it began; return whether it had not ended."""
-    context = fork_server()
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_announced, args=(target, arguments, sender), daemon=True)
-    process.start()
-    sender.close()
-    assert receiver.poll(PATIENCE_SECONDS), "the process is stuck"
-    assert receiver.recv() == "begin"
+    process, _ = begun(_announced, target, arguments)
     process.join(after_seconds)
     process.kill()
     process.join()
@@ -49,17 +43,13 @@ def killed(target: Callable[..., None], arguments: tuple[object, ...], after_sec
 
 
 def _announced(target: Callable[..., None], arguments: tuple[object, ...], events: Connection) -> None:
-    events.send("begin")
+    events.send(BEGIN)
     target(*arguments)
 
 
 def duration(target: Callable[..., None], *arguments: object) -> float:
     """Return the seconds that a function takes in another process."""
-    context = fork_server()
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_announced, args=(target, arguments, sender), daemon=True)
-    process.start()
-    assert receiver.poll(PATIENCE_SECONDS)
+    process, _ = begun(_announced, target, arguments)
     began = time.monotonic()
     process.join(PATIENCE_SECONDS)
     assert process.exitcode == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets_tests.support.processes import fork_server
+from stock_assets_tests.support.processes import begun, fork_server
 from stock_assets_tests.support.publishers import PATIENCE_SECONDS, VERSIONS, publish_at_once, publish_version, version
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.steps import FIVE, local_backend
@@ -33,13 +33,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Content]:
 
 def kill_during_publish(root: Path, name: str, after_seconds: float) -> bool:
     """Kill a process some seconds after it began to publish; return whether the publish had not ended by then."""
-    context = fork_server()
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=publish_version, args=(root, name, sender), daemon=True)
-    process.start()
-    sender.close()
-    assert receiver.poll(PATIENCE_SECONDS), "the publishing process is stuck"
-    assert receiver.recv() == "begin"
+    process, receiver = begun(publish_version, root, name)
     time.sleep(after_seconds)
     process.kill()
     process.join()

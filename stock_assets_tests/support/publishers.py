@@ -13,6 +13,7 @@ from pathlib import Path
 from stock_assets.audit.gate import audit_load
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import walk
+from stock_assets_tests.support.processes import BEGIN
 from stock_assets_tests.support.scenes import BAD_BAR, TWO_WEEKS, Scene
 from stock_assets_tests.support.steps import FIVE, local_backend
 
@@ -37,7 +38,7 @@ def publish_version(root: Path, name: str, events: Connection) -> None:
     load = scene.stage(TWO_WEEKS)
     # The first audit of a process takes longer. It runs here, so that the kills are spread over the publish itself.
     audit_load(scene, load)
-    events.send("begin")
+    events.send(BEGIN)
     scene.publish(TWO_WEEKS)
     events.send("end")
     time.sleep(PATIENCE_SECONDS)

@@ -26,6 +26,7 @@ from stock_assets.backends.local import iceberg
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.pyiceberg_internals import FastAppendFiles
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets_tests.support.processes import BEGIN
 from stock_assets_tests.support.steps import local_backend
 
 
@@ -53,7 +54,7 @@ def iceberg_on_aws(backend: LakehouseBackend) -> IcebergTable:
 def maintain_for_ever(root: Path, events: Connection) -> None:
     """Maintain repeatedly, keeping no old snapshot, until killed."""
     backend = local_backend(root)
-    events.send("begin")
+    events.send(BEGIN)
     while True:
         now = datetime.now(UTC)
         backend.warehouse.maintain(

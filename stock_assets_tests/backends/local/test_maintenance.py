@@ -21,7 +21,7 @@ from stock_assets.backends.local import iceberg, maintenance
 from stock_assets.backends.snapshots import seen_since
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets_tests.support.bars import exact
-from stock_assets_tests.support.processes import fork_server
+from stock_assets_tests.support.processes import begun
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.small_files import maintain_for_ever, scatter_locally
 from stock_assets_tests.support.steps import local_backend, published_rows, read
@@ -274,15 +274,10 @@ def _maintain_and_check(backend: Backend, dice: random.Random, content: dict[int
 def kill_while_maintaining(root: Path, kills: int, again: Callable[[], None]) -> None:
     """Repeatedly kill a process that maintains, and check every snapshot after each kill."""
     backend = local_backend(root)
-    context = fork_server()
     for number in range(kills):
         again()
         expected = rows(backend)
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=maintain_for_ever, args=(root, sender), daemon=True)
-        process.start()
-        sender.close()
-        assert receiver.recv() == "begin"
+        process, _ = begun(maintain_for_ever, root)
         time.sleep(random.random() * 0.3)  # noqa: S311 (any delay will do)
         process.kill()
         process.join()
