@@ -220,7 +220,7 @@ class Notifier:
         return f"{_FOLDER}/{reference}/{name}"
 
     def _put(self, key: str, body: bytes) -> list[str] | None:
-        """Store a record; return why that failed: a full disk must not prevent that people are notified.
+        """Store a record and return an empty list, or the reason why that failed; a full disk must not stop an alert.
 
         Return None if another process has just stored the same record.
         """

@@ -413,10 +413,10 @@ class SqlConnection(ABC):
     def create_view(self, name: str, select: str) -> Name:
         """Create the view `published.<name>` of a SELECT in the Athena dialect."""
 
-    def keep_views(self) -> bool:
-        """Keep the published tables and the views created so far for other tools, where the catalog does not have them.
+    def store_views(self) -> bool:
+        """Store the published tables and the views created so far for other tools, if no catalog contains them.
 
-        Return False if a table has changed since the connection was opened; then another connection must do it again.
+        Return False if a table has changed since the connection was opened. Then call it again on a new connection.
         """
         return True
 
@@ -503,7 +503,7 @@ class Warehouse(ABC):
 
     @property
     def views_name_snapshots(self) -> bool:
-        """Whether kept views show the snapshots of the time at which they were kept (`SqlConnection.keep_views`)."""
+        """Whether stored views read the snapshots that were current when they were stored, and no newer ones."""
         return False
 
     @abstractmethod

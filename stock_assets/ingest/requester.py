@@ -303,8 +303,8 @@ def _arrival(at: datetime, after: datetime | None) -> datetime:
     sessions = sessions_between(at.date() - _ONE_DAY, after.date() + _ONE_DAY)
     if any(at < closing_time(session) <= after for session in sessions):
         _log.warning(
-            "The ledger has a request of %s, and the clock of this machine shows %s. Set the clock. If it was ahead "
-            "before, responses until then do not replace the bars of that request.",
+            "The ledger contains a request at %s, but the clock of this machine shows %s. Set the clock. If it was "
+            "ahead at that request, a response that arrives before this time does not replace the bars of it.",
             f"{after:%Y-%m-%d %H:%M:%S} UTC",
             f"{at:%Y-%m-%d %H:%M:%S} UTC",
         )

@@ -3,10 +3,10 @@
 Belongs here: what is taken from a folder of which version, and the exchange of the two folders. Does not belong here:
 the versions and the refusal of others (`backends.layout`), computing ledger and tables (`rebuild`).
 
-Layout 1 had no `layout.json`. Its raw responses have the keys of today; its ledger has other columns, counted the calls
-too, and used landing files where they lay. So the responses are copied, the ledger is made from them, and the published
-sessions are loaded again through all audits. The earlier folder is not changed. It stays beside the new one as the
-backup, under the name `<folder>.layout-1`.
+Layout 1 had no `layout.json`. Its raw responses have today's keys; its ledger has other columns, also counts calls, and
+refers to landing files instead of copies of them. So the responses are copied, the ledger is written from them, and
+the published sessions are loaded again through all audits. The earlier folder is not changed. It stays beside the new
+one as the backup, under the name `<folder>.layout-1`.
 
 A process that is killed leaves the earlier folder, or both folders under their other names; running the migration again
 completes it.

@@ -74,7 +74,7 @@ def store_views(backend: Backend) -> None:
     for _ in range(_ATTEMPTS):
         with backend.warehouse.connect() as sql:
             create_views(sql)
-            if sql.keep_views():
+            if sql.store_views():
                 return
     # Another process publishes without a pause, and stores the views after each publish.
 

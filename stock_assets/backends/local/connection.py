@@ -147,7 +147,7 @@ class DuckDbConnection(SqlConnection):
         self._create_view(view, transpile(select))
         return view
 
-    def keep_views(self) -> bool:
+    def store_views(self) -> bool:
         """Write the views to a DuckDB file, unless nothing is published."""
         from stock_assets.backends.local.views_file import write_views
 

@@ -4,8 +4,8 @@ Belongs here: the application, its process, and when a page is rendered again. D
 (`page`), the command (`cli.operate`).
 
 The application reads published tables and changes nothing. It renders a page only when somebody requests it and rows
-have changed since the last one. It is bound to 127.0.0.1 and rejects requests with another host name, so that no page
-of another origin can read it through DNS.
+have changed since the last one. It is bound to 127.0.0.1 and rejects requests with another host name, so that a page of
+another origin cannot read it through DNS.
 """
 
 import os
