@@ -93,6 +93,10 @@ class Browser:
         found = self._driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "format": "png"})
         return base64.b64decode(found["data"])
 
+    def media(self, name: str) -> None:
+        """Lay the page out for a medium, such as `print`."""
+        self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": name})
+
     def pdf(self) -> bytes:
         """Return the printed page as a PDF."""
         return base64.b64decode(self._driver.execute_cdp_cmd("Page.printToPDF", {})["data"])

@@ -70,7 +70,7 @@ const Chart = (() => {
     }
     const by = step(high - low, count);
     const found = [];
-    for (let n = Math.ceil(low / by); n * by <= high * (1 + 1e-9); n += 1) found.push(n * by);
+    for (let n = Math.ceil(low / by); n * by <= high * (1 + 1e-9); n += 1) found.push(n * by + 0); // not −0
     return found;
   }
 
@@ -85,7 +85,8 @@ const Chart = (() => {
     if (pane.domain) return pane.domain;
     const room = (high - low || Math.abs(high) || 1) * 0.05;
     const log = pane.log && low > 0;
-    return [pane.zero && low === 0 ? 0 : log ? low * 0.98 : low - room, log ? high * 1.02 : high + room];
+    const below = low < 0 ? low - room : Math.max(0, low - room);
+    return [log ? low * 0.98 : below, log ? high * 1.02 : high + room];
   }
 
   // ---- marks
@@ -208,7 +209,7 @@ const Chart = (() => {
       // The badge of the last value covers a label beside it.
       const covered = isFinite(pane.last) && Math.abs(y - pane.y(pane.last)) < 14;
       add(svg, "line", { x1: LEFT, x2: right, y1: at(y), y2: at(y), class: "grid" });
-      if (!covered) add(svg, "text", { x: right + 6, y: at(y + 4), class: "tick" }, pane.format(tick, ticks.length > 1 ? ticks[1] - ticks[0] : tick));
+      if (!covered) add(svg, "text", { x: right + 6, y: at(y + 4), class: "tick" }, pane.format(tick, ticks.length > 1 ? ticks[1] - ticks[0] : tick || 1));
     }
     const group = add(svg, "g", {});
     for (const one of pane.series) DRAW[one.kind](group, one, pane);

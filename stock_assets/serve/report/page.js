@@ -1,7 +1,7 @@
 "use strict";
-// Fills the charts: symbol, range, comparison and address. Numbers come from the element `data`; the page groups
-// sessions into weeks and months, rebases and rounds for display, and computes nothing else.
-// Belongs here: state and controls. Does not belong here: drawing (`chart.js`), tables (`tables.js`).
+// Fills the charts: symbol, range, comparison and address. Numbers come from the element `data`.
+// Belongs here: state and controls. Does not belong here: values (`values.js`), drawing (`chart.js`), tables
+// (`tables.js`).
 (async () => {
   const find = (id) => document.getElementById(id);
   const packed = find("data").textContent;
@@ -9,6 +9,7 @@
   const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
   const data = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
   const { days } = data;
+  const { isNumber, mean, lastValue, lastOf, startOf, slotsOf, valuesOf } = Values(data);
 
   const RANGES = { "1m": [1, "1M"], "3m": [3, "3M"], "6m": [6, "6M"], ytd: [0, "YTD"], "1y": [12, "1Y"], "5y": [60, "5Y"], all: [null, "All"] };
   const COLOURS = ["var(--main)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)"];
@@ -63,83 +64,16 @@
 
   // ---- which sessions are shown
 
-  const lastOf = (symbol) => data.series[symbol].first + data.series[symbol].close.length - 1;
   const shownSymbols = () => [state.symbol, ...state.compare];
-
-  function monthsBefore(day, months) {
-    const [year, month, date] = day.split("-").map(Number);
-    const latest = new Date(Date.UTC(year, month - months, 0)).getUTCDate();
-    return new Date(Date.UTC(year, month - 1 - months, Math.min(date, latest))).toISOString().slice(0, 10);
-  }
-
-  // A range begins at the close from which its return is computed: the last one on or before the day in question.
-  function startOf(range, last) {
-    const months = RANGES[range][0];
-    if (months === null) return null;
-    const target = months ? monthsBefore(days[last], months) : `${Number(days[last].slice(0, 4)) - 1}-12-31`;
-    let start = -1;
-    while (start + 1 < days.length && days[start + 1] <= target) start += 1;
-    return start;
-  }
 
   function span() {
     const first = Math.min(...shownSymbols().map((symbol) => data.series[symbol].first));
     const last = Math.max(...shownSymbols().map(lastOf));
-    const available = Object.keys(RANGES).filter((range) => range === "all" || startOf(range, last) >= first);
+    const available = Object.keys(RANGES).filter((range) => range === "all" || startOf(RANGES[range][0], last) >= first);
     const range = available.includes(state.range) ? state.range : "all";
-    const whole = [range === "all" ? first : startOf(range, last), last];
+    const whole = [range === "all" ? first : startOf(RANGES[range][0], last), last];
     const zoomed = state.from ? [days.indexOf(state.from), days.indexOf(state.to)] : null;
     return { available, range, ends: zoomed || whole };
-  }
-
-  // Weeks or months, where sessions would be too narrow to see.
-  function slotsOf([first, last], narrowest, holder) {
-    const room = Chart.room(holder);
-    const units = ["session", "week", "month", "quarter"];
-    const keys = [(day) => day, Chart.week, (day) => day.slice(0, 7), Chart.quarter];
-    for (const [level, key] of keys.entries()) {
-      const slots = [];
-      for (let i = first; i <= last; i += 1) {
-        if (i > first && key(days[i]) === key(days[i - 1])) slots[slots.length - 1][1] = i;
-        else slots.push([i, i]);
-      }
-      if (room / slots.length >= narrowest || level === keys.length - 1) return { slots, unit: units[level] };
-    }
-  }
-
-  // ---- values of the slots
-
-  const isNumber = (value) => value !== null && value !== undefined;
-  const rootMeanSquare = (list) => Math.sqrt(list.reduce((sum, value) => sum + value * value, 0) / list.length);
-  const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
-  const lastValue = (list) => list[list.length - 1];
-  const GROUPED = {
-    open: (list) => list[0], high: (list) => Math.max(...list), low: (list) => Math.min(...list), close: lastValue,
-    volume: (list) => list.reduce((sum, value) => sum + value, 0), volume_surge_ratio: (list) => Math.max(...list),
-    avg_price_90d: lastValue, rolling_avg_5d: lastValue, volatility_21d_pct: lastValue, volatility_pct: rootMeanSquare,
-  };
-  // How the split adjustment of the row changes a stored value: prices are stored as traded, metrics split-adjusted.
-  const ADJUSTED = { open: 1, high: 1, low: 1, close: 1, volume: -1 };
-  const TRADED = { avg_price_90d: -1, rolling_avg_5d: -1, daily_return: -1 };
-
-  function valuesOf(symbol, slots, prices) {
-    const own = data.series[symbol], powers = prices === "adjusted" ? ADJUSTED : TRADED;
-    const value = (name, i) => {
-      const stored = own[name][i - own.first];
-      return isNumber(stored) && powers[name] ? stored * own.adjustment[i - own.first] ** powers[name] : stored ?? null;
-    };
-    const made = {};
-    for (const [name, reduce] of Object.entries(GROUPED)) {
-      made[name] = slots.map(([from, to]) => {
-        if (from === to) return value(name, from);
-        const list = [];
-        for (let i = from; i <= to; i += 1) if (isNumber(value(name, i))) list.push(value(name, i));
-        return list.length ? reduce(list) : null;
-      });
-    }
-    made.daily_return = slots.map(([from, to], i) => from === to ? value("daily_return", from)
-      : isNumber(made.close[i]) ? made.close[i] - made.open[i] : null);
-    return made;
   }
 
   // ---- the price chart
@@ -160,10 +94,10 @@
       { title: "Volume, shares", height: 70, zero: true, format: shares, needs: "No volume in this time range.", series: [
         { kind: "bars", values: values.volume, colourOf: (i) => unit === "session" && values.volume_surge_ratio[i] >= 2 ? "var(--second)" : "var(--soft)" }] },
     ];
-    if (shown("volatility")) panes.push({ title: "Volatility, % a day: sessions and 21 sessions", height: 80, zero: true, format: axis,
+    if (shown("volatility")) panes.push({ title: `Volatility, % a day: ${unit === "session" ? "sessions" : `mean of each ${unit}`} and 21 sessions`, height: 80, zero: true, format: axis,
       needs: "Volatility needs one session.",
       series: [{ kind: "dots", values: values.volatility_pct, colour: "var(--soft)" }, line("volatility21", values.volatility_21d_pct, "var(--second)")] });
-    if (shown("return")) panes.push({ title: "Daily return, USD: close − open", height: 80, zero: true, format: axis,
+    if (shown("return")) panes.push({ title: `${unit === "session" ? "Daily return" : `Return of each ${unit}`}, USD: close − open`, height: 80, zero: true, format: axis,
       needs: "Returns need one session.",
       series: [{ kind: "bars", values: values.daily_return, colourOf: (i) => `var(--${values.daily_return[i] >= 0 ? "up" : "down"})` }] });
     return panes;
@@ -218,7 +152,7 @@
   function drawPrices() {
     const { available, range, ends } = span();
     const comparing = state.compare.length > 0;
-    const { slots, unit } = slotsOf(ends, state.type === "candles" && !comparing ? CANDLE_WIDTH : LINE_WIDTH, find("price"));
+    const { slots, unit } = slotsOf(ends, state.type === "candles" && !comparing ? CANDLE_WIDTH : LINE_WIDTH, Chart.room(find("price")));
     const values = valuesOf(state.symbol, slots, state.price);
     const panes = comparing ? comparedPanes(slots) : pricePanes(values, unit);
     const own = data.series[state.symbol];
@@ -294,10 +228,16 @@
 
   // ---- charts of all symbols
 
+  // Complete coverage is a line, and each session or group with less is a bar that stands out.
+  const MARKET = {
+    market_breadth: (values) => [{ kind: "bars", values, colourOf: () => "var(--main)" }],
+    coverage: (values) => [line("coverage", values, "var(--main)", { area: true }),
+      { kind: "bars", values: values.map((value) => value < 100 ? value : null), solid: true, colourOf: () => "var(--second)" }],
+  };
+
   function drawMarket(ends) {
-    const colours = { market_breadth: () => "var(--main)", coverage: (value) => value < 100 ? "var(--second)" : "var(--soft)" };
     for (const [name, byDay] of Object.entries(data.market)) {
-      const { slots, unit } = slotsOf(ends, name === "coverage" ? LINE_WIDTH : CANDLE_WIDTH, find(name));
+      const { slots, unit } = slotsOf(ends, name === "coverage" ? LINE_WIDTH : CANDLE_WIDTH, Chart.room(find(name)));
       const values = slots.map(([from, to]) => {
         const list = days.slice(from, to + 1).map((day) => byDay[day]).filter(isNumber);
         return list.length ? (name === "coverage" ? Math.min(...list) : mean(list)) : null;
@@ -309,7 +249,7 @@
         label: `${name === "coverage" ? "Coverage" : "Market breadth"} in percent, ${days[ends[0]]} to ${days[ends[1]]}, by ${unit}.`,
         days: slots.map(([, to]) => days[to]), onPoint: (i) => read(i === null ? slots.length - 1 : i),
         panes: [{ title: `%${kind}`, height: 130, domain: [0, 100], format: axis, needs: "No bar in this time range.",
-          series: [{ kind: "bars", values, solid: name === "coverage", colourOf: (i) => colours[name](values[i]) }] }],
+          series: MARKET[name](values) }],
       });
       read(slots.length - 1);
     }
@@ -380,6 +320,22 @@
     draw();
   }
 
+  // A printed page has charts of its own width, and shows the missing and quarantined bars.
+  function listenToPrinting() {
+    let opened = [];
+    window.addEventListener("beforeprint", () => {
+      document.body.classList.add("printing");
+      opened = [...document.querySelectorAll("#quality details.print:not([open])")];
+      for (const one of opened) one.open = true;
+      draw();
+    });
+    window.addEventListener("afterprint", () => {
+      document.body.classList.remove("printing");
+      for (const one of opened) one.open = false;
+      draw();
+    });
+  }
+
   function listen() {
     find("ranges").append(...Object.entries(RANGES).map(([value, [, title]]) => {
       const label = document.createElement("label");
@@ -416,6 +372,7 @@
 
   find("one").hidden = find("market").hidden = false;
   listen();
+  listenToPrinting();
   readAddress();
   draw();
   Tables.prepareBoard();

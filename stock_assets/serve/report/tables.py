@@ -22,11 +22,11 @@ _HEADINGS = {
     "trade_date": "Session",
     "symbol": "Symbol",
     "close_price": "Close",
-    "price_change_pct": "1D %",
-    "return_1w_pct": "1W %",
-    "return_1m_pct": "1M %",
-    "return_ytd_pct": "YTD %",
-    "return_1y_pct": "1Y %",
+    "price_change_pct": "1D\u00a0%",
+    "return_1w_pct": "1W\u00a0%",
+    "return_1m_pct": "1M\u00a0%",
+    "return_ytd_pct": "YTD\u00a0%",
+    "return_1y_pct": "1Y\u00a0%",
     "low_52w": "52W low",
     "high_52w": "52W high",
     "avg_price_90d": "90-day avg",
@@ -196,27 +196,27 @@ def incomplete_sessions(data: ReportData) -> str:
         "Sessions of the exchange in the last 12 months for which expected symbols are missing or quarantined, newest "
         "first. A symbol is expected from its first bar until 30 days after its last bar."
     )
-    return table("Incomplete sessions", description, columns, rows)
+    return table("Incomplete sessions", description, columns, rows, printed=True)
 
 
-def panel_table(name: str, data: ReportData) -> str:
-    """Render the rows of a panel."""
+def panel_table(name: str, data: ReportData, *, printed: bool = False) -> str:
+    """Render the rows of a panel; on paper only their number, unless they are `printed`."""
     panel = PANELS[name]
     columns = [column for column in panel.columns if column != "time"]
     if "time" in panel.columns:
         columns = ["trade_date", *columns]
     rows = [{"trade_date": row["time"].date(), **row} if "time" in row else row for row in data.tables.get(name, ())]
-    return table(panel.title, panel.description, columns, rows)
+    return table(panel.title, panel.description, columns, rows, printed=printed)
 
 
-def table(title: str, description: str, columns: Sequence[str], rows: Sequence[Row]) -> str:
+def table(title: str, description: str, columns: Sequence[str], rows: Sequence[Row], *, printed: bool) -> str:
     """Render rows below a heading that opens them."""
     if not rows:
         return f'<p class="none">{escape(title)}: none.</p>'
     head = "".join(map(_heading, columns))
     body = "".join(f"<tr>{_cells(columns, row)}</tr>" for row in rows)
     return (
-        f"<details><summary>{escape(title)} ({len(rows)})</summary>"
+        f"<details{' class=print' if printed else ''}><summary>{escape(title)} ({len(rows)})</summary>"
         f"{_scroll('', title, description, head, body)}</details>"
     )
 

@@ -125,6 +125,27 @@ def test_a_drag_zooms_and_the_address_keeps_it(recorded_page: Path) -> None:
 
 
 @local_only
+def test_an_axis_has_no_negative_price_and_no_negative_zero(recorded_page: Path) -> None:
+    with browser(1280, 900) as page:
+        page.open(recorded_page, "#AAPL&range=all&type=candles&show=return")
+        ticks = texts(page, "#price text.tick")
+    assert ticks[0] == "0"
+    assert not [tick for tick in ticks if re.fullmatch(r"-0(\.0+)?", tick)]
+
+
+@local_only
+def test_on_a_phone_the_chart_is_on_the_first_screen(recorded_page: Path) -> None:
+    with browser(390, 844) as page:
+        page.open(recorded_page)
+        top = {
+            name: page.run(f"return document.querySelector('{name}').getBoundingClientRect().top")
+            for name in ("#ranges", "#price", "#shown", ".tiles", ".board")
+        }
+    assert sorted(top, key=top.__getitem__) == list(top)
+    assert top["#price"] < 844 / 2
+
+
+@local_only
 def test_the_values_of_the_session_under_the_pointer_are_shown(recorded_page: Path) -> None:
     with browser(1280, 900) as page:
         page.open(recorded_page, "#AAPL&range=1m")
@@ -301,13 +322,51 @@ def test_the_keyboard_reaches_everything_in_order(recorded_page: Path) -> None:
         assert outline != "none"
 
 
+# Notes what the page changes for the printer.
+PRINTED = """
+  window.addEventListener("beforeprint", () => {
+    window.printed = {
+      open: [...document.querySelectorAll("details[open] summary")].map((one) => one.textContent),
+      chart: document.querySelector("#price svg").viewBox.baseVal.width,
+    };
+  });
+"""
+
+
 @local_only
-def test_the_page_can_be_printed(recorded_page: Path) -> None:
+def test_a_year_of_five_symbols_is_printed_on_two_pages(recorded_page: Path) -> None:
     with browser(1280, 900, dark=True) as page:
         page.open(recorded_page)
+        page.run(PRINTED)
+        before = page.run("return document.querySelector('#price svg').viewBox.baseVal.width")
         printed = page.pdf()
+        assert page.run("return window.printed.chart") < 720 < before
+        page.wait_for(f"document.querySelector('#price svg').viewBox.baseVal.width === {before}")
     assert printed.startswith(b"%PDF")
-    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 3
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 2
+
+
+def test_a_printed_page_names_the_symbol_and_lists_missing_and_quarantined_bars(gappy_page: Path) -> None:
+    with browser(720, 1000) as page:
+        page.open(gappy_page, "#HOLE")
+        page.run(PRINTED)
+        page.pdf()
+        opened = ["Incomplete sessions (2)", "Audit failures (1)", "Quarantined rows (1)"]
+        assert page.run("return window.printed.open") == opened
+        page.wait_for("!document.querySelector('details[open]')")
+        page.run("window.dispatchEvent(new Event('beforeprint'))")
+        page.media("print")
+        shown = page.run(
+            "return [...document.querySelectorAll('#name, #quality th, #quality td, .board td')]"
+            ".filter((one) => one.checkVisibility() && one.offsetHeight > 2).map((one) => one.textContent)"
+        )
+        assert any(text.startswith("HOLE · ") for text in shown)
+        assert {str(MISSING), str(BAD)} <= set(shown)
+        assert not page.run("return document.getElementById('controls').checkVisibility()")
+        board, width = page.run(
+            "return [document.querySelector('.board table').scrollWidth, document.querySelector('.board').clientWidth]"
+        )
+        assert board <= width
 
 
 @local_only
