@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 from stock_assets.backends.interface import Backend
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
@@ -49,8 +50,9 @@ def server() -> Iterator[VendorServer]:
 
 @pytest.fixture(scope="session")
 def aws_server() -> Iterator[AwsEmulator]:
-    """The AWS emulator, started by the first test that needs it."""
-    with running_emulator() as emulator:
+    """The AWS emulator, started by the first test that needs it; botocore repeats calls without its delays."""
+    with running_emulator() as emulator, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
         make_bucket(emulator.endpoint)
         yield emulator
 

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from time import sleep
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import boto3
 import dagster as dg
+import dagster_pipes
 import pytest
 
 from stock_assets import aws_lambda
@@ -40,6 +43,7 @@ from stock_assets_tests.emulators.athena.faults import CallFault
 from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend, stem_of
+from stock_assets_tests.support.dagster_internals import pipes_reader
 from stock_assets_tests.support.live_source import KEY, live_settings, live_source, symbols
 from stock_assets_tests.support.real_daemon import universe_file
 from stock_assets_tests.support.steps import parts
@@ -144,6 +148,10 @@ def _made(folder: Path) -> Path:
 
 @pytest.fixture
 def account(tmp_path: Path, aws: AwsEmulator, server: VendorServer, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """The account; Pipes waits in steps of 1 s for messages that are stored at once here, and 10 s for late ones."""
+    monkeypatch.setattr(dagster_pipes, "time", SimpleNamespace(sleep=lambda _: sleep(0.02)))
+    monkeypatch.setattr(pipes_reader, "DEFAULT_SLEEP_INTERVAL", 0.02)
+    monkeypatch.setattr(pipes_reader, "WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 0)
     return Account(tmp_path / "backend", aws, server, monkeypatch)
 
 

@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
-
-from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
+from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.deployment.artifacts import Artifacts
 from stock_assets.deployment.costs import BALANCER
@@ -276,20 +275,11 @@ class Deployment:
 
     def _empty_buckets(self, name: str, stack: Stack) -> None:
         """Empty the buckets that end with their stack: CloudFormation deletes only empty ones."""
-        s3 = self.access.client("s3")
         for logical, (kind, physical) in self.stacks.resources(stack).items():
             if kind != "AWS::S3::Bucket" or not physical or logical in self.templates[name].kept:
                 continue
             self.stacks.report(f"{stack.name}: emptying the bucket {physical}")
-            with typed_errors(f"emptying the bucket {physical}"):
-                try:
-                    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=physical):
-                        if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
-                            s3.delete_objects(Bucket=physical, Delete={"Objects": keys, "Quiet": True})
-                except ClientError as error:
-                    # An earlier attempt has deleted it.
-                    if error_code(error) != "NoSuchBucket":
-                        raise
+            S3Objects(self.access, BucketFolder(physical, "")).empty()
 
     def _databases(self) -> list[str]:
         data = self.deployed().get("data")

@@ -86,19 +86,8 @@ class KeyOnWireAdapter(HTTPAdapter):
                 with sending():
                     super().endheaders(*args, **options)
 
-        class Encrypted(HTTPSConnection):
-            def connect(self) -> None:
-                connections.add(self)
-                super().connect()
-
-            def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:  # noqa: ANN401
-                super().putrequest(method, url.replace(PLACEHOLDER, quote(key(), safe="")), *args, **options)
-
-            def endheaders(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
-                if self.sock is None:
-                    self.connect()
-                with sending():
-                    super().endheaders(*args, **options)
+        class Encrypted(Plain, HTTPSConnection):
+            """Plain's methods call those of HTTPSConnection here."""
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain

@@ -27,6 +27,9 @@ from dagster._core.events import EngineEventData, StepMaterializationData
 # default of the process.
 from dagster._core.instance import InstanceRef
 
+# How long Pipes waits for messages of a function in the same process.
+from dagster._core.pipes import utils as pipes_reader
+
 # Origin of a run that the daemon or the UI has started; a run of the command line has none.
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
@@ -89,6 +92,7 @@ __all__ = [
     "location_origins_from_yaml_paths",
     "make_new_run_id",
     "partition_loading_context",
+    "pipes_reader",
     "raise_interrupts_as",
     "serialize_value",
 ]

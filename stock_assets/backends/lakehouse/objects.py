@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from stock_assets.backends.interface import INGEST_DATE, STILL_WRITTEN, ObjectEntry, Objects
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
-from stock_assets.core.errors import ObjectExists, ServiceUnavailable
+from stock_assets.core.errors import ObjectExists, ServiceRefused, ServiceUnavailable
 from stock_assets.core.retry import retrying
 
 _CONDITION_NOT_MET = "PreconditionFailed"
@@ -151,6 +151,17 @@ class S3Objects(Objects):
         """Delete everything below a prefix that ends with `/`."""
         if not prefix.endswith("/"):
             raise ValueError(f"not a folder: {prefix!r}")
+        self._delete_found(prefix)
+
+    def empty(self) -> None:
+        """Delete everything in the folder; a bucket that does not exist is empty."""
+        try:
+            self._delete_found("")
+        except ServiceRefused as error:
+            if not isinstance(error.__cause__, ClientError) or error_code(error.__cause__) != "NoSuchBucket":
+                raise
+
+    def _delete_found(self, prefix: str) -> None:
         keys = [found["Key"] for found in self._found(prefix)]
         with typed_errors(f"removing {self._folder.uri(prefix)}"):
             for start in range(0, len(keys), _PER_DELETE):

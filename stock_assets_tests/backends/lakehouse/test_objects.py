@@ -113,3 +113,22 @@ def test_a_missing_bucket_is_a_permanent_error(backend: AthenaBackend) -> None:
     with pytest.raises(ServiceRefused, match=r"s3://nobodys-bucket/raw/a.*NoSuchBucket") as raised:
         elsewhere.put("raw/a", b"")
     assert not raised.value.transient
+
+
+def test_a_folder_is_emptied_and_its_neighbours_stay(backend: AthenaBackend) -> None:
+    inside, beside = (S3Objects(backend.access, BucketFolder(BUCKET, f"{backend.prefix}/{name}")) for name in "ab")
+    for objects in (inside, beside):
+        objects.put("one", b"1")
+        objects.put("two/three", b"3")
+    inside.empty()
+    assert inside.keys("") == []
+    assert beside.keys("") == ["one", "two/three"]
+
+
+def test_a_bucket_that_does_not_exist_is_empty_and_a_denied_one_is_an_error(
+    backend: AthenaBackend, aws: AwsEmulator
+) -> None:
+    S3Objects(backend.access, BucketFolder("no-such-bucket", "")).empty()
+    aws.call_faults.append(CallFault(f"GET /{BUCKET}", 400, "InvalidRequest", times=1))
+    with pytest.raises(ServiceRefused, match=rf"listing s3://{BUCKET}/.*InvalidRequest"):
+        S3Objects(backend.access, BucketFolder(BUCKET, backend.prefix)).empty()
