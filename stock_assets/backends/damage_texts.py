@@ -1,12 +1,14 @@
 """What damage means for users, and the command that fixes it: the same text in errors and in findings.
 
-Belongs here: consequences and commands. Does not belong here: finding damage (`local.damage`), repairing.
+Belongs here: consequences and commands. Does not belong here: finding damage (`local.damage`), repairing; the commands
+for responses, which depend on the ledger (`maintenance.findings`).
 """
 
 from stock_assets.backends.interface import Damage, Part
 
 REPAIR = "stock-assets repair --apply"
 VERIFY = "stock-assets verify"
+_S3 = "s3://"
 
 _CONSEQUENCES = {
     Part.LAYOUT: "the data folder cannot be used",
@@ -15,6 +17,16 @@ _CONSEQUENCES = {
     Part.CATALOG: "consumers cannot read the published tables, and nothing can be published",
     Part.PACK: "loads that need a response in it are rejected",
 }
+
+
+def is_on_s3(address: str) -> bool:
+    """Return whether a file is an object of S3, which `stock-assets repair` does not change."""
+    return address.startswith(_S3)
+
+
+def command_for_record(address: str) -> str:
+    """Return the command that removes a damaged record, so that it is written again."""
+    return f"aws s3 rm {address}" if is_on_s3(address) else REPAIR
 
 
 def consequence(damage: Damage) -> str:

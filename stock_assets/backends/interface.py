@@ -11,9 +11,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from stock_assets.backends.rate_limiter import RateLimiter
+from stock_assets.core.calendar import NEW_YORK, sessions_between
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import Fragment, Name
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _T = TypeVar("_T")
+_ONE_DAY = timedelta(days=1)
 
 INGEST_DATE = "ingest_date="
 """Start of the names of the folders that have the raw responses of one day."""
@@ -130,7 +133,7 @@ class Fetch(NamedTuple):
         response_key: key of the raw response, or empty if no response was received.
         first_session: earliest session in the response.
         last_session: latest session in the response.
-        missing_sessions: sessions between the two without a bar in the response.
+        missing_sessions: sessions between the two without a bar in the response, in order.
         content_hash: SHA-256 of the body, hexadecimal; of a landing file's response, the digest in its key.
         calls: number of calls that the request used.
         detail: one line for people; never contains a secret.
@@ -156,6 +159,25 @@ class Fetch(NamedTuple):
     def is_response(self, body: bytes) -> bool:
         """Return whether a body has the checksum of the response."""
         return content_hash(body) == self.content_hash
+
+    @property
+    def open_sessions(self) -> tuple[date, ...]:
+        """Return the sessions at the end that are missing because they had not closed when the response arrived.
+
+        There are some if the clock was set back, and `fetched_at` is later than the clock showed, so that the response
+        counts as the newest one. What earlier responses say about these sessions is not true.
+        """
+        if self.first_session is None or self.last_session is None or self.last_session not in self.missing_sessions:
+            return ()
+        absent = set(self.missing_sessions)
+        newest_first = reversed(sessions_between(self.first_session, self.last_session))
+        return tuple(takewhile(absent.__contains__, newest_first))[::-1]
+
+    @property
+    def last_day(self) -> date:
+        """Return the last day whose rows count: in New York, the day on which the response arrived."""
+        opened = self.open_sessions
+        return opened[0] - _ONE_DAY if opened else self.fetched_at.astimezone(NEW_YORK).date()
 
     def holds(self, session: date) -> bool:
         """Return whether the response has a bar of a session."""

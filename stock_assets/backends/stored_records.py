@@ -6,7 +6,7 @@ Belongs here: the error of a record that cannot be read. Does not belong here: w
 import json
 from typing import Any
 
-from stock_assets.backends.damage_texts import REPAIR
+from stock_assets.backends.damage_texts import command_for_record
 from stock_assets.backends.interface import Objects
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import DamagedFiles
@@ -62,7 +62,8 @@ def _has_checksum(stored: object) -> bool:
 
 def describe_record(objects: Objects, key: str, why: str) -> str:
     """Return file, reason, consequence and command in one text."""
-    return f"{objects.uri(key)}: {why}. Consequence: {consequence_of(key)}. To fix it, run: {REPAIR}"
+    address = objects.uri(key)
+    return f"{address}: {why}. Consequence: {consequence_of(key)}. To fix it, run: {command_for_record(address)}"
 
 
 def consequence_of(key: str) -> str:

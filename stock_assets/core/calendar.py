@@ -117,6 +117,12 @@ def previous_session(session: date) -> date:
     return sessions[max(bisect_left(sessions, session) - 1, 0)]
 
 
+def sessions_closing(after: datetime, until: datetime) -> list[date]:
+    """Return the sessions whose market close is later than `after` and not later than `until`, in order."""
+    days = sessions_between(after.date() - _ONE_DAY, until.date() + _ONE_DAY)
+    return [day for day in days if after < closing_time(day) <= until]
+
+
 def session_table(sessions: Iterable[date]) -> "pa.Table":
     """Build the relation `sessions` that audits read: `session` (date) and `closes_at` (timestamp, UTC)."""
     import pyarrow as pa  # noqa: PLC0415 (slow, see above)

@@ -24,7 +24,7 @@ from stock_assets.ingest.price_files.columns import FIELDS
 from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.ingest.price_files.paths import path_values
 from stock_assets.ingest.price_files.reader import read_rows
-from stock_assets.ingest.response_keys import FOLDER, request_time
+from stock_assets.ingest.response_keys import FOLDER, clock_time, request_time
 from stock_assets.ingest.response_reader import PriceReader
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -117,7 +117,7 @@ def convert(
         )
     digest = content_hash(f"{entry.key}\n".encode() + body)[:_DIGEST]
     # Of a raw response that was copied from another data folder, the time of its request is known.
-    written_at = noted_at(digest) or min(entry.modified_at, request_time(entry.key) or at, at)
+    written_at = noted_at(digest) or min(entry.modified_at, clock_time(entry.key) or request_time(entry.key) or at, at)
     responses, problems = [], list(rows.problems)
     for symbol in known:
         newest_first = sorted(rows.lines[symbol], key=rows.lines[symbol].__getitem__, reverse=True)

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from stock_assets.backends.interface import Backend, Fetch, FetchKind, ObjectEntry
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.errors import Outcome, PriceFileUnreadable
-from stock_assets.core.text import escape_name, plural
+from stock_assets.core.text import escape_name, plural, shorten_list
 from stock_assets.ingest.file_responses import store_responses
 from stock_assets.ingest.landing_conversion import MAX_FILE_BYTES, LandingFile, LandingScope, convert
 from stock_assets.ingest.parts import PipelineParts
@@ -36,6 +36,7 @@ REMEDY = (
     "fix the file, copy it to the landing area under a new name, and delete the rejected one; a file is read only once"
 )
 _THREADS = 8
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _read_files(
         results = list(executor.map(read, settled[:MAX_FILES]))
     # Files with the same bars for different new symbols are all rejected, whichever was read first.
     results = [read(result.entry) if _is_ambiguous(result, reader) else result for result in results]
-    files = [result for result in results if isinstance(result, LandingFile)]
+    files = _with_clock_problem(ledger, [result for result in results if isinstance(result, LandingFile)], at)
     unreadable = [result for result in results if isinstance(result, UnreadableFile)]
     incomplete = [file.entry for file in unreadable if _is_young(file.entry, at, REJECT_AFTER)]
     return LandingScan(
@@ -124,6 +125,27 @@ def _read_files(
         waiting=(*new, *incomplete, *(file.entry for file in files if not file.sessions)),
         remaining=tuple(settled[MAX_FILES:]),
     )
+
+
+def _with_clock_problem(ledger: LedgerTable, files: Sequence[LandingFile], at: datetime) -> list[LandingFile]:
+    """Add a problem to the files whose bars replace nothing, because the clock was ahead when others were stored."""
+    symbols = dict.fromkeys(response.fetch.symbol for file in files for response in file.responses)
+    latest = ledger.latest(FetchKind.PRICES, symbols)
+    future = {symbol: fetches[0].fetched_at for symbol, fetches in latest.items() if fetches[0].fetched_at > at}
+    checked = []
+    for file in files:
+        names = [response.fetch.symbol for response in file.responses if response.fetch.symbol in future]
+        if names:
+            until = max(future[name] for name in names)
+            why = (
+                f"stored responses of {shorten_list(names, _SHOWN)} are dated {until:%Y-%m-%d %H:%M} UTC, in the "
+                "future, so this file replaces none of their bars; set the clock if it is wrong, and copy the file "
+                "to the landing area under a new name after that time"
+            )
+            checked.append(replace(file, problems=(*file.problems, why)))
+        else:
+            checked.append(file)
+    return checked
 
 
 def _is_ambiguous(result: LandingFile | UnreadableFile, reader: PriceReader) -> bool:

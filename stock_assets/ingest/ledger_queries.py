@@ -5,7 +5,8 @@ Belongs here: reading the ledger and the stored responses. Does not belong here:
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -124,19 +125,29 @@ def _staged(
 def _take_responses(
     responses: Iterable[Fetch], wanted: list[date], *, after_close: bool = True
 ) -> Iterator[tuple[Fetch, list[date]]]:
-    """Yield the newest responses with wanted sessions, and remove these sessions."""
+    """Yield the newest responses with wanted sessions, and remove these sessions.
+
+    A session that had not closed when a newer response arrived has no complete bar in an older one: the clock was ahead
+    when the older one arrived.
+    """
+    opened: set[date] = set()
     for fetch in responses:
-        if held := take_held(fetch, wanted, after_close=after_close):
+        if held := take_held(fetch, wanted, after_close=after_close, opened=opened):
             yield fetch, held
+        if after_close:
+            opened.update(fetch.open_sessions)
 
 
-def take_held(fetch: Fetch, wanted: list[date], *, after_close: bool = True) -> list[date]:
+def take_held(
+    fetch: Fetch, wanted: list[date], *, after_close: bool = True, opened: Collection[date] = ()
+) -> list[date]:
     """Remove the sessions that a response contains from a list of wanted sessions, and return them.
 
     Args:
         fetch: a good response.
         wanted: sessions, in order.
         after_close: whether the response only counts for sessions whose market had closed when it arrived.
+        opened: sessions for which the response does not count, because they had not closed when a newer one arrived.
     """
     if fetch.first_session is None or fetch.last_session is None:
         return []
@@ -144,7 +155,7 @@ def take_held(fetch: Fetch, wanted: list[date], *, after_close: bool = True) -> 
     while after_close and end > start and closing_time(wanted[end - 1]) > fetch.fetched_at:
         end -= 1
     inside = wanted[start:end]
-    absent = set(fetch.missing_sessions)
+    absent = {*fetch.missing_sessions, *opened}
     wanted[start:end] = [session for session in inside if session in absent] if absent else []
     return [session for session in inside if session not in absent] if absent else inside
 
@@ -161,8 +172,7 @@ def missing_sessions(ledger: LedgerTable, wanted: Mapping[str, Iterable[date]]) 
     """Return each symbol's wanted sessions, in order, that no response fetched after their market close contains."""
     remaining = {symbol: sorted(set(sessions)) for symbol, sessions in wanted.items()}
     for symbol, responses in ledger.responses_by_symbol(remaining):
-        for fetch in responses:
-            take_held(fetch, remaining[symbol])
+        deque(_take_responses(responses, remaining[symbol]), maxlen=0)
     return {symbol: tuple(sessions) for symbol, sessions in remaining.items()}
 
 

@@ -129,7 +129,7 @@ def fetch_prices(
             key=lambda symbol: _priority(ledger, symbol, latest.get(symbol.symbol, [])),
         )
         requester = Requester(backend, source, now=now, sleep=sleep, reserve=rules.reserve_calls, until=rules.until)
-        newest = {symbol: fetches[0].fetched_at for symbol, fetches in latest.items() if fetches[0].calls}
+        newest = {symbol: fetches[0].fetched_at for symbol, fetches in latest.items()}
         results = _request_and_settle(requester, source, queue, ResponseReader(parts, ledger), newest, sleep)
     postponed = {symbol.symbol for symbol in queue} - results.keys()
     return [

@@ -24,7 +24,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.calendar import sessions_closing
 from stock_assets.core.call_limits import CallDenied
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.clock import Clock
@@ -36,7 +36,7 @@ from stock_assets.ingest.sending_threads import SendingThreads
 from stock_assets.ingest.vendor_health import VendorHealth
 from stock_assets.sources.interface import PriceSource
 
-_ONE_DAY = timedelta(days=1)
+_NEXT = timedelta(microseconds=1)
 _log = logging.getLogger(__name__)
 DAILY_QUOTA_BLOCK = timedelta(hours=1)
 """Time without requests after the vendor reports that the day's calls are used.
@@ -55,8 +55,8 @@ class Request:
         send: sends the request and returns the body of the response.
         read: reads a stored body, from (body, key of the stored object, time of arrival).
         known: the current response, stored earlier; an equal body is not stored again.
-        after: time of the symbol's newest request. If the clock was set back since, the response counts as arrived just
-            after it, since the newest response of a bar wins.
+        after: time of the symbol's newest request. If the clock was set back since, the response is recorded just after
+            it, since the newest response of a bar wins.
     """
 
     symbol: str
@@ -100,6 +100,7 @@ class _Ended:
         response_key: key of the stored body; empty if there is none.
         error: the failure, if any.
         not_sent: why the request was not sent, if it was not.
+        recorded_at: time that the ledger and the key of the response state; later than `at` if the clock was set back.
     """
 
     at: datetime
@@ -107,6 +108,7 @@ class _Ended:
     response_key: str = ""
     error: SourceError | None = None
     not_sent: NotSentError | None = None
+    recorded_at: datetime | None = None
 
 
 class Requester:
@@ -138,6 +140,7 @@ class Requester:
             now=now,
             sleep=sleep,
         )
+        self._warned_about_clock = False
         self._queue: deque[_Attempt] = deque()
         self._last: dict[str, Fetch] = {}
 
@@ -211,10 +214,27 @@ class Requester:
             arrived = self._now()
             key = _store(self._backend, request, error.body, arrived) if error.body else ""
             return _Ended(arrived, error.body, key, error)
-        arrived, known = _arrival(self._now(), request.after), request.known
+        arrived, known = self._now(), request.known
+        recorded_at, clock = _times(arrived, request.after)
+        if clock is not None and request.after is not None:
+            self._warn_about_clock(clock, request.after)
         if known is not None and known.content_hash == content_hash(body):
-            return _Ended(arrived, body, known.response_key)
-        return _Ended(arrived, body, _store(self._backend, request, body, arrived))
+            key = known.response_key
+        else:
+            key = _store(self._backend, request, body, recorded_at, clock)
+        return _Ended(arrived, body, key, recorded_at=recorded_at)
+
+    def _warn_about_clock(self, clock: datetime, newest: datetime) -> None:
+        """Log once in a run that the clock was set back across a market close."""
+        if not self._warned_about_clock:
+            self._warned_about_clock = True
+            _log.warning(
+                "The clock of this machine shows %s, but the ledger contains a request at %s. Set the clock if it is "
+                "wrong. The new responses replace the bars of that request; bars of sessions that close between the "
+                "two times do not count as complete, and are requested again after the market close.",
+                f"{clock:%Y-%m-%d %H:%M:%S} UTC",
+                f"{newest:%Y-%m-%d %H:%M:%S} UTC",
+            )
 
     def _record(
         self, in_flight: dict[Future[_Ended], tuple[_Attempt, Call]], futures: Collection[Future[_Ended]]
@@ -242,16 +262,16 @@ class Requester:
 
     def _read(self, request: Request, ended: _Ended) -> tuple[Fetch, SourceError | None]:
         """Return the entry of a request that was sent, and its failure, if any."""
-        error = ended.error
+        error, at = ended.error, ended.recorded_at or ended.at
         if error is None:
             try:
-                return request.read(ended.body, ended.response_key, ended.at), None
+                return request.read(ended.body, ended.response_key, at), None
             except SourceError as unusable:
                 error = unusable
         fetch = Fetch(
             request.symbol,
             request.kind,
-            ended.at,
+            at,
             error.outcome,
             response_key=ended.response_key,
             content_hash=content_hash(ended.body) if ended.response_key else "",
@@ -293,27 +313,19 @@ class Requester:
         self._queue.clear()
 
 
-def _arrival(at: datetime, after: datetime | None) -> datetime:
-    """Return the time to record for a response; see `Request.after`.
+def _times(arrived: datetime, after: datetime | None) -> tuple[datetime, datetime | None]:
+    """Return the time to record for a response, see `Request.after`, and the clock's time if a session closes between.
 
-    If a session has closed between the two times, the time stays: bars of this session may be incomplete.
+    The response of a session that has not closed may have an incomplete bar, also if the recorded time is later.
     """
-    if after is None or after < at:
-        return at
-    sessions = sessions_between(at.date() - _ONE_DAY, after.date() + _ONE_DAY)
-    if any(at < closing_time(session) <= after for session in sessions):
-        _log.warning(
-            "The ledger contains a request at %s, but the clock of this machine shows %s. Set the clock. If it was "
-            "ahead at that request, a response that arrives before this time does not replace the bars of it.",
-            f"{after:%Y-%m-%d %H:%M:%S} UTC",
-            f"{at:%Y-%m-%d %H:%M:%S} UTC",
-        )
-        return at
-    return after + timedelta(microseconds=1)
+    if after is None or after < arrived:
+        return arrived, None
+    recorded_at = after + _NEXT
+    return recorded_at, arrived if sessions_closing(arrived, recorded_at) else None
 
 
-def _store(backend: Backend, request: Request, body: bytes, arrived: datetime) -> str:
+def _store(backend: Backend, request: Request, body: bytes, at: datetime, clock: datetime | None = None) -> str:
     """Store a body as it arrived; return its key."""
-    key = response_key(request.kind, request.symbol, arrived)
+    key = response_key(request.kind, request.symbol, at, clock=clock)
     backend.objects.put(key, body)
     return key

@@ -9,14 +9,18 @@ from datetime import date, datetime, timedelta
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
-from stock_assets.core.calendar import NEW_YORK, sessions_between
+from stock_assets.core.calendar import NEW_YORK, sessions_between, sessions_closing
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome, WrongSymbol
 from stock_assets.core.text import plural
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.response_keys import clock_time
 from stock_assets.ingest.response_owner import Owner, ResponseOwners
 from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.raw_format import PriceRows
+
+_OPEN_FOR = timedelta(days=7)
+"""Sessions after the clock's time of a response that are listed as incomplete; later ones cannot have a bar yet."""
 
 
 class ResponseReader:
@@ -38,7 +42,7 @@ class ResponseReader:
         Raises:
             SourceError: see `PriceSource.read_prices`, `PriceRows.until` and `ResponseOwners.check`.
         """
-        rows = _rows(self._parts.source, symbol, body, arrived)
+        rows = _rows(self._parts.source, symbol, body, clock_time(response_key) or arrived)
         fetch = _entry(symbol, body, rows, response_key, arrived)
         if self._owners.check(symbol, rows, fetch.content_hash) is Owner.CONFIRMED:
             return fetch
@@ -122,26 +126,32 @@ def _rows(source: PriceSource, symbol: str, body: bytes, arrived: datetime) -> P
 
 
 def describe_rows(
-    source: PriceSource, symbol: str, body: bytes, arrived: datetime
+    source: PriceSource, symbol: str, body: bytes, response_key: str, arrived: datetime
 ) -> tuple[date, date, tuple[date, ...]]:
     """Return the first and last session of a response, and the sessions between them that it does not contain.
+
+    A response that arrived after the clock was set back contains no complete bar of the sessions that closed between
+    the time of the clock and the recorded time. It says so, because an earlier response may seem to contain them.
 
     Raises:
         SourceError: the response cannot be read.
     """
-    sessions = _rows(source, symbol, body, arrived).sessions
-    return sessions[-1], sessions[0], _missing(sessions)
+    rows = _rows(source, symbol, body, clock_time(response_key) or arrived)
+    return _range(rows.sessions, response_key, arrived)
 
 
-def _missing(newest_first: Sequence[date]) -> tuple[date, ...]:
-    held = set(newest_first)
-    return tuple(one for one in sessions_between(newest_first[-1], newest_first[0]) if one not in held)
+def _range(newest_first: Sequence[date], response_key: str, arrived: datetime) -> tuple[date, date, tuple[date, ...]]:
+    clock = clock_time(response_key)
+    incomplete = sessions_closing(clock, min(arrived, clock + _OPEN_FOR)) if clock else []
+    first, last = newest_first[-1], max([newest_first[0], *incomplete])
+    held = set(newest_first) - set(incomplete)
+    return first, last, tuple(one for one in sessions_between(first, last) if one not in held)
 
 
 def _entry(symbol: str, body: bytes, rows: PriceRows, response_key: str, arrived: datetime) -> Fetch:
     sessions = rows.sessions
-    first, last = sessions[-1], sessions[0]
-    summary = f"{plural(len(set(sessions)), 'session')}, {first} to {last}"
+    first, last, missing = _range(sessions, response_key, arrived)
+    summary = f"{plural(len(set(sessions)), 'session')}, {sessions[-1]} to {sessions[0]}"
     return Fetch(
         symbol=symbol,
         kind=FetchKind.PRICES,
@@ -150,7 +160,7 @@ def _entry(symbol: str, body: bytes, rows: PriceRows, response_key: str, arrived
         response_key=response_key,
         first_session=first,
         last_session=last,
-        missing_sessions=_missing(sessions),
+        missing_sessions=missing,
         content_hash=content_hash(body),
         calls=1,
         detail="; ".join(filter(None, [summary, rows.describe_unusable()])),

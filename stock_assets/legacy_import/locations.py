@@ -15,7 +15,7 @@ from stock_assets.core.errors import LegacyDataUnusable
 from stock_assets.core.file_tree import FoundFile, found_files
 from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.ingest.price_files.paths import folder_hour, name_problem, path_values
-from stock_assets.ingest.response_keys import request_time
+from stock_assets.ingest.response_keys import clock_time, request_time
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def legacy_file(
         problem: why it must not be opened.
     """
     relative = folders + relative
-    times = (modified_at, folder_hour(relative), request_time(relative))
+    times = (modified_at, folder_hour(relative), request_time(relative), clock_time(relative))
     written_at = min(time for time in times if time is not None)
     return LegacyFile(name, size, written_at, path_values(relative), problem or name_problem(relative))
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 from stock_assets.backends.interface import Backend, Fetch, SqlConnection
 from stock_assets.core.calendar import (
     CALENDAR_START,
-    NEW_YORK,
     closed_day_table,
     next_session,
     previous_session,
@@ -141,8 +140,6 @@ def _response_table(backend: Backend, responses: Sequence[Fetch]) -> pa.Table:
             "symbol": pa.array([fetch.symbol for fetch in responses], pa.string()),
             "fetched_at": pa.array([fetch.fetched_at.replace(tzinfo=None) for fetch in responses], pa.timestamp("us")),
             # A row of a later day cannot be a bar; the audit every_raw_row_has_a_day reports it.
-            "requested_on": pa.array(
-                [fetch.fetched_at.astimezone(NEW_YORK).date() for fetch in responses], pa.date32()
-            ),
+            "requested_on": pa.array([fetch.last_day for fetch in responses], pa.date32()),
         }
     )

@@ -5,10 +5,15 @@ Belongs here: the value, and its texts for responses and records. Does not belon
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
-from stock_assets.backends.damage_texts import REPAIR, consequence
-from stock_assets.backends.interface import Damage, Fetch
+from stock_assets.backends.damage_texts import REPAIR, command_for_record, consequence, is_on_s3
+from stock_assets.backends.interface import Damage, Fetch, FetchKind
+from stock_assets.core.calendar import sessions_between
+from stock_assets.core.errors import Outcome
+
+_ONE_DAY = timedelta(days=1)
+_TEN_DAYS = timedelta(days=10)
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,52 @@ class Finding:
         return f"{self.file}: {self.problem}. Consequence: {self.consequence}. To fix it, run: {self.command}"
 
 
-def of_damage(damage: Damage) -> Finding:
-    """Return the finding of a damaged file of the backend."""
-    return Finding(damage.file, damage.why, consequence(damage), damage=damage)
+def of_damage(damage: Damage, newest_intact: int | None = None) -> Finding:
+    """Return the finding of a damaged file of the backend.
+
+    Args:
+        damage: the damaged file.
+        newest_intact: newest snapshot of its table that needs no damaged file.
+    """
+    command = REPAIR
+    if is_on_s3(damage.file) and damage.table is not None:
+        if not damage.is_current:
+            # Maintenance removes the snapshot when its retention period has ended.
+            command = "stock-assets maintain"
+        elif newest_intact is not None:
+            command = f"stock-assets rollback {newest_intact} {damage.table.full_name}"
+        else:
+            command = f"aws s3 cp COPY {damage.file}, with a copy of the object from a backup"
+    return Finding(damage.file, damage.why, consequence(damage), command, damage=damage)
 
 
 def of_response(file: str, fetch: Fetch, why: str) -> Finding:
     """Return the finding of a response that is missing, damaged, or described wrongly in the ledger."""
+    if fetch.outcome is not Outcome.OK:
+        return Finding(
+            file, why, f"the body of a failed request is lost; no load needs it ({fetch.symbol})", fetch=fetch
+        )
     what = f"{fetch.symbol}, {fetch.first_session} to {fetch.last_session}" if fetch.first_session else fetch.symbol
-    return Finding(file, why, f"loads that need it are rejected ({what})", fetch=fetch)
+    command = REPAIR
+    if is_on_s3(file):
+        # raw/splits of any run requests damaged splits again.
+        first, last = fetch.first_session, fetch.last_session
+        day = fetch.fetched_at.date()
+        closed = sessions_between(day - _TEN_DAYS, day - _ONE_DAY)[-1]
+        command = (
+            f"stock-assets backfill {first} {last} --again --symbol {fetch.symbol}"
+            if fetch.kind is FetchKind.PRICES and first is not None
+            else f"stock-assets backfill {closed} {closed}"
+        )
+    return Finding(file, why, f"loads that need it are rejected ({what})", command, fetch=fetch)
+
+
+def of_unknown_response(file: str) -> Finding:
+    """Return the finding of a stored response that the ledger does not contain."""
+    command = f"stock-assets import {file}" if is_on_s3(file) else REPAIR
+    return Finding(file, "the ledger does not contain it", "no load uses its bars", command)
+
+
+def of_record(file: str, why: str, effect: str) -> Finding:
+    """Return the finding of a damaged record."""
+    return Finding(file, why, effect, command_for_record(file))

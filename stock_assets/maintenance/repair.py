@@ -5,7 +5,8 @@ computing again (`rebuild`), changing files (`backends.local.repair`).
 
 Remedies are tried in this order: other intact copies, a new request, the ledger from the responses, tables from the
 responses, the newest intact snapshot. What cannot be recovered is moved aside, never deleted. Each step leaves the
-folder usable if the process is killed, and running the repair again continues.
+folder usable if the process is killed, and running the repair again continues. While a step changes tables, no other
+process of this machine publishes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -242,6 +243,10 @@ class Repair:
         return False
 
     def _attach(self) -> None:
+        with self.backend.publishing():
+            self._write_catalog()
+
+    def _write_catalog(self) -> None:
         catalog = self._root / CATALOG_FILE
         lost = list(PUBLISHED_TABLES)
         if database_problem(catalog):
@@ -264,12 +269,13 @@ class Repair:
 
     def _repair_tables(self, damage: Sequence[Damage]) -> None:
         current = [one.table for one in damage if one.is_current and one.table is not None]
-        self._rebuild(list(dict.fromkeys(current)))
-        for table in PUBLISHED_TABLES:
-            old = {snapshot for one in damage if one.table == table for snapshot in one.snapshots}
-            if old and table not in current:
-                files.drop_snapshots(self._root, table, old)
-        self._move_aside(Path(one.file) for one in damage)
+        with self.backend.publishing():
+            self._rebuild(list(dict.fromkeys(current)))
+            for table in PUBLISHED_TABLES:
+                old = {snapshot for one in damage if one.table == table for snapshot in one.snapshots}
+                if old and table not in current:
+                    files.drop_snapshots(self._root, table, old)
+            self._move_aside(Path(one.file) for one in damage)
 
     def _rebuild(self, tables: Sequence[Table]) -> None:
         """Compute tables again in a folder of their own, and let them replace the damaged ones."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from stock_assets.backends.interface import Backend, Fetch, FetchKind, Part
+from stock_assets.backends.damage_texts import is_on_s3
+from stock_assets.backends.interface import Backend, Damage, Fetch, FetchKind, Part
 from stock_assets.backends.stored_records import RECORDS, consequence_of, record_problem
 from stock_assets.backends.stored_responses import read_response
 from stock_assets.core.clock import utc_now
@@ -16,7 +17,7 @@ from stock_assets.core.errors import DamagedResponses, Outcome, SourceError
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.response_keys import request_time
 from stock_assets.ingest.response_reader import describe_rows
-from stock_assets.maintenance.findings import Finding, of_damage, of_response
+from stock_assets.maintenance.findings import Finding, of_damage, of_record, of_response, of_unknown_response
 from stock_assets.maintenance.recompute import Sample, differing_rows
 
 Progress = Callable[[str, int, int], None]
@@ -55,10 +56,10 @@ def verify(
     """
     backend = parts.backend
     progress("files", 0, 0)
-    damaged = set()
-    for damage in backend.damage(deep=depth.deep):
-        damaged.add(damage.part)
-        yield of_damage(damage)
+    found = list(backend.damage(deep=depth.deep))
+    damaged = {damage.part for damage in found}
+    for damage in found:
+        yield of_damage(damage, _newest_intact(backend, damage, found))
     if Part.LEDGER not in damaged:
         yield from _responses(parts, depth, progress)
         # The keys of a damaged pack are not known.
@@ -67,6 +68,15 @@ def verify(
     yield from _records(backend, progress)
     if depth.recompute is not None and not damaged & {Part.LEDGER, Part.CATALOG, Part.TABLE}:
         yield from differing_rows(parts, depth.recompute, progress)
+
+
+def _newest_intact(backend: Backend, damage: Damage, found: Sequence[Damage]) -> int | None:
+    """Return the newest snapshot of a damaged table on S3 that can be read; tables on this machine are rebuilt."""
+    if damage.table is None or not damage.is_current or not is_on_s3(damage.file):
+        return None
+    unreadable = {snapshot for one in found if one.table == damage.table for snapshot in one.snapshots}
+    history = backend.warehouse.history(damage.table)
+    return next((one.snapshot_id for one in history if one.snapshot_id not in unreadable), None)
 
 
 def _responses(parts: PipelineParts, depth: Depth, progress: Progress) -> Iterator[Finding]:
@@ -83,7 +93,7 @@ def _unknown(backend: Backend, at: datetime) -> Iterator[Finding]:
     """Find stored responses that the ledger does not contain; landing files apart."""
     for kind in _KINDS:
         for key in unknown_responses(backend, kind, at):
-            yield Finding(backend.objects.uri(key), "the ledger does not contain it", "no load uses its bars")
+            yield of_unknown_response(backend.objects.uri(key))
 
 
 def stored_fetches(backend: Backend) -> list[Fetch]:
@@ -105,7 +115,7 @@ def response_problem(parts: PipelineParts, fetch: Fetch, *, deep: bool = False) 
     if not deep or fetch.kind is not FetchKind.PRICES or fetch.outcome is not Outcome.OK:
         return ""
     try:
-        first, last, missing = describe_rows(parts.source, fetch.symbol, body, fetch.fetched_at)
+        first, last, missing = describe_rows(parts.source, fetch.symbol, body, fetch.response_key, fetch.fetched_at)
     except SourceError as error:
         return f"the ledger calls it good, and it cannot be read: {error}"
     if (first, last, missing) != (fetch.first_session, fetch.last_session, fetch.missing_sessions):
@@ -136,4 +146,4 @@ def _records(backend: Backend, progress: Progress) -> Iterator[Finding]:
             except OSError as error:
                 why = f"it cannot be read: {error}"
             if why:
-                yield Finding(backend.objects.uri(key), why, consequence_of(key))
+                yield of_record(backend.objects.uri(key), why, consequence_of(key))

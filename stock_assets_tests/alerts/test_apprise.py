@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from stock_assets.alerts.channels import AppriseService, Webhook, apprise_services
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import AlertUndelivered, MissingLibrary, SettingsError
 from stock_assets.pipeline import alert_channels
-from stock_assets.settings import Settings
+from stock_assets.settings import BackendName, Settings
 from stock_assets_tests.fakes.webhook import WebhookServer, webhook
 from stock_assets_tests.support.incidents import AT, INCIDENT
 from stock_assets_tests.support.shell import Shell
@@ -112,6 +113,24 @@ def test_urls_are_a_secret_and_separated_by_blanks(tmp_path: Path) -> None:
         "apprise-json-2",
     ]
     assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_on_aws_no_channel_writes_below_the_local_root(tmp_path: Path, backend: Backend, hook: WebhookServer) -> None:
+    root = tmp_path / "data"
+    settings = Settings(
+        data_dir=root,
+        backend=BackendName.AWS,
+        aws_bucket="a-bucket",
+        aws_region="eu-central-1",
+        alert_webhook_url=SecretStr(hook.url),
+    )
+    channels = alert_channels(settings)
+    assert [channel.name for channel in channels] == ["webhook"]
+
+    assert Notifier(backend, channels).notify(INCIDENT, AT) == []
+
+    assert len(hook.accepted) == 1
+    assert not root.exists()
 
 
 def test_a_url_without_a_scheme_is_named_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ from stock_assets.core.tables import (
 from stock_assets.coverage.published_sessions import published_sessions
 from stock_assets.loads.acknowledgements import acknowledge, acknowledgements, remove
 from stock_assets.maintenance.recompute import Sample
-from stock_assets.maintenance.verify import Depth, verify
+from stock_assets.maintenance.verify import QUICK, Depth, verify
 from stock_assets_tests.contracts.fetch_ledger_contract import FetchLedgerContract
 from stock_assets_tests.contracts.objects_contract import ObjectsContract
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
@@ -41,7 +41,7 @@ from stock_assets_tests.support.bars import EVERY_DAY, stored_response
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.scenes import SECOND_WEEK, TWO_WEEKS, Scene, calm_source
 from stock_assets_tests.support.small_files import late_for, scatter_locally, scatter_on_aws
-from stock_assets_tests.support.steps import local_backend
+from stock_assets_tests.support.steps import local_backend, published_rows
 from stock_assets_tests.support.table_rows import (
     FIRST,
     NEXT_YEAR,
@@ -446,10 +446,13 @@ class TestPublishing:
 
     def test_verify_finds_a_missing_and_a_changed_file_of_a_table(self, backend: Backend) -> None:
         scene = Scene(backend, calm_source())
+        folder = "published/daily_prices/data/"
+        scene.run(TWO_WEEKS[:1])
+        earlier = backend.objects.keys(folder)
         scene.run(TWO_WEEKS[:2])
         everything = Depth(deep=True, recompute=Sample())
         assert list(verify(scene, everything)) == []
-        [file] = [key for key in backend.objects.keys("published/daily_prices/data/") if key.endswith(".parquet")]
+        [file] = set(backend.objects.keys(folder)) - set(earlier)
         body = backend.objects.get(file)
         backend.objects.delete(file)
 
@@ -462,6 +465,16 @@ class TestPublishing:
         assert "missing" in why
         backend.objects.put(file, body[:-1])
         assert [one[:2] for one in found()] == [(address, f"it has {len(body) - 1:,} bytes instead of {len(body):,}")]
+
+        # On S3 nothing is repaired: the command is that of the newest snapshot that can be read.
+        on_s3, intact = address.startswith("s3://"), backend.warehouse.history(DAILY_PRICES)[-1].snapshot_id
+        [finding] = verify(scene, QUICK)
+        rollback = f"stock-assets rollback {intact} published.daily_prices"
+        assert finding.command == (rollback if on_s3 else "stock-assets repair --apply")
+        backend.warehouse.rollback(DAILY_PRICES, intact)
+        [finding] = verify(scene, QUICK)
+        assert finding.command == ("stock-assets maintain" if on_s3 else "stock-assets repair --apply")
+        assert len(published_rows(backend)) == 5
 
     def test_a_reading_connection_reads_tables_and_views_as_of_a_timestamp_or_snapshot(self, backend: Backend) -> None:
         first = publish(backend, [price_row("IBM", FIRST)], FIRST, FIRST)

@@ -1,4 +1,4 @@
-"""Kills at random times: of loads, requests and maintenance, and of the commands that repair, restore and relocate."""
+"""Kills at random times: of loads, requests and maintenance, and of the commands that repair, migrate and copy."""
 
 import random
 import shutil
@@ -16,6 +16,7 @@ from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.backends.local.backup import back_up, restore
 from stock_assets.backends.local.relocation import relocate
 from stock_assets.ingest.response_packs import pack_responses
+from stock_assets.maintenance.migrate import migrate
 from stock_assets.maintenance.repair import Repair
 from stock_assets.maintenance.verify import Depth, verify
 from stock_assets_tests.faults.damage import delete, truncate
@@ -23,6 +24,7 @@ from stock_assets_tests.faults.folder import Folder, load_sample
 from stock_assets_tests.faults.table import FULL, Tally
 from stock_assets_tests.faults.work import Prepared
 from stock_assets_tests.support.crash_workloads import WORKLOADS
+from stock_assets_tests.support.earlier_layout import as_layout_1
 from stock_assets_tests.support.processes import BEGIN, begun
 from stock_assets_tests.support.publishers import PATIENCE_SECONDS
 
@@ -142,6 +144,16 @@ def run_restore(backup: Path, root: Path) -> None:
         restore(backup, root)
 
 
+def of_layout_1(original: Path, folder: Path) -> tuple[Path, ...]:
+    as_layout_1(original, folder / "data")
+    return (folder / "data",)
+
+
+def run_migrate(root: Path) -> None:
+    """Migrate the folder, as the command does."""
+    migrate(Folder(root).parts, root, root / "dagster_home", datetime.now(UTC), lambda _: None)
+
+
 def to_back_up(original: Path, folder: Path) -> tuple[Path, ...]:
     return original, folder / "data", original / "dagster_home"
 
@@ -159,6 +171,7 @@ COMMANDS = {
     "repair of the ledger": Command(damaged("ledger.db", truncate), run_repair, lambda _, folder: folder / "data"),
     "repair of the catalog": Command(damaged("catalog.db", delete), run_repair, lambda _, folder: folder / "data"),
     "repair of a pack": Command(packed, run_repair, lambda _, folder: folder / "data"),
+    "migrate": Command(of_layout_1, run_migrate, lambda _, folder: folder / "data"),
     "relocate": Command(copied, run_relocate, lambda _, folder: folder / "data"),
     "restore": Command(backed_up, run_restore, lambda _, folder: folder / "data"),
     "backup": Command(to_back_up, run_backup, lambda original, _: original),

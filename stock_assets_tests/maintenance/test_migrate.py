@@ -1,9 +1,6 @@
 """A folder of layout 1 becomes one of the current layout with the same rows, and stays as a backup; newer ones stay."""
 
 import json
-import shutil
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,23 +13,9 @@ from stock_assets.maintenance.migrate import Migrated, migrate
 from stock_assets.maintenance.recompute import Sample
 from stock_assets.maintenance.verify import Depth, verify
 from stock_assets_tests.faults.folder import Folder, load_sample
+from stock_assets_tests.support.earlier_layout import as_layout_1
 from stock_assets_tests.support.shell import Shell
 
-LEDGER_OF_LAYOUT_1 = """
-CREATE TABLE fetches (
-    id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, kind TEXT NOT NULL, fetched_at TEXT NOT NULL, outcome TEXT NOT NULL,
-    payload TEXT NOT NULL, first_session TEXT, last_session TEXT, holes TEXT NOT NULL, content_hash TEXT NOT NULL,
-    calls INTEGER NOT NULL, detail TEXT NOT NULL
-)
-"""
-CALLS_OF_LAYOUT_1 = "CREATE TABLE calls (id INTEGER PRIMARY KEY, vendor TEXT NOT NULL, called_at TEXT NOT NULL)"
-COPY = """
-INSERT INTO fetches
-SELECT id, symbol, kind, fetched_at, outcome, response_key, first_session, last_session, missing_sessions, content_hash,
-    calls, detail
-FROM new.fetches
-"""
-LANDING_FILE = "raw/daily_prices/delivered/IBM.csv"
 AT = datetime.now(UTC)
 
 
@@ -46,23 +29,9 @@ def current(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(current: Path, tmp_path: Path) -> Folder:
-    """The same data as releases with layout 1 stored them; the prices of IBM came in a landing file."""
+    """The same data as releases with layout 1 stored them."""
     root = tmp_path / "data"
-    root.mkdir()
-    for part in ("raw", "published", "catalog.db"):
-        copy = shutil.copytree if (current / part).is_dir() else shutil.copy2
-        copy(current / part, root / part)
-    response = min(root.glob("raw/daily_prices/ingest_date=*/*/IBM.csv"))
-    (root / LANDING_FILE).parent.mkdir()
-    response.rename(root / LANDING_FILE)
-    with closing(sqlite3.connect(root / "ledger.db", isolation_level=None)) as ledger:
-        ledger.execute(LEDGER_OF_LAYOUT_1)
-        ledger.execute(CALLS_OF_LAYOUT_1)
-        ledger.execute("ATTACH ? AS new", (str(current / "ledger.db"),))
-        ledger.execute(COPY)
-        key = str(response.relative_to(root))
-        ledger.execute("UPDATE fetches SET payload = ?, calls = 0 WHERE payload = ?", (LANDING_FILE, key))
-        ledger.execute("DETACH new")
+    as_layout_1(current, root)
     return Folder(root)
 
 

@@ -1,12 +1,15 @@
 """A rebuild gives the same rows, whatever the order and the times in which files were restored."""
 
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from stock_assets.backends.local.backend import LocalBackend
+from stock_assets.backends.local.publish_lock import publishing
 from stock_assets.ingest.landing_conversion import LandingScope
 from stock_assets.ingest.landing_files import register_files
 from stock_assets.ingest.split_requests import fetch_splits
@@ -78,3 +81,36 @@ def test_a_rebuilt_ledger_knows_landing_files_by_their_first_time(corrected: Fol
 
     assert load(corrected) == pytest.approx(201.5)
     assert corrected.rows() == rows
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with two loads."""
+    root = tmp_path_factory.mktemp("loaded") / "data"
+    load_sample(root)
+    return root
+
+
+@pytest.mark.parametrize("lost", ["catalog.db", "published/daily_prices/data/*/*.parquet"])
+def test_a_repair_changes_tables_when_no_other_process_publishes(
+    lost: str, loaded: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = Folder.copy_of(loaded, tmp_path / "data")
+    rows = folder.rows()
+    for file in folder.root.glob(lost):
+        file.unlink()
+    tables = {key: body for key, body in folder.contents().items() if key.startswith(("published/", "catalog.db"))}
+
+    repair = Repair(folder.parts, LocalBackend(folder.root), lambda _: None)
+    with ThreadPoolExecutor(1) as executor:
+        with publishing(folder.root):
+            done = executor.submit(repair.apply)
+            while "this publish waits until it ends" not in caplog.text:
+                assert not done.done()
+                time.sleep(0.01)
+            waiting = folder.contents()
+            assert {
+                key: body for key, body in waiting.items() if key.startswith(("published/", "catalog.db"))
+            } == tables
+        assert done.result()
+    assert folder.rows() == rows

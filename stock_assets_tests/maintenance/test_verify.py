@@ -4,17 +4,18 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.local import iceberg
-from stock_assets.core.errors import DamagedFiles
+from stock_assets.core.errors import DamagedFiles, Outcome
 from stock_assets.core.sql import Fragment
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.maintenance.findings import Finding
+from stock_assets.maintenance.findings import Finding, of_record, of_response, of_unknown_response
 from stock_assets.maintenance.recompute import Sample, runs
 from stock_assets.maintenance.verify import Depth, verify
 from stock_assets_tests.faults.folder import LOADED, Folder, load_sample
@@ -187,3 +188,33 @@ def test_runs_are_consecutive_sessions_of_one_year() -> None:
     days = [*LOADED[0], *LOADED[1]]
     assert [(run[0], run[-1]) for run in runs(reversed(days))] == [(days[0], days[-1])]
     assert [len(run) for run in runs([days[0], days[2], days[3]])] == [1, 2]
+
+
+def test_findings_on_s3_name_commands_that_work_there() -> None:
+    """`stock-assets repair` only changes data folders."""
+    key = "s3://bucket/raw/daily_prices/IBM.csv"
+    day = date(2013, 2, 28)
+    prices = Fetch("IBM", FetchKind.PRICES, datetime(2013, 3, 4, 1, tzinfo=UTC), Outcome.OK, key, day, day)
+    splits = prices._replace(kind=FetchKind.SPLITS, first_session=None, last_session=None)
+    on_disk = "/data/raw/daily_prices/IBM.csv"
+
+    for finding, command in (
+        (of_response(key, prices, "it is missing"), f"stock-assets backfill {day} {day} --again --symbol IBM"),
+        # The last session that had closed.
+        (of_response(key, splits, "it is missing"), "stock-assets backfill 2013-03-01 2013-03-01"),
+        (of_unknown_response(key), f"stock-assets import {key}"),
+        (of_record(key, "it is empty", "the record cannot be used"), f"aws s3 rm {key}"),
+        (of_response(on_disk, prices, "it is missing"), "stock-assets repair --apply"),
+        (of_response(on_disk, splits, "it is missing"), "stock-assets repair --apply"),
+        (of_unknown_response(on_disk), "stock-assets repair --apply"),
+        (of_record(on_disk, "it is empty", "the record cannot be used"), "stock-assets repair --apply"),
+    ):
+        assert finding.command == command
+
+
+def test_no_load_needs_the_body_of_a_failed_request() -> None:
+    failed = Fetch(
+        "IBM", FetchKind.PRICES, datetime(2013, 3, 4, tzinfo=UTC), Outcome.MALFORMED, "key", content_hash="a"
+    )
+    finding = of_response("key", failed, "it is missing")
+    assert finding.consequence == "the body of a failed request is lost; no load needs it (IBM)"

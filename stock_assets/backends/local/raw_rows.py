@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from stock_assets.backends.interface import Fetch, Objects
 from stock_assets.backends.local.durable import make_folder
 from stock_assets.backends.stored_responses import read_response
-from stock_assets.core.calendar import CALENDAR_START, NEW_YORK
+from stock_assets.core.calendar import CALENDAR_START
 from stock_assets.core.checksums import content_hash, file_hash
 from stock_assets.core.errors import DamagedResponses
 from stock_assets.core.queries import transpile
@@ -75,7 +75,7 @@ def raw_rows_file(
         with pq.ParquetWriter(partial, _SCHEMA, compression="zstd", use_dictionary=["timestamp", "$path"]) as writer:
             for batch in _batches(objects, ordered):
                 rows = _rows(connection, [(objects.uri(fetch.response_key), body) for fetch, body in batch])
-                requested = min((fetch.fetched_at.astimezone(NEW_YORK).date() for fetch, _ in batch), default=last)
+                requested = min((fetch.last_day for fetch, _ in batch), default=last)
                 writer.write_table(_without_other_days(rows, first, last, requested))
         return partial.rename(folder / f"{prefix}{file_hash(partial)}.parquet")
     finally:
