@@ -23,7 +23,11 @@ STEPS = ("raw", "staged", "audits", "publish")
 ENDED = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 CASES = [(step, number) for step in STEPS for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 QUICK = [("staged", signal.SIGHUP), ("audits", signal.SIGTERM), ("publish", signal.SIGINT)]
-PROGRAM = "from stock_assets_tests.support import gated_definitions; from stock_assets.cli.app import main; main()"
+# A command ignores the signals that are ignored when it starts, such as SIGHUP below nohup.
+PROGRAM = (
+    "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    "from stock_assets_tests.support import gated_definitions; from stock_assets.cli.app import main; main()"
+)
 
 
 def start(data: Path, gates: Path) -> "subprocess.Popen[str]":
