@@ -1,4 +1,4 @@
-"""Every command in the pages about deployment: what runs here is run, the others are parsed as their program does.
+"""Every command in README and docs is parsed as its program does; `test_readme` runs the scripts about daily use.
 
 `stock-assets` parses its own commands, botocore knows the calls of the AWS command line, and services and build
 arguments of Docker are those of compose.yaml and Dockerfile.
@@ -23,8 +23,15 @@ from stock_assets.deployment.deployment import HOW_TO_REMOVE
 from stock_assets.deployment.templates import read_templates
 
 PROJECT = Path(__file__).parents[1]
-PAGES = [PROJECT / name for name in ("docs/deploy.md", "docs/migrate.md", "docs/aws.md", "infra/aws/README.md")]
+_DEPLOY = PROJECT / "docs" / "deploy.md"
+PAGES = [
+    *(path for path in sorted(PROJECT.glob("*.md")) if path.name != "CHANGELOG.md"),
+    *sorted((PROJECT / "docs").glob("*.md")),
+    PROJECT / "infra" / "aws" / "README.md",
+]
 PROGRAMS = ("aws", "docker", "git", "make", "openssl", "pip", "ssh", "stock-assets")
+_VALUES = {"FIRST": "2013-02-25", "LAST": "2013-03-01", "SNAPSHOT": "1"}
+"""Values for words that stand for one."""
 _S3 = {"cp", "ls", "rb", "sync"}
 _FILES = {"--template-file"}
 _CUSTOM = {
@@ -50,7 +57,7 @@ def commands(page: Path) -> Iterator[list[str]]:
         program, _, arguments = line.partition(" ")
         # `aws deploy` in a table is the name of a command of `stock-assets`.
         if program in PROGRAMS and arguments and not (program == "aws" and " " not in arguments):
-            for one in re.sub(r" <? *[\w.]+\.txt$", "", line).split(" | "):
+            for one in re.sub(r" [<>]? *[\w.]+\.(txt|csv)(?=$| +#)", "", line).split(" | "):
                 yield shlex.split(one, comments=True)
 
 
@@ -75,12 +82,13 @@ def test_the_pages_show_commands_of_every_kind() -> None:
 
 @pytest.mark.parametrize("command", of("stock-assets"))
 def test_stock_assets_accepts_the_command(command: str) -> None:
-    words = shlex.split(command)[1:]
+    words = [_VALUES.get(word, word) for word in shlex.split(re.sub(r"[\[\]]", "", command))[1:]]
     found = typer.main.get_command(app)
     while hasattr(found, "commands") and words:
         found = found.commands[words[0]]
         words = words[1:]
-    if not (hasattr(found, "commands") or (found.name in {"query", "import"} and not words)):
+    # The name of a command alone is no use of it.
+    if not (hasattr(found, "commands") or (found.name in {"add", "backfill", "import", "query"} and not words)):
         found.make_context(found.name, words)
 
 
@@ -145,7 +153,7 @@ def test_scripts_are_valid_shell(page: Path) -> None:
 
 
 def test_the_file_of_settings_for_containers_is_written_as_documented(tmp_path: Path) -> None:
-    [script] = [script for script in blocks(PAGES[0]) if "cat > .env" in script]
+    [script] = [script for script in blocks(_DEPLOY) if "cat > .env" in script]
     begin = script.partition("docker ")[0]
     subprocess.run(["bash", "-euc", begin], cwd=tmp_path, check=True)  # noqa: S607
     file = tmp_path / ".env"

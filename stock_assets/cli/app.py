@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from stock_assets.cli import acknowledge, aws, data_folder, doctor, load, operate, read, status, symbols
+from stock_assets.cli import acknowledge, aws, data_folder, doctor, init, load, operate, read, status, symbols
 from stock_assets.cli.interruption import interruptible
 from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Load daily stock prices, read the published tables, and operate the pipeline.",
 )
+app.command()(init.init)
 app.command()(load.backfill)
 app.command("import")(load.import_)
 app.command()(read.summary)

@@ -170,8 +170,9 @@ def _own_file(settings: "Settings") -> "Path":
 
     if settings.universe is None:
         raise SettingsError(
-            "The universe is a file of the package, which an upgrade replaces. Copy it and set your copy: "
-            f"cp {packaged_universe(settings.source)} universe.csv; export STOCK_ASSETS_UNIVERSE=universe.csv"
+            f"The universe is a file of the package, which an upgrade replaces: {packaged_universe(settings.source)}. "
+            "Run stock-assets init, which copies it to universe.csv and names the copy in .env, or set "
+            "STOCK_ASSETS_UNIVERSE to your own file."
         )
     return settings.universe
 
