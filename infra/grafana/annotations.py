@@ -8,7 +8,7 @@ The SDK knows only the annotations of Grafana's own data source, so these are ad
 from typing import Any
 
 from infra.grafana.panels import ORANGE
-from infra.grafana.queries import ATHENA, default_connection, raw_sql
+from infra.grafana.queries import ATHENA, raw_sql, reusing_connection
 
 
 def splits() -> dict[str, Any]:
@@ -22,7 +22,7 @@ def splits() -> dict[str, Any]:
             "refId": "splits",
             "rawSQL": raw_sql("splits", group_by_symbol=True),
             "format": 1,
-            "connectionArgs": default_connection(),
+            "connectionArgs": reusing_connection(),
         },
         "mappings": {
             "time": {"source": "field", "value": "time"},

@@ -15,7 +15,7 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from infra.grafana import panels
 from infra.grafana.panels import BLUE, NUMBER, ORANGE, PERCENT, USD, VERMILION
-from infra.grafana.queries import ATHENA, CLOUDWATCH, default_connection, raw_sql
+from infra.grafana.queries import ATHENA, CLOUDWATCH, raw_sql, reusing_connection
 from stock_assets.serve.dashboards import OPERATIONS, PRICES, Dashboard
 
 _WHOLE, _HALF, _THIRD, _QUARTER = 24, 12, 8, 6
@@ -113,7 +113,7 @@ def _symbols() -> builders.QueryVariable:
         "refId": "symbols",
         "rawSQL": raw_sql("symbols", group_by_symbol=False),
         "format": 1,
-        "connectionArgs": default_connection(),
+        "connectionArgs": reusing_connection(),
     }
     return (
         builders.QueryVariable("symbol")

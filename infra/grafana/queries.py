@@ -32,6 +32,15 @@ def default_connection() -> dict[str, str]:
     return dict.fromkeys(("region", "catalog", "database"), "__default")
 
 
+def reusing_connection() -> dict[str, object]:
+    """Return the default connection for a query of a dashboard, which may return an earlier result."""
+    return {
+        **default_connection(),
+        "resultReuseEnabled": True,
+        "resultReuseMaxAgeInMinutes": REUSE_MINUTES,
+    }
+
+
 def raw_sql(panel: str, *, group_by_symbol: bool) -> str:
     """Return a panel's statement with Grafana's macros."""
     symbols = SELECTED_SYMBOLS if group_by_symbol else ALL_SYMBOLS

@@ -246,6 +246,17 @@ def test_a_provisioning_file_matches_its_schema(name: str) -> None:
     assert not re.search("secret|password|accessKey", text, re.IGNORECASE)
 
 
+def test_the_contact_point_of_the_docs_receives_all_alerts_and_contains_no_address() -> None:
+    page = (FOLDER.parents[1] / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    [text] = re.findall(r"^  ```yaml\n(.*?)^  ```", page, re.MULTILINE | re.DOTALL)
+    example = yaml.safe_load(text)
+    assert example["apiVersion"] == 1
+    [contact], [policy] = example["contactPoints"], example["policies"]
+    assert policy["receiver"] == contact["name"]
+    assert "object_matchers" not in policy, "the policy is the root of all others"
+    assert [receiver["settings"] for receiver in contact["receivers"]] == [{"url": "$SLACK_WEBHOOK_URL"}]
+
+
 def test_every_provisioning_file_has_a_schema() -> None:
     found = {str(path.relative_to(FOLDER / "provisioning")) for path in (FOLDER / "provisioning").rglob("*.yaml")}
     assert found == set(PROVISIONED)
@@ -276,11 +287,22 @@ def test_dashboards_have_a_variable_for_each_data_source_and_rules_use_the_provi
         assert rule["data"][0]["datasourceUid"] == found["grafana-athena-datasource"]
 
 
+def _queries(node: object) -> list[dict[str, Any]]:
+    """Return the queries to Athena below a node."""
+    if isinstance(node, dict):
+        return [node] if "rawSQL" in node else [query for child in node.values() for query in _queries(child)]
+    return [query for child in node for query in _queries(child)] if isinstance(node, list) else []
+
+
 def test_panels_reuse_results_and_rules_never_do() -> None:
+    assert len(_queries(FILES["stock-assets-prices"]["templating"])) == 1
+    assert len(_queries(FILES["stock-assets-prices"]["annotations"])) == 1
     for uid, panel in SHOWN:
         if panel["datasource"]["uid"] == ATHENA.uid:
             arguments = panel["targets"][0]["connectionArgs"]
             assert (arguments["resultReuseEnabled"], arguments["resultReuseMaxAgeInMinutes"]) == (True, 60), uid
+        for query in _queries(FILES[uid]["templating"]) + _queries(FILES[uid]["annotations"]):
+            assert query["connectionArgs"]["resultReuseEnabled"], "also those of variables and annotations"
     assert "resultReuse" not in (FOLDER / "provisioning" / "alerting" / "rules.yaml").read_text(encoding="utf-8")
 
 
@@ -359,6 +381,7 @@ def test_grafana_on_trino_is_provisioned_with_pinned_versions_and_without_a_secr
     grafana = yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))["services"]["grafana"]
     assert re.fullmatch(r"grafana/grafana:11\.6\.\d+", grafana["image"])
     assert re.fullmatch(r"trino-datasource@\d+\.\d+\.\d+", grafana["environment"]["GF_PLUGINS_PREINSTALL"])
+    assert grafana["environment"]["GF_PLUGINS_PREINSTALL_ASYNC"] == "false"
     assert all(port.startswith("127.0.0.1:") for port in grafana["ports"])
     [source] = yaml.safe_load((folder / "provisioning/datasources/trino.yaml").read_text())["datasources"]
     assert source == {
@@ -379,6 +402,7 @@ def test_the_compose_file_mounts_existing_folders_and_contains_no_secret() -> No
     grafana = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))["services"]["grafana"]
     assert re.fullmatch(r"grafana/grafana:11\.6\.\d+", grafana["image"])
     assert re.fullmatch(r"grafana-athena-datasource@\d+\.\d+\.\d+", grafana["environment"]["GF_PLUGINS_PREINSTALL"])
+    assert grafana["environment"]["GF_PLUGINS_PREINSTALL_ASYNC"] == "false"
     assert all(port.startswith("127.0.0.1:") for port in grafana["ports"])
     folders = {line.split(":")[1]: line.split(":")[0] for line in grafana["volumes"]}
     assert (FOLDER / folders["/etc/grafana/provisioning"]).is_dir()
