@@ -92,7 +92,7 @@ def volume() -> timeseries.Panel:
         DynamicConfigValue(id_val="custom.fillOpacity", value=0),
         DynamicConfigValue(id_val="custom.lineWidth", value=1),
         DynamicConfigValue(id_val="custom.axisPlacement", value="right"),
-        DynamicConfigValue(id_val="unit", value="suffix: x usual"),
+        DynamicConfigValue(id_val="unit", value="suffix:x"),
     ]
     return bars("volume", NUMBER, group_by_symbol=True, colour=SKY).override_by_regexp(
         "/^volume_surge_ratio( |$)/", ratio

@@ -34,7 +34,7 @@ from stock_assets_tests.support.grafana_queries import DECEMBER, FILES, QUERIES,
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
 
 BY_TITLE = {panel.title: panel for panel in PANELS.values()}
-UNITS = {"currencyUSD", "percent", "short", "bytes", "suffix: x usual"}
+UNITS = {"currencyUSD", "percent", "short", "bytes", "suffix:x"}
 ACCOUNT = re.compile(r"\b\d{12}\b|arn:aws|s3://|AKIA|us-east|eu-west|amazonaws")
 
 
