@@ -146,16 +146,18 @@ def ui(
 ) -> None:
     """Open the Dagster UI and daemon on the same instance that `backfill` uses, and a page with current charts."""
     from stock_assets.orchestration.instance.code_location import write_workspace
+    from stock_assets.orchestration.instance.ui_lock import hold_ui_lock
     from stock_assets.orchestration.runs import local_instance
     from stock_assets.settings import BackendName, Settings, environment_variable
 
     settings = Settings.from_env()
+    with local_instance(settings):
+        workspace = write_workspace(settings.instance_dir)
+    hold_ui_lock(settings.instance_dir)
     if settings.backend is BackendName.LOCAL:
         # The page is a process of its own, which ends with this one: `execve` replaces the program, not the process.
         page = [sys.executable, "-m", "stock_assets", "live-page", "--port", str(page_port)]
         subprocess.Popen(page)  # noqa: S603 (fixed arguments, no shell)
-    with local_instance(settings):
-        workspace = write_workspace(settings.instance_dir)
     environment = {**os.environ, "DAGSTER_HOME": str(settings.instance_dir)}
     if "ui_url" not in settings.model_fields_set:
         # Alerts link to the page that this command opens.

@@ -199,6 +199,10 @@ class NothingFetched(StockAssetsError):
     """No symbol of the universe has a bar for any requested session."""
 
 
+class AlreadyRunning(StockAssetsError):
+    """Another process does what only one may do."""
+
+
 class ObjectExists(StockAssetsError):
     """The key of a new object exists already; stored objects are immutable."""
 

@@ -55,6 +55,10 @@ def test_a_run_of_the_command_line_is_in_the_timeline_and_on_the_page_of_its_job
         wait_for(lambda: f"Serving dagster-webserver on {url}" in made.log(PROGRAM), "line with the address")
         assert warnings(made.log(PROGRAM)) == []
 
+        assert made.start(PROGRAM, "ui", "--port", str(free_port())).wait(timeout=60) == 1
+        assert "of stock-assets ui already runs on" in made.log(PROGRAM)
+        assert serves(url)
+
 
 @pytest.mark.daemon
 def test_dg_dev_starts_the_project_and_states_that_its_instance_is_another_one(tmp_path: Path) -> None:

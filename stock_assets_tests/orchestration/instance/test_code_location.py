@@ -87,6 +87,7 @@ def test_the_ui_is_started_with_the_same_name(tmp_path: Path, monkeypatch: pytes
     assert names(Path(command[command.index("-w") + 1])) == [CODE_LOCATION]
     assert links == ["http://localhost:3001"], "alerts link to the page that was started"
 
-    address = {"STOCK_ASSETS_DATA_DIR": str(tmp_path), "STOCK_ASSETS_UI_URL": "https://dagster.example"}
+    # This process is still the UI of the first folder.
+    address = {"STOCK_ASSETS_DATA_DIR": str(tmp_path / "other"), "STOCK_ASSETS_UI_URL": "https://dagster.example"}
     assert CliRunner().invoke(app, ["ui", "--port", "3001"], env=address).exit_code == 0
     assert links[1] == "https://dagster.example"
