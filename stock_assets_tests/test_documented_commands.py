@@ -32,7 +32,7 @@ PAGES = [
 PROGRAMS = ("aws", "docker", "git", "make", "openssl", "pip", "ssh", "stock-assets")
 _VALUES = {"FIRST": "2013-02-25", "LAST": "2013-03-01", "SNAPSHOT": "1"}
 """Values for words that stand for one."""
-_S3 = {"cp", "ls", "rb", "sync"}
+_S3 = {"cp", "ls", "rb", "rm", "sync"}
 _FILES = {"--template-file"}
 _CUSTOM = {
     ("cloudformation", "deploy"): {"--stack-name", "--template-file", "--parameter-overrides", "--capabilities"},
