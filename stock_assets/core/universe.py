@@ -188,15 +188,15 @@ def _check_overlaps(listings: Mapping[int, Listing], file: Path | Traversable) -
 
 
 def require_enough_calls(universe: Universe, calls_per_day: int | None) -> None:
-    """Check that the plan allows one call per symbol and day.
+    """Check that the plan allows one call per symbol and day, and one more: otherwise no splits could be requested.
 
     Raises:
         SettingsError: the universe has more symbols; the message says how many to remove, and what to set instead.
     """
     symbols = len(universe.symbols)
-    if calls_per_day is not None and symbols > calls_per_day:
+    if calls_per_day is not None and symbols >= calls_per_day:
         raise SettingsError(
-            f"The universe has {symbols} symbols, but the plan allows {calls_per_day} calls per day, and each symbol "
-            f"needs one. Remove {symbols - calls_per_day} from the file of STOCK_ASSETS_UNIVERSE, or set "
+            f"The universe has {symbols} symbols, but the plan allows {calls_per_day} calls per day: each symbol "
+            f"needs one for its price, and splits need another. Remove {symbols - calls_per_day + 1} from the file of STOCK_ASSETS_UNIVERSE, or set "
             "STOCK_ASSETS_ALPHA_VANTAGE_PLAN (or STOCK_ASSETS_CALLS_PER_DAY) to the plan of your key."
         )

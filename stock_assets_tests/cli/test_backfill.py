@@ -269,15 +269,15 @@ def test_a_limit_of_the_remedy_publishes_the_rejected_session(
 def test_a_run_that_needs_more_calls_than_are_left_says_so_before_it_starts(
     live: Callable[[str], Shell], server: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_DAY", "5")
+    monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_DAY", "6")
     shell = live("free")
     backend, limits = local_backend(shell.settings.data_dir / "alpha_vantage"), CallLimits()
-    for _ in range(2):
+    for _ in range(3):
         assert backend.rate_limiter.acquire("alpha_vantage", limits, utc_now) is None
 
     out = shell.run("backfill", str(NEWEST), str(NEWEST))
 
-    assert "This run requests 5 symbols, and 3 of today's 5 calls are left: 2 symbols cannot be requested before" in (
+    assert "This run requests 5 symbols, and 3 of today's 6 calls are left: 2 symbols cannot be requested before" in (
         " ".join(out.stderr.split())
     )
     assert len(server.requests) == 3

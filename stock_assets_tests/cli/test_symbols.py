@@ -76,10 +76,13 @@ def test_a_new_ticker_begins_with_a_session(file: Path) -> None:
 
 
 def test_more_symbols_than_calls_are_rejected(file: Path) -> None:
-    lines = [f"A{number}X,,,\n" for number in range(25)]
+    lines = [f"A{number}X,,,\n" for number in range(23)]
     file.write_text(HEADER + "".join(lines), encoding="utf-8")
-    assert "The universe has 26 symbols, but the plan allows 25 calls per day" in run(file, "add", "IBM", code=1).stderr
-    assert len(file.read_text(encoding="utf-8").splitlines()) == 26
+    run(file, "add", "GE")
+    error = run(file, "add", "IBM", code=1).stderr
+    assert "The universe has 25 symbols, but the plan allows 25 calls per day: each symbol needs one for its" in error
+    assert "splits need another. Remove 1 from the file" in error
+    assert len(file.read_text(encoding="utf-8").splitlines()) == 25
 
 
 def test_the_file_of_the_package_is_not_changed(tmp_path: Path) -> None:

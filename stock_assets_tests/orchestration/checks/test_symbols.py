@@ -127,7 +127,7 @@ def test_more_symbols_than_calls_a_day_are_rejected_with_the_remedy(server: Vend
     universe.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     with pytest.raises(
-        SettingsError, match=r"26 symbols.*25 calls per day.*Remove 1 .*STOCK_ASSETS_ALPHA_VANTAGE_PLAN"
+        SettingsError, match=r"26 symbols.*25 calls per day.*Remove 2 .*STOCK_ASSETS_ALPHA_VANTAGE_PLAN"
     ):
         build_definitions(live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=AlphaVantagePlan.FREE))
 
@@ -135,7 +135,7 @@ def test_more_symbols_than_calls_a_day_are_rejected_with_the_remedy(server: Vend
         live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=AlphaVantagePlan.PREMIUM_75)
     )
     build_definitions(
-        live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=AlphaVantagePlan.FREE, calls_per_day=26)
+        live_settings(server, tmp_path, universe=universe, alpha_vantage_plan=AlphaVantagePlan.FREE, calls_per_day=27)
     )
 
 
