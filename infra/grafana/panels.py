@@ -151,6 +151,7 @@ def movers() -> barchart.Panel:
         .decimals(2)
         .orientation(options.VizOrientation.HORIZONTAL)
         .x_field("symbol")
+        .show_value(options.VisibilityMode.ALWAYS)
         .override_by_regexp("/^(close_price|trade_date)$/", _hidden())
         .data_links([_link("This symbol", TO_SYMBOL)])
     )

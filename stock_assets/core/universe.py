@@ -196,7 +196,8 @@ def require_enough_calls(universe: Universe, calls_per_day: int | None) -> None:
     symbols = len(universe.symbols)
     if calls_per_day is not None and symbols >= calls_per_day:
         raise SettingsError(
-            f"The universe has {symbols} symbols, but the plan allows {calls_per_day} calls per day: each symbol "
-            f"needs one for its price, and splits need another. Remove {symbols - calls_per_day + 1} from the file of STOCK_ASSETS_UNIVERSE, or set "
-            "STOCK_ASSETS_ALPHA_VANTAGE_PLAN (or STOCK_ASSETS_CALLS_PER_DAY) to the plan of your key."
+            f"The universe has {symbols} symbols, but the plan allows {calls_per_day} calls per day: each symbol needs "
+            f"one for its price, and splits need another. Remove {symbols - calls_per_day + 1} from the file of "
+            "STOCK_ASSETS_UNIVERSE, or set STOCK_ASSETS_ALPHA_VANTAGE_PLAN (or STOCK_ASSETS_CALLS_PER_DAY) to the plan "
+            "of your key."
         )

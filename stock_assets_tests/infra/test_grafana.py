@@ -85,6 +85,14 @@ def test_each_bar_coloured_by_thresholds_has_the_colour_of_its_own_value() -> No
     assert gradients == {"Daily return": "scheme", "Movers": "scheme"}
 
 
+def test_a_mover_has_its_change_at_its_bar_and_the_session_in_its_tooltip() -> None:
+    [movers] = [panel for _, panel in SHOWN if panel["title"] == "Movers"]
+    assert movers["options"]["showValue"] == "always"
+    [hidden] = movers["fieldConfig"]["overrides"]
+    assert hidden["matcher"]["options"] == "/^(close_price|trade_date)$/"
+    assert hidden["properties"][0]["value"]["tooltip"] is False, "not hidden there"
+
+
 @pytest.mark.parametrize("uid", FILES)
 def test_a_dashboard_is_read_only_in_utc_without_an_account(uid: str) -> None:
     model = FILES[uid]
