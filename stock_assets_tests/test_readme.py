@@ -43,35 +43,34 @@ def run(folder: Path, text: str, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a month of the recorded sample, loaded by the command of `make run`."""
+    """A folder with a week of the recorded sample, loaded by the command of `make run`."""
     folder = tmp_path_factory.mktemp("user")
-    run(folder, "stock-assets backfill 2013-02-01 2013-03-01 --missing")
+    run(folder, "stock-assets backfill 2013-02-25 2013-03-01 --missing")
     return folder
 
 
 def test_the_commands_that_look_at_the_data(loaded: Path) -> None:
     out = run(loaded, script("README.md", "stock-assets summary"))
-    assert "2013-02-01" in out
-    assert len((loaded / "prices.csv").read_text(encoding="utf-8").splitlines()) == 1 + 5 * 20
+    assert "2013-02-25" in out
+    assert len((loaded / "prices.csv").read_text(encoding="utf-8").splitlines()) == 1 + 5 * 5
     assert (loaded / "data" / "recorded" / "reports" / "report.html").stat().st_size > 50_000
 
 
 def test_the_notebook_example(loaded: Path) -> None:
     text = script("README.md", "import stock_assets", "python")
     (loaded / "example.py").write_text(f"{text}\nprint(len(stock_assets.read('daily_prices')), 'rows')\n")
-    assert "100 rows" in run(loaded, "python example.py")
+    assert "25 rows" in run(loaded, "python example.py")
 
 
 def test_the_backfills_and_what_to_do_when_something_is_wrong(loaded: Path) -> None:
-    out = run(loaded, script("README.md", "--again").replace("2005-01-03", "2005-12-01"))
-    assert out.count("2005-12-01 to 2005-12-30") >= 2
+    out = run(loaded, script("README.md", "--again").replace("2005-01-03", "2005-12-27"))
+    assert out.count("2005-12-27 to 2005-12-30") >= 2
     steps = script("README.md", "stock-assets rollback").replace("SNAPSHOT", "$SNAPSHOT")
     first = "SNAPSHOT=$(stock-assets history | grep -oE '[0-9]{15,}' | tail -1); "
     out = run(loaded, first + steps)
     assert "published.daily_prices is now at snapshot" in out
     assert "log: sent" in out
     assert "No problem found." in out
-    assert "AAPL" in run(loaded, "stock-assets summary")
 
 
 def test_a_key_and_a_symbol(tmp_path: Path, server: VendorServer) -> None:
