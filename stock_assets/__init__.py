@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stock_assets.api import query, read, tables
+    from stock_assets.orchestration.component import DailyPrices
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 
-__all__ = ["Pipeline", "Settings", "query", "read", "tables"]
+__all__ = ["DailyPrices", "Pipeline", "Settings", "query", "read", "tables"]
 
 _MODULES = {
+    "DailyPrices": "stock_assets.orchestration.component",
     "Pipeline": "stock_assets.pipeline",
     "Settings": "stock_assets.settings",
     "query": "stock_assets.api",

@@ -29,7 +29,7 @@ from stock_assets.backends.interface import FetchKind
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.ingest_backend import IngestBackend
 from stock_assets.backends.lakehouse.objects import BucketFolder
-from stock_assets.construction import aws_options, configured_universe, data_prefix, price_source
+from stock_assets.construction import aws_options, configured_universe, data_prefix, price_source, shared_prefix
 from stock_assets.core.calendar import closing_time, declare_closures, sessions_between
 from stock_assets.core.clock import utc_now
 from stock_assets.core.limits import Limits
@@ -117,8 +117,11 @@ def _summary(report: RequestReport) -> dict[str, int]:
 @cache
 def _backend(settings: Settings) -> IngestBackend:
     """Return the backend of this process; a warm function reads only the new entries of the ledger."""
-    folder = BucketFolder(settings.aws_bucket or "", data_prefix(settings), settings.aws_kms_key or "")
-    return IngestBackend(_access(settings), folder)
+    folder, calls = (
+        BucketFolder(settings.aws_bucket or "", prefix, settings.aws_kms_key or "")
+        for prefix in (data_prefix(settings), shared_prefix(settings))
+    )
+    return IngestBackend(_access(settings), folder, calls)
 
 
 def _access(settings: Settings) -> AwsAccess:

@@ -33,13 +33,19 @@ def aws_options(settings: Settings) -> AwsOptions:
 
 
 def data_prefix(settings: Settings) -> str:
-    """Return the folder in the bucket; each source has its own, so that data of different sources never mix."""
+    """Return the folder in the bucket; each source and universe has its own, so that their data never mix."""
+    shared = shared_prefix(settings)
+    return f"{shared}/universes/{settings.universe_name}" if settings.universe_name else shared
+
+
+def shared_prefix(settings: Settings) -> str:
+    """Return the folder in the bucket with the calls of the API key, which all universes of a source share."""
     return f"{settings.aws_prefix}/{settings.source}"
 
 
 def configured_universe(settings: Settings) -> Universe:
     """Read the universe file of the settings, or the default one of the source."""
-    return read_universe(settings.universe or packaged_universe(settings.source))
+    return read_universe(settings.universe_file or packaged_universe(settings.source))
 
 
 def packaged_universe(source: SourceName) -> Traversable:

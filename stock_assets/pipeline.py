@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Self, assert_never
 from stock_assets.audit.audits import Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
-from stock_assets.construction import AwsOptions, aws_options, configured_universe, data_prefix, price_source
+from stock_assets.construction import (
+    AwsOptions,
+    aws_options,
+    configured_universe,
+    data_prefix,
+    price_source,
+    shared_prefix,
+)
 from stock_assets.core.calendar import declare_closures
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.limits import Limits
@@ -66,9 +73,14 @@ class Pipeline(PipelineParts):
                 f"{source.last_session}. Set an earlier session or another STOCK_ASSETS_SOURCE."
             )
         universe = configured_universe(settings)
-        require_enough_calls(universe, source.terms.limits.per_day)
         limits = Limits(min_coverage=settings.min_coverage, max_quarantined_share=settings.max_quarantined_share)
-        return cls(_backend(settings), source, universe, limits, _revisions_accepted(settings, universe))
+        others = tuple(
+            PipelineParts(_backend(each), source, configured_universe(each), limits)
+            for each in settings.of_each_universe()
+            if each.universe_name != settings.universe_name
+        )
+        require_enough_calls([universe, *(each.universe for each in others)], source.terms.limits.per_day)
+        return cls(_backend(settings), source, universe, limits, _revisions_accepted(settings, universe), others)
 
     def fetch(self, sessions: Sequence[date], *, rules: RequestRules = ALL_MISSING) -> list[SymbolResult]:
         """Request the splits that are due and the missing bars of some sessions, and store the responses."""
@@ -117,6 +129,7 @@ def _revisions_accepted(settings: Settings, universe: Universe) -> frozenset[str
 def alert_channels(settings: Settings) -> "list[Channel]":
     """Construct the channels of alerts: a log file (local backend only), and those that the settings name."""
     from stock_assets.alerts.channels import (  # noqa: PLC0415 (imports large libraries)
+        ChannelOfUniverse,
         LogFile,
         SnsTopic,
         Webhook,
@@ -132,6 +145,8 @@ def alert_channels(settings: Settings) -> "list[Channel]":
         channels.append(SnsTopic(settings.alert_topic_arn, **aws_options(settings)))
     if settings.alert_urls is not None:
         channels += apprise_services(settings.alert_urls.get_secret_value().split())
+    if settings.universe_name:
+        return [ChannelOfUniverse(channel, settings.universe_name) for channel in channels]
     return channels
 
 
@@ -180,6 +195,7 @@ class _LakehouseOptions(AwsOptions):
 
     bucket: str
     prefix: str
+    calls_prefix: str
     region: str
     database: str
     kms_key: str
@@ -190,7 +206,7 @@ def _backend(settings: Settings) -> Backend:
         case BackendName.LOCAL:
             from stock_assets.backends.local.backend import LocalBackend  # noqa: PLC0415 (imports large libraries)
 
-            return LocalBackend(settings.root, settings.memory_limit_mb)
+            return LocalBackend(settings.root, settings.memory_limit_mb, calls_root=settings.shared_root)
         case BackendName.AWS:
             return _athena_backend(settings, _lakehouse_options(settings))
         case BackendName.TRINO:
@@ -206,10 +222,11 @@ def _lakehouse_options(settings: Settings) -> _LakehouseOptions:
     return _LakehouseOptions(
         **aws_options(settings),
         bucket=settings.aws_bucket,
-        # Each source has its own databases too.
         prefix=data_prefix(settings),
+        calls_prefix=shared_prefix(settings),
         region=settings.aws_region,
-        database=f"{settings.aws_database}_{settings.source}",
+        # Each source and universe has its own databases too.
+        database="_".join(filter(None, (settings.aws_database, settings.source, settings.universe_name))),
         kms_key=settings.aws_kms_key or "",
     )
 

@@ -10,10 +10,12 @@ definition or of a run's record.
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
@@ -31,6 +33,9 @@ API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
 _TRINO_PASSWORD_VARIABLE = f"{_PREFIX}TRINO_PASSWORD"
 _ENV_FILE_VARIABLE = f"{_PREFIX}ENV_FILE"
 
+_NAME = "[a-z][a-z0-9_]{0,29}"
+_NOT_A_NAME = frozenset({"raw", "staged", "published", "reports", "grafana", "vendor"})
+"""Schemas and groups: a universe cannot have their names, or the names of sources, which are folders."""
 _RENAMED = {f"{_PREFIX}HOME": f"{_PREFIX}BACKEND"}
 """Settings of earlier releases and their names today. Entries are never removed."""
 _READ_ELSEWHERE = frozenset(
@@ -112,6 +117,18 @@ class Settings(BaseSettings):
         default=None,
         description="CSV file of symbols. Default: the 5 symbols of the recorded sample, or 20 semiconductor stocks "
         "for `alpha_vantage`.",
+    )
+    universes: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="CSV files of several universes in one deployment, separated by commas. The name of a file without "
+        "its ending is the name of its universe, such as `banks` for `banks.csv`; see docs/universes.md. If "
+        f"`{_PREFIX}UNIVERSE` is set too, its universe is one more, without a name.",
+    )
+    universe_name: str = Field(
+        default="",
+        pattern=rf"^({_NAME})?$",
+        description="Which of several universes a command uses; the option `--universe` sets it. Without "
+        f"`{_PREFIX}UNIVERSES`, the name of the only universe. Names of assets, jobs and alerts begin with it.",
     )
     first_session: date = Field(
         default=date(2000, 3, 1),
@@ -332,10 +349,31 @@ class Settings(BaseSettings):
                 raise ValueError(f"URL {number} has no scheme such as slack://; separate URLs by blanks")
         return value
 
-    @field_validator("closures", mode="before")
+    @field_validator("closures", "universes", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         return [day.strip() for day in value.split(",") if day.strip()] if isinstance(value, str) else value
+
+    @field_validator("universes")
+    @classmethod
+    def _check_files(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        names = [file.stem for file in value]
+        for file in value:
+            if not re.fullmatch(_NAME, file.stem):
+                raise ValueError(
+                    f"{file}: a universe cannot be named {file.stem!r}; rename the file to at most 30 lower-case "
+                    "letters, digits and underscores, the first one a letter"
+                )
+            if names.count(file.stem) > 1:
+                raise ValueError(f"two universes are named {file.stem!r}; rename one of the files")
+        return value
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        for name in [self.universe_name, *(file.stem for file in self.universes)]:
+            if name in _NOT_A_NAME or name in set(SourceName):
+                raise ValueError(f"{_PREFIX}UNIVERSES: a universe cannot be named {name!r}; choose another name")
+        return self
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
@@ -384,34 +422,75 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def universe_file(self) -> Path | None:
+        """CSV file of the symbols of this universe; None for the one of the package."""
+        return next((file for file in self.universes if file.stem == self.universe_name), self.universe)
+
+    @property
     def instance_dir(self) -> Path:
-        """Folder of the Dagster instance."""
-        return (self.dagster_home or self.root / "dagster_home").absolute()
+        """Folder of the Dagster instance; the universes of a deployment share it."""
+        return (self.dagster_home or self.shared_root / "dagster_home").absolute()
 
     @property
     def root(self) -> Path:
-        """Folder of the local backend; each source has its own, so that data of different sources never mix."""
+        """Folder of the local backend; each source and universe has its own, so that their data never mix."""
+        return (self.data_dir / self.universe_name / self.source.value).absolute()
+
+    @property
+    def shared_root(self) -> Path:
+        """Folder of what all universes of a source share: the calls of the API key, and by default the instance."""
         return (self.data_dir / self.source.value).absolute()
 
     @classmethod
-    def from_env(cls) -> Self:
-        """Read the settings from the environment, and what it does not set from the nearest `.env` file.
+    def from_env(cls, given: Mapping[str, object] = MappingProxyType({})) -> Self:
+        """Return the settings of one universe: the selected one, or the one without a name.
+
+        Args:
+            given: values by the names of the fields; they replace those of the environment.
+
+        Raises:
+            SettingsError: as `all_from_env`, or no universe has the selected name.
+        """
+        selected = cls._read(given)
+        found = {each.universe_name: each for each in selected.of_each_universe()}
+        if selected.universe_name in found:
+            return found[selected.universe_name]
+        name = selected.universe_name
+        problem = f"No universe is named {name!r}." if name else "There are several universes."
+        raise SettingsError(f"{problem} Choose one with --universe: {', '.join(filter(None, found))}.")
+
+    @classmethod
+    def all_from_env(cls) -> list[Self]:
+        """Return the settings of each universe of the deployment.
 
         Raises:
             SettingsError: a variable is unknown, a value is invalid, or a combination is; the message names the
                 variables and what to set.
         """
+        return cls._read({}).of_each_universe()
+
+    def of_each_universe(self) -> list[Self]:
+        """Return the settings of each universe, the one without a name first."""
+        if not self.universes:
+            return [self]
+        names = [*([""] if self.universe else []), *(file.stem for file in self.universes)]
+        return [self.model_copy(update={"universe_name": name}) for name in names]
+
+    @classmethod
+    def _read(cls, given: Mapping[str, object]) -> Self:
+        """Read what is not given from the environment, and what it does not set from the nearest `.env` file."""
         file, of_file = _env_file()
         problems = [_unknown_variable(name) for name in sorted({*os.environ, *of_file}) if not _is_known(name)]
         values: dict[str, Any] = {
             str(field.validation_alias or name): of_file[environment_variable(name)]
             for name, field in cls.model_fields.items()
             if environment_variable(name) in of_file
-        }
+        } | dict(given)
         try:
             settings = cls(**values)
             if "data_dir" not in settings.model_fields_set:
-                settings = cls(**values, data_dir=_default_data_dir(file, settings.source))
+                folders = [each.root.relative_to(Path.cwd()) for each in settings.of_each_universe()]
+                settings = cls(**values, data_dir=_default_data_dir(file, folders))
         except ValidationError as error:
             problems += [_invalid_value(problem) for problem in error.errors()]
             raise SettingsError("; ".join(problems)) from error
@@ -446,20 +525,25 @@ def _env_file() -> tuple[Path | None, dict[str, str]]:
     if file is None:
         return None, {}
     values = {name: value for name, value in read_env_file(file).items() if not os.environ.get(name)}
-    for name in ("data_dir", "universe", "dagster_home"):
+    for name in ("data_dir", "universe", "universes", "dagster_home"):
         variable = environment_variable(name)
         if variable in values:
-            values[variable] = str(file.absolute().parent / values[variable])
+            paths = values[variable].split(",") if name == "universes" else [values[variable]]
+            values[variable] = ",".join(str(file.absolute().parent / path.strip()) for path in paths if path.strip())
     return file.absolute(), values
 
 
-def _default_data_dir(file: Path | None, source: SourceName) -> Path:
-    """Return the folder `data` with data of the source nearest to the working directory, or where it would be."""
+def select_universe(name: str) -> None:
+    """Select one of several universes for this process and those that it starts."""
+    os.environ[environment_variable("universe_name")] = name
+
+
+def _default_data_dir(file: Path | None, folders: Sequence[Path]) -> Path:
+    """Return the folder `data` nearest to the working directory with one of some data folders, or where it would be."""
     # The layout version is the first file of a data folder (`backends.layout`).
-    layout = find_upwards(Path.cwd(), f"data/{source}/layout.json")
-    if layout is not None:
-        found = layout.parent.parent
-    else:
+    layouts = [(folder, find_upwards(Path.cwd(), f"{folder.as_posix()}/layout.json")) for folder in folders]
+    found = next((layout.parents[len(folder.parts) - 1] for folder, layout in layouts if layout is not None), None)
+    if found is None:
         found = (file.parent if file is not None and file.name == ".env" else Path.cwd()) / "data"
     return Path("data") if found == Path.cwd() / "data" else found
 

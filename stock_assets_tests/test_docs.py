@@ -43,7 +43,8 @@ def test_every_command_is_shown() -> None:
 def test_every_command_that_is_shown_exists() -> None:
     group = typer.main.get_command(app)
     for document in CURRENT:
-        shown = set(re.findall(r"(?:^|`)stock-assets ([a-z-]+)", document.read_text(encoding="utf-8"), re.MULTILINE))
+        command = r"(?:^|`)stock-assets (?:--universe \w+ )?([a-z-]+)"
+        shown = set(re.findall(command, document.read_text(encoding="utf-8"), re.MULTILINE))
         assert shown <= set(group.commands), document.name  # type: ignore[attr-defined]  # several commands make a group
 
 

@@ -360,7 +360,7 @@ def test_only_settings_reads_the_environment() -> None:
     # The command line passes the whole environment to the program that replaces its process.
     assert found == {
         "cli/operate.py": ["environ"],
-        "settings.py": ["BaseSettings", "environ", "environ", "environ", "environ"],
+        "settings.py": ["BaseSettings", "environ", "environ", "environ", "environ", "environ"],
     }
 
 

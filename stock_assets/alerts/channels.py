@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,6 +44,26 @@ class Channel(ABC):
         Raises:
             AlertUndelivered: the message was not delivered; it may be sent again. The error contains no secret.
         """
+
+
+class ChannelOfUniverse(Channel):
+    """A channel that several universes share: each message begins with the name of its universe."""
+
+    def __init__(self, channel: Channel, universe: str) -> None:
+        self.name = channel.name
+        self._channel, self._universe = channel, universe
+
+    def send(self, message: Message) -> None:
+        """Deliver the message with the name; its reference too is unique among the universes."""
+        self._channel.send(
+            replace(
+                message,
+                reference=f"{self._universe}-{message.reference}",
+                title=f"{self._universe}: {message.title}",
+                text=f"{self._universe}: {message.text}",
+                fields={"universe": self._universe, **message.fields},
+            )
+        )
 
 
 def try_to_send(channel: Channel, message: Message) -> str:

@@ -5,6 +5,7 @@ Belongs here: names of commands, and how an error ends the program. Does not bel
 """
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -14,11 +15,20 @@ from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
 from stock_assets.core.errors import StockAssetsError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Load daily stock prices, read the published tables, and operate the pipeline.",
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def options(
+    universe: Annotated[str | None, typer.Option(help="Name of a universe, in a deployment with several.")] = None,
+) -> None:
+    """Load daily stock prices, read the published tables, and operate the pipeline."""
+    if universe is not None:
+        from stock_assets.settings import select_universe
+
+        select_universe(universe)
+
+
 app.command()(init.init)
 app.command()(load.backfill)
 app.command("import")(load.import_)

@@ -41,18 +41,19 @@ def maintain() -> None:
     from stock_assets.maintenance.maintenance import maintain as maintain_backend
     from stock_assets.orchestration.build import build_definitions, retention_policy
     from stock_assets.orchestration.jobs.maintenance import delete_old_runs, remove_old_logs
+    from stock_assets.orchestration.keys import Names
     from stock_assets.orchestration.runs import local_instance
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 
     settings = Settings.from_env()
-    pipeline = Pipeline.from_settings(settings)
+    pipeline, names = Pipeline.from_settings(settings), Names(settings.universe_name)
     checks = build_definitions(settings, pipeline=pipeline).resolve_asset_graph().asset_check_keys
     with local_instance(settings) as instance:
         at, retention = datetime.now(UTC), retention_policy(settings)
         done = maintain_backend(pipeline.backend, retention, at)
-        deleted = delete_old_runs(instance, checks, before=at - retention.runs)
-        logs = remove_old_logs(instance, before=at - retention.runs)
+        deleted = delete_old_runs(instance, checks, before=at - retention.runs, names=names)
+        logs = remove_old_logs(instance, before=at - retention.runs, names=names)
     print_grid(list(done.rows[0]), [[str(value) for value in row.values()] for row in done.rows])
     print_line(
         f"Removed: {plural(done.loads_dropped, 'old load')}, {plural(done.incomplete_loads, 'leftover')} of killed "
@@ -142,7 +143,7 @@ def alert_test() -> None:
 
 def ui(
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
-    page_port: Annotated[int, typer.Option(help="Port of the live page with charts.")] = 3080,
+    page_port: Annotated[int, typer.Option(help="Port of the live page; the next ones for more universes.")] = 3080,
 ) -> None:
     """Open the Dagster UI and daemon on the same instance that `backfill` uses, and a page with current charts."""
     from stock_assets.orchestration.instance.code_location import write_workspace
@@ -150,14 +151,15 @@ def ui(
     from stock_assets.orchestration.runs import local_instance
     from stock_assets.settings import BackendName, Settings, environment_variable
 
-    settings = Settings.from_env()
+    universes = Settings.all_from_env()
+    settings = universes[0]
     with local_instance(settings):
         workspace = write_workspace(settings.instance_dir)
     hold_ui_lock(settings.instance_dir)
-    if settings.backend is BackendName.LOCAL:
+    for number, each in enumerate(universes if settings.backend is BackendName.LOCAL else []):
         # The page is a process of its own, which ends with this one: `execve` replaces the program, not the process.
-        page = [sys.executable, "-m", "stock_assets", "live-page", "--port", str(page_port)]
-        subprocess.Popen(page)  # noqa: S603 (fixed arguments, no shell)
+        page = [sys.executable, "-m", "stock_assets", f"--universe={each.universe_name}"]
+        subprocess.Popen([*page, "live-page", "--port", str(page_port + number)])  # noqa: S603 (no shell, checked name)
     environment = {**os.environ, "DAGSTER_HOME": str(settings.instance_dir)}
     if "ui_url" not in settings.model_fields_set:
         # Alerts link to the page that this command opens.
@@ -181,7 +183,9 @@ def live_page(port: Annotated[int, typer.Option(help="Port of the page; 0 for an
             f"The live page is not served: port {port} of {HOST}: {error.strerror}. Choose another --page-port."
         )
         raise typer.Exit(1) from error
-    print_line(f"Live page with charts: http://{HOST}:{listening.getsockname()[1]}")
+    settings = Settings.from_env()
+    of = f" of {settings.universe_name}" if settings.universe_name else ""
+    print_line(f"Live page with charts{of}: http://{HOST}:{listening.getsockname()[1]}")
     # An interruption is the usual end of the page.
     with suppress(Interrupted):
-        serve_while_parent_runs(Pipeline.from_settings(Settings.from_env()), listening)
+        serve_while_parent_runs(Pipeline.from_settings(settings), listening)

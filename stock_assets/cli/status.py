@@ -37,7 +37,8 @@ def status() -> None:
     sessions = window.sessions(at)
     found = find_missing(pipeline, sessions, at=at)
 
-    print_line(f"{source.label}, backend {settings.backend}, {at:%Y-%m-%d %H:%M} UTC")
+    name = f"{settings.universe_name}: " if settings.universe_name else ""
+    print_line(f"{name}{source.label}, backend {settings.backend}, {at:%Y-%m-%d %H:%M} UTC")
     _print("Published", _published(pipeline))
     checked = f"{plural(len(sessions), 'session')}, {sessions[0]} to {sessions[-1]}" if sessions else "no session"
     _print("Checked", [checked])

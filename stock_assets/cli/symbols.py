@@ -36,7 +36,7 @@ def list_symbols() -> None:
     listings = Pipeline.from_settings(settings).universe.listings
     rows = [(one.symbol, one.name, str(one.first_session or ""), str(one.last_session or "")) for one in listings]
     print_grid(("Symbol", "Name", "First session", "Last session"), rows)
-    print_line(f"File: {settings.universe or 'of the package; set STOCK_ASSETS_UNIVERSE to use your own'}")
+    print_line(f"File: {settings.universe_file or 'of the package; set STOCK_ASSETS_UNIVERSE to use your own'}")
 
 
 @app.command()
@@ -114,10 +114,12 @@ def _change(change: "Callable[[Rows], Rows]") -> None:
     from stock_assets.settings import Settings
 
     settings = Settings.from_env()
-    per_day = Pipeline.from_settings(settings).source.terms.limits.per_day
+    pipeline = Pipeline.from_settings(settings)
 
     def check(universe: Universe) -> None:
-        require_enough_calls(universe, per_day)
+        require_enough_calls(
+            [universe, *(each.universe for each in pipeline.others)], pipeline.source.terms.limits.per_day
+        )
 
     change_universe(_own_file(settings), change, check)
 
@@ -168,13 +170,13 @@ def _own_file(settings: "Settings") -> "Path":
     from stock_assets.construction import packaged_universe
     from stock_assets.core.errors import SettingsError
 
-    if settings.universe is None:
+    if settings.universe_file is None:
         raise SettingsError(
             f"The universe is a file of the package, which an upgrade replaces: {packaged_universe(settings.source)}. "
             "Run stock-assets init, which copies it to universe.csv and names the copy in .env, or set "
             "STOCK_ASSETS_UNIVERSE to your own file."
         )
-    return settings.universe
+    return settings.universe_file
 
 
 def _requests(symbol: str) -> str:

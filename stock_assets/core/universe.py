@@ -187,17 +187,21 @@ def _check_overlaps(listings: Mapping[int, Listing], file: Path | Traversable) -
         seen[one.symbol].append((number, one))
 
 
-def require_enough_calls(universe: Universe, calls_per_day: int | None) -> None:
-    """Check that the plan allows one call per symbol and day, and one more: otherwise no splits could be requested.
+def require_enough_calls(universes: Sequence[Universe], calls_per_day: int | None) -> None:
+    """Check that the plan allows one call per symbol and day, for all universes that share it, and one more.
+
+    Without it no splits could be requested.
 
     Raises:
-        SettingsError: the universe has more symbols; the message says how many to remove, and what to set instead.
+        SettingsError: they have more symbols; the message says how many to remove, and what to set instead.
     """
-    symbols = len(universe.symbols)
+    symbols = sum(len(universe.symbols) for universe in universes)
     if calls_per_day is not None and symbols >= calls_per_day:
+        subject, file = "The universe has", "file of STOCK_ASSETS_UNIVERSE"
+        if len(universes) > 1:
+            subject, file = "The universes together have", "files of STOCK_ASSETS_UNIVERSES"
         raise SettingsError(
-            f"The universe has {symbols} symbols, but the plan allows {calls_per_day} calls per day: each symbol needs "
-            f"one for its price, and splits need another. Remove {symbols - calls_per_day + 1} from the file of "
-            "STOCK_ASSETS_UNIVERSE, or set STOCK_ASSETS_ALPHA_VANTAGE_PLAN (or STOCK_ASSETS_CALLS_PER_DAY) to the plan "
-            "of your key."
+            f"{subject} {symbols} symbols, but the plan allows {calls_per_day} calls per day: each symbol needs "
+            f"one for its price, and splits need another. Remove {symbols - calls_per_day + 1} from the {file}, or set "
+            "STOCK_ASSETS_ALPHA_VANTAGE_PLAN (or STOCK_ASSETS_CALLS_PER_DAY) to the plan of your key."
         )

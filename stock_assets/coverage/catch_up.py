@@ -176,7 +176,7 @@ def _run_spec(
 
 def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:
     """Return the calls that catch-up may use now, and the calls reserved for scheduled runs of this quota day."""
-    backend, source = parts.backend, parts.source
+    backend, source, universes = parts.backend, parts.source, [each.universe for each in (parts, *parts.others)]
     limits = source.terms.limits
     recorded = backend.rate_limiter.recorded(source.vendor, limits.day_start(at))
     if blocked_until := recorded.active_block(at):
@@ -189,7 +189,10 @@ def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:
         if at < catch_up_start(session) <= limits.next_reset(at)
     ]
     reserved = max(
-        (sum(parts.universe.covers(symbol, session) for symbol in parts.universe.symbols) for session in scheduled),
+        (
+            sum(universe.covers(symbol, session) for universe in universes for symbol in universe.symbols)
+            for session in scheduled
+        ),
         default=0,
     )
     used_calls = recorded.used_calls(limits.day_start(at))

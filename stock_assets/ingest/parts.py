@@ -22,6 +22,7 @@ class PipelineParts:
         universe: the symbols and when each was listed.
         limits: limits of the audits.
         revisions_accepted: symbols for which a response that changes most of the stored bars is accepted.
+        others: the parts of the other universes of the deployment, whose requests use the same quota.
     """
 
     backend: Backend
@@ -29,3 +30,4 @@ class PipelineParts:
     universe: Universe
     limits: Limits
     revisions_accepted: frozenset[str] = frozenset()
+    others: "tuple[PipelineParts, ...]" = ()

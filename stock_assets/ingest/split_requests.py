@@ -178,7 +178,7 @@ def _failed_today(source: PriceSource, fetches: Sequence[Fetch], at: datetime) -
 
 
 def _calls_for_prices(parts: PipelineParts, at: datetime) -> int:
-    """Count the calls that prices still need on this quota day.
+    """Count the calls that prices still need on this quota day, in all universes that share the quota.
 
     Each symbol needs a call for its missing bars of closed sessions, and another one for today's bar if today's session
     has not closed yet.
@@ -189,14 +189,13 @@ def _calls_for_prices(parts: PipelineParts, at: datetime) -> int:
     today = limits.quota_day(at)
     recent = sessions_between(today - _TEN_DAYS, today)
     phases = [[day for day in recent if closing_time(day) <= at], [day for day in recent if closing_time(day) > at]]
+    return sum(_symbols_with_missing_bars(each, days) for each in (parts, *parts.others) for days in phases)
+
+
+def _symbols_with_missing_bars(parts: PipelineParts, days: Sequence[date]) -> int:
+    listed = {symbol: parts.universe.listed_sessions(symbol, days) for symbol in parts.universe.symbols}
     with parts.backend.ledger.read() as ledger:
-        return sum(
-            bool(missing)
-            for days in phases
-            for missing in missing_sessions(
-                ledger, {symbol: parts.universe.listed_sessions(symbol, days) for symbol in parts.universe.symbols}
-            ).values()
-        )
+        return sum(map(bool, missing_sessions(ledger, listed).values()))
 
 
 def _jumps(backend: Backend, since: date) -> dict[str, date]:

@@ -114,7 +114,7 @@ class Repair:
     def _open_again(self) -> None:
         """Forget what this process has read."""
         packs.opened_pack.cache_clear()
-        self.backend = LocalBackend(self.backend.root, self.backend.memory_limit_mb)
+        self.backend = replace(self.backend)
         self.parts = replace(self.parts, backend=self.backend)
 
     @property

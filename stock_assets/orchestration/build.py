@@ -5,7 +5,7 @@ universe (`pipeline`), or any behaviour.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -25,10 +25,10 @@ from stock_assets.orchestration.checks.audits import audit_checks
 from stock_assets.orchestration.checks.freshness import freshness_check, policy
 from stock_assets.orchestration.checks.published import published_checks
 from stock_assets.orchestration.checks.symbols import raw_checks
-from stock_assets.orchestration.jobs.daily_prices import AssetJob, daily_job
+from stock_assets.orchestration.jobs.daily_prices import EXECUTOR, AssetJob, daily_job
 from stock_assets.orchestration.jobs.maintenance import maintenance_job
 from stock_assets.orchestration.jobs.report import report_job
-from stock_assets.orchestration.keys import REPORT
+from stock_assets.orchestration.keys import REPORT, Names
 from stock_assets.orchestration.partitions import session_partitions
 from stock_assets.orchestration.resources import pipeline_resource
 from stock_assets.orchestration.schedules.maintenance import maintenance_schedule
@@ -50,10 +50,20 @@ _LINKS = {
 }
 
 
+def build_all_definitions(universes: Sequence[Settings]) -> dg.Definitions:
+    """Return the definitions of all universes of a deployment.
+
+    Raises:
+        SettingsError: the settings do not fit each other.
+    """
+    # For runs of selected assets, which belong to no job; each job has the same executor.
+    return dg.Definitions.merge(dg.Definitions(executor=EXECUTOR), *map(build_definitions, universes))
+
+
 def build_definitions(
     settings: Settings, *, pipeline: Pipeline | None = None, resource_overrides: Mapping[str, object] | None = None
 ) -> dg.Definitions:
-    """Return all definitions.
+    """Return the definitions of one universe; in a deployment with several, all names begin with its name.
 
     Args:
         settings: the settings.
@@ -66,32 +76,33 @@ def build_definitions(
     # Dagster warns about backfill policies and multi-asset checks; the version range in pyproject.toml is pinned.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-    pipeline = pipeline or Pipeline.from_settings(settings)
+    pipeline, names = pipeline or Pipeline.from_settings(settings), Names(settings.universe_name)
     # A recording has a last session, and is never late.
     grows = pipeline.source.last_session is None
     # Athena charges for each statement, and the report sends one per panel: there it is materialized on demand.
     cadences = {REPORT: "on_demand" if settings.backend is BackendName.AWS else "on_change"}
-    job, report = daily_job(), report_job()
+    job, report = daily_job(names), report_job(names)
     checks = [
-        *raw_checks(pipeline.universe),
-        audit_checks(),
-        published_checks(),
-        *([freshness_check()] if grows else []),
+        *raw_checks(pipeline.universe, names),
+        audit_checks(names),
+        published_checks(names),
+        *([freshness_check(names)] if grows else []),
     ]
     retention = retention_policy(settings)
-    maintenance = maintenance_job(retention, [key for check in checks for key in check.check_keys])
+    maintenance = maintenance_job(retention, [key for check in checks for key in check.check_keys], names)
     return dg.Definitions(
         assets=_assets(settings, pipeline.source, cadences=cadences),
         asset_checks=checks,
         jobs=[job, report, maintenance],
-        schedules=[weekday_schedule(job, pipeline.source), maintenance_schedule(maintenance, running=grows)],
+        schedules=[
+            weekday_schedule(job, pipeline.source, names),
+            maintenance_schedule(maintenance, names, running=grows),
+        ],
         sensors=[
             *_sensors(settings, pipeline.source, job=job),
-            *([report_sensor(report)] if cadences[REPORT] == "on_change" else []),
+            *([report_sensor(report, names)] if cadences[REPORT] == "on_change" else []),
         ],
-        resources={"pipeline": pipeline_resource(pipeline), **(resource_overrides or {})},
-        # A process per step would cost ten seconds of imports; all steps of a load together take less than one second.
-        executor=dg.in_process_executor,
+        resources={names.resource: pipeline_resource(pipeline), **(resource_overrides or {})},
     )
 
 
@@ -109,10 +120,11 @@ def _assets(
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Return the assets in the order of the data path, each with its tags and links."""
     # No schedule loads the sessions of a recording.
+    names = Names(settings.universe_name)
     usual_cadence = "each_session" if source.last_session is None else "on_demand"
     links = Links(source, str(settings.code_url or "").rstrip("/"), usual_cadence, cadences)
     partitions = session_partitions(settings.first_session, source.last_session)
-    vendor = vendor_asset(source, _LINKS[settings.source], owners=OWNERS)
+    vendor = vendor_asset(source, _LINKS[settings.source], names, owners=OWNERS)
     steps = [
         *raw_assets(
             partitions,
@@ -120,13 +132,19 @@ def _assets(
             owners=OWNERS,
             legacy_location=partial(legacy_location, settings),
             requests=_requests(settings),
+            names=names,
         ),
-        staged_asset(partitions, retention=timedelta(days=settings.staging_retention_days), owners=OWNERS),
-        published_assets(partitions, owners=OWNERS, freshness=policy() if source.last_session is None else None),
-        view_assets(owners=OWNERS),
-        report_asset(owners=OWNERS),
+        staged_asset(partitions, retention=timedelta(days=settings.staging_retention_days), owners=OWNERS, names=names),
+        published_assets(
+            partitions,
+            owners=OWNERS,
+            freshness=policy() if source.last_session is None else None,
+            names=names,
+        ),
+        view_assets(owners=OWNERS, names=names),
+        report_asset(owners=OWNERS, names=names),
     ]
-    dashboards = dashboard_specs(settings.grafana_url, owners=OWNERS)
+    dashboards = dashboard_specs(settings.grafana_url, names, owners=OWNERS)
     return [
         links.on_spec(vendor, vendor_asset),
         *map(links.on, steps),
@@ -148,14 +166,14 @@ def _requests(settings: Settings) -> Requests:
 def _sensors(settings: Settings, source: PriceSource, *, job: AssetJob) -> list[dg.SensorDefinition]:
     """Return the sensors that start runs, and the sensors that alert."""
     channels, metrics = alert_channels(settings), cloudwatch_metrics(settings)
-    grows = source.last_session is None
+    grows, names = source.last_session is None, Names(settings.universe_name)
     window = CatchUpWindow(settings.first_session, source.last_session, settings.catch_up_sessions)
     return [
-        catch_up_sensor(job, window, channels=channels),
+        catch_up_sensor(job, window, names, channels=channels),
         landing_files_sensor(
-            job, settings.first_session, source.last_session, channels=channels, queue=landing_queue(settings)
+            job, settings.first_session, source.last_session, names, channels=channels, queue=landing_queue(settings)
         ),
-        alert_sensor(AlertContext(channels, str(settings.ui_url))),
-        *([freshness_sensor(channels=channels)] if grows else []),
-        *([metrics_sensor(metrics.send, grows=grows)] if metrics is not None else []),
+        alert_sensor(AlertContext(channels, str(settings.ui_url), names)),
+        *([freshness_sensor(names, channels=channels)] if grows else []),
+        *([metrics_sensor(metrics.send, names, grows=grows)] if metrics is not None else []),
     ]

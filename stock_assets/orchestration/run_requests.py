@@ -22,8 +22,10 @@ from stock_assets.coverage.run_specs import RunSpec
 from stock_assets.orchestration.instance.dagster_internals import RUN_KEY_TAG, WILL_RETRY_TAG
 from stock_assets.orchestration.jobs.daily_prices import step_configuration
 from stock_assets.orchestration.jobs.report import JOB_NAME as REPORT_JOB
+from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.partitions import range_tags
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry
+from stock_assets.orchestration.universe_runs import belongs
 
 TAG = "stock_assets/"
 """Prefix of the tag of a sensor's runs; the sensor's name follows. The value identifies what the run loads."""
@@ -40,13 +42,13 @@ _UNFINISHED = [
 ]
 
 
-def run_in_progress(instance: dg.DagsterInstance, at: datetime) -> str | None:
+def run_in_progress(instance: dg.DagsterInstance, at: datetime, names: Names = PLAIN) -> str | None:
     """Describe a run that is queued, in progress, or killed and about to be retried; return None if there is none.
 
-    Runs that draw the report do not count: they change nothing that a load reads.
+    Runs that draw the report do not count: they change nothing that a load reads. Neither do runs of other universes.
     """
     found = [*instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED)), *_awaiting_retry(instance, at)]
-    runs = [run for run in found if run.job_name != REPORT_JOB]
+    runs = [run for run in found if run.job_name != names.name(REPORT_JOB) and belongs(run, names)]
     return f"run {runs[0].run_id[:8]} of {runs[0].job_name} is in progress" if runs else None
 
 
@@ -78,10 +80,10 @@ class RunRequests:
 
 
 def build_run_requests(
-    instance: dg.DagsterInstance, sensor: str, specs: Sequence[RunSpec], at: datetime
+    instance: dg.DagsterInstance, sensor: str, specs: Sequence[RunSpec], at: datetime, names: Names = PLAIN
 ) -> RunRequests:
     """Build run requests. After runs that changed nothing, wait for the delay; after the last delay, stop."""
-    found = RunRequests()
+    found, sensor = RunRequests(), names.name(sensor)
     for spec in specs:
         earlier = instance.get_run_records(filters=dg.RunsFilter(tags={TAG + sensor: spec.state}))
         label = f"{spec.first} to {spec.last}"
@@ -102,7 +104,7 @@ def build_run_requests(
         found.requests.append(
             dg.RunRequest(
                 run_key=_unused_key(f"{sensor} {spec.first}..{spec.last} {spec.state}", earlier),
-                run_config={"ops": step_configuration(spec.config, spec.coverage_symbols)},
+                run_config={"ops": step_configuration(spec.config, spec.coverage_symbols, names)},
                 tags={
                     **range_tags(spec.first, spec.last),
                     TAG + sensor: spec.state,

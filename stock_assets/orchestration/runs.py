@@ -19,6 +19,7 @@ from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.instance.code_location import REPOSITORY_TAGS, add_job_origin
 from stock_assets.orchestration.instance.folder import configure_instance
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, step_configuration
+from stock_assets.orchestration.keys import Names, plain_key
 from stock_assets.orchestration.partitions import range_tags
 from stock_assets.orchestration.root_cause import is_failed_check, root_message
 from stock_assets.pipeline import Pipeline
@@ -95,14 +96,14 @@ def run_sessions(
         SessionOutOfRange: the source, or the settings, have no partition for one of the sessions.
     """
     _require_partitions(settings, pipeline, first, last)
-    run_id = str(uuid4())
-    job = build_definitions(settings, pipeline=pipeline).resolve_job_def(JOB_NAME)
+    run_id, names = str(uuid4()), Names(settings.universe_name)
+    job = build_definitions(settings, pipeline=pipeline).resolve_job_def(names.name(JOB_NAME))
     with local_instance(settings) as instance:
         instance.add_event_listener(run_id, lambda entry: _pass_on(entry, on_event))
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
-            run_config=_run_config(options or RunOptions()),
+            run_config=_run_config(options or RunOptions(), names),
             tags={**range_tags(first, last), **REPOSITORY_TAGS},
             raise_on_error=False,
         )
@@ -120,10 +121,10 @@ def run_sessions(
     )
 
 
-def _run_config(options: RunOptions) -> dict[str, object]:
+def _run_config(options: RunOptions, names: Names) -> dict[str, object]:
     return {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-        "ops": step_configuration(options.raw, options.coverage_symbols),
+        "ops": step_configuration(options.raw, options.coverage_symbols, names),
     }
 
 
@@ -155,7 +156,9 @@ def _changed_table(event: dg.DagsterEvent) -> list[str]:
         return []
     materialization = event.step_materialization_data.materialization
     changed = materialization.metadata.get("changed")
-    return [".".join(materialization.asset_key.path)] if changed is not None and changed.value is True else []
+    return (
+        [".".join(plain_key(materialization.asset_key).path)] if changed is not None and changed.value is True else []
+    )
 
 
 def _pass_on(entry: dg.EventLogEntry, on_event: Callable[[dg.DagsterEvent], None]) -> None:

@@ -32,6 +32,8 @@ class LakehouseBackend(Backend):
         role_arn: role to assume; empty for none.
         endpoint_url: address of an AWS emulator; empty for AWS.
         kms_key: KMS key that encrypts objects and results; empty for the keys that S3 manages.
+        calls_prefix: folder in the bucket in which the calls to vendors are counted, for backends that share a quota;
+            empty for the same folder.
         scan_limit: bytes that one statement may read; None for the engine's own limit.
         query_timeout_seconds: time after which a statement is stopped.
     """
@@ -43,6 +45,7 @@ class LakehouseBackend(Backend):
     role_arn: str = ""
     endpoint_url: str = ""
     kms_key: str = ""
+    calls_prefix: str = ""
     scan_limit: int | None = None
     query_timeout_seconds: float = 1800.0
 
@@ -59,7 +62,9 @@ class LakehouseBackend(Backend):
     @cached_property
     def rate_limiter(self) -> RateLimiter:
         """Objects under `quota/`."""
-        return S3RateLimiter(self._objects)
+        if self.calls_prefix in ("", self.prefix):
+            return S3RateLimiter(self._objects)
+        return S3RateLimiter(RememberedObjects(self.access, BucketFolder(self.bucket, self.calls_prefix, self.kms_key)))
 
     @cached_property
     def warehouse(self) -> Warehouse:

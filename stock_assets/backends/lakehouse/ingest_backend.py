@@ -35,10 +35,11 @@ class AppendedLedger(S3Ledger):
 
 
 class IngestBackend(Backend):
-    """Objects, ledger and rate limiter in one folder of a bucket."""
+    """Objects and ledger in one folder of a bucket; the calls are counted in the same or another folder."""
 
-    def __init__(self, access: AwsAccess, folder: BucketFolder) -> None:
+    def __init__(self, access: AwsAccess, folder: BucketFolder, calls: BucketFolder | None = None) -> None:
         self._objects = DataFolderObjects(access, folder)
+        self._calls = DataFolderObjects(access, calls or folder)
 
     @property
     def objects(self) -> Objects:
@@ -53,7 +54,7 @@ class IngestBackend(Backend):
     @cached_property
     def rate_limiter(self) -> RateLimiter:
         """Objects under `quota/`, shared with every other process."""
-        return S3RateLimiter(self._objects)
+        return S3RateLimiter(self._calls)
 
     @property
     def warehouse(self) -> Warehouse:

@@ -29,11 +29,14 @@ class LocalBackend(Backend):
         memory_limit_mb: memory in MB that DuckDB may use for one connection.
         chunk_rows: the most rows of a load that are staged and audited at once; by default, as many as fit into the
             memory.
+        calls_root: folder in which the calls to vendors are counted, for backends that share a quota; by default the
+            same folder.
     """
 
     root: Path
     memory_limit_mb: int = 1000
     chunk_rows: int | None = None
+    calls_root: Path | None = None
 
     @cached_property
     def objects(self) -> Objects:
@@ -48,7 +51,7 @@ class LocalBackend(Backend):
     @cached_property
     def rate_limiter(self) -> RateLimiter:
         """Tables of `calls.db`."""
-        return SqliteRateLimiter(self.data_folder)
+        return SqliteRateLimiter(DataFolder(self.calls_root) if self.calls_root else self.data_folder)
 
     @cached_property
     def warehouse(self) -> Warehouse:

@@ -19,7 +19,7 @@ import dagster as dg
 from stock_assets.core.sql import Name, Statement, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, RAW_COLUMNS, STAGED_PRICES, Table
 from stock_assets.core.text_cache import cached_text
-from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, asset_key
+from stock_assets.orchestration.keys import PLAIN, RAW_PRICES, RAW_SPLITS, Names, asset_key
 from stock_assets.serve.views import RELATIONS, TODAY, VIEWS, View
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ _SWITCHES = {"is_plain"}
 _STAGED = {STAGED_PRICES: "stage/daily_prices.sql", QUARANTINED_PRICES: "stage/quarantined_prices.sql"}
 
 
-def column_lineage(relation: Table | View) -> dict[str, dg.TableColumnLineage]:
+def column_lineage(relation: Table | View, names: Names = PLAIN) -> dict[str, dg.TableColumnLineage]:
     """Return the lineage of the columns of a staged table, published table or view, as metadata of a materialization.
 
     Columns without a source, such as a count of rows, are not in it.
     """
     columns = _lineage().get(asset_key(relation).to_user_string(), {})
     deps = {
-        column: [dg.TableColumnDep(dg.AssetKey.from_user_string(asset), source) for asset, source in sources]
+        column: [dg.TableColumnDep(names.key(dg.AssetKey.from_user_string(asset)), source) for asset, source in sources]
         for column, sources in columns.items()
     }
     return {"dagster/column_lineage": dg.TableColumnLineage(deps)}

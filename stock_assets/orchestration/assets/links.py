@@ -13,7 +13,7 @@ import dagster as dg
 
 from stock_assets.core.sql import bundled
 from stock_assets.orchestration.instance.dagster_internals import DecoratedOpFunction
-from stock_assets.orchestration.keys import asset_key, dashboard_key
+from stock_assets.orchestration.keys import asset_key, dashboard_key, plain_key
 from stock_assets.serve.dashboards import DASHBOARDS
 from stock_assets.serve.views import VIEWS
 from stock_assets.sources.interface import PriceSource
@@ -52,14 +52,14 @@ class Links:
         function = asset.op.compute_fn
         made_by = function.decorated_fn if isinstance(function, DecoratedOpFunction) else function
         return asset.map_asset_specs(
-            lambda spec: self.on_spec(spec, made_by, cadence=self.cadences.get(spec.key, self.usual_cadence))
+            lambda spec: self.on_spec(spec, made_by, cadence=self.cadences.get(plain_key(spec.key), self.usual_cadence))
         )
 
     def on_spec(self, spec: dg.AssetSpec, made_by: Callable[..., object], *, cadence: str = "external") -> dg.AssetSpec:
         """Add tags and links to one asset, by default an external one, which Dagster never materializes."""
         references: list[Reference] = [
             self._python(made_by),
-            *self._sql(_STATEMENTS.get(spec.key.to_user_string(), "")),
+            *self._sql(_STATEMENTS.get(plain_key(spec.key).to_user_string(), "")),
         ]
         return spec.merge_attributes(
             tags={

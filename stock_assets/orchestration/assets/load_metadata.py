@@ -11,13 +11,13 @@ from stock_assets.core.text import markdown_table, plural
 from stock_assets.loads.load import Load
 from stock_assets.orchestration.assets.column_lineage import column_lineage
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
-from stock_assets.orchestration.keys import asset_key
+from stock_assets.orchestration.keys import Names
 from stock_assets.pipeline import Pipeline
 from stock_assets.stage.report import load_report
 
 
 def load_metadata(
-    context: dg.AssetExecutionContext, pipeline: Pipeline, load: Load, table: Table
+    context: dg.AssetExecutionContext, pipeline: Pipeline, load: Load, table: Table, names: Names
 ) -> dict[str, str | int]:
     """Add counts to the materialization of each session of a table, and more to the last one.
 
@@ -44,17 +44,17 @@ def load_metadata(
                     "quarantined": session["quarantined"],
                     **({"excluded": "; ".join(reasons[day])} if day in reasons else {}),
                 },
-                asset_key=asset_key(table),
+                asset_key=names.key(table),
                 partition_key=day,
             )
     preview = report.quarantine if table is QUARANTINED_PRICES else report.prices
     context.add_asset_metadata(
         {
             "preview": dg.MetadataValue.md(markdown_table(preview)),
-            **column_lineage(table),
+            **column_lineage(table, names),
             **statement_metadata(backend),
         },
-        asset_key=asset_key(table),
+        asset_key=names.key(table),
         partition_key=max(keys),
     )
     excluded = {"load excluded": format_ranges(load.excluded)} if load.excluded else {}

@@ -11,7 +11,7 @@ from stock_assets.backends.interface import Commit
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, STAGED_PRICES, Table
 from stock_assets.core.text import plural
 from stock_assets.orchestration.assets.load_metadata import load_metadata
-from stock_assets.orchestration.keys import asset_key, column_schema
+from stock_assets.orchestration.keys import Names, column_schema
 from stock_assets.orchestration.partitions import partition_sessions
 from stock_assets.pipeline import Pipeline
 
@@ -31,20 +31,22 @@ def published_assets(
     *,
     owners: list[str],
     freshness: dg.FreshnessPolicy | None,
+    names: Names,
 ) -> dg.AssetsDefinition:
     """Return both assets; the freshness policy applies to the prices."""
 
     @dg.multi_asset(
-        name="publish",
+        name=names.name("publish"),
         specs=[
-            _spec(table, partitions, owners).replace_attributes(
+            _spec(table, partitions, owners, names).replace_attributes(
                 freshness_policy=freshness if table is DAILY_PRICES else None
             )
             for table in PUBLISHED_TABLES
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool="publish",
+        pool=names.name("publish"),
     )
+    @names.uses_pipeline
     def publish_load(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.MaterializeResult[None]]:
@@ -52,9 +54,9 @@ def published_assets(
         for table, commit in ((QUARANTINED_PRICES, done.quarantine), (DAILY_PRICES, done.prices)):
             context.log.info(f"{table.full_name}: {_summary(commit)}")
             yield dg.MaterializeResult(
-                asset_key=asset_key(table),
+                asset_key=names.key(table),
                 metadata={
-                    **load_metadata(context, pipeline, done.load, table),
+                    **load_metadata(context, pipeline, done.load, table, names),
                     "source": pipeline.source.label,
                     "changed": commit.changed,
                     "rows added": commit.added,
@@ -67,11 +69,11 @@ def published_assets(
     return publish_load
 
 
-def _spec(table: Table, partitions: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetSpec:
+def _spec(table: Table, partitions: dg.PartitionsDefinition[str], owners: list[str], names: Names) -> dg.AssetSpec:
     return dg.AssetSpec(
-        asset_key(table),
-        deps=[asset_key(STAGED_PRICES)],
-        group_name=GROUP,
+        names.key(table),
+        deps=[names.key(STAGED_PRICES)],
+        group_name=names.group(GROUP),
         kinds={"iceberg", "parquet"},
         owners=owners,
         partitions_def=partitions,

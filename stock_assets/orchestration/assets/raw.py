@@ -30,7 +30,7 @@ from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.locations import LegacyLocation
 from stock_assets.legacy_import.row_selection import ImportScope
-from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS
+from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, Names
 from stock_assets.orchestration.partitions import partition_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.sources.interface import PriceSource
@@ -106,11 +106,11 @@ class RawConfig(dg.Config):
         return RequestRules(symbols, self.reserve_calls, frozenset(self.request_again))
 
 
-def vendor_asset(source: PriceSource, url: str, *, owners: list[str]) -> dg.AssetSpec:
+def vendor_asset(source: PriceSource, url: str, names: Names, *, owners: list[str]) -> dg.AssetSpec:
     """Return the external asset at the head of the lineage: the vendor of the prices."""
     return dg.AssetSpec(
-        ["vendor", source.vendor],
-        group_name=VENDOR_GROUP,
+        names.key(dg.AssetKey(["vendor", source.vendor])),
+        group_name=names.group(VENDOR_GROUP),
         owners=owners,
         kinds={"api"} if source.last_session is None else {"file"},
         description=f"{source.label}. External: the pipeline requests data from it and never materializes it.",
@@ -147,6 +147,7 @@ def raw_assets(
     owners: list[str],
     legacy_location: Callable[[str], LegacyLocation],
     requests: Requests,
+    names: Names,
 ) -> list[dg.AssetsDefinition]:
     """Return both assets, downstream of the vendor.
 
@@ -156,10 +157,18 @@ def raw_assets(
         owners: owners of the assets.
         legacy_location: opens the data of an earlier pipeline.
         requests: sends the requests.
+        names: the names of the universe.
     """
     return [
-        _raw_prices(partitions, vendor=vendor, owners=owners, legacy_location=legacy_location, requests=requests),
-        _raw_splits(vendor=vendor, owners=owners, requests=requests),
+        _raw_prices(
+            partitions,
+            vendor=vendor,
+            owners=owners,
+            legacy_location=legacy_location,
+            requests=requests,
+            names=names,
+        ),
+        _raw_splits(vendor=vendor, owners=owners, requests=requests, names=names),
     ]
 
 
@@ -170,16 +179,17 @@ def _raw_prices(
     owners: list[str],
     legacy_location: Callable[[str], LegacyLocation],
     requests: Requests,
+    names: Names,
 ) -> dg.AssetsDefinition:
     @dg.asset(
-        key=RAW_PRICES,
+        key=names.key(RAW_PRICES),
         deps=[vendor],
-        group_name=GROUP,
+        group_name=names.group(GROUP),
         kinds={"python", "csv"},
         owners=owners,
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool="vendor_api",
+        pool=names.name("vendor_api"),
         metadata={"dagster/column_schema": _RAW_COLUMNS},
         description=(
             "Raw responses of the source, byte for byte, one file per symbol and request under "
@@ -188,6 +198,7 @@ def _raw_prices(
             "checks show missing bars."
         ),
     )
+    @names.uses_pipeline
     def raw_daily_prices(
         context: dg.AssetExecutionContext, config: RawConfig, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
@@ -226,16 +237,16 @@ def _raw_prices(
     return raw_daily_prices
 
 
-def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str], requests: Requests) -> dg.AssetsDefinition:
+def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str], requests: Requests, names: Names) -> dg.AssetsDefinition:
     @dg.asset(
-        key=RAW_SPLITS,
+        key=names.key(RAW_SPLITS),
         deps=[vendor],
-        group_name=GROUP,
+        group_name=names.group(GROUP),
         kinds={"python", "json"},
         owners=owners,
         # It has no partitions and is part of every run. A range is one run only if each of its assets has this policy.
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool="vendor_api",
+        pool=names.name("vendor_api"),
         metadata={"dagster/column_schema": _SPLIT_COLUMNS},
         description=(
             "Splits per symbol (ex-date, ratio), as the source reports them now; a changed response is stored next to "
@@ -243,6 +254,7 @@ def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str], requests: Requests) 
             "Splits of a live source are requested on a slow schedule, and sooner after a jump without a known split."
         ),
     )
+    @names.uses_pipeline
     def raw_splits(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:

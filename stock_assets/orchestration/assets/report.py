@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from stock_assets.orchestration.keys import REPORT, asset_key
+from stock_assets.orchestration.keys import PLAIN, REPORT, Names
 from stock_assets.pipeline import Pipeline
 from stock_assets.serve.panels import relations_read
 from stock_assets.serve.report.data import REPORT_PANELS
@@ -16,18 +16,19 @@ from stock_assets.serve.report.store import store_report
 GROUP = "reports"
 
 
-def report_asset(*, owners: list[str]) -> dg.AssetsDefinition:
+def report_asset(*, owners: list[str], names: Names = PLAIN) -> dg.AssetsDefinition:
     """Return the asset. It has no partitions, and its step sorts before the views by name (see `assets.views`)."""
     spec = dg.AssetSpec(
-        REPORT,
-        deps=[asset_key(relation) for relation in relations_read(REPORT_PANELS)],
-        group_name=GROUP,
+        names.key(REPORT),
+        deps=[names.key(relation) for relation in relations_read(REPORT_PANELS)],
+        group_name=names.group(GROUP),
         kinds={"html"},
         owners=owners,
         description="Charts of the published tables in one HTML file, which opens in any browser without a network.",
     )
 
-    @dg.multi_asset(name="report", specs=[spec], backfill_policy=dg.BackfillPolicy.single_run())
+    @dg.multi_asset(name=names.name("report"), specs=[spec], backfill_policy=dg.BackfillPolicy.single_run())
+    @names.uses_pipeline
     def report(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
         stored = store_report(pipeline)
         return dg.MaterializeResult(

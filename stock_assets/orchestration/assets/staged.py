@@ -13,7 +13,7 @@ from stock_assets.core.tables import STAGED_PRICES
 from stock_assets.core.text import plural
 from stock_assets.loads.load import drop_old_loads
 from stock_assets.orchestration.assets.load_metadata import load_metadata
-from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, asset_key, column_schema
+from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, Names, column_schema
 from stock_assets.orchestration.partitions import partition_sessions
 from stock_assets.pipeline import Pipeline
 
@@ -31,14 +31,14 @@ class StagedConfig(dg.Config):
 
 
 def staged_asset(
-    partitions: dg.PartitionsDefinition[str], *, retention: timedelta, owners: list[str]
+    partitions: dg.PartitionsDefinition[str], *, retention: timedelta, owners: list[str], names: Names
 ) -> dg.AssetsDefinition:
     """Return the asset."""
 
     @dg.asset(
-        key=asset_key(STAGED_PRICES),
-        deps=[RAW_PRICES, RAW_SPLITS],
-        group_name=GROUP,
+        key=names.key(STAGED_PRICES),
+        deps=[names.key(RAW_PRICES), names.key(RAW_SPLITS)],
+        group_name=names.group(GROUP),
         kinds={"sql", "duckdb", "parquet"},
         owners=owners,
         partitions_def=partitions,
@@ -51,6 +51,7 @@ def staged_asset(
             "includes the load. Only audit and publish read these tables."
         ),
     )
+    @names.uses_pipeline
     def staged_daily_prices(
         context: dg.AssetExecutionContext, config: StagedConfig, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
@@ -59,6 +60,6 @@ def staged_asset(
         context.log.info(f"{load.load_id}: {plural(load.rows, 'row')}, {plural(load.quarantined, 'bar')} quarantined")
         if load.excluded:
             context.log.warning(f"{load.load_id}: excluded sessions: {format_ranges(load.excluded)}")
-        return dg.MaterializeResult(metadata=load_metadata(context, pipeline, load, STAGED_PRICES))
+        return dg.MaterializeResult(metadata=load_metadata(context, pipeline, load, STAGED_PRICES, names))
 
     return staged_daily_prices

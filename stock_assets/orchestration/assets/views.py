@@ -17,7 +17,7 @@ from stock_assets.core.text import markdown_table
 from stock_assets.loads.load import newest_load_of_any_sessions
 from stock_assets.orchestration.assets.column_lineage import column_lineage
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
-from stock_assets.orchestration.keys import asset_key, column_schema
+from stock_assets.orchestration.keys import Names, column_schema
 from stock_assets.pipeline import Pipeline
 from stock_assets.serve.views import VIEWS, View, store_views
 from stock_assets.stage.report import load_report
@@ -25,14 +25,15 @@ from stock_assets.stage.report import load_report
 GROUP = "published"
 
 
-def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
+def view_assets(*, owners: list[str], names: Names) -> dg.AssetsDefinition:
     """Return one asset per view; one step creates all views."""
 
     @dg.multi_asset(
-        name="views",
-        specs=[_spec(view, owners) for view in VIEWS.values()],
+        name=names.name("views"),
+        specs=[_spec(view, owners, names) for view in VIEWS.values()],
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
+    @names.uses_pipeline
     def views(pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult[None]]:
         backend, source = pipeline.backend, pipeline.source
         store_views(backend)
@@ -49,18 +50,18 @@ def view_assets(*, owners: list[str]) -> dg.AssetsDefinition:
         }
         for view in VIEWS.values():
             yield dg.MaterializeResult(
-                asset_key=asset_key(view),
-                metadata={"source": source.label, **column_lineage(view), **shown.get(view.name, {})},
+                asset_key=names.key(view),
+                metadata={"source": source.label, **column_lineage(view, names), **shown.get(view.name, {})},
             )
 
     return views
 
 
-def _spec(view: View, owners: list[str]) -> dg.AssetSpec:
+def _spec(view: View, owners: list[str], names: Names) -> dg.AssetSpec:
     return dg.AssetSpec(
-        asset_key(view),
-        deps=[asset_key(relation) for relation in view.dependencies],
-        group_name=GROUP,
+        names.key(view),
+        deps=[names.key(relation) for relation in view.dependencies],
+        group_name=names.group(GROUP),
         kinds={"sql", "view"},
         owners=owners,
         description=f"{view.statement.description} A view, computed when it is queried.",

@@ -15,7 +15,7 @@ from stock_assets.core.tables import STAGED_PRICES
 from stock_assets.loads.audit_files import Audit, AuditKind, audits
 from stock_assets.loads.load import Load
 from stock_assets.orchestration.checks.run_load import load_of_run
-from stock_assets.orchestration.keys import asset_key
+from stock_assets.orchestration.keys import Names
 from stock_assets.pipeline import Pipeline
 
 _CONSEQUENCES = {
@@ -35,15 +35,16 @@ _SAMPLE_SCHEMA = dg.TableSchema(
 )
 
 
-def audit_checks() -> dg.AssetChecksDefinition:
+def audit_checks(names: Names) -> dg.AssetChecksDefinition:
     """Return one step that runs all audits, with one check per audit."""
 
     @dg.multi_asset_check(
-        name="audits",
-        specs=[_spec(audit) for audit in audits()],
+        name=names.name("audits"),
+        specs=[_spec(audit, names) for audit in audits()],
         can_subset=True,
         description="Runs the audits under sql/audit on the staged load.",
     )
+    @names.uses_pipeline
     def audits_of_load(
         context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.AssetCheckResult]:
@@ -51,15 +52,15 @@ def audit_checks() -> dg.AssetChecksDefinition:
         selected = {key.name for key in context.selected_asset_check_keys}
         for verdict in audit_load(pipeline, load):
             if verdict.audit.name in selected:
-                yield _result(verdict, load)
+                yield _result(verdict, load, names)
 
     return audits_of_load
 
 
-def _spec(audit: Audit) -> dg.AssetCheckSpec:
+def _spec(audit: Audit, names: Names) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         audit.name,
-        asset=asset_key(STAGED_PRICES),
+        asset=names.key(STAGED_PRICES),
         description=f"{audit.file.description} {_CONSEQUENCES[audit.kind]}",
         blocking=audit.can_block,
         metadata={"kind": audit.kind.value, "sql": f"sql/{audit.file.path}", "remedy": audit.file.remedy},
@@ -76,7 +77,7 @@ def _description(verdict: Verdict) -> str:
     return f"Excluded: {format_ranges(verdict.sessions)}; {consequence}. {verdict.summary}"
 
 
-def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
+def _result(verdict: Verdict, load: Load, names: Names) -> dg.AssetCheckResult:
     sample = [
         dg.TableRecord({"symbol": row.symbol or "", "trade_date": str(row.trade_date or ""), "detail": row.detail})
         for row in verdict.sample
@@ -86,7 +87,7 @@ def _result(verdict: Verdict, load: Load) -> dg.AssetCheckResult:
     acknowledged = {"acknowledged": verdict.acknowledged} if verdict.acknowledged else {}
     remedy = {} if verdict.passed else {"remedy": verdict.audit.file.remedy}
     return dg.AssetCheckResult(
-        asset_key=asset_key(STAGED_PRICES),
+        asset_key=names.key(STAGED_PRICES),
         check_name=verdict.audit.name,
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.ERROR if verdict.blocks else dg.AssetCheckSeverity.WARN,

@@ -14,7 +14,7 @@ import dagster as dg
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.coverage.freshness import GRACE, Freshness, freshness
-from stock_assets.orchestration.keys import asset_key
+from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.pipeline import Pipeline
 
 CHECK_NAME = "latest_session_is_published"
@@ -27,17 +27,18 @@ def policy() -> dg.FreshnessPolicy:
     return dg.FreshnessPolicy.time_window(fail_window=LONGEST_CLOSING + 2 * GRACE)
 
 
-def freshness_check(*, now: Clock = utc_now) -> dg.AssetChecksDefinition:
+def freshness_check(names: Names = PLAIN, *, now: Clock = utc_now) -> dg.AssetChecksDefinition:
     """Return the check. Runs evaluate it after publishing, and a sensor between runs."""
 
     @dg.asset_check(
-        asset=asset_key(DAILY_PRICES),
+        asset=names.key(DAILY_PRICES),
         name=CHECK_NAME,
         description=(
             "The latest session of the exchange is published by midnight UTC of its day. Weekends and holidays are not "
             "sessions. Evaluated in every run, and by a sensor between runs."
         ),
     )
+    @names.uses_pipeline
     def latest_session_is_published(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
         result = freshness(pipeline.backend, now())
         return dg.AssetCheckResult(

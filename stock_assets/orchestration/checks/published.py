@@ -14,7 +14,7 @@ from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.coverage.published_sessions import PublishedSession, published_sessions
 from stock_assets.loads.load import Load
 from stock_assets.orchestration.checks.run_load import load_of_run
-from stock_assets.orchestration.keys import asset_key
+from stock_assets.orchestration.keys import Names
 from stock_assets.pipeline import Pipeline
 
 
@@ -51,15 +51,15 @@ _RULES = {
 }
 
 
-def published_checks() -> dg.AssetChecksDefinition:
+def published_checks(names: Names) -> dg.AssetChecksDefinition:
     """Return one step with all checks; it sends one statement."""
 
     @dg.multi_asset_check(
-        name="published_rows",
+        name=names.name("published_rows"),
         specs=[
             dg.AssetCheckSpec(
                 name,
-                asset=asset_key(DAILY_PRICES),
+                asset=names.key(DAILY_PRICES),
                 description=rule.description,
                 metadata={"sql": "sql/coverage/published_sessions.sql", "remedy": rule.remedy},
             )
@@ -68,23 +68,24 @@ def published_checks() -> dg.AssetChecksDefinition:
         can_subset=True,
         description="Counts the published rows of the run's sessions; alone, of the newest load's sessions.",
     )
+    @names.uses_pipeline
     def rows_of_published_prices(
         context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.AssetCheckResult]:
         load = load_of_run(pipeline.backend, context.run.tags)
         found = published_sessions(pipeline, load)
         for key in context.selected_asset_check_keys:
-            yield _result(key.name, found, load)
+            yield _result(key, found, load)
 
     return rows_of_published_prices
 
 
-def _result(name: str, found: Sequence[PublishedSession], load: Load) -> dg.AssetCheckResult:
-    rule = _RULES[name]
+def _result(key: dg.AssetCheckKey, found: Sequence[PublishedSession], load: Load) -> dg.AssetCheckResult:
+    rule = _RULES[key.name]
     wrong = [session for session in found if not rule.is_right(session)]
     return dg.AssetCheckResult(
-        asset_key=asset_key(DAILY_PRICES),
-        check_name=name,
+        asset_key=key.asset_key,
+        check_name=key.name,
         passed=not wrong,
         severity=rule.severity,
         description=f"{format_ranges(session.session for session in wrong)}: {_counts(wrong[0])}" if wrong else None,

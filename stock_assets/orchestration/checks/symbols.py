@@ -18,7 +18,7 @@ from stock_assets.ingest.landing_files import files_with_problems
 from stock_assets.ingest.outcomes import MEANING, REMEDY
 from stock_assets.ingest.split_requests import never_received
 from stock_assets.ingest.symbol_status import SymbolStatus, symbol_statuses
-from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS
+from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, Names
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.pipeline import Pipeline
 
@@ -31,23 +31,24 @@ FILES_SHOWN_FOR = timedelta(days=14)
 _TEN_DAYS = timedelta(days=10)
 
 
-def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
+def raw_checks(universe: Universe, names: Names) -> list[dg.AssetChecksDefinition]:
     """Return the checks of both raw assets."""
-    names = check_names(universe)
+    checks, raw_prices = check_names(universe), names.key(RAW_PRICES)
 
     @dg.multi_asset_check(
-        name="symbols",
+        name=names.name("symbols"),
         specs=[
             dg.AssetCheckSpec(
                 SUMMARY,
-                asset=RAW_PRICES,
+                asset=raw_prices,
                 description="Every symbol has a stored bar for each session of the run on which it was listed.",
             ),
-            *(_spec(universe, symbol, name) for symbol, name in names.items()),
+            *(_spec(universe, symbol, dg.AssetCheckKey(raw_prices, name)) for symbol, name in checks.items()),
         ],
         can_subset=True,
         description="Reads the ledger for the sessions of the run.",
     )
+    @names.uses_pipeline
     def symbols(
         context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.AssetCheckResult]:
@@ -55,19 +56,20 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
         statuses = symbol_statuses(pipeline, sessions)
         selected = {key.name for key in context.selected_asset_check_keys}
         for status in statuses:
-            if names.get(status.symbol) in selected:
-                yield _result(names[status.symbol], status)
+            if checks.get(status.symbol) in selected:
+                yield _result(dg.AssetCheckKey(raw_prices, checks[status.symbol]), status)
         if SUMMARY in selected:
-            yield _summary(statuses, sessions)
+            yield _summary(raw_prices, statuses, sessions)
 
     @dg.asset_check(
-        asset=RAW_SPLITS,
+        asset=names.key(RAW_SPLITS),
         name="every_symbol_has_splits",
         description=(
             "A response with the splits of every symbol is stored. Without it, prices are staged as if the symbol had "
             "never split; when it is stored, the rows that the splits change are published again."
         ),
     )
+    @names.uses_pipeline
     def every_symbol_has_splits(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
         missing = never_received(pipeline)
         return dg.AssetCheckResult(
@@ -80,15 +82,16 @@ def raw_checks(universe: Universe) -> list[dg.AssetChecksDefinition]:
             },
         )
 
-    return [symbols, every_symbol_has_splits, _files_check()]
+    return [symbols, every_symbol_has_splits, _files_check(names)]
 
 
-def _files_check() -> dg.AssetChecksDefinition:
+def _files_check(names: Names) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=RAW_PRICES,
+        asset=names.key(RAW_PRICES),
         name=FILES,
         description="Every row of every landing file is loaded; rows and files that are not are named with the reason.",
     )
+    @names.uses_pipeline
     def every_landing_file_is_readable(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
         found = files_with_problems(pipeline.backend, since=datetime.now(UTC) - FILES_SHOWN_FOR)
         schema = dg.TableSchema(columns=[dg.TableColumn("file", "string"), dg.TableColumn("why", "string")])
@@ -121,17 +124,17 @@ def check_names(universe: Universe) -> dict[str, str]:
     return names
 
 
-def _spec(universe: Universe, symbol: str, name: str) -> dg.AssetCheckSpec:
+def _spec(universe: Universe, symbol: str, key: dg.AssetCheckKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
-        name,
-        asset=RAW_PRICES,
+        key.name,
+        asset=key.asset_key,
         description=f"{universe.name_of(symbol)} ({symbol}) has a stored bar for each session of the run on which it "
         "was listed.",
         metadata={"symbol": symbol},
     )
 
 
-def _result(name: str, status: SymbolStatus) -> dg.AssetCheckResult:
+def _result(key: dg.AssetCheckKey, status: SymbolStatus) -> dg.AssetCheckResult:
     is_stored = not status.missing
     metadata: dict[str, dg.MetadataValue | str | int] = {
         "symbol": status.symbol,
@@ -149,8 +152,8 @@ def _result(name: str, status: SymbolStatus) -> dg.AssetCheckResult:
     if status.since is not None:
         metadata["since"] = dg.MetadataValue.timestamp(status.since)
     return dg.AssetCheckResult(
-        asset_key=RAW_PRICES,
-        check_name=name,
+        asset_key=key.asset_key,
+        check_name=key.name,
         passed=is_stored,
         severity=dg.AssetCheckSeverity.WARN,
         description=None if is_stored else _line(status),
@@ -158,7 +161,9 @@ def _result(name: str, status: SymbolStatus) -> dg.AssetCheckResult:
     )
 
 
-def _summary(statuses: Sequence[SymbolStatus], sessions: Sequence[date]) -> dg.AssetCheckResult:
+def _summary(
+    raw_prices: dg.AssetKey, statuses: Sequence[SymbolStatus], sessions: Sequence[date]
+) -> dg.AssetCheckResult:
     missing = [status for status in statuses if status.missing]
     schema = dg.TableSchema(
         columns=[dg.TableColumn(name, "string") for name in ("symbol", "outcome", "missing", "since", "why", "remedy")]
@@ -177,7 +182,7 @@ def _summary(statuses: Sequence[SymbolStatus], sessions: Sequence[date]) -> dg.A
         for status in missing
     ]
     return dg.AssetCheckResult(
-        asset_key=RAW_PRICES,
+        asset_key=raw_prices,
         check_name=SUMMARY,
         passed=not missing,
         severity=dg.AssetCheckSeverity.WARN,

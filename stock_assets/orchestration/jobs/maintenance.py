@@ -20,6 +20,9 @@ from stock_assets.maintenance.maintenance import maintain
 from stock_assets.maintenance.retention import RetentionPolicy
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
 from stock_assets.orchestration.instance.log_removal import RemovableLogs
+from stock_assets.orchestration.jobs.daily_prices import EXECUTOR
+from stock_assets.orchestration.keys import PLAIN, Names
+from stock_assets.orchestration.universe_runs import belongs, belongs_only
 from stock_assets.pipeline import Pipeline
 
 JOB_NAME = "maintenance"
@@ -32,9 +35,15 @@ _BATCH = 500
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
-def delete_old_runs(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey], *, before: datetime) -> int:
-    """Delete finished runs from before a timestamp, except runs whose results the UI shows; return their number."""
-    old = instance.get_run_records(filters=dg.RunsFilter(statuses=_FINISHED, created_before=before))
+def delete_old_runs(
+    instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey], *, before: datetime, names: Names = PLAIN
+) -> int:
+    """Delete finished runs from before a timestamp, except runs whose results the UI shows; return their number.
+
+    A run with results of another universe stays, because `checks` has only the checks of this one.
+    """
+    finished = instance.get_run_records(filters=dg.RunsFilter(statuses=_FINISHED, created_before=before))
+    old = [record for record in finished if belongs_only(record.dagster_run, names)]
     if not old:
         return 0
     needed = set(_newest_runs(instance, checks))
@@ -45,7 +54,7 @@ def delete_old_runs(instance: dg.DagsterInstance, checks: Collection[dg.AssetChe
     return len(deleted)
 
 
-def remove_old_logs(instance: dg.DagsterInstance, *, before: datetime) -> int:
+def remove_old_logs(instance: dg.DagsterInstance, *, before: datetime, names: Names = PLAIN) -> int:
     """Remove the logs of old runs, except what defines the state of assets and checks; return the number of runs.
 
     Old are finished runs from before a timestamp, and successful runs that are not among the newest ones. The event log
@@ -54,9 +63,11 @@ def remove_old_logs(instance: dg.DagsterInstance, *, before: datetime) -> int:
     storage = instance.event_log_storage
     if not isinstance(storage, RemovableLogs):
         return 0
+    finished = instance.get_run_records(filters=dg.RunsFilter(statuses=_FINISHED))
+    own = [record for record in finished if belongs(record.dagster_run, names)]
     old = [
         record.dagster_run.run_id
-        for number, record in enumerate(instance.get_run_records(filters=dg.RunsFilter(statuses=_FINISHED)))
+        for number, record in enumerate(own)
         if LOGS_REMOVED not in record.dagster_run.tags
         and (
             record.create_timestamp.replace(tzinfo=UTC) < before
@@ -87,27 +98,33 @@ def _newest_runs(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckK
 
 
 def maintenance_job(
-    retention: RetentionPolicy, checks: Collection[dg.AssetCheckKey], *, now: Clock = utc_now
+    retention: RetentionPolicy,
+    checks: Collection[dg.AssetCheckKey],
+    names: Names = PLAIN,
+    *,
+    now: Clock = utc_now,
 ) -> dg.JobDefinition:
     """Return the job. It uses the pool of publishing, so that it never runs at the same time as a publish.
 
     Args:
         retention: how long staging tables, snapshots and runs are retained.
         checks: checks whose newest result is kept.
+        names: the names of the universe.
         now: the clock.
     """
 
     @dg.op(
-        name="maintain",
-        pool="publish",
+        name=names.name("maintain"),
+        pool=names.name("publish"),
         description="Drops old staging tables, packs old raw responses, compacts published tables, expires old "
         "snapshots, deletes orphan files, old runs and their logs. The metadata of its output shows the result.",
     )
+    @names.uses_pipeline
     def maintain_everything(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
         at = now()
         done = maintain(pipeline.backend, retention, at)
-        deleted = delete_old_runs(context.instance, checks, before=at - retention.runs)
-        logs = remove_old_logs(context.instance, before=at - retention.runs)
+        deleted = delete_old_runs(context.instance, checks, before=at - retention.runs, names=names)
+        logs = remove_old_logs(context.instance, before=at - retention.runs, names=names)
         for row in done.rows:
             context.log.info(", ".join(f"{name}: {value}" for name, value in row.items()))
         context.add_output_metadata(
@@ -123,7 +140,9 @@ def maintenance_job(
         )
 
     @dg.job(
-        name=JOB_NAME,
+        name=names.name(JOB_NAME),
+        tags=names.tags,
+        executor_def=EXECUTOR,
         description="Keeps staging, published tables and the instance small. It deletes nothing that consumers or a "
         "rollback within the retention need.",
     )

@@ -6,16 +6,18 @@ Belongs here: the selection of the job. Does not belong here: when it runs (`sen
 
 import dagster as dg
 
-from stock_assets.orchestration.jobs.daily_prices import AssetJob
-from stock_assets.orchestration.keys import REPORT
+from stock_assets.orchestration.jobs.daily_prices import EXECUTOR, AssetJob
+from stock_assets.orchestration.keys import PLAIN, REPORT, Names
 
 JOB_NAME = "price_report"
 
 
-def report_job() -> AssetJob:
+def report_job(names: Names = PLAIN) -> AssetJob:
     """Return the job."""
     return dg.define_asset_job(
-        JOB_NAME,
-        selection=dg.AssetSelection.assets(REPORT),
+        names.name(JOB_NAME),
+        selection=dg.AssetSelection.assets(names.key(REPORT)),
+        tags=names.tags,
+        executor_def=EXECUTOR,
         description="Draw the published tables into one HTML file.",
     )

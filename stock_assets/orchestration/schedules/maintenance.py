@@ -5,15 +5,17 @@ Belongs here: when maintenance runs. Does not belong here: what it does (`jobs.m
 
 import dagster as dg
 
+from stock_assets.orchestration.keys import PLAIN, Names
+
 SCHEDULE_NAME = "maintenance_on_sundays"
 CRON = "0 6 * * 0"
 """No exchange trades, no request is sent, and the run of Friday evening has ended."""
 
 
-def maintenance_schedule(job: dg.JobDefinition, *, running: bool) -> dg.ScheduleDefinition:
+def maintenance_schedule(job: dg.JobDefinition, names: Names = PLAIN, *, running: bool) -> dg.ScheduleDefinition:
     """Return the weekly schedule; it is on by default for a source that grows."""
     return dg.ScheduleDefinition(
-        name=SCHEDULE_NAME,
+        name=names.name(SCHEDULE_NAME),
         job=job,
         cron_schedule=CRON,
         execution_timezone="UTC",

@@ -12,6 +12,7 @@ from stock_assets.core.calendar import is_session
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.coverage.missing_bars import catch_up_start
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
+from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.sources.interface import PriceSource
 
 _LONGEST_DELAY = timedelta(days=5)
@@ -22,7 +23,9 @@ CRON = "0 22 * * 1-5"
 time."""
 
 
-def weekday_schedule(job: AssetJob, source: PriceSource, *, now: Clock = utc_now) -> dg.ScheduleDefinition:
+def weekday_schedule(
+    job: AssetJob, source: PriceSource, names: Names = PLAIN, *, now: Clock = utc_now
+) -> dg.ScheduleDefinition:
     """Return the schedule that loads each weekday's session, or skips a day with the reason.
 
     It is on by default for a source that grows every day, and off for a recording.
@@ -33,7 +36,7 @@ def weekday_schedule(job: AssetJob, source: PriceSource, *, now: Clock = utc_now
     ends = source.last_session
 
     @dg.schedule(
-        name=SCHEDULE_NAME,
+        name=names.name(SCHEDULE_NAME),
         job=job,
         cron_schedule=CRON,
         execution_timezone="UTC",

@@ -29,9 +29,11 @@ from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.symbol_status import symbol_statuses
 from stock_assets.loads.audit_files import AuditKind, audit_names
 from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
+from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry, is_retried
 from stock_assets.orchestration.root_cause import root_cause, root_message
+from stock_assets.orchestration.universe_runs import belongs
 from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "alerts"
@@ -62,17 +64,19 @@ class AlertContext:
     Attributes:
         channels: where messages are sent.
         ui_url: address of the Dagster UI, for links.
+        names: the names of the universe whose runs are checked.
     """
 
     channels: Sequence[Channel]
     ui_url: str
+    names: Names = PLAIN
 
 
 def alert_sensor(alerting: AlertContext, *, now: Clock = utc_now) -> dg.SensorDefinition:
     """Return the sensor."""
 
     @dg.sensor(
-        name=SENSOR_NAME,
+        name=alerting.names.name(SENSOR_NAME),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
@@ -80,6 +84,7 @@ def alert_sensor(alerting: AlertContext, *, now: Clock = utc_now) -> dg.SensorDe
             "one when the same sessions succeed. Repeated failures send no further alert."
         ),
     )
+    @alerting.names.uses_pipeline
     def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
         at, backend = now(), pipeline.backend
         notifier = Notifier(backend, alerting.channels)
@@ -91,8 +96,12 @@ def alert_sensor(alerting: AlertContext, *, now: Clock = utc_now) -> dg.SensorDe
             order_by="update_timestamp",
             ascending=True,
         )
-        checked = set(backend.objects.keys(_MARKERS)) if records else set()
-        unchecked = [record for record in records if _marker(record) not in checked][:_RUNS_AT_ONCE]
+        own = [record for record in records if belongs(record.dagster_run, alerting.names)]
+        if not own and records:
+            # Otherwise each tick would read the runs of the other universes again.
+            after = max(after, records[-1].update_timestamp.replace(tzinfo=UTC))
+        checked = set(backend.objects.keys(_MARKERS)) if own else set()
+        unchecked = [record for record in own if _marker(record) not in checked][:_RUNS_AT_ONCE]
         if context.instance.run_retries_enabled:
             # In the order of their ends, so that no incident is resolved before it is opened.
             unchecked = list(takewhile(lambda record: _is_decided(record, at), unchecked))
@@ -189,7 +198,7 @@ def _incident(
         subject=subject,
         title=f"stock_assets: {what}",
         sessions=sessions,
-        steps=tuple(steps) or ("publish",),
+        steps=tuple(steps) or (alerting.names.name("publish"),),
         facts={
             "job": run.job_name,
             "run": run.run_id,

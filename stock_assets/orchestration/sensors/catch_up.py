@@ -27,6 +27,7 @@ from stock_assets.coverage.catch_up import (
 )
 from stock_assets.coverage.missing_bars import Gap
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
+from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
 from stock_assets.pipeline import Pipeline
 
@@ -36,6 +37,7 @@ SENSOR_NAME = "catch_up"
 def catch_up_sensor(
     job: AssetJob,
     window: CatchUpWindow,
+    names: Names = PLAIN,
     *,
     channels: Sequence[Channel] = (),
     now: Clock = utc_now,
@@ -43,7 +45,7 @@ def catch_up_sensor(
     """Return the sensor. Like the schedule, it is on by default for a source that grows every day."""
 
     @dg.sensor(
-        name=SENSOR_NAME,
+        name=names.name(SENSOR_NAME),
         job=job,
         minimum_interval_seconds=300,
         default_status=dg.DefaultSensorStatus.STOPPED if window.last else dg.DefaultSensorStatus.RUNNING,
@@ -53,9 +55,10 @@ def catch_up_sensor(
             "Bars that stay missing are named here and not requested any more."
         ),
     )
+    @names.uses_pipeline
     def catch_up(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
         at = now()
-        busy = run_in_progress(context.instance, at)
+        busy = run_in_progress(context.instance, at, names)
         if busy:
             return dg.SensorResult(skip_reason=busy)
         if pipeline.backend.warehouse.is_rolled_back(DAILY_PRICES):
@@ -66,7 +69,7 @@ def catch_up_sensor(
         gaps = pipeline.coverage(sessions, at=at)
         calls = available_calls(pipeline, at) if gaps.is_due(at) else NO_CALLS_NEEDED
         plan = plan_catch_up(gaps, calls_available=calls.available, reserve_calls=calls.reserved, at=at)
-        found = build_run_requests(context.instance, SENSOR_NAME, plan.runs, at)
+        found = build_run_requests(context.instance, SENSOR_NAME, plan.runs, at, names)
         requests, notes = found.requests, found.notes
         waiting = explain_waiting(plan, calls, pipeline.source.terms.limits, at)
         notes += [waiting] if waiting else []
@@ -74,7 +77,7 @@ def catch_up_sensor(
         notifier = Notifier(pipeline.backend, channels)
         opened = notifier.open_incidents()
         undelivered = notify_missing(notifier, plan.given_up, at, opened=opened)
-        undelivered += notify_given_up(notifier, SENSOR_NAME, found.given_up, at, opened=opened)
+        undelivered += notify_given_up(notifier, names.name(SENSOR_NAME), found.given_up, at, opened=opened)
         notes += [f"not delivered yet: {line}" for line in undelivered]
         if requests:
             for note in notes:

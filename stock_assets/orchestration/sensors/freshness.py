@@ -16,21 +16,24 @@ from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.coverage.freshness import Freshness, freshness
 from stock_assets.orchestration.checks.freshness import CHECK_NAME, freshness_metadata
-from stock_assets.orchestration.keys import asset_key
+from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "freshness"
 
 
-def freshness_sensor(*, channels: Sequence[Channel] = (), now: Clock = utc_now) -> dg.SensorDefinition:
+def freshness_sensor(
+    names: Names = PLAIN, *, channels: Sequence[Channel] = (), now: Clock = utc_now
+) -> dg.SensorDefinition:
     """Return the sensor. It writes a check result only when the result changes."""
 
     @dg.sensor(
-        name=SENSOR_NAME,
+        name=names.name(SENSOR_NAME),
         minimum_interval_seconds=900,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Evaluates the check `{CHECK_NAME}` between runs, also when no run starts at all.",
     )
+    @names.uses_pipeline
     def freshness_of_prices(
         context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.SensorResult:
@@ -46,7 +49,7 @@ def freshness_sensor(*, channels: Sequence[Channel] = (), now: Clock = utc_now) 
         if context.cursor == result.summary or not (result.is_fresh or result.is_late):
             return dg.SensorResult(skip_reason=summary)
         evaluation = dg.AssetCheckEvaluation(
-            asset_key=asset_key(DAILY_PRICES),
+            asset_key=names.key(DAILY_PRICES),
             check_name=CHECK_NAME,
             passed=result.is_fresh,
             severity=dg.AssetCheckSeverity.WARN,

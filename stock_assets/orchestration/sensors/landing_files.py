@@ -27,6 +27,7 @@ from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.landing_conversion import LandingFile, LandingScope
 from stock_assets.ingest.landing_files import REMEDY, LandingScan, are_deleted, describe, reject_files, scan
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
+from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
 from stock_assets.orchestration.sensors.landing_hints import LandingHints, next_cursor
 from stock_assets.pipeline import Pipeline
@@ -37,10 +38,11 @@ if TYPE_CHECKING:
 SENSOR_NAME = "landing_files"
 
 
-def landing_files_sensor(
+def landing_files_sensor(  # noqa: PLR0913 (all but the first three have a default)
     job: AssetJob,
     first: date,
     last: date | None,
+    names: Names = PLAIN,
     *,
     channels: Sequence[Channel] = (),
     queue: "LandingQueue | None" = None,
@@ -52,6 +54,7 @@ def landing_files_sensor(
         job: the job that runs the whole data path.
         first: first session with a partition.
         last: last session of a recorded source, or None.
+        names: the names of the universe.
         channels: where alerts are sent.
         queue: notifications about new files; without it, every tick lists the files.
         now: the clock.
@@ -59,7 +62,7 @@ def landing_files_sensor(
     hints = LandingHints(queue)
 
     @dg.sensor(
-        name=SENSOR_NAME,
+        name=names.name(SENSOR_NAME),
         job=job,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.STOPPED if last else dg.DefaultSensorStatus.RUNNING,
@@ -69,21 +72,22 @@ def landing_files_sensor(
             "for a quarter of an hour is rejected with the reason, and an alert is sent."
         ),
     )
+    @names.uses_pipeline
     def landing_files(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
         at = now()
-        busy = run_in_progress(context.instance, at)
+        busy = run_in_progress(context.instance, at, names)
         if busy:
             return dg.SensorResult(skip_reason=busy)
         listing = hints.listing(context.cursor, at, context.log.warning)
         if listing is None:
             return dg.SensorResult(skip_reason="no new files: the queue has no message", cursor=context.cursor)
         scanned = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=listing.since)
-        found = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files), at)
+        found = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files), at, names)
         notifier = Notifier(pipeline.backend, channels)
         opened = notifier.open_incidents()
         # Before the ledger knows the files: a process that is killed in between sends the same alert again.
         undelivered = _notify_rejected(notifier, pipeline.backend, scanned, at, opened=opened)
-        undelivered += notify_given_up(notifier, SENSOR_NAME, found.given_up, at, opened=opened)
+        undelivered += notify_given_up(notifier, names.name(SENSOR_NAME), found.given_up, at, opened=opened)
         reject_files(pipeline.backend, scanned.unreadable, at=at)
         for line in [f"rejected {file.entry.key}: {file.why}" for file in scanned.unreadable] + undelivered:
             context.log.warning(line)

@@ -14,6 +14,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.coverage.freshness import freshness
+from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.sensors.alerts import RUN_INCIDENT
 from stock_assets.pipeline import Pipeline
 
@@ -23,22 +24,24 @@ INTERVAL_SECONDS = 300
 
 
 def metrics_sensor(
-    send: Callable[[Mapping[str, int]], None], *, grows: bool, now: Clock = utc_now
+    send: Callable[[Mapping[str, int]], None], names: Names = PLAIN, *, grows: bool, now: Clock = utc_now
 ) -> dg.SensorDefinition:
     """Return the sensor.
 
     Args:
         send: sends the values of the metrics.
+        names: the names of the universe.
         grows: whether new sessions come; a recording is never late.
         now: the clock.
     """
 
     @dg.sensor(
-        name=SENSOR_NAME,
+        name=names.name(SENSOR_NAME),
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Sends a heartbeat, the failed runs and the late sessions to CloudWatch.",
     )
+    @names.uses_pipeline
     def metrics(pipeline: dg.ResourceParam[Pipeline]) -> dg.SkipReason:
         values = measure(pipeline.backend, now(), grows=grows)
         send(values)

@@ -14,29 +14,31 @@ from stock_assets.backends.interface import Warehouse
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import PUBLISHED_TABLES, Table
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
+from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.run_requests import run_in_progress
 from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "report"
 
 
-def report_sensor(job: AssetJob, *, now: Clock = utc_now) -> dg.SensorDefinition:
+def report_sensor(job: AssetJob, names: Names = PLAIN, *, now: Clock = utc_now) -> dg.SensorDefinition:
     """Return the sensor. Its cursor contains the snapshots of the last report."""
 
     @dg.sensor(
-        name=SENSOR_NAME,
+        name=names.name(SENSOR_NAME),
         job=job,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Draws the report after a change of published rows, when no other run is in progress.",
     )
+    @names.uses_pipeline
     def report(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
         published = published_snapshots(pipeline.backend.warehouse)
         if not published:
             return dg.SensorResult(skip_reason="Nothing is published yet.")
         if published == context.cursor:
             return dg.SensorResult(skip_reason="No published row has changed since the last report.")
-        waits_for = run_in_progress(context.instance, now())
+        waits_for = run_in_progress(context.instance, now(), names)
         if waits_for:
             return dg.SensorResult(skip_reason=f"Published rows have changed; {waits_for}.")
         # Without a run key: Dagster would ignore the key of a state to which a table is rolled back.
