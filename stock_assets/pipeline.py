@@ -151,8 +151,11 @@ def alert_channels(settings: Settings) -> "list[Channel]":
 
 
 def landing_queue(settings: Settings) -> "LandingQueue | None":
-    """Construct the queue with notifications about landing files, or return None if the settings name none."""
-    if settings.aws_landing_queue_url is None:
+    """Construct the queue with notifications about landing files, or return None if the settings name none.
+
+    It is used by the universe without a name only: one that received a message about files of another would delete it.
+    """
+    if settings.aws_landing_queue_url is None or settings.universe_name:
         return None
     from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
     from stock_assets.backends.lakehouse.landing_queue import LandingQueue  # noqa: PLC0415 (as above)

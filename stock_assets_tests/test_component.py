@@ -116,7 +116,7 @@ def test_dg_knows_the_component() -> None:
         text=True,
         check=True,
     )
-    assert "stock_assets.DailyPrices" in {component["key"] for component in json.loads(done.stdout)}
+    assert "stock_assets.DailyPrices" in {component["key"] for component in json.loads(done.stdout)["items"]}
 
 
 def test_attributes_replace_settings_of_the_environment(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

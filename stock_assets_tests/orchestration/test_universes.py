@@ -1,6 +1,6 @@
 """Several universes in one deployment: own names, own data, one instance, one quota."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 
 from stock_assets.alerts.incident import Incident
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
+from stock_assets.backends.lakehouse.rate_limiter import S3RateLimiter
 from stock_assets.core.call_limits import CallDenied
 from stock_assets.core.errors import SettingsError
 from stock_assets.coverage.catch_up import available_calls
@@ -25,6 +26,7 @@ from stock_assets.pipeline import Pipeline, alert_channels
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.dagster_internals import make_new_run_id
+from stock_assets_tests.support.shell import Shell
 from stock_assets_tests.support.steps import published_rows
 
 BANKS, ENERGY = Names("banks"), Names("energy")
@@ -123,7 +125,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Settings]:
     for settings in universes.values():
         done = run_sessions(settings, Pipeline.from_settings(settings), FIRST, LAST, on_event=lambda _: None)
         assert done.success
-        assert done.changed_tables == ("published.daily_prices", "published.quarantined_prices")
+        assert done.changed_tables == ("published.daily_prices",)
     return universes
 
 
@@ -182,15 +184,16 @@ def test_a_universe_does_not_wait_for_the_runs_of_another(instance: dg.DagsterIn
     assert run_in_progress(instance, at, BANKS)
     assert run_in_progress(instance, at, ENERGY) is None
     assert run_in_progress(instance, at) is None
-    leave_run(instance, ENERGY, dg.DagsterRunStatus.QUEUED, ENERGY.key(RAW_PRICES))
+    leave_run(instance, ENERGY, dg.DagsterRunStatus.STARTED, ENERGY.key(RAW_PRICES))
     assert run_in_progress(instance, at, ENERGY)
     assert run_in_progress(instance, at) is None
-    leave_run(instance, Names(), dg.DagsterRunStatus.QUEUED, RAW_PRICES)
+    leave_run(instance, Names(), dg.DagsterRunStatus.STARTED, RAW_PRICES)
     assert run_in_progress(instance, at)
 
 
 def test_a_failed_run_sends_the_alert_of_its_universe_alone(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     leave_run(instance, BANKS, dg.DagsterRunStatus.FAILURE)
+    last = leave_run(instance, Names(), dg.DagsterRunStatus.SUCCESS)
     universes = deployment(tmp_path)
     sent = {}
     for name, settings in universes.items():
@@ -204,9 +207,9 @@ def test_a_failed_run_sends_the_alert_of_its_universe_alone(instance: dg.Dagster
             result = sensor(context)
         assert isinstance(result, dg.SensorResult)
         sent[name] = [message.title for message in channel.sent]
-        # The next tick reads no run of the others again.
-        assert result.cursor is not None
-        assert datetime.fromisoformat(result.cursor) > datetime.now(UTC) - timedelta(minutes=1)
+        # The next tick does not read the runs of other universes again.
+        [record] = instance.get_run_records(filters=dg.RunsFilter(run_ids=[last.run_id]))
+        assert result.cursor == record.update_timestamp.replace(tzinfo=UTC).isoformat()
     assert sent == {"": [], "banks": ["stock_assets: banks_daily_prices failed"], "energy": []}
 
 
@@ -297,4 +300,66 @@ def test_on_aws_each_universe_has_its_own_folder_and_databases_and_shares_the_ca
     assert (plain.prefix, plain.database) == ("stock_assets/alpha_vantage", "stock_assets_alpha_vantage")
     assert banks.prefix == "stock_assets/alpha_vantage/universes/banks"
     assert banks.database == "stock_assets_alpha_vantage_banks"
-    assert plain.calls_prefix == banks.calls_prefix == plain.prefix
+    counted = [backend.rate_limiter for backend in (plain, banks)]
+    assert all(isinstance(limiter, S3RateLimiter) for limiter in counted)
+    folders = {limiter._objects.uri("quota") for limiter in counted if isinstance(limiter, S3RateLimiter)}  # noqa: SLF001 (where it counts)
+    assert folders == {"s3://a-bucket/stock_assets/alpha_vantage/quota"}
+
+
+# Selection
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Commands in a deployment of two named universes."""
+    files = [universe_file(tmp_path, name, SYMBOLS[name]) for name in ("banks", "energy")]
+    return Shell(
+        tmp_path / "data",
+        STOCK_ASSETS_UNIVERSES=",".join(map(str, files)),
+        # The option sets it; a variable of the shell is restored after each command.
+        STOCK_ASSETS_UNIVERSE_NAME="",
+    )
+
+
+def test_the_option_selects_the_universe(shell: Shell) -> None:
+    for name in ("banks", "energy"):
+        listed = shell.run("--universe", name, "symbols", "list").stdout
+        assert {symbol for symbol in SYMBOLS[""] if symbol in listed} == set(SYMBOLS[name])
+        assert f"{name}.csv" in listed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), r"^There are several universes\. Choose one with --universe: banks, energy\.$"),
+        (("--universe", "bank"), r"^No universe is named 'bank'\. Choose one with --universe: banks, energy\.$"),
+    ],
+)
+def test_a_command_without_a_universe_names_the_choices(shell: Shell, arguments: Sequence[str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        shell.invoke(*arguments, "symbols", "list")
+
+
+def test_a_universe_without_a_name_is_the_default(tmp_path: Path) -> None:
+    files = {name: universe_file(tmp_path, name, symbols) for name, symbols in SYMBOLS.items()}
+    shell = Shell(tmp_path / "data", STOCK_ASSETS_UNIVERSE=str(files[""]), STOCK_ASSETS_UNIVERSES=f"{files['banks']}")
+    assert "GOOG" in shell.run("symbols", "list").stdout
+
+
+def test_files_of_the_env_file_and_the_data_folder_are_found_from_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("banks", "energy"):
+        universe_file(tmp_path, name, SYMBOLS[name])
+    (tmp_path / ".env").write_text("STOCK_ASSETS_UNIVERSES=banks.csv, energy.csv\n", encoding="utf-8")
+    layout = tmp_path / "data" / "energy" / "recorded" / "layout.json"
+    layout.parent.mkdir(parents=True)
+    layout.touch()
+    below = tmp_path / "notebooks"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    monkeypatch.delenv("STOCK_ASSETS_ENV_FILE")
+    found = Settings.all_from_env()
+    assert [settings.universe_name for settings in found] == ["banks", "energy"]
+    assert [settings.universe_file for settings in found] == [tmp_path / "banks.csv", tmp_path / "energy.csv"]
+    assert {settings.data_dir for settings in found} == {tmp_path / "data"}

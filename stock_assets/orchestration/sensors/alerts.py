@@ -97,11 +97,9 @@ def alert_sensor(alerting: AlertContext, *, now: Clock = utc_now) -> dg.SensorDe
             ascending=True,
         )
         own = [record for record in records if belongs(record.dagster_run, alerting.names)]
-        if not own and records:
-            # Otherwise each tick would read the runs of the other universes again.
-            after = max(after, records[-1].update_timestamp.replace(tzinfo=UTC))
         checked = set(backend.objects.keys(_MARKERS)) if own else set()
-        unchecked = [record for record in own if _marker(record) not in checked][:_RUNS_AT_ONCE]
+        waiting = [record for record in own if _marker(record) not in checked]
+        unchecked = waiting[:_RUNS_AT_ONCE]
         if context.instance.run_retries_enabled:
             # In the order of their ends, so that no incident is resolved before it is opened.
             unchecked = list(takewhile(lambda record: _is_decided(record, at), unchecked))
@@ -112,6 +110,9 @@ def alert_sensor(alerting: AlertContext, *, now: Clock = utc_now) -> dg.SensorDe
             after = max(after, record.update_timestamp.replace(tzinfo=UTC))
         if unchecked:
             _delete_markers(backend, before=min(at, after) - _MARKERS_KEPT)
+        if records and len(unchecked) == len(waiting):
+            # Otherwise each tick would read the runs of other universes again.
+            after = max(after, records[-1].update_timestamp.replace(tzinfo=UTC))
         failed = [f"not delivered yet: {line}" for line in undelivered]
         for line in failed:
             context.log.warning(line)
