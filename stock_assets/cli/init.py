@@ -31,7 +31,7 @@ def init(
     from stock_assets.settings import Settings
 
     settings = Settings.from_env()
-    symbols = (settings.universe or packaged_universe(settings.source)).read_text(encoding="utf-8-sig")
+    symbols = (settings.universe_file or packaged_universe(settings.source)).read_text(encoding="utf-8-sig")
     data, env = folder / "data", folder / _ENV
     created = not data.exists()
     data.mkdir(parents=True, exist_ok=True)
