@@ -83,7 +83,7 @@ def test_the_ui_is_started_with_the_same_name(tmp_path: Path, monkeypatch: pytes
     [command] = started
     assert command[0] == sys.executable
     assert command[3:6] == ["-m", "dagster", "dev"]
-    assert pages == [[sys.executable, "-m", "stock_assets", "live-page", "--port", "3002"]]
+    assert pages == [[sys.executable, "-m", "stock_assets", "--universe=", "live-page", "--port", "3002"]]
     assert names(Path(command[command.index("-w") + 1])) == [CODE_LOCATION]
     assert links == ["http://localhost:3001"], "alerts link to the page that was started"
 
