@@ -281,7 +281,7 @@ def test_splits_leave_the_calls_that_prices_of_every_universe_need(tmp_path: Pat
 
 def test_universes_with_more_symbols_than_calls_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(
-        SettingsError, match=r"together have 26 symbols, but the plan allows 25.*Remove 1 from the files"
+        SettingsError, match=r"together have 26 symbols, but the plan allows 25.*Remove 2 from the files"
     ):
         live(tmp_path, {"banks": tuple(f"A{n}" for n in range(20)), "energy": tuple(f"B{n}" for n in range(6))})
 
