@@ -27,7 +27,7 @@ from stock_assets.backends.local.chunks import EVERY_SYMBOL, Chunk, divide
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.duckdb_errors import query_failed
 from stock_assets.backends.local.parquet_scans import path_literal, read_parquet, scan
-from stock_assets.backends.local.table_reader import data_files, read
+from stock_assets.backends.local.table_reader import data_files, metadata_location, read
 from stock_assets.core.checksums import file_hash
 from stock_assets.core.errors import DamagedResponses, QueryFailed
 from stock_assets.core.queries import transpile
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from stock_assets.backends.local.staged_files import TableFiles
 
 _T = TypeVar("_T")
+_ROWS_OF_A_SMALL_LOAD = 100_000
+"""Opening a connection takes longer than a tenth of such a load; a larger one should free its memory between steps."""
 
 
 class DuckDbConnection(SqlConnection):
@@ -58,7 +60,10 @@ class DuckDbConnection(SqlConnection):
         self._objects = objects
         self._staging = staging
         self._published = dict(published)
+        self._inputs: dict[str, pa.Table] = {}
         self._registered: dict[str, pa.Table] = {}
+        self._has_actual_columns = False
+        self._serves_next_step = False
         self._raw_files: dict[Chunk, Path] = {}
         self._restricted = False
         self._chunk_rows = chunk_rows
@@ -74,23 +79,43 @@ class DuckDbConnection(SqlConnection):
         }
         self._create_views()
 
+    @property
+    def serves_next_step(self) -> bool:
+        """Return whether the next step of the load may use this connection: the load is small and not published."""
+        return self._serves_next_step
+
+    def begin_next_step(self) -> bool:
+        """Forget the inputs of the last step; return False if a published table has changed since this one opened."""
+        self._registered = {}
+        return all(
+            metadata_location(self._folder.root, table) == (stored.metadata_location if stored is not None else None)
+            for table in PUBLISHED_TABLES
+            for stored in [self._published[table.name]]
+        )
+
     def name(self, table: Table) -> Name:
         """Return `schema.table`; a session has one load only."""
         return Name(table.full_name)
 
     def actual_columns(self) -> Name:
         """Read DuckDB's own catalog, staging tables only."""
-        self._connection.execute(
-            "CREATE OR REPLACE VIEW input.actual_columns AS SELECT table_name, column_name, data_type "
-            "FROM information_schema.columns WHERE table_schema = 'staged'"
-        )
+        if not self._has_actual_columns:
+            self._connection.execute(
+                "CREATE VIEW input.actual_columns AS SELECT table_name, column_name, data_type "
+                "FROM information_schema.columns WHERE table_schema = 'staged'"
+            )
+            self._has_actual_columns = True
         return Name("input.actual_columns")
 
     def register(self, relation: str, rows: pa.Table) -> Name:
-        """Register an Arrow table with DuckDB without copying it."""
-        self._registered[relation] = rows
-        self._connection.register(f"arrow_{relation}", rows)
-        self._create_input_view(relation)
+        """Register an Arrow table with DuckDB without copying it, unless it has an equal one."""
+        known = self._inputs.get(relation)
+        if known is not None and known.equals(rows):
+            self._registered[relation] = known
+        else:
+            self._inputs[relation] = self._registered[relation] = rows
+            self._connection.register(f"arrow_{relation}", rows)
+            self._create_input_view(relation)
         return Name(f"input.{relation}")
 
     def register_responses(self, responses: Sequence[Fetch], *, first: date, last: date) -> Name:
@@ -98,6 +123,7 @@ class DuckDbConnection(SqlConnection):
         from stock_assets.backends.local.raw_rows import raw_rows_file
 
         damage: dict[str, str] = {}
+        shown = dict(self._raw_files)
         for chunk in self._chunks:
             of_chunk = [fetch for fetch in responses if chunk.has(fetch.symbol)]
             try:
@@ -108,12 +134,15 @@ class DuckDbConnection(SqlConnection):
                 damage |= error.damage
         if damage:
             raise DamagedResponses(damage)
-        self._create_raw_view()
+        if self._raw_files != shown:
+            self._create_raw_view()
         return Name("raw.daily_prices")
 
     def divide(self, symbols: Iterable[str], rows_per_symbol: int) -> None:
         """Divide the symbols into chunks of as many rows as fit into memory; usually that is one chunk."""
-        self._chunks = divide(symbols, rows_per_symbol, self._chunk_rows)
+        known = set(symbols)
+        self._chunks = divide(known, rows_per_symbol, self._chunk_rows)
+        self._serves_next_step = not self.is_divided and len(known) * rows_per_symbol <= _ROWS_OF_A_SMALL_LOAD
 
     @property
     def is_divided(self) -> bool:
@@ -244,6 +273,8 @@ class DuckDbConnection(SqlConnection):
             self._connection, stored, target, files, (first, last), properties, chunks=self._chunks
         )
         self._published[target.name] = stored
+        # The views show the snapshot before.
+        self._serves_next_step = False
         shutil.rmtree(self._to_commit(target), ignore_errors=True)
         return snapshot_id
 
@@ -280,7 +311,7 @@ class DuckDbConnection(SqlConnection):
             self._create_view(self.name(table), self._chunk.of(rows))
         for table in STAGING_TABLES:
             self._create_staging_view(table)
-        for relation, rows_of in self._registered.items():
+        for relation, rows_of in self._inputs.items():
             if "symbol" in rows_of.column_names:
                 self._create_input_view(relation)
         self._create_raw_view()
@@ -292,7 +323,7 @@ class DuckDbConnection(SqlConnection):
 
     def _create_input_view(self, relation: str) -> None:
         rows = f"FROM arrow_{relation}"
-        has_symbols = "symbol" in self._registered[relation].column_names
+        has_symbols = "symbol" in self._inputs[relation].column_names
         self._create_view(Name(f"input.{relation}"), self._chunk.of(rows) if has_symbols else rows)
 
     def _create_raw_view(self) -> None:

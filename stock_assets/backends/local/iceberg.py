@@ -39,7 +39,7 @@ from stock_assets.backends.local.durable import make_folder
 from stock_assets.backends.local.durable_file_io import DurableFileIO
 from stock_assets.backends.local.table_folder import require_metadata_inside, require_table_inside, require_usable
 from stock_assets.backends.local.table_reader import CATALOG_NAME, PROPERTY_PREFIX, require_not_lost
-from stock_assets.backends.pyiceberg_internals import OverwriteFiles
+from stock_assets.backends.pyiceberg_internals import OverwriteFiles, Transaction
 from stock_assets.core.errors import ConcurrentPublish
 from stock_assets.core.retry import retrying
 from stock_assets.core.tables import ColumnType, Table, added_columns
@@ -148,7 +148,7 @@ def replace_files(
     Raises:
         CommitFailedException: the table has a newer snapshot than the loaded one.
     """
-    with stored.transaction() as transaction:
+    with Transaction(stored) as transaction:
         update = _ReplaceFiles(
             Operation.OVERWRITE if stored.current_snapshot() else Operation.APPEND,
             transaction,
