@@ -25,8 +25,9 @@ _MOST_MASKS = 999
 _MASK = re.compile(r"(?:load_)?9(\d{3})-12-31")
 
 
+@lru_cache(maxsize=8)
 def parse_query(text: str) -> "exp.Query":
-    """Parse a single SELECT in the Athena dialect; it may contain `WITH` and `UNION`.
+    """Parse a single SELECT in the Athena dialect; it may contain `WITH` and `UNION`. Do not change the result.
 
     Raises:
         InvalidQuery: the text is empty, cannot be parsed, has several statements, or changes data.

@@ -146,6 +146,24 @@ def test_materializations_have_the_metadata_that_operators_need(
     assert published["source"] == "recorded sample, ends 2013-03-01"
 
 
+@pytest.mark.parametrize("asset", ["staged/daily_prices", "published/daily_prices"])
+def test_each_session_has_its_counts_and_only_the_last_one_the_preview(
+    first_run: tuple[RunResult, list[dg.DagsterEvent]], asset: str
+) -> None:
+    _, events = first_run
+    found = [
+        event.step_materialization_data.materialization
+        for event in events
+        if event.is_step_materialization and event.asset_key == dg.AssetKey.from_user_string(asset)
+    ]
+
+    assert len(found) == SESSIONS
+    counts = [one.metadata["dagster/partition_row_count"].value for one in found]
+    assert sum(map(int, map(str, counts))) == 46
+    last = max(str(one.partition) for one in found)
+    assert [one.partition for one in found if "preview" in one.metadata] == [last]
+
+
 def test_every_check_is_planned_once_not_once_per_session(
     settings: Settings, first_run: tuple[RunResult, list[dg.DagsterEvent]]
 ) -> None:

@@ -11,6 +11,7 @@ from stock_assets.core.text import markdown_table, plural
 from stock_assets.loads.load import Load
 from stock_assets.orchestration.assets.column_lineage import column_lineage
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
+from stock_assets.orchestration.instance.dagster_internals import add_partition_metadata
 from stock_assets.orchestration.keys import Names
 from stock_assets.pipeline import Pipeline
 from stock_assets.stage.report import load_report
@@ -34,29 +35,26 @@ def load_metadata(
     reasons: dict[str, list[str]] = {}
     for row in report.excluded:
         reasons.setdefault(row["trade_date"], []).append(f"{row['audit']}: {row['detail']}")
-    for session in report.sessions:
-        day = session["trade_date"]
-        if day in keys:
-            context.add_asset_metadata(
-                {
-                    "dagster/partition_row_count": session[count],
-                    "symbols": session["symbols"],
-                    "quarantined": session["quarantined"],
-                    **({"excluded": "; ".join(reasons[day])} if day in reasons else {}),
-                },
-                asset_key=names.key(table),
-                partition_key=day,
-            )
+    by_session: dict[str, dict[str, object]] = {
+        day: {
+            "dagster/partition_row_count": session[count],
+            "symbols": session["symbols"],
+            "quarantined": session["quarantined"],
+            **({"excluded": "; ".join(reasons[day])} if day in reasons else {}),
+        }
+        for session in report.sessions
+        for day in [session["trade_date"]]
+        if day in keys
+    }
     preview = report.quarantine if table is QUARANTINED_PRICES else report.prices
-    context.add_asset_metadata(
+    by_session.setdefault(max(keys), {}).update(
         {
             "preview": dg.MetadataValue.md(markdown_table(preview)),
             **column_lineage(table, names),
             **statement_metadata(backend),
-        },
-        asset_key=names.key(table),
-        partition_key=max(keys),
+        }
     )
+    add_partition_metadata(context, names.key(table), by_session)
     excluded = {"load excluded": format_ranges(load.excluded)} if load.excluded else {}
     # A load also replaces later sessions whose look-back includes its own; a recording has none after its last one.
     last_replaced = min(load.last_date, pipeline.source.last_session or load.last_date)

@@ -37,6 +37,9 @@ from dagster._core.event_api import EventHandlerFn
 # Events that name an asset, events that Dagster may store in batches, and events that change a run's status.
 from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 
+# Where a step collects the metadata of its materializations: `add_partition_metadata`.
+from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
+
 # Type of an argument of the public method `PartitionsDefinition.get_partition_keys`.
 from dagster._core.instance import DynamicPartitionsStore
 
@@ -112,6 +115,7 @@ __all__ = [
     "AssetCheckExecutionsTable",
     "AssetEventTagsTable",
     "AssetKeyTable",
+    "AssetMetadataHandle",
     "CanCancelExecutionRequest",
     "CanCancelExecutionResult",
     "CheckRunHealthResult",
@@ -123,6 +127,7 @@ __all__ = [
     "DynamicPartitionsStore",
     "EventHandlerFn",
     "EventLogStorage",
+    "OutputMetadataAccumulator",
     "RegisteredCodeLocationOrigin",
     "RemoteJobOrigin",
     "RemoteRepositoryOrigin",
@@ -134,6 +139,7 @@ __all__ = [
     "UnresolvedAssetJobDefinition",
     "UserConfigSchema",
     "WorkerStatus",
+    "add_partition_metadata",
     "deserialize_value",
     "store_events_in_batches",
 ]
@@ -167,6 +173,7 @@ USED_METHODS: Mapping[type, tuple[str, ...]] = {
         "supports_check_run_worker_health",
     ),
     dg.DagsterInstance: ("_get_event_batch_size",),
+    dg.OpExecutionContext: ("_step_execution_context",),
 }
 """Methods that the package calls or overrides, by class. If Dagster renames one, no import fails, but an override has
 no effect; so a test checks them."""
@@ -181,3 +188,20 @@ def store_events_in_batches(instance: dg.DagsterInstance, size: int) -> None:
     """
     chosen = instance._get_event_batch_size() or size  # noqa: SLF001 (private; the reason is above)
     instance._get_event_batch_size = lambda: chosen  # type: ignore[method-assign]  # noqa: SLF001 (same)
+
+
+def add_partition_metadata(
+    context: dg.AssetExecutionContext, asset_key: dg.AssetKey, by_partition: Mapping[str, Mapping[str, object]]
+) -> None:
+    """Add metadata to the materializations of many partitions of an asset of the step.
+
+    The public `add_asset_metadata` takes one partition at a time. Each call lists the partitions of the run, and copies
+    and checks the metadata of all partitions before: the time grows with the square of their number.
+    """
+    step = context.op_execution_context._step_execution_context  # noqa: SLF001 (private; the reason is above)
+    collected = step._metadata_accumulator.per_output_metadata  # noqa: SLF001 (same)
+    merged = dict(collected)
+    for partition, metadata in by_partition.items():
+        handle = AssetMetadataHandle(asset_key=asset_key, partition_key=partition)
+        merged[handle] = {**collected.get(handle, {}), **metadata}
+    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=merged)  # noqa: SLF001 (same)

@@ -4,11 +4,14 @@ import sqlite3
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from pyiceberg.table import DataScan, StaticTable
 
 from stock_assets.backends.local import iceberg, table_reader
 from stock_assets.backends.local.database import CATALOG_FILE
+from stock_assets.backends.local.table_folder import path_of
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES
 from stock_assets_tests.support.rows import price_row, stage_rows
@@ -77,3 +80,36 @@ def test_a_table_is_readable_while_another_process_writes_the_catalog(tmp_path: 
 def test_a_folder_that_iceberg_cannot_address_is_rejected(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingsError, match="Iceberg addresses cannot contain"):
         table_reader.read(tmp_path / name, DAILY_PRICES)
+
+
+def test_an_unchanged_table_is_not_read_again_and_a_damaged_file_is(tmp_path: Path) -> None:
+    publish(tmp_path)
+    stored = table_reader.read(tmp_path, DAILY_PRICES)
+    assert stored is not None
+    files = table_reader.data_files(stored)
+    with (
+        patch.object(StaticTable, "from_metadata", side_effect=AssertionError("read again")),
+        patch.object(DataScan, "plan_files", side_effect=AssertionError("read again")),
+    ):
+        again = table_reader.read(tmp_path, DAILY_PRICES)
+        assert again is not None
+        assert table_reader.data_files(again) == files
+
+    snapshot = stored.current_snapshot()
+    assert snapshot is not None
+    Path(path_of(snapshot.manifest_list)).write_bytes(b"no list of manifests")
+    with pytest.raises(ValueError, match="magic bytes"):
+        table_reader.data_files(stored)
+
+
+def test_another_snapshot_of_a_table_has_its_own_files(tmp_path: Path) -> None:
+    publish(tmp_path)
+    before = table_reader.read(tmp_path, DAILY_PRICES)
+    assert before is not None
+    files = table_reader.data_files(before)
+    publish(tmp_path)
+    after = table_reader.read(tmp_path, DAILY_PRICES)
+    assert after is not None
+
+    assert not set(table_reader.data_files(after)) & set(files)
+    assert table_reader.data_files(before) == files
