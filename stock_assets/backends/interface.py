@@ -118,6 +118,8 @@ class FetchKind(StrEnum):
     """No request: a landing file that is not the response for one symbol."""
     RENAMES = "renames"
     """No request: the symbol has left the universe, and the response of a new symbol has its bars."""
+    PURGES = "purges"
+    """No request: the history of the symbol was purged. Its earlier prices and splits stay stored and do not count."""
 
 
 class Fetch(NamedTuple):
@@ -212,6 +214,7 @@ class FetchLedger(ABC):
         symbol: str | None = None,
         outcome: Outcome | None = None,
         since: datetime | None = None,
+        purged: bool = False,
     ) -> list[Fetch]:
         """Return the requests of a kind, newest first.
 
@@ -222,9 +225,10 @@ class FetchLedger(ABC):
             symbol: ticker; None for all.
             outcome: how the requests ended; None for any outcome.
             since: requests that were received earlier are left out.
+            purged: also those before a purge of their symbol; only checks of stored files need them.
         """
         with self.read() as ledger:
-            return ledger.fetches(kind, symbol=symbol, outcome=outcome, since=since)
+            return ledger.fetches(kind, symbol=symbol, outcome=outcome, since=since, purged=purged)
 
 
 @dataclass(frozen=True)
@@ -253,6 +257,8 @@ class Snapshot:
 
 MAINTENANCE = "maintenance"
 """Property of a snapshot that `Warehouse.maintain` committed; its value is the operation, such as `compaction`."""
+PURGED = "purged"
+"""Property of a snapshot that `maintenance.purge` committed; its value is the symbol."""
 
 
 @dataclass(frozen=True)

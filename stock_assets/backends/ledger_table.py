@@ -5,6 +5,9 @@ Belongs here: the table, its indexes and its statements. Does not belong here: w
 
 Each query seeks in an index: it reads the requests that it returns, and a few entries of the index for each symbol,
 however long the ledger is. No statement stays open while a caller works, because it would block writers of the file.
+
+Prices and splits that were received before a purge of their symbol do not count: queries leave them out, unless their
+docstring says otherwise.
 """
 
 import json
@@ -55,7 +58,13 @@ _INDEXES = (
 _INSERT = f"INSERT OR IGNORE INTO fetches (id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (constants)
 _SELECT = f"SELECT {_COLUMNS} FROM fetches"  # noqa: S608 (constants)
 _NEWEST_FIRST = "ORDER BY fetched_at DESC, id DESC"
-_OF_SYMBOL = f"{_SELECT} WHERE kind = ? AND symbol = ? {_NEWEST_FIRST}"
+_PURGED_AT = f"""
+COALESCE((SELECT max(fetched_at) FROM fetches AS purge WHERE kind = '{FetchKind.PURGES}' AND symbol = {{symbol}}), '')
+"""  # noqa: S608 (a constant)
+"""When a symbol was purged last; before every request if it never was."""
+_OF_SYMBOL = f"""
+{_SELECT} WHERE kind = :kind AND symbol = :symbol AND fetched_at > {_PURGED_AT.format(symbol=":symbol")} {_NEWEST_FIRST}
+"""
 # Each step seeks the next symbol; a DISTINCT would read every request.
 _SYMBOLS = """
 WITH RECURSIVE found (symbol) AS (
@@ -70,7 +79,7 @@ _NEXT_RESPONSE = f"""
 SELECT id, {_COLUMNS}
 FROM fetches
 WHERE kind = '{FetchKind.PRICES}' AND symbol = :symbol AND fetched_at >= :first
-    AND (fetched_at, id) < (:before, :before_id)
+    AND fetched_at > {_PURGED_AT.format(symbol=":symbol")} AND (fetched_at, id) < (:before, :before_id)
     AND first_session <= :last AND last_session >= :first AND outcome = '{Outcome.OK}'
 {_NEWEST_FIRST} LIMIT 1
 """  # noqa: S608 (constants)
@@ -79,7 +88,9 @@ _NEWEST = f"""
 SELECT {_COLUMNS}
 FROM json_each(:symbols) AS wanted
 JOIN fetches AS newest ON newest.id = (
-    SELECT id FROM fetches WHERE kind = :kind AND symbol = wanted.value {_NEWEST_FIRST} LIMIT 1
+    SELECT id FROM fetches
+    WHERE kind = :kind AND symbol = wanted.value AND fetched_at > {_PURGED_AT.format(symbol="wanted.value")}
+    {_NEWEST_FIRST} LIMIT 1
 )
 """  # noqa: S608 (constants)
 _NEWEST_RESPONSES = f"""
@@ -90,6 +101,7 @@ JOIN fetches AS newest ON newest.id = (
     FROM fetches
     WHERE kind = '{FetchKind.PRICES}' AND symbol = json_extract(wanted.value, '$[0]')
         AND fetched_at >= json_extract(wanted.value, '$[1]')
+        AND fetched_at > {_PURGED_AT.format(symbol="json_extract(wanted.value, '$[0]')")}
         AND first_session <= json_extract(wanted.value, '$[2]') AND last_session >= json_extract(wanted.value, '$[1]')
         AND outcome = '{Outcome.OK}'
     {_NEWEST_FIRST} LIMIT 1
@@ -120,15 +132,18 @@ class LedgerTable:
         outcome: Outcome | None = None,
         since: datetime | None = None,
         limit: int = -1,
+        purged: bool = False,
     ) -> list[Fetch]:
         """Return the requests of a kind, newest first; see `FetchLedger.fetches`."""
-        conditions = {
+        conditions: dict[str, object] = {
             "kind = :kind": kind,
             "symbol = :symbol": symbol,
             # As a literal, so that SQLite uses the index of this outcome.
             f"outcome = '{outcome}'": outcome,
             "fetched_at >= :since": since,
         }
+        if not purged:
+            conditions[f"fetched_at > {_PURGED_AT.format(symbol='fetches.symbol')}"] = _counted(kind)
         where = " AND ".join(text for text, value in conditions.items() if value is not None)
         values = {"kind": kind, "symbol": symbol, "since": since and _timestamp(since), "limit": limit}
         return self._read(f"{_SELECT} WHERE {where} {_NEWEST_FIRST} LIMIT :limit", values)
@@ -152,7 +167,7 @@ class LedgerTable:
                 if _is_good_response(fetches[0]):
                     continue
                 fetches.clear()
-                for row in cursor.execute(_OF_SYMBOL, (kind, symbol)):
+                for row in cursor.execute(_OF_SYMBOL, {"kind": kind, "symbol": symbol}):
                     fetches.append(_from_row(row))
                     if _is_good_response(fetches[-1]):
                         break
@@ -192,7 +207,7 @@ class LedgerTable:
             row = rows[0] if rows else None
 
     def with_keys(self, keys: Iterable[str], kind: FetchKind | None = None) -> list[Fetch]:
-        """Return the requests with these response keys, newest first; of all kinds, or of one."""
+        """Return the requests with these response keys, newest first, of all kinds or of one; also purged ones."""
         # The plus sign keeps SQLite from reading all requests of a kind instead.
         wanted = "response_key IN (SELECT value FROM json_each(:keys)) AND (:kind IS NULL OR +kind = :kind)"
         select = f"{_SELECT} WHERE {wanted} {_NEWEST_FIRST}"
@@ -205,15 +220,16 @@ class LedgerTable:
 
     def with_content(self, kind: FetchKind, content_hash: str) -> list[Fetch]:
         """Return the requests of a kind with a body, newest first; at least 16 digits of its hash are necessary."""
+        counted = f"AND fetched_at > {_PURGED_AT.format(symbol='fetches.symbol')}" if _counted(kind) else ""
         select = (
             f"{_SELECT} WHERE substr(content_hash, 1, 16) = :start AND substr(content_hash, 1, :length) = :hash "
-            f"AND +kind = :kind {_NEWEST_FIRST}"
+            f"AND +kind = :kind {counted} {_NEWEST_FIRST}"
         )
         values = {"start": content_hash[:16], "hash": content_hash, "length": len(content_hash), "kind": kind}
         return self._read(select, values)
 
     def symbols(self, kind: FetchKind) -> list[str]:
-        """Return the symbols with requests of a kind, sorted."""
+        """Return the symbols with requests of a kind, sorted; also those whose requests were all purged."""
         return [symbol for (symbol,) in self._rows(_SYMBOLS, {"kind": kind})]
 
     def insert(self, fetches: Iterable[tuple[str | None, Fetch]]) -> None:
@@ -228,6 +244,11 @@ class LedgerTable:
     def _rows(self, select: str, values: Mapping[str, object]) -> list[Any]:
         with self._lock:
             return self._connection.execute(select, values).fetchall()
+
+
+def _counted(kind: FetchKind) -> bool | None:
+    """Return True for the kinds that a purge ends; None for the others."""
+    return kind in {FetchKind.PRICES, FetchKind.SPLITS} or None
 
 
 def _is_good_response(fetch: Fetch) -> bool:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from stock_assets.cli.interruption import Interrupted
-from stock_assets.cli.output import print_error, print_grid, print_line
+from stock_assets.cli.output import print_error, print_grid, print_line, print_warning
 from stock_assets.cli.read import DEFAULT_TABLE, published_table
 
 
@@ -23,6 +23,7 @@ def rollback(
     table: Annotated[str, typer.Argument(help="A published table.")] = DEFAULT_TABLE,
 ) -> None:
     """Roll a published table back to an earlier snapshot."""
+    from stock_assets.maintenance.purge import rows_of_purged_symbols
     from stock_assets.pipeline import Pipeline
     from stock_assets.serve.views import refresh_views
     from stock_assets.settings import Settings
@@ -33,6 +34,11 @@ def rollback(
     print_line(
         f"{table} is now at snapshot {snapshot}. To undo this, roll back to a snapshot of `stock-assets history`."
     )
+    for symbol in rows_of_purged_symbols(backend):
+        print_warning(
+            f"Rows of {symbol}, which was purged, are published again. To remove them: "
+            f"stock-assets symbols purge {symbol} --yes"
+        )
 
 
 def maintain() -> None:

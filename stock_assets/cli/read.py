@@ -12,6 +12,8 @@ import typer
 from stock_assets.cli.output import err, print_grid, print_line, print_rows, print_summary, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from stock_assets.core.tables import Table
     from stock_assets.pipeline import Pipeline
 
@@ -95,12 +97,9 @@ def report(
 
 def history(table: Annotated[str, typer.Argument(help="A published table.")] = DEFAULT_TABLE) -> None:
     """List the snapshots of a published table, newest first."""
-    from stock_assets.backends.interface import MAINTENANCE
-
     rows = []
     for snapshot in _pipeline().backend.warehouse.history(published_table(table)):
         properties = snapshot.properties
-        sessions = f"{properties.get('start_date', '')} to {properties.get('end_date', '')}"
         rows.append(
             (
                 str(snapshot.snapshot_id),
@@ -109,13 +108,24 @@ def history(table: Annotated[str, typer.Argument(help="A published table.")] = D
                 f"{snapshot.rows:,}",
                 properties.get("added", ""),
                 properties.get("removed", ""),
-                f"maintenance: {properties[MAINTENANCE]}" if snapshot.is_maintenance else sessions,
+                _reason(properties),
                 "current" if snapshot.is_current else "",
             )
         )
     print_grid(("Snapshot", "Committed (UTC)", "Rows", "Added", "Removed", "Requested sessions", ""), rows)
     if not rows:
         print_line(f"{table} has no snapshots yet. Load sessions with: stock-assets backfill FIRST LAST")
+
+
+def _reason(properties: "Mapping[str, str]") -> str:
+    """Return why a snapshot was committed: the sessions of a load, or something else than a load."""
+    from stock_assets.backends.interface import MAINTENANCE, PURGED
+
+    if MAINTENANCE in properties:
+        return f"maintenance: {properties[MAINTENANCE]}"
+    if PURGED in properties:
+        return f"purge of {properties[PURGED]}"
+    return f"{properties.get('start_date', '')} to {properties.get('end_date', '')}"
 
 
 def published_table(name: str) -> "Table":

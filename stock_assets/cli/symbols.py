@@ -1,7 +1,7 @@
-"""The commands `symbols list`, `search`, `add`, `remove` and `rename`: the universe, and what a change causes.
+"""The commands `symbols list`, `search`, `add`, `remove`, `rename` and `purge`: the universe, and what a change causes.
 
 Belongs here: arguments and printing. Does not belong here: the format of the file and its change
-(`core.universe_file`), the search (`ingest.symbol_search`).
+(`core.universe_file`), the search (`ingest.symbol_search`), removing the history of a symbol (`maintenance.purge`).
 """
 
 from datetime import datetime
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_assets.cli.output import print_grid, print_line, print_warning
+from stock_assets.cli.output import print_error, print_grid, print_line, print_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,20 +73,24 @@ def add(
 
     symbol = symbol.strip().upper()
     first = first_session.date() if first_session else None
+    purged = _purged_before(symbol)
     match = _look_up(symbol) if search else None
     _change(add_symbol(symbol, name or (match.name if match else ""), first))
     found = f", which the vendor's search found with 1 call: {match}" if match else ""
-    print_line(f"Added {symbol}{found}. {_requests(symbol)}")
+    print_line(f"Added {symbol}{found}. {purged}{_requests(symbol)}")
 
 
 @app.command()
 def remove(symbol: _Symbol) -> None:
-    """Remove a symbol from the universe file; its published history and its responses stay."""
+    """Remove a symbol from the universe file; its published history and its responses stay (see `purge`)."""
     from stock_assets.core.universe_file import remove_symbol
 
     symbol = symbol.strip().upper()
     _change(remove_symbol(symbol))
-    print_line(f"Removed {symbol}. It is no longer requested; its published history and its raw responses stay.")
+    print_line(
+        f"Removed {symbol}. It is no longer requested; its published history and its raw responses stay. "
+        f"To remove its published history too: stock-assets symbols purge {symbol}"
+    )
 
 
 @app.command()
@@ -105,6 +109,130 @@ def rename(
         raise typer.BadParameter(why_no_session(day, day))
     _change(rename_symbol(old, new, day))
     print_line(f"{old} ends before {day}, and {new} begins. {_requests(new)}")
+
+
+@app.command()
+def purge(
+    symbol: _Symbol, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False
+) -> None:
+    """Remove a symbol from the universe file, and its rows from every published table; its responses stay stored."""
+    from stock_assets.core.clock import utc_now
+    from stock_assets.core.errors import SettingsError
+    from stock_assets.core.text import plural
+    from stock_assets.core.universe_file import remove_symbol
+    from stock_assets.maintenance.purge import published_history
+    from stock_assets.maintenance.purge import purge as purge_history
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.serve.views import refresh_views
+    from stock_assets.settings import Settings
+
+    symbol, settings = symbol.strip().upper(), Settings.from_env()
+    pipeline = Pipeline.from_settings(settings)
+    listed = symbol in pipeline.universe.symbols
+    if listed:
+        _own_file(settings)
+    published = published_history(pipeline.backend, symbol)
+    responses = _counted_responses(pipeline, symbol)
+    if not (listed or published or responses):
+        raise SettingsError(_nothing_to_purge(pipeline, symbol))
+    rows = [
+        (table.full_name, f"{found.row_count:,}", f"{found.sessions:,}", str(found.first_date), str(found.last_date))
+        for table, found in published.items()
+    ]
+    print_grid(("Removed from", "Rows", "Sessions", "First", "Last"), rows, title=f"History of {symbol}")
+    print_line(
+        f"{'Its listing is removed from the universe. ' if listed else ''}{plural(responses, 'stored response')} of "
+        f"{symbol} stay as they are, and no load uses them any more. If you add {symbol} again, its history is "
+        "requested anew."
+    )
+    if not yes:
+        _confirm(symbol)
+    if listed:
+        _change(remove_symbol(symbol))
+    removed = purge_history(pipeline.backend, symbol, utc_now())
+    refresh_views(pipeline.backend)
+    print_line(f"Purged {symbol}: {plural(sum(removed.values()), 'row')} removed. To redraw: stock-assets report")
+    if removed:
+        days = plural(settings.snapshot_retention_days, "day")
+        print_line(
+            f"Earlier snapshots still have these rows until maintenance expires them, {days} from now; a rollback to "
+            "one of them publishes the rows again. To remove them earlier, run this command after a day: "
+            "STOCK_ASSETS_SNAPSHOT_RETENTION_DAYS=1 stock-assets maintain"
+        )
+
+
+def _counted_responses(pipeline: "Pipeline", symbol: str) -> int:
+    """Return the number of stored responses of a symbol that loads use."""
+    from stock_assets.backends.interface import FetchKind
+
+    with pipeline.backend.ledger.read() as ledger:
+        fetches = [
+            fetch for kind in (FetchKind.PRICES, FetchKind.SPLITS) for fetch in ledger.fetches(kind, symbol=symbol)
+        ]
+    return len({fetch.response_key for fetch in fetches if fetch.response_key})
+
+
+def _nothing_to_purge(pipeline: "Pipeline", symbol: str) -> str:
+    from difflib import get_close_matches
+
+    from stock_assets.backends.interface import FetchKind
+    from stock_assets.ingest.purges import purged_at
+
+    with pipeline.backend.ledger.read() as ledger:
+        at = purged_at(ledger, symbol)
+        known = {*ledger.symbols(FetchKind.PRICES), *pipeline.universe.symbols}
+    if at is not None:
+        return f"Nothing was changed. {symbol} was purged on {at:%Y-%m-%d %H:%M} UTC and has had no data since."
+    closest = get_close_matches(symbol, sorted(known), n=1)
+    meant = f"Did you mean {closest[0]}?" if closest else "To see the symbols: stock-assets symbols list"
+    return f"Nothing was changed. {symbol} is not in the universe, and no data of it are stored. {meant}"
+
+
+def _confirm(symbol: str) -> None:
+    """Ask whether to purge.
+
+    Raises:
+        typer.Exit: the user declines, or nobody can be asked.
+    """
+    if not _is_terminal():
+        print_error(
+            f"Nothing was changed. To purge {symbol} without a question, run: stock-assets symbols purge {symbol} --yes"
+        )
+        raise typer.Exit(code=1)
+    if not typer.confirm(f"Purge {symbol}?"):
+        print_line("Nothing was changed.")
+        raise typer.Exit(code=1)
+
+
+def _is_terminal() -> bool:
+    import sys
+
+    return sys.stdin.isatty()
+
+
+def _purged_before(symbol: str) -> str:
+    """Return a sentence about an earlier purge of a symbol that is added; empty without one.
+
+    Raises:
+        SettingsError: rows from before the purge are published.
+    """
+    from stock_assets.core.errors import SettingsError
+    from stock_assets.ingest.purges import purged_at
+    from stock_assets.maintenance.purge import rows_of_purged_symbols
+    from stock_assets.pipeline import Pipeline
+    from stock_assets.settings import Settings
+
+    backend = Pipeline.from_settings(Settings.from_env()).backend
+    with backend.ledger.read() as ledger:
+        at = purged_at(ledger, symbol)
+    if at is None:
+        return ""
+    if symbol in rows_of_purged_symbols(backend):
+        raise SettingsError(
+            f"The universe was not changed. {symbol} was purged on {at:%Y-%m-%d}, and rows of it are published: the "
+            f"purge was interrupted, or a table was rolled back. First run: stock-assets symbols purge {symbol} --yes"
+        )
+    return f"Its history was purged on {at:%Y-%m-%d}, so it is requested anew. "
 
 
 def _change(change: "Callable[[Rows], Rows]") -> None:

@@ -18,7 +18,7 @@ from stock_assets.core.calendar import (
     session_table,
     sessions_between,
 )
-from stock_assets.core.errors import DamagedResponses
+from stock_assets.core.errors import DamagedResponses, StagingOutdated
 from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import Name, SqlValue
 from stock_assets.core.tables import (
@@ -30,9 +30,11 @@ from stock_assets.core.tables import (
     TYPED_PRICES,
     declared_columns,
 )
+from stock_assets.core.text import shorten_list
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits, listings
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.purges import from_before_a_purge, without_history
 from stock_assets.ingest.splits import rounded_split_table, split_table
 from stock_assets.loads.acknowledgements import acknowledgement_table
 from stock_assets.loads.damaged_responses import describe_damage
@@ -41,6 +43,7 @@ from stock_assets.sources.interface import Split
 
 LOOKBACK_DAYS = 21
 """Calendar days that a metric may look back. Seven sessions never took more than 18 (September 2001)."""
+_SHOWN = 5
 
 
 def inputs(
@@ -56,10 +59,12 @@ def inputs(
 
     Raises:
         DamagedResponses: stored responses of the load are damaged; the message says what to do.
+        StagingOutdated: the load has bars of a symbol that was purged since.
     """
     backend = parts.backend
     splits = known_splits(parts) if splits is None else splits
     responses = fetches_for_responses(backend, load.response_keys)
+    purged = _purged_symbols(backend, load, responses)
     listed = listings(parts)
     lookback_date = load.first_date - timedelta(days=LOOKBACK_DAYS)
     symbols = {*listed["symbol"].to_pylist(), *(fetch.symbol for fetch in responses)}
@@ -70,6 +75,7 @@ def inputs(
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
         "splits": sql.register("splits", split_table(splits, parts.universe)),
         "rounded_splits": sql.register("rounded_splits", rounded_split_table(splits)),
+        "purged_symbols": sql.register("purged_symbols", pa.table({"symbol": pa.array(purged, pa.string())})),
         "acknowledgements": sql.register("acknowledgements", acknowledgement_table(backend.objects)),
         "closed_days": sql.register("closed_days", closed_day_table(load.first_day, load.last_day)),
         "listings": sql.register("listings", listed),
@@ -106,6 +112,22 @@ def inputs(
         "max_quarantined_share": 1.0 if load.coverage_symbols is not None else parts.limits.max_quarantined_share,
         "max_jump": UNEXPLAINED_JUMP,
     }
+
+
+def _purged_symbols(backend: Backend, load: Load, responses: Sequence[Fetch]) -> list[str]:
+    """Return the purged symbols without responses, after a check that no response of the load is from before a purge.
+
+    Raises:
+        StagingOutdated: a response of the load is.
+    """
+    with backend.ledger.read() as ledger:
+        if outdated := from_before_a_purge(ledger, responses):
+            raise StagingOutdated(
+                f"published/daily_prices, sessions {load.start_date} to {load.end_date}: load {load.load_id} has bars "
+                f"of {shorten_list(outdated, _SHOWN)}, whose history was purged since. Stage and publish the sessions "
+                "again."
+            )
+        return without_history(ledger)
 
 
 def _register_responses(sql: SqlConnection, parts: PipelineParts, load: Load, responses: Sequence[Fetch]) -> Name:

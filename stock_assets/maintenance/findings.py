@@ -4,13 +4,16 @@ Belongs here: the value, and its texts for responses and records. Does not belon
 (`repair`), the texts about files of a backend (`backends.damage_texts`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import PurePosixPath
 
 from stock_assets.backends.damage_texts import REPAIR, command_for_record, consequence, is_on_s3
 from stock_assets.backends.interface import Damage, Fetch, FetchKind
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import Outcome
+from stock_assets.core.tables import Table
 
 _ONE_DAY = timedelta(days=1)
 _TEN_DAYS = timedelta(days=10)
@@ -64,6 +67,9 @@ def of_damage(damage: Damage, newest_intact: int | None = None) -> Finding:
 
 def of_response(file: str, fetch: Fetch, why: str) -> Finding:
     """Return the finding of a response that is missing, damaged, or described wrongly in the ledger."""
+    if fetch.kind is FetchKind.PURGES:
+        effect = f"a rebuilt ledger has the earlier history of {fetch.symbol} again"
+        return Finding(file, why, effect, _purge_again(file, fetch.symbol), fetch=fetch)
     if fetch.outcome is not Outcome.OK:
         return Finding(
             file, why, f"the body of a failed request is lost; no load needs it ({fetch.symbol})", fetch=fetch
@@ -85,8 +91,23 @@ def of_response(file: str, fetch: Fetch, why: str) -> Finding:
 
 def of_unknown_response(file: str) -> Finding:
     """Return the finding of a stored response that the ledger does not contain."""
+    if f"/raw/{FetchKind.PURGES}/" in file:
+        symbol = PurePosixPath(file).stem
+        return Finding(file, "the ledger does not contain it", "the symbol is not purged", _purge_again(file, symbol))
     command = f"stock-assets import {file}" if is_on_s3(file) else REPAIR
     return Finding(file, "the ledger does not contain it", "no load uses its bars", command)
+
+
+def of_purged_symbol(symbol: str, tables: Iterable[Table]) -> Finding:
+    """Return the finding of published rows of a purged symbol."""
+    names = " and ".join(table.full_name for table in tables)
+    problem = f"it has rows of {symbol}, which was purged"
+    return Finding(names, problem, "consumers read these rows", f"stock-assets symbols purge {symbol} --yes")
+
+
+def _purge_again(file: str, symbol: str) -> str:
+    """Return the command that fixes a marker: only the local backend has a repair."""
+    return f"stock-assets symbols purge {symbol} --yes" if is_on_s3(file) else REPAIR
 
 
 def of_record(file: str, why: str, effect: str) -> Finding:

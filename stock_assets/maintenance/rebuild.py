@@ -19,6 +19,7 @@ from stock_assets.core.text import plural
 from stock_assets.ingest.file_responses import file_response
 from stock_assets.ingest.ledger_queries import fetches_for_responses
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.ingest.purges import marker_entry
 from stock_assets.ingest.response_keys import file_digest, request_time
 from stock_assets.ingest.response_reader import PriceReader, ResponseReader
 from stock_assets.loads.load import Load
@@ -41,10 +42,15 @@ class Rebuilt:
 
 
 def response_keys(backend: Backend) -> list[str]:
-    """Return the keys of all stored responses, oldest first."""
-    keys = [key for kind in (FetchKind.PRICES, FetchKind.SPLITS) for key in backend.objects.keys(f"raw/{kind}/")]
-    times = {key: time for key in keys if (time := request_time(key)) is not None}
-    return sorted(times, key=lambda key: (times[key], key))
+    """Return the keys of the markers of purges, and then of all stored responses, each oldest first."""
+
+    def of(*kinds: FetchKind) -> list[str]:
+        keys = [key for kind in kinds for key in backend.objects.keys(f"raw/{kind}/")]
+        times = {key: time for key in keys if (time := request_time(key)) is not None}
+        return sorted(times, key=lambda key: (times[key], key))
+
+    # No response is compared with one that a purge has ended.
+    return [*of(FetchKind.PURGES), *of(FetchKind.PRICES, FetchKind.SPLITS)]
 
 
 def record_responses(parts: PipelineParts, keys: Iterable[str], at: datetime) -> Rebuilt:
@@ -52,7 +58,7 @@ def record_responses(parts: PipelineParts, keys: Iterable[str], at: datetime) ->
 
     Args:
         parts: the pipeline, whose ledger has no entry of these responses.
-        keys: keys of the responses, oldest first.
+        keys: keys in the order of `response_keys`.
         at: now; landing files are noted at this time.
     """
     done = Rebuilt()
@@ -75,6 +81,8 @@ def _entries(
     arrived, symbol = request_time(key), PurePosixPath(key).stem
     if arrived is None:
         return []
+    if key.startswith(f"raw/{FetchKind.PURGES}/"):
+        return [marker_entry(symbol, arrived)]
     body = parts.backend.objects.get(key)
     kind = FetchKind.SPLITS if key.startswith(f"raw/{FetchKind.SPLITS}/") else FetchKind.PRICES
     digest = file_digest(key)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
+from stock_assets.backends.damage_texts import REPAIR
 from stock_assets.backends.interface import Damage, Fetch, FetchKind, Part
 from stock_assets.backends.local import packs
 from stock_assets.backends.local import repair as files
@@ -34,6 +35,7 @@ from stock_assets.ingest.again import split_by_history
 from stock_assets.ingest.ledger_queries import forget_splits, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import RequestRules, fetch_prices
+from stock_assets.ingest.purges import put_marker
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.loads.load import staged_sessions
 from stock_assets.maintenance.rebuild import load_again, record_responses, response_keys
@@ -82,7 +84,7 @@ class Repair:
         if responses:
             # Tables are rebuilt from responses, so these come first.
             return [Step(_of_responses(responses), lambda: self._recover(responses))]
-        others = [one for one in found if one.damage is None and one.fetch is None]
+        others = [one for one in found if one.damage is None and one.fetch is None and one.command == REPAIR]
         unknown = [one.file for one in others if "/raw/" in one.file]
         records = [Path(one.file) for one in others if "/raw/" not in one.file]
         if unknown:
@@ -176,7 +178,11 @@ class Repair:
 
     def _recover(self, damaged: Sequence[Fetch]) -> None:
         """Restore responses from an intact copy, or request them again; what is lost is moved aside."""
-        left = [fetch for fetch in damaged if not self._use_packed_copy(fetch)]
+        for marker in [fetch for fetch in damaged if fetch.kind is FetchKind.PURGES]:
+            self._move_aside([self._root / marker.response_key])
+            put_marker(self.backend, marker)
+        responses = [fetch for fetch in damaged if fetch.kind is not FetchKind.PURGES]
+        left = [fetch for fetch in responses if not self._use_packed_copy(fetch)]
         failed = self._request(left)
         # A request that failed may succeed later: nothing is given up for it.
         lost = [fetch for fetch in left if not self._restore_same_bytes(fetch) and fetch.symbol not in failed]

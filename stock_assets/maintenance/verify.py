@@ -17,12 +17,20 @@ from stock_assets.core.errors import DamagedResponses, Outcome, SourceError
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.response_keys import request_time
 from stock_assets.ingest.response_reader import describe_rows
-from stock_assets.maintenance.findings import Finding, of_damage, of_record, of_response, of_unknown_response
+from stock_assets.maintenance.findings import (
+    Finding,
+    of_damage,
+    of_purged_symbol,
+    of_record,
+    of_response,
+    of_unknown_response,
+)
+from stock_assets.maintenance.purge import rows_of_purged_symbols
 from stock_assets.maintenance.recompute import Sample, differing_rows
 
 Progress = Callable[[str, int, int], None]
 """Receives the step, and how many of how many things it has checked; the last number is 0 if it is not known."""
-_KINDS = (FetchKind.PRICES, FetchKind.SPLITS)
+_KINDS = (FetchKind.PRICES, FetchKind.SPLITS, FetchKind.PURGES)
 STORED_IN = timedelta(hours=1)
 """Time for which a response may be stored and not yet recorded."""
 
@@ -66,6 +74,8 @@ def verify(
         if Part.PACK not in damaged:
             yield from _unknown(backend, at or utc_now())
     yield from _records(backend, progress)
+    if not damaged & {Part.LEDGER, Part.CATALOG, Part.TABLE}:
+        yield from _of_purged_symbols(backend)
     if depth.recompute is not None and not damaged & {Part.LEDGER, Part.CATALOG, Part.TABLE}:
         yield from differing_rows(parts, depth.recompute, progress)
 
@@ -96,11 +106,17 @@ def _unknown(backend: Backend, at: datetime) -> Iterator[Finding]:
             yield of_unknown_response(backend.objects.uri(key))
 
 
+def _of_purged_symbols(backend: Backend) -> Iterator[Finding]:
+    """Find rows of purged symbols: a purge was interrupted, or a table was rolled back."""
+    for symbol, tables in rows_of_purged_symbols(backend).items():
+        yield of_purged_symbol(symbol, tables)
+
+
 def stored_fetches(backend: Backend) -> list[Fetch]:
     """Return the newest ledger entry of each stored response, oldest first."""
     found: dict[str, Fetch] = {}
     for kind in _KINDS:
-        for fetch in reversed(backend.ledger.fetches(kind)):
+        for fetch in reversed(backend.ledger.fetches(kind, purged=True)):
             if fetch.response_key and fetch.content_hash:
                 found[fetch.response_key] = fetch
     return sorted(found.values(), key=lambda fetch: (fetch.fetched_at, fetch.response_key))

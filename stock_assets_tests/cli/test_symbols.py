@@ -8,12 +8,14 @@ import pytest
 
 from stock_assets.core.errors import DailyQuotaExhausted
 from stock_assets.core.limits import Limits
+from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.symbol_search import search_symbols
 from stock_assets_tests.fakes.vendor_server import Mischief, Response, VendorServer, running
 from stock_assets_tests.support.live_source import KEY, live_source, symbols
+from stock_assets_tests.support.scenes import BAD_BAR, TWO_WEEKS, Scene, wavy_source
 from stock_assets_tests.support.shell import Output, Shell
-from stock_assets_tests.support.steps import local_backend
+from stock_assets_tests.support.steps import FIVE, local_backend, published_rows
 
 HEADER = "symbol,name,first_session,last_session\n"
 TEXT = HEADER + 'IBM,"International, Business",2000-03-01,\nFB, Facebook ,2012-05-18,\n'
@@ -176,3 +178,70 @@ def test_a_search_leaves_the_calls_that_prices_need(tmp_path: Path, vendor: Vend
 def test_the_recorded_sample_has_no_search(tmp_path: Path) -> None:
     error = Shell(tmp_path).run_main("symbols", "search", "IBM", code=1).stderr
     assert "has no search. Set STOCK_ASSETS_SOURCE=alpha_vantage." in error
+
+
+@pytest.fixture
+def loaded(file: Path) -> tuple[Shell, Path]:
+    """Return a shell with two published weeks of the recorded sample, and its own universe file."""
+    text = HEADER + "".join(f"{symbol},{symbol},,\n" for symbol in FIVE.symbols)
+    file.write_text(text, encoding="utf-8")
+    shell = Shell(file.parent / "data", STOCK_ASSETS_UNIVERSE=str(file))
+    backend = local_backend(shell.settings.root)
+    source = wavy_source()
+    source.set_bar("IBM", TWO_WEEKS[3], BAD_BAR)
+    Scene(backend, source).run(TWO_WEEKS)
+    return shell, file
+
+
+def test_purge_shows_what_it_removes_and_asks(loaded: tuple[Shell, Path]) -> None:
+    shell, file = loaded
+    before = file.read_text(encoding="utf-8")
+    done = shell.run_main("symbols", "purge", "ibm", code=1)
+    assert re.search(r"published.daily_prices\s+│\s+9\s+│\s+9\s+│\s+2012-03-01\s+│\s+2012-03-14", done.stdout)
+    assert re.search(r"published.quarantined_prices\s+│\s+1\s+│\s+1", done.stdout)
+    assert "Its listing is removed from the universe. 2 stored responses of IBM stay as they are" in done.stdout
+    assert (
+        "Nothing was changed. To purge IBM without a question, run: stock-assets symbols purge IBM --yes" in done.stderr
+    )
+    assert file.read_text(encoding="utf-8") == before
+    assert len(published_rows(local_backend(shell.settings.root))) == 49
+
+
+def test_purge_removes_listing_and_rows_and_a_rollback_says_how_to_remove_them_again(
+    loaded: tuple[Shell, Path],
+) -> None:
+    shell, file = loaded
+    [snapshot] = local_backend(shell.settings.root).warehouse.history(DAILY_PRICES)
+    out = shell.run_main("symbols", "purge", "IBM", "--yes").stdout
+    assert "Purged IBM: 10 rows removed." in out
+    assert "Earlier snapshots still have these rows until maintenance expires them, 30 days from now" in out
+    assert "IBM" not in file.read_text(encoding="utf-8")
+    assert shell.run_main("query", "select count(*) as n from published.price_trends where symbol = 'IBM'").stdout
+    assert "purge of IBM" in shell.run_main("history").stdout
+    error = shell.run_main("symbols", "purge", "IBM", "--yes", code=1).stderr
+    assert re.search(r"IBM was purged on \d{4}-\d\d-\d\d \d\d:\d\d UTC and has had no data since", error)
+
+    rolled_back = shell.run_main("rollback", str(snapshot.snapshot_id)).stderr
+    assert (
+        "Rows of IBM, which was purged, are published again. To remove them: stock-assets symbols purge" in rolled_back
+    )
+    error = shell.run_main("symbols", "add", "IBM", code=1).stderr
+    assert "First run: stock-assets symbols purge IBM --yes" in error
+    assert "Purged IBM: 9 rows removed." in shell.run_main("symbols", "purge", "IBM", "--yes").stdout
+    assert re.search(
+        r"Added IBM. Its history was purged on .*, so it is requested", shell.run_main("symbols", "add", "IBM").stdout
+    )
+
+
+def test_purge_asks_on_a_terminal(loaded: tuple[Shell, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    shell, _ = loaded
+    monkeypatch.setattr("stock_assets.cli.symbols._is_terminal", lambda: True)
+    answers = iter([False, True])
+    monkeypatch.setattr("typer.confirm", lambda question: question == "Purge ORCL?" and next(answers))
+    assert shell.run_main("symbols", "purge", "ORCL", code=1).stdout.endswith("Nothing was changed.\n")
+    assert "Purged ORCL: 10 rows removed." in shell.run_main("symbols", "purge", "ORCL").stdout
+
+
+def test_purge_names_the_closest_symbol(loaded: tuple[Shell, Path]) -> None:
+    error = loaded[0].run_main("symbols", "purge", "IBMM", "--yes", code=1).stderr
+    assert "IBMM is not in the universe, and no data of it are stored. Did you mean IBM?" in error

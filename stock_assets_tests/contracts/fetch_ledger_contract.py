@@ -42,6 +42,34 @@ class FetchLedgerContract:
             assert ledger.fetches(FetchKind.PRICES) == [FETCH]
             assert ledger.fetches(FetchKind.SPLITS) == [failed]
 
+    def test_prices_and_splits_before_a_purge_do_not_count(self, backend: Backend) -> None:
+        purged_at = FETCH.fetched_at + timedelta(days=1)
+        later = FETCH._replace(fetched_at=purged_at + timedelta(microseconds=1), response_key="raw/y/IBM.csv")
+        splits = FETCH._replace(kind=FetchKind.SPLITS, fetched_at=purged_at)
+        rename = FETCH._replace(kind=FetchKind.RENAMES)
+        other = FETCH._replace(symbol="MSFT")
+        backend.ledger.record(FETCH, splits, rename, other)
+        backend.ledger.record(Fetch("IBM", FetchKind.PURGES, purged_at, Outcome.OK))
+
+        with backend.ledger.read() as ledger:
+            assert ledger.fetches(FetchKind.PRICES) == [other]
+            assert ledger.fetches(FetchKind.PRICES, symbol="IBM") == []
+            assert ledger.fetches(FetchKind.PRICES, symbol="IBM", purged=True) == [FETCH]
+            assert ledger.fetches(FetchKind.SPLITS) == []
+            assert ledger.fetches(FetchKind.RENAMES) == [rename]
+            assert ledger.latest(FetchKind.PRICES) == {"MSFT": [other]}
+            assert ledger.latest(FetchKind.SPLITS, ["IBM"]) == {}
+            assert list(ledger.responses("IBM", [FIRST])) == []
+            assert ledger.with_content(FetchKind.PRICES, FETCH.content_hash) == [other]
+            assert ledger.known_keys([FETCH.response_key]) == {FETCH.response_key}
+        late = later._replace(fetched_at=later.fetched_at + timedelta(hours=1), outcome=Outcome.LATE)
+        backend.ledger.record(later, late)
+        with backend.ledger.read() as ledger:
+            assert ledger.fetches(FetchKind.PRICES, symbol="IBM") == [late, later]
+            assert ledger.latest(FetchKind.PRICES, ["IBM"]) == {"IBM": [late, later]}
+            wanted = [FIRST]
+            assert list(ledger.responses("IBM", wanted)) == [later], "also after the newest one"
+
     def test_a_timestamp_of_another_zone_is_read_back_as_utc(self, backend: Backend) -> None:
         local = FETCH._replace(fetched_at=FETCH.fetched_at.astimezone(timezone(timedelta(hours=-5))))
         backend.ledger.record(local)

@@ -30,6 +30,7 @@ from stock_assets.core.tables import (
 )
 from stock_assets.coverage.published_sessions import published_sessions
 from stock_assets.loads.acknowledgements import acknowledge, acknowledgements, remove
+from stock_assets.maintenance.purge import purge
 from stock_assets.maintenance.recompute import Sample
 from stock_assets.maintenance.verify import QUICK, Depth, verify
 from stock_assets_tests.contracts.fetch_ledger_contract import FetchLedgerContract
@@ -39,7 +40,7 @@ from stock_assets_tests.support.backend_cases import BackendCase, in_processes
 from stock_assets_tests.support.backend_writers import WRITERS, open_the_warehouse, publish_or_maintain
 from stock_assets_tests.support.bars import EVERY_DAY, stored_response
 from stock_assets_tests.support.rows import price_row, stage_rows
-from stock_assets_tests.support.scenes import SECOND_WEEK, TWO_WEEKS, Scene, calm_source
+from stock_assets_tests.support.scenes import BAD_BAR, SECOND_WEEK, TWO_WEEKS, Scene, calm_source, content
 from stock_assets_tests.support.small_files import late_for, scatter_locally, scatter_on_aws
 from stock_assets_tests.support.steps import local_backend, published_rows
 from stock_assets_tests.support.table_rows import (
@@ -111,6 +112,19 @@ def test_an_acknowledged_warning_is_counted_and_not_shown_until_it_is_removed(ba
     assert volume_verdict() == (0, 2, [])
     remove(backend.objects, "volume_above_zero", "IBM", first)
     assert volume_verdict() == (1, 1, [first])
+
+
+def test_a_purge_removes_a_symbol_from_every_table(backend: Backend) -> None:
+    scene = Scene(backend, calm_source(sessions=SECOND_WEEK))
+    scene.source.set_bar("IBM", SECOND_WEEK[1], BAD_BAR)
+    scene.source.set_bar("CSCO", SECOND_WEEK[2], BAD_BAR)
+    scene.run(SECOND_WEEK)
+    kept = tuple([row for row in rows if row["symbol"] != "IBM"] for rows in content(backend))
+
+    assert purge(backend, "IBM", datetime.now(UTC)) == {DAILY_PRICES: 4, QUARANTINED_PRICES: 1}
+
+    assert content(backend) == kept
+    assert [backend.warehouse.history(table)[0].properties["purged"] for table in PUBLISHED_TABLES] == ["IBM"] * 2
 
 
 class TestObjects(ObjectsContract):

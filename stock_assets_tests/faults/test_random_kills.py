@@ -15,8 +15,10 @@ import pytest
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.backends.local.backup import back_up, restore
 from stock_assets.backends.local.relocation import relocate
+from stock_assets.core.clock import utc_now
 from stock_assets.ingest.response_packs import pack_responses
 from stock_assets.maintenance.migrate import migrate
+from stock_assets.maintenance.purge import purge
 from stock_assets.maintenance.repair import Repair
 from stock_assets.maintenance.verify import Depth, verify
 from stock_assets_tests.faults.damage import delete, truncate
@@ -211,3 +213,32 @@ def test_a_killed_command_is_completed_by_running_it_again(
         if interrupted == KILLS_OF_COMMANDS:
             return
     pytest.fail(f"only {interrupted} kills interrupted the command")
+
+
+def run_purge(root: Path, symbol: str) -> None:
+    """Purge a symbol, as the command does."""
+    purge(LocalBackend(root), symbol, utc_now())
+
+
+def test_a_killed_purge_removes_no_other_row_and_is_completed_by_running_it_again(
+    original: Path, tmp_path: Path, tally: Tally
+) -> None:
+    rows = Folder(original).rows()
+    symbol = str(rows[0]["symbol"])
+    kept = [row for row in rows if row["symbol"] != symbol]
+    took = duration(run_purge, Folder.copy_of(original, tmp_path / "first").root, symbol)
+    interrupted = 0
+    for number in range(4 * KILLS):
+        root = Folder.copy_of(original, tmp_path / str(number)).root
+        if killed(run_purge, (root, symbol), time_of_kill(number, KILLS, took)):
+            found = Folder(root).rows()
+            assert [row for row in found if row["symbol"] != symbol] == kept
+            purge(LocalBackend(root), symbol, utc_now())
+            right = Folder(root).rows() == kept and not list(verify(Folder(root).parts, Depth(deep=True)))
+            tally.count("killed: purge", "repaired" if right else "wrong")
+            assert right
+            interrupted += 1
+        shutil.rmtree(root)
+        if interrupted == KILLS:
+            return
+    pytest.fail(f"only {interrupted} kills interrupted the purge")

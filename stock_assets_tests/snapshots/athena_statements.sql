@@ -129,7 +129,7 @@ LEFT JOIN (
 WHERE v.symbol IS NULL
 ;
 
--- sql/audit/load/no_published_row_lost.sql (and 4 other forms, SHA-256 687dd84162e91d1f)
+-- sql/audit/load/no_published_row_lost.sql (and 4 other forms, SHA-256 ca7f419bf2779304)
 SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
 FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
 JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = p.trade_date
@@ -137,8 +137,10 @@ LEFT JOIN backend_staged.load_id__daily_prices__attempt AS s
     ON  s.symbol = p.symbol AND s.trade_date = p.trade_date
 LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS q
     ON  q.symbol = p.symbol AND q.trade_date = p.trade_date
+LEFT JOIN (SELECT CAST(NULL AS varchar) AS "symbol" WHERE FALSE) AS g ON g.symbol = p.symbol
 WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
   AND s.symbol IS NULL
+  AND g.symbol IS NULL
   AND q.symbol IS NULL
 ;
 
@@ -1076,6 +1078,13 @@ SELECT * FROM "audit/named.sql") AS c
 GROUP BY audit
 ;
 
+-- sql/publish/kept_after_purge.sql
+SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
+FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-06'
+  AND symbol <> 'ORCL'
+;
+
 -- sql/publish/merge.sql
 MERGE INTO backend_published.daily_prices AS t
 USING (
@@ -1231,6 +1240,37 @@ WHEN MATCHED AND (t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS 
 WHEN NOT MATCHED THEN INSERT (symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor) VALUES (s.symbol, s.trade_date, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.daily_return, s.avg_price, s.volatility, s.prev_close, s.price_change_pct, s.rolling_avg_5d, s.volume_surge_ratio, s.candle_type, s.is_market_up, s.split_factor)
 ;
 
+-- sql/publish/merge.sql
+MERGE INTO backend_published.daily_prices AS t
+USING (
+    SELECT c.*
+    FROM (
+        SELECT 'keep' AS fate, symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor
+        FROM (SELECT * FROM "publish/kept_after_purge.sql") AS n
+        WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-06'
+        UNION ALL
+        SELECT 'drop' AS fate, p.symbol, p.trade_date, CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS bigint), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS double), CAST(NULL AS varchar), CAST(NULL AS boolean), CAST(NULL AS double)
+        FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+        LEFT JOIN (SELECT * FROM "publish/kept_after_purge.sql") AS n ON n.symbol = p.symbol AND n.trade_date = p.trade_date
+        WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-06'
+          AND n.symbol IS NULL
+    ) AS c
+    JOIN (
+        SELECT CASE
+            WHEN COALESCE(MAX(snapshot_id), 0) = snapshot_id THEN snapshot_id
+            ELSE CAST('stock_assets: published since, version ' || COALESCE(CAST(MAX(snapshot_id) AS VARCHAR), 'none') AS BIGINT)
+        END AS base
+        FROM "backend_published"."daily_prices$refs"
+        WHERE name = 'main'
+    ) AS g ON g.base = snapshot_id
+) AS s
+ON  t.symbol = s.symbol AND t.trade_date = s.trade_date
+AND t.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-06'
+WHEN MATCHED AND s.fate = 'drop' THEN DELETE
+WHEN MATCHED AND (t.open_price IS DISTINCT FROM s.open_price OR t.high_price IS DISTINCT FROM s.high_price OR t.low_price IS DISTINCT FROM s.low_price OR t.close_price IS DISTINCT FROM s.close_price OR t.volume IS DISTINCT FROM s.volume OR t.daily_return IS DISTINCT FROM s.daily_return OR t.avg_price IS DISTINCT FROM s.avg_price OR t.volatility IS DISTINCT FROM s.volatility OR t.prev_close IS DISTINCT FROM s.prev_close OR t.price_change_pct IS DISTINCT FROM s.price_change_pct OR t.rolling_avg_5d IS DISTINCT FROM s.rolling_avg_5d OR t.volume_surge_ratio IS DISTINCT FROM s.volume_surge_ratio OR t.candle_type IS DISTINCT FROM s.candle_type OR t.is_market_up IS DISTINCT FROM s.is_market_up OR t.split_factor IS DISTINCT FROM s.split_factor) THEN UPDATE SET open_price = s.open_price, high_price = s.high_price, low_price = s.low_price, close_price = s.close_price, volume = s.volume, daily_return = s.daily_return, avg_price = s.avg_price, volatility = s.volatility, prev_close = s.prev_close, price_change_pct = s.price_change_pct, rolling_avg_5d = s.rolling_avg_5d, volume_surge_ratio = s.volume_surge_ratio, candle_type = s.candle_type, is_market_up = s.is_market_up, split_factor = s.split_factor
+WHEN NOT MATCHED THEN INSERT (symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor) VALUES (s.symbol, s.trade_date, s.open_price, s.high_price, s.low_price, s.close_price, s.volume, s.daily_return, s.avg_price, s.volatility, s.prev_close, s.price_change_pct, s.rolling_avg_5d, s.volume_surge_ratio, s.candle_type, s.is_market_up, s.split_factor)
+;
+
 -- sql/publish/quarantine_to_commit.sql
 SELECT symbol, trade_date, audit, detail, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at, payload, load_id, contradicting_rows
 FROM backend_staged.load_id__quarantined_prices__attempt AS s
@@ -1249,6 +1289,18 @@ FROM (
     EXCEPT
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume, daily_return, avg_price, volatility, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type, is_market_up, split_factor FROM backend_staged.load_id__daily_prices__attempt AS s
 ) AS removed
+;
+
+-- sql/publish/rows_of_symbols.sql (and 1 other form, SHA-256 917d7e3a0645fe96)
+SELECT
+    symbol,
+    COUNT(*)                    AS row_count,
+    COUNT(DISTINCT trade_date)  AS sessions,
+    MIN(trade_date)             AS first_date,
+    MAX(trade_date)             AS last_date
+FROM backend_published.quarantined_prices FOR VERSION AS OF snapshot_id AS p
+WHERE symbol IN (SELECT symbol FROM (SELECT * FROM (VALUES (CAST('ORCL' AS varchar))) AS v ("symbol")) AS s)
+GROUP BY symbol
 ;
 
 -- queries of users and counts of rows

@@ -24,6 +24,7 @@ from stock_assets.core.errors import LoadRejected
 from stock_assets.core.sql import Fragment, SqlValue, Statement, bundled, statement
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets.coverage.missing_bars import coverage
+from stock_assets.maintenance.purge import purge, rows_of_purged_symbols
 from stock_assets.maintenance.recompute import Sample
 from stock_assets.maintenance.verify import Depth, verify
 from stock_assets.serve.panels import PANELS
@@ -156,6 +157,8 @@ def everything(runs: LiveRuns, aws: AwsEmulator) -> None:
     _read(runs)
     _reject_and_roll_back(runs, bars)
     _exclude_a_session(runs, bars)
+    purge(runs.backend, "ORCL", datetime.now(UTC))
+    rows_of_purged_symbols(runs.backend)
     _maintain(runs, aws)
     # A stored table that lacks a column: the next connection adds it.
     table = aws.engine.catalog.load_table((f"{runs.backend.database}_published", "daily_prices"))
