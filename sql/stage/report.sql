@@ -8,10 +8,11 @@ excluded AS (
 )
 SELECT
     'session'              AS part,
-    trade_date,
-    symbols,
-    published_rows,
-    quarantined,
+    s.trade_date,
+    s.symbols,
+    s.published_rows,
+    s.quarantined,
+    COALESCE(d.digest, 0)  AS digest,
     CAST(NULL AS VARCHAR)  AS symbol,
     CAST(NULL AS DOUBLE)   AS close_price,
     CAST(NULL AS DOUBLE)   AS prev_close,
@@ -23,21 +24,22 @@ SELECT
     CAST(NULL AS VARCHAR)  AS detail,
     CAST(NULL AS VARCHAR)  AS payload
 FROM (${sessions}) AS s
+LEFT JOIN (${digests}) AS d ON d.trade_date = s.trade_date
 UNION ALL
 SELECT
-    'price' AS part, trade_date, NULL, NULL, NULL,
+    'price' AS part, trade_date, NULL, NULL, NULL, NULL,
     symbol, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type,
     NULL, NULL, NULL
 FROM (${prices}) AS p
 UNION ALL
 SELECT
-    'quarantine' AS part, trade_date, NULL, NULL, NULL,
+    'quarantine' AS part, trade_date, NULL, NULL, NULL, NULL,
     symbol, NULL, NULL, NULL, NULL, NULL, NULL,
     audit, detail, payload
 FROM (${quarantine}) AS q
 UNION ALL
 SELECT
-    'excluded' AS part, trade_date, NULL, NULL, NULL,
+    'excluded' AS part, trade_date, NULL, NULL, NULL, NULL,
     symbol, NULL, NULL, NULL, NULL, NULL, NULL,
     audit, detail, NULL
 FROM findings

@@ -4,12 +4,12 @@ Belongs here: the vocabulary of `${name}` marks, in one place for staging, audit
 running a statement.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import pyarrow as pa
 
-from stock_assets.backends.interface import Backend, Fetch, SqlConnection
+from stock_assets.backends.interface import Backend, Fetch, FetchKind, SqlConnection
 from stock_assets.core.calendar import (
     CALENDAR_START,
     closed_day_table,
@@ -18,6 +18,7 @@ from stock_assets.core.calendar import (
     session_table,
     sessions_between,
 )
+from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import DamagedResponses, StagingOutdated
 from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import Name, SqlValue
@@ -76,6 +77,7 @@ def inputs(
         "splits": sql.register("splits", split_table(splits, parts.universe)),
         "rounded_splits": sql.register("rounded_splits", rounded_split_table(splits)),
         "purged_symbols": sql.register("purged_symbols", pa.table({"symbol": pa.array(purged, pa.string())})),
+        "symbol_numbers": sql.register("symbol_numbers", _symbol_numbers(symbols)),
         "acknowledgements": sql.register("acknowledgements", acknowledgement_table(backend.objects)),
         "closed_days": sql.register("closed_days", closed_day_table(load.first_day, load.last_day)),
         "listings": sql.register("listings", listed),
@@ -112,6 +114,19 @@ def inputs(
         "max_quarantined_share": 1.0 if load.coverage_symbols is not None else parts.limits.max_quarantined_share,
         "max_jump": UNEXPLAINED_JUMP,
     }
+
+
+def symbol_numbers(parts: PipelineParts) -> pa.Table:
+    """Build the relation `symbol_numbers` of all symbols that any table can have."""
+    with parts.backend.ledger.read() as ledger:
+        return _symbol_numbers({*parts.universe.symbols, *ledger.symbols(FetchKind.PRICES)})
+
+
+def _symbol_numbers(symbols: Iterable[str]) -> pa.Table:
+    """Build the relation of symbols and numbers, by which digests of rows depend on the symbol; they never change."""
+    ordered = sorted(symbols)
+    numbers = [int(content_hash(symbol.encode())[:7], 16) for symbol in ordered]
+    return pa.table({"symbol": pa.array(ordered, pa.string()), "number": pa.array(numbers, pa.int64())})
 
 
 def _purged_symbols(backend: Backend, load: Load, responses: Sequence[Fetch]) -> list[str]:

@@ -35,7 +35,8 @@ class LoadReport:
     """Counts and previews of the rows of a load.
 
     Attributes:
-        sessions: for each requested session with a bar: symbols, rows to publish, quarantined bars.
+        sessions: for each requested session with a bar: symbols, rows to publish, quarantined bars, and a
+            digest of the rows to publish.
         prices: the rows of the last requested session, as staged.
         quarantine: the first quarantined bars.
         excluded: the findings that exclude sessions: trade_date, audit, detail.
@@ -80,12 +81,13 @@ def compute_report(sql: SqlConnection, values: Mapping[str, SqlValue]) -> LoadRe
     parts: dict[str, SqlValue] = {
         "session_failures": values["session_failures"],
         "sessions": Fragment(statement("stage/sessions.sql").bind({**values, "excluded_sessions": Name("excluded")})),
+        "digests": Fragment(statement("coverage/session_rows.sql").bind({**values, "prices": values["staged_prices"]})),
         "prices": Fragment(statement("stage/preview_prices.sql").bind(values)),
         "quarantine": Fragment(statement("stage/preview_quarantine.sql").bind(values)),
     }
     rows = sql.query(statement("stage/report.sql").bind(parts)).to_pylist()
     return LoadReport(
-        sessions=_part(rows, "session", ("trade_date", "symbols", "published_rows", "quarantined")),
+        sessions=_part(rows, "session", ("trade_date", "symbols", "published_rows", "quarantined", "digest")),
         prices=_part(rows, "price", _PRICE_COLUMNS),
         quarantine=_part(rows, "quarantine", _QUARANTINE_COLUMNS),
         excluded=_part(rows, "excluded", ("trade_date", "audit", "detail")),

@@ -456,7 +456,10 @@ class TestPublishing:
         scene = Scene(backend, calm_source())
         load = scene.run(TWO_WEEKS[:2]).load
         monkeypatch.setattr(type(backend.warehouse), "connect", None)
-        assert [counted.row_count for counted in published_sessions(scene, load)] == [5, 5]
+        counted = published_sessions(scene, load)
+        assert [one.row_count for one in counted] == [5, 5]
+        assert all(one.committed_digest == one.digest for one in counted)
+        assert [one.digest for one in counted] == [4671508122, 4787241114], "the same on every engine"
 
     def test_verify_finds_a_missing_and_a_changed_file_of_a_table(self, backend: Backend) -> None:
         scene = Scene(backend, calm_source())

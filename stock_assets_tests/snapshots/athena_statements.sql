@@ -821,18 +821,51 @@ FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
 WHERE trade_date >= DATE 'day'
 ;
 
--- sql/coverage/published_sessions.sql (and 1 other form, SHA-256 2bd24d95f133ed3c)
+-- sql/coverage/session_rows.sql (and 8 other forms, SHA-256 31c6d351b1262d69)
+WITH weighted AS (
+    SELECT
+        p.symbol,
+        p.trade_date,
+        p.volume,
+        p.candle_type,
+        p.is_market_up,
+        COALESCE(n.number, 1) AS symbol_number,
+        p.open_price + 1.6180339E0 * p.high_price + 2.7182818E0 * p.low_price + 3.1415926E0 * p.close_price
+        + 4.6692016E0 * p.daily_return + 5.3983241E0 * p.avg_price + 6.2831853E0 * COALESCE(p.prev_close, -1.3E0)
+        + 7.3890561E0 * COALESCE(p.rolling_avg_5d, -1.7E0) AS prices,
+        1E4 * COALESCE(p.volatility, -1.1E0) + 1.6180339E0 * COALESCE(p.price_change_pct, -1.9E3)
+        + 2.7182818E0 * COALESCE(p.volume_surge_ratio, -2.3E0) + 3.1415926E0 * COALESCE(p.split_factor, -2.9E0)
+            AS metrics
+    FROM backend_staged.load_id__daily_prices__attempt AS p
+    LEFT JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(32195798 AS bigint)), ('CSCO', 31750133), ('IBM', 158573736), ('MSFT', 140742402), ('ORCL', 119462156)) AS v ("symbol", "number")) AS n ON n.symbol = p.symbol
+    WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+),
+numbered AS (
+    SELECT
+        symbol,
+        trade_date,
+        MOD(
+            symbol_number
+            + 1000003 * MOD(CASE WHEN ABS(prices) < 1E12 THEN CAST(ROUND(prices * 1E6) AS BIGINT) ELSE 7 END, 2147483647)
+            + 1000033 * MOD(CASE WHEN ABS(metrics) < 1E12 THEN CAST(ROUND(metrics * 1E6) AS BIGINT) ELSE 7 END, 2147483647)
+            + 1000037 * MOD(volume, 2147483647)
+            + 1000039 * COALESCE(STRPOS('flat,doji,hammer,shooting_star,marubozu,bullish,bearish', candle_type), 99)
+            + 1000081 * CASE WHEN is_market_up THEN 1 WHEN NOT is_market_up THEN 2 ELSE 3 END,
+            2147483647
+        ) AS number
+    FROM weighted
+)
 SELECT
     p.trade_date,
     COUNT(*)                  AS row_count,
     COUNT(DISTINCT p.symbol)  AS symbols,
-    COUNT(DISTINCT l.symbol)  AS listed_symbols
-FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+    COUNT(DISTINCT l.symbol)  AS listed_symbols,
+    CAST(SUM(MOD(p.number * p.number, 2147483647)) AS BIGINT) AS digest
+FROM numbered AS p
 LEFT JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
     ON  l.symbol = p.symbol
     AND l.first_session <= p.trade_date
     AND (l.last_session IS NULL OR p.trade_date <= l.last_session)
-WHERE p.trade_date BETWEEN DATE '2012-03-02' AND DATE '2012-03-02'
 GROUP BY p.trade_date
 ;
 
@@ -2213,10 +2246,11 @@ excluded AS (
 )
 SELECT
     'session'              AS part,
-    trade_date,
-    symbols,
-    published_rows,
-    quarantined,
+    s.trade_date,
+    s.symbols,
+    s.published_rows,
+    s.quarantined,
+    COALESCE(d.digest, 0)  AS digest,
     CAST(NULL AS VARCHAR)  AS symbol,
     CAST(NULL AS DOUBLE)   AS close_price,
     CAST(NULL AS DOUBLE)   AS prev_close,
@@ -2228,21 +2262,22 @@ SELECT
     CAST(NULL AS VARCHAR)  AS detail,
     CAST(NULL AS VARCHAR)  AS payload
 FROM (SELECT * FROM "stage/sessions.sql") AS s
+LEFT JOIN (SELECT * FROM "coverage/session_rows.sql") AS d ON d.trade_date = s.trade_date
 UNION ALL
 SELECT
-    'price' AS part, trade_date, NULL, NULL, NULL,
+    'price' AS part, trade_date, NULL, NULL, NULL, NULL,
     symbol, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type,
     NULL, NULL, NULL
 FROM (SELECT * FROM "stage/preview_prices.sql") AS p
 UNION ALL
 SELECT
-    'quarantine' AS part, trade_date, NULL, NULL, NULL,
+    'quarantine' AS part, trade_date, NULL, NULL, NULL, NULL,
     symbol, NULL, NULL, NULL, NULL, NULL, NULL,
     audit, detail, payload
 FROM (SELECT * FROM "stage/preview_quarantine.sql") AS q
 UNION ALL
 SELECT
-    'excluded' AS part, trade_date, NULL, NULL, NULL,
+    'excluded' AS part, trade_date, NULL, NULL, NULL, NULL,
     symbol, NULL, NULL, NULL, NULL, NULL, NULL,
     audit, detail, NULL
 FROM findings

@@ -1,6 +1,6 @@
 """The checks on the rows of `published/daily_prices`, as consumers see them after a run.
 
-Belongs here: showing the counts in Dagster. Does not belong here: counting (`coverage.published_sessions`), freshness
+Belongs here: showing the result in Dagster. Does not belong here: comparing (`coverage.published_sessions`), freshness
 (`freshness`), the audits of a load (`audits`). None of these checks blocks: the rows are already published.
 """
 
@@ -36,10 +36,11 @@ _RULES = {
         "roll back to the snapshot before (`stock-assets history`), and load the sessions again",
     ),
     "every_committed_row_is_published": _Rule(
-        lambda found: found.committed in (None, found.row_count),
+        lambda found: found.is_as_committed,
         dg.AssetCheckSeverity.ERROR,
-        "Each session has as many published rows as the load committed. Another run that publishes the same sessions "
-        "at the same time can make it fail once.",
+        "Each session has the published rows that the load committed, with the same values: a digest of all values is "
+        "compared with the one of staging. Another run that publishes the same sessions at the same time can "
+        "make it fail once.",
         "load the sessions again; if it fails again, roll back to the snapshot before",
     ),
     "every_listed_symbol_is_published": _Rule(
@@ -61,12 +62,12 @@ def published_checks(names: Names) -> dg.AssetChecksDefinition:
                 name,
                 asset=names.key(DAILY_PRICES),
                 description=rule.description,
-                metadata={"sql": "sql/coverage/published_sessions.sql", "remedy": rule.remedy},
+                metadata={"sql": "sql/coverage/session_rows.sql", "remedy": rule.remedy},
             )
             for name, rule in _RULES.items()
         ],
         can_subset=True,
-        description="Counts the published rows of the run's sessions; alone, of the newest load's sessions.",
+        description="Compares the published rows of the run's sessions; alone, of the newest load's sessions.",
     )
     @names.uses_pipeline
     def rows_of_published_prices(
@@ -101,6 +102,8 @@ def _result(key: dg.AssetCheckKey, found: Sequence[PublishedSession], load: Load
 
 def _counts(found: PublishedSession) -> str:
     committed = "" if found.committed is None else f", {found.committed} committed by the load"
+    if found.committed == found.row_count and not found.is_as_committed:
+        committed = ", with other values than the load committed"
     return (
         f"session {found.session} has {found.row_count} published rows of {found.symbols} symbols, "
         f"{found.listed_symbols} of {found.listed} listed symbols{committed}"

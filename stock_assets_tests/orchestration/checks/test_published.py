@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pyarrow.compute as pc
 import pytest
 
@@ -13,6 +14,7 @@ from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.core.errors import LoadRejected
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets.core.universe import Universe
+from stock_assets.coverage.published_sessions import published_sessions
 from stock_assets.orchestration.keys import asset_key
 from stock_assets_tests.support.dagster_runs import checks, pipeline
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, calm_source, tamper
@@ -64,6 +66,54 @@ def test_a_row_that_another_program_repeats_is_found(scene: Scene, tmp_path: Pat
 
     counts = "session 2012-03-06 has 6 published rows of 5 symbols, 5 of 5 listed symbols, 5 committed by the load"
     assert failed(scene, tmp_path) == {GRAIN: f"2012-03-06: {counts}", COMMITTED: f"2012-03-06: {counts}"}
+
+
+CHANGES = {
+    "one close, by a millionth": "IF(r.symbol = 'IBM', r.close_price + 1E-6, r.close_price) AS close_price",
+    "two symbols' closes": "CASE r.symbol WHEN 'IBM' THEN m.close_price ELSE r.close_price END AS close_price",
+    "a volume": "IF(r.symbol = 'IBM', r.volume + 1, r.volume) AS volume",
+    "a metric that becomes NULL": "CAST(NULL AS DOUBLE) AS prev_close",
+    "a metric": "r.volatility * 1.0001 AS volatility",
+    "a pattern": "'flat' AS candle_type",
+    "a flag": "NOT r.is_market_up AS is_market_up",
+    "a split factor": "r.split_factor * 2 AS split_factor",
+    "rows under the symbol of another": "CASE r.symbol WHEN 'IBM' THEN 'MSFT' WHEN 'MSFT' THEN 'IBM' ELSE r.symbol END "
+    "AS symbol",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_value_that_another_program_changes_is_found(scene: Scene, tmp_path: Path, change: str) -> None:
+    load = scene.run(FIRST_WEEK).load
+    stored = iceberg.load(DataFolder(tmp_path / "data").prepare(), DAILY_PRICES)
+    rows = stored.scan(row_filter=f"trade_date = '{DAY}'").to_arrow()
+    replaced = CHANGES[change].rpartition(" AS ")[2]
+    columns = ", ".join(CHANGES[change] if name == replaced else f"r.{name}" for name in rows.column_names)
+    select = f"SELECT {columns} FROM rows AS r, (FROM rows WHERE symbol = 'MSFT') AS m"
+    changed = duckdb.sql(select)
+    assert changed is not None
+    stored.overwrite(changed.to_arrow_table().cast(rows.schema), overwrite_filter=f"trade_date = '{DAY}'")
+
+    wrong = {found.session: found for found in published_sessions(scene, load) if not found.is_as_committed}
+
+    assert wrong.keys() == {DAY}
+    assert wrong[DAY].row_count == wrong[DAY].committed == 5
+
+
+def test_a_changed_value_fails_the_check(scene: Scene, tmp_path: Path) -> None:
+    scene.run(FIRST_WEEK)
+    stored = iceberg.load(DataFolder(tmp_path / "data").prepare(), DAILY_PRICES)
+    rows = stored.scan(row_filter=f"trade_date = '{DAY}'").to_arrow()
+    close = rows.column_names.index("close_price")
+    stored.overwrite(
+        rows.set_column(close, rows.schema.field(close), pc.add(rows["close_price"], 0.01)),
+        overwrite_filter=f"trade_date = '{DAY}'",
+    )
+
+    assert failed(scene, tmp_path) == {
+        COMMITTED: "2012-03-06: session 2012-03-06 has 5 published rows of 5 symbols, 5 of 5 listed symbols, with "
+        "other values than the load committed"
+    }
 
 
 def test_rows_that_another_program_deletes_are_found(scene: Scene, tmp_path: Path) -> None:
