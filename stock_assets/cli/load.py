@@ -55,12 +55,12 @@ def backfill(
         from stock_assets.core.closed_days import why_no_session
 
         raise typer.BadParameter(why_no_session(first.date(), last.date()))
+    names = _known_symbols(pipeline, symbol) if again else []
     closed, waiting = loadable_sessions(sessions, utc_now())
     if closed and waiting:
         print_warning(waiting)
         sessions = closed
     print_line(f"{pipeline.source.label}: {plural(len(sessions), 'session')}, {sessions[0]} to {sessions[-1]}")
-    names = _known_symbols(pipeline, symbol) if again else []
     warning = warn_about_calls(pipeline, sessions, RequestRules(again=frozenset(names)), utc_now())
     if warning:
         print_warning(warning)

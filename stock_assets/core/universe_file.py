@@ -10,14 +10,17 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 
 from stock_assets.core.calendar import previous_session
 from stock_assets.core.errors import SettingsError
+from stock_assets.core.text import shorten_list
 from stock_assets.core.universe import Universe, read_universe
 
 Rows = list[list[str]]
 _LAST_SESSION = 3
+_SHOWN = 10
 
 
 def add_symbol(symbol: str, name: str, first_session: date | None) -> Callable[[Rows], Rows]:
@@ -85,6 +88,7 @@ def change_universe(file: Path, change: Callable[[Rows], Rows], check: Callable[
 
 
 def _unknown(symbol: str, rows: Rows) -> SettingsError:
-    return SettingsError(
-        f"It has no listed symbol {symbol}. Symbols: {', '.join(dict.fromkeys(row[0] for row in rows))}"
-    )
+    known = list(dict.fromkeys(row[0] for row in rows))
+    closest = get_close_matches(symbol, known, n=1)
+    meant = f"Did you mean {closest[0]}?" if closest else f"Symbols: {shorten_list(known, _SHOWN)}."
+    return SettingsError(f"It has no listed symbol {symbol}. {meant}")

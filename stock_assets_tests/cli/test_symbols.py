@@ -58,7 +58,8 @@ def test_a_symbol_is_added_renamed_and_removed(file: Path) -> None:
     [
         (("add", "IBM"), "has IBM twice"),
         (("add", "BRK B"), "'BRK B' is not a symbol"),
-        (("remove", "NOPE"), "It has no listed symbol NOPE. Symbols: IBM, FB"),
+        (("remove", "NOPE"), "It has no listed symbol NOPE. Symbols: IBM, FB."),
+        (("remove", "IBMM"), "It has no listed symbol IBMM. Did you mean IBM?"),
         (("rename", "NOPE", "META", "2022-06-09"), "It has no listed symbol NOPE"),
     ],
 )
