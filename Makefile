@@ -14,6 +14,9 @@ LOCKED := --only-binary :all: --require-hashes --requirement
 export PYTHONDONTWRITEBYTECODE =
 GRAMMAR := stock_assets_tests/grammar
 INFRA_LOCKS := stock_assets_tests/infra/locks
+# The fast tests write thousands of small files and sync each of them, which costs nothing in memory.
+IN_MEMORY := $(shell test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'END {print $$4}')" -gt 4000000 \
+	&& echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 # One process per core; more than four need more memory than they save time.
 IN_PARALLEL := -n logical --maxprocesses 4
 
@@ -54,7 +57,9 @@ calendar: $(DEV)
 
 ## test: the fast tests, without killed processes, races, the daemon, the browser, ministack and Trino
 test: $(DEV)
-	$(BIN)/pytest $(IN_PARALLEL) --dist loadfile -m "not slow and not daemon and not browser and not faults and not ministack and not infra and not trino and not image"
+	$(IN_MEMORY) STOCK_ASSETS_TEST_DUCKDB_THREADS=1 $(BIN)/pytest $(IN_PARALLEL) --dist loadfile \
+		-o tmp_path_retention_policy=failed -o tmp_path_retention_count=1 \
+		-m "not slow and not daemon and not browser and not faults and not ministack and not infra and not trino and not image"
 
 ## test-slow: killed processes, races and long random histories, without the backends
 test-slow: $(DEV)

@@ -2,11 +2,12 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import duckdb
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 
@@ -18,6 +19,7 @@ from stock_assets_tests.support.athena_backends import athena_backend, make_buck
 from stock_assets_tests.support.aws_account import Account, account_backend, clean, named_account
 from stock_assets_tests.support.backend_cases import BackendCase
 from stock_assets_tests.support.postgres import postgres, postgres_server
+from stock_assets_tests.support.published_week import published_week
 from stock_assets_tests.support.recorded_backend import recorded_backend, recorded_bars
 from stock_assets_tests.support.steps import local_backend
 from stock_assets_tests.support.trino_backends import TrinoOnEmulator
@@ -26,7 +28,13 @@ from stock_assets_tests.support.trino_server import NoTrino, running_trino
 # A developer's `.env` must not change tests, nor those of the processes that they start.
 os.environ["STOCK_ASSETS_ENV_FILE"] = os.devnull
 
-__all__ = ["postgres", "postgres_server", "recorded_backend", "recorded_bars"]  # fixtures, made where their parts are
+__all__ = [  # fixtures, made where their parts are
+    "postgres",
+    "postgres_server",
+    "published_week",
+    "recorded_backend",
+    "recorded_bars",
+]
 
 
 @pytest.fixture
@@ -83,9 +91,25 @@ def trino(trino_server: str, aws: AwsEmulator) -> TrinoOnEmulator:
 
 
 def pytest_configure() -> None:
-    """Take interruptions, which a shell has switched off for what it runs in the background."""
+    """Limit DuckDB's threads, if asked: two threads use 10% more CPU time for a small load, and each core has a worker.
+
+    Take interruptions, which a shell has switched off for what it runs in the background.
+    """
+    if threads := os.environ.get("STOCK_ASSETS_TEST_DUCKDB_THREADS"):
+        duckdb.connect = partial(_connect, int(threads), duckdb.connect)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _connect(
+    threads: int,
+    connect: Callable[..., duckdb.DuckDBPyConnection],
+    database: str = ":memory:",
+    *,
+    config: Mapping[str, object] | None = None,
+    **options: object,
+) -> duckdb.DuckDBPyConnection:
+    return connect(database, config={**(config or {}), "threads": threads}, **options)
 
 
 def pytest_report_header() -> str | None:

@@ -67,6 +67,7 @@ def test_the_wheel_contains_every_sql_file(installed: Path) -> None:
     assert not (installed / "stock_assets_tests").exists()
 
 
+@pytest.mark.slow
 def test_the_installed_package_runs_without_the_checkout(installed: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed), "STOCK_ASSETS_DATA_DIR": str(tmp_path / "data")}
     command = [sys.executable, "-P", "-c", _SCRIPT, str(installed), *modules_of_the_tests_only()]

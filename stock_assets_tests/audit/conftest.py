@@ -9,6 +9,7 @@ import pytest
 import stock_assets.core.sql
 from stock_assets.backends.interface import Backend
 from stock_assets_tests.support.added_audits import SQL_FOLDER, forget_statements
+from stock_assets_tests.support.published_week import PublishedWeek
 from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, Scene, calm_source
 
 
@@ -19,12 +20,9 @@ def empty(backend: Backend) -> Scene:
 
 
 @pytest.fixture
-def scene(backend: Backend) -> Scene:
+def scene(published_week: PublishedWeek) -> Scene:
     """The first week is published; the source has the second week too."""
-    scene = Scene(backend, calm_source(sessions=FIRST_WEEK))
-    scene.run(FIRST_WEEK)
-    scene.change(source=calm_source())
-    return scene
+    return Scene(published_week(FIRST_WEEK), calm_source())
 
 
 @pytest.fixture

@@ -8,17 +8,18 @@ import pytest
 
 from stock_assets.audit import audits, record
 from stock_assets.audit.gate import audit_load
-from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import LoadRejected, StagedRowsChanged
 from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
 from stock_assets.core.universe import Universe
 from stock_assets.loads.acknowledgements import acknowledge
 from stock_assets.loads.inputs import inputs
 from stock_assets.loads.load import audits_folder, drop_old_loads, record_load
+from stock_assets_tests.support.published_week import PublishedWeek
 from stock_assets_tests.support.scenes import (
     BAD_BAR,
     FIRST_WEEK,
     SECOND_WEEK,
+    TWO_WEEKS,
     Scene,
     calm_source,
     overwrite,
@@ -30,10 +31,9 @@ DAY = SECOND_WEEK[1]
 
 
 @pytest.fixture
-def scene(backend: Backend) -> Scene:
+def scene(published_week: PublishedWeek) -> Scene:
     """The first week is published, the second is stored: one bar is bad, one has a warning."""
-    scene = Scene(backend, calm_source())
-    scene.run(FIRST_WEEK)
+    scene = Scene(published_week(TWO_WEEKS), calm_source())
     scene.source.set_bar("ORCL", DAY, BAD_BAR)
     scene.source.set_bar("IBM", DAY, "100,102,99,101,0")
     scene.deliver_again()

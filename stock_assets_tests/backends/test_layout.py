@@ -187,6 +187,7 @@ class TestLocal:
         with pytest.raises(UnsupportedLayout):
             record_fetch(local_backend(root))
 
+    @pytest.mark.slow
     def test_processes_that_create_a_folder_together_all_succeed(self, root: Path) -> None:
         context = fork_server()
         processes = [context.Process(target=record_in, args=(root,), daemon=True) for _ in range(6)]

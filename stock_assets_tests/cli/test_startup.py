@@ -68,11 +68,13 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_reading_imports_no_library_that_only_writing_needs(loaded: Path) -> None:
     commands = "query 'select 1'; summary; tables; history"
     assert not imported(RUN_COMMANDS, commands, data=loaded / "data") & NEVER_FOR_READING
 
 
+@pytest.mark.slow
 def test_loading_only_what_is_missing_imports_no_dagster_where_nothing_is_missing(loaded: Path) -> None:
     """A second `make run`: Dagster's imports and events are most of a run."""
     runs = Settings(data_dir=loaded / "data").instance_dir / "history" / "runs"
@@ -89,6 +91,7 @@ def test_loading_only_what_is_missing_imports_no_dagster_where_nothing_is_missin
     assert sorted(runs.glob("*.db")) == before
 
 
+@pytest.mark.slow
 def test_a_later_load_imports_no_library_that_draws_translates_or_notifies(loaded: Path) -> None:
     """The translations and the calendar are in the cache after the first load of each kind."""
     load, cache = "backfill 2013-03-01 2013-03-01", str(loaded / "cache")

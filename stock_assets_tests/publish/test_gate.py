@@ -22,6 +22,7 @@ from stock_assets_tests.support.dagster_runs import (
     failure,
     pipeline,
 )
+from stock_assets_tests.support.published_week import PublishedWeek
 from stock_assets_tests.support.scenes import (
     BAD_BAR,
     FIRST_WEEK,
@@ -39,11 +40,9 @@ DAY = date(2012, 3, 13)
 
 
 @pytest.fixture
-def scene(backend: Backend) -> Scene:
+def scene(published_week: PublishedWeek) -> Scene:
     """The first week is published; all bars are fetched."""
-    scene = Scene(backend, calm_source())
-    scene.run(FIRST_WEEK)
-    return scene
+    return Scene(published_week(TWO_WEEKS), calm_source())
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from stock_assets_tests.support.publishers import PATIENCE_SECONDS, VERSIONS, pu
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.steps import FIVE, local_backend
 
-NORMAL_KILLS, SLOW_KILLS = 3, 25
-NORMAL_ROUNDS, SLOW_ROUNDS = 2, 8
+KILLS, ROUNDS = 25, 8
+pytestmark = pytest.mark.slow
 
 Content = tuple[list[dict[str, object]], list[dict[str, object]]]
 
@@ -79,14 +79,9 @@ def check_killed_publishes(root: Path, kills: int, versions: dict[str, Content])
     pytest.fail(f"of {4 * kills} kills only {interrupted} interrupted a publish")
 
 
-def test_a_killed_publish_leaves_the_old_or_the_new_rows(tmp_path: Path, versions: dict[str, Content]) -> None:
-    check_killed_publishes(tmp_path / "backend", NORMAL_KILLS, versions)
-
-
-@pytest.mark.slow
 def test_many_killed_publishes_leave_the_old_or_the_new_rows(tmp_path: Path, versions: dict[str, Content]) -> None:
     root = tmp_path / "backend"
-    check_killed_publishes(root, SLOW_KILLS, versions)
+    check_killed_publishes(root, KILLS, versions)
     history = local_backend(root).warehouse.history(DAILY_PRICES)
     assert {snapshot.rows for snapshot in history} == {len(FIVE.symbols) * len(TWO_WEEKS) - 1}
 
@@ -115,11 +110,6 @@ def publish_overlapping(tmp_path: Path, ranges: list[tuple[date, date]], rounds:
         assert content(local_backend(root)) == expected
 
 
-def test_two_processes_that_publish_overlapping_ranges_neither_lose_nor_duplicate_rows(tmp_path: Path) -> None:
-    publish_overlapping(tmp_path, [(TWO_WEEKS[0], TWO_WEEKS[6]), (TWO_WEEKS[3], TWO_WEEKS[9])], NORMAL_ROUNDS)
-
-
-@pytest.mark.slow
 def test_four_processes_that_publish_overlapping_ranges_neither_lose_nor_duplicate_rows(tmp_path: Path) -> None:
     ranges = [(TWO_WEEKS[first], TWO_WEEKS[last]) for first, last in ((0, 4), (2, 6), (4, 9), (0, 9))]
-    publish_overlapping(tmp_path, ranges, SLOW_ROUNDS)
+    publish_overlapping(tmp_path, ranges, ROUNDS)

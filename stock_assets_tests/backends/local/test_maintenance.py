@@ -102,7 +102,7 @@ def metadata_files(root: Path) -> set[Path]:
 
 
 def test_the_number_of_metadata_files_is_limited_and_every_snapshot_stays(backend: Backend, root: Path) -> None:
-    snapshots = [publish(backend, date(2012, 1, 1) + timedelta(days=day), 100.0 + day) for day in range(60)]
+    snapshots = [publish(backend, date(2012, 1, 1) + timedelta(days=day), 100.0 + day) for day in range(25)]
     assert len(metadata_files(root)) == 21
     assert [snapshot.snapshot_id for snapshot in backend.warehouse.history(DAILY_PRICES)] == snapshots[::-1]
     backend.warehouse.rollback(DAILY_PRICES, snapshots[0])

@@ -168,6 +168,7 @@ def writer(folder: Path, run_id: str, count: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_several_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
     """The folder is new: the processes also race to create it."""
     writers = [writer(tmp_path, f"run{number}", 400) for number in range(2)]

@@ -70,7 +70,7 @@ def local(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-@pytest.fixture(params=["local", "production"])
+@pytest.fixture(params=["local", pytest.param("production", marks=pytest.mark.slow)])
 def instance(request: pytest.FixtureRequest) -> Iterator[dg.DagsterInstance]:
     """Return the local instance, and the production instance without its bucket of logs."""
     if request.param == "local":

@@ -22,7 +22,9 @@ def local_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=["local_folder", "production_folder"], ids=["local", "production"])
+@pytest.fixture(
+    params=["local_folder", pytest.param("production_folder", marks=pytest.mark.slow)], ids=["local", "production"]
+)
 def instance(request: pytest.FixtureRequest) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.from_config(str(request.getfixturevalue(request.param))) as made:
         yield made
