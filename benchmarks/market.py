@@ -22,7 +22,8 @@ from pyarrow import csv
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.sources.interface import PriceSource, Split
+from stock_assets.core.vendor_facts import Split
+from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.splits_json import parse_splits
 
 LATE_LISTINGS, SPLITTERS, HALTED, BAD = 5, 4, 50, 200

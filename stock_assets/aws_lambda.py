@@ -26,10 +26,9 @@ from dagster_pipes import (
 )
 
 from stock_assets.backends.interface import FetchKind
-from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.ingest_backend import IngestBackend
 from stock_assets.backends.lakehouse.objects import BucketFolder
-from stock_assets.construction import aws_options, configured_universe, data_prefix, price_source, shared_prefix
+from stock_assets.construction import aws_access, configured_universe, data_prefix, price_source, shared_prefix
 from stock_assets.core.calendar import closing_time, declare_closures, sessions_between
 from stock_assets.core.clock import utc_now
 from stock_assets.core.limits import Limits
@@ -65,7 +64,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
     seconds = min(_MOST_SECONDS, context.get_remaining_time_in_millis() / 1000 * _SHARE_OF_TIME)
     if DAGSTER_PIPES_CONTEXT_ENV_VAR not in event:
         return _summary(_request(settings, task, seconds))
-    writer = PipesS3MessageWriter(client=_access(settings).client("s3"), interval=1)
+    writer = PipesS3MessageWriter(client=aws_access(settings).client("s3"), interval=1)
     with PipesContext(PipesMappingParamsLoader(event), PipesDefaultContextLoader(), writer) as pipes:
         report = _request(settings, task, seconds)
         pipes.report_custom_message(json.loads(report.model_dump_json()))
@@ -121,8 +120,4 @@ def _backend(settings: Settings) -> IngestBackend:
         BucketFolder(settings.aws_bucket or "", prefix, settings.aws_kms_key or "")
         for prefix in (data_prefix(settings), shared_prefix(settings))
     )
-    return IngestBackend(_access(settings), folder, calls)
-
-
-def _access(settings: Settings) -> AwsAccess:
-    return AwsAccess(region=settings.aws_region or "", **aws_options(settings))
+    return IngestBackend(aws_access(settings), folder, calls)

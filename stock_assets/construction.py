@@ -8,12 +8,15 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import TypedDict, assert_never
+from typing import TYPE_CHECKING, TypedDict, assert_never
 
 from stock_assets.core.universe import Universe, read_universe
 from stock_assets.settings import Settings, SourceName, read_api_key
 from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.plans import PLANS
+
+if TYPE_CHECKING:
+    from stock_assets.backends.lakehouse.aws_session import AwsAccess
 
 _UNIVERSES = {SourceName.RECORDED: "recorded.csv", SourceName.ALPHA_VANTAGE: "semiconductors.csv"}
 
@@ -30,6 +33,13 @@ def aws_options(settings: Settings) -> AwsOptions:
     return AwsOptions(
         role_arn=settings.aws_role_arn or "", endpoint_url=str(settings.aws_endpoint_url or "").rstrip("/")
     )
+
+
+def aws_access(settings: Settings) -> "AwsAccess":
+    """Return region, role and endpoint of AWS calls; `Settings` checks that a region is set where one is needed."""
+    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
+
+    return AwsAccess(region=settings.aws_region or "", **aws_options(settings))
 
 
 def data_prefix(settings: Settings) -> str:
@@ -84,8 +94,6 @@ def _key_reader(settings: Settings) -> Callable[[], str]:
     """Return a function that reads the API key for a request: from the environment, or once from Secrets Manager."""
     if settings.aws_api_key_secret is None:
         return read_api_key
-    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
-    from stock_assets.sources.api_key import SecretsManagerKey  # noqa: PLC0415 (as above)
+    from stock_assets.sources.api_key import SecretsManagerKey  # noqa: PLC0415 (imports large libraries)
 
-    access = AwsAccess(region=settings.aws_region or "", **aws_options(settings))
-    return cache(SecretsManagerKey(access, settings.aws_api_key_secret).read)
+    return cache(SecretsManagerKey(aws_access(settings), settings.aws_api_key_secret).read)

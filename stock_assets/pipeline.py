@@ -21,6 +21,7 @@ from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
 from stock_assets.construction import (
     AwsOptions,
+    aws_access,
     aws_options,
     configured_universe,
     data_prefix,
@@ -169,11 +170,9 @@ def cloudwatch_metrics(settings: Settings) -> "CloudWatchMetrics | None":
     """Construct the metrics in CloudWatch, or return None if the settings name no namespace."""
     if settings.aws_metrics_namespace is None:
         return None
-    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
-    from stock_assets.backends.lakehouse.metrics import CloudWatchMetrics  # noqa: PLC0415 (as above)
+    from stock_assets.backends.lakehouse.metrics import CloudWatchMetrics  # noqa: PLC0415 (imports large libraries)
 
-    access = AwsAccess(region=settings.aws_region or "", **aws_options(settings))  # validated by Settings
-    return CloudWatchMetrics(access, settings.aws_metrics_namespace)
+    return CloudWatchMetrics(aws_access(settings), settings.aws_metrics_namespace)
 
 
 def legacy_location(settings: Settings, address: str, form: FileFormat | None = None) -> LegacyLocation:
@@ -184,13 +183,15 @@ def legacy_location(settings: Settings, address: str, form: FileFormat | None = 
     """
     if not re.match(r"(s3[an]?://|glue:)", address):
         return LegacyFolder(Path(address), form or FileFormat())
-    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
-    from stock_assets.legacy_import.aws_locations import LegacyBucket, LegacyTable  # noqa: PLC0415 (as above)
+    from stock_assets.legacy_import.aws_locations import (  # noqa: PLC0415 (imports large libraries)
+        LegacyBucket,
+        LegacyTable,
+    )
 
     if settings.aws_region is None:
         raise SettingsError(f"{address} is on AWS. Set STOCK_ASSETS_AWS_REGION to its region.")
-    access = AwsAccess(region=settings.aws_region, **aws_options(settings))
-    return (LegacyTable if address.startswith("glue:") else LegacyBucket)(access, address, form or FileFormat())
+    kind = LegacyTable if address.startswith("glue:") else LegacyBucket
+    return kind(aws_access(settings), address, form or FileFormat())
 
 
 class _LakehouseOptions(AwsOptions):

@@ -22,6 +22,7 @@ from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.lakehouse.ingest_backend import IngestBackend
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import BucketFolder
+from stock_assets.construction import aws_access
 from stock_assets.core.calendar import previous_session
 from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import FunctionUnverified, Outcome
@@ -320,7 +321,7 @@ def test_a_schedule_invokes_the_function_without_dagster(account: Account, monke
 def test_the_function_packs_no_ledger_entries_and_a_later_run_does(account: Account) -> None:
     settings = Settings.from_env()
     folder = BucketFolder(BUCKET, f"{settings.aws_prefix}/packing")
-    written = IngestBackend(aws_lambda._access(settings), folder)  # noqa: SLF001 (as the function constructs it)
+    written = IngestBackend(aws_access(settings), folder)  # as the function constructs it
     now = datetime.now(UTC)
     for number in range(5):
         written.ledger.record(Fetch(f"S{number}", FetchKind.PRICES, now, Outcome.EMPTY))

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stock_assets.core.universe_file import Rows
+    from stock_assets.core.vendor_facts import SymbolMatch
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
-    from stock_assets.sources.interface import SymbolMatch
 
 app = typer.Typer(no_args_is_help=True, help="List and change the symbols whose prices are requested.")
 _DAY = ["%Y-%m-%d"]

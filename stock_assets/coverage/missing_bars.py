@@ -20,10 +20,10 @@ from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES
+from stock_assets.core.vendor_facts import AvailableHistory
 from stock_assets.ingest.ledger_queries import bar_lines, before_available_history, newest_responses
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
-from stock_assets.sources.interface import AvailableHistory
 
 SCHEDULED_AT = time(22, tzinfo=UTC)
 """Time at which the schedule requests the session of the day."""

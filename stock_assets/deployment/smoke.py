@@ -21,7 +21,6 @@ from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.universe import Universe
-from stock_assets.ingest.price_requests import RequestRules
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings, SourceName
 
@@ -105,7 +104,7 @@ def _steps(pipeline: Pipeline, at: datetime, report: Callable[[str], None]) -> S
     first, second = _sessions(pipeline, at)
     symbol = next((name for name in pipeline.universe.symbols if pipeline.universe.covers(name, first)), "")
     one = replace(pipeline, universe=Universe(pipeline.universe.listings_of(symbol)))
-    [result] = one.fetch([first, second], rules=RequestRules(symbols=frozenset({symbol})))
+    [result] = one.fetch([first, second])
     if result.missing:
         raise DeploymentFailed(
             f"{symbol} has no bar of {result.missing[0]}: {result.outcome}. {result.detail}. Try again later."

@@ -16,8 +16,8 @@ from stock_assets.backends.stored_responses import read_response
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import DamagedResponses, Outcome
 from stock_assets.core.universe import Listing, Universe
+from stock_assets.core.vendor_facts import AvailableHistory, Split
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.sources.interface import AvailableHistory, Split
 from stock_assets.sources.raw_format import split_rows
 
 if TYPE_CHECKING:

@@ -16,13 +16,14 @@ from stock_assets.core.calendar import closing_time, format_ranges, next_session
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed
 from stock_assets.core.text import plural, shorten_list
+from stock_assets.core.vendor_facts import AvailableHistory
 from stock_assets.ingest.counted_calls import Sleep
 from stock_assets.ingest.ledger_queries import before_available_history, missing_sessions
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, RequestResult
 from stock_assets.ingest.response_reader import ResponseReader
-from stock_assets.sources.interface import AvailableHistory, PriceSource
+from stock_assets.sources.interface import PriceSource
 
 _SESSIONS_SHOWN = 5
 _SYMBOLS_SHOWN = 10

@@ -14,7 +14,7 @@ from operator import mul
 import pyarrow as pa
 
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.sources.interface import Split
+from stock_assets.core.vendor_facts import Split
 
 _SCHEMA = pa.schema(
     [

@@ -11,9 +11,9 @@ from stock_assets.core.call_limits import CallDenied
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import DailyQuotaExhausted
 from stock_assets.core.text import plural
+from stock_assets.core.vendor_facts import SymbolMatch
 from stock_assets.ingest.counted_calls import CountedCalls, Sleep
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.sources.interface import SymbolMatch
 
 
 def search_symbols(

@@ -14,10 +14,10 @@ from stock_assets.core.calendar import closing_time
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
 from stock_assets.core.text import plural
+from stock_assets.core.vendor_facts import AvailableHistory
 from stock_assets.ingest.ledger_queries import before_available_history, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
-from stock_assets.sources.interface import AvailableHistory
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from stock_assets.core.tables import (
 )
 from stock_assets.core.text import shorten_list
 from stock_assets.core.universe import Universe
+from stock_assets.core.vendor_facts import Split
 from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits, listings
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.purges import from_before_a_purge, without_history
@@ -40,7 +41,6 @@ from stock_assets.ingest.splits import rounded_split_table, split_table
 from stock_assets.loads.acknowledgements import acknowledgement_table
 from stock_assets.loads.damaged_responses import describe_damage
 from stock_assets.loads.load import Load
-from stock_assets.sources.interface import Split
 
 LOOKBACK_DAYS = 21
 """Calendar days that a metric may look back. Seven sessions never took more than 18 (September 2001)."""

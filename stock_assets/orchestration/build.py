@@ -11,7 +11,7 @@ from functools import partial
 
 import dagster as dg
 
-from stock_assets.construction import aws_options
+from stock_assets.construction import aws_access
 from stock_assets.coverage.catch_up import CatchUpWindow
 from stock_assets.maintenance.retention import RetentionPolicy
 from stock_assets.orchestration.assets.dashboards import dashboard_specs
@@ -156,11 +156,11 @@ def _requests(settings: Settings) -> Requests:
     """Return what sends requests: the process of the run, or the Lambda function that the settings name."""
     if settings.aws_lambda_function is None or settings.aws_pipes_bucket is None:
         return RequestsOfThisProcess()
-    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
-    from stock_assets.orchestration.lambda_requests import LambdaRequests  # noqa: PLC0415 (as above)
+    from stock_assets.orchestration.lambda_requests import LambdaRequests  # noqa: PLC0415 (imports large libraries)
 
-    access = AwsAccess(region=settings.aws_region or "", **aws_options(settings))
-    return LambdaRequests(access, settings.aws_lambda_function, settings.aws_pipes_bucket, settings.closures)
+    return LambdaRequests(
+        aws_access(settings), settings.aws_lambda_function, settings.aws_pipes_bucket, settings.closures
+    )
 
 
 def _sensors(settings: Settings, source: PriceSource, *, job: AssetJob) -> list[dg.SensorDefinition]:

@@ -16,34 +16,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import SettingsError
+from stock_assets.core.vendor_facts import AvailableHistory, Split, SymbolMatch
 from stock_assets.sources.raw_format import PriceRows, parse_prices
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split: from `ex_date` on, one earlier share counts as `ratio` shares."""
-
-    ex_date: date
-    ratio: Decimal
-
-
-@dataclass(frozen=True)
-class SymbolMatch:
-    """A symbol that the vendor's search has found, as the vendor describes it."""
-
-    symbol: str
-    name: str
-    kind: str
-    region: str
-    currency: str
-
-    def __str__(self) -> str:
-        """Format the match, for messages."""
-        return f"{self.symbol} ({', '.join(filter(None, (self.name, self.kind, self.region, self.currency)))})"
 
 
 @dataclass(frozen=True)
@@ -64,19 +41,6 @@ class Terms:
     first_pause_seconds: float = 1.0
     splits_refresh: timedelta | None = None
     distinct_responses: bool = False
-
-
-@dataclass(frozen=True)
-class AvailableHistory:
-    """The earliest session that responses contain at present.
-
-    Attributes:
-        first: earliest available session.
-        why: reason of that limit and how to lift it, for messages.
-    """
-
-    first: date
-    why: str
 
 
 class PriceSource(ABC):

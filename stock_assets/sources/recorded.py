@@ -15,7 +15,8 @@ from typing import TypedDict
 from stock_assets.core.calendar import is_session
 from stock_assets.core.errors import NotATradingSession, NotListed, NotRecorded, SettingsError, UnknownSymbol
 from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.sources.interface import PriceSource, Split
+from stock_assets.core.vendor_facts import Split
+from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.splits_json import parse_splits
 
 FIRST_SESSION = date(2000, 3, 1)

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 
 from stock_assets.core.errors import MalformedResponse
 from stock_assets.core.text import first_line
-from stock_assets.sources.interface import Split
+from stock_assets.core.vendor_facts import Split
 from stock_assets.sources.raw_format import iso_date
 
 

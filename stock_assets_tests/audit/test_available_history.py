@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
+from stock_assets.core.vendor_facts import AvailableHistory
 from stock_assets.loads.load import newest_load
 from stock_assets.publish.publishing import publish
-from stock_assets.sources.interface import AvailableHistory
 from stock_assets.stage.staging import stage
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.scenes import calm_bar

@@ -7,8 +7,8 @@ import pytest
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import LoadRejected
 from stock_assets.core.tables import STAGED_PRICES
+from stock_assets.core.vendor_facts import AvailableHistory
 from stock_assets.coverage.missing_sessions import Missing, find_missing
-from stock_assets.sources.interface import AvailableHistory
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_source, tamper
 

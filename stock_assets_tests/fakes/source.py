@@ -6,7 +6,8 @@ from datetime import date
 
 from stock_assets.core.errors import SourceError
 from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.sources.interface import PriceSource, Split
+from stock_assets.core.vendor_facts import Split
+from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.recorded import RecordedSource
 from stock_assets.sources.splits_json import parse_splits
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_assets.core.universe import Listing, Universe
+from stock_assets.core.vendor_facts import Split
 from stock_assets.ingest.splits import exact_ratio, rounded_split_table, split_table
-from stock_assets.sources.interface import Split
 
 DAYS = [date(2012, 3, 1) + timedelta(days=number) for number in range(4)]
 

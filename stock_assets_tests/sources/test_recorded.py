@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 
 from stock_assets.core.errors import NotATradingSession, NotListed, NotRecorded, Outcome, SessionError, UnknownSymbol
-from stock_assets.sources.interface import Split
+from stock_assets.core.vendor_facts import Split
 from stock_assets.sources.recorded import FIRST_SESSION, LAST_SESSION, SYMBOLS, RecordedSource
 
 SOURCE = RecordedSource()

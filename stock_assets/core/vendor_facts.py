@@ -1,0 +1,45 @@
+"""What a vendor states about symbols, besides their bars: splits, the available history, the matches of a search.
+
+Belongs here: the types, which every step after a source uses. Does not belong here: how a source finds them
+(`sources`), or the stored splits (`ingest.splits`).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split: from `ex_date` on, one earlier share counts as `ratio` shares."""
+
+    ex_date: date
+    ratio: Decimal
+
+
+@dataclass(frozen=True)
+class AvailableHistory:
+    """The earliest session that responses contain at present.
+
+    Attributes:
+        first: earliest available session.
+        why: reason of that limit and how to lift it, for messages.
+    """
+
+    first: date
+    why: str
+
+
+@dataclass(frozen=True)
+class SymbolMatch:
+    """A symbol that the vendor's search has found, as the vendor describes it."""
+
+    symbol: str
+    name: str
+    kind: str
+    region: str
+    currency: str
+
+    def __str__(self) -> str:
+        """Format the match, for messages."""
+        return f"{self.symbol} ({', '.join(filter(None, (self.name, self.kind, self.region, self.currency)))})"
