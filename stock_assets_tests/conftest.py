@@ -18,6 +18,7 @@ from stock_assets_tests.fakes.vendor_server import VendorServer, running
 from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
 from stock_assets_tests.support.aws_account import Account, account_backend, clean, named_account
 from stock_assets_tests.support.backend_cases import BackendCase
+from stock_assets_tests.support.dagster_internals import set_defs_state_storage
 from stock_assets_tests.support.postgres import postgres, postgres_server
 from stock_assets_tests.support.published_week import published_week
 from stock_assets_tests.support.recorded_backend import recorded_backend, recorded_bars
@@ -35,6 +36,13 @@ __all__ = [  # fixtures, made where their parts are
     "recorded_backend",
     "recorded_bars",
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_storage_of_an_earlier_instance() -> Iterator[None]:
+    """Let Dagster forget the instances of earlier tests, which it would ask for the state of definitions."""
+    with set_defs_state_storage(None):
+        yield
 
 
 @pytest.fixture

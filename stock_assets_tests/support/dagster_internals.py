@@ -39,6 +39,9 @@ from dagster._core.run_coordinator import QueuedRunCoordinator
 # Kind of a captured log of a step.
 from dagster._core.storage.compute_log_manager import ComputeIOType
 
+# The storage of the instance that was constructed last; Dagster keeps it after the instance has been closed.
+from dagster._core.storage.defs_state.base import DefsStateStorage, set_defs_state_storage
+
 # Storage of runs: a gate holds a process between the event and the status of a failed run.
 from dagster._core.storage.runs import SqlRunStorage
 
@@ -71,6 +74,7 @@ __all__ = [
     "ComputeIOType",
     "DagsterApiServicer",
     "DagsterExecutionInterruptedError",
+    "DefsStateStorage",
     "EngineEventData",
     "EventLogRecord",
     "InstanceRef",
@@ -95,4 +99,5 @@ __all__ = [
     "pipes_reader",
     "raise_interrupts_as",
     "serialize_value",
+    "set_defs_state_storage",
 ]

@@ -7,6 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from stock_assets_tests.support.dagster_internals import DefsStateStorage
+
 PROJECT = Path(__file__).parents[3]
 INTERNALS = {
     PROJECT / "stock_assets" / "orchestration" / "instance" / "dagster_internals.py",
@@ -72,3 +74,13 @@ def test_no_other_module_uses_private_names() -> None:
     files = [file for folder in ("stock_assets", "stock_assets_tests") for file in (PROJECT / folder).rglob("*.py")]
     found = {str(file): names for file in files if file not in INTERNALS and (names := uses_of_private_names(file))}
     assert found == {}
+
+
+never_left: list[dg.DagsterInstance] = []
+
+
+@pytest.mark.parametrize("test", ["first", "second"])
+def test_a_test_does_not_use_the_storage_of_an_instance_of_an_earlier_test(test: str, tmp_path: Path) -> None:
+    assert DefsStateStorage.get() is None
+    never_left.append(dg.DagsterInstance.local_temp(str(tmp_path)).__enter__())
+    assert DefsStateStorage.get() is not None
