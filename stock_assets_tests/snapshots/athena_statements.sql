@@ -32,22 +32,14 @@ WHERE sample_row <= 10
 ORDER BY audit, sample_row
 ;
 
--- sql/audit/load/every_raw_row_accounted_for.sql (and 4 other forms, SHA-256 9856bc15294c0c53)
-WITH raw_rows AS (
-    SELECT
-        p.symbol,
-        p.requested_on,
-        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM r."timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(BOTH ' ' FROM r."timestamp") AS DATE) END AS trade_date
+-- sql/audit/load/every_raw_row_accounted_for.sql (and 4 other forms, SHA-256 75e2cc5982b91a38)
+WITH expected AS (
+    SELECT p.symbol, r.trade_date, 'raw' AS kind
     FROM (SELECT * FROM "stage/raw_rows.sql") AS r
     JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
-),
-expected AS (
-    SELECT symbol, trade_date, 'raw' AS kind
-    FROM raw_rows
-    JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = raw_rows.trade_date
-    WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-      AND trade_date <= requested_on
+    JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = r.trade_date
+    WHERE r.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+      AND r.trade_date <= p.requested_on
     UNION ALL
     SELECT symbol, trade_date, 'typed' AS kind
     FROM backend_staged.load_id__typed_prices__attempt AS t
@@ -91,32 +83,13 @@ WHERE o.symbol IS NULL
    OR o.volume <> s.volume
 ;
 
--- sql/audit/load/every_typed_bar_is_in_its_response.sql (and 1 other form, SHA-256 b8d8b3d09d5c6a00)
+-- sql/audit/load/every_typed_bar_is_in_its_response.sql (and 1 other form, SHA-256 4676df598334ba0a)
 SELECT t.symbol, t.trade_date, 'no row of its raw response has these values' AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS t
 LEFT JOIN (
-    SELECT
-        symbol,
-        response_key,
-        CASE WHEN REGEXP_LIKE(date_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') THEN TRY_CAST(date_text AS DATE) END AS trade_date,
-        CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(open_text AS DOUBLE) END AS open_price,
-        CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(high_text AS DOUBLE) END AS high_price,
-        CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(low_text AS DOUBLE) END AS low_price,
-        CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$') THEN TRY_CAST(close_text AS DOUBLE) END AS close_price,
-        CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END AS volume
-    FROM (
-        SELECT
-            p.symbol,
-            p.response_key,
-            TRIM(BOTH ' ' FROM r."timestamp") AS date_text,
-            TRIM(BOTH ' ' FROM r."open")      AS open_text,
-            TRIM(BOTH ' ' FROM r.high)        AS high_text,
-            TRIM(BOTH ' ' FROM r.low)         AS low_text,
-            TRIM(BOTH ' ' FROM r."close")     AS close_text,
-            TRIM(BOTH ' ' FROM r.volume)      AS volume_text
-        FROM (SELECT * FROM "stage/raw_rows.sql") AS r
-        JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
-    ) AS x
+    SELECT p.symbol, p.response_key, r.trade_date, r.open_price, r.high_price, r.low_price, r.close_price, r.volume
+    FROM (SELECT * FROM "stage/raw_rows.sql") AS r
+    JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
 ) AS v
     ON  v.symbol = t.symbol
     AND v.response_key = t.payload
@@ -415,27 +388,19 @@ WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
   AND t.symbol IS NULL
 ;
 
--- sql/audit/warning/every_raw_row_has_a_day.sql (and 1 other form, SHA-256 a7fa2b6c56bb224d)
+-- sql/audit/warning/every_raw_row_has_a_day.sql (and 1 other form, SHA-256 1b530953274d1d66)
 SELECT
     symbol,
     trade_date,
     CASE WHEN trade_date > requested_on THEN 'dated after the request of ' || DATE_FORMAT(requested_on, '%Y-%m-%d')
          WHEN trade_date IS NULL THEN 'unreadable date'
          ELSE 'dated before ' || DATE_FORMAT(DATE '1999-01-01', '%Y-%m-%d') END
-        || ', response ' || response_key || ': ' || line AS detail
+        || ', response ' || response_key || ': ' || date_text || ',' || bar_text AS detail
 FROM (
-    SELECT p.symbol, p.response_key, p.requested_on, r.trade_date, r.line
+    SELECT p.symbol, p.response_key, p.requested_on, r.trade_date, r.date_text, r.bar_text
     FROM (
-        SELECT
-            dated.*,
-            CONCAT_WS(',', "timestamp", "open", high, low, "close", volume) AS line
-        FROM (
-            SELECT
-                a.*,
-                CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM "timestamp"), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-                     THEN TRY_CAST(TRIM(BOTH ' ' FROM "timestamp") AS DATE) END AS trade_date
-            FROM (SELECT * FROM "stage/raw_rows.sql") AS a
-        ) AS dated
+        SELECT *
+        FROM (SELECT * FROM "stage/raw_rows.sql") AS a
         -- Few rows are later than the oldest response: only these are joined.
         WHERE NOT COALESCE(
             trade_date BETWEEN DATE '1999-01-01' AND (SELECT MIN(requested_on) FROM (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS o), FALSE
@@ -2222,17 +2187,56 @@ LEFT JOIN (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_d
     AND k.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
--- sql/stage/raw_rows.sql (and 1 other form, SHA-256 6e01b86245f4db4a)
+-- sql/stage/raw_rows.sql (and 1 other form, SHA-256 67782090b80470ed)
+WITH fields AS (
+    SELECT
+        COALESCE(SPLIT_PART(line, ',', 1), '')                                                      AS date_text,
+        COALESCE(TRIM(BOTH ' ' FROM COALESCE(SPLIT_PART(line, ',', 2), '')), '')                    AS open_text,
+        COALESCE(TRIM(BOTH ' ' FROM COALESCE(SPLIT_PART(line, ',', 3), '')), '')                    AS high_text,
+        COALESCE(TRIM(BOTH ' ' FROM COALESCE(SPLIT_PART(line, ',', 4), '')), '')                    AS low_text,
+        COALESCE(TRIM(BOTH ' ' FROM COALESCE(SPLIT_PART(line, ',', 5), '')), '')                    AS close_text,
+        COALESCE(TRIM(BOTH ' ' FROM
+            COALESCE(REGEXP_EXTRACT(line, '^(?:[^,]*,){5}([\s\S]*)', 1), '')), '')                  AS volume_text,
+        "$path"
+    FROM (SELECT line, "$path" FROM backend_raw.daily_price_lines WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv')) AS l
+    WHERE TRIM(BOTH ' ' FROM line) <> ''
+),
+numbers AS (
+    SELECT
+        f.*,
+        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM date_text), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+             THEN TRY_CAST(TRIM(BOTH ' ' FROM date_text) AS DATE) END AS trade_date,
+        CASE WHEN REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+             THEN TRY_CAST(open_text AS DOUBLE) END AS open_price,
+        CASE WHEN REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+             THEN TRY_CAST(high_text AS DOUBLE) END AS high_price,
+        CASE WHEN REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+             THEN TRY_CAST(low_text AS DOUBLE) END AS low_price,
+        CASE WHEN REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
+             THEN TRY_CAST(close_text AS DOUBLE) END AS close_price,
+        CASE WHEN REGEXP_LIKE(volume_text, '^-?[0-9]+$') THEN TRY_CAST(volume_text AS BIGINT) END AS volume
+    FROM fields AS f
+)
 SELECT
-    COALESCE(SPLIT_PART(line, ',', 1), '')                                AS "timestamp",
-    COALESCE(SPLIT_PART(line, ',', 2), '')                                AS "open",
-    COALESCE(SPLIT_PART(line, ',', 3), '')                                AS high,
-    COALESCE(SPLIT_PART(line, ',', 4), '')                                AS low,
-    COALESCE(SPLIT_PART(line, ',', 5), '')                                AS "close",
-    COALESCE(REGEXP_EXTRACT(line, '^(?:[^,]*,){5}([\s\S]*)', 1), '')      AS volume,
+    trade_date,
+    open_price,
+    high_price,
+    low_price,
+    close_price,
+    volume,
+    -- The condition avoids building a text for every row.
+    CASE WHEN open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL
+         THEN NULLIF(CONCAT_WS(', ',
+            CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
+            CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
+            CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
+            CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
+            CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
+         ), '') END AS unparsed_text,
+    date_text,
+    open_text || ',' || high_text || ',' || low_text || ',' || close_text || ',' || volume_text AS bar_text,
     "$path"
-FROM (SELECT line, "$path" FROM backend_raw.daily_price_lines WHERE ingest_date IN ('day') AND "$path" IN ('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv')) AS l
-WHERE TRIM(BOTH ' ' FROM line) <> ''
+FROM numbers
 ;
 
 -- sql/stage/report.sql
@@ -2309,90 +2313,50 @@ LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05'
 WHERE p.split_factor <> COALESCE(f.split_factor, 1E0)
 ;
 
--- sql/stage/typed_prices.sql (and 6 other forms, SHA-256 742b0f3c93ceed69)
-WITH fields AS (
+-- sql/stage/typed_prices.sql (and 6 other forms, SHA-256 b23cf3163db3c23a)
+WITH named AS (
     SELECT
         p.symbol,
         p.number,
-        p.requested_on,
-        r."timestamp" AS date_text,
-        r."open"      AS open_text,
-        r.high        AS high_text,
-        r.low         AS low_text,
-        r."close"     AS close_text,
-        r.volume      AS volume_text,
-        REGEXP_LIKE(
-            r."open" || ',' || r.high || ',' || r.low || ',' || r."close" || ',' || r.volume,
-            '^(?:[0-9]{1,12}(?:[.][0-9]{1,20})?,){4}[0-9]+$'
-        ) AS is_plain
+        r.trade_date,
+        COALESCE(c.session, r.trade_date) AS session,
+        r.open_price,
+        r.high_price,
+        r.low_price,
+        r.close_price,
+        r.volume,
+        r.unparsed_text,
+        r.bar_text
     FROM (SELECT * FROM "stage/raw_rows.sql") AS r
     JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
-),
-dated AS (
-    SELECT
-        symbol,
-        number,
-        requested_on,
-        CASE WHEN REGEXP_LIKE(TRIM(BOTH ' ' FROM date_text), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
-             THEN TRY_CAST(TRIM(BOTH ' ' FROM date_text) AS DATE) END                           AS trade_date,
-        is_plain,
-        CASE WHEN is_plain THEN open_text ELSE COALESCE(TRIM(BOTH ' ' FROM open_text), '') END     AS open_text,
-        CASE WHEN is_plain THEN high_text ELSE COALESCE(TRIM(BOTH ' ' FROM high_text), '') END     AS high_text,
-        CASE WHEN is_plain THEN low_text ELSE COALESCE(TRIM(BOTH ' ' FROM low_text), '') END       AS low_text,
-        CASE WHEN is_plain THEN close_text ELSE COALESCE(TRIM(BOTH ' ' FROM close_text), '') END   AS close_text,
-        CASE WHEN is_plain THEN volume_text ELSE COALESCE(TRIM(BOTH ' ' FROM volume_text), '') END AS volume_text
-    FROM fields
-),
-typed AS (
-    SELECT
-        d.*,
-        COALESCE(c.session, d.trade_date) AS session,
-        CASE WHEN is_plain OR REGEXP_LIKE(open_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
-             THEN TRY_CAST(open_text AS DOUBLE) END AS open_price,
-        CASE WHEN is_plain OR REGEXP_LIKE(high_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
-             THEN TRY_CAST(high_text AS DOUBLE) END AS high_price,
-        CASE WHEN is_plain OR REGEXP_LIKE(low_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
-             THEN TRY_CAST(low_text AS DOUBLE) END AS low_price,
-        CASE WHEN is_plain OR REGEXP_LIKE(close_text, '^-?[0-9]{1,12}([.][0-9]{1,20})?$')
-             THEN TRY_CAST(close_text AS DOUBLE) END AS close_price,
-        CASE WHEN is_plain OR REGEXP_LIKE(volume_text, '^-?[0-9]+$')
-             THEN TRY_CAST(volume_text AS BIGINT) END AS volume
-    FROM dated AS d
     -- A row of a closed day is read twice, once for each session around it.
     LEFT JOIN (
         SELECT day, session_before AS session FROM (SELECT * FROM (VALUES (CAST(DATE '2011-06-04' AS date), CAST(DATE '2011-06-03' AS date), CAST(DATE '2011-06-06' AS date)), (DATE '2011-06-05', DATE '2011-06-03', DATE '2011-06-06'), (DATE '2011-06-11', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-12', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-18', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-19', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-25', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-06-26', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-07-02', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-03', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-04', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-09', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-10', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-16', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-17', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-23', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-24', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-30', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-07-31', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-08-06', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-07', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-13', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-14', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-20', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-21', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-27', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-08-28', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-09-03', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-04', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-05', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-10', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-11', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-17', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-18', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-24', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-09-25', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-10-01', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-02', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-08', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-09', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-15', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-16', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-22', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-23', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-29', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-10-30', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-11-05', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-06', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-12', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-13', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-19', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-20', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-24', DATE '2011-11-23', DATE '2011-11-25'), (DATE '2011-11-26', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-11-27', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-12-03', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-04', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-10', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-11', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-17', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-18', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-24', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-25', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-26', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-31', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-01', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-02', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-07', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-08', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-14', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-15', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-16', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-21', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-22', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-28', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-01-29', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-02-04', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-05', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-11', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-12', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-18', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-19', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-20', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-25', DATE '2012-02-24', DATE '2012-02-27'), (DATE '2012-02-26', DATE '2012-02-24', DATE '2012-02-27')) AS v ("day", "session_before", "session_after")) AS b
         UNION ALL
         SELECT day, session_after AS session FROM (SELECT * FROM (VALUES (CAST(DATE '2011-06-04' AS date), CAST(DATE '2011-06-03' AS date), CAST(DATE '2011-06-06' AS date)), (DATE '2011-06-05', DATE '2011-06-03', DATE '2011-06-06'), (DATE '2011-06-11', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-12', DATE '2011-06-10', DATE '2011-06-13'), (DATE '2011-06-18', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-19', DATE '2011-06-17', DATE '2011-06-20'), (DATE '2011-06-25', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-06-26', DATE '2011-06-24', DATE '2011-06-27'), (DATE '2011-07-02', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-03', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-04', DATE '2011-07-01', DATE '2011-07-05'), (DATE '2011-07-09', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-10', DATE '2011-07-08', DATE '2011-07-11'), (DATE '2011-07-16', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-17', DATE '2011-07-15', DATE '2011-07-18'), (DATE '2011-07-23', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-24', DATE '2011-07-22', DATE '2011-07-25'), (DATE '2011-07-30', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-07-31', DATE '2011-07-29', DATE '2011-08-01'), (DATE '2011-08-06', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-07', DATE '2011-08-05', DATE '2011-08-08'), (DATE '2011-08-13', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-14', DATE '2011-08-12', DATE '2011-08-15'), (DATE '2011-08-20', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-21', DATE '2011-08-19', DATE '2011-08-22'), (DATE '2011-08-27', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-08-28', DATE '2011-08-26', DATE '2011-08-29'), (DATE '2011-09-03', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-04', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-05', DATE '2011-09-02', DATE '2011-09-06'), (DATE '2011-09-10', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-11', DATE '2011-09-09', DATE '2011-09-12'), (DATE '2011-09-17', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-18', DATE '2011-09-16', DATE '2011-09-19'), (DATE '2011-09-24', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-09-25', DATE '2011-09-23', DATE '2011-09-26'), (DATE '2011-10-01', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-02', DATE '2011-09-30', DATE '2011-10-03'), (DATE '2011-10-08', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-09', DATE '2011-10-07', DATE '2011-10-10'), (DATE '2011-10-15', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-16', DATE '2011-10-14', DATE '2011-10-17'), (DATE '2011-10-22', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-23', DATE '2011-10-21', DATE '2011-10-24'), (DATE '2011-10-29', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-10-30', DATE '2011-10-28', DATE '2011-10-31'), (DATE '2011-11-05', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-06', DATE '2011-11-04', DATE '2011-11-07'), (DATE '2011-11-12', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-13', DATE '2011-11-11', DATE '2011-11-14'), (DATE '2011-11-19', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-20', DATE '2011-11-18', DATE '2011-11-21'), (DATE '2011-11-24', DATE '2011-11-23', DATE '2011-11-25'), (DATE '2011-11-26', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-11-27', DATE '2011-11-25', DATE '2011-11-28'), (DATE '2011-12-03', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-04', DATE '2011-12-02', DATE '2011-12-05'), (DATE '2011-12-10', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-11', DATE '2011-12-09', DATE '2011-12-12'), (DATE '2011-12-17', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-18', DATE '2011-12-16', DATE '2011-12-19'), (DATE '2011-12-24', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-25', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-26', DATE '2011-12-23', DATE '2011-12-27'), (DATE '2011-12-31', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-01', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-02', DATE '2011-12-30', DATE '2012-01-03'), (DATE '2012-01-07', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-08', DATE '2012-01-06', DATE '2012-01-09'), (DATE '2012-01-14', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-15', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-16', DATE '2012-01-13', DATE '2012-01-17'), (DATE '2012-01-21', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-22', DATE '2012-01-20', DATE '2012-01-23'), (DATE '2012-01-28', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-01-29', DATE '2012-01-27', DATE '2012-01-30'), (DATE '2012-02-04', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-05', DATE '2012-02-03', DATE '2012-02-06'), (DATE '2012-02-11', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-12', DATE '2012-02-10', DATE '2012-02-13'), (DATE '2012-02-18', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-19', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-20', DATE '2012-02-17', DATE '2012-02-21'), (DATE '2012-02-25', DATE '2012-02-24', DATE '2012-02-27'), (DATE '2012-02-26', DATE '2012-02-24', DATE '2012-02-27')) AS v ("day", "session_before", "session_after")) AS a
-    ) AS c ON c.day = d.trade_date
-    WHERE d.trade_date BETWEEN DATE '2011-05-31' AND DATE '2012-03-02'
-      AND d.trade_date <= d.requested_on
+    ) AS c ON c.day = r.trade_date
+    WHERE r.trade_date BETWEEN DATE '2011-05-31' AND DATE '2012-03-02'
+      AND r.trade_date <= p.requested_on
 ),
-named AS (
-    SELECT
-        typed.*,
-        -- The condition avoids building a text for every row.
-        CASE WHEN open_price IS NULL OR high_price IS NULL OR low_price IS NULL OR close_price IS NULL OR volume IS NULL
-             THEN NULLIF(CONCAT_WS(', ',
-                CASE WHEN open_price IS NULL AND open_text <> '' THEN 'open=' || open_text END,
-                CASE WHEN high_price IS NULL AND high_text <> '' THEN 'high=' || high_text END,
-                CASE WHEN low_price IS NULL AND low_text <> '' THEN 'low=' || low_text END,
-                CASE WHEN close_price IS NULL AND close_text <> '' THEN 'close=' || close_text END,
-                CASE WHEN volume IS NULL AND volume_text <> '' THEN 'volume=' || volume_text END
-             ), '') END AS unparsed_text
-    FROM typed
+-- The symbols that may have such bars; not those with one response, of which no text is kept.
+unclear AS (
+    SELECT symbol
+    FROM named
+    GROUP BY symbol
+    HAVING MIN(number) <> MAX(number) OR COUNT(bar_text) > 0 OR SUM(CASE WHEN trade_date <> session THEN 1 ELSE 0 END) > 0
 ),
 -- The bars with several rows, and all of closed days, each with the newest response of its session; also of the sessions
 -- before and after the load.
 ambiguous AS (
     SELECT symbol, session, MAX(CASE WHEN trade_date = session THEN number END) AS newest
     FROM named
+    WHERE symbol IN (SELECT symbol FROM unclear)
     GROUP BY symbol, session
     HAVING COUNT(*) > 1 OR MIN(trade_date) <> session
 ),
 ranked AS (
     SELECT
         n.*,
-        open_text || ',' || high_text || ',' || low_text || ',' || close_text || ',' || volume_text AS line,
         RANK() OVER (PARTITION BY n.symbol, n.trade_date ORDER BY n.number DESC) AS age
     FROM named AS n
     JOIN ambiguous AS a ON a.symbol = n.symbol AND a.session = n.session AND a.newest = n.number
@@ -2402,7 +2366,7 @@ ranked AS (
 versions AS (
     SELECT
         symbol, trade_date, number, open_price, high_price, low_price, close_price, volume, unparsed_text,
-        MIN(line) AS line
+        MIN(bar_text) AS bar_text
     FROM ranked
     WHERE age = 1
     GROUP BY symbol, trade_date, number, open_price, high_price, low_price, close_price, volume, unparsed_text
@@ -2426,7 +2390,7 @@ bars AS (
         CASE WHEN COUNT(*) = 1 THEN MIN(close_price) END,
         CASE WHEN COUNT(*) = 1 THEN MIN(volume) END,
         CASE WHEN COUNT(*) = 1 THEN MIN(unparsed_text) END,
-        CASE WHEN COUNT(*) > 1 THEN ARRAY_JOIN(ARRAY_AGG(line ORDER BY line), ' | ') END
+        CASE WHEN COUNT(*) > 1 THEN ARRAY_JOIN(ARRAY_AGG(bar_text ORDER BY bar_text), ' | ') END
     FROM versions
     GROUP BY symbol, trade_date, number
 )

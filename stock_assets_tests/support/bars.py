@@ -1,8 +1,10 @@
 """Generated bars: plausible, different on every day, the same in every run; and exact comparison of rows."""
 
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import is_session, sessions_between
@@ -64,3 +66,47 @@ def stored_response(backend: Backend, key: str, symbol: str = "IBM") -> Fetch:
 def exact(rows: Sequence[Row]) -> list[dict[str, object]]:
     """Return the rows with floats as text of all their bits, so that rows are equal only to the last bit."""
     return [{name: value.hex() if isinstance(value, float) else value for name, value in row.items()} for row in rows]
+
+
+def rows_of(lines: Sequence[str], read: Sequence[Row]) -> list[Row]:
+    """Return the rows of the lines of one response, as staging must read them.
+
+    If the rows that a backend has read have no texts, the texts are left out, which the lines must allow.
+    """
+    rows = list(map(row_of, lines))
+    if any(row["bar_text"] is not None for row in read):
+        return rows
+    days = {row["trade_date"] for row in rows}
+    assert all(row["unparsed_text"] is None and "" not in row["bar_text"].split(",") for row in rows)
+    assert None not in days
+    assert len(days) == len(rows)
+    return [{**row, "date_text": None, "bar_text": None} for row in rows]
+
+
+def row_of(line: str) -> dict[str, Any]:
+    """Return the row of a line of a response."""
+    date_text, *fields = [*line.split(","), "", "", "", "", ""]
+    texts = [field.strip(" ") for field in (*fields[:4], ",".join(line.split(",")[5:]))]
+    numbers: list[float | int | None] = [
+        float(text) if re.fullmatch(r"-?[0-9]{1,12}([.][0-9]{1,20})?", text) else None for text in texts[:4]
+    ]
+    is_whole = re.fullmatch(r"-?[0-9]+", texts[4]) and -(2**63) <= int(texts[4]) < 2**63
+    numbers.append(int(texts[4]) if is_whole else None)
+    names = ("open", "high", "low", "close", "volume")
+    unparsed = [
+        f"{name}={text}" for name, text, number in zip(names, texts, numbers, strict=True) if text and number is None
+    ]
+    return {
+        "trade_date": _day(date_text.strip(" ")),
+        **dict(zip((*(f"{name}_price" for name in names[:4]), "volume"), numbers, strict=True)),
+        "unparsed_text": ", ".join(unparsed) or None,
+        "date_text": date_text,
+        "bar_text": ",".join(texts),
+    }
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else None
+    except ValueError:
+        return None

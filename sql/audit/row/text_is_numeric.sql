@@ -1,6 +1,6 @@
 -- Every price and volume in the raw response is a plain number; with too many fields, the volume is none. A volume such as
 -- 6.16E+07 is none either: its digits do not determine the integer.
--- remedy: read the text in the raw response; if the vendor changed its format, change sql/stage/typed_prices.sql.
+-- remedy: read the text in the raw response; if the vendor changed its format, change sql/stage/raw_rows.sql.
 -- Otherwise request the bar again: stock-assets backfill SESSION SESSION --again --symbol SYMBOL. If the vendor does not
 -- correct it, or the plan no longer returns the session, add the bar as a landing file with all digits.
 SELECT

@@ -7,15 +7,17 @@ The file is derived data: its name contains a digest of the responses and of its
 match its name is written again. So it is not synced to disk, and deleting it costs only time.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -27,18 +29,33 @@ from stock_assets.core.checksums import content_hash, file_hash
 from stock_assets.core.errors import DamagedResponses
 from stock_assets.core.queries import transpile
 from stock_assets.core.sql import Name, statement
-from stock_assets.core.tables import RAW_COLUMNS
 
 _BATCH_BYTES = 16 << 20
 """Bytes of responses that are in memory at a time."""
-_SCHEMA = pa.schema([*((name, pa.string()) for name in RAW_COLUMNS), ("$path", pa.dictionary(pa.int32(), pa.string()))])
-_TEXT = pa_csv.ConvertOptions(column_types=dict.fromkeys(RAW_COLUMNS, pa.string()), null_values=[])
-_COLUMNS = pa_csv.ReadOptions(column_names=list(RAW_COLUMNS))
+_NUMBERS = {
+    "trade_date": pa.date32(),
+    **dict.fromkeys(("open_price", "high_price", "low_price", "close_price"), pa.float64()),
+    "volume": pa.int64(),
+}
+_TEXTS = ("unparsed_text", "date_text", "bar_text")
+_SCHEMA = pa.schema(
+    [*_NUMBERS.items(), *((name, pa.string()) for name in _TEXTS), ("$path", pa.dictionary(pa.int32(), pa.string()))]
+)
+_CONVERT = pa_csv.ConvertOptions(column_types=_NUMBERS, null_values=[])
+_COLUMNS = pa_csv.ReadOptions(column_names=list(_NUMBERS))
 _LINES = pa_csv.ParseOptions(quote_char=False, escape_char=False, newlines_in_values=False, ignore_empty_lines=False)
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_EPOCH = date(1970, 1, 1)
+_INT32 = 1 << 31
+_DIGITS = b"0123456789"
+_ALL_ZERO = bytes.maketrans(_DIGITS, b"0" * 10)
 
-_Body = tuple[str, bytes]
-"""Address of a response, and its bytes."""
+
+class _Body(NamedTuple):
+    """The lines of a response after its header, with its address and the last day whose rows count."""
+
+    path: str
+    lines: bytes
+    requested: date
 
 
 def raw_rows_file(
@@ -64,7 +81,9 @@ def raw_rows_file(
         DamagedResponses: a response is missing, or differs from its checksum in the ledger.
     """
     ordered = sorted(responses, key=lambda fetch: (fetch.symbol, fetch.response_key))
-    known = "\n".join([f"{first} {last}", *(f"{fetch.response_key} {fetch.content_hash}" for fetch in ordered)])
+    known = "\n".join(
+        [f"{first} {last} {_SCHEMA}", *(f"{fetch.response_key} {fetch.content_hash}" for fetch in ordered)]
+    )
     prefix = f"raw_rows_{content_hash(known.encode())[:16]}_"
     for file in folder.glob(f"{prefix}*.parquet"):
         if file.stem == prefix + file_hash(file):
@@ -72,20 +91,26 @@ def raw_rows_file(
     make_folder(folder)
     partial = folder / f"{prefix}{uuid4().hex}.partial"
     try:
-        with pq.ParquetWriter(partial, _SCHEMA, compression="zstd", use_dictionary=["timestamp", "$path"]) as writer:
+        with pq.ParquetWriter(
+            partial,
+            _SCHEMA,
+            compression="lz4",
+            use_dictionary=["trade_date", *_TEXTS, "$path"],
+            use_byte_stream_split=[name for name in _NUMBERS if name != "trade_date"],
+        ) as writer:
             for batch in _batches(objects, ordered):
-                rows = _rows(connection, [(objects.uri(fetch.response_key), body) for fetch, body in batch])
-                requested = min((fetch.last_day for fetch, _ in batch), default=last)
+                rows = _rows(connection, batch)
+                requested = min((body.requested for body in batch), default=last)
                 writer.write_table(_without_other_days(rows, first, last, requested))
         return partial.rename(folder / f"{prefix}{file_hash(partial)}.parquet")
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[tuple[Fetch, bytes]]]:
+def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Body]]:
     """Yield the intact responses; raise at the end if any is damaged, so that the error names all of them."""
     damage: dict[str, str] = {}
-    batch: list[tuple[Fetch, bytes]] = []
+    batch: list[_Body] = []
     size = 0
     for fetch in responses:
         try:
@@ -93,8 +118,9 @@ def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[tupl
         except DamagedResponses as error:
             damage |= error.damage
             continue
-        batch.append((fetch, body))
-        size += len(body)
+        lines = body.partition(b"\n")[2]
+        batch.append(_Body(objects.uri(fetch.response_key), lines, fetch.last_day))
+        size += len(lines)
         if size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -104,55 +130,91 @@ def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[tupl
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, bodies: Sequence[_Body]) -> pa.Table:
-    """Return the rows of some responses, without the headers; what is no plain CSV is read by the shared SQL."""
-    split = [(path, body.partition(b"\n")[2]) for path, body in bodies]
-    plain = [(path, rows) for path, rows in split if _is_plain(rows)]
-    try:
-        tables = [_read_csv(plain)] if plain else []
-    except pa.ArrowInvalid:
-        # A line with too few fields and one with too many add up to the right number of commas.
-        tables, plain = [], []
-    read = {path for path, _ in plain}
-    other = [(path, rows) for path, rows in split if path not in read]
-    return pa.concat_tables([*tables, _split_lines(connection, other)] if other or not tables else tables)
+    """Return the rows of some responses; the shared SQL reads those that are not plain."""
+    plain, other = [], []
+    for body in bodies:
+        (plain if _is_plain(body.lines) else other).append(body)
+    tables, rejected = _read_plain(plain)
+    other += rejected
+    if other or not tables:
+        tables.append(_split_lines(connection, other))
+    return pa.concat_tables(tables)
 
 
-def _is_plain(rows: bytes) -> bool:
+def _is_plain(lines: bytes) -> bool:
     """Return whether pyarrow reads the lines as `sql/stage/raw_rows.sql` does, or rejects them.
 
-    For pyarrow a carriage return ends a line. Inside a line it makes a row of fewer fields, which pyarrow rejects.
+    Without its digits, such a line consists of the characters between its fields, and of points. Points have digits on
+    both sides, and no number has 13 digits in a row. pyarrow rejects the rest: a day that does not exist, an empty
+    field, a second point or one in the volume.
     """
-    lines = rows.count(b"\n")
-    return lines > 0 and rows.isascii() and rows.endswith(b"\n") and rows.count(b",") == lines * (len(RAW_COLUMNS) - 1)
+    between = lines.translate(None, _DIGITS)
+    return (
+        bool(between)
+        and between.translate(None, b".\r") == b"--,,,,,\n" * between.count(b"\n")
+        and between.count(b"\r") == between.count(b"\r\n")
+        and b",." not in lines
+        and b".," not in lines
+        and b"0" * 13 not in lines.translate(_ALL_ZERO)
+    )
 
 
-def _read_csv(bodies: Sequence[_Body]) -> pa.Table:
-    counts = [rows.count(b"\n") for _, rows in bodies]
-    text = pa.BufferReader(b"".join(rows for _, rows in bodies))
-    table = pa_csv.read_csv(text, read_options=_COLUMNS, parse_options=_LINES, convert_options=_TEXT)
-    numbers = pa.array(np.repeat(np.arange(len(bodies), dtype=np.int32), counts))
-    paths = pa.DictionaryArray.from_arrays(numbers, pa.array([path for path, _ in bodies]))
-    return table.append_column("$path", paths)
+def _read_plain(bodies: Sequence[_Body]) -> tuple[list[pa.Table], list[_Body]]:
+    """Return the numbers of plain responses without any text, and the responses of which the text is needed."""
+    if not bodies:
+        return [], []
+    try:
+        rows = pa_csv.read_csv(
+            pa.BufferReader(b"".join(body.lines for body in bodies)),
+            read_options=_COLUMNS,
+            parse_options=_LINES,
+            convert_options=_CONVERT,
+        )
+    except pa.ArrowInvalid:
+        if len(bodies) == 1:
+            return [], list(bodies)
+        alone = [_read_plain([body]) for body in bodies]
+        return [table for tables, _ in alone for table in tables], [body for _, found in alone for body in found]
+    counts = [body.lines.count(b"\n") for body in bodies]
+    numbers = np.repeat(np.arange(len(bodies), dtype=np.int32), counts)
+    needs_text = _needs_text(bodies, numbers, rows["trade_date"].cast(pa.int32()).to_numpy())
+    for name in _TEXTS:
+        rows = rows.append_column(name, pa.nulls(rows.num_rows, pa.string()))
+    paths = pa.DictionaryArray.from_arrays(pa.array(numbers), pa.array([body.path for body in bodies]))
+    rows = rows.append_column("$path", paths)
+    if needs_text.any():
+        rows = rows.filter(pa.array(~needs_text[numbers]))
+    return [rows], [body for body, needed in zip(bodies, needs_text, strict=True) if needed]
+
+
+def _needs_text(
+    bodies: Sequence[_Body], numbers: npt.NDArray[np.int32], days: npt.NDArray[np.int32]
+) -> npt.NDArray[np.bool_]:
+    """Return for each response whether an audit may show its text: it has a day twice, or a day of no possible bar."""
+    needs_text = np.zeros(len(bodies), dtype=np.bool_)
+    ordered = np.sort((numbers.astype(np.int64) << 32) + days + _INT32)
+    needs_text[ordered[1:][ordered[1:] == ordered[:-1]] >> 32] = True
+    requested = np.array([_day_number(body.requested) for body in bodies])
+    needs_text[numbers[(days > requested[numbers]) | (days < _day_number(CALENDAR_START))]] = True
+    return needs_text
+
+
+def _day_number(day: date) -> int:
+    return (day - _EPOCH).days
 
 
 def _without_other_days(rows: pa.Table, first: date, last: date, requested: date) -> pa.Table:
     """Leave out the rows of days outside a range; rows whose day an audit may report stay."""
-
-    def is_needed(text: str) -> bool:
-        try:
-            day = date.fromisoformat(text) if _DATE.fullmatch(text) else None
-        except ValueError:
-            day = None
-        return day is None or first <= day <= last or not CALENDAR_START <= day <= requested
-
-    days = rows["timestamp"].combine_chunks().dictionary_encode()
-    needed = pa.array(map(is_needed, days.dictionary.to_pylist()), pa.bool_())
-    return rows.filter(needed.take(days.indices))
+    days = rows["trade_date"]
+    inside = pc.and_(pc.greater_equal(days, first), pc.less_equal(days, last))
+    reported = pc.or_(pc.less(days, CALENDAR_START), pc.greater(days, requested))
+    needed = pc.fill_null(pc.or_(inside, reported), fill_value=True)
+    return rows if pc.all(needed).as_py() else rows.filter(needed)
 
 
 def _split_lines(connection: duckdb.DuckDBPyConnection, bodies: Sequence[_Body]) -> pa.Table:
     """Split any text into lines; not as CSV, which would give quotes a meaning."""
-    columns = {"content": [rows.decode() for _, rows in bodies], "path": [path for path, _ in bodies]}
+    columns = {"content": [body.lines.decode() for body in bodies], "path": [body.path for body in bodies]}
     texts = pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
     connection.register("raw_texts", texts)
     connection.execute(

@@ -29,13 +29,19 @@ Source = tuple[str, str]
 """A relation and its column."""
 
 _TYPED = {"typed_prices": "stage/typed_prices.sql"}
+_NUMBERS = ("trade_date", "open_price", "high_price", "low_price", "close_price", "volume")
 _RAW = {
-    **{("raw_prices", column): (RAW_PRICES.to_user_string(), column) for column in RAW_COLUMNS},
-    ("splits", "split_factor"): (RAW_SPLITS.to_user_string(), "ratio"),
+    **{
+        ("raw_prices", number): {(RAW_PRICES.to_user_string(), text)}
+        for number, text in zip(_NUMBERS, RAW_COLUMNS, strict=True)
+    },
+    **{
+        ("raw_prices", texts): {(RAW_PRICES.to_user_string(), text) for text in RAW_COLUMNS[1:]}
+        for texts in ("unparsed_text", "bar_text")
+    },
+    ("splits", "split_factor"): {(RAW_SPLITS.to_user_string(), "ratio")},
 }
-"""Columns of raw assets, by the relation of staging that contains them."""
-_SWITCHES = {"is_plain"}
-"""Columns inside a statement that select how a value is computed, and not from what."""
+"""Columns of raw assets, by the column of a relation of staging that is read from them (`sql/stage/raw_rows.sql`)."""
 _STAGED = {STAGED_PRICES: "stage/daily_prices.sql", QUARANTINED_PRICES: "stage/quarantined_prices.sql"}
 
 
@@ -68,7 +74,7 @@ def _compute() -> dict[str, dict[str, list[Source]]]:
     for table, path in _STAGED.items():
         columns = _sources(statement(path), inlined={name: statement(inner) for name, inner in _TYPED.items()})
         found[_name(table)] = {
-            column: sorted({_RAW[source] for source in sources if source in _RAW})
+            column: sorted({used for source in sources for used in _RAW.get(source, ())})
             for column, sources in columns.items()
         }
     # Publishing copies the staged rows.
@@ -109,8 +115,7 @@ def _used(node: "Node") -> Iterator["Node"]:
     """Yield a column and what it is computed from."""
     yield node
     for each in node.downstream:
-        if _column(each) not in _SWITCHES:
-            yield from _used(each)
+        yield from _used(each)
 
 
 def _column(node: "Node") -> str:

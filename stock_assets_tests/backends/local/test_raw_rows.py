@@ -20,7 +20,7 @@ from stock_assets.core.universe import Universe
 from stock_assets.ingest.price_requests import RequestRules, fetch_prices
 from stock_assets.sources.interface import Terms
 from stock_assets_tests.fakes.source import ScriptedSource
-from stock_assets_tests.support.bars import EVERY_DAY, deliver, stored_response
+from stock_assets_tests.support.bars import EVERY_DAY, deliver, rows_of, stored_response
 from stock_assets_tests.support.scenes import (
     FIRST_WEEK,
     SECOND_WEEK,
@@ -202,14 +202,74 @@ def test_plain_and_other_lines_are_read_in_one_load(tmp_path: Path, monkeypatch:
 
     with backend.warehouse.connect("load_1") as sql:
         name = sql.register_responses(responses, **EVERY_DAY).value
-        found = sql.query(f'SELECT * FROM {name} ORDER BY "$path", "timestamp"').to_pylist()
+        found = sql.query(f'SELECT * FROM {name} ORDER BY "$path", trade_date').to_pylist()
 
-    wanted = [
-        [*[*line.split(","), ""][:5], ",".join(line.split(",")[5:]), backend.objects.uri(response.response_key)]
-        for response, lines in zip(responses, fields.values(), strict=True)
-        for line in lines
-    ]
-    assert [list(row.values()) for row in found] == wanted
+    for response, lines in zip(responses, fields.values(), strict=True):
+        path = backend.objects.uri(response.response_key)
+        of_path = [
+            {key: value for key, value in row.items() if key != "$path"} for row in found if row["$path"] == path
+        ]
+        assert of_path == rows_of(lines, of_path)
+    assert sum(row["bar_text"] is None for row in found) == 2, "only the text of the plain response is left out"
+
+
+PLAIN = "1.5,2,1,1.25,10"
+ODD_BARS = ("5.,2,1,1,5", "1,.5,1,1,5", "1,2,1.,1,5", "1,2,1,1,5.", "1,2,1,1,5.0", "1.2.3,2,1,1,5", "1..2,2,1,1,5")
+ODD_BARS += ("1234567890123,2,1,1,5", "0000000000001,2,1,1,5", "123456789012.5,2,1,1,5", f"1.{'0' * 19}1,2,1,1,5")
+ODD_BARS += (
+    f"1.{'0' * 20}1,2,1,1,5",
+    "-1,2,1,1,5",
+    "1,-0.0,1,1,-0",
+    "+1,2,1,1,5",
+    "1-2,2,1,1,5",
+    ",2,1,1,5",
+    "1,2,1,1,",
+)
+ODD_BARS += ("007.50,2,1,1,05", "1,2,1,1,123456789012", "1,2,1,1,9223372036854775807", "1,2,1,1,9223372036854775808")
+ODD_BARS += (
+    " 1,2,1,1,5",
+    "1,2,1,1,5 ",
+    "1e2,2,1,1,5",
+    "1,2,1,1",
+    "1,2,1,1,5,6",
+    "inf,2,1,nan,5",
+    "0x1,2,1,1,5",
+    "-,2,1,1,5",
+)
+ODD_DAYS = (
+    "2012-02-30",
+    "2012-2-030",
+    "20120-3-01",
+    "-2012-0301",
+    "2012-03-011",
+    "1998-12-31",
+    "2099-01-05",
+    "2012-03-06",
+)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_plain_lines_are_read_as_the_shared_sql_reads_them(tmp_path: Path, line_end: str) -> None:
+    """Each odd line stands among plain ones, in a response of its own, and all are read together."""
+    backend = local_backend(tmp_path / "data")
+    odd = [f"2012-03-01,{bar}" for bar in ODD_BARS] + [f"{day},{PLAIN}" for day in ODD_DAYS]
+    bodies = {f"S{number}": [f"2012-03-06,{PLAIN}", line, f"2012-02-01,{PLAIN}"] for number, line in enumerate(odd)}
+    bodies["PLAIN"] = [f"2012-03-06,{PLAIN}", f"2012-02-01,{PLAIN}"]
+    for symbol, lines in bodies.items():
+        body = line_end.join(["timestamp,open,high,low,close,volume", *lines, ""])
+        backend.objects.put(f"raw/daily_prices/{symbol}.csv", body.encode())
+    responses = [stored_response(backend, f"raw/daily_prices/{symbol}.csv", symbol) for symbol in bodies]
+
+    with backend.warehouse.connect("load_1") as sql:
+        found = sql.query(f"SELECT * FROM {sql.register_responses(responses, **EVERY_DAY).value}").to_pylist()
+
+    for response, lines in zip(responses, bodies.values(), strict=True):
+        path = backend.objects.uri(response.response_key)
+        of_path = [
+            {key: value for key, value in row.items() if key != "$path"} for row in found if row["$path"] == path
+        ]
+        assert sorted(map(str, of_path)) == sorted(map(str, rows_of(lines, of_path))), lines
+    assert sum(row["bar_text"] is None for row in found) >= 2
 
 
 def test_rows_of_other_days_are_left_out_except_those_that_an_audit_reports(tmp_path: Path) -> None:
@@ -223,10 +283,24 @@ def test_rows_of_other_days_are_left_out_except_those_that_an_audit_reports(tmp_
     def found(first: date, last: date) -> set[str]:
         with backend.warehouse.connect("load_1") as sql:
             name = sql.register_responses([response], first=first, last=last).value
-            return {row["timestamp"] for row in sql.query(f'SELECT "timestamp" FROM {name}').to_pylist()}
+            return {row["date_text"] for row in sql.query(f"SELECT date_text FROM {name}").to_pylist()}
 
     assert found(date.min, date.max) == set(days)
-    assert found(date(2012, 3, 2), date(2012, 3, 5)) == set(days) - {"2012-03-01", "2012-03-06", "1999-01-01"}
+    others = {"2012-03-01", " 2012-03-01", "2012-03-06", "1999-01-01"}
+    assert found(date(2012, 3, 2), date(2012, 3, 5)) == set(days) - others
+
+
+def test_rows_of_other_days_are_left_out_of_plain_responses(tmp_path: Path) -> None:
+    backend = local_backend(tmp_path / "data")
+    lines = "".join(f"2012-03-0{day},1,2,1,2,{day}\n" for day in (1, 2, 5, 6))
+    backend.objects.put("raw/daily_prices/IBM.csv", f"timestamp,open,high,low,close,volume\n{lines}".encode())
+    response = stored_response(backend, "raw/daily_prices/IBM.csv")
+
+    with backend.warehouse.connect("load_1") as sql:
+        name = sql.register_responses([response], first=date(2012, 3, 2), last=date(2012, 3, 5)).value
+        rows = sql.query(f"SELECT * FROM {name} ORDER BY trade_date").to_pylist()
+
+    assert [(row["volume"], row["bar_text"]) for row in rows] == [(2, None), (5, None)]
 
 
 def test_an_old_response_may_have_rows_after_its_request_in_one_batch_with_newer_ones(tmp_path: Path) -> None:
