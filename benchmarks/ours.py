@@ -32,7 +32,7 @@ def load(parts: Pipeline, sessions: list[date]) -> None:
 
 
 def import_libraries(market: Market) -> None:
-    """Load a few symbols into another folder, since a first load imports what it needs; the scripts do so at their start.
+    """Load a few symbols into another folder: a first load imports libraries, which the scripts do at their start.
 
     It is not a smaller load of the same data: nothing that it computes or writes is used again.
     """
