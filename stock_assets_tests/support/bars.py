@@ -68,7 +68,7 @@ def exact(rows: Sequence[Row]) -> list[dict[str, object]]:
     return [{name: value.hex() if isinstance(value, float) else value for name, value in row.items()} for row in rows]
 
 
-def rows_of(lines: Sequence[str], read: Sequence[Row]) -> list[Row]:
+def rows_of(lines: Sequence[str], read: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the rows of the lines of one response, as staging must read them.
 
     If the rows that a backend has read have no texts, the texts are left out, which the lines must allow.
@@ -85,8 +85,8 @@ def rows_of(lines: Sequence[str], read: Sequence[Row]) -> list[Row]:
 
 def row_of(line: str) -> dict[str, Any]:
     """Return the row of a line of a response."""
-    date_text, *fields = [*line.split(","), "", "", "", "", ""]
-    texts = [field.strip(" ") for field in (*fields[:4], ",".join(line.split(",")[5:]))]
+    fields = [*line.split(","), "", "", "", "", ""]
+    texts = [field.strip(" ") for field in (*fields[1:5], ",".join(line.split(",")[5:]))]
     numbers: list[float | int | None] = [
         float(text) if re.fullmatch(r"-?[0-9]{1,12}([.][0-9]{1,20})?", text) else None for text in texts[:4]
     ]
@@ -97,10 +97,10 @@ def row_of(line: str) -> dict[str, Any]:
         f"{name}={text}" for name, text, number in zip(names, texts, numbers, strict=True) if text and number is None
     ]
     return {
-        "trade_date": _day(date_text.strip(" ")),
+        "trade_date": _day(fields[0].strip(" ")),
         **dict(zip((*(f"{name}_price" for name in names[:4]), "volume"), numbers, strict=True)),
         "unparsed_text": ", ".join(unparsed) or None,
-        "date_text": date_text,
+        "date_text": fields[0],
         "bar_text": ",".join(texts),
     }
 

@@ -131,7 +131,8 @@ def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Bod
 
 def _rows(connection: duckdb.DuckDBPyConnection, bodies: Sequence[_Body]) -> pa.Table:
     """Return the rows of some responses; the shared SQL reads those that are not plain."""
-    plain, other = [], []
+    plain: list[_Body] = []
+    other: list[_Body] = []
     for body in bodies:
         (plain if _is_plain(body.lines) else other).append(body)
     tables, rejected = _read_plain(plain)
