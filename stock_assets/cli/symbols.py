@@ -140,11 +140,9 @@ def purge(
         for table, found in published.items()
     ]
     print_grid(("Removed from", "Rows", "Sessions", "First", "Last"), rows, title=f"History of {symbol}")
-    print_line(
-        f"{'Its listing is removed from the universe. ' if listed else ''}{plural(responses, 'stored response')} of "
-        f"{symbol} stay as they are, and no load uses them any more. If you add {symbol} again, its history is "
-        "requested anew."
-    )
+    listing = "Its listing is removed from the universe. " if listed else ""
+    kept = f"Its raw responses ({responses}) stay as they are, and no load uses them any more. " if responses else ""
+    print_line(f"{listing}{kept}If you add {symbol} again, its history is requested anew.")
     if not yes:
         _confirm(symbol)
     if listed:

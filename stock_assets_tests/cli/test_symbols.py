@@ -200,7 +200,9 @@ def test_purge_shows_what_it_removes_and_asks(loaded: tuple[Shell, Path]) -> Non
     done = shell.run_main("symbols", "purge", "ibm", code=1)
     assert re.search(r"published.daily_prices\s+│\s+9\s+│\s+9\s+│\s+2012-03-01\s+│\s+2012-03-14", done.stdout)
     assert re.search(r"published.quarantined_prices\s+│\s+1\s+│\s+1", done.stdout)
-    assert "Its listing is removed from the universe. 2 stored responses of IBM stay as they are" in done.stdout
+    assert (
+        "Its listing is removed from the universe. Its raw responses (2) stay as they are, and no load" in done.stdout
+    )
     assert (
         "Nothing was changed. To purge IBM without a question, run: stock-assets symbols purge IBM --yes" in done.stderr
     )
