@@ -5,17 +5,20 @@ Belongs here: the fixture. Does not belong here: what the tests change in the fo
 
 import shutil
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from stock_assets.backends.interface import Backend
+from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets_tests.support.scenes import FIRST_WEEK, Scene, calm_source
 from stock_assets_tests.support.steps import local_backend
 
 PublishedWeek = Callable[[Sequence[date]], Backend]
 """Return a local backend with the first week published, whose responses have the bars of some sessions."""
+REQUESTED_AT = datetime(2012, 3, 7, 22, tzinfo=UTC)
+"""After the last market close of the week, so that a test can request the next week at the times of its sessions."""
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +30,10 @@ def published_week(tmp_path_factory: pytest.TempPathFactory) -> PublishedWeek:
         folder = folders.get(tuple(sessions))
         if folder is None:
             folder = folders[tuple(sessions)] = tmp_path_factory.mktemp("published_week")
-            Scene(local_backend(folder / "backend"), calm_source(sessions=sessions)).run(FIRST_WEEK)
+            scene = Scene(local_backend(folder / "backend"), calm_source(sessions=sessions))
+            fetch_prices(scene, FIRST_WEEK, now=lambda: REQUESTED_AT)
+            scene.stage(FIRST_WEEK)
+            scene.publish(FIRST_WEEK)
             shutil.copytree(folder / "backend", folder / "original")
         shutil.rmtree(folder / "backend")
         shutil.copytree(folder / "original", folder / "backend")
