@@ -85,10 +85,12 @@ def test_stock_assets_accepts_the_command(command: str) -> None:
     words = [_VALUES.get(word, word) for word in shlex.split(re.sub(r"[\[\]]", "", command))[1:]]
     found = typer.main.get_command(app)
     while hasattr(found, "commands") and words:
-        found = found.commands[words[0]]
-        words = words[1:]
+        # Options of the group come first, such as `--universe banks`.
+        _, [name, *words], _ = found.make_parser(typer.Context(found)).parse_args(list(words))
+        found = found.commands[name]
     # The name of a command alone is no use of it.
-    if not (hasattr(found, "commands") or (found.name in {"add", "backfill", "import", "query"} and not words)):
+    is_name = not words and found.name in {"add", "backfill", "backup", "import", "query"}
+    if not (hasattr(found, "commands") or is_name):
         found.make_context(found.name, words)
 
 
