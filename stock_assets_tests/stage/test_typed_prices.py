@@ -10,10 +10,12 @@ from stock_assets.core.limits import Limits
 from stock_assets.core.tables import RAW_COLUMNS, TYPED_PRICES
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.ledger_queries import responses_for
+from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.publish.publishing import publish
 from stock_assets.sources.recorded import RecordedSource
 from stock_assets.stage.staging import stage
 from stock_assets_tests.support.bars import Row, deliver
+from stock_assets_tests.support.scenes import Scene, calm_source
 from stock_assets_tests.support.steps import parts, published_rows
 
 ONE = Universe((Listing("CSCO", "CSCO"),))
@@ -288,6 +290,17 @@ def test_a_response_from_before_the_close_is_staged_and_its_bar_quarantined(back
     key = deliver(backend, "CSCO", response((DAY, GOOD)), closing_time(DAY) - timedelta(minutes=1))
     assert chosen(backend, DAY) == [key]
     assert stage(parts(backend, RecordedSource(), ONE), [DAY]).quarantined == 1
+
+
+def test_a_bar_from_before_the_close_is_not_staged_although_its_recorded_time_is_later(backend: Backend) -> None:
+    """The clock was ahead at an earlier request, so the response is recorded after that request."""
+    first, closed, still_open = SESSIONS[:3]
+    scene = Scene(backend, calm_source(ONE.symbols, [first]), ONE)
+    fetch_prices(scene, [first], now=lambda: NOON)
+    for session in (closed, still_open):
+        scene.source.set_bar("CSCO", session, GOOD)
+    fetch_prices(scene, [closed], now=lambda: closing_time(still_open) - timedelta(minutes=1))
+    assert [row["trade_date"] for row in typed(backend, first, still_open)] == [first, closed]
 
 
 def test_the_widest_prices_pass_every_audit_without_an_overflow(backend: Backend) -> None:
