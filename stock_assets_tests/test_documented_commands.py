@@ -1,4 +1,4 @@
-"""Every command in README and docs is parsed as its program does; `test_readme` runs the scripts about daily use.
+"""Every command in README and docs is parsed as its program does; `test_documented_scripts` runs the scripts.
 
 `stock-assets` parses its own commands, botocore knows the calls of the AWS command line, and services and build
 arguments of Docker are those of compose.yaml and Dockerfile.

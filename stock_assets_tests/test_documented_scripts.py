@@ -1,7 +1,8 @@
 """The scripts of README.md and of pages about daily use are run as they are printed, from a folder with one load.
 
 What the scripts assume is provided: the vendor is a server on this machine, the snapshot is one of the table, and the
-commands of `make` and `stock-assets ui`, which tests of their own start, are left out.
+commands of `make` and `stock-assets ui`, which tests of their own start, are left out. So are the pages about AWS and
+containers: `deployment/test_first_session` and `deployment/test_image` follow them.
 """
 
 import os
@@ -12,15 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.core.universe import Listing, Universe
+from stock_assets.construction import packaged_universe
+from stock_assets.core.universe import Listing, Universe, read_universe
+from stock_assets.settings import SourceName
 from stock_assets_tests.fakes.vendor_server import VendorServer
+from stock_assets_tests.support.legacy_files import HEADER, write_legacy_file
 from stock_assets_tests.support.live_source import KEY
 from stock_assets_tests.support.real_daemon import universe_file
 
 pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parents[1]
-_ELSEWHERE = re.compile(r"^(make .*|\. \.venv/bin/activate|stock-assets ui .*)$", re.MULTILINE)
+_ELSEWHERE = re.compile(
+    r"^(make .*|\. \.venv/bin/activate|stock-assets ui.*|aws s3 sync .*|python -m stock_assets_tests.*)$", re.MULTILINE
+)
 
 
 def script(page: str, containing: str, language: str = "sh") -> str:
@@ -106,3 +112,37 @@ def test_an_earlier_state(loaded: Path) -> None:
     now = '"$(date -u +"%Y-%m-%d %H:%M:%S")"'
     text = script("docs/use-the-data.md", "--as-of").replace('"2026-11-25 21:00"', now)
     assert "1 row" in run(loaded, text)
+
+
+def test_an_acknowledged_warning(loaded: Path) -> None:
+    out = run(loaded, "stock-assets backfill 2000-09-25 2000-10-03; " + script("docs/audits.md", "--reason"))
+    assert "profit warning" in out
+
+
+def test_an_earlier_pipeline(tmp_path: Path) -> None:
+    symbols = [listing.symbol for listing in read_universe(packaged_universe(SourceName.ALPHA_VANTAGE)).listings]
+    lines = [f"2026-11-20,{symbol},100,102,99,101,1000" for symbol in symbols]
+    write_legacy_file(tmp_path / "old/2026/11/20/22/delivered.csv", "\n".join([HEADER, *lines]))
+    out = run(tmp_path, script("docs/import.md", "--dry-run"))
+    assert "Published: published.daily_prices." in out
+
+
+def test_the_server_that_speaks_the_vendors_protocol(tmp_path: Path, server: VendorServer) -> None:
+    file = universe_file(tmp_path, Universe((Listing("AMD", ""), Listing("MU", ""))))
+    text = script("docs/ingestion.md", "vendor_server").replace("http://127.0.0.1:8910", server.url)
+    out = run(tmp_path, text, STOCK_ASSETS_UNIVERSE=str(file))
+    assert "2026-11-20" in out
+
+
+def test_two_universes(tmp_path: Path, server: VendorServer) -> None:
+    for name, symbol in (("banks", "JPM"), ("energy", "XOM")):
+        (tmp_path / f"{name}.csv").write_text(f"symbol,name,first_session,last_session\n{symbol},,,\n")
+    settings = script("docs/universes.md", "STOCK_ASSETS_UNIVERSES").replace("\n", "; export ")
+    out = run(
+        tmp_path,
+        f"export {settings}STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL={server.url}; "
+        + script("docs/universes.md", "--universe banks"),
+        ALPHAVANTAGE_API_KEY=KEY,
+    )
+    assert "Published   15 rows of 1 symbol, latest session 2026-11-20" in out
+    assert out.count("XOM") == 1 + 15
