@@ -15,6 +15,7 @@ from stock_assets.coverage.freshness import freshness
 from stock_assets.coverage.missing_bars import coverage
 from stock_assets.coverage.published_sessions import published_sessions
 from stock_assets.ingest.split_requests import _jumps
+from stock_assets.maintenance.purge import purge
 from stock_assets.maintenance.recompute import Sample
 from stock_assets.maintenance.verify import Depth, verify
 from stock_assets.serve.panels import PANELS
@@ -95,6 +96,7 @@ def test_every_file_is_sent(trino: TrinoOnEmulator, tmp_path: Path, monkeypatch:
         views = create_views(sql)
         for panel in PANELS.values():
             sql.query(panel.select(views, dates=DECEMBER, symbols=SOME))
+    purged = purge(backend, "MSFT", datetime.now(UTC))
     change_tables(backend)
 
     assert report
@@ -107,6 +109,7 @@ def test_every_file_is_sent(trino: TrinoOnEmulator, tmp_path: Path, monkeypatch:
     assert seen.latest == TWO_WEEKS[-1]
     assert isinstance(jumps, dict)
     assert {row.symbol for row in shown} == set(FIVE.symbols)
+    assert purged[DAILY_PRICES] == len(TWO_WEEKS) - len(known.rejected)
     assert bound >= SENT
 
 
