@@ -93,14 +93,18 @@ def test_a_key_and_a_symbol(tmp_path: Path, server: VendorServer) -> None:
 def test_the_changes_of_a_universe(tmp_path: Path, server: VendorServer) -> None:
     universe = Universe((Listing("FB", ""), Listing("INTC", "")))
     server.names["NVDA"] = "NVIDIA Corporation"
-    run(
+    steps = script("docs/ingestion.md", "stock-assets symbols rename")
+    # Nobody can be asked here.
+    steps = steps.replace("search nvidia", "search NVDA").replace("purge INTC", "purge INTC --yes")
+    out = run(
         tmp_path,
-        script("docs/ingestion.md", "stock-assets symbols rename").replace("search nvidia", "search NVDA"),
+        f"stock-assets backfill 2026-11-20 2026-11-20; {steps}",
         STOCK_ASSETS_SOURCE="alpha_vantage",
         STOCK_ASSETS_UNIVERSE=str(universe_file(tmp_path, universe)),
         STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL=server.url,
         ALPHAVANTAGE_API_KEY=KEY,
     )
+    assert "Purged INTC: 1 row removed" in out
     assert (tmp_path / "universe.csv").read_text(encoding="utf-8").split()[1:] == [
         "FB,,,2022-06-08",
         "NVDA,NVIDIA,1999-01-22,",
