@@ -5,20 +5,19 @@ Belongs here: the fixture. Does not belong here: what the tests change in the fo
 
 import shutil
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from stock_assets.backends.interface import Backend
+from stock_assets.core.calendar import closing_time
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets_tests.support.scenes import FIRST_WEEK, Scene, calm_source
 from stock_assets_tests.support.steps import local_backend
 
 PublishedWeek = Callable[[Sequence[date]], Backend]
 """Return a local backend with the first week published, whose responses have the bars of some sessions."""
-REQUESTED_AT = datetime(2012, 3, 7, 22, tzinfo=UTC)
-"""After the last market close of the week, so that a test can request the next week at the times of its sessions."""
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +30,9 @@ def published_week(tmp_path_factory: pytest.TempPathFactory) -> PublishedWeek:
         if folder is None:
             folder = folders[tuple(sessions)] = tmp_path_factory.mktemp("published_week")
             scene = Scene(local_backend(folder / "backend"), calm_source(sessions=sessions))
-            fetch_prices(scene, FIRST_WEEK, now=lambda: REQUESTED_AT)
+            # As early as possible, so that a test can request later sessions when they close.
+            at = closing_time(max(sessions)) + timedelta(hours=1)
+            fetch_prices(scene, FIRST_WEEK, now=lambda: at)
             scene.stage(FIRST_WEEK)
             scene.publish(FIRST_WEEK)
             shutil.copytree(folder / "backend", folder / "original")
