@@ -61,7 +61,7 @@ _NEWEST_FIRST = "ORDER BY fetched_at DESC, id DESC"
 _PURGED_AT = f"""
 COALESCE((SELECT max(fetched_at) FROM fetches AS purge WHERE kind = '{FetchKind.PURGES}' AND symbol = {{symbol}}), '')
 """  # noqa: S608 (a constant)
-"""When a symbol was purged last; before every request if it never was."""
+"""SQL for the time of the last purge of a symbol; an empty text, which is before every time, if it was never purged."""
 _OF_SYMBOL = f"""
 {_SELECT} WHERE kind = :kind AND symbol = :symbol AND fetched_at > {_PURGED_AT.format(symbol=":symbol")} {_NEWEST_FIRST}
 """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.backends.stored_responses import read_response
+from stock_assets.core.bounded_cache import remember
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import DamagedResponses, Outcome
 from stock_assets.core.universe import Listing, Universe
@@ -54,10 +55,7 @@ def _splits(parts: PipelineParts, symbol: str, fetch: Fetch) -> list[Split]:
     if fetch.content_hash and key in _parsed_splits:
         return _parsed_splits[key]
     found = parts.source.read_splits(_splits_body(parts.backend, fetch), symbol)
-    if len(_parsed_splits) >= _MOST_SPLITS:
-        _parsed_splits.clear()
-    _parsed_splits[key] = found
-    return found
+    return remember(_parsed_splits, key, found, most=_MOST_SPLITS)
 
 
 def _splits_body(backend: Backend, fetch: Fetch) -> bytes:
@@ -223,7 +221,5 @@ def bar_lines(backend: Backend, fetch: Fetch, sessions: Iterable[date]) -> dict[
         for row in split_rows(backend.objects.get(fetch.response_key).decode()):
             if row.day in found:
                 found[row.day].append(row.line)
-        if len(_read_lines) >= _MOST_RESPONSES:
-            _read_lines.clear()
-        known = _read_lines[key] = known | found
+        known = remember(_read_lines, key, known | found, most=_MOST_RESPONSES)
     return {session: known[session] for session in wanted}

@@ -1,4 +1,4 @@
-"""The four objects that every step of the pipeline uses.
+"""The objects that every step of the pipeline uses.
 
 Belongs here: the values alone, so that steps can take them as one argument. Does not belong here: constructing them, or
 the steps (`pipeline.Pipeline` adds both).

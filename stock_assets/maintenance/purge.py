@@ -22,9 +22,8 @@ from stock_assets.core.sql import Fragment, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, Table
 from stock_assets.ingest.purges import mark_purged, without_history
 from stock_assets.loads.load import new_load_id
+from stock_assets.publish.publishing import ATTEMPTS, LONGEST_PAUSE_SECONDS
 
-_ATTEMPTS = 8
-_LONGEST_PAUSE_SECONDS = 2.0
 _TABLES = (QUARANTINED_PRICES, DAILY_PRICES)
 
 
@@ -71,7 +70,7 @@ def purge(
     Raises:
         ConcurrentPublish: other writers were faster in every attempt, or another process did not end its publish.
     """
-    retry = retrying(attempts=_ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, on=ConcurrentPublish, sleep=pause)
+    retry = retrying(attempts=ATTEMPTS, longest_seconds=LONGEST_PAUSE_SECONDS, on=ConcurrentPublish, sleep=pause)
     with backend.publishing():
         mark_purged(backend, symbol, at)
         removed = {table: retry(lambda table=table: _remove(backend, table, symbol, at)) for table in _TABLES}

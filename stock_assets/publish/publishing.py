@@ -23,7 +23,7 @@ from stock_assets.loads.load import SPLITS_PROPERTY, Load, newest_load
 from stock_assets.stage.staging import stage
 
 ATTEMPTS = 8
-_LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 2.0
 _TARGETS = ((QUARANTINED_PRICES, STAGED_QUARANTINE), (DAILY_PRICES, STAGED_PRICES))
 _CHANGES = ("added", "removed")
 
@@ -59,7 +59,7 @@ def _publish(parts: PipelineParts, sessions: Sequence[date], pause: Callable[[fl
     loads = _loads_to_publish(parts, sessions)
     retry = retrying(
         attempts=ATTEMPTS,
-        longest_seconds=_LONGEST_PAUSE_SECONDS,
+        longest_seconds=LONGEST_PAUSE_SECONDS,
         on=(ConcurrentPublish, StagingOutdated),
         sleep=pause,
     )

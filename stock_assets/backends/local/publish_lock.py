@@ -1,10 +1,9 @@
 """The lock that lets one process of this machine publish at a time, from the command line or through Dagster.
 
-Belongs here: waiting for the lock, and the message about who holds it. Does not belong here: what is published. The
-operating system releases the lock when its process ends, also if the process is killed; the file stays.
+Belongs here: waiting for the lock, and the message about who holds it. Does not belong here: taking it
+(`process_lock`), what is published.
 """
 
-import fcntl
 import logging
 import os
 import time
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stock_assets.backends.local.full_disk import typed_full_disk
+from stock_assets.backends.local.process_lock import try_to_lock
 from stock_assets.core.errors import ConcurrentPublish
 
 LOCK_FILE = "publish.lock"
@@ -33,10 +33,8 @@ def publishing(
     with typed_full_disk(root):
         descriptor = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        _lock(descriptor, root, longest_seconds, sleep)
         with typed_full_disk(root):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            _lock(descriptor, root, longest_seconds, sleep)
         yield
     finally:
         os.close(descriptor)
@@ -44,19 +42,13 @@ def publishing(
 
 def _lock(descriptor: int, root: Path, longest_seconds: float, sleep: Callable[[float], None]) -> None:
     waited = 0.0
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode(errors="replace") or "unknown"
-            if waited >= longest_seconds:
-                raise ConcurrentPublish(
-                    f"published.daily_prices was not changed: process {holder} has been publishing into {root} for "
-                    f"more than {longest_seconds:.0f} s. Wait until it ends, or end it, and run the same command again."
-                ) from None
-            if not waited:
-                _log.warning("Process %s publishes into %s; this publish waits until it ends.", holder, root)
-            sleep(_POLL_SECONDS)
-            waited += _POLL_SECONDS
-        else:
-            return
+    while holder := try_to_lock(descriptor):
+        if waited >= longest_seconds:
+            raise ConcurrentPublish(
+                f"published.daily_prices was not changed: process {holder} has been publishing into {root} for "
+                f"more than {longest_seconds:.0f} s. Wait until it ends, or end it, and run the same command again."
+            )
+        if not waited:
+            _log.warning("Process %s publishes into %s; this publish waits until it ends.", holder, root)
+        sleep(_POLL_SECONDS)
+        waited += _POLL_SECONDS

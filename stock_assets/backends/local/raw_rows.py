@@ -191,7 +191,7 @@ def _read_plain(bodies: Sequence[_Body]) -> tuple[list[pa.Table], list[_Body]]:
 def _needs_text(
     bodies: Sequence[_Body], numbers: npt.NDArray[np.int32], days: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.bool_]:
-    """Return for each response whether an audit may show its text: it has a day twice, or a day of no possible bar."""
+    """Return for each response whether an audit may show its text: a day is there twice, or cannot have a bar."""
     needs_text = np.zeros(len(bodies), dtype=np.bool_)
     ordered = np.sort((numbers.astype(np.int64) << 32) + days + _INT32)
     needs_text[ordered[1:][ordered[1:] == ordered[:-1]] >> 32] = True

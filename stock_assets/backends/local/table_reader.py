@@ -23,6 +23,7 @@ from stock_assets.backends.local.table_folder import (
     require_table_inside,
     require_usable,
 )
+from stock_assets.core.bounded_cache import remember
 from stock_assets.core.errors import DamagedFiles
 from stock_assets.core.tables import Table
 
@@ -93,9 +94,8 @@ def data_files(stored: IcebergTable) -> list[str]:
         return list(known[1])
     files = [path_of(task.file.file_path) for task in stored.scan().plan_files()]
     read_files = [snapshot.manifest_list, *(manifest.manifest_path for manifest in snapshot.manifests(stored.io))]
-    if len(_data_files) >= _REMEMBERED:
-        _data_files.clear()
-    _data_files[snapshot.manifest_list] = {file: _version(file) for file in read_files}, files
+    versions = {file: _version(file) for file in read_files}
+    remember(_data_files, snapshot.manifest_list, (versions, files), most=_REMEMBERED)
     return list(files)
 
 
