@@ -242,7 +242,7 @@ def test_a_denied_message_writer_fails_the_splits_too(account: Account) -> None:
 def test_splits_that_need_more_time_are_requested_by_further_invocations(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws_lambda, "_MOST_SECONDS", 0.6)
+    monkeypatch.setattr(aws_lambda, "_MOST_SECONDS", 1.5)
     monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_SECOND", "2")
     assert account.run(splits=True).success
     assert len(account.invocations) > 1
@@ -272,7 +272,7 @@ def test_a_reported_response_without_a_ledger_entry_fails_the_asset(
 def test_symbols_that_need_more_time_are_requested_by_further_invocations(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws_lambda, "_MOST_SECONDS", 0.6)
+    monkeypatch.setattr(aws_lambda, "_MOST_SECONDS", 1.5)
     monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_SECOND", "2")
     result = account.run()
     assert result.success
