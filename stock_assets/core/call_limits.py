@@ -1,7 +1,7 @@
 """The number of calls that a vendor allows, and whether a call may be made now.
 
 Belongs here: the limits, the quota day, and the arithmetic of rates and quotas that every backend shares. Does not
-belong here: storing calls (`backends.rate_limiter` and the backends), the limits of a vendor's plans (`sources.plans`).
+belong here: storing calls (`rate_limiter` of the backends), the limits of a vendor's plans (`sources.plans`).
 """
 
 import math

@@ -1,8 +1,8 @@
 """Count the calls of one run: acquire each one before its request, and postpone it if the request arrives late.
 
 Belongs here: what the rate limiter learns about a request, from acquiring its call until its response has arrived. Does
-not belong here: storing calls (`backends.rate_limiter`), the arithmetic (`core.call_limits`), which requests are sent
-(`requester`).
+not belong here: storing calls (`backends.interface.rate_limiter`), the arithmetic (`core.call_limits`), which requests
+are sent (`requester`).
 
 Several requests can be in flight, in threads of this process. A request that takes longer than usual may have arrived
 late, so its call is postponed before another one is acquired: otherwise its token could return before its response
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from stock_assets.backends.rate_limiter import RateLimiter
+from stock_assets.backends.interface import RateLimiter
 from stock_assets.core.call_limits import COVERED_DELAY, ArrivalEstimate, CallDenied
 from stock_assets.core.clock import Clock
 from stock_assets.sources.interface import PriceSource

@@ -11,12 +11,13 @@ from datetime import date
 
 from stock_assets.audit.gate import reject_if_blocked
 from stock_assets.audit.record import recorded_or_audit
-from stock_assets.backends.interface import Commit, SqlConnection
+from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.errors import ConcurrentPublish, StagingOutdated
 from stock_assets.core.retry import retrying
 from stock_assets.core.signals import postponed_signals
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, Table
+from stock_assets.core.text import plural
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.inputs import inputs
 from stock_assets.loads.load import SPLITS_PROPERTY, Load, newest_load
@@ -26,6 +27,26 @@ ATTEMPTS = 8
 LONGEST_PAUSE_SECONDS = 2.0
 _TARGETS = ((QUARANTINED_PRICES, STAGED_QUARANTINE), (DAILY_PRICES, STAGED_PRICES))
 _CHANGES = ("added", "removed")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The effect of publishing one table; `added` and `removed` are rows, and a changed row counts in both."""
+
+    snapshot_id: int | None
+    added: int
+    removed: int
+
+    @property
+    def changed(self) -> bool:
+        """Return whether a new snapshot was committed."""
+        return bool(self.added or self.removed)
+
+    def summary(self) -> str:
+        """Return one line for a log."""
+        if not self.changed:
+            return "no rows changed, no new snapshot"
+        return f"{plural(self.added, 'row')} added, {self.removed:,} removed, snapshot {self.snapshot_id}"
 
 
 @dataclass(frozen=True)

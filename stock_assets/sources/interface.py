@@ -2,7 +2,7 @@
 
 Belongs here: what the pipeline needs from every source. Does not belong here: any vendor (`recorded`, `alpha_vantage`),
 the format of raw responses (`raw_format`, `splits_json`), when to request (`ingest`), or counting calls
-(`backends.rate_limiter`).
+(`backends.interface.rate_limiter`).
 
 A new vendor is one module with one `PriceSource`. Its responses must be in the CSV of `raw_format` (a vendor with
 another format translates its responses first), and its failures must be the typed errors of `stock_assets.core.errors`.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_assets.backends.rate_limiter import RateLimiter
+from stock_assets.backends.interface import RateLimiter
 from stock_assets.core.call_limits import MINUTE, SECOND, ArrivalEstimate, CallDenied, CallLimits, VendorCalls
 from stock_assets_tests.contracts.rate_limiter_contract import RateLimiterContract
 from stock_assets_tests.fakes.clock import FakeClock

@@ -6,7 +6,7 @@ A test module subclasses the class and defines the fixtures `limiter_case` and `
 import threading
 from datetime import timedelta
 
-from stock_assets.backends.rate_limiter import RateLimiter
+from stock_assets.backends.interface import RateLimiter
 from stock_assets.core.call_limits import MINUTE, SECOND, CallDenied, CallLimits
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.support.processes import fork_server

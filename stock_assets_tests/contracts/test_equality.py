@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 
 from stock_assets.audit.gate import audit_load
-from stock_assets.backends.interface import Backend, Commit
+from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES
 from stock_assets.core.universe import Listing, Universe
@@ -25,6 +25,7 @@ from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.partitions import range_tags
 from stock_assets.orchestration.runs import local_instance
 from stock_assets.pipeline import Pipeline
+from stock_assets.publish.publishing import Commit
 from stock_assets.serve.query import run_query, summary
 from stock_assets.serve.views import VIEWS
 from stock_assets.settings import BackendName, Settings

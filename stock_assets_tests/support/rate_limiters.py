@@ -11,9 +11,9 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from stock_assets.backends.interface import RateLimiter
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
-from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.clock import utc_now
 from stock_assets_tests.fakes.clock import FakeClock

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from stock_assets.backends.interface import Backend, Damage, FetchLedger, Objects, StatementLog, Warehouse
+from stock_assets.backends.interface import Backend, Damage, FetchLedger, Objects, RateLimiter, StatementLog, Warehouse
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.iceberg_catalog import Databases
 from stock_assets.backends.lakehouse.ledger import S3Ledger
@@ -17,7 +17,6 @@ from stock_assets.backends.lakehouse.rate_limiter import S3RateLimiter
 from stock_assets.backends.lakehouse.remembered_objects import RememberedObjects
 from stock_assets.backends.lakehouse.sql_engine import SqlEngine
 from stock_assets.backends.lakehouse.warehouse import GlueWarehouse
-from stock_assets.backends.rate_limiter import RateLimiter
 
 
 @dataclass(frozen=True, kw_only=True)

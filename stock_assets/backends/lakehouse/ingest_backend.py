@@ -8,13 +8,12 @@ import sys
 from collections.abc import Iterator
 from functools import cached_property
 
-from stock_assets.backends.interface import Backend, Damage, Fetch, Objects, Warehouse
+from stock_assets.backends.interface import Backend, Damage, Fetch, Objects, RateLimiter, Warehouse
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.data_folder import DataFolderObjects
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import BucketFolder
 from stock_assets.backends.lakehouse.rate_limiter import S3RateLimiter
-from stock_assets.backends.rate_limiter import RateLimiter
 
 
 class AppendedLedger(S3Ledger):

@@ -1,7 +1,7 @@
 """Store the calls to each vendor in one object per vendor, changed by compare-and-swap.
 
 Belongs here: the object, and what happens if several processes change it at once. Does not belong here: the quota
-arithmetic (`backends.rate_limiter`), what a plan allows (`sources.plans`), waiting for a call (`ingest.requester`).
+arithmetic (`core.call_limits`), what a plan allows (`sources.plans`), waiting for a call (`ingest.requester`).
 """
 
 import hashlib
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from stock_assets.backends.interface import RateLimiter
 from stock_assets.backends.lakehouse.objects import S3Objects
-from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.call_limits import CallDenied, CallLimits, VendorCalls
 from stock_assets.core.clock import Clock
 from stock_assets.core.errors import ServiceUnavailable

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from stock_assets.backends.interface import Backend, Damage, FetchLedger, Objects, Warehouse
+from stock_assets.backends.interface import Backend, Damage, FetchLedger, Objects, RateLimiter, Warehouse
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.backends.local.objects import FolderObjects
 from stock_assets.backends.local.publish_lock import publishing
 from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
 from stock_assets.backends.local.warehouse import DuckDbWarehouse
-from stock_assets.backends.rate_limiter import RateLimiter
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Store the calls to each vendor in tables of a SQLite file.
 
 Belongs here: transactions, so that all processes of the machine agree. Does not belong here: the quota arithmetic
-(`backends.rate_limiter`), what a plan allows (`sources.plans`), waiting for a call (`ingest.requester`).
+(`core.call_limits`), what a plan allows (`sources.plans`), waiting for a call (`ingest.requester`).
 """
 
 import sqlite3
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from stock_assets.backends.interface import RateLimiter
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.database import CALLS_FILE, connect_to_read, connect_to_write
-from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.call_limits import CallDenied, CallLimits, VendorCalls
 from stock_assets.core.clock import Clock
 

@@ -11,12 +11,11 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from stock_assets.backends.interface import Backend, Damage, FetchLedger, ObjectEntry, Objects, Warehouse
+from stock_assets.backends.interface import Backend, Damage, FetchLedger, ObjectEntry, Objects, RateLimiter, Warehouse
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.backends.local.warehouse import DuckDbWarehouse
-from stock_assets.backends.rate_limiter import RateLimiter
 
 FOLDER = "rebuilding"
 _SHARED = ("raw/", "acknowledgements/")

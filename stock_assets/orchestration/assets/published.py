@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from stock_assets.backends.interface import Commit
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, STAGED_PRICES, Table
-from stock_assets.core.text import plural
 from stock_assets.orchestration.assets.load_metadata import load_metadata
 from stock_assets.orchestration.keys import Names, column_schema
 from stock_assets.orchestration.partitions import partition_sessions
@@ -52,7 +50,7 @@ def published_assets(
     ) -> Iterator[dg.MaterializeResult[None]]:
         done = pipeline.publish(partition_sessions(context.partition_keys))
         for table, commit in ((QUARANTINED_PRICES, done.quarantine), (DAILY_PRICES, done.prices)):
-            context.log.info(f"{table.full_name}: {_summary(commit)}")
+            context.log.info(f"{table.full_name}: {commit.summary()}")
             yield dg.MaterializeResult(
                 asset_key=names.key(table),
                 metadata={
@@ -80,9 +78,3 @@ def _spec(table: Table, partitions: dg.PartitionsDefinition[str], owners: list[s
         description=_DESCRIPTIONS[table],
         metadata={"dagster/column_schema": column_schema(table.columns), "dagster/table_name": table.full_name},
     )
-
-
-def _summary(commit: Commit) -> str:
-    if not commit.changed:
-        return "no rows changed, no new snapshot"
-    return f"{plural(commit.added, 'row')} added, {commit.removed:,} removed, snapshot {commit.snapshot_id}"

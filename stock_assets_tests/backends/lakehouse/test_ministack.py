@@ -18,11 +18,10 @@ from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from stock_assets.alerts.channels import SnsTopic
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.backends.athena.backend import AthenaBackend
-from stock_assets.backends.interface import Backend
+from stock_assets.backends.interface import Backend, RateLimiter
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
-from stock_assets.backends.rate_limiter import RateLimiter
 from stock_assets.core.errors import AlertUndelivered, SettingsError
 from stock_assets.core.sql import bundled
 from stock_assets.sources.api_key import SecretsManagerKey

@@ -1,0 +1,88 @@
+"""The interface of the stored objects: raw responses and records of loads.
+
+Belongs here: the names of folders that every backend uses, the interface, and the values it exchanges. Does not belong
+here: keys of responses (`ingest.response_keys`), records of the other steps, the ledger of requests (`ledger`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+INGEST_DATE = "ingest_date="
+"""Start of the names of the folders that have the raw responses of one day."""
+STILL_WRITTEN = timedelta(days=1)
+"""Time for which a folder of raw responses may still change after its last object was added."""
+
+
+@dataclass(frozen=True)
+class ObjectEntry:
+    """One object of a listing.
+
+    Attributes:
+        key: key of the object.
+        size: size in bytes.
+        modified_at: when the object was written to this place, aware, UTC.
+        problem: why it must not be read, such as a link that leaves the folder; empty for an object.
+    """
+
+    key: str
+    size: int
+    modified_at: datetime
+    problem: str = ""
+
+
+class Objects(ABC):
+    """Immutable bytes under keys such as `raw/daily_prices/ingest_date=2012-03-01/...`."""
+
+    @abstractmethod
+    def put(self, key: str, body: bytes) -> None:
+        """Store a new object, completely or not at all.
+
+        Raises:
+            ObjectExists: the key already has an object.
+        """
+
+    @abstractmethod
+    def get(self, key: str) -> bytes:
+        """Read an object.
+
+        Raises:
+            KeyError: the key has no object.
+        """
+
+    @abstractmethod
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys below a prefix that ends with `/`, sorted."""
+
+    @abstractmethod
+    def entries(self, prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
+        """Return the objects below a prefix that ends with `/`, sorted by key, with size and time; not packed ones.
+
+        Whatever else others put there is returned too, with its `problem`.
+
+        Args:
+            prefix: the folder.
+            since: objects that were written earlier may be left out: those in folders `ingest_date=...` of earlier
+                days, which grow with every session. None for all objects.
+        """
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove an object; do nothing if the key has no object."""
+
+    def pack(self, keys: Iterable[str]) -> int:  # noqa: ARG002 (for backends that have packs)
+        """Move raw responses into few compressed files, and return their number; `get` and `keys` still find them.
+
+        Their bytes stay the same, also if the process is killed. Call this only for responses that the ledger knows:
+        `entries` leaves packed objects out, and so do the landing files.
+        """
+        return 0
+
+    def remove_partial_files(self, *, before: datetime) -> int:  # noqa: ARG002 (for backends that need it)
+        """Remove partial files that killed writers left before a timestamp; return their number."""
+        return 0
+
+    @abstractmethod
+    def uri(self, key: str) -> str:
+        """Return the address by which the backend's SQL engine reads the object."""
