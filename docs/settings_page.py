@@ -6,9 +6,11 @@ Belongs here: how the page looks. Does not belong here: what a setting means (`s
 import re
 from pathlib import Path
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from stock_assets.settings import API_KEY_VARIABLE, Settings
+from stock_assets.settings.fields import AlertFields, AwsFields, GeneralFields, TrinoFields, VendorFields
 
 PAGE = Path(__file__).with_name("settings.md")
 
@@ -18,16 +20,15 @@ _INTRODUCTION = """\
 Environment variables set the pipeline. What they do not set is read from the file `.env` in the working directory or
 its nearest parent: lines `NAME=value`, with the names below and the secrets; paths are relative to the file. Files of
 other users are ignored. `STOCK_ASSETS_ENV_FILE` names another file. An empty variable counts as not set.
-This page is generated from [`settings.py`](../stock_assets/settings.py): run `make settings-docs` after a change there.
+This page is generated from [`fields.py`](../stock_assets/settings/fields.py); run `make settings-docs` after a change.
 """
 
-# Each field is in the first section that has a prefix of its name.
-_SECTIONS = {
-    "Live prices": ("alpha_vantage_", "calls_", "splits_"),
-    "Alerts and links": ("alert_", "ui_", "grafana_", "code_"),
-    "AWS backend": ("aws_",),
-    "Trino backend": ("trino_",),
-    "General": ("",),
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "General": GeneralFields,
+    "Live prices": VendorFields,
+    "Alerts and links": AlertFields,
+    "AWS backend": AwsFields,
+    "Trino backend": TrinoFields,
 }
 
 _SECRETS = f"""\
@@ -52,13 +53,10 @@ No setting contains these; each is read when it is used.
 
 def render() -> str:
     """Return the text of the page."""
-    sections = dict.fromkeys(("General", *_SECTIONS), "")
-    for name, field in Settings.model_fields.items():
-        sections[_section(name)] += _row(name, field)
     tables = [
-        f"## {title}\n\n| variable | default | meaning |\n|---|---|---|\n{rows}"
-        for title, rows in sections.items()
-        if rows
+        f"## {title}\n\n| variable | default | meaning |\n|---|---|---|\n"
+        + "".join(_row(name, field) for name, field in fields.model_fields.items())
+        for title, fields in _SECTIONS.items()
     ]
     return "\n".join([_INTRODUCTION, *tables, _SECRETS])
 
@@ -66,10 +64,6 @@ def render() -> str:
 def variable(name: str, field: FieldInfo) -> str:
     """Return the environment variable of a field."""
     return str(field.validation_alias or f"{Settings.model_config['env_prefix']}{name.upper()}")
-
-
-def _section(name: str) -> str:
-    return next(title for title, prefixes in _SECTIONS.items() if name.startswith(prefixes))
 
 
 def _row(name: str, field: FieldInfo) -> str:
