@@ -16,7 +16,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, assert_never
 
-from stock_assets.audit.audits import Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend
 from stock_assets.construction import (
@@ -39,6 +38,7 @@ from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, Symbol
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.legacy_import.locations import LegacyFolder, LegacyLocation
 from stock_assets.loads.load import Load
+from stock_assets.loads.verdict import Verdict
 from stock_assets.publish.publishing import Published, publish
 from stock_assets.serve.as_of import AsOfInput
 from stock_assets.serve.query import Relation, SymbolSummary, relations, run_query, summary

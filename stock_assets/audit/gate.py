@@ -6,15 +6,16 @@ Dagster shows a verdict (`orchestration.checks.audits`), the commit (`publish.pu
 
 from collections.abc import Sequence
 
-from stock_assets.audit.audits import Verdict, block_if_all_excluded, excluded_sessions
+from stock_assets.audit.audits import block_if_all_excluded, excluded_sessions
 from stock_assets.audit.record import audit_and_record
-from stock_assets.audit.rejections import record_rejection
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.errors import LoadRejected, StagingOutdated
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.audit_files import AuditKind
 from stock_assets.loads.inputs import inputs
 from stock_assets.loads.load import Load
+from stock_assets.loads.rejections import record_rejection
+from stock_assets.loads.verdict import Verdict
 
 
 def audit_load(parts: PipelineParts, load: Load) -> list[Verdict]:

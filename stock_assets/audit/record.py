@@ -19,13 +19,14 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from stock_assets.audit.audits import BadRow, Verdict, audit_statement, run_audits
+from stock_assets.audit.audits import audit_statement, run_audits
 from stock_assets.backends.interface import Objects, SqlConnection
 from stock_assets.backends.stored_records import read_record, record_body
 from stock_assets.core.errors import ObjectExists, StagedRowsChanged
 from stock_assets.core.sql import SqlValue
 from stock_assets.loads.audit_files import audits
 from stock_assets.loads.load import Load, audits_folder, staging_key
+from stock_assets.loads.verdict import BadRow, Verdict
 
 
 def audit_and_record(objects: Objects, sql: SqlConnection, load: Load, values: Mapping[str, SqlValue]) -> list[Verdict]:

@@ -7,11 +7,11 @@ of them are loaded (`missing_sessions`), printing (`cli`).
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
-from stock_assets.audit.rejections import REMEDY_FOLLOWS, Rejection
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.text import plural, shorten_list
 from stock_assets.coverage.missing_bars import Gap
 from stock_assets.loads.audit_files import audits
+from stock_assets.loads.rejections import REMEDY_FOLLOWS, Rejection
 
 _FINDINGS_SHOWN = 3
 _SYMBOLS_SHOWN = 10

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 
-from stock_assets.audit.rejections import Rejection, current_rejections
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time
@@ -24,6 +23,7 @@ from stock_assets.core.vendor_facts import AvailableHistory
 from stock_assets.ingest.ledger_queries import bar_lines, before_available_history, newest_responses
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
+from stock_assets.loads.rejections import Rejection, current_rejections
 
 SCHEDULED_AT = time(22, tzinfo=UTC)
 """Time at which the schedule requests the session of the day."""

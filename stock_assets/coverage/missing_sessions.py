@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from stock_assets.audit.rejections import Rejection, current_rejections
 from stock_assets.coverage.catch_up import available_calls, first_ranges
 from stock_assets.coverage.missing_bars import Coverage, Gap, coverage
 from stock_assets.coverage.run_specs import bridged_ranges
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.audit_files import AuditKind, audit_names
+from stock_assets.loads.rejections import Rejection, current_rejections
 
 
 @dataclass(frozen=True)

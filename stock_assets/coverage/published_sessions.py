@@ -7,13 +7,13 @@ Belongs here: the published rows as consumers see them after a load. Does not be
 from dataclasses import dataclass
 from datetime import date
 
-from stock_assets.audit.rejections import read_rejection
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.inputs import symbol_numbers
 from stock_assets.loads.load import Load
-from stock_assets.stage.report import load_report
+from stock_assets.loads.rejections import read_rejection
+from stock_assets.loads.report import load_report
 
 
 @dataclass(frozen=True)

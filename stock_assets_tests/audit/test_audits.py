@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.audit.audits import BadRow
 from stock_assets.core.errors import LoadRejected
 from stock_assets.core.tables import QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
 from stock_assets.loads.audit_files import AuditKind, audits
+from stock_assets.loads.verdict import BadRow
 from stock_assets_tests.support.added_audits import SQL_FOLDER, add_audit
 from stock_assets_tests.support.audit_mutations import (
     DAY,

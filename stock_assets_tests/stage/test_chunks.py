@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from stock_assets.audit.audits import Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.local import staged_files
 from stock_assets.backends.local.backend import LocalBackend
@@ -17,7 +16,8 @@ from stock_assets.core.tables import PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets.ingest.ledger_queries import responses_for
 from stock_assets.loads.inputs import inputs
 from stock_assets.loads.load import Load
-from stock_assets.stage.report import load_report
+from stock_assets.loads.report import load_report
+from stock_assets.loads.verdict import Verdict
 from stock_assets_tests.support.audit_mutations import (
     MUTATIONS,
     Mutation,

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from stock_assets.audit.audits import BadRow, Verdict
 from stock_assets.audit.gate import audit_load
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.local.backend import LocalBackend
@@ -21,6 +20,7 @@ from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRI
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.loads.load import Load
+from stock_assets.loads.verdict import BadRow, Verdict
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.support.bars import deliver
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_bar, tamper

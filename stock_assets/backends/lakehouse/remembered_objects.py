@@ -1,7 +1,7 @@
 """Objects of a bucket of which a process remembers the few that its sensors read every minute.
 
 Belongs here: which objects are remembered, and for how long. Does not belong here: what the objects mean (`alerts`,
-`audit.rejections`).
+`loads.rejections`).
 
 The process that evaluates the sensors is the only one that opens and resolves incidents. So it lists them once, and
 again after `REMEMBERED_FOR_SECONDS`, in case that somebody has deleted one by hand, or another process of the sensors

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from stock_assets.audit.audits import Verdict
-from stock_assets.audit.gate import audit_load
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.tables import STAGED_PRICES
 from stock_assets.loads.audit_files import Audit, AuditKind, audits
 from stock_assets.loads.load import Load
+from stock_assets.loads.verdict import Verdict
 from stock_assets.orchestration.checks.run_load import load_of_run
 from stock_assets.orchestration.keys import Names
 from stock_assets.pipeline import Pipeline
@@ -50,7 +49,7 @@ def audit_checks(names: Names) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         load = load_of_run(pipeline.backend, context.run.tags)
         selected = {key.name for key in context.selected_asset_check_keys}
-        for verdict in audit_load(pipeline, load):
+        for verdict in pipeline.audit(load):
             if verdict.audit.name in selected:
                 yield _result(verdict, load, names)
 

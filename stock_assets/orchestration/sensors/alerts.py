@@ -19,7 +19,6 @@ import dagster as dg
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import MAX_LINES, Incident
-from stock_assets.audit.rejections import Rejection, read_rejection
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import contiguous_ranges, format_ranges, sessions_between
 from stock_assets.core.clock import Clock, utc_now
@@ -28,6 +27,7 @@ from stock_assets.coverage.explain import explain_rejections
 from stock_assets.ingest.outcomes import REMEDY
 from stock_assets.ingest.symbol_status import symbol_statuses
 from stock_assets.loads.audit_files import AuditKind, audit_names
+from stock_assets.loads.rejections import Rejection, read_rejection
 from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.partitions import tagged_sessions

@@ -14,11 +14,11 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
-from stock_assets.audit.rejections import current_rejections
 from stock_assets.backends.interface import SqlConnection
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.sql import Fragment, SqlValue, literal
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets.loads.rejections import current_rejections
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.views import create_views
 

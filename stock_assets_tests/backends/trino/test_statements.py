@@ -15,13 +15,13 @@ from stock_assets.coverage.freshness import freshness
 from stock_assets.coverage.missing_bars import coverage
 from stock_assets.coverage.published_sessions import published_sessions
 from stock_assets.ingest.split_requests import _jumps
+from stock_assets.loads.report import load_report
 from stock_assets.maintenance.purge import purge
 from stock_assets.maintenance.recompute import Sample
 from stock_assets.maintenance.verify import Depth, verify
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import run_query, summary
 from stock_assets.serve.views import VIEWS, create_views
-from stock_assets.stage.report import load_report
 from stock_assets_tests.support.comparison import assert_alike
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, TWO_WEEKS, Scene, wavy_source
 from stock_assets_tests.support.steps import FIVE, parts

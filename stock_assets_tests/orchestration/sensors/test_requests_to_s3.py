@@ -14,13 +14,13 @@ from moto.s3.models import s3_backends
 
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import Incident
-from stock_assets.audit.rejections import Rejection, audit_rules_digest, bar_digests
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.stored_records import record_body
 from stock_assets.core.calendar import previous_session
 from stock_assets.core.errors import Outcome
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.response_keys import response_key
+from stock_assets.loads.rejections import Rejection, audit_rules_digest, bar_digests
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.settings import Settings
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator

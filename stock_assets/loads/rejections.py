@@ -1,7 +1,7 @@
 """Records of rejected loads and excluded sessions, so that the same bars are not loaded again automatically.
 
 Belongs here: the content of a record, and whether anything has changed since. Does not belong here: rejecting a load
-(`gate`), or deciding what to load instead (`coverage.catch_up`).
+(`audit.gate`), or deciding what to load instead (`coverage.catch_up`).
 
 A rejection applies to the sessions that the bad rows name (to the whole load if they name none), to the bars that these
 sessions had at the time, and to the rules at the time. A newer response with the same bars changes nothing. A corrected
@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from stock_assets.audit.audits import BadRow, Verdict
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.backends.stored_records import read_record, record_body
@@ -25,6 +24,7 @@ from stock_assets.ingest.ledger_queries import bar_lines, newest_responses, stag
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.audit_files import AuditKind
 from stock_assets.loads.load import Load
+from stock_assets.loads.verdict import BadRow, Verdict
 
 KEPT_FOR = timedelta(days=400)
 """Longer than any automatic step looks back."""
