@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from time import sleep
 from types import SimpleNamespace
@@ -42,6 +43,7 @@ from stock_assets.settings import Settings
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import CallFault
 from stock_assets_tests.emulators.athena.names import REGION
+from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend, stem_of
 from stock_assets_tests.support.dagster_internals import pipes_reader
@@ -239,11 +241,20 @@ def test_a_denied_message_writer_fails_the_splits_too(account: Account) -> None:
     assert len(account.stored(FetchKind.SPLITS)) == 5
 
 
+def two_calls_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the function request two symbols a second for 1.5 s, by a clock that only its own pauses move."""
+    clock = FakeClock(utc_now())
+    monkeypatch.setattr(aws_lambda, "_MOST_SECONDS", 1.5)
+    monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_SECOND", "2")
+    monkeypatch.setattr(aws_lambda, "utc_now", clock.now)
+    for name in ("fetch_prices", "request_splits"):
+        monkeypatch.setattr(aws_lambda, name, partial(getattr(aws_lambda, name), now=clock.now, sleep=clock.sleep))
+
+
 def test_splits_that_need_more_time_are_requested_by_further_invocations(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws_lambda, "_MOST_SECONDS", 1.5)
-    monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_SECOND", "2")
+    two_calls_a_second(monkeypatch)
     assert account.run(splits=True).success
     assert len(account.invocations) > 1
     assert sorted(account.server.requested("SPLITS")) == list(FIVE.symbols)
@@ -272,8 +283,7 @@ def test_a_reported_response_without_a_ledger_entry_fails_the_asset(
 def test_symbols_that_need_more_time_are_requested_by_further_invocations(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws_lambda, "_MOST_SECONDS", 1.5)
-    monkeypatch.setenv("STOCK_ASSETS_CALLS_PER_SECOND", "2")
+    two_calls_a_second(monkeypatch)
     result = account.run()
     assert result.success
     assert metadata(result)["calls"] == 5

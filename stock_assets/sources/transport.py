@@ -11,13 +11,13 @@ ends in the middle as complete; an uncompressed response that was cut off is rec
 that compresses all the same is accepted: the body is decompressed.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from threading import Event, Timer
 from urllib.parse import urlsplit
 
 import requests
@@ -43,6 +43,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 """Size limit of a body; 20 years of bars are about half a megabyte."""
 
 _CHUNK_BYTES = 64 * 1024
+_ABORT_AGAIN_SECONDS = 0.1
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED}
 
 
@@ -139,16 +140,21 @@ class _UnusableBody(Exception):
 
 @contextmanager
 def _deadline(session: Session, seconds: float) -> Iterator[None]:
-    """Shut down the connection when the time is over, wherever the request is then."""
-    expired = threading.Event()
+    """Shut down the connection when the time is over, wherever the request is then.
+
+    A request that was still looking up the vendor's address connects later: this connection is shut down, too.
+    """
+    expired, ended = Event(), Event()
 
     def expire() -> None:
         expired.set()
-        for adapter in session.adapters.values():
-            if isinstance(adapter, KeyOnWireAdapter):
-                adapter.abort()
+        while not ended.is_set():
+            for adapter in session.adapters.values():
+                if isinstance(adapter, KeyOnWireAdapter):
+                    adapter.abort()
+            ended.wait(_ABORT_AGAIN_SECONDS)
 
-    timer = threading.Timer(seconds, expire)
+    timer = Timer(seconds, expire)
     timer.daemon = True
     timer.start()
     try:
@@ -158,7 +164,10 @@ def _deadline(session: Session, seconds: float) -> Iterator[None]:
         if not expired.is_set():
             raise
     finally:
+        ended.set()
         timer.cancel()
+        # The session's next request must not be shut down.
+        timer.join()
     # A body without a length looks complete after the connection was shut down.
     if expired.is_set():
         raise _UnusableBody(f"it took longer than {seconds:g} s") from None

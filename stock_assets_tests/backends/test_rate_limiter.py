@@ -1,6 +1,5 @@
 """The rate limiter: never more calls than the plan allows, however many callers, never slower than necessary."""
 
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from stock_assets.backends.interface import RateLimiter
 from stock_assets.core.call_limits import MINUTE, SECOND, ArrivalEstimate, CallDenied, CallLimits, VendorCalls
 from stock_assets_tests.contracts.rate_limiter_contract import RateLimiterContract
-from stock_assets_tests.fakes.clock import FakeClock
+from stock_assets_tests.fakes.clock import FakeClock, SharedClock
 from stock_assets_tests.support.live_source import utc
 from stock_assets_tests.support.rate_limiters import (
     START,
@@ -71,20 +70,8 @@ def test_a_vendor_that_counts_received_requests_in_sliding_windows_accepts_every
 
 
 def test_two_runs_together_keep_the_limits(limiter_case: RateLimiterCase) -> None:
-    clock, limits = FakeClock(START, participants=2), CallLimits(per_minute=5)
-    made: list[list[datetime]] = [[], []]
-
-    def run(number: int) -> None:
-        try:
-            made[number] = acquire_calls(limiter_case.open(), limits, clock, 10)
-        finally:
-            clock.leave()
-
-    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
+    clock, limits = SharedClock(START), CallLimits(per_minute=5)
+    made = clock.run(*[lambda: acquire_calls(limiter_case.open(), limits, clock, 10)] * 2)
 
     together = sorted(made[0] + made[1])
     assert len(together) == 20

@@ -168,7 +168,7 @@ def test_a_failed_search_is_a_warning_without_the_key(
 def test_a_search_leaves_the_calls_that_prices_need(tmp_path: Path, vendor: VendorServer) -> None:
     """Before the scheduled run of a free key, as many calls stay reserved as there are symbols."""
     backend = local_backend(tmp_path)
-    source = live_source(vendor, calls_per_day=3, patience=30)
+    source = live_source(vendor, calls_per_day=3)
     parts = PipelineParts(backend, source, symbols(2), Limits(min_coverage=0.5, max_quarantined_share=0.25))
     assert [match.symbol for match in search_symbols(parts, "AMD", reserve=2)] == ["AMD"]
     with pytest.raises(DailyQuotaExhausted, match=r"AMD: no call is available.*\(2 calls of the day are reserved"):

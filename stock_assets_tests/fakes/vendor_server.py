@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -31,13 +31,13 @@ from stock_assets_tests.fakes.sliding_windows import SlidingWindows
 
 HISTORY_BEGINS = date(1999, 11, 1)
 HEADER = ",".join(RAW_COLUMNS)
-_DROPS = 60
-"""Bytes that a dripping server sends one by one, before the rest at once."""
+_BETWEEN_DROPS_SECONDS = 0.05
+_PATIENCE_SECONDS = 120
 PREMIUM = "https://www.alphavantage.co/premium/"
 
 
 class Mischief(StrEnum):
-    """Faults of a response."""
+    """Faults of a response. A slow or dripping one lasts until the client disconnects."""
 
     LATE = "late"
     BURST = "burst"
@@ -180,7 +180,8 @@ class VendorServer(ThreadingHTTPServer):
         splits: split events by symbol: ex-date and ratio.
         names: names of the symbols that a search by ticker finds.
         requests: all requests so far, in order.
-        slowness: seconds before a slow response, and between the bytes of a dripping one.
+        dripping: called after the first byte of each dripping response.
+        resumed: slow responses continue when it is set.
         retry_after: header sent with 429 and 503, if any.
         redirect_to: target of a redirect.
         windows: limits that the vendor enforces; a request above a limit gets the message about bursts.
@@ -196,12 +197,14 @@ class VendorServer(ThreadingHTTPServer):
         self.splits: dict[str, dict[str, str]] = {}
         self.names: dict[str, str] = {}
         self.requests: list[Request] = []
-        self.slowness = 1.0
+        self.dripping: Callable[[], None] = lambda: None
+        self.resumed = threading.Event()
         self.retry_after: str | None = None
         self.redirect_to = f"{self.url}/query?moved"
         self.windows = SlidingWindows(())
         self._mischief: dict[tuple[str, str], list[Response]] = {}
         self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
 
     @property
     def url(self) -> str:
@@ -213,6 +216,12 @@ class VendorServer(ThreadingHTTPServer):
         with self._lock:
             self._mischief[function, symbol] = list(responses) or [None]
 
+    def received(self, count: int) -> list[Request]:
+        """Wait for some requests, which a client may have ended before they arrived; return all."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.requests) >= count, _PATIENCE_SECONDS)
+            return list(self.requests)
+
     def requested(self, function: str = "TIME_SERIES_DAILY") -> list[str]:
         """Return the requested symbols so far, in order."""
         return [request.symbol for request in self.requests if request.function == function]
@@ -221,6 +230,7 @@ class VendorServer(ThreadingHTTPServer):
         """Record a request and return its planned response."""
         with self._lock:
             self.requests.append(request)
+            self._arrived.notify_all()
             if not self.windows.accept(time.monotonic()):
                 return Mischief.BURST
             planned = self._mischief.get((request.function, request.symbol), [None])
@@ -315,12 +325,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
         elif mischief is Mischief.DRIP_HEADER:
             self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-            for _ in range(_DROPS):
-                self.wfile.write(b"x")
-                self.wfile.flush()
-                time.sleep(self.server.slowness)
+            self._drip(b"x" * len(good))
         elif mischief is Mischief.SLOW:
-            time.sleep(self.server.slowness)
+            self.server.resumed.wait(_PATIENCE_SECONDS)
             self._send(good)
         elif mischief in {Mischief.CUT, Mischief.DRIP}:
             self._head(length=len(good))
@@ -328,17 +335,20 @@ class _Handler(BaseHTTPRequestHandler):
                 # Cut at the end of a line, so that the body looks complete.
                 self.wfile.write(good[: good.rfind(b"\r\n", 0, len(good) // 2) + 2])
                 return
-            for byte in range(_DROPS):
-                self.wfile.write(good[byte : byte + 1])
-                self.wfile.flush()
-                time.sleep(self.server.slowness)
-            self.wfile.write(good[_DROPS:])
+            self._drip(good)
         else:
             self._head(length=None)
             half = good.rfind(b"\r\n", 0, len(good) // 2) + 2
             parts = [good[:half]] if mischief is Mischief.CHUNKS_CUT else [good[:half], good[half:], b""]
             for part in parts:
                 self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+
+    def _drip(self, body: bytes) -> None:
+        for byte in range(len(body)):
+            self.wfile.write(body[byte : byte + 1])
+            if byte == 0:
+                self.server.dripping()
+            time.sleep(_BETWEEN_DROPS_SECONDS)
 
     def _head(self, *, length: int | None) -> None:
         self.send_response(200)
@@ -375,6 +385,7 @@ def running(server: VendorServer) -> Iterator[VendorServer]:
     try:
         yield server
     finally:
+        server.resumed.set()
         server.shutdown()
         server.server_close()
         thread.join()

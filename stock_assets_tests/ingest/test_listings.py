@@ -41,7 +41,7 @@ def load(parts: PipelineParts, clock: FakeClock, sessions: Sequence[date] = DAYS
 
 def pipeline(backend: Backend, server: VendorServer, clock: FakeClock, *listings: Listing) -> Pipeline:
     server.last_session = TODAY
-    source = live_source(server, now=clock.now, patience=10.0)
+    source = live_source(server, now=clock.now)
     return Pipeline(backend, source, Universe((*listings, *OTHERS)), LIMITS)
 
 

@@ -1,10 +1,10 @@
 """Which prices are requested, which are left for later, and which are never requested twice."""
 
 import json
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.call_limits import MINUTE
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed, SourceUnreachable
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.ingest import vendor_health
 from stock_assets.ingest.ledger_queries import responses_for
 from stock_assets.ingest.price_requests import (
     ALL_MISSING,
@@ -26,9 +25,9 @@ from stock_assets.ingest.price_requests import (
 )
 from stock_assets.ingest.vendor_health import MAX_CONSECUTIVE_FAILURES, MAX_PAUSE_SECONDS
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
-from stock_assets_tests.fakes.clock import FakeClock
+from stock_assets_tests.fakes.clock import FakeClock, SharedClock
 from stock_assets_tests.fakes.vendor_server import HEADER, Mischief, VendorServer, csv_body
-from stock_assets_tests.support.live_source import live_source, symbols, utc
+from stock_assets_tests.support.live_source import ManualDeadlines, live_source, symbols, utc
 from stock_assets_tests.support.steps import local_backend, parts
 
 TODAY = date(2024, 3, 1)
@@ -47,7 +46,7 @@ class Setup:
 
     def source(self, **options: object) -> AlphaVantageSource:
         """Return a client that uses the clock."""
-        return live_source(self.server, now=self.clock.now, patience=10.0, **options)
+        return live_source(self.server, now=self.clock.now, **options)
 
     def fetch(self, universe: Universe, *sessions: date, **options: object) -> dict[str, SymbolResult]:
         """Fetch prices; return the results by symbol. The options are rules, and fields of the source."""
@@ -148,20 +147,12 @@ def test_five_calls_a_minute_take_the_ideal_time(setup: Setup) -> None:
 
 def test_two_concurrent_runs_together_respect_the_rate_limit(server: VendorServer, tmp_path: Path) -> None:
     server.last_session = TODAY
-    clock = FakeClock(EVENING, participants=2)
-    halves = (symbols(20).listings[:10], symbols(20).listings[10:])
+    clock = SharedClock(EVENING)
 
     def run(half: tuple[Listing, ...]) -> None:
-        try:
-            Setup(local_backend(tmp_path / "backend"), server, clock).fetch(Universe(half), TODAY, calls_per_minute=5)
-        finally:
-            clock.leave()
+        Setup(local_backend(tmp_path / "backend"), server, clock).fetch(Universe(half), TODAY, calls_per_minute=5)
 
-    threads = [threading.Thread(target=run, args=(half,), daemon=True) for half in halves]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
+    clock.run(partial(run, symbols(20).listings[:10]), partial(run, symbols(20).listings[10:]))
 
     backend = local_backend(tmp_path / "backend")
     timestamps = sorted(fetch.fetched_at for fetch in backend.ledger.fetches(FetchKind.PRICES))
@@ -507,23 +498,22 @@ def test_slow_failures_wait_for_the_other_symbols_and_are_retried_less_often(
 
 @pytest.mark.parametrize("trickle", [Mischief.DRIP, Mischief.DRIP_HEADER], ids=str)
 def test_a_trickling_symbol_delays_the_others_by_two_deadlines(
-    server: VendorServer, backend: Backend, monkeypatch: pytest.MonkeyPatch, trickle: Mischief
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, trickle: Mischief
 ) -> None:
-    """In real time, with a deadline of 2 s instead of 30 s."""
-    monkeypatch.setattr(vendor_health, "SLOW_FAILURE", timedelta(seconds=1))
-    server.last_session, server.slowness = TODAY, 0.5
-    for symbol in ("S01", "S03"):
-        server.respond(symbol, csv_body(symbol, TODAY, "compact"))
-    server.respond("S02", trickle)
+    deadlines = ManualDeadlines(monkeypatch)
 
-    given = parts(backend, live_source(server, patience=2.0), symbols(3))
-    results = {result.symbol: result for result in fetch_prices(given, [TODAY])}
+    def expire() -> None:
+        setup.clock.sleep(30)
+        deadlines.expire()
 
-    assert server.requested() == ["S01", "S02", "S03", "S02"]
+    setup.server.dripping = expire
+    setup.server.respond("S02", trickle)
+    results = setup.fetch(symbols(3), TODAY)
+
+    assert setup.server.requested() == ["S01", "S02", "S03", "S02"]
     assert outcomes(results) == {"S02": Outcome.UNREACHABLE}
-    assert "it took longer than 2 s" in results["S02"].detail
-    [first, last] = [request.received_at for request in server.requests[1::2]]
-    assert timedelta(seconds=1.9) < last - first < timedelta(seconds=20), "a vendor trickles for 30 s"
+    assert "it took longer than 60 s" in results["S02"].detail
+    assert timedelta(seconds=60) <= setup.clock.now() - EVENING < timedelta(seconds=70)
 
 
 def test_many_slow_symbols_delay_a_run_by_two_minutes_and_come_last_in_the_next_one(

@@ -30,7 +30,7 @@ def fetch(
 ) -> dict[str, SymbolResult]:
     """Fetch the prices of some symbols with a plan of 20 calls a second; return the results by symbol."""
     server.last_session, clock = TODAY, clock or FakeClock(EVENING)
-    source = live_source(server, now=clock.now, patience=10.0, **{"calls_per_second": 20, **options})
+    source = live_source(server, now=clock.now, **{"calls_per_second": 20, **options})
     given = parts(local_backend(folder), source, symbols(count))
     results = fetch_prices(given, [TODAY], now=clock.now, sleep=clock.sleep)
     return {result.symbol: result for result in results}

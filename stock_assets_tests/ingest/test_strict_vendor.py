@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ import pytest
 from stock_assets.core.errors import Outcome
 from stock_assets.core.universe import Universe
 from stock_assets.ingest import requester
-from stock_assets.ingest.price_requests import fetch_prices
+from stock_assets.ingest.price_requests import SymbolResult, fetch_prices
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets.sources.plans import PLANS
 from stock_assets.sources.sending import sending
-from stock_assets_tests.fakes.clock import FakeClock, SimulatedThreads
+from stock_assets_tests.fakes.clock import SharedClock, SimulatedThreads
 from stock_assets_tests.fakes.sliding_windows import SlidingWindows, ideal_seconds
 from stock_assets_tests.fakes.vendor_server import HEADER, VendorServer, csv_body
 from stock_assets_tests.support.live_source import symbols, utc
@@ -72,7 +73,7 @@ class SimulatedNetwork:
         in_flight: most requests that were in flight at once.
     """
 
-    clock: FakeClock
+    clock: SharedClock
     windows: SlidingWindows
     latency: float
     busy: float
@@ -116,26 +117,19 @@ class Simulation:
 
     def run(self, universes: list[Universe], stalled: frozenset[str] = frozenset()) -> SimulatedNetwork:
         """Request the symbols of each process; return the network after the last response."""
-        clock = FakeClock(EVENING, participants=len(universes))
+        clock = SharedClock(EVENING)
         network = SimulatedNetwork(clock, SlidingWindows(vendor_limits(self.plan)), self.latency, self.busy, stalled)
         self.monkeypatch.setattr(AlphaVantageSource, "fetch_prices", network.fetch)
         self.monkeypatch.setattr(requester, "SendingThreads", SimulatedThreads.with_clock(clock))
-        outcomes: list[Outcome] = []
 
-        def run(universe: Universe) -> None:
+        def run(universe: Universe) -> list[SymbolResult]:
             backend = local_backend(self.folder / "backend")
             source = AlphaVantageSource(base_url="", read_key=str, now=clock.now, **plan_options(self.plan))  # type: ignore[arg-type]  # fields by name
-            try:
-                results = fetch_prices(parts(backend, source, universe), [TODAY], now=clock.now, sleep=clock.sleep)
-                outcomes.extend(result.outcome for result in results)
-            finally:
-                clock.leave()
+            return fetch_prices(parts(backend, source, universe), [TODAY], now=clock.now, sleep=clock.sleep)
 
-        threads = [threading.Thread(target=run, args=(universe,), daemon=True) for universe in universes]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(timeout=300)
+        outcomes = [
+            result.outcome for results in clock.run(*(partial(run, one) for one in universes)) for result in results
+        ]
         assert outcomes == [Outcome.OK] * sum(len(universe.symbols) for universe in universes)
         return network
 
@@ -188,6 +182,14 @@ def test_the_plan_limits_the_speed_of_one_process_and_not_the_latency(
     assert (network.clock.now() - EVENING).total_seconds() <= 1.1 * ideal
     assert network.in_flight <= (PLANS[plan].per_second or 1)
     assert network.in_flight > 1 or plan == "free"
+
+
+def test_every_run_of_a_simulation_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (
+        Simulation("premium_1200", 0.16, tmp_path / str(run), monkeypatch).run(halves(30)).windows.arrivals
+        for run in range(2)
+    )
+    assert one == other
 
 
 def test_requests_without_the_margin_would_be_refused() -> None:

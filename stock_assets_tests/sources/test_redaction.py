@@ -1,6 +1,7 @@
 """The API key is sent to the vendor and appears nowhere else."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from stock_assets_tests.support.key_leaks import (
     run_daily_prices,
     write_error,
 )
-from stock_assets_tests.support.live_source import KEY, live_settings, live_source
+from stock_assets_tests.support.live_source import KEY, PATIENT, ManualDeadlines, live_settings, live_source
 
 __all__ = ["everything_logged"]  # a fixture
 
@@ -67,18 +68,23 @@ def test_neither_a_failed_nor_a_successful_run_writes_the_key(
 
 @pytest.mark.parametrize("mischief", [*Mischief, None], ids=str)
 def test_no_response_leaks_the_key_into_an_exception_or_a_log(
-    server: VendorServer, tmp_path: Path, everything_logged: Path, mischief: Mischief | None
+    server: VendorServer,
+    tmp_path: Path,
+    everything_logged: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mischief: Mischief | None,
 ) -> None:
-    server.slowness = 0.3 if mischief is Mischief.DRIP else 1.0
+    deadlines = ManualDeadlines(monkeypatch)
+    server.dripping = deadlines.expire
     server.respond("NVDA", mischief)
-    source = live_source(server)
+    source = live_source(server, timeouts=replace(PATIENT, read=0.2) if mischief is Mischief.SLOW else PATIENT)
     try:
         body = source.fetch_prices("NVDA", [server.last_session])
         (tmp_path / "body").write_bytes(body)
         source.read_prices(body, "NVDA")
     except SourceError as error:
         write_error(error, tmp_path / "error.txt")
-    assert server.requests[-1].key == KEY
+    assert server.received(1)[-1].key == KEY
     assert leaks(tmp_path) == []
     assert everything_logged.exists()
 

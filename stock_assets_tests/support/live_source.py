@@ -1,19 +1,64 @@
 """The live client, connected to the fake vendor server, with short pauses and a test clock."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Thread
 
+import pytest
 from pydantic import HttpUrl
 
 from stock_assets.core.clock import Clock
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.settings import AlphaVantagePlan, Settings, SourceName
+from stock_assets.sources import transport
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets.sources.transport import Timeouts
 from stock_assets_tests.fakes.vendor_server import VendorServer
 
 KEY = "QX7+CANARY/91=ZK"
 """A key that looks different in a URL, so that a test notices an encoding that is not redacted."""
+
+PATIENT = Timeouts(connect=60, read=60, whole=60)
+
+
+class ManualDeadline:
+    """The deadline of a request, in place of a timer; it passes when the test says so."""
+
+    def __init__(self, expire: Callable[[], None]) -> None:
+        self._thread, self._expired = Thread(target=expire, daemon=True), False
+
+    def start(self) -> None:
+        """Do nothing: no timer runs."""
+
+    def cancel(self) -> None:
+        """Do nothing: no timer runs."""
+
+    def join(self) -> None:
+        """Wait for the thread of a deadline that has passed."""
+        if self._expired:
+            self._thread.join()
+
+    def expire(self) -> None:
+        """Let the deadline pass."""
+        self._expired = True
+        self._thread.start()
+
+
+class ManualDeadlines:
+    """The deadlines of all requests from now on, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._begun: list[ManualDeadline] = []
+        monkeypatch.setattr(transport, "Timer", self._begin)
+
+    def expire(self, number: int = -1) -> None:
+        """Let the deadline of one request pass, by default of the newest one."""
+        self._begun[number].expire()
+
+    def _begin(self, seconds: float, expire: Callable[[], None]) -> ManualDeadline:
+        self._begun.append(ManualDeadline(expire))
+        return self._begun[-1]
 
 
 def live_source(server: VendorServer, *, now: Clock | None = None, **options: object) -> AlphaVantageSource:
@@ -22,16 +67,15 @@ def live_source(server: VendorServer, *, now: Clock | None = None, **options: ob
     Args:
         server: the fake vendor server.
         now: the clock.
-        options: fields of `AlphaVantageSource`, and `patience`: timeout in seconds; tests that count calls set
-            more than the default, because the machine may be busy.
+        options: fields of `AlphaVantageSource`. The timeouts only end a test that is stuck, because the machine may be
+            busy; a test of a timeout sets a shorter one, and the vendor waits until the client disconnects.
     """
-    patience = float(str(options.pop("patience", 1.0)))
     key = str(options.pop("api_key", KEY))
     fields: dict[str, object] = {
         "base_url": server.url,
         "read_key": lambda: key,
         "first_pause_seconds": 0.01,
-        "timeouts": Timeouts(connect=patience, read=patience / 2, whole=patience),
+        "timeouts": PATIENT,
         **({"now": now} if now is not None else {}),
         **options,
     }

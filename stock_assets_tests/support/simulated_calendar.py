@@ -52,7 +52,7 @@ class SimulatedCalendar:
     def __post_init__(self) -> None:
         """Wire the definitions, with an instance in memory."""
         base = Pipeline.from_settings(self.settings)
-        options = {"patience": 10.0, "calls_per_day": 25, **self.source_options}
+        options = {"calls_per_day": 25, **self.source_options}
         source = live_source(self.server, now=None, **options)
         self.resources = {"pipeline": replace(base, backend=self.backend, source=source)}
         self.repository = build_definitions(self.settings, resource_overrides=self.resources).get_repository_def()
