@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-_MARGIN = 1.04
+_MARGIN = 1.05
 """Factor by which our windows are longer than the vendor's.
 
 The vendor counts requests when they arrive, in sliding windows. Latency varies, so that requests sent exactly 1 s apart
@@ -22,7 +22,7 @@ SECOND = timedelta(seconds=1) * _MARGIN
 """Length of the window in which calls per second are counted."""
 MINUTE = timedelta(minutes=1) * _MARGIN
 """Length of the window in which calls per minute are counted."""
-COVERED_DELAY = timedelta(milliseconds=20)
+COVERED_DELAY = timedelta(milliseconds=25)
 """Delays that the margin covers; half of the margin of a second, the other half is for the next request."""
 _DELAY_SHARE = 0.03
 """Share of a window by which a call is postponed on average, at most. With the margin it is less than 10%."""
