@@ -14,6 +14,7 @@ from stock_assets.cli.interruption import interruptible
 from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
 from stock_assets.core.errors import StockAssetsError
+from stock_assets.core.interpreter import collect_garbage_rarely
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -62,6 +63,7 @@ def main() -> None:
     An error with a remedy is printed without a traceback, and the exit code is 1. After an interruption the exit code
     is 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).
     """
+    collect_garbage_rarely()
     try:
         with interruptible():
             app()

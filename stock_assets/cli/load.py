@@ -38,6 +38,7 @@ def backfill(
     from stock_assets.cli.backfill import load_missing, load_range, request_again
     from stock_assets.core.calendar import loadable_sessions, sessions_between
     from stock_assets.core.clock import utc_now
+    from stock_assets.core.interpreter import use_pyarrow_without_pandas
     from stock_assets.core.text import plural
     from stock_assets.coverage.catch_up import warn_about_calls
     from stock_assets.ingest.price_requests import RequestRules
@@ -48,6 +49,7 @@ def backfill(
         raise typer.BadParameter("--missing and --again exclude each other. --missing requests quarantined bars again.")
     if symbol and not again:
         raise typer.BadParameter("--symbol needs --again: without it, the missing bars of all symbols are requested.")
+    use_pyarrow_without_pandas()
     settings = Settings.from_env()
     pipeline = Pipeline.from_settings(settings)
     sessions = sessions_between(first.date(), last.date())

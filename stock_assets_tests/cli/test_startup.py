@@ -14,7 +14,7 @@ from stock_assets.settings import Settings
 
 NEVER_FOR_HELP = {"dagster", "pandas", "pyiceberg", "exchange_calendars", "pyarrow"}
 NEVER_FOR_READING = {"dagster", "exchange_calendars", "boto3", "pandas", "sqlalchemy"}
-NEVER_FOR_A_LATER_LOAD = {"boto3", "requests", "exchange_calendars", "sqlglot"}
+NEVER_FOR_A_LATER_LOAD = {"boto3", "requests", "exchange_calendars", "sqlglot", "pandas"}
 # Runs commands, separated by semicolons, in one process, and prints the libraries that it has imported.
 RUN_COMMANDS = """
 import shlex, sys
