@@ -26,17 +26,18 @@ from dagster_pipes import (
 )
 
 from stock_assets.backends.interface import FetchKind
+from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.ingest_backend import IngestBackend
 from stock_assets.backends.lakehouse.objects import BucketFolder
-from stock_assets.construction import aws_access, configured_universe, data_prefix, price_source, shared_prefix
 from stock_assets.core.calendar import closing_time, declare_closures, sessions_between
 from stock_assets.core.clock import utc_now
 from stock_assets.core.limits import Limits
-from stock_assets.core.universe import Universe
+from stock_assets.core.universe import Universe, read_universe
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import RequestRules, fetch_prices
 from stock_assets.ingest.remote_requests import RequestReport, RequestTask
 from stock_assets.ingest.split_requests import request_splits
+from stock_assets.pipeline.source import price_source
 from stock_assets.settings import Settings
 
 _MOST_SECONDS = 300.0
@@ -64,7 +65,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
     seconds = min(_MOST_SECONDS, context.get_remaining_time_in_millis() / 1000 * _SHARE_OF_TIME)
     if DAGSTER_PIPES_CONTEXT_ENV_VAR not in event:
         return _summary(_request(settings, task, seconds))
-    writer = PipesS3MessageWriter(client=aws_access(settings).client("s3"), interval=1)
+    writer = PipesS3MessageWriter(client=AwsAccess(**settings.aws_options).client("s3"), interval=1)
     with PipesContext(PipesMappingParamsLoader(event), PipesDefaultContextLoader(), writer) as pipes:
         report = _request(settings, task, seconds)
         pipes.report_custom_message(json.loads(report.model_dump_json()))
@@ -77,7 +78,7 @@ def _request(settings: Settings, task: RequestTask, seconds: float) -> RequestRe
     parts = PipelineParts(
         backend,
         price_source(settings),
-        Universe(task.listings) if task.listings else configured_universe(settings),
+        Universe(task.listings) if task.listings else read_universe(settings.symbols_file),
         Limits(min_coverage=settings.min_coverage, max_quarantined_share=settings.max_quarantined_share),
         frozenset(task.revisions_accepted),
     )
@@ -118,6 +119,6 @@ def _backend(settings: Settings) -> IngestBackend:
     """Return the backend of this process; a warm function reads only the new entries of the ledger."""
     folder, calls = (
         BucketFolder(settings.aws_bucket or "", prefix, settings.aws_kms_key or "")
-        for prefix in (data_prefix(settings), shared_prefix(settings))
+        for prefix in (settings.data_prefix, settings.shared_prefix)
     )
-    return IngestBackend(aws_access(settings), folder, calls)
+    return IngestBackend(AwsAccess(**settings.aws_options), folder, calls)

@@ -20,10 +20,10 @@ import pytest
 
 from stock_assets import aws_lambda
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.ingest_backend import IngestBackend
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import BucketFolder
-from stock_assets.construction import aws_access
 from stock_assets.core.calendar import previous_session
 from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import FunctionUnverified, Outcome
@@ -176,7 +176,7 @@ class Absent:
         if name.partition(".")[0] in {LARGE}:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
-import stock_assets.aws_lambda, stock_assets.sources.alpha_vantage, stock_assets.sources.api_key
+import stock_assets.aws_lambda, stock_assets.sources.alpha_vantage, stock_assets.backends.lakehouse.secret
 from stock_assets.core.calendar import closing_time, sessions_between
 from datetime import date
 assert len(sessions_between(date(2024, 1, 1), date(2024, 12, 31))) == 252
@@ -331,7 +331,7 @@ def test_a_schedule_invokes_the_function_without_dagster(account: Account, monke
 def test_the_function_packs_no_ledger_entries_and_a_later_run_does(account: Account) -> None:
     settings = Settings.from_env()
     folder = BucketFolder(BUCKET, f"{settings.aws_prefix}/packing")
-    written = IngestBackend(aws_access(settings), folder)  # as the function constructs it
+    written = IngestBackend(AwsAccess(**settings.aws_options), folder)  # as the function constructs it
     now = datetime.now(UTC)
     for number in range(5):
         written.ledger.record(Fetch(f"S{number}", FetchKind.PRICES, now, Outcome.EMPTY))

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.construction import packaged_universe
 from stock_assets.core.universe import Listing, Universe, read_universe
-from stock_assets.settings import SourceName
+from stock_assets.settings import Settings, SourceName
 from stock_assets_tests.fakes.vendor_server import VendorServer
 from stock_assets_tests.support.legacy_files import HEADER, write_legacy_file
 from stock_assets_tests.support.live_source import KEY
@@ -124,7 +123,8 @@ def test_an_acknowledged_warning(loaded: Path) -> None:
 
 
 def test_an_earlier_pipeline(tmp_path: Path) -> None:
-    symbols = [listing.symbol for listing in read_universe(packaged_universe(SourceName.ALPHA_VANTAGE)).listings]
+    universe = read_universe(Settings(source=SourceName.ALPHA_VANTAGE).symbols_file)
+    symbols = [listing.symbol for listing in universe.listings]
     lines = [f"2026-11-20,{symbol},100,102,99,101,1000" for symbol in symbols]
     write_legacy_file(tmp_path / "old/2026/11/20/22/delivered.csv", "\n".join([HEADER, *lines]))
     out = run(tmp_path, script("docs/import.md", "--dry-run"))

@@ -27,11 +27,10 @@ def init(
     folder: Annotated[Path, typer.Argument(help="The folder; it is created if it is missing.")] = Path(),
 ) -> None:
     """Write a settings file (.env), a universe file and an empty data folder; existing ones stay as they are."""
-    from stock_assets.construction import packaged_universe
     from stock_assets.settings import Settings
 
     settings = Settings.from_env()
-    symbols = (settings.universe_file or packaged_universe(settings.source)).read_text(encoding="utf-8-sig")
+    symbols = settings.symbols_file.read_text(encoding="utf-8-sig")
     data, env = folder / "data", folder / _ENV
     created = not data.exists()
     data.mkdir(parents=True, exist_ok=True)

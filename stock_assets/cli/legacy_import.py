@@ -16,7 +16,8 @@ from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.row_selection import ImportScope
-from stock_assets.pipeline import Pipeline, legacy_location
+from stock_assets.pipeline import Pipeline
+from stock_assets.pipeline.services import legacy_location
 from stock_assets.settings import Settings
 
 

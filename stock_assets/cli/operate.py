@@ -117,7 +117,7 @@ def alert_test() -> None:
     from stock_assets.core.clock import utc_now
     from stock_assets.core.errors import SettingsError
     from stock_assets.core.text import plural
-    from stock_assets.pipeline import alert_channels
+    from stock_assets.pipeline.services import alert_channels
     from stock_assets.settings import Settings
 
     settings, at = Settings.from_env(), utc_now()

@@ -293,12 +293,11 @@ def _search(pipeline: "Pipeline", text: str) -> "list[SymbolMatch]":
 
 def _own_file(settings: "Settings") -> "Path":
     """Return the user's universe file; the file of the package is replaced by each upgrade."""
-    from stock_assets.construction import packaged_universe
     from stock_assets.core.errors import SettingsError
 
     if settings.universe_file is None:
         raise SettingsError(
-            f"The universe is a file of the package, which an upgrade replaces: {packaged_universe(settings.source)}. "
+            f"The universe is a file of the package, which an upgrade replaces: {settings.packaged_universe}. "
             "Run stock-assets init, which copies it to universe.csv and names the copy in .env, or set "
             "STOCK_ASSETS_UNIVERSE to your own file."
         )

@@ -28,7 +28,7 @@ _ROOT = Path(__file__).parents[2]
 _DATA = ("stock_assets/core/exchange_calendar.csv", "stock_assets/universes/semiconductors.csv")
 _IMPORTED = """
 import sys
-import stock_assets.aws_lambda, stock_assets.sources.alpha_vantage, stock_assets.sources.api_key
+import stock_assets.aws_lambda, stock_assets.sources.alpha_vantage, stock_assets.backends.lakehouse.secret
 print(*(module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "stock_assets"), sep="\\n")
 """
 _MODIFIED = (1980, 1, 1, 0, 0, 0)

@@ -11,7 +11,6 @@ from functools import partial
 
 import dagster as dg
 
-from stock_assets.construction import aws_access
 from stock_assets.coverage.catch_up import CatchUpWindow
 from stock_assets.maintenance.retention import RetentionPolicy
 from stock_assets.orchestration.assets.dashboards import dashboard_specs
@@ -39,9 +38,9 @@ from stock_assets.orchestration.sensors.freshness import freshness_sensor
 from stock_assets.orchestration.sensors.landing_files import landing_files_sensor
 from stock_assets.orchestration.sensors.metrics import metrics_sensor
 from stock_assets.orchestration.sensors.report import report_sensor
-from stock_assets.pipeline import Pipeline, alert_channels, cloudwatch_metrics, landing_queue, legacy_location
+from stock_assets.pipeline import Pipeline
+from stock_assets.pipeline.services import alert_channels, cloudwatch_metrics, landing_queue, legacy_location
 from stock_assets.settings import BackendName, Settings, SourceName
-from stock_assets.sources.interface import PriceSource
 
 OWNERS = ["team:market-data"]
 _LINKS = {
@@ -50,14 +49,17 @@ _LINKS = {
 }
 
 
-def build_all_definitions(universes: Sequence[Settings]) -> dg.Definitions:
-    """Return the definitions of all universes of a deployment.
+def build_all_definitions(universes: Sequence[Settings] | None = None) -> dg.Definitions:
+    """Return the definitions of all universes of a deployment, by default the one that the environment describes.
 
     Raises:
         SettingsError: the settings do not fit each other.
     """
+    universes = Settings.all_from_env() if universes is None else universes
     # For runs of selected assets, which belong to no job; each job has the same executor.
-    return dg.Definitions.merge(dg.Definitions(executor=EXECUTOR), *map(build_definitions, universes))
+    return dg.Definitions.merge(
+        dg.Definitions(executor=EXECUTOR), *map(build_definitions, universes or Settings.all_from_env())
+    )
 
 
 def build_definitions(
@@ -91,15 +93,15 @@ def build_definitions(
     retention = retention_policy(settings)
     maintenance = maintenance_job(retention, [key for check in checks for key in check.check_keys], names)
     return dg.Definitions(
-        assets=_assets(settings, pipeline.source, cadences=cadences),
+        assets=_assets(settings, pipeline, cadences=cadences),
         asset_checks=checks,
         jobs=[job, report, maintenance],
         schedules=[
-            weekday_schedule(job, pipeline.source, names),
+            weekday_schedule(job, pipeline, names),
             maintenance_schedule(maintenance, names, running=grows),
         ],
         sensors=[
-            *_sensors(settings, pipeline.source, job=job),
+            *_sensors(settings, pipeline, job=job),
             *([report_sensor(report, names)] if cadences[REPORT] == "on_change" else []),
         ],
         resources={names.resource: pipeline_resource(pipeline), **(resource_overrides or {})},
@@ -116,15 +118,15 @@ def retention_policy(settings: Settings) -> RetentionPolicy:
 
 
 def _assets(
-    settings: Settings, source: PriceSource, *, cadences: Mapping[dg.AssetKey, str]
+    settings: Settings, pipeline: Pipeline, *, cadences: Mapping[dg.AssetKey, str]
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Return the assets in the order of the data path, each with its tags and links."""
     # No schedule loads the sessions of a recording.
-    names = Names(settings.universe_name)
+    source, names = pipeline.source, Names(settings.universe_name)
     usual_cadence = "each_session" if source.last_session is None else "on_demand"
-    links = Links(source, str(settings.code_url or "").rstrip("/"), usual_cadence, cadences)
+    links = Links(source.vendor, str(settings.code_url or "").rstrip("/"), usual_cadence, cadences)
     partitions = session_partitions(settings.first_session, source.last_session)
-    vendor = vendor_asset(source, _LINKS[settings.source], names, owners=OWNERS)
+    vendor = vendor_asset(pipeline, _LINKS[settings.source], names, owners=OWNERS)
     steps = [
         *raw_assets(
             partitions,
@@ -156,22 +158,23 @@ def _requests(settings: Settings) -> Requests:
     """Return what sends requests: the process of the run, or the Lambda function that the settings name."""
     if settings.aws_lambda_function is None or settings.aws_pipes_bucket is None:
         return RequestsOfThisProcess()
-    from stock_assets.orchestration.lambda_requests import LambdaRequests  # noqa: PLC0415 (imports large libraries)
+    from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
+    from stock_assets.orchestration.lambda_requests import LambdaRequests  # noqa: PLC0415 (as above)
 
-    return LambdaRequests(
-        aws_access(settings), settings.aws_lambda_function, settings.aws_pipes_bucket, settings.closures
-    )
+    access = AwsAccess(**settings.aws_options)
+    return LambdaRequests(access, settings.aws_lambda_function, settings.aws_pipes_bucket, settings.closures)
 
 
-def _sensors(settings: Settings, source: PriceSource, *, job: AssetJob) -> list[dg.SensorDefinition]:
+def _sensors(settings: Settings, pipeline: Pipeline, *, job: AssetJob) -> list[dg.SensorDefinition]:
     """Return the sensors that start runs, and the sensors that alert."""
     channels, metrics = alert_channels(settings), cloudwatch_metrics(settings)
-    grows, names = source.last_session is None, Names(settings.universe_name)
-    window = CatchUpWindow(settings.first_session, source.last_session, settings.catch_up_sessions)
+    ends, names = pipeline.source.last_session, Names(settings.universe_name)
+    grows = ends is None
+    window = CatchUpWindow(settings.first_session, ends, settings.catch_up_sessions)
     return [
         catch_up_sensor(job, window, names, channels=channels),
         landing_files_sensor(
-            job, settings.first_session, source.last_session, names, channels=channels, queue=landing_queue(settings)
+            job, settings.first_session, ends, names, channels=channels, queue=landing_queue(settings)
         ),
         alert_sensor(AlertContext(channels, str(settings.ui_url), names)),
         *([freshness_sensor(names, channels=channels)] if grows else []),

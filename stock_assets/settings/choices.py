@@ -1,6 +1,6 @@
 """The values of settings that choose one of several things.
 
-Belongs here: their names. Does not belong here: what a choice constructs (`pipeline`, `construction`).
+Belongs here: their names. Does not belong here: what a choice constructs (`pipeline`).
 """
 
 from enum import StrEnum

@@ -6,9 +6,11 @@ settings (`pipeline`).
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -23,8 +25,18 @@ from stock_assets.settings.fields import AlertFields, AwsFields, GeneralFields, 
 
 _NOT_A_NAME = frozenset({"raw", "staged", "published", "reports", "grafana", "vendor"})
 """Schemas and groups: a universe cannot have their names, or the names of sources, which are folders."""
+_UNIVERSES = {SourceName.RECORDED: "recorded.csv", SourceName.ALPHA_VANTAGE: "semiconductors.csv"}
+"""Files of the package below `universes`."""
 _PATHS = ("data_dir", "universe", "universes", "dagster_home")
 """Fields whose paths in a `.env` file are relative to the file."""
+
+
+class AwsOptions(TypedDict):
+    """Region, role and endpoint of AWS calls."""
+
+    region: str
+    role_arn: str
+    endpoint_url: str
 
 
 # Pydantic collects the fields of the last class first.
@@ -92,6 +104,16 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
         return next((file for file in self.universes if file.stem == self.universe_name), self.universe)
 
     @property
+    def packaged_universe(self) -> Traversable:
+        """CSV file of the source's symbols in the package; an upgrade replaces it."""
+        return files("stock_assets").joinpath("universes", _UNIVERSES[self.source])
+
+    @property
+    def symbols_file(self) -> Path | Traversable:
+        """CSV file of the symbols of this universe, the user's own or the one of the package."""
+        return self.universe_file or self.packaged_universe
+
+    @property
     def instance_dir(self) -> Path:
         """Folder of the Dagster instance; the universes of a deployment share it."""
         return (self.dagster_home or self.shared_root / "dagster_home").absolute()
@@ -105,6 +127,25 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
     def shared_root(self) -> Path:
         """Folder of what all universes of a source share: the calls of the API key, and by default the instance."""
         return (self.data_dir / self.source.value).absolute()
+
+    @property
+    def data_prefix(self) -> str:
+        """Folder in the bucket; each source and universe has its own, so that their data never mix."""
+        return f"{self.shared_prefix}/universes/{self.universe_name}" if self.universe_name else self.shared_prefix
+
+    @property
+    def shared_prefix(self) -> str:
+        """Folder in the bucket with the calls of the API key, which all universes of a source share."""
+        return f"{self.aws_prefix}/{self.source}"
+
+    @property
+    def aws_options(self) -> AwsOptions:
+        """Region, role and endpoint of AWS calls; a region is set where one is needed."""
+        return AwsOptions(
+            region=self.aws_region or "",
+            role_arn=self.aws_role_arn or "",
+            endpoint_url=str(self.aws_endpoint_url or "").rstrip("/"),
+        )
 
     @classmethod
     def from_env(cls, given: Mapping[str, object] = MappingProxyType({})) -> Self:

@@ -13,7 +13,7 @@ from stock_assets.alerts.channels import AppriseService, Webhook, apprise_servic
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import AlertUndelivered, MissingLibrary, SettingsError
-from stock_assets.pipeline import alert_channels
+from stock_assets.pipeline.services import alert_channels
 from stock_assets.settings import BackendName, Settings
 from stock_assets_tests.fakes.webhook import WebhookServer, webhook
 from stock_assets_tests.support.incidents import AT, INCIDENT

@@ -25,11 +25,11 @@ from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.glue import Glue, external_parquet
 from stock_assets.backends.lakehouse.landing_queue import LandingQueue
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
+from stock_assets.backends.lakehouse.secret import SecretsManagerKey
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import AccessRefused, AlertUndelivered, Outcome
 from stock_assets.pipeline import Pipeline
-from stock_assets.settings import BackendName, Settings, SourceName
-from stock_assets.sources.api_key import SecretsManagerKey
+from stock_assets.settings import API_KEY_VARIABLE, BackendName, Settings, SourceName
 from stock_assets_tests.emulators.athena.names import CREDENTIALS
 from stock_assets_tests.infra.cloudformation import ACCOUNT, KMS_KEY, REGION, TEMPLATES, Stack
 from stock_assets_tests.support.incidents import AT, INCIDENT
@@ -372,7 +372,7 @@ class TestDeployed:
         assert topic is not None
         deployed.root("secretsmanager").put_secret_value(SecretId=secret, SecretString=KEY)
         key, iam = (
-            SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=deployed.endpoint), secret),
+            SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=deployed.endpoint), secret, API_KEY_VARIABLE),
             deployed.root("iam"),
         )
         with pytest.raises(AccessRefused):
@@ -388,7 +388,8 @@ class TestDeployed:
         topic = deployed.root("sns").create_topic(Name="of-others")["TopicArn"]
         deployed.root("glue").create_database(DatabaseInput={"Name": "of_others"})
         others = S3Objects(backend.access, BucketFolder(backend.bucket, "of-others"))
-        secret = SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=deployed.endpoint), "of-others")
+        access = AwsAccess(region=REGION, endpoint_url=deployed.endpoint)
+        secret = SecretsManagerKey(access, "of-others", API_KEY_VARIABLE)
 
         for reach in (
             lambda: others.get("a"),

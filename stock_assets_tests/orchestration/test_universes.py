@@ -22,7 +22,8 @@ from stock_assets.orchestration.keys import RAW_PRICES, UNIVERSE_TAG, Names
 from stock_assets.orchestration.run_requests import run_in_progress
 from stock_assets.orchestration.runs import local_instance, run_sessions
 from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
-from stock_assets.pipeline import Pipeline, alert_channels
+from stock_assets.pipeline import Pipeline
+from stock_assets.pipeline.services import alert_channels
 from stock_assets.settings import BackendName, Settings, SourceName
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.dagster_internals import make_new_run_id

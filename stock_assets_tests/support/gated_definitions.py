@@ -18,8 +18,8 @@ from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.coverage import freshness
 from stock_assets.coverage.catch_up import CatchUpWindow
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.checks import audits as checks
 from stock_assets.orchestration.schedules import weekdays
+from stock_assets.pipeline import Pipeline
 from stock_assets.publish import publishing
 from stock_assets.settings import Settings
 from stock_assets.stage import staging
@@ -49,7 +49,7 @@ def put_gates() -> None:
         lambda _, *fetches: "raw" if any(fetch.kind is FetchKind.PRICES for fetch in fetches) else None,
     )
     _put(staging, "record_load", lambda *_: "staged")
-    _put(checks, "audit_load", lambda *_, **__: "audits")
+    _put(Pipeline, "audit", lambda *_, **__: "audits")
     # Commits one of the two tables, the quarantine first.
     _put(publishing, "_replace", lambda *args: "between_commits" if args[1] is DAILY_PRICES else "publish")
     # A message about a run is delivered, and recorded next.

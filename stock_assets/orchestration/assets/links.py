@@ -16,7 +16,6 @@ from stock_assets.orchestration.instance.dagster_internals import DecoratedOpFun
 from stock_assets.orchestration.keys import asset_key, dashboard_key, plain_key
 from stock_assets.serve.dashboards import DASHBOARDS
 from stock_assets.serve.views import VIEWS
-from stock_assets.sources.interface import PriceSource
 
 _STATEMENTS = {
     "staged/daily_prices": "stage/*.sql",
@@ -36,13 +35,13 @@ class Links:
     """Adds tags and links to assets.
 
     Attributes:
-        source: source of the prices; the vendor's name is a tag of every asset.
+        vendor: name of the vendor; it is a tag of every asset.
         code_url: address of the repository's folder at a code host; empty for local files.
         usual_cadence: when the assets of the daily job are materialized.
         cadences: when an asset is materialized, for the others.
     """
 
-    source: PriceSource
+    vendor: str
     code_url: str = ""
     usual_cadence: str = "each_session"
     cadences: Mapping[dg.AssetKey, str] = field(default_factory=dict)
@@ -63,7 +62,7 @@ class Links:
         ]
         return spec.merge_attributes(
             tags={
-                "source": self.source.vendor,
+                "source": self.vendor,
                 "cadence": cadence,
                 "sensitivity": "public_market_data",
             },

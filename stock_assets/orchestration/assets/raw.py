@@ -33,7 +33,6 @@ from stock_assets.legacy_import.row_selection import ImportScope
 from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, Names
 from stock_assets.orchestration.partitions import partition_sessions
 from stock_assets.pipeline import Pipeline
-from stock_assets.sources.interface import PriceSource
 
 VENDOR_GROUP = "vendor"
 
@@ -106,8 +105,9 @@ class RawConfig(dg.Config):
         return RequestRules(symbols, self.reserve_calls, frozenset(self.request_again))
 
 
-def vendor_asset(source: PriceSource, url: str, names: Names, *, owners: list[str]) -> dg.AssetSpec:
+def vendor_asset(pipeline: Pipeline, url: str, names: Names, *, owners: list[str]) -> dg.AssetSpec:
     """Return the external asset at the head of the lineage: the vendor of the prices."""
+    source = pipeline.source
     return dg.AssetSpec(
         names.key(dg.AssetKey(["vendor", source.vendor])),
         group_name=names.group(VENDOR_GROUP),

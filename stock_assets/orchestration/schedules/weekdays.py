@@ -13,7 +13,7 @@ from stock_assets.core.clock import Clock, utc_now
 from stock_assets.coverage.missing_bars import catch_up_start
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.keys import PLAIN, Names
-from stock_assets.sources.interface import PriceSource
+from stock_assets.pipeline import Pipeline
 
 _LONGEST_DELAY = timedelta(days=5)
 """The daemon evaluates the last missed tick only, which is a weekend with a holiday old at most."""
@@ -24,7 +24,7 @@ time."""
 
 
 def weekday_schedule(
-    job: AssetJob, source: PriceSource, names: Names = PLAIN, *, now: Clock = utc_now
+    job: AssetJob, pipeline: Pipeline, names: Names = PLAIN, *, now: Clock = utc_now
 ) -> dg.ScheduleDefinition:
     """Return the schedule that loads each weekday's session, or skips a day with the reason.
 
@@ -33,6 +33,7 @@ def weekday_schedule(
     After an outage, Dagster evaluates the last missed tick late. With a daily quota, its requests would use the calls
     of the next evening, whose responses contain the missed session too; so the sensor `catch_up` decides about it.
     """
+    source = pipeline.source
     ends = source.last_session
 
     @dg.schedule(

@@ -13,7 +13,8 @@ from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.lakehouse import aws_session
 from stock_assets.core.errors import AccessRefused, AlertUndelivered, ServiceUnavailable, SettingsError
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.pipeline import Pipeline, alert_channels
+from stock_assets.pipeline import Pipeline
+from stock_assets.pipeline.services import alert_channels
 from stock_assets.settings import Settings, SourceName
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator

@@ -22,9 +22,9 @@ from stock_assets.backends.interface import Backend, RateLimiter
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
+from stock_assets.backends.lakehouse.secret import SecretsManagerKey
 from stock_assets.core.errors import AlertUndelivered, SettingsError
 from stock_assets.core.sql import bundled
-from stock_assets.sources.api_key import SecretsManagerKey
 from stock_assets_tests.contracts.fetch_ledger_contract import FetchLedgerContract
 from stock_assets_tests.contracts.objects_contract import ObjectsContract
 from stock_assets_tests.contracts.packed_ledger_contract import PackedLedgerContract, open_ledger
@@ -142,10 +142,11 @@ def s3_key(backend: AthenaBackend) -> str:
 def test_the_api_key_is_read_from_a_secret(ministack: str) -> None:
     secrets = boto3.client("secretsmanager", region_name=REGION, endpoint_url=ministack)
     secrets.create_secret(Name="prices/key", SecretString=json.dumps({"ALPHAVANTAGE_API_KEY": KEY}))
-    assert SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=ministack), "prices/key").read() == KEY
+    access = AwsAccess(region=REGION, endpoint_url=ministack)
+    assert SecretsManagerKey(access, "prices/key", "ALPHAVANTAGE_API_KEY").read() == KEY
 
     with pytest.raises(SettingsError, match="There is no secret prices/none"):
-        SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=ministack), "prices/none").read()
+        SecretsManagerKey(access, "prices/none", "ALPHAVANTAGE_API_KEY").read()
 
 
 def test_a_message_reaches_a_queue_through_the_topic(ministack: str, backend: AthenaBackend) -> None:

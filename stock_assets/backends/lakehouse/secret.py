@@ -1,6 +1,7 @@
-"""Read the API key from AWS Secrets Manager, when a request needs it.
+"""Read an API key from AWS Secrets Manager, when a request needs it.
 
-Belongs here: reading the secret. Does not belong here: sending the key, or keeping it out of texts (`redaction`).
+Belongs here: reading the secret. Does not belong here: sending the key, or keeping it out of texts
+(`sources`).
 """
 
 import json
@@ -14,20 +15,21 @@ from botocore.exceptions import ClientError
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
 from stock_assets.core.errors import SettingsError
-from stock_assets.sources.plans import API_KEY_VARIABLE
 
 
 @dataclass(frozen=True)
 class SecretsManagerKey:
-    """One secret: the key itself, or a JSON object with the key under the name of the environment variable.
+    """One secret: the key itself, or a JSON object with the key under a name.
 
     Attributes:
         access: region, role and endpoint of the calls of AWS.
         secret_id: name or ARN.
+        name: name of the key in a JSON object.
     """
 
     access: AwsAccess
     secret_id: str
+    name: str
 
     def read(self) -> str:
         """Return the key; no part of the secret gets into an error or a log.
@@ -46,20 +48,20 @@ class SecretsManagerKey:
                     f"There is no secret {self.secret_id} in {self.access.region}. "
                     "Create it, or correct STOCK_ASSETS_AWS_API_KEY_SECRET."
                 ) from error
-        key = _key_in(str(response.get("SecretString", "")).strip())
+        key = _key_in(str(response.get("SecretString", "")).strip(), self.name)
         if not key:
             raise SettingsError(
                 f"The secret {self.secret_id} contains no API key. Set its text to the key, "
-                f"or to a JSON object with {API_KEY_VARIABLE}."
+                f"or to a JSON object with {self.name}."
             )
         return key
 
 
-def _key_in(text: str) -> str:
+def _key_in(text: str, name: str) -> str:
     if not text.startswith("{"):
         return text
     try:
-        key = json.loads(text).get(API_KEY_VARIABLE)
+        key = json.loads(text).get(name)
     except ValueError:
         # The error contains the whole text, so it is dropped.
         return ""

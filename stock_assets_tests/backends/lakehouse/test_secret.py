@@ -10,10 +10,10 @@ import pytest
 from pydantic import HttpUrl
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
+from stock_assets.backends.lakehouse.secret import SecretsManagerKey
 from stock_assets.core.errors import AccessRefused, ServiceUnavailable, SettingsError, StockAssetsError
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.pipeline import Pipeline
-from stock_assets.sources.api_key import SecretsManagerKey
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import CallFault
 from stock_assets_tests.emulators.athena.names import REGION
@@ -30,7 +30,7 @@ NAME = "ALPHAVANTAGE_API_KEY"
 def vault(aws: AwsEmulator, request: pytest.FixtureRequest) -> SecretsManagerKey:
     """Name a secret of this test alone, which does not exist yet."""
     name = re.sub(r"\W", "-", request.node.name)
-    return SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=aws.endpoint), name)
+    return SecretsManagerKey(AwsAccess(region=REGION, endpoint_url=aws.endpoint), name, NAME)
 
 
 def create_secret(vault: SecretsManagerKey, text: str) -> None:
