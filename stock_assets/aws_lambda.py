@@ -60,8 +60,10 @@ class LambdaContext(Protocol):
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
     """Request the prices or splits of the event's `task`; report to Dagster if a run has invoked the function."""
-    settings = Settings.from_env()
     task = RequestTask.model_validate(event.get("task", {}))
+    settings = Settings.from_env()
+    if task.universe:
+        settings = settings.model_copy(update={"universe_name": task.universe})
     seconds = min(_MOST_SECONDS, context.get_remaining_time_in_millis() / 1000 * _SHARE_OF_TIME)
     if DAGSTER_PIPES_CONTEXT_ENV_VAR not in event:
         return _summary(_request(settings, task, seconds))

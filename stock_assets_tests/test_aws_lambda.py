@@ -17,6 +17,7 @@ import boto3
 import dagster as dg
 import dagster_pipes
 import pytest
+from pydantic import ValidationError
 
 from stock_assets import aws_lambda
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
@@ -36,7 +37,7 @@ from stock_assets.ingest.remote_requests import (
 )
 from stock_assets.ingest.split_requests import SplitPlan, fetch_splits, plan_splits
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS
+from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, Names
 from stock_assets.orchestration.lambda_requests import LambdaRequests
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
@@ -115,7 +116,7 @@ class Account:
 
     def run(self, *, again: bool = False, splits: bool = False) -> dg.ExecuteInProcessResult:
         """Materialize the newest session of the asset, or the splits."""
-        asset = RAW_SPLITS if splits else RAW_PRICES
+        asset = Names(self.settings.universe_name).key(RAW_SPLITS if splits else RAW_PRICES)
         job = dg.define_asset_job("raw", selection=dg.AssetSelection.assets(asset))
         definitions = build_definitions(self.settings, pipeline=self.pipeline)
         config = {"request_again": list(FIVE.symbols)} if again else {}
@@ -126,7 +127,7 @@ class Account:
                 instance=self.instance,
                 partition_key=None if splits else self.server.last_session.isoformat(),
                 run_config={
-                    **({} if splits else {"ops": {"raw__daily_prices": {"config": config}}}),
+                    **({} if splits else {"ops": {"__".join(asset.path): {"config": config}}}),
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
                 raise_on_error=False,
@@ -326,6 +327,34 @@ def test_a_schedule_invokes_the_function_without_dagster(account: Account, monke
     assert summary == {"symbols": 5, "responses": 5, "calls": 5, "postponed": 0}
     assert all(fetch.holds(previous_session(account.server.last_session)) for fetch in account.stored())
     assert account.s3.list_objects_v2(Bucket=account.messages).get("Contents", []) == []
+
+
+def test_the_function_stores_the_responses_of_a_universe_in_its_folder_and_counts_their_calls_together(
+    account: Account,
+) -> None:
+    named = account.settings.model_copy(update={"universe_name": "banks", "aws_universes": ("default", "banks")})
+    body = Path(str(account.settings.universe)).read_bytes()
+    account.s3.put_object(Bucket=BUCKET, Key="artifacts/universes/banks.csv", Body=body)
+    first = account.run()
+    account.settings, account.pipeline = named, Pipeline.from_settings(named)
+    second = account.run()
+    assert first.success, error(first)
+    assert second.success, error(second)
+    assert metadata(second)["calls"] == 5, "the responses of the other universe are not used"
+    assert sorted(fetch.symbol for fetch in account.stored()) == list(FIVE.symbols)
+    prefix = f"{account.settings.aws_prefix}/alpha_vantage"
+    keys = [one["Key"] for one in account.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/")["Contents"]]
+    responses = [key.removeprefix(f"{prefix}/").split("raw/")[0] for key in keys if "/raw/daily_prices/" in key]
+    assert sorted(responses) == [""] * 5 + ["universes/banks/"] * 5
+    vendor = account.pipeline.source.vendor
+    assert account.pipeline.backend.rate_limiter.used_calls(vendor, datetime(2000, 1, 1, tzinfo=UTC)) == 10
+    assert [key for key in keys if "/quota/" in key] == [key for key in keys if key.startswith(f"{prefix}/quota/")]
+
+
+def test_a_task_cannot_name_a_folder_elsewhere(account: Account) -> None:
+    with pytest.raises(ValidationError, match="universe"):
+        aws_lambda.handler({"task": {"universe": "../recorded"}}, Context())
+    assert account.server.requested("TIME_SERIES_DAILY") == []
 
 
 def test_the_function_packs_no_ledger_entries_and_a_later_run_does(account: Account) -> None:

@@ -57,7 +57,7 @@ def commands(page: Path) -> Iterator[list[str]]:
         program, _, arguments = line.partition(" ")
         # `aws deploy` in a table is the name of a command of `stock-assets`.
         if program in PROGRAMS and arguments and not (program == "aws" and " " not in arguments):
-            for one in re.sub(r" [<>]? *[\w.]+\.(txt|csv)(?=$| +#)", "", line).split(" | "):
+            for one in re.sub(r" [<>] *[\w.]+\.(txt|csv)(?=$| +#)", "", line).split(" | "):
                 yield shlex.split(one, comments=True)
 
 

@@ -1,7 +1,7 @@
 """The list of commands, and the program's entry point.
 
 Belongs here: names of commands, and how an error ends the program. Does not belong here: a command (`load`, `read`,
-`operate`, `aws`), the text of an error (`storage_errors`, or where it is raised).
+`operate`, `aws`), the text of an error (`storage_errors`, `usage_errors`, or where it is raised).
 """
 
 import sys
@@ -13,10 +13,11 @@ from stock_assets.cli import acknowledge, aws, data_folder, doctor, init, load, 
 from stock_assets.cli.interruption import interruptible
 from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
+from stock_assets.cli.usage_errors import Commands
 from stock_assets.core.errors import StockAssetsError
 from stock_assets.core.interpreter import collect_garbage_rarely
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()

@@ -21,6 +21,7 @@ from stock_assets.deployment.forms import Extra, Form
 if TYPE_CHECKING:
     from stock_assets.deployment.deployment import Deployment
     from stock_assets.deployment.stacks import Change
+    from stock_assets.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Deploy the pipeline on AWS, test the deployment, and remove it.")
 
@@ -43,6 +44,10 @@ def deploy(  # noqa: PLR0913 (each is an option of the command)
         typer.Option(help="One instance, or Fargate with PostgreSQL. Default: what is deployed, or single."),
     ] = None,
     add: Annotated[list[Extra] | None, typer.Option(help="Also deploy this template; may be repeated.")] = None,
+    universe: Annotated[
+        list[Path] | None,
+        typer.Option(help="CSV file of a universe with the file's name, which is kept; may be repeated."),
+    ] = None,
     alert_email: Annotated[str, typer.Option(help="Address that receives alerts.")] = "",
     parameter: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE or TEMPLATE.NAME=VALUE of a parameter; may be repeated.")
@@ -61,7 +66,9 @@ def deploy(  # noqa: PLR0913 (each is an option of the command)
     from stock_assets.deployment.account import has_key, store_key
     from stock_assets.deployment.deployment import Steps
     from stock_assets.deployment.templates import selection
+    from stock_assets.deployment.universes import read_files
 
+    files = read_files(universe or [])
     deployment = _deployment(name, region)
     given = _parameters("--parameter", parameter or []) | _given(source, alert_email)
     own = _settings(_parameters("--setting", setting or []))
@@ -81,8 +88,9 @@ def deploy(  # noqa: PLR0913 (each is an option of the command)
         return yes or typer.confirm(f"This update deletes or replaces {lost}. Continue?", err=True)
 
     with _interruptible():
-        known = deployment.deploy(selected, given, Steps(accepts, keep_or_store), own)
+        known = deployment.deploy(selected, given, Steps(accepts, keep_or_store), own, files)
     _print_alerts(deployment, known)
+    _print_universes(deployment)
     for output in ("OpenUi", "Url"):
         if output in known:
             print_line(f"The Dagster UI: {known[output]}")
@@ -121,9 +129,9 @@ def smoke(
     from stock_assets.deployment.smoke import smoke as run_smoke
     from stock_assets.deployment.smoke import smoke_settings
     from stock_assets.pipeline import Pipeline
-    from stock_assets.settings import Settings, SourceName
+    from stock_assets.settings import SourceName
 
-    deployed, own = _deployment(name, region).settings(), Settings.from_env()
+    deployed, own = _deployment(name, region).settings(), _own_settings()
     source = SourceName(deployed["STOCK_ASSETS_SOURCE"]) if live else SourceName.RECORDED
     done = run_smoke(Pipeline.from_settings(smoke_settings(deployed, own, source)), utc_now(), print_line)
     rows = [
@@ -153,6 +161,7 @@ def status(*, name: Name = _DEFAULT_NAME, region: Region = "") -> None:
     print_grid(("Stack", "Status", "USD a month"), rows)
     known = {key: value for stack in stacks.values() for key, value in stack.outputs.items()}
     _print_alerts(deployment, known)
+    _print_universes(deployment)
     if not all(is_complete(stack) for stack in stacks.values()):
         print_warning("Not every stack is complete. `stock-assets aws deploy` continues where it stopped.")
         raise typer.Exit(code=1)
@@ -195,9 +204,8 @@ def _deployment(name: str, region: str) -> "Deployment":
     from stock_assets.deployment.deployment import Deployment
     from stock_assets.deployment.stacks import Stacks
     from stock_assets.deployment.templates import read_templates
-    from stock_assets.settings import Settings
 
-    settings = Settings.from_env()
+    settings = _own_settings()
     chosen = region or settings.aws_region or boto3.Session().region_name
     if not chosen:
         raise DeploymentFailed("No AWS region is chosen. Set --region or STOCK_ASSETS_AWS_REGION.")
@@ -240,17 +248,31 @@ def _print_alerts(deployment: "Deployment", known: dict[str, str]) -> None:
         print_warning("Nobody receives alerts. Deploy again with --alert-email ADDRESS.")
 
 
+def _print_universes(deployment: "Deployment") -> None:
+    from stock_assets.deployment.universes import SETTING
+
+    if "data" in deployment.deployed() and (names := deployment.settings().get(SETTING)):
+        print_line(f"Universes: {', '.join(names.split(','))}")
+
+
+def _own_settings() -> "Settings":
+    """Return the settings of the environment; the commands concern all universes."""
+    from stock_assets.settings import Settings
+
+    return Settings.all_from_env()[0]
+
+
 def _given(source: str, alert_email: str) -> dict[str, str]:
     """Return the values of parameters that options and settings give.
 
     A default is left out: it is also the default of the template, and must not replace what an earlier command has
     given.
     """
-    from stock_assets.settings import Settings, SourceName
+    from stock_assets.settings import SourceName
 
     if source and source not in set(SourceName):
         raise typer.BadParameter(f"--source {source}: choose {' or '.join(SourceName)}.")
-    settings = Settings.from_env()
+    settings = _own_settings()
     values = {"Source": source, "AlertEmail": alert_email}
     for name, field in (("Prefix", "aws_prefix"), ("Database", "aws_database"), ("KmsKeyArn", "aws_kms_key")):
         if field in settings.model_fields_set:

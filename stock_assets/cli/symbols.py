@@ -30,13 +30,17 @@ _Symbol = Annotated[str, typer.Argument(help="Ticker, such as NVDA.")]
 def list_symbols() -> None:
     """List the symbols with their listing periods, and the file that contains them."""
     from stock_assets.pipeline import Pipeline
+    from stock_assets.pipeline.universe import stored_universe_address
     from stock_assets.settings import Settings
 
     settings = Settings.from_env()
     listings = Pipeline.from_settings(settings).universe.listings
     rows = [(one.symbol, one.name, str(one.first_session or ""), str(one.last_session or "")) for one in listings]
     print_grid(("Symbol", "Name", "First session", "Last session"), rows)
-    print_line(f"File: {settings.universe_file or 'of the package; set STOCK_ASSETS_UNIVERSE to use your own'}")
+    if settings.universe_name in settings.aws_universes:
+        print_line(f"File: {stored_universe_address(settings)}")
+    else:
+        print_line(f"File: {settings.universe_file or 'of the package; set STOCK_ASSETS_UNIVERSE to use your own'}")
 
 
 @app.command()
@@ -294,7 +298,15 @@ def _search(pipeline: "Pipeline", text: str) -> "list[SymbolMatch]":
 def _own_file(settings: "Settings") -> "Path":
     """Return the user's universe file; the file of the package is replaced by each upgrade."""
     from stock_assets.core.errors import SettingsError
+    from stock_assets.pipeline.universe import stored_universe_address
 
+    if settings.universe_name in settings.aws_universes:
+        name = settings.universe_name
+        raise SettingsError(
+            f"The universe {name} was not changed: every process of the deployment reads its file "
+            f"{stored_universe_address(settings)}. Change your copy of {name}.csv, then run stock-assets aws deploy "
+            f"--universe {name}.csv"
+        )
     if settings.universe_file is None:
         raise SettingsError(
             f"The universe is a file of the package, which an upgrade replaces: {settings.packaged_universe}. "

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SYMBOL = re.compile(r"[A-Z][A-Z0-9.-]{0,9}")
+UNIVERSE_NAME = "[a-z][a-z0-9_]{0,29}"
+"""Pattern of the name of a universe, in a deployment with several."""
 _OTHER_SEPARATORS = re.compile(r"[ /_:]+")
 """Characters that others write between a ticker and its share class, where the vendor has a point or a hyphen."""
+_REMEDY = "Set STOCK_ASSETS_UNIVERSE to a CSV file in UTF-8"
 _COLUMNS = ("symbol", "name", "first_session", "last_session")
 
 
@@ -116,8 +119,24 @@ def read_universe(file: Path | Traversable) -> Universe:
     Raises:
         SettingsError: the file is missing, empty or malformed; the message names the line and the remedy.
     """
+    try:
+        return parse_universe(file.read_bytes(), str(file))
+    except OSError as error:
+        raise SettingsError(f"The universe file {file} cannot be read ({error}). {_REMEDY}.") from error
+
+
+def parse_universe(body: bytes, file: str) -> Universe:
+    """Parse the content of a universe file.
+
+    Args:
+        body: the content.
+        file: address of the file, for messages.
+
+    Raises:
+        SettingsError: as `read_universe`.
+    """
     # Not str.splitlines, which would also end a line at characters that a name may contain, such as U+2028.
-    reader = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(_text(body, file), newline=""), strict=True)
     listings: dict[int, Listing] = {}
     try:
         header = [column.strip() for column in next(reader, [])]
@@ -135,19 +154,17 @@ def read_universe(file: Path | Traversable) -> Universe:
     return Universe(tuple(listings.values()))
 
 
-def _text(file: Path | Traversable) -> str:
-    remedy = "Set STOCK_ASSETS_UNIVERSE to a CSV file in UTF-8"
+def _text(body: bytes, file: str) -> str:
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SettingsError(
+            f"The universe file {file} cannot be read: its encoding is UTF-16. {_REMEDY}; spreadsheet programs call it "
+            "'CSV UTF-8'."
+        )
     try:
-        body = file.read_bytes()
-        if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise SettingsError(
-                f"The universe file {file} cannot be read: its encoding is UTF-16. {remedy}; spreadsheet programs call "
-                "it 'CSV UTF-8'."
-            )
         # Spreadsheet programs begin the file with a byte order mark.
         return body.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The universe file {file} cannot be read ({error}). {remedy}.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"The universe file {file} cannot be read ({error}). {_REMEDY}.") from error
 
 
 def _listing(fields: Sequence[str], width: int, place: str) -> Listing:
@@ -174,7 +191,7 @@ def _listing(fields: Sequence[str], width: int, place: str) -> Listing:
     return Listing(symbol, name, first, last)
 
 
-def _check_overlaps(listings: Mapping[int, Listing], file: Path | Traversable) -> None:
+def _check_overlaps(listings: Mapping[int, Listing], file: str) -> None:
     seen: dict[str, list[tuple[int, Listing]]] = {}
     for number, one in listings.items():
         for earlier, other in seen.setdefault(one.symbol, []):

@@ -23,10 +23,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
+from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.core.sql import bundled
 from stock_assets.deployment import lambda_zip
+from stock_assets.pipeline.universe import UNIVERSES_FOLDER, universe_key
 
 _NAME = "stock-assets"
 _CHECKOUT = Path(__file__).parents[2]
@@ -76,6 +78,16 @@ class Artifacts:
             self._put(_OWN_SETTINGS, settings_text(kept).encode())
         return kept
 
+    def universes(self) -> dict[str, bytes]:
+        """Return the content of the stored universe files by the name of the universe."""
+        folder = S3Objects(self.access, BucketFolder(self.bucket, UNIVERSES_FOLDER))
+        return {key.removesuffix(".csv"): folder.get(key) for key in folder.keys("")}
+
+    def upload_universes(self, bodies: Mapping[str, bytes]) -> None:
+        """Upload universe files."""
+        for name, body in bodies.items():
+            self._put(universe_key(name), body)
+
     def upload_function(self) -> str:
         """Build the zip file of the Lambda function and upload it, unless it is there; return its key.
 
@@ -123,6 +135,15 @@ class Artifacts:
     @property
     def _s3(self) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
         return self.access.client("s3")
+
+
+def digest_of(universes: Mapping[str, bytes]) -> str:
+    """Return a digest of universe files; empty without one."""
+    return (
+        content_hash(b"".join(f"{name}\n".encode() + universes[name] for name in sorted(universes)))
+        if universes
+        else ""
+    )
 
 
 def settings_text(settings: Mapping[str, str]) -> str:

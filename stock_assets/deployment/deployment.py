@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, typed_errors
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.errors import DeploymentFailed
-from stock_assets.deployment.artifacts import Artifacts
+from stock_assets.deployment.artifacts import Artifacts, digest_of
 from stock_assets.deployment.costs import BALANCER
 from stock_assets.deployment.forms import Extra, Form
 from stock_assets.deployment.processes import processes, restart
 from stock_assets.deployment.stacks import Change, Stack, Stacks
 from stock_assets.deployment.templates import ORDER, Template
+from stock_assets.deployment.universes import SETTING as UNIVERSES_SETTING
+from stock_assets.deployment.universes import check_universes, names_after
 
 _SETTINGS_OUTPUT = "Settings"
 _PLAN = "STOCK_ASSETS_ALPHA_VANTAGE_PLAN"
@@ -105,6 +107,7 @@ class Deployment:
         given: Mapping[str, str],
         steps: Steps,
         own: Mapping[str, str] | None = None,
+        universes: Mapping[str, bytes] | None = None,
     ) -> dict[str, str]:
         """Create or update the stacks of the selected templates and start the pipeline; return all outputs.
 
@@ -113,8 +116,10 @@ class Deployment:
             given: values of parameters, by name for every template that has it, or by `template.name` for one.
             steps: what is done beside CloudFormation.
             own: settings that are kept beside those of the stacks; an empty value removes one.
+            universes: content of universe files by the name of the universe; earlier ones stay.
 
         Raises:
+            SettingsError: the universes need more calls than the plan allows.
             DeploymentFailed: a parameter is missing or unknown, a setting belongs to a stack, or a stack failed.
         """
         self._check_settings(own or {})
@@ -138,6 +143,7 @@ class Deployment:
                 if "ApiKeySecretArn" in known:
                     steps.store_key(known["ApiKeySecretArn"])
                 package = self._artifacts(known).upload_package()
+                own = self._store_universes(known, settings, dict(own or {}), universes or {}, runs=bool(running))
                 settings |= self._artifacts(known).own_settings(own)
                 if _PLAN in settings:
                     known["Plan"] = settings[_PLAN]
@@ -145,12 +151,31 @@ class Deployment:
             # Its database exists only now.
             self._deploy_stack("monitoring", self.deployed()["monitoring"], known, given, steps)
         artifacts = self._artifacts(known)
-        digest = artifacts.upload_settings(settings)
+        digest = artifacts.upload_settings(settings) + digest_of(artifacts.universes())
         for form in set(Form) & set(selected):
             # Containers have the package in their image.
             digest = digest if form == Form.FARGATE else f"{package} {digest}"
             self._restart(artifacts, self.deployed()[form], running.get(form, frozenset()), digest)
         return known
+
+    def _store_universes(
+        self,
+        known: Mapping[str, str],
+        settings: Mapping[str, str],
+        own: dict[str, str],
+        universes: Mapping[str, bytes],
+        *,
+        runs: bool,
+    ) -> dict[str, str]:
+        """Upload universe files, if the universes can be loaded; return the settings with all their names."""
+        artifacts = self._artifacts(known)
+        after = artifacts.own_settings() | own
+        names = names_after(after.get(UNIVERSES_SETTING, ""), [*universes], runs=runs)
+        if not names:
+            return own
+        check_universes(names, artifacts.universes() | dict(universes), {**settings, **after})
+        artifacts.upload_universes(universes)
+        return {**own, UNIVERSES_SETTING: ",".join(names)}
 
     def settings(self) -> dict[str, str]:
         """Return the settings of the deployed stacks.

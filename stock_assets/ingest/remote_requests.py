@@ -10,13 +10,13 @@ contradicts them is an error.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.errors import FunctionUnverified, Outcome
 from stock_assets.core.text import plural, shorten_list
-from stock_assets.core.universe import Listing
+from stock_assets.core.universe import UNIVERSE_NAME, Listing
 from stock_assets.ingest.ledger_queries import missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import RequestRules, SymbolResult
@@ -34,6 +34,7 @@ class RequestTask(BaseModel):
         sessions: sessions to store; empty for the latest ones.
         latest_sessions: number of the latest closed sessions, if `sessions` is empty.
         listings: the universe; empty for the universe of the function's own settings.
+        universe: name of the universe, in a deployment with several; it names the folder of the responses.
         closures: unscheduled closures of the exchange.
         revisions_accepted: symbols for which a response that changes most of the stored bars is accepted.
         symbols: symbols that may be requested, or None for all with missing sessions; of splits, the symbols that are
@@ -48,6 +49,7 @@ class RequestTask(BaseModel):
     sessions: tuple[date, ...] = ()
     latest_sessions: int = 5
     listings: tuple[Listing, ...] = ()
+    universe: str = Field(default="", pattern=rf"^({UNIVERSE_NAME})?$")
     closures: tuple[date, ...] = ()
     revisions_accepted: tuple[str, ...] = ()
     symbols: tuple[str, ...] | None = None

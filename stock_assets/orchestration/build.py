@@ -161,8 +161,12 @@ def _requests(settings: Settings) -> Requests:
     from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
     from stock_assets.orchestration.lambda_requests import LambdaRequests  # noqa: PLC0415 (as above)
 
-    access = AwsAccess(**settings.aws_options)
-    return LambdaRequests(access, settings.aws_lambda_function, settings.aws_pipes_bucket, settings.closures)
+    access, function, bucket = (
+        AwsAccess(**settings.aws_options),
+        settings.aws_lambda_function,
+        settings.aws_pipes_bucket,
+    )
+    return LambdaRequests(access, function, bucket, settings.closures, settings.universe_name)
 
 
 def _sensors(settings: Settings, pipeline: Pipeline, *, job: AssetJob) -> list[dg.SensorDefinition]:

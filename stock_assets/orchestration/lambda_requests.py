@@ -47,12 +47,14 @@ class LambdaRequests:
         function: name or ARN of the function.
         bucket: bucket of the Pipes messages.
         closures: unscheduled closures of the exchange, from the settings.
+        universe: name of the universe, in a deployment with several.
     """
 
     access: AwsAccess
     function: str
     bucket: str
     closures: tuple[date, ...] = ()
+    universe: str = ""
 
     def fetch(
         self, context: dg.AssetExecutionContext, pipeline: Pipeline, sessions: Sequence[date], rules: RequestRules
@@ -81,6 +83,7 @@ class LambdaRequests:
         """Invoke the function until it has no symbol left for another invocation; return reports and responses."""
         reports: dict[str, SymbolReport] = {}
         responses: list[str] = []
+        task = task.model_copy(update={"universe": self.universe})
         while True:
             report = self._invoke(context, task)
             responses += report.responses

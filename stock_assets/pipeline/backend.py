@@ -39,6 +39,7 @@ class _LakehouseOptions(AwsOptions):
     bucket: str
     prefix: str
     calls_prefix: str
+    scratch_prefix: str
     database: str
     kms_key: str
 
@@ -53,6 +54,7 @@ def _lakehouse_options(settings: Settings) -> _LakehouseOptions:
         bucket=settings.aws_bucket,
         prefix=settings.data_prefix,
         calls_prefix=settings.shared_prefix,
+        scratch_prefix=settings.scratch_prefix,
         # Each source and universe has its own databases too.
         database="_".join(filter(None, (settings.aws_database, settings.source, settings.universe_name))),
         kms_key=settings.aws_kms_key or "",
@@ -62,7 +64,8 @@ def _lakehouse_options(settings: Settings) -> _LakehouseOptions:
 def _athena_backend(settings: Settings, options: _LakehouseOptions) -> Backend:
     from stock_assets.backends.athena.backend import AthenaBackend  # noqa: PLC0415 (imports large libraries)
 
-    results = settings.aws_results or f"s3://{options['bucket']}/{options['prefix']}/results/"
+    # One folder for all universes, which one lifecycle rule of the bucket covers.
+    results = settings.aws_results or f"s3://{options['bucket']}/{options['calls_prefix']}/results/"
     return AthenaBackend(
         **options,
         workgroup=settings.aws_workgroup,

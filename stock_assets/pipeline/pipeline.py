@@ -1,7 +1,7 @@
 """The pipeline as one object: backend, source, universe and limits, with the steps of the data path as methods.
 
 Belongs here: the steps in the order of the data path, and what is checked when the parts come together. Does not belong
-here: which part the settings describe (`backend`, `source`), how a step works (its package).
+here: which part the settings describe (`backend`, `source`, `universe`), how a step works (its package).
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from stock_assets.audit.gate import audit_load
 from stock_assets.core.calendar import declare_closures
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.limits import Limits
-from stock_assets.core.universe import Universe, read_universe, require_enough_calls
+from stock_assets.core.universe import Universe, require_enough_calls
 from stock_assets.coverage.missing_bars import Coverage, coverage
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, SymbolResult, fetch_prices
@@ -22,6 +22,7 @@ from stock_assets.loads.load import Load
 from stock_assets.loads.verdict import Verdict
 from stock_assets.pipeline.backend import construct_backend
 from stock_assets.pipeline.source import price_source
+from stock_assets.pipeline.universe import configured_universe
 from stock_assets.publish.publishing import Published, publish
 from stock_assets.serve.as_of import AsOfInput
 from stock_assets.serve.query import Relation, SymbolSummary, relations, run_query, summary
@@ -50,10 +51,10 @@ class Pipeline(PipelineParts):
                 f"STOCK_ASSETS_FIRST_SESSION is {settings.first_session}, but the source {settings.source} ends on "
                 f"{source.last_session}. Set an earlier session or another STOCK_ASSETS_SOURCE."
             )
-        universe = read_universe(settings.symbols_file)
+        universe = configured_universe(settings)
         limits = Limits(min_coverage=settings.min_coverage, max_quarantined_share=settings.max_quarantined_share)
         others = tuple(
-            PipelineParts(construct_backend(each), source, read_universe(each.symbols_file), limits)
+            PipelineParts(construct_backend(each), source, configured_universe(each), limits)
             for each in settings.of_each_universe()
             if each.universe_name != settings.universe_name
         )

@@ -10,10 +10,12 @@ definition or of a run's record.
 
 from stock_assets.settings.choices import AlphaVantagePlan, BackendName, EventLog, SourceName
 from stock_assets.settings.environment import API_KEY_VARIABLE, read_api_key, read_trino_password, select_universe
+from stock_assets.settings.fields import DEFAULT_UNIVERSE
 from stock_assets.settings.settings import AwsOptions, Settings, environment_variable
 
 __all__ = [
     "API_KEY_VARIABLE",
+    "DEFAULT_UNIVERSE",
     "AlphaVantagePlan",
     "AwsOptions",
     "BackendName",

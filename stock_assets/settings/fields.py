@@ -13,10 +13,12 @@ from pydantic import BaseModel, Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from stock_assets.core.calendar import CALENDAR_START
+from stock_assets.core.universe import UNIVERSE_NAME
 from stock_assets.settings.choices import AlphaVantagePlan, BackendName, EventLog, SourceName
 from stock_assets.settings.environment import API_KEY_VARIABLE, PREFIX
 
-_NAME = "[a-z][a-z0-9_]{0,29}"
+DEFAULT_UNIVERSE = "default"
+"""In the names of `aws_universes`, the universe without a name."""
 
 
 class GeneralFields(BaseModel):
@@ -57,7 +59,7 @@ class GeneralFields(BaseModel):
     )
     universe_name: str = Field(
         default="",
-        pattern=rf"^({_NAME})?$",
+        pattern=rf"^({UNIVERSE_NAME})?$",
         description="Which of several universes a command uses; the option `--universe` sets it. Without "
         f"`{PREFIX}UNIVERSES`, the name of the only universe. Names of assets, jobs and alerts begin with it.",
     )
@@ -134,7 +136,7 @@ class GeneralFields(BaseModel):
     def _check_files(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         names = [file.stem for file in value]
         for file in value:
-            if not re.fullmatch(_NAME, file.stem):
+            if not re.fullmatch(UNIVERSE_NAME, file.stem):
                 raise ValueError(
                     f"{file}: a universe cannot be named {file.stem!r}; rename the file to at most 30 lower-case "
                     "letters, digits and underscores, the first one a letter"
@@ -237,11 +239,17 @@ class AwsFields(BaseModel):
     aws_workgroup: str = Field(
         default="primary", pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Athena workgroup that runs the statements."
     )
+    aws_universes: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Names of universes whose files are in the bucket, as `artifacts/universes/NAME.csv`, separated by "
+        f"commas. `{DEFAULT_UNIVERSE}` is the universe without a name. `stock-assets aws deploy --universe FILE` "
+        "uploads a file and adds its name; see docs/universes.md.",
+    )
     aws_results: str | None = Field(
         default=None,
         pattern=r"^(s3://[a-z0-9.-]+/.*|workgroup)$",
         description="Where Athena writes query results: an `s3://` address, or `workgroup` for the workgroup's own "
-        "location. Default: `results/` in the pipeline's folder of the bucket.",
+        "location. Default: `results/` in the source's folder of the bucket.",
     )
     aws_role_arn: str | None = Field(
         default=None,
@@ -291,6 +299,11 @@ class AwsFields(BaseModel):
     aws_price_per_tb: float = Field(
         default=5.0, ge=0, description="USD per TiB that Athena reads, for cost estimates. The price differs by region."
     )
+
+    @field_validator("aws_universes", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
 class TrinoFields(BaseModel):

@@ -5,6 +5,7 @@ settings. Does not belong here: the fields (`fields`), the variables (`environme
 settings (`pipeline`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -19,14 +20,24 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from stock_assets.core.env_file import find_upwards
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.folder_names import why_not_for_dagster, why_not_for_tables
+from stock_assets.core.universe import UNIVERSE_NAME
 from stock_assets.settings.choices import BackendName, SourceName
 from stock_assets.settings.environment import PREFIX, env_file, unknown_variables
-from stock_assets.settings.fields import AlertFields, AwsFields, GeneralFields, TrinoFields, VendorFields
+from stock_assets.settings.fields import (
+    DEFAULT_UNIVERSE,
+    AlertFields,
+    AwsFields,
+    GeneralFields,
+    TrinoFields,
+    VendorFields,
+)
 
-_NOT_A_NAME = frozenset({"raw", "staged", "published", "reports", "grafana", "vendor"})
+_NOT_A_NAME = frozenset({"raw", "staged", "published", "reports", "grafana", "vendor", DEFAULT_UNIVERSE})
 """Schemas and groups: a universe cannot have their names, or the names of sources, which are folders."""
 _UNIVERSES = {SourceName.RECORDED: "recorded.csv", SourceName.ALPHA_VANTAGE: "semiconductors.csv"}
 """Files of the package below `universes`."""
+_OF_SMOKE_TESTS = re.compile("smoke(_.*)?")
+"""Names whose databases `aws smoke` creates and removes."""
 _PATHS = ("data_dir", "universe", "universes", "dagster_home")
 """Fields whose paths in a `.env` file are relative to the file."""
 
@@ -47,9 +58,15 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
-        for name in [self.universe_name, *(file.stem for file in self.universes)]:
-            if name in _NOT_A_NAME or name in set(SourceName):
-                raise ValueError(f"{PREFIX}UNIVERSES: a universe cannot be named {name!r}; choose another name")
+        stems = [file.stem for file in self.universes]
+        stored = [name for name in self.aws_universes if name != DEFAULT_UNIVERSE]
+        for variable, names in (("UNIVERSES", [self.universe_name, *stems]), ("AWS_UNIVERSES", stored)):
+            for name in names:
+                taken = name in _NOT_A_NAME or name in set(SourceName) or _OF_SMOKE_TESTS.fullmatch(name)
+                if taken or (name and not re.fullmatch(UNIVERSE_NAME, name)):
+                    raise ValueError(f"{PREFIX}{variable}: a universe cannot be named {name!r}; choose another name")
+        if twice := {name for name in stored if name in stems or stored.count(name) > 1}:
+            raise ValueError(f"{PREFIX}AWS_UNIVERSES: two universes are named {min(twice)!r}; remove one of them")
         return self
 
     @model_validator(mode="after")
@@ -62,6 +79,11 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
             raise ValueError(
                 f"{PREFIX}AWS_BUCKET is set, but the backend is local; set {PREFIX}BACKEND=aws, or unset "
                 f"{PREFIX}AWS_BUCKET"
+            )
+        if self.backend is BackendName.LOCAL and self.aws_universes:
+            raise ValueError(
+                f"{PREFIX}AWS_UNIVERSES is set, but the backend is local; set {PREFIX}BACKEND=aws, or name the files "
+                f"in {PREFIX}UNIVERSES"
             )
         if (self.aws_lambda_function is None) != (self.aws_pipes_bucket is None):
             raise ValueError(
@@ -100,7 +122,9 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
 
     @property
     def universe_file(self) -> Path | None:
-        """CSV file of the symbols of this universe; None for the one of the package."""
+        """CSV file of the symbols of this universe on this machine; None for one of the package or in the bucket."""
+        if self.universe_name in self.aws_universes:
+            return None
         return next((file for file in self.universes if file.stem == self.universe_name), self.universe)
 
     @property
@@ -110,7 +134,7 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
 
     @property
     def symbols_file(self) -> Path | Traversable:
-        """CSV file of the symbols of this universe, the user's own or the one of the package."""
+        """CSV file of the symbols, if it is not in the bucket: the user's own, or the one of the package."""
         return self.universe_file or self.packaged_universe
 
     @property
@@ -137,6 +161,14 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
     def shared_prefix(self) -> str:
         """Folder in the bucket with the calls of the API key, which all universes of a source share."""
         return f"{self.aws_prefix}/{self.source}"
+
+    @property
+    def scratch_prefix(self) -> str:
+        """Folder in the bucket of what is deleted after some days.
+
+        Those of named universes are in one folder, so that one lifecycle rule of the bucket covers every universe.
+        """
+        return f"{self.shared_prefix}/scratch/{self.universe_name}" if self.universe_name else self.shared_prefix
 
     @property
     def aws_options(self) -> AwsOptions:
@@ -177,10 +209,12 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
 
     def of_each_universe(self) -> list[Self]:
         """Return the settings of each universe, the one without a name first."""
-        if not self.universes:
+        stored = [name for name in self.aws_universes if name != DEFAULT_UNIVERSE]
+        named = [*(file.stem for file in self.universes), *stored]
+        if not named:
             return [self]
-        names = [*([""] if self.universe else []), *(file.stem for file in self.universes)]
-        return [self.model_copy(update={"universe_name": name}) for name in names]
+        unnamed = self.universe or DEFAULT_UNIVERSE in self.aws_universes
+        return [self.model_copy(update={"universe_name": name}) for name in [*([""] if unnamed else []), *named]]
 
     @classmethod
     def _read(cls, given: Mapping[str, object]) -> Self:

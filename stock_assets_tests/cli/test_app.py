@@ -124,7 +124,7 @@ def test_tables_lists_relations_and_columns(shell: Shell) -> None:
     columns = shell.run("tables", "published.daily_prices").stdout
     assert "volume_surge_ratio" in columns
     assert "(USD)" in columns
-    error = " ".join(shell.run("tables", "staged.daily_prices", code=2).stderr.replace("│", "").split())
+    error = shell.run("tables", "staged.daily_prices", code=2).stderr
     assert (
         "Unknown table 'staged.daily_prices'. Available: published.daily_prices, published.quarantined_prices" in error
     )
@@ -174,12 +174,12 @@ def test_maintain_prints_its_result_and_keeps_the_rows(shell: Shell) -> None:
         (("backfill", "2012-10-29", "2012-10-29"), "2012-10-29 was an unscheduled closure of the exchange. The next"),
         (("backfill", "2013-03-05", "2013-03-04"), "2013-03-04 is before 2013-03-05. Write the earlier day first"),
         (("backfill", "1990-03-05", "1990-03-05"), "The calendar has the days from 1999-01-01 to 2050-12-31 only"),
-        (("backfill", "yesterday", "today"), "does not match"),
+        (("backfill", "yesterday", "today"), "'yesterday' is no date of the form YYYY-MM-DD"),
         (("history", "published.nothing"), "Unknown table 'published.nothing'. Available: published.daily_prices"),
     ],
 )
 def test_invalid_arguments_are_rejected_with_a_reason(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
-    assert message in " ".join(shell.run(*arguments, code=2).stderr.replace("│", "").split())
+    assert message in shell.run(*arguments, code=2).stderr
 
 
 def test_a_session_after_the_last_one_of_the_source_is_rejected_with_a_remedy(shell: Shell) -> None:
@@ -203,7 +203,7 @@ def test_a_range_whose_last_session_has_not_closed_loads_the_others(
 def test_a_declared_closure_is_no_session_of_a_backfill(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     error = shell.run_main("backfill", "2013-02-20", "2013-02-20", code=2, STOCK_ASSETS_CLOSURES="2013-02-20").stderr
-    assert "2013-02-20 is declared as closed by STOCK_ASSETS_CLOSURES" in " ".join(error.replace("│", "").split())
+    assert "2013-02-20 is declared as closed by STOCK_ASSETS_CLOSURES" in error
 
 
 def test_invalid_settings_are_rejected_with_the_name_of_the_variable(shell: Shell) -> None:

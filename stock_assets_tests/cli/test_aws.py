@@ -64,7 +64,7 @@ def test_a_region_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_an_invalid_option_is_explained(shell: Shell, options: list[str], message: str) -> None:
-    assert message in " ".join(shell.run_main("aws", "deploy", *options, code=2).stderr.replace("│", " ").split())
+    assert message in shell.run_main("aws", "deploy", *options, code=2).stderr
 
 
 def test_a_removal_of_nothing_succeeds(shell: Shell) -> None:

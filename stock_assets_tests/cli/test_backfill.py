@@ -121,7 +121,7 @@ def test_options_that_contradict_each_other_are_rejected(
     recorded: Shell, options: tuple[str, ...], message: str
 ) -> None:
     error = recorded.run("backfill", "2013-02-05", "2013-02-07", *options, code=2).stderr
-    assert message in " ".join(error.replace("│", "").split())
+    assert message in error
 
 
 def test_a_revised_bar_replaces_the_stored_one_and_a_failed_request_changes_nothing(

@@ -10,7 +10,7 @@ from zipfile import ZipFile, ZipInfo
 import pytest
 from botocore.exceptions import ClientError
 
-from stock_assets.core.errors import DeploymentFailed
+from stock_assets.core.errors import DeploymentFailed, SettingsError
 from stock_assets.deployment import artifacts, lambda_zip, processes
 from stock_assets.deployment.artifacts import SETTINGS_KEY, settings_text
 from stock_assets.deployment.costs import BALANCER
@@ -80,6 +80,41 @@ def test_settings_of_the_user_are_kept_until_they_are_removed(account: Account) 
         DeploymentFailed, match=r"STOCK_ASSETS_SOURCE is set by the template data\. Change it with --par"
     ):
         account.deploy(SELECTED, {"STOCK_ASSETS_SOURCE": "recorded"})
+
+
+BANKS, ENERGY = (f"symbol,name,first_session,last_session\n{symbol},,,\n".encode() for symbol in ("JPM", "XOM"))
+UNIVERSES = "STOCK_ASSETS_AWS_UNIVERSES"
+
+
+def test_universes_are_uploaded_and_kept_until_their_names_are_removed(account: Account) -> None:
+    account.deploy(SELECTED, None, {"banks": BANKS})
+    account.deploy(SELECTED, None, {"energy": ENERGY})
+    assert account.deployment.settings()[UNIVERSES] == "banks,energy"
+    files = {key: body for key, body in stored(account).items() if "universes" in key}
+    assert files == {"artifacts/universes/banks.csv": BANKS, "artifacts/universes/energy.csv": ENERGY}
+    account.deploy(SELECTED, {UNIVERSES: "energy"})
+    assert f"{UNIVERSES}=energy\n".encode() in stored(account)[SETTINGS_KEY]
+    with pytest.raises(
+        DeploymentFailed, match=r"The universe tech has no file in the bucket\. Add --universe tech\.csv"
+    ):
+        account.deploy(SELECTED, {UNIVERSES: "default,tech"})
+    assert account.deployment.settings()[UNIVERSES] == "energy"
+
+
+def test_the_universe_of_a_running_deployment_stays_when_others_are_added(account: Account) -> None:
+    account.deploy()
+    account.deploy(SELECTED, None, {"banks": BANKS})
+    assert account.deployment.settings()[UNIVERSES] == "default,banks"
+
+
+def test_universes_that_need_more_calls_than_the_plan_allows_change_nothing(account: Account) -> None:
+    lines = "".join(f"S{number},,,\n" for number in range(25))
+    many = f"symbol,name,first_session,last_session\n{lines}".encode()
+    with pytest.raises(SettingsError, match=r"25 symbols, but the plan allows 25 calls per day"):
+        account.deploy(SELECTED, None, {"many": many}, Source="alpha_vantage")
+    assert "artifacts/universes/many.csv" not in stored(account)
+    account.deploy(SELECTED, {"STOCK_ASSETS_ALPHA_VANTAGE_PLAN": "premium_75"}, {"many": many}, Source="alpha_vantage")
+    assert account.deployment.settings()[UNIVERSES] == "many"
 
 
 def test_the_plan_of_the_vendor_reaches_the_function(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

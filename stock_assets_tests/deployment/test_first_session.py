@@ -5,6 +5,7 @@ The templates are those of `infra/aws`; moto creates their resources, as far as 
 
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,27 @@ def for_moto(node: Any) -> Any:  # noqa: ANN401 (YAML)
         omitted = {"Ref": "AWS::NoValue"}
         return [for_moto(one) for one in node if not (isinstance(one, dict) and omitted in one.get("Fn::If", []))]
     return node
+
+
+def add_universes(run: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add two universes to the deployment, as docs/universes.md describes, and publish sessions of each."""
+    symbols = {"banks": "AAPL", "energy": "MSFT"}
+    for name, symbol in symbols.items():
+        Path(f"{name}.csv").write_text(f"symbol,name,first_session,last_session\n{symbol},,,\n", encoding="utf-8")
+    deployed = run(f"aws deploy --yes --region {REGION} --universe banks.csv --universe energy.csv")
+    assert "Universes: default, banks, energy" in deployed
+    assert "Universes: default, banks, energy" in run("aws status")
+    for line in run(f"aws settings --region {REGION}").splitlines():
+        monkeypatch.setenv(*line.split("=", 1))
+    # The option sets it; it is restored after the test.
+    monkeypatch.setenv("STOCK_ASSETS_UNIVERSE_NAME", "")
+    for name in symbols:
+        run(f"--universe {name} backfill {SESSIONS}")
+    for name, symbol in symbols.items():
+        counted = run(f"--universe {name} query --csv 'SELECT DISTINCT symbol FROM published.daily_prices'")
+        assert counted.split() == ['"symbol"', f'"{symbol}"']
+    monkeypatch.setenv("STOCK_ASSETS_UNIVERSE_NAME", "")
+    monkeypatch.delenv("STOCK_ASSETS_AWS_UNIVERSES")
 
 
 @pytest.mark.slow
@@ -75,11 +97,14 @@ def test_an_empty_account_becomes_a_pipeline_with_published_sessions_and_is_remo
     published = run("summary")
     assert "2013-03-01" in published
     assert "CREATE_COMPLETE" in run("aws status")
+    add_universes(run, monkeypatch)
+    assert run("summary") == published
 
     kept = run("aws destroy --yes")
     assert f"s3://{settings['STOCK_ASSETS_AWS_BUCKET']}" in kept
     for name in settings.keys() & os.environ.keys():
         monkeypatch.delenv(name)
+    assert "stock_assets_recorded_banks_published" in kept
     [again] = [line for line in kept.splitlines() if "ExistingBucket=" in line]
     run(f"{deploy} {again.partition('stock-assets aws deploy ')[2]}")
     for line in run(f"aws settings --region {REGION}").splitlines():

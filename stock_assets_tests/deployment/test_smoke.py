@@ -56,6 +56,12 @@ def test_every_step_is_done_and_nothing_is_left(pipeline: Pipeline) -> None:
     assert not [found["Name"] for found in databases if found["Name"].startswith("deployed_")]
 
 
+def test_the_settings_of_the_test_name_no_universes() -> None:
+    deployed = DEPLOYED | {"STOCK_ASSETS_AWS_UNIVERSES": "default,banks"}
+    [settings] = smoke_settings(deployed, Settings(), SourceName.RECORDED).of_each_universe()
+    assert (settings.aws_universes, settings.universe_name) == ((), "")
+
+
 def test_another_backend_is_an_error(pipeline: Pipeline, tmp_path: Path) -> None:
     elsewhere = replace(pipeline, backend=local_backend(tmp_path))
     with pytest.raises(DeploymentFailed, match="needs a deployment on AWS"):

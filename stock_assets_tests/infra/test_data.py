@@ -6,7 +6,7 @@ It is deployed on ministack, whose IAM denies what no policy allows. Only AWS ca
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from stock_assets.backends.lakehouse.secret import SecretsManagerKey
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import AccessRefused, AlertUndelivered, Outcome
 from stock_assets.pipeline import Pipeline
+from stock_assets.pipeline.backend import construct_backend
 from stock_assets.settings import API_KEY_VARIABLE, BackendName, Settings, SourceName
 from stock_assets_tests.emulators.athena.names import CREDENTIALS
 from stock_assets_tests.infra.cloudformation import ACCOUNT, KMS_KEY, REGION, TEMPLATES, Stack
@@ -38,6 +39,7 @@ from stock_assets_tests.support.ministack import HOW_TO_INSTALL, PROGRAM, runnin
 
 PROJECT = Path(__file__).parents[2]
 SOURCE = "alpha_vantage"
+STAGED = ("staged/tables", "staged/inputs")
 
 
 def stack(**given: str) -> Stack:
@@ -98,6 +100,18 @@ def test_the_variables_of_the_outputs_configure_the_backend_of_the_stack(
     assert group["ResultConfiguration"]["OutputLocation"] == backend.results
 
 
+def universes(configured: Mapping[str, str], names: str = "default,banks,energy") -> dict[str, AthenaBackend]:
+    """Return the backends of the universes of a deployment, by name."""
+    fields = {
+        name.removeprefix("STOCK_ASSETS_").lower(): value
+        for name, value in configured.items()
+        if name != "STOCK_ASSETS_DAGSTER_LOG_BUCKET"
+    }
+    found = Settings.model_validate({**fields, "aws_universes": names}).of_each_universe()
+    backends = {each.universe_name: construct_backend(each) for each in found}
+    return {name: backend for name, backend in backends.items() if isinstance(backend, AthenaBackend)}
+
+
 def policy(given: Stack) -> list[dict[str, Any]]:
     """Return the statements of the pipeline's policy."""
     statements: list[dict[str, Any]] = given.properties("PipelinePolicy")["PolicyDocument"]["Statement"]
@@ -137,8 +151,14 @@ def test_only_temporary_objects_expire() -> None:
     """Responses, ledger, call counts, records, snapshots and published files never expire."""
     rules = stack().properties("Bucket")["LifecycleConfiguration"]["Rules"]
     expiring = {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
-    own = {f"stock_assets/{SOURCE}/{part}/" for part in ("results", "staged/tables", "staged/inputs")}
+    own = {f"stock_assets/{SOURCE}/{part}/" for part in ("results", "staged/tables", "staged/inputs", "scratch")}
     assert expiring == own | {"dagster/", "consumer_results/"}
+    for backend in universes(stack().settings()).values():
+        of_days = [backend.results, *(f"s3://{backend.bucket}/{backend.scratch_prefix}/{part}" for part in STAGED)]
+        of_years = [backend.objects.uri(part) for part in ("raw", "ledger", "published", "history", "staged/loads")]
+        for place in of_days + of_years:
+            key = place.removeprefix(f"s3://{backend.bucket}/")
+            assert any(f"{key}/".startswith(prefix) for prefix in expiring) == (place in of_days), place
     parameters = stack().body["Parameters"]
     assert parameters["StagedDays"]["Default"] > Settings().staging_retention_days
     assert parameters["RunLogDays"]["Default"] >= Settings().run_retention_days
@@ -324,6 +344,62 @@ class TestDeployed:
             assert "Contents" not in s3.list_objects_v2(Bucket=bucket, Prefix=response["Key"])
         finally:
             s3.delete_bucket_policy(Bucket=bucket)
+
+    def test_the_policy_covers_every_universe_and_protects_its_responses(
+        self, backend: AthenaBackend, deployed: Deployed
+    ) -> None:
+        root, iam = deployed.root("s3"), deployed.root("iam")
+        for name, symbol in (("banks", "JPM"), ("energy", "XOM")):
+            file = f"symbol,name,first_session,last_session\n{symbol},,,\n".encode()
+            root.put_object(Bucket=backend.bucket, Key=f"artifacts/universes/{name}.csv", Body=file)
+        fields = deployed.settings.model_dump(exclude_unset=True) | {"aws_universes": "banks,energy"}
+        found = [Pipeline.from_settings(each) for each in Settings.model_validate(fields).of_each_universe()]
+        assert [pipeline.universe.symbols for pipeline in found] == [("JPM",), ("XOM",)]
+        for pipeline in found:
+            universe = pipeline.backend
+            assert isinstance(universe, AthenaBackend)
+            universe.objects.put("raw/daily_prices/a", universe.prefix.encode())
+            with pytest.raises(AccessRefused):
+                universe.objects.delete("raw/daily_prices/a")
+            scratch = S3Objects(universe.access, BucketFolder(universe.bucket, universe.scratch_prefix))
+            scratch.put("staged/tables/a", b"rows")
+            scratch.delete("staged/tables/a")
+            universe.ledger.record(Fetch(pipeline.universe.symbols[0], FetchKind.PRICES, AT, Outcome.OK))
+            Glue(universe.access).create_database(f"{universe.database}_published")
+            assert universe.objects.get("raw/daily_prices/a") == universe.prefix.encode()
+            assert [one.symbol for one in universe.ledger.fetches(FetchKind.PRICES)] == [*pipeline.universe.symbols]
+        symbols = S3Objects(backend.access, BucketFolder(backend.bucket, "artifacts/universes"))
+        with pytest.raises(AccessRefused):
+            symbols.put("banks.csv", b"")
+        with pytest.raises(AccessRefused):
+            S3Objects(backend.access, BucketFolder(backend.bucket, "artifacts")).get("settings.env")
+
+        statement = [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]
+        iam.create_user(UserName="owner")
+        iam.put_user_policy(
+            UserName="owner",
+            PolicyName="everything",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement}),
+        )
+        key = iam.create_access_key(UserName="owner")["AccessKey"]
+        owner = boto3.client(
+            "s3",
+            endpoint_url=deployed.endpoint,
+            region_name=REGION,
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+        )
+        rules = [one for one in deployed.bucket_policy["Statement"] if one["Sid"] != "TlsOnly"]
+        root.put_bucket_policy(Bucket=backend.bucket, Policy=json.dumps({**deployed.bucket_policy, "Statement": rules}))
+        try:
+            for name in ("banks", "energy"):
+                folder = f"stock_assets/{SOURCE}/universes/{name}"
+                with pytest.raises(ClientError, match="AccessDenied"):
+                    owner.delete_object(Bucket=backend.bucket, Key=f"{folder}/raw/daily_prices/a")
+                owner.put_object(Bucket=backend.bucket, Key=f"{folder}/published/a", Body=b"")
+                owner.delete_object(Bucket=backend.bucket, Key=f"{folder}/published/a")
+        finally:
+            root.delete_bucket_policy(Bucket=backend.bucket)
 
     def test_a_new_object_is_announced_to_the_pipeline(self, backend: AthenaBackend, deployed: Deployed) -> None:
         backend.objects.put("raw/daily_prices/b", b"body")

@@ -93,7 +93,8 @@ def test_the_emulator_creates_everything_except_what_is_listed(account: Account,
 def test_the_function_reaches_responses_ledger_quota_and_secret_and_nothing_else(account: Account) -> None:
     user = User(account, "function", inline=("ingestion", "FunctionRole"))
     s3, bucket = user.client("s3"), account.known["Bucket"]
-    for key in ("raw/daily_prices/x", "ledger/prices/new/x.json", "quota/x.json", "layout.json"):
+    own = ("raw/daily_prices/x", "ledger/prices/new/x.json", "layout.json")
+    for key in ("quota/x.json", *own, *(f"universes/banks/{key}" for key in own)):
         s3.put_object(Bucket=bucket, Key=f"{DATA}/{key}", Body=b"x", IfNoneMatch="*")
         assert s3.get_object(Bucket=bucket, Key=f"{DATA}/{key}")["Body"].read() == b"x"
     with pytest.raises(s3.exceptions.NoSuchKey):
@@ -108,6 +109,8 @@ def test_the_function_reaches_responses_ledger_quota_and_secret_and_nothing_else
     denied(s3.put_object, Bucket=bucket, Key=f"{DATA}/published/y", Body=b"x")
     denied(s3.put_object, Bucket=bucket, Key=f"{DATA}/staged/tables/y", Body=b"x")
     denied(s3.delete_object, Bucket=bucket, Key=f"{DATA}/raw/daily_prices/x")
+    denied(s3.put_object, Bucket=bucket, Key=f"{DATA}/universes/banks/published/y", Body=b"x")
+    denied(s3.put_object, Bucket=bucket, Key="artifacts/universes/banks.csv", Body=b"x")
     denied(s3.get_object, Bucket=account.known["PipesBucket"], Key="run/1.json")
     other = account.client("secretsmanager").create_secret(Name="of-others", SecretString="x")["ARN"]
     denied(secrets.get_secret_value, SecretId=other)
@@ -177,15 +180,16 @@ def test_a_failed_run_reaches_the_queue_of_a_subscriber(account: Account, monkey
 def test_consumers_read_published_files_and_nothing_else(account: Account) -> None:
     user = User(account, "consumer", account.known["ConsumerPolicyArn"])
     s3, bucket, root = user.client("s3"), account.known["Bucket"], account.client("s3")
-    for key in ("published/daily_prices/y", "raw/daily_prices/y", "staged/tables/y"):
-        root.put_object(Bucket=bucket, Key=f"{DATA}/{key}", Body=b"x")
-    assert s3.get_object(Bucket=bucket, Key=f"{DATA}/published/daily_prices/y")["Body"].read() == b"x"
-    s3.list_objects_v2(Bucket=bucket, Prefix=f"{DATA}/published/")
+    for folder in (DATA, f"{DATA}/universes/banks"):
+        for key in ("published/daily_prices/y", "raw/daily_prices/y", "staged/tables/y"):
+            root.put_object(Bucket=bucket, Key=f"{folder}/{key}", Body=b"x")
+        assert s3.get_object(Bucket=bucket, Key=f"{folder}/published/daily_prices/y")["Body"].read() == b"x"
+        s3.list_objects_v2(Bucket=bucket, Prefix=f"{folder}/published/")
+        denied(s3.get_object, Bucket=bucket, Key=f"{folder}/raw/daily_prices/y")
+        denied(s3.get_object, Bucket=bucket, Key=f"{folder}/staged/tables/y")
+        denied(s3.list_objects_v2, Bucket=bucket, Prefix=f"{folder}/raw/")
+        denied(s3.put_object, Bucket=bucket, Key=f"{folder}/published/daily_prices/y", Body=b"y")
     s3.put_object(Bucket=bucket, Key="consumer_results/y", Body=b"x")
-    denied(s3.get_object, Bucket=bucket, Key=f"{DATA}/raw/daily_prices/y")
-    denied(s3.get_object, Bucket=bucket, Key=f"{DATA}/staged/tables/y")
-    denied(s3.list_objects_v2, Bucket=bucket, Prefix=f"{DATA}/raw/")
-    denied(s3.put_object, Bucket=bucket, Key=f"{DATA}/published/daily_prices/y", Body=b"y")
     group = account.client("athena").get_work_group(WorkGroup=account.known["ConsumerWorkgroup"])["WorkGroup"]
     assert group["Configuration"]["EnforceWorkGroupConfiguration"] is True
 

@@ -5,10 +5,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import boto3
 import dagster as dg
 import pytest
+from pydantic import ValidationError
 
 from stock_assets.alerts.incident import Incident
+from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.lakehouse.backend import LakehouseBackend
 from stock_assets.backends.lakehouse.rate_limiter import S3RateLimiter
 from stock_assets.core.call_limits import CallDenied
@@ -25,6 +28,8 @@ from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
 from stock_assets.pipeline import Pipeline
 from stock_assets.pipeline.services import alert_channels
 from stock_assets.settings import BackendName, Settings, SourceName
+from stock_assets_tests.emulators.athena.emulator import AwsEmulator
+from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.dagster_internals import make_new_run_id
 from stock_assets_tests.support.shell import Shell
@@ -305,6 +310,83 @@ def test_on_aws_each_universe_has_its_own_folder_and_databases_and_shares_the_ca
     assert all(isinstance(limiter, S3RateLimiter) for limiter in counted)
     folders = {limiter._objects.uri("quota") for limiter in counted if isinstance(limiter, S3RateLimiter)}  # noqa: SLF001 (where it counts)
     assert folders == {"s3://a-bucket/stock_assets/alpha_vantage/quota"}
+
+
+def test_staging_and_results_of_all_universes_are_where_the_rules_of_the_bucket_delete_them(tmp_path: Path) -> None:
+    found = deployment(
+        tmp_path,
+        {"": ("A",), "banks": ("B",)},
+        backend=BackendName.AWS,
+        aws_bucket="a-bucket",
+        aws_region="eu-central-1",
+    )
+    plain, banks = (Pipeline.from_settings(settings).backend for settings in found.values())
+    assert isinstance(plain, AthenaBackend)
+    assert isinstance(banks, AthenaBackend)
+    shared = "stock_assets/recorded"
+    assert plain.results == banks.results == f"s3://a-bucket/{shared}/results/"
+    assert (plain.scratch_prefix, banks.scratch_prefix) == (shared, f"{shared}/scratch/banks")
+
+
+@pytest.fixture
+def in_the_bucket(aws: AwsEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A shell whose settings name universes with files in a bucket."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"universes-{tmp_path.name}".replace("_", "-")[:60].rstrip("-")
+    s3 = boto3.client("s3", endpoint_url=aws.endpoint, region_name=REGION)
+    s3.create_bucket(Bucket=bucket)
+    file = universe_file(tmp_path, "banks", ("AAPL", "IBM"))
+    s3.put_object(Bucket=bucket, Key="artifacts/universes/banks.csv", Body=file.read_bytes())
+    values = {
+        "BACKEND": "aws",
+        "AWS_BUCKET": bucket,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": aws.endpoint,
+        "AWS_UNIVERSES": "default,banks",
+    }
+    variables = {f"STOCK_ASSETS_{name}": value for name, value in values.items()}
+    return Shell(tmp_path / "data", **variables, STOCK_ASSETS_UNIVERSE_NAME="")
+
+
+def test_the_symbols_of_a_universe_in_the_bucket_are_read_and_not_changed_there(in_the_bucket: Shell) -> None:
+    listed = in_the_bucket.run("--universe", "banks", "symbols", "list").stdout
+    assert "AAPL" in listed
+    assert "MSFT" not in listed
+    assert "/artifacts/universes/banks.csv" in listed
+    assert "MSFT" in in_the_bucket.run("symbols", "list").stdout, "the universe without a name"
+    refused = in_the_bucket.run_main("--universe", "banks", "symbols", "remove", "IBM", code=1).stderr
+    assert "stock-assets aws deploy --universe banks.csv" in refused
+    assert "IBM" in in_the_bucket.run("--universe", "banks", "symbols", "list").stdout
+
+
+def test_a_universe_without_a_file_in_the_bucket_is_an_error_that_names_it(in_the_bucket: Shell) -> None:
+    names = {"STOCK_ASSETS_AWS_UNIVERSES": "banks,energy"}
+    missing = in_the_bucket.run_main("--universe", "banks", "symbols", "list", code=1, **names).stderr
+    assert "The file of the universe energy is missing: s3://" in missing
+    assert "remove energy from STOCK_ASSETS_AWS_UNIVERSES" in missing
+    unnamed = in_the_bucket.run_main("symbols", "list", code=1, **names).stderr
+    assert "There are several universes. Choose one with --universe: banks, energy." in unnamed
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("banks,banks", "two universes are named 'banks'"),
+        ("smoke_recorded", "a universe cannot be named 'smoke_recorded'"),
+        ("../banks", "a universe cannot be named '../banks'"),
+    ],
+)
+def test_names_that_would_share_data_are_errors(names: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Settings.model_validate(
+            {"backend": "aws", "aws_bucket": "a-bucket", "aws_region": "eu-central-1", "aws_universes": names}
+        )
+
+
+def test_universes_in_a_bucket_need_a_bucket() -> None:
+    with pytest.raises(ValidationError, match="STOCK_ASSETS_AWS_UNIVERSES is set, but the backend is local"):
+        Settings.model_validate({"aws_universes": "banks"})
 
 
 # Selection

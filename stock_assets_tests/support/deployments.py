@@ -161,11 +161,16 @@ class Account:
         return Deployment(self.name, templates, Stacks(access, self._report, poll_seconds=0.02))
 
     def deploy(
-        self, selected: Sequence[str] = tuple(SELECTED), own: Mapping[str, str] | None = None, /, **given: str
+        self,
+        selected: Sequence[str] = tuple(SELECTED),
+        own: Mapping[str, str] | None = None,
+        universes: Mapping[str, bytes] | None = None,
+        /,
+        **given: str,
     ) -> dict[str, str]:
         """Deploy some templates; by default the three small ones."""
         steps = Steps(accepts=lambda _: self.accepted, store_key=self.keys.append)
-        return self.deployment.deploy(selected, {"Source": "recorded", **given}, steps, own)
+        return self.deployment.deploy(selected, {"Source": "recorded", **given}, steps, own, universes)
 
     def _report(self, line: str) -> None:
         self.lines.append(line)

@@ -33,6 +33,8 @@ class LakehouseBackend(Backend):
         kms_key: KMS key that encrypts objects and results; empty for the keys that S3 manages.
         calls_prefix: folder in the bucket in which the calls to vendors are counted, for backends that share a quota;
             empty for the same folder.
+        scratch_prefix: folder in the bucket of staging tables and inputs, which lifecycle rules may delete; empty for
+            the same folder.
         scan_limit: bytes that one statement may read; None for the engine's own limit.
         query_timeout_seconds: time after which a statement is stopped.
     """
@@ -45,6 +47,7 @@ class LakehouseBackend(Backend):
     endpoint_url: str = ""
     kms_key: str = ""
     calls_prefix: str = ""
+    scratch_prefix: str = ""
     scan_limit: int | None = None
     query_timeout_seconds: float = 1800.0
 
@@ -97,4 +100,7 @@ class LakehouseBackend(Backend):
 
     @cached_property
     def _warehouse(self) -> GlueWarehouse:
-        return GlueWarehouse(self.access, self.engine, self._objects, Databases.of(self.database))
+        scratch = self._objects
+        if self.scratch_prefix not in ("", self.prefix):
+            scratch = RememberedObjects(self.access, BucketFolder(self.bucket, self.scratch_prefix, self.kms_key))
+        return GlueWarehouse(self.access, self.engine, self._objects, scratch, Databases.of(self.database))

@@ -48,6 +48,7 @@ class LakehouseParts:
         catalog: the published tables.
         glue: the catalog entries of staging tables.
         objects: the bucket.
+        scratch: the folder of staging tables and inputs.
         databases: names of the Glue databases.
         ensure_raw: creates the table over the raw responses unless it exists.
     """
@@ -56,6 +57,7 @@ class LakehouseParts:
     catalog: IcebergCatalog
     glue: Glue
     objects: S3Objects
+    scratch: S3Objects
     databases: Databases
     ensure_raw: Callable[[], None]
 
@@ -79,7 +81,7 @@ class GlueConnection(SqlConnection):
         self._written: dict[str, str] = {}
         token = token_hex(6)
         self._store = InputStore(
-            parts.objects,
+            parts.scratch,
             parts.glue,
             parts.databases.staged,
             folder=f"staged/inputs/{token}/",
@@ -95,7 +97,7 @@ class GlueConnection(SqlConnection):
             return
         for table in self._parts.glue.tables(self._store.database, self._store.stem):
             self._parts.glue.delete(self._store.database, table["Name"])
-        self._parts.objects.delete_all(self._store.folder)
+        self._parts.scratch.delete_all(self._store.folder)
 
     def name(self, table: Table) -> Name:
         """Return the logical name; it is replaced when a statement is sent."""
@@ -175,7 +177,7 @@ class GlueConnection(SqlConnection):
         earlier = self._staging_tables().get(table.name)
         database = self._parts.databases.staged
         ctas = self._parts.engine.ddl.staging_table(
-            Name(f"{database}.{name}"), self._parts.objects.uri(folder), replace_names(select, self._pinned)
+            Name(f"{database}.{name}"), self._parts.scratch.uri(folder), replace_names(select, self._pinned)
         )
         self._parts.glue.create_database(database)
         try:
@@ -183,17 +185,17 @@ class GlueConnection(SqlConnection):
             stored = self._parts.catalog.existing(database, name)
         except BaseException:
             self._parts.glue.delete(database, name)
-            self._parts.objects.delete_all(folder)
+            self._parts.scratch.delete_all(folder)
             raise
         if earlier is not None:
             self._parts.glue.delete(database, earlier)
-            self._parts.objects.delete_all(_folder_of(self._load_id, table.name, earlier))
+            self._parts.scratch.delete_all(_folder_of(self._load_id, table.name, earlier))
         self._staging_tables()[table.name] = name
         return row_count(stored.current_snapshot())
 
     def digests(self) -> Digests:
         """Hash the ETags of the files of the staging tables, with one request."""
-        etags = self._parts.objects.etags(staging_folder(self._load_id))
+        etags = self._parts.scratch.etags(staging_folder(self._load_id))
         staging = hashlib.sha256(json.dumps([sorted(self._staging_tables().items()), etags]).encode())
         snapshots = {name: stored.metadata.current_snapshot_id for name, stored in self._published.items()}
         return Digests(staging.hexdigest(), inputs_digest(self._inputs, snapshots))

@@ -41,10 +41,13 @@ from stock_assets.core.tables import PUBLISHED_TABLES, Table
 class GlueWarehouse(Warehouse):
     """Iceberg tables in the Glue Data Catalog, with files in the bucket and statements in Athena or Trino."""
 
-    def __init__(self, access: AwsAccess, engine: SqlEngine, objects: S3Objects, databases: Databases) -> None:
+    def __init__(
+        self, access: AwsAccess, engine: SqlEngine, objects: S3Objects, scratch: S3Objects, databases: Databases
+    ) -> None:
         self._access = access
         self._engine = engine
         self._objects = objects
+        self._scratch = scratch
         self._databases = databases
 
     @contextmanager
@@ -87,7 +90,7 @@ class GlueWarehouse(Warehouse):
         """Remove the tables from the catalog, then their files; no statement is sent."""
         for table in self._parts.glue.tables(self._databases.staged, staging_stem(load_id)):
             self._parts.glue.delete(self._databases.staged, table["Name"])
-        self._objects.delete_all(staging_folder(load_id))
+        self._scratch.delete_all(staging_folder(load_id))
 
     def maintain(self, table: Table, *, keep_since: datetime, at: datetime) -> MaintenanceResult:
         """Send OPTIMIZE and VACUUM where the metadata shows that there is work."""
@@ -95,7 +98,7 @@ class GlueWarehouse(Warehouse):
 
     def staged_loads(self) -> list[str]:
         """List the loads that have a folder of staging tables."""
-        return sorted({key.split("/")[2] for key in self._objects.keys("staged/tables/")} - {"none"})
+        return sorted({key.split("/")[2] for key in self._scratch.keys("staged/tables/")} - {"none"})
 
     def damage(self) -> Iterator[Damage]:
         """Find objects of the published tables that are missing or have another size; no statement is sent."""
@@ -115,7 +118,9 @@ class GlueWarehouse(Warehouse):
     @cached_property
     def _parts(self) -> LakehouseParts:
         glue = Glue(self._access)
-        return LakehouseParts(self._engine, self._catalog, glue, self._objects, self._databases, self._ensure_raw)
+        return LakehouseParts(
+            self._engine, self._catalog, glue, self._objects, self._scratch, self._databases, self._ensure_raw
+        )
 
     def _ensure_raw(self) -> None:
         if self._parts.glue.table(self._databases.raw, RAW_TABLE) is not None:
