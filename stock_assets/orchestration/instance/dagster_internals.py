@@ -34,8 +34,14 @@ from dagster._core.errors import DagsterAssetCheckFailedError, DagsterUserCodeUn
 # Type of the callback of `EventLogStorage.watch`.
 from dagster._core.event_api import EventHandlerFn
 
-# Events that name an asset, events that Dagster may store in batches, and events that change a run's status.
-from dagster._core.events import ASSET_EVENTS, BATCH_WRITABLE_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
+# Events that name an asset, events that Dagster may store in batches, events that change a run's status, and the
+# content of the event that plans a materialization: `planned_partitions` writes one row per partition.
+from dagster._core.events import (
+    ASSET_EVENTS,
+    BATCH_WRITABLE_EVENTS,
+    EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
+    AssetMaterializationPlannedData,
+)
 
 # Where a step collects the metadata of its materializations: `add_partition_metadata`.
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
@@ -115,6 +121,7 @@ __all__ = [
     "AssetCheckExecutionsTable",
     "AssetEventTagsTable",
     "AssetKeyTable",
+    "AssetMaterializationPlannedData",
     "AssetMetadataHandle",
     "CanCancelExecutionRequest",
     "CanCancelExecutionResult",
@@ -145,7 +152,10 @@ __all__ = [
 ]
 
 USED_METHODS: Mapping[type, tuple[str, ...]] = {
-    EventLogStorage: ("get_logs_for_all_runs_by_log_id",),
+    EventLogStorage: (
+        "get_logs_for_all_runs_by_log_id",
+        "supports_partition_subset_in_asset_materialization_planned_events",
+    ),
     SqlEventLogStorage: ("index_transaction", "prepare_insert_event"),
     SqliteEventLogStorage: (
         "_connect",
@@ -162,6 +172,7 @@ USED_METHODS: Mapping[type, tuple[str, ...]] = {
         "index_connection",
         "path_for_shard",
         "run_connection",
+        "store_event",
         "store_event_batch",
         "watch",
         "wipe",

@@ -15,6 +15,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from itertools import accumulate, chain
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError, connect
@@ -45,6 +46,7 @@ from stock_assets.orchestration.instance.dagster_internals import (
     store_events_in_batches,
 )
 from stock_assets.orchestration.instance.log_removal import RemovableLogs
+from stock_assets.orchestration.instance.planned_partitions import plans_partitions, rows_of_event
 from stock_assets.orchestration.instance.settled_failures import SettledFailures
 
 BATCH_SIZE = 500
@@ -185,6 +187,18 @@ class LocalEventLogStorage(SettledFailures, RemovableLogs, SqliteEventLogStorage
         self._has_index_columns = self._has_index_columns or super()._has_asset_key_index_cols_on_connection(conn)
         return self._has_index_columns
 
+    @property
+    def supports_partition_subset_in_asset_materialization_planned_events(self) -> bool:
+        """Return True: Dagster plans all partitions of an asset with one event, which is stored as a row for each."""
+        return True
+
+    def store_event(self, event: dg.EventLogEntry) -> None:
+        """Store an event; one that plans many partitions is stored as a row for each."""
+        if plans_partitions(event):
+            self.store_event_batch([event])
+        else:
+            super().store_event(event)
+
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Store events of one run in one transaction per file, with the same rows as one by one.
 
@@ -195,12 +209,15 @@ class LocalEventLogStorage(SettledFailures, RemovableLogs, SqliteEventLogStorage
         if len(run_ids) != 1 or not all(event.dagster_event_type in BATCH_WRITABLE_EVENTS for event in events):
             super().store_event_batch(events)
             return
-        rows = [self._event_to_row(event) for event in events]
+        rows_of_events = [rows_of_event(event, self._event_to_row) for event in events]
+        rows = list(chain.from_iterable(rows_of_events))
+        # Assets and checks name the last row of an event.
+        last_rows = [count - 1 for count in accumulate(map(len, rows_of_events))]
         with self.run_connection(run_ids.pop()) as run:
             run.execute(SqlEventLogStorageTable.insert(), rows)
             with self.index_connection() as index:
                 ids = _inserted(index, rows)
-                stored = list(zip(events, ids, strict=True))
+                stored = [(event, ids[last]) for event, last in zip(events, last_rows, strict=True)]
                 assets = [(event, at) for event, at in stored if event.dagster_event_type in ASSET_EVENTS]
                 self._store_asset_event_tags(index, [event for event, _ in assets], [at for _, at in assets])
                 self._store_asset_keys(index, assets)

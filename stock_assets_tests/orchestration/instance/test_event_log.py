@@ -16,8 +16,13 @@ import dagster as dg
 import pytest
 
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.instance.dagster_internals import BATCH_WRITABLE_EVENTS, SqliteEventLogStorage
+from stock_assets.orchestration.instance.dagster_internals import (
+    BATCH_WRITABLE_EVENTS,
+    AssetMaterializationPlannedData,
+    SqliteEventLogStorage,
+)
 from stock_assets.orchestration.instance.event_log import BATCH_SIZE, LocalEventLogStorage
+from stock_assets.orchestration.partitions import range_tags, session_partitions
 from stock_assets.orchestration.runs import local_instance, run_sessions
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
@@ -126,6 +131,62 @@ def test_a_folder_of_dagsters_own_storage_is_read_with_the_same_results(
         assert query(ours) == query(stock[1]), number
     assert len(keys) >= 6
     assert ours.get_stats_for_run(run_id).materializations >= 16
+
+
+def planned(data: AssetMaterializationPlannedData) -> dg.EventLogEntry:
+    """Return the event that plans the materialization of a partition, or of several."""
+    event = dg.DagsterEvent.build_asset_materialization_planned_event("job", "step", data)
+    return dg.EventLogEntry(  # type: ignore[no-untyped-call]  # Dagster's own
+        None, "debug", "", "run", 1700000000.5, "step", "job", event
+    )
+
+
+@pytest.mark.parametrize("write", [singly, in_batches])
+@pytest.mark.parametrize(
+    ("partitions", "keys"),
+    [
+        (session_partitions(date(2012, 5, 10), date(2012, 6, 29)), ["2012-05-11", "2012-05-14", "2012-06-28"]),
+        (dg.StaticPartitionsDefinition(["a", 'b", "c', "é"]), ["a", 'b", "c', "é"]),
+    ],
+)
+def test_one_event_that_plans_many_partitions_is_stored_as_dagsters_event_for_each(
+    write: Callable[[Storage, Sequence[dg.EventLogEntry]], None],
+    partitions: dg.PartitionsDefinition[str],
+    keys: list[str],
+    tmp_path: Path,
+) -> None:
+    subset = partitions.subset_with_partition_keys(keys).to_serializable_subset()
+    asset = dg.AssetKey(["staged", "prices"])
+    expected = [planned(AssetMaterializationPlannedData(asset, key)) for key in subset.get_partition_keys()]
+    together = planned(AssetMaterializationPlannedData(asset, partitions_subset=subset))
+    assert len(expected) == len(keys)
+    write(SqliteEventLogStorage(str(tmp_path / "stock")), [*expected, materialized("run", 1)])
+    write(LocalEventLogStorage(str(tmp_path / "ours")), [together, materialized("run", 1)])
+    for table in TABLES:
+        assert rows(tmp_path / "ours" / "index.db", table) == rows(tmp_path / "stock" / "index.db", table), table
+    of_run = [rows(tmp_path / name / "run.db", "event_logs") for name in ("ours", "stock")]
+    assert of_run[0] == of_run[1]
+
+
+def test_the_partitions_of_a_failed_run_over_a_range_are_shown_as_failed(tmp_path: Path) -> None:
+    """Dagster documents that its own setting for one planned event per asset loses this."""
+    sessions = session_partitions(date(2012, 5, 14), date(2012, 5, 17))
+
+    @dg.asset(partitions_def=sessions, backfill_policy=dg.BackfillPolicy.single_run())
+    def broken() -> None:
+        raise ValueError("the step fails")
+
+    job = dg.Definitions([broken], jobs=[dg.define_asset_job("job")]).resolve_job_def("job")
+    with local_instance(Settings(data_dir=tmp_path)) as instance:
+        tags = range_tags(date(2012, 5, 15), date(2012, 5, 17))
+        result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+        attempts = (
+            instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations
+        )
+        found = attempts(dg.AssetKey("broken"))
+    assert {key: run_id for key, (run_id, _) in found.items()} == dict.fromkeys(
+        ("2012-05-15", "2012-05-16", "2012-05-17"), result.run_id
+    )
 
 
 @pytest.mark.parametrize(("storage", "expected"), [("SqliteEventLogStorage", 4), ("LocalEventLogStorage", 1)])
