@@ -7,7 +7,6 @@ for responses, which depend on the ledger (`maintenance.findings`).
 from stock_assets.backends.interface import Damage, Part
 
 REPAIR = "stock-assets repair --apply"
-VERIFY = "stock-assets verify"
 _S3 = "s3://"
 
 _CONSEQUENCES = {

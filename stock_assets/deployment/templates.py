@@ -77,9 +77,9 @@ def read_template(folder: Traversable, name: str) -> Template:
     return Template(name, text, yaml.safe_load(text))
 
 
-def read_templates(folder: Traversable | None = None) -> dict[str, Template]:
-    """Read every template, in their order; by default those of the package."""
-    return {str(name): read_template(folder or bundled(FOLDER), name) for name in ORDER}
+def read_templates() -> dict[str, Template]:
+    """Read every template of the package, in their order."""
+    return {str(name): read_template(bundled(FOLDER), name) for name in ORDER}
 
 
 def selection(form: Form, extras: Sequence[Extra]) -> list[str]:

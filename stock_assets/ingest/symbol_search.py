@@ -8,38 +8,36 @@ import time
 from datetime import timedelta
 
 from stock_assets.core.call_limits import CallDenied
-from stock_assets.core.clock import Clock, utc_now
+from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import DailyQuotaExhausted
 from stock_assets.core.text import plural
 from stock_assets.core.vendor_facts import SymbolMatch
-from stock_assets.ingest.counted_calls import CountedCalls, Sleep
+from stock_assets.ingest.counted_calls import CountedCalls
 from stock_assets.ingest.parts import PipelineParts
 
 
-def search_symbols(
-    parts: PipelineParts, text: str, *, reserve: int, now: Clock = utc_now, sleep: Sleep = time.sleep
-) -> list[SymbolMatch]:
+def search_symbols(parts: PipelineParts, text: str, *, reserve: int) -> list[SymbolMatch]:
     """Search the vendor's symbols by ticker or name, best match first; one call.
 
     Args:
         parts: the pipeline.
         text: what is searched.
         reserve: calls of the quota day that stay reserved for prices.
-        now: the clock.
-        sleep: waits until the plan allows a call.
 
     Raises:
         SettingsError: the source has no search.
         SourceError: no call is available, or the request failed.
     """
     backend, source = parts.backend, parts.source
-    calls = CountedCalls(backend.rate_limiter, source, reserve=reserve, may_send=lambda: True, now=now, sleep=sleep)
+    calls = CountedCalls(
+        backend.rate_limiter, source, reserve=reserve, may_send=lambda: True, now=utc_now, sleep=time.sleep
+    )
     while isinstance(acquired := calls.acquire(), CallDenied):
         if acquired.quota_used_up:
             kept = f" ({plural(reserve, 'call')} of the day are reserved for prices)" if reserve else ""
             raise DailyQuotaExhausted(
                 f"no call is available for a search before {acquired.retry_at:%Y-%m-%d %H:%M} UTC{kept}", symbol=text
             )
-        sleep(max(0.0, (acquired.retry_at - now()) / timedelta(seconds=1)))
+        time.sleep(max(0.0, (acquired.retry_at - utc_now()) / timedelta(seconds=1)))
     with calls.sending(acquired[0]):
         return source.search_symbols(text)

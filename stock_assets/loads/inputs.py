@@ -90,12 +90,25 @@ def inputs(
             declared_columns((sql.name(table).value.rpartition(".")[2], table) for table in STAGING_TABLES),
         ),
         "actual_columns": sql.actual_columns(),
+        "lookback_date": lookback_date,
+        **_tables(sql),
+        **_parameters(parts, load),
+    }
+
+
+def _tables(sql: SqlConnection) -> dict[str, SqlValue]:
+    return {
         "typed_prices": sql.name(TYPED_PRICES),
         "quarantined_prices": sql.name(STAGED_QUARANTINE),
         "staged_prices": sql.name(STAGED_PRICES),
         "published_prices": sql.name(DAILY_PRICES),
         "published_quarantine": sql.name(QUARANTINED_PRICES),
         "bars": sql.name(TYPED_PRICES),
+    }
+
+
+def _parameters(parts: PipelineParts, load: Load) -> dict[str, SqlValue]:
+    return {
         "load_id": load.load_id,
         "start_date": load.start_date,
         "end_date": load.end_date,
@@ -107,7 +120,6 @@ def inputs(
         "first_date": load.first_date,
         "last_date": load.last_date,
         "available_from": load.available_from,
-        "lookback_date": lookback_date,
         "lookback_days": LOOKBACK_DAYS,
         "min_coverage": parts.limits.min_coverage,
         # The symbols of a file are a choice of its author, often few: their share says nothing about a feed.

@@ -7,8 +7,7 @@ The marker comes first, so that no load publishes the rows again. A purge that i
 response supports; `verify` reports them, loads of their sessions remove them, and running the purge again completes it.
 """
 
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -56,21 +55,18 @@ def rows_of_purged_symbols(backend: Backend) -> dict[str, list[Table]]:
     return {symbol: tables for symbol, tables in by_symbol.items() if tables}
 
 
-def purge(
-    backend: Backend, symbol: str, at: datetime, *, pause: Callable[[float], None] = time.sleep
-) -> dict[Table, int]:
+def purge(backend: Backend, symbol: str, at: datetime) -> dict[Table, int]:
     """Purge the history of a symbol; return the removed rows of each table that had some.
 
     Args:
         backend: the backend.
         symbol: ticker; the universe should no longer contain it.
         at: now.
-        pause: waits before a table that another writer has changed is read again.
 
     Raises:
         ConcurrentPublish: other writers were faster in every attempt, or another process did not end its publish.
     """
-    retry = retrying(attempts=ATTEMPTS, longest_seconds=LONGEST_PAUSE_SECONDS, on=ConcurrentPublish, sleep=pause)
+    retry = retrying(attempts=ATTEMPTS, longest_seconds=LONGEST_PAUSE_SECONDS, on=ConcurrentPublish)
     with backend.publishing():
         mark_purged(backend, symbol, at)
         removed = {table: retry(lambda table=table: _remove(backend, table, symbol, at)) for table in _TABLES}

@@ -11,12 +11,19 @@ from functools import partial
 
 import dagster as dg
 
+from stock_assets.core.interpreter import collect_garbage_rarely
 from stock_assets.coverage.catch_up import CatchUpWindow
 from stock_assets.maintenance.retention import RetentionPolicy
 from stock_assets.orchestration.assets.dashboards import dashboard_specs
 from stock_assets.orchestration.assets.links import Links
 from stock_assets.orchestration.assets.published import published_assets
-from stock_assets.orchestration.assets.raw import Requests, RequestsOfThisProcess, raw_assets, vendor_asset
+from stock_assets.orchestration.assets.raw import (
+    Requests,
+    RequestsOfThisProcess,
+    raw_prices_asset,
+    raw_splits_asset,
+    vendor_asset,
+)
 from stock_assets.orchestration.assets.report import report_asset
 from stock_assets.orchestration.assets.staged import staged_asset
 from stock_assets.orchestration.assets.views import view_assets
@@ -49,13 +56,18 @@ _LINKS = {
 }
 
 
-def build_all_definitions(universes: Sequence[Settings] | None = None) -> dg.Definitions:
-    """Return the definitions of all universes of a deployment, by default the one that the environment describes.
+def definitions_of_environment() -> dg.Definitions:
+    """Return what Dagster's processes load: the definitions of the deployment that the environment describes."""
+    collect_garbage_rarely()
+    return build_all_definitions(Settings.all_from_env())
+
+
+def build_all_definitions(universes: Sequence[Settings]) -> dg.Definitions:
+    """Return the definitions of all universes of a deployment.
 
     Raises:
         SettingsError: the settings do not fit each other.
     """
-    universes = Settings.all_from_env() if universes is None else universes
     # For runs of selected assets, which belong to no job; each job has the same executor.
     return dg.Definitions.merge(
         dg.Definitions(executor=EXECUTOR), *map(build_definitions, universes or Settings.all_from_env())
@@ -127,15 +139,17 @@ def _assets(
     links = Links(source.vendor, str(settings.code_url or "").rstrip("/"), usual_cadence, cadences)
     partitions = session_partitions(settings.first_session, source.last_session)
     vendor = vendor_asset(pipeline, _LINKS[settings.source], names, owners=OWNERS)
+    requests = _requests(settings)
     steps = [
-        *raw_assets(
+        raw_prices_asset(
             partitions,
             vendor=vendor,
             owners=OWNERS,
             legacy_location=partial(legacy_location, settings),
-            requests=_requests(settings),
+            requests=requests,
             names=names,
         ),
+        raw_splits_asset(vendor=vendor, owners=OWNERS, requests=requests, names=names),
         staged_asset(partitions, retention=timedelta(days=settings.staging_retention_days), owners=OWNERS, names=names),
         published_assets(
             partitions,

@@ -140,39 +140,7 @@ class RequestsOfThisProcess:
         return fetch_splits(pipeline)
 
 
-def raw_assets(
-    partitions: dg.PartitionsDefinition[str],
-    *,
-    vendor: dg.AssetSpec,
-    owners: list[str],
-    legacy_location: Callable[[str], LegacyLocation],
-    requests: Requests,
-    names: Names,
-) -> list[dg.AssetsDefinition]:
-    """Return both assets, downstream of the vendor.
-
-    Args:
-        partitions: the sessions.
-        vendor: the external asset.
-        owners: owners of the assets.
-        legacy_location: opens the data of an earlier pipeline.
-        requests: sends the requests.
-        names: the names of the universe.
-    """
-    return [
-        _raw_prices(
-            partitions,
-            vendor=vendor,
-            owners=owners,
-            legacy_location=legacy_location,
-            requests=requests,
-            names=names,
-        ),
-        _raw_splits(vendor=vendor, owners=owners, requests=requests, names=names),
-    ]
-
-
-def _raw_prices(
+def raw_prices_asset(
     partitions: dg.PartitionsDefinition[str],
     *,
     vendor: dg.AssetSpec,
@@ -181,6 +149,17 @@ def _raw_prices(
     requests: Requests,
     names: Names,
 ) -> dg.AssetsDefinition:
+    """Return the asset `raw/daily_prices`, downstream of the vendor.
+
+    Args:
+        partitions: the sessions.
+        vendor: the external asset.
+        owners: owners of the asset.
+        legacy_location: opens the data of an earlier pipeline.
+        requests: sends the requests.
+        names: the names of the universe.
+    """
+
     @dg.asset(
         key=names.key(RAW_PRICES),
         deps=[vendor],
@@ -203,14 +182,8 @@ def _raw_prices(
         context: dg.AssetExecutionContext, config: RawConfig, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
         sessions = partition_sessions(context.partition_keys)
-        landing = _register_files(pipeline, partitions, sessions) if config.load_landing_files else []
-        for file in landing:
-            log = context.log.warning if file.warnings else context.log.info
-            log(f"landing file {file.entry.key}: {file.summary}")
-        bounds = ImportScope(pipeline.universe, sessions[0], sessions[-1], utc_now())
-        imported = import_bars(pipeline, legacy_location(config.import_from), bounds) if config.import_from else None
-        for line in [*report.format_unreadable(imported), *report.format_skipped_rows(imported)] if imported else []:
-            context.log.warning(line)
+        landing = _register_files(context, pipeline, partitions) if config.load_landing_files else []
+        imported = _import_bars(context, pipeline, legacy_location(config.import_from)) if config.import_from else None
         closed, waiting = closed_sessions(sessions, utc_now())
         if waiting:
             context.log.warning(waiting)
@@ -219,25 +192,25 @@ def _raw_prices(
             log = context.log.info if result.outcome is Outcome.OK else context.log.warning
             log(f"{result.symbol}: {result.outcome}, {result.detail}")
         fail_if_nothing_fetched(results)
-        missing = [result for result in results if result.missing]
         return dg.MaterializeResult(
             metadata={
                 "source": pipeline.source.label,
-                "symbols": sum(bool(result.wanted) for result in results),
                 "sessions": len(sessions),
-                "symbols missing": ", ".join(result.symbol for result in missing) or "none",
-                "calls": sum(result.calls for result in results),
-                **({"landing files": _listed(landing)} if config.load_landing_files else {}),
                 "dagster/uri": pipeline.backend.objects.uri("raw/daily_prices"),
+                **({"landing files": _listed(landing)} if config.load_landing_files else {}),
                 **(_import_metadata(imported) if imported else {}),
-                "outcomes": _table([_row(result) for result in results]),
+                **_request_metadata(results),
             }
         )
 
     return raw_daily_prices
 
 
-def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str], requests: Requests, names: Names) -> dg.AssetsDefinition:
+def raw_splits_asset(
+    *, vendor: dg.AssetSpec, owners: list[str], requests: Requests, names: Names
+) -> dg.AssetsDefinition:
+    """Return the asset `raw/splits`, downstream of the vendor."""
+
     @dg.asset(
         key=names.key(RAW_SPLITS),
         deps=[vendor],
@@ -276,17 +249,38 @@ def _raw_splits(*, vendor: dg.AssetSpec, owners: list[str], requests: Requests, 
 
 
 def _register_files(
-    pipeline: Pipeline, partitions: dg.PartitionsDefinition[str], sessions: list[date]
+    context: dg.AssetExecutionContext, pipeline: Pipeline, partitions: dg.PartitionsDefinition[str]
 ) -> list[LandingFile]:
     first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
     scope = LandingScope(*partition_sessions(key for key in (first, last) if key is not None))
-    return register_files(pipeline, scope, sessions, at=utc_now())
+    found = register_files(pipeline, scope, partition_sessions(context.partition_keys), at=utc_now())
+    for file in found:
+        log = context.log.warning if file.warnings else context.log.info
+        log(f"landing file {file.entry.key}: {file.summary}")
+    return found
+
+
+def _import_bars(context: dg.AssetExecutionContext, pipeline: Pipeline, location: LegacyLocation) -> ImportResult:
+    sessions = partition_sessions(context.partition_keys)
+    found = import_bars(pipeline, location, ImportScope(pipeline.universe, sessions[0], sessions[-1], utc_now()))
+    for line in [*report.format_unreadable(found), *report.format_skipped_rows(found)]:
+        context.log.warning(line)
+    return found
 
 
 def _import_metadata(found: ImportResult) -> dict[str, dg.MetadataValue]:
     return {
         "import": dg.MetadataValue.text(report.format_totals(found)),
         "imported bars": _table(report.symbol_rows(found)),
+    }
+
+
+def _request_metadata(results: Sequence[SymbolResult]) -> dict[str, int | str | dg.MetadataValue]:
+    return {
+        "symbols": sum(bool(result.wanted) for result in results),
+        "symbols missing": ", ".join(result.symbol for result in results if result.missing) or "none",
+        "calls": sum(result.calls for result in results),
+        "outcomes": _table([_row(result) for result in results]),
     }
 
 

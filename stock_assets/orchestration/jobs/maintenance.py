@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster import AssetRecordsFilter, DagsterEventType
 
-from stock_assets.core.clock import Clock, utc_now
+from stock_assets.core.clock import utc_now
 from stock_assets.core.text import markdown_table
 from stock_assets.maintenance.maintenance import maintain
 from stock_assets.maintenance.retention import RetentionPolicy
@@ -101,8 +101,6 @@ def maintenance_job(
     retention: RetentionPolicy,
     checks: Collection[dg.AssetCheckKey],
     names: Names = PLAIN,
-    *,
-    now: Clock = utc_now,
 ) -> dg.JobDefinition:
     """Return the job. It uses the pool of publishing, so that it never runs at the same time as a publish.
 
@@ -110,7 +108,6 @@ def maintenance_job(
         retention: how long staging tables, snapshots and runs are retained.
         checks: checks whose newest result is kept.
         names: the names of the universe.
-        now: the clock.
     """
 
     @dg.op(
@@ -121,7 +118,7 @@ def maintenance_job(
     )
     @names.uses_pipeline
     def maintain_everything(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
-        at = now()
+        at = utc_now()
         done = maintain(pipeline.backend, retention, at)
         deleted = delete_old_runs(context.instance, checks, before=at - retention.runs, names=names)
         logs = remove_old_logs(context.instance, before=at - retention.runs, names=names)

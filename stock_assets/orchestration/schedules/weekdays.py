@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from stock_assets.core.calendar import is_session
-from stock_assets.core.clock import Clock, utc_now
+from stock_assets.core.clock import utc_now
 from stock_assets.coverage.missing_bars import catch_up_start
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.keys import PLAIN, Names
@@ -23,9 +23,7 @@ CRON = "0 22 * * 1-5"
 time."""
 
 
-def weekday_schedule(
-    job: AssetJob, pipeline: Pipeline, names: Names = PLAIN, *, now: Clock = utc_now
-) -> dg.ScheduleDefinition:
+def weekday_schedule(job: AssetJob, pipeline: Pipeline, names: Names = PLAIN) -> dg.ScheduleDefinition:
     """Return the schedule that loads each weekday's session, or skips a day with the reason.
 
     It is on by default for a source that grows every day, and off for a recording.
@@ -53,7 +51,7 @@ def weekday_schedule(
             return dg.SkipReason(f"the exchange was closed on {day}")
         # Dagster's daemon and UI pass an instance. Without one, the question is only what a tick requests.
         evaluated_by_dagster = context.instance_ref is not None
-        if evaluated_by_dagster and source.terms.limits.per_day is not None and _is_late(day, now()):
+        if evaluated_by_dagster and source.terms.limits.per_day is not None and _is_late(day, utc_now()):
             return dg.SkipReason(f"late for {day}: the sensor catch_up loads it, within the day's quota")
         return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
 

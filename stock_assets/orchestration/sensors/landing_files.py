@@ -85,11 +85,8 @@ def landing_files_sensor(  # noqa: PLR0913 (all but the first three have a defau
         found = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files), at, names)
         notifier = Notifier(pipeline.backend, channels)
         opened = notifier.open_incidents()
-        # Before the ledger knows the files: a process that is killed in between sends the same alert again.
-        undelivered = _notify_rejected(notifier, pipeline.backend, scanned, at, opened=opened)
-        undelivered += notify_given_up(notifier, names.name(SENSOR_NAME), found.given_up, at, opened=opened)
-        reject_files(pipeline.backend, scanned.unreadable, at=at)
-        for line in [f"rejected {file.entry.key}: {file.why}" for file in scanned.unreadable] + undelivered:
+        undelivered = notify_given_up(notifier, names.name(SENSOR_NAME), found.given_up, at, opened=opened)
+        for line in _reject(pipeline.backend, notifier, scanned, at, opened=opened) + undelivered:
             context.log.warning(line)
         cursor = str(next_cursor(scanned, at, compared_all=listing.since is None))
         hints.stored_with(cursor)
@@ -100,6 +97,16 @@ def landing_files_sensor(  # noqa: PLR0913 (all but the first three have a defau
         )
 
     return landing_files
+
+
+def _reject(
+    backend: Backend, notifier: Notifier, scanned: LandingScan, at: datetime, *, opened: Sequence[Incident]
+) -> list[str]:
+    """Send an alert about the unreadable files and reject them; return lines for the log."""
+    # Before the ledger knows the files: a process that is killed in between sends the same alert again.
+    undelivered = _notify_rejected(notifier, backend, scanned, at, opened=opened)
+    reject_files(backend, scanned.unreadable, at=at)
+    return [f"rejected {file.entry.key}: {file.why}" for file in scanned.unreadable] + undelivered
 
 
 def _notify_rejected(

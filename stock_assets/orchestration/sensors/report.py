@@ -11,7 +11,7 @@ from itertools import dropwhile
 import dagster as dg
 
 from stock_assets.backends.interface import Warehouse
-from stock_assets.core.clock import Clock, utc_now
+from stock_assets.core.clock import utc_now
 from stock_assets.core.tables import PUBLISHED_TABLES, Table
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.keys import PLAIN, Names
@@ -21,7 +21,7 @@ from stock_assets.pipeline import Pipeline
 SENSOR_NAME = "report"
 
 
-def report_sensor(job: AssetJob, names: Names = PLAIN, *, now: Clock = utc_now) -> dg.SensorDefinition:
+def report_sensor(job: AssetJob, names: Names = PLAIN) -> dg.SensorDefinition:
     """Return the sensor. Its cursor contains the snapshots of the last report."""
 
     @dg.sensor(
@@ -38,7 +38,7 @@ def report_sensor(job: AssetJob, names: Names = PLAIN, *, now: Clock = utc_now) 
             return dg.SensorResult(skip_reason="Nothing is published yet.")
         if published == context.cursor:
             return dg.SensorResult(skip_reason="No published row has changed since the last report.")
-        waits_for = run_in_progress(context.instance, now(), names)
+        waits_for = run_in_progress(context.instance, utc_now(), names)
         if waits_for:
             return dg.SensorResult(skip_reason=f"Published rows have changed; {waits_for}.")
         # Without a run key: Dagster would ignore the key of a state to which a table is rolled back.
