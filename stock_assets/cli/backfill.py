@@ -13,7 +13,7 @@ from stock_assets.core.clock import utc_now
 from stock_assets.core.text import plural, shorten_list
 from stock_assets.coverage.explain import explain_gaps, explain_quarantined, explain_rejections
 from stock_assets.coverage.missing_sessions import Missing, find_missing, rejected_sessions
-from stock_assets.ingest.again import failed_since, split_by_history
+from stock_assets.ingest.request_again import failed_since, split_by_history
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 

@@ -1,7 +1,7 @@
 """The commands `symbols list`, `search`, `add`, `remove`, `rename` and `purge`: the universe, and what a change causes.
 
 Belongs here: arguments and printing. Does not belong here: the format of the file and its change
-(`core.universe_file`), the search (`ingest.symbol_search`), removing the history of a symbol (`maintenance.purge`).
+(`core.universe_changes`), the search (`ingest.symbol_search`), removing the history of a symbol (`maintenance.purge`).
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from stock_assets.core.universe_file import Rows
+    from stock_assets.core.universe_changes import Rows
     from stock_assets.core.vendor_facts import SymbolMatch
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
@@ -73,7 +73,7 @@ def add(
     ] = True,
 ) -> None:
     """Add a symbol to the universe file, and state the requests that it causes."""
-    from stock_assets.core.universe_file import add_symbol
+    from stock_assets.core.universe_changes import add_symbol
 
     symbol = symbol.strip().upper()
     first = first_session.date() if first_session else None
@@ -87,7 +87,7 @@ def add(
 @app.command()
 def remove(symbol: _Symbol) -> None:
     """Remove a symbol from the universe file; its published history and its responses stay (see `purge`)."""
-    from stock_assets.core.universe_file import remove_symbol
+    from stock_assets.core.universe_changes import remove_symbol
 
     symbol = symbol.strip().upper()
     _change(remove_symbol(symbol))
@@ -106,7 +106,7 @@ def rename(
     """End the listing of a ticker, and add its new ticker from a session on."""
     from stock_assets.core.calendar import is_session
     from stock_assets.core.closed_days import why_no_session
-    from stock_assets.core.universe_file import rename_symbol
+    from stock_assets.core.universe_changes import rename_symbol
 
     old, new, day = old.strip().upper(), new.strip().upper(), first_session.date()
     if not is_session(day):
@@ -123,7 +123,7 @@ def purge(
     from stock_assets.core.clock import utc_now
     from stock_assets.core.errors import SettingsError
     from stock_assets.core.text import plural
-    from stock_assets.core.universe_file import remove_symbol
+    from stock_assets.core.universe_changes import remove_symbol
     from stock_assets.maintenance.purge import published_history
     from stock_assets.maintenance.purge import purge as purge_history
     from stock_assets.pipeline import Pipeline
@@ -239,7 +239,7 @@ def _purged_before(symbol: str) -> str:
 
 def _change(change: "Callable[[Rows], Rows]") -> None:
     from stock_assets.core.universe import Universe, require_enough_calls
-    from stock_assets.core.universe_file import change_universe
+    from stock_assets.core.universe_changes import change_universe
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 

@@ -12,8 +12,8 @@ from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.inputs import symbol_numbers
 from stock_assets.loads.load import Load
+from stock_assets.loads.load_report import load_report
 from stock_assets.loads.rejections import read_rejection
-from stock_assets.loads.report import load_report
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Load:
         staged_at: aware, UTC.
         splits: digest of the splits known when the load was staged; every row that it replaces follows them.
         excluded: sessions that a session audit excluded, in order: their stored bars are not published, and what is
-            published of them stays. `loads.report.LoadReport` has the reasons.
+            published of them stays. `loads.load_report.LoadReport` has the reasons.
         coverage_symbols: symbols that count for the coverage of a session; None for every listed symbol.
     """
 
@@ -174,7 +174,7 @@ def _drop(backend: Backend, key: str) -> None:
 
 
 def report_key(load_id: str) -> str:
-    """Return the key of the stored report of a load (`loads.report`)."""
+    """Return the key of the stored report of a load (`loads.load_report`)."""
     return f"staged/reports/{load_id}.json"
 
 

@@ -1,7 +1,7 @@
 """Purge the history of a symbol: end the use of its responses, and remove its rows from every published table.
 
 Belongs here: the order of the steps, and what they remove. Does not belong here: the marker (`ingest.purges`), the
-universe file (`core.universe_file`), asking the user (`cli.symbols`).
+universe file (`core.universe_changes`), asking the user (`cli.symbols`).
 
 The marker comes first, so that no load publishes the rows again. A purge that is killed after it leaves rows that no
 response supports; `verify` reports them, loads of their sessions remove them, and running the purge again completes it.

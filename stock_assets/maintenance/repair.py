@@ -31,11 +31,11 @@ from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import DamagedResponses, ObjectExists, Outcome, UnsupportedLayout
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, Table
 from stock_assets.core.text import plural, shorten_list
-from stock_assets.ingest.again import split_by_history
 from stock_assets.ingest.ledger_queries import forget_splits, missing_sessions
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import RequestRules, fetch_prices
 from stock_assets.ingest.purges import put_marker
+from stock_assets.ingest.request_again import split_by_history
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.loads.load import staged_sessions
 from stock_assets.maintenance.rebuild import load_again, record_responses, response_keys

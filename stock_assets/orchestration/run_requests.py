@@ -23,8 +23,8 @@ from stock_assets.orchestration.instance.dagster_internals import RUN_KEY_TAG, W
 from stock_assets.orchestration.jobs.daily_prices import step_configuration
 from stock_assets.orchestration.jobs.report import JOB_NAME as REPORT_JOB
 from stock_assets.orchestration.keys import PLAIN, Names
+from stock_assets.orchestration.killed_runs import RETRY_DECIDED_WITHIN, awaits_retry
 from stock_assets.orchestration.partitions import range_tags
-from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry
 from stock_assets.orchestration.universe_runs import belongs
 
 TAG = "stock_assets/"

@@ -23,7 +23,7 @@ from stock_assets.loads.audit_files import AuditKind, audits, bound_audits
 from stock_assets.loads.broken_audits import raise_for_broken_audit
 from stock_assets.loads.inputs import LOOKBACK_DAYS, inputs
 from stock_assets.loads.load import SPLITS_PROPERTY, Load, next_load_id, record_load, record_staging
-from stock_assets.loads.report import compute_report, session_failures, store_report
+from stock_assets.loads.load_report import compute_report, session_failures, store_report
 
 
 def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: Collection[str] | None = None) -> Load:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.coverage.run_specs import RunSpec
 from stock_assets.orchestration.instance.dagster_internals import AUTO_RETRY_RUN_ID_TAG, RUN_KEY_TAG
-from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN
+from stock_assets.orchestration.killed_runs import RETRY_DECIDED_WITHIN
 from stock_assets.orchestration.run_requests import RUN_DELAYS, build_run_requests, notify_given_up, run_in_progress
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.dagster_runs import leave_killed_run, leave_run

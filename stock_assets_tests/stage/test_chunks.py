@@ -16,7 +16,7 @@ from stock_assets.core.tables import PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets.ingest.ledger_queries import responses_for
 from stock_assets.loads.inputs import inputs
 from stock_assets.loads.load import Load
-from stock_assets.loads.report import load_report
+from stock_assets.loads.load_report import load_report
 from stock_assets.loads.verdict import Verdict
 from stock_assets_tests.support.audit_mutations import (
     MUTATIONS,

@@ -1,6 +1,6 @@
 """Contents of a load, as metadata of its materializations.
 
-Belongs here: counts per session and previews. Does not belong here: computing them (`loads.report`).
+Belongs here: counts per session and previews. Does not belong here: computing them (`loads.load_report`).
 """
 
 import dagster as dg
@@ -9,7 +9,7 @@ from stock_assets.core.calendar import format_ranges, sessions_between
 from stock_assets.core.tables import QUARANTINED_PRICES, Table
 from stock_assets.core.text import markdown_table, plural
 from stock_assets.loads.load import Load
-from stock_assets.loads.report import load_report
+from stock_assets.loads.load_report import load_report
 from stock_assets.orchestration.assets.column_lineage import column_lineage
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
 from stock_assets.orchestration.instance.dagster_internals import add_partition_metadata

@@ -15,7 +15,7 @@ import dagster as dg
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import markdown_table
 from stock_assets.loads.load import newest_load_of_any_sessions
-from stock_assets.loads.report import load_report
+from stock_assets.loads.load_report import load_report
 from stock_assets.orchestration.assets.column_lineage import column_lineage
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
 from stock_assets.orchestration.keys import Names, column_schema

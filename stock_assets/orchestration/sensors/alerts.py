@@ -30,8 +30,8 @@ from stock_assets.loads.audit_files import AuditKind, audit_names
 from stock_assets.loads.rejections import Rejection, read_rejection
 from stock_assets.orchestration.instance.dagster_internals import WILL_RETRY_TAG
 from stock_assets.orchestration.keys import PLAIN, Names
+from stock_assets.orchestration.killed_runs import RETRY_DECIDED_WITHIN, awaits_retry, is_retried
 from stock_assets.orchestration.partitions import tagged_sessions
-from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN, awaits_retry, is_retried
 from stock_assets.orchestration.root_cause import root_cause, root_message
 from stock_assets.orchestration.universe_runs import belongs
 from stock_assets.pipeline import Pipeline

@@ -15,7 +15,7 @@ from stock_assets.coverage.freshness import freshness
 from stock_assets.coverage.missing_bars import coverage
 from stock_assets.coverage.published_sessions import published_sessions
 from stock_assets.ingest.split_requests import _jumps
-from stock_assets.loads.report import load_report
+from stock_assets.loads.load_report import load_report
 from stock_assets.maintenance.purge import purge
 from stock_assets.maintenance.recompute import Sample
 from stock_assets.maintenance.verify import Depth, verify

@@ -8,7 +8,7 @@ import pytest
 
 from stock_assets.backends.interface import Backend
 from stock_assets.orchestration.instance.dagster_internals import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
-from stock_assets.orchestration.retries import RETRY_DECIDED_WITHIN
+from stock_assets.orchestration.killed_runs import RETRY_DECIDED_WITHIN
 from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.dagster_runs import leave_killed_run
