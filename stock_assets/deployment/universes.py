@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from stock_assets.core.errors import DeploymentFailed, SettingsError
 from stock_assets.core.universe import Universe, parse_universe, read_universe, require_enough_calls
-from stock_assets.settings import DEFAULT_UNIVERSE, AlphaVantagePlan, Settings, SourceName, environment_variable
-from stock_assets.sources.plans import PLANS
+from stock_assets.pipeline.source import price_source
+from stock_assets.settings import DEFAULT_UNIVERSE, Settings, SourceName, environment_variable
 
 SETTING = environment_variable("aws_universes")
 
@@ -63,15 +63,18 @@ def check_universes(names: Sequence[str], bodies: Mapping[str, bytes], settings:
             f"The universe {absent[0]} has no file in the bucket. Add --universe {absent[0]}.csv, or remove the name: "
             f"--setting {SETTING}={','.join(name for name in names if name not in absent)}"
         )
-    source = SourceName(settings[environment_variable("source")])
-    if source is SourceName.RECORDED:
+    fields = ("source", "alpha_vantage_plan", "calls_per_day")
+    given = {
+        field: settings[environment_variable(field)] for field in fields if settings.get(environment_variable(field))
+    }
+    described = Settings.model_validate(given)
+    if described.source is SourceName.RECORDED:
         return
-    plan = PLANS[settings.get(environment_variable("alpha_vantage_plan"), AlphaVantagePlan.FREE)]
-    most = settings.get(environment_variable("calls_per_day"), "")
-    require_enough_calls([_universe(name, bodies, source) for name in names], int(most) if most else plan.per_day)
+    universes = [_universe(name, bodies, described) for name in names]
+    require_enough_calls(universes, price_source(described).terms.limits.per_day)
 
 
-def _universe(name: str, bodies: Mapping[str, bytes], source: SourceName) -> Universe:
+def _universe(name: str, bodies: Mapping[str, bytes], settings: Settings) -> Universe:
     if name == DEFAULT_UNIVERSE:
-        return read_universe(Settings.model_validate({"source": source}).packaged_universe)
+        return read_universe(settings.packaged_universe)
     return parse_universe(bodies[name], f"{name}.csv")
