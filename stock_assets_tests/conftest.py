@@ -1,5 +1,6 @@
 """Fixtures every test may use."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -13,13 +14,17 @@ from botocore.retries.standard import ExponentialBackoff
 
 from stock_assets.backends.interface import Backend
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
-from stock_assets_tests.emulators.athena.server import running_emulator
 from stock_assets_tests.fakes.vendor_server import VendorServer, running
 from stock_assets_tests.support.athena_backends import athena_backend, make_bucket
 from stock_assets_tests.support.aws_account import Account, account_backend, clean, named_account
 from stock_assets_tests.support.backend_cases import BackendCase
 from stock_assets_tests.support.dagster_internals import set_defs_state_storage
 from stock_assets_tests.support.postgres import postgres, postgres_server
+from stock_assets_tests.support.process_costs import (
+    cache_migration_scripts,
+    collect_garbage_of_tests,
+    collect_no_garbage,
+)
 from stock_assets_tests.support.published_week import published_week
 from stock_assets_tests.support.recorded_backend import recorded_backend, recorded_bars
 from stock_assets_tests.support.steps import local_backend
@@ -67,6 +72,8 @@ def server() -> Iterator[VendorServer]:
 @pytest.fixture(scope="session")
 def aws_server() -> Iterator[AwsEmulator]:
     """The AWS emulator, started by the first test that needs it; botocore repeats calls without its delays."""
+    from stock_assets_tests.emulators.athena.server import running_emulator  # noqa: PLC0415 (moto takes 1.5 s of CPU)
+
     with running_emulator() as emulator, pytest.MonkeyPatch.context() as patch:
         patch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
         make_bucket(emulator.endpoint)
@@ -103,10 +110,23 @@ def pytest_configure() -> None:
 
     Take interruptions, which a shell has switched off for what it runs in the background.
     """
+    collect_no_garbage()
+    cache_migration_scripts()
     if threads := os.environ.get("STOCK_ASSETS_TEST_DUCKDB_THREADS"):
         duckdb.connect = partial(_connect, int(threads), duckdb.connect)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Collect the garbage of tests only. Each process calls this after collection, also the one that has workers."""
+    collect_garbage_of_tests()
+
+
+def pytest_unconfigure() -> None:
+    """Let the interpreter free the modules at its exit: DuckDB prints what it could not free."""
+    gc.unfreeze()
 
 
 def _connect(

@@ -21,7 +21,7 @@ from stock_assets.publish.publishing import Published, publish
 from stock_assets.stage.staging import stage
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import deliver, walk
-from stock_assets_tests.support.steps import FIVE, LIMITS, fetch, published_rows
+from stock_assets_tests.support.steps import FIVE, LIMITS, fetch, rows_of_tables
 
 FIRST_WEEK = sessions_between(date(2012, 3, 1), date(2012, 3, 7))
 SECOND_WEEK = sessions_between(date(2012, 3, 8), date(2012, 3, 14))
@@ -113,19 +113,18 @@ def overwrite(backend: Backend, load: Load, table: Table, select: str) -> str:
 
 def state(backend: Backend) -> dict[str, object]:
     """Return everything that consumers see of the published tables: snapshots, and the rows of the current one."""
+    contents = rows_of_tables(backend, *PUBLISHED_TABLES)
     return {
-        table.full_name: (backend.warehouse.history(table), published_rows(backend, table))
-        for table in PUBLISHED_TABLES
+        table.full_name: (backend.warehouse.history(table), rows)
+        for table, rows in zip(PUBLISHED_TABLES, contents, strict=True)
     }
 
 
 def content(backend: Backend) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """Return the published and the quarantined rows, without the columns about fetching and staging."""
-    quarantine = [
-        {name: value for name, value in row.items() if name not in _FETCH_COLUMNS}
-        for row in published_rows(backend, QUARANTINED_PRICES)
-    ]
-    return published_rows(backend, DAILY_PRICES), quarantine
+    prices, quarantined = rows_of_tables(backend, DAILY_PRICES, QUARANTINED_PRICES)
+    quarantine = [{name: value for name, value in row.items() if name not in _FETCH_COLUMNS} for row in quarantined]
+    return prices, quarantine
 
 
 def keys(rows: Sequence[dict[str, object]]) -> set[tuple[object, object]]:

@@ -60,8 +60,17 @@ def load_range(backend: Backend, source: PriceSource, universe: Universe, first:
 
 def published_rows(backend: Backend, table: Table = DAILY_PRICES) -> list[dict[str, object]]:
     """Return all rows of a published table, in the order of its grain."""
-    rows = read(backend, f"SELECT * FROM {table.full_name} ORDER BY {', '.join(table.grain)}").to_pylist()
-    return list(rows)
+    [rows] = rows_of_tables(backend, table)
+    return rows
+
+
+def rows_of_tables(backend: Backend, *tables: Table) -> list[list[dict[str, object]]]:
+    """Return all rows of some published tables, each in the order of its grain, as one connection sees them."""
+    with backend.warehouse.connect() as sql:
+        return [
+            sql.query(f"SELECT * FROM {table.full_name} ORDER BY {', '.join(table.grain)}").to_pylist()
+            for table in tables
+        ]
 
 
 def read(backend: Backend, select: str) -> pa.Table:
