@@ -25,7 +25,7 @@ from stock_assets_tests.support.process_costs import (
     collect_garbage_of_tests,
     collect_no_garbage,
 )
-from stock_assets_tests.support.published_week import published_week
+from stock_assets_tests.support.published_week import published_week, restored
 from stock_assets_tests.support.recorded_backend import recorded_backend, recorded_bars
 from stock_assets_tests.support.steps import local_backend
 from stock_assets_tests.support.trino_backends import TrinoOnEmulator
@@ -40,6 +40,7 @@ __all__ = [  # fixtures, made where their parts are
     "published_week",
     "recorded_backend",
     "recorded_bars",
+    "restored",
 ]
 
 

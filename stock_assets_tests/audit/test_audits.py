@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import LoadRejected
+from stock_assets.core.limits import Limits
 from stock_assets.core.tables import QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
+from stock_assets.core.universe import Listing, Universe
 from stock_assets.loads.audit_files import AuditKind, audits
 from stock_assets.loads.verdict import BadRow
 from stock_assets_tests.support.added_audits import SQL_FOLDER, add_audit
@@ -18,7 +21,7 @@ from stock_assets_tests.support.audit_mutations import (
     without_mutation,
     without_times,
 )
-from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, Scene, keys, state, tamper
+from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, Scene, calm_source, keys, state, tamper
 from stock_assets_tests.support.steps import FIVE, published_rows
 
 EVERY_BAR = {(symbol, day) for symbol in FIVE.symbols for day in FIRST_WEEK + SECOND_WEEK}
@@ -70,7 +73,35 @@ def test_good_rows_pass_every_audit(empty: Scene) -> None:
     assert failed_audits(verdicts) == set()
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: f"{mutation.audit}, {mutation.sample[0].detail}")
+def test_only_the_audit_of_the_mutation_finds_the_bad_bar_of_a_symbol(backend: Backend) -> None:
+    """The mutations that are one bar are in one load, each in the bar of another symbol."""
+    bars = {f"M{number:02}": mutation for number, mutation in enumerate(MUTATIONS) if mutation.line is not None}
+    source = calm_source(tuple(bars), SECOND_WEEK)
+    for symbol, mutation in bars.items():
+        source.set_bar(symbol, DAY, str(mutation.line))
+    universe = Universe(tuple(Listing(symbol, symbol) for symbol in bars))
+    scene = Scene(backend, source, universe, Limits(min_coverage=0, max_quarantined_share=1))
+    scene.fetch(SECOND_WEEK)
+
+    verdicts = verdicts_by_name(scene, scene.stage(SECOND_WEEK))
+
+    assert failed_audits(verdicts) == {mutation.audit for mutation in bars.values()}
+    scene.publish(SECOND_WEEK)
+    quarantined = {
+        (row["symbol"], row["trade_date"], row["audit"], row["detail"])
+        for row in published_rows(backend, QUARANTINED_PRICES)
+    }
+    assert quarantined == {
+        (symbol, DAY, mutation.audit, mutation.sample[0].detail) for symbol, mutation in bars.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    # In the fast tests, the others are in one load.
+    [pytest.param(one, marks=pytest.mark.slow if one.line is not None else ()) for one in MUTATIONS],
+    ids=lambda mutation: f"{mutation.audit}, {mutation.sample[0].detail}",
+)
 def test_only_the_audit_of_the_mutation_finds_the_bad_row(empty: Scene, mutation: Mutation) -> None:
     verdicts = verdicts_by_name(empty, mutation.mutate(empty))
 

@@ -20,7 +20,9 @@ from stock_assets.maintenance.purge import published_history, purge, rows_of_pur
 from stock_assets.maintenance.recompute import Sample
 from stock_assets.maintenance.repair import Repair
 from stock_assets.maintenance.verify import Depth, verify
+from stock_assets_tests.support.audit_mutations import root_of
 from stock_assets_tests.support.bars import deliver
+from stock_assets_tests.support.published_week import Restored
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, content, wavy_source
 from stock_assets_tests.support.steps import FIVE, local_backend, published_rows
 
@@ -29,15 +31,13 @@ EVERYTHING = Depth(deep=True, recompute=Sample())
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
+def scene(restored: Restored) -> Scene:
     """Two published weeks of five symbols, with a quarantined bar of IBM and one of CSCO; IBM has left the universe."""
     source = wavy_source()
     source.set_bar("IBM", TWO_WEEKS[3], BAD_BAR)
     source.set_bar("CSCO", TWO_WEEKS[4], BAD_BAR)
-    scene = Scene(local_backend(tmp_path / "data"), source)
-    scene.run(TWO_WEEKS)
-    scene.change(universe=WITHOUT_IBM)
-    return scene
+    backend = restored("wavy two weeks with bad bars", lambda backend: Scene(backend, source).run(TWO_WEEKS))
+    return Scene(backend, source, WITHOUT_IBM)
 
 
 def others(found: tuple[list[dict[str, object]], list[dict[str, object]]]) -> object:
@@ -157,7 +157,8 @@ def test_a_purge_survives_a_repair(scene: Scene, damage: Callable[[Path], None])
 def test_a_purge_survives_a_backup_and_a_restore(scene: Scene, tmp_path: Path) -> None:
     purge(scene.backend, "IBM", utc_now())
     before = content(scene.backend)
-    back_up(tmp_path / "data", tmp_path / "backup", tmp_path / "data" / "dagster_home")
+    data = root_of(scene.backend)
+    back_up(data, tmp_path / "backup", data / "dagster_home")
     restore(tmp_path / "backup", tmp_path / "restored")
     restored = Scene(local_backend(tmp_path / "restored"), scene.source, WITHOUT_IBM)
     damage_ledger(tmp_path / "restored")

@@ -20,6 +20,7 @@ from stock_assets.publish import publishing
 from stock_assets.publish.publishing import publish
 from stock_assets.stage.staging import stage
 from stock_assets_tests.support.bars import deliver
+from stock_assets_tests.support.published_week import Restored
 from stock_assets_tests.support.scenes import (
     BAD_BAR,
     FIRST_WEEK,
@@ -42,6 +43,14 @@ GOOD_BAR = "60,63.5,59,62,1700"
 @pytest.fixture
 def scene(backend: Backend) -> Scene:
     return Scene(backend, wavy_source())
+
+
+@pytest.fixture
+def two_weeks(restored: Restored) -> Scene:
+    """Both weeks are published."""
+    return Scene(
+        restored("wavy two weeks", lambda backend: Scene(backend, wavy_source()).run(TWO_WEEKS)), wavy_source()
+    )
 
 
 @pytest.fixture
@@ -101,19 +110,18 @@ def rows_of(backend: Backend, snapshot: Snapshot) -> list[dict[str, object]]:
     return published_rows(backend)
 
 
-def test_every_snapshot_in_history_is_complete(scene: Scene) -> None:
+def test_every_snapshot_in_history_is_complete(two_weeks: Scene) -> None:
     """Every snapshot that consumers or a rollback can see is the complete result of a load."""
-    scene.run(TWO_WEEKS)
-    expected = [keys(published_rows(scene.backend))]
+    expected = [keys(published_rows(two_weeks.backend))]
     for line in (GOOD_BAR, BAD_BAR, GOOD_BAR):
-        revise(scene, line)
-        scene.run(SECOND_WEEK)
-        expected.append(keys(published_rows(scene.backend)))
+        revise(two_weeks, line)
+        two_weeks.run(SECOND_WEEK)
+        expected.append(keys(published_rows(two_weeks.backend)))
 
-    history = scene.backend.warehouse.history(DAILY_PRICES)
+    history = two_weeks.backend.warehouse.history(DAILY_PRICES)
 
     assert len(history) == 4
-    assert [keys(rows_of(scene.backend, snapshot)) for snapshot in reversed(history)] == expected
+    assert [keys(rows_of(two_weeks.backend, snapshot)) for snapshot in reversed(history)] == expected
     assert [snapshot.rows for snapshot in reversed(history)] == [50, 50, 49, 50]
 
 
@@ -174,40 +182,37 @@ def test_a_corrected_bar_causes_no_warning(backend: Backend) -> None:
     assert failing_warnings(scene, SECOND_WEEK) == set()
 
 
-def test_a_bad_revision_moves_the_published_bar_to_quarantine(scene: Scene, rebuilt_backend: Backend) -> None:
-    scene.run(TWO_WEEKS)
-    revise(scene, BAD_BAR)
+def test_a_bad_revision_moves_the_published_bar_to_quarantine(two_weeks: Scene, rebuilt_backend: Backend) -> None:
+    revise(two_weeks, BAD_BAR)
 
-    done = scene.run(SECOND_WEEK)
+    done = two_weeks.run(SECOND_WEEK)
 
-    assert keys(published_rows(scene.backend, QUARANTINED_PRICES)) == {("IBM", DAY)}
-    assert keys(published_rows(scene.backend)) == {(s, d) for s in FIVE.symbols for d in TWO_WEEKS} - {("IBM", DAY)}
+    assert keys(published_rows(two_weeks.backend, QUARANTINED_PRICES)) == {("IBM", DAY)}
+    assert keys(published_rows(two_weeks.backend)) == {(s, d) for s in FIVE.symbols for d in TWO_WEEKS} - {("IBM", DAY)}
     assert done.prices.removed > done.prices.added
-    assert content(scene.backend) == rebuilt(rebuilt_backend, scene, TWO_WEEKS)
+    assert content(two_weeks.backend) == rebuilt(rebuilt_backend, two_weeks, TWO_WEEKS)
 
 
 def test_a_newer_response_with_less_history_replaces_only_the_sessions_that_it_has(
-    scene: Scene, rebuilt_backend: Backend
+    two_weeks: Scene, rebuilt_backend: Backend
 ) -> None:
-    scene.run(TWO_WEEKS)
-    scene.source.set_bar("IBM", DAY, GOOD_BAR)
-    short = scene.source.fetch_prices("IBM", []).decode().splitlines()[: len(SECOND_WEEK) + 1]
-    deliver(scene.backend, "IBM", "".join(f"{line}\r\n" for line in short).encode())
+    two_weeks.source.set_bar("IBM", DAY, GOOD_BAR)
+    short = two_weeks.source.fetch_prices("IBM", []).decode().splitlines()[: len(SECOND_WEEK) + 1]
+    deliver(two_weeks.backend, "IBM", "".join(f"{line}\r\n" for line in short).encode())
 
-    done = scene.run(TWO_WEEKS)
+    done = two_weeks.run(TWO_WEEKS)
 
     assert len([key for key in done.load.response_keys if key.endswith("/IBM.csv")]) == 2
-    assert content(scene.backend) == rebuilt(rebuilt_backend, scene, TWO_WEEKS)
+    assert content(two_weeks.backend) == rebuilt(rebuilt_backend, two_weeks, TWO_WEEKS)
 
 
-def test_a_changed_bar_changes_the_metrics_of_later_sessions(scene: Scene, rebuilt_backend: Backend) -> None:
-    scene.run(TWO_WEEKS)
-    before = {(row["symbol"], row["trade_date"]): row for row in published_rows(scene.backend)}
-    revise(scene, GOOD_BAR, day=FIRST_WEEK[1])
+def test_a_changed_bar_changes_the_metrics_of_later_sessions(two_weeks: Scene, rebuilt_backend: Backend) -> None:
+    before = {(row["symbol"], row["trade_date"]): row for row in published_rows(two_weeks.backend)}
+    revise(two_weeks, GOOD_BAR, day=FIRST_WEEK[1])
 
-    done = scene.run([FIRST_WEEK[1]])
+    done = two_weeks.run([FIRST_WEEK[1]])
 
-    after = {(row["symbol"], row["trade_date"]): row for row in published_rows(scene.backend)}
+    after = {(row["symbol"], row["trade_date"]): row for row in published_rows(two_weeks.backend)}
     changed = {key for key, row in after.items() if row != before[key]}
     # By number of session: bar 1 itself; 2 by prev_close; 4 and 5, whose mean of 5 closes includes it; 7 and 8, whose
     # mean of 7 volumes includes it.
@@ -215,19 +220,18 @@ def test_a_changed_bar_changes_the_metrics_of_later_sessions(scene: Scene, rebui
     assert (done.prices.added, done.prices.removed) == (len(changed), len(changed))
     following = FIRST_WEEK[2]
     assert after["IBM", following]["prev_close"] == 62
-    assert content(scene.backend) == rebuilt(rebuilt_backend, scene, TWO_WEEKS)
+    assert content(two_weeks.backend) == rebuilt(rebuilt_backend, two_weeks, TWO_WEEKS)
 
 
-def test_a_symbol_that_left_the_universe_keeps_its_history(scene: Scene, rebuilt_backend: Backend) -> None:
-    scene.run(TWO_WEEKS)
-    before = published_rows(scene.backend)
-    scene.change(universe=Universe(FIVE.listings[1:]))
+def test_a_symbol_that_left_the_universe_keeps_its_history(two_weeks: Scene, rebuilt_backend: Backend) -> None:
+    before = published_rows(two_weeks.backend)
+    two_weeks.change(universe=Universe(FIVE.listings[1:]))
 
-    again = scene.run(TWO_WEEKS)
-    part = scene.run(SECOND_WEEK)
+    again = two_weeks.run(TWO_WEEKS)
+    part = two_weeks.run(SECOND_WEEK)
 
     assert (again.prices.changed, part.prices.changed) == (False, False)
-    assert published_rows(scene.backend) == before
+    assert published_rows(two_weeks.backend) == before
     assert "AAPL" in {symbol for symbol, _ in keys(before)}
 
 
@@ -263,9 +267,9 @@ class Rival:
 
 
 @pytest.fixture
-def staged(scene: Scene) -> Load:
+def staged(scene: Scene, restored: Restored) -> Load:
     """The first week is published, and the second week is staged on top of it."""
-    scene.run(FIRST_WEEK)
+    scene.change(backend=restored("wavy first week", lambda backend: Scene(backend, wavy_source()).run(FIRST_WEEK)))
     scene.fetch(SECOND_WEEK)
     return scene.stage(SECOND_WEEK)
 

@@ -26,7 +26,7 @@ from stock_assets_tests.support.audit_mutations import (
     without_times,
 )
 from stock_assets_tests.support.bars import exact
-from stock_assets_tests.support.scenes import BAD_BAR, Scene, calm_source, content, state, wavy_source
+from stock_assets_tests.support.scenes import BAD_BAR, TWO_WEEKS, Scene, calm_source, content, state, wavy_source
 from stock_assets_tests.support.steps import FIVE
 
 WINTER = sessions_between(date(2012, 12, 17), date(2013, 1, 15))
@@ -182,9 +182,14 @@ def test_ranges_of_symbols_have_every_symbol_once_also_unknown_ones() -> None:
     assert divide(["A", "B"], rows_per_symbol=100, rows_per_chunk=1) == [Chunk(None, "A"), Chunk("A", None)]
 
 
-def check_mutation(folder: Path, mutation: Mutation) -> None:
-    scene = Scene(LocalBackend(folder, chunk_rows=1), calm_source())
-    verdicts = verdicts_by_name(scene, mutation.mutate(scene))
+def check_mutation(folder: Path, mutation: Mutation, *, chunks: int) -> None:
+    rows = len(FIVE.symbols) * len(TWO_WEEKS)
+    scene = Scene(LocalBackend(folder, chunk_rows=rows // chunks), calm_source())
+    load = mutation.mutate(scene)
+    with scene.backend.warehouse.connect(load.load_id) as sql:
+        inputs(scene, sql, load)
+        assert sql.is_divided
+    verdicts = verdicts_by_name(scene, load)
 
     assert failed_audits(verdicts) == {mutation.audit} | mutation.also
     assert without_times(verdicts[mutation.audit].sample) == mutation.sample
@@ -197,10 +202,10 @@ def mutation_name(mutation: Mutation) -> str:
 
 @pytest.mark.parametrize("mutation", [one for one in MUTATIONS if one.audit in COMPARING], ids=mutation_name)
 def test_an_audit_that_compares_symbols_sees_all_of_them(tmp_path: Path, mutation: Mutation) -> None:
-    check_mutation(tmp_path, mutation)
+    check_mutation(tmp_path, mutation, chunks=2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutation", [one for one in MUTATIONS if one.audit not in COMPARING], ids=mutation_name)
 def test_every_audit_finds_the_same_in_chunks_of_one_symbol(tmp_path: Path, mutation: Mutation) -> None:
-    check_mutation(tmp_path, mutation)
+    check_mutation(tmp_path, mutation, chunks=len(FIVE.symbols))

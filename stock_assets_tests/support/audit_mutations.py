@@ -49,6 +49,7 @@ class Mutation:
         also: other audits that the row must fail as well.
         quarantined: bars that the load must quarantine.
         missing: bars that the load does not have.
+        line: the bar that the vendor writes for DAY, if this is the mutation.
     """
 
     audit: str
@@ -57,6 +58,7 @@ class Mutation:
     also: frozenset[str] = frozenset()
     quarantined: frozenset[tuple[str, date]] = frozenset()
     missing: frozenset[tuple[str, date]] = frozenset()
+    line: str | None = None
 
 
 def vendor_writes(line: str, *, symbols: tuple[str, ...] = ("IBM",), day: date = DAY) -> Mutate:
@@ -208,7 +210,7 @@ def bar(detail: str, *, day: date = DAY) -> tuple[BadRow, ...]:
 
 
 def row(audit: str, line: str, detail: str) -> Mutation:
-    return Mutation(audit, vendor_writes(line), bar(detail), quarantined=frozenset({("IBM", DAY)}))
+    return Mutation(audit, vendor_writes(line), bar(detail), quarantined=frozenset({("IBM", DAY)}), line=line)
 
 
 def column(detail: str) -> tuple[BadRow, ...]:

@@ -15,8 +15,11 @@ from stock_assets.core.errors import LoadRejected
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets.core.universe import Universe
 from stock_assets.coverage.published_sessions import published_sessions
+from stock_assets.loads.load import newest_load
 from stock_assets.orchestration.keys import asset_key
+from stock_assets_tests.support.audit_mutations import root_of
 from stock_assets_tests.support.dagster_runs import checks, pipeline
+from stock_assets_tests.support.published_week import Restored
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, Scene, calm_source, tamper
 from stock_assets_tests.support.steps import FIVE, local_backend
 
@@ -31,6 +34,12 @@ DAY = date(2012, 3, 6)
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return Scene(local_backend(tmp_path / "data"), calm_source())
+
+
+@pytest.fixture
+def first_week(restored: Restored) -> Scene:
+    """The first week is published."""
+    return Scene(restored("calm week", lambda backend: Scene(backend, calm_source()).run(FIRST_WEEK)), calm_source())
 
 
 def results(scene: Scene, folder: Path) -> dict[str, dg.AssetCheckEvaluation]:
@@ -48,24 +57,22 @@ def failed(scene: Scene, folder: Path) -> dict[str, str]:
     return {name: str(check.description) for name, check in found.items() if not check.passed}
 
 
-def test_a_complete_load_passes(scene: Scene, tmp_path: Path) -> None:
-    scene.run(FIRST_WEEK)
+def test_a_complete_load_passes(first_week: Scene, tmp_path: Path) -> None:
 
-    found = results(scene, tmp_path)
+    found = results(first_week, tmp_path)
 
     assert all(check.passed for check in found.values())
     assert {check.metadata["rows"].value for check in found.values()} == {25}
     assert {check.metadata["covers"].value for check in found.values()} == {"2012-03-01 to 2012-03-07"}
 
 
-def test_a_row_that_another_program_repeats_is_found(scene: Scene, tmp_path: Path) -> None:
-    scene.run(FIRST_WEEK)
-    stored = iceberg.load(DataFolder(tmp_path / "data").prepare(), DAILY_PRICES)
+def test_a_row_that_another_program_repeats_is_found(first_week: Scene, tmp_path: Path) -> None:
+    stored = iceberg.load(DataFolder(root_of(first_week.backend)).prepare(), DAILY_PRICES)
     rows = stored.scan().to_arrow()
     stored.append(rows.filter(pc.and_(pc.equal(rows["symbol"], "IBM"), pc.equal(rows["trade_date"], DAY))))
 
     counts = "session 2012-03-06 has 6 published rows of 5 symbols, 5 of 5 listed symbols, 5 committed by the load"
-    assert failed(scene, tmp_path) == {GRAIN: f"2012-03-06: {counts}", COMMITTED: f"2012-03-06: {counts}"}
+    assert failed(first_week, tmp_path) == {GRAIN: f"2012-03-06: {counts}", COMMITTED: f"2012-03-06: {counts}"}
 
 
 CHANGES = {
@@ -83,9 +90,9 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_value_that_another_program_changes_is_found(scene: Scene, tmp_path: Path, change: str) -> None:
-    load = scene.run(FIRST_WEEK).load
-    stored = iceberg.load(DataFolder(tmp_path / "data").prepare(), DAILY_PRICES)
+def test_a_value_that_another_program_changes_is_found(first_week: Scene, change: str) -> None:
+    load = newest_load(first_week.backend, FIRST_WEEK)
+    stored = iceberg.load(DataFolder(root_of(first_week.backend)).prepare(), DAILY_PRICES)
     rows = stored.scan(row_filter=f"trade_date = '{DAY}'").to_arrow()
     replaced = CHANGES[change].rpartition(" AS ")[2]
     columns = ", ".join(CHANGES[change] if name == replaced else f"r.{name}" for name in rows.column_names)
@@ -94,15 +101,14 @@ def test_a_value_that_another_program_changes_is_found(scene: Scene, tmp_path: P
     assert changed is not None
     stored.overwrite(changed.to_arrow_table().cast(rows.schema), overwrite_filter=f"trade_date = '{DAY}'")
 
-    wrong = {found.session: found for found in published_sessions(scene, load) if not found.is_as_committed}
+    wrong = {found.session: found for found in published_sessions(first_week, load) if not found.is_as_committed}
 
     assert wrong.keys() == {DAY}
     assert wrong[DAY].row_count == wrong[DAY].committed == 5
 
 
-def test_a_changed_value_fails_the_check(scene: Scene, tmp_path: Path) -> None:
-    scene.run(FIRST_WEEK)
-    stored = iceberg.load(DataFolder(tmp_path / "data").prepare(), DAILY_PRICES)
+def test_a_changed_value_fails_the_check(first_week: Scene, tmp_path: Path) -> None:
+    stored = iceberg.load(DataFolder(root_of(first_week.backend)).prepare(), DAILY_PRICES)
     rows = stored.scan(row_filter=f"trade_date = '{DAY}'").to_arrow()
     close = rows.column_names.index("close_price")
     stored.overwrite(
@@ -110,18 +116,17 @@ def test_a_changed_value_fails_the_check(scene: Scene, tmp_path: Path) -> None:
         overwrite_filter=f"trade_date = '{DAY}'",
     )
 
-    assert failed(scene, tmp_path) == {
+    assert failed(first_week, tmp_path) == {
         COMMITTED: "2012-03-06: session 2012-03-06 has 5 published rows of 5 symbols, 5 of 5 listed symbols, with "
         "other values than the load committed"
     }
 
 
-def test_rows_that_another_program_deletes_are_found(scene: Scene, tmp_path: Path) -> None:
-    scene.run(FIRST_WEEK)
-    stored = iceberg.load(DataFolder(tmp_path / "data").prepare(), DAILY_PRICES)
+def test_rows_that_another_program_deletes_are_found(first_week: Scene, tmp_path: Path) -> None:
+    stored = iceberg.load(DataFolder(root_of(first_week.backend)).prepare(), DAILY_PRICES)
     stored.delete(f"trade_date = '{DAY}'")
 
-    found = failed(scene, tmp_path)
+    found = failed(first_week, tmp_path)
 
     assert found.keys() == {COMMITTED, LISTED}
     assert found[COMMITTED].startswith("2012-03-06: session 2012-03-06 has 0 published rows of 0 symbols")
@@ -143,14 +148,15 @@ def test_an_excluded_session_is_missing_and_was_not_committed(scene: Scene, tmp_
     assert failed(scene, tmp_path).keys() == {LISTED}
 
 
-def test_a_rejected_load_committed_nothing(scene: Scene, tmp_path: Path) -> None:
-    scene.run(FIRST_WEEK)
-    scene.fetch(SECOND_WEEK)
-    tamper(scene.backend, scene.stage(SECOND_WEEK), STAGED_PRICES, "SELECT * FROM {name} WHERE symbol <> 'IBM'")
+def test_a_rejected_load_committed_nothing(first_week: Scene, tmp_path: Path) -> None:
+    first_week.fetch(SECOND_WEEK)
+    tamper(
+        first_week.backend, first_week.stage(SECOND_WEEK), STAGED_PRICES, "SELECT * FROM {name} WHERE symbol <> 'IBM'"
+    )
     with pytest.raises(LoadRejected):
-        scene.publish(SECOND_WEEK)
+        first_week.publish(SECOND_WEEK)
 
-    assert failed(scene, tmp_path).keys() == {LISTED}
+    assert failed(first_week, tmp_path).keys() == {LISTED}
 
 
 def test_a_symbol_outside_the_universe_does_not_replace_a_missing_one(scene: Scene, tmp_path: Path) -> None:
