@@ -27,16 +27,19 @@ _SECONDS = 10
 def doctor() -> None:
     """Check settings, key, universe, connections, versions and disk space; no call of the quota is used."""
     from stock_assets.core.errors import StockAssetsError
+    from stock_assets.core.text import plural
     from stock_assets.pipeline import Pipeline
+    from stock_assets.pipeline.universe import universe_address
     from stock_assets.settings import Settings
 
     print_line(f"{'versions':12}Python {platform.python_version()}, {', '.join(_versions())}")
     # An invalid setting or universe is the error of the command itself: nothing else can be checked.
     settings = Settings.from_env()
     pipeline = Pipeline.from_settings(settings)
-    changed = ", ".join(sorted(settings.model_fields_set)) or "all have their defaults"
-    print_line(f"{'settings':12}source {settings.source}, backend {settings.backend}; set: {changed}")
-    print_line(f"{'universe':12}{len(pipeline.universe.symbols)} symbols of {settings.universe or 'the package'}")
+    changed = ", ".join(sorted(settings.model_fields_set))
+    print_line(f"{'settings':12}source {settings.source}, backend {settings.backend}; set: {changed or 'nothing'}")
+    symbols = plural(len(pipeline.universe.symbols), "symbol")
+    print_line(f"{'universe':12}{symbols} of {universe_address(settings) or 'the package'}")
     checks: dict[str, Callable[[Settings, Pipeline], str]] = {
         "disk": _disk,
         "backend": _backend,

@@ -106,8 +106,8 @@ def history(table: Annotated[str, typer.Argument(help="A published table.")] = D
                 # With milliseconds, so that `query --as-of` accepts the timestamp and reads this snapshot.
                 f"{snapshot.committed_at:%Y-%m-%d %H:%M:%S.%f}"[:-3],
                 f"{snapshot.rows:,}",
-                properties.get("added", ""),
-                properties.get("removed", ""),
+                _thousands(properties.get("added", "")),
+                _thousands(properties.get("removed", "")),
                 _reason(properties),
                 "current" if snapshot.is_current else "",
             )
@@ -140,6 +140,10 @@ def published_table(name: str) -> "Table":
         if table.full_name == name:
             return table
     raise typer.BadParameter(_unknown(name, [table.full_name for table in PUBLISHED_TABLES]))
+
+
+def _thousands(number: str) -> str:
+    return f"{int(number):,}" if number.isdecimal() else number
 
 
 def _unknown(name: str, available: list[str]) -> str:

@@ -30,17 +30,14 @@ _Symbol = Annotated[str, typer.Argument(help="Ticker, such as NVDA.")]
 def list_symbols() -> None:
     """List the symbols with their listing periods, and the file that contains them."""
     from stock_assets.pipeline import Pipeline
-    from stock_assets.pipeline.universe import stored_universe_address
+    from stock_assets.pipeline.universe import universe_address
     from stock_assets.settings import Settings
 
     settings = Settings.from_env()
     listings = Pipeline.from_settings(settings).universe.listings
     rows = [(one.symbol, one.name, str(one.first_session or ""), str(one.last_session or "")) for one in listings]
     print_grid(("Symbol", "Name", "First session", "Last session"), rows)
-    if settings.universe_name in settings.aws_universes:
-        print_line(f"File: {stored_universe_address(settings)}")
-    else:
-        print_line(f"File: {settings.universe_file or 'of the package; set STOCK_ASSETS_UNIVERSE to use your own'}")
+    print_line(f"File: {universe_address(settings) or 'of the package; set STOCK_ASSETS_UNIVERSE to use your own'}")
 
 
 @app.command()

@@ -60,13 +60,20 @@ def usage_error(error: TyperException) -> str:
         return message.removeprefix("Invalid value: ")
     message = _NO_DATE.sub(r"\1 is no date of the form YYYY-MM-DD.", message.replace("Value error, ", ""))
     message = _NO_NUMBER.sub("it is no whole number", message)
-    closest = getattr(error, "possibilities", None)
+    return message if message.endswith("?") else f"{message.partition(' (Poss')[0].removesuffix('.')}. {_remedy(error)}"
+
+
+def _remedy(error: TyperException) -> str:
+    context, option, closest = (getattr(error, name, None) for name in ("ctx", "option_name", "possibilities"))
+    if context is None:
+        return "To see what is possible: stock-assets --help"
+    root = context.find_root()
+    if any(option in parameter.opts for parameter in root.command.params):
+        # Such as `stock-assets status --universe banks`.
+        command = context.command_path.removeprefix(root.command_path)
+        return f"Write it before the command: {root.command_path} {option} ...{command}"
     if closest:
-        return f"{message.partition(' (')[0]}. Did you mean {' or '.join(sorted(closest))}?"
-    if message.endswith("?"):
-        return message
-    context = getattr(error, "ctx", None)
-    if message.startswith(("Missing", "Got unexpected")) and context is not None:
-        return f"{message.removesuffix('.')}. {' '.join(context.get_usage().split())}"
-    command = context.command_path if context is not None else "stock-assets"
-    return f"{message.removesuffix('.')}. To see what is possible: {command} --help"
+        return f"Did you mean {' or '.join(sorted(closest))}?"
+    if error.format_message().startswith(("Missing", "Got unexpected")):
+        return " ".join(context.get_usage().split())
+    return f"To see what is possible: {context.command_path} --help"

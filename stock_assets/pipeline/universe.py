@@ -34,6 +34,13 @@ def configured_universe(settings: Settings) -> Universe:
     return parse_universe(body, stored_universe_address(settings))
 
 
+def universe_address(settings: Settings) -> str:
+    """Return where the symbols are; empty for the file of the package."""
+    if settings.universe_name in settings.aws_universes:
+        return stored_universe_address(settings)
+    return str(settings.universe_file or "")
+
+
 def stored_universe_address(settings: Settings) -> str:
     """Return the address of the universe file in the bucket."""
     return f"s3://{settings.aws_bucket}/{universe_key(settings.universe_name)}"

@@ -230,7 +230,8 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
             settings = cls(**values)
             if "data_dir" not in settings.model_fields_set:
                 folders = [each.root.relative_to(Path.cwd()) for each in settings.of_each_universe()]
-                settings = cls(**values, data_dir=_default_data_dir(file, folders))
+                if (folder := _default_data_dir(file, folders)) != settings.data_dir:
+                    settings = cls(**values, data_dir=folder)
         except ValidationError as error:
             problems += [_invalid_value(problem) for problem in error.errors()]
             raise SettingsError("; ".join(problems)) from error

@@ -15,6 +15,7 @@ from stock_assets.backends.layout import LAYOUT_KEY, layout_body
 from stock_assets.cli import load
 from stock_assets.cli.output import print_error
 from stock_assets.cli.read import DEFAULT_TABLE
+from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import UnknownSnapshot
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.price_files.csv_rows import DEFAULT_COLUMNS
@@ -88,6 +89,15 @@ def test_query_limits_exported_rows_and_takes_one_format(shell: Shell) -> None:
     assert len(shell.run("query", select, "--csv", "--limit", "3").stdout.splitlines()) == 4
     assert "45 rows, the first 0 shown" in shell.run("query", select, "--limit", "0").stdout
     assert "Choose one of" in shell.run("query", select, "--csv", "--json", code=2).stderr
+
+
+def test_numbers_of_rows_in_the_history_have_separators(tmp_path: Path) -> None:
+    recorded = Shell(tmp_path)
+    pipeline, sessions = Pipeline.from_settings(recorded.settings), sessions_between(date(2012, 3, 1), date(2013, 3, 1))
+    pipeline.fetch(sessions)
+    pipeline.stage(sessions)
+    pipeline.publish(sessions)
+    assert recorded.run("history").stdout.count("1,200") == 2
 
 
 def test_query_as_of_a_printed_timestamp_reads_that_snapshot(shell: Shell) -> None:

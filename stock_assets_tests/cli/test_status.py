@@ -1,13 +1,16 @@
 """The commands `status` and `doctor` on real data folders."""
 
+import os
 import socket
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import Incident
+from stock_assets.cli.app import app
 from stock_assets.pipeline import Pipeline
 from stock_assets_tests.support.shell import Shell
 
@@ -61,6 +64,16 @@ def test_doctor_checks_the_default_set_up(shell: Shell) -> None:
     assert found["universe"] == "5 symbols of the package"
     assert "10 published rows" in found["backend"]
     assert found["key"] == "not needed by the recorded sample"
+
+
+def test_doctor_names_only_the_settings_that_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("STOCK_ASSETS_")]:
+        monkeypatch.delenv(name)
+    out = CliRunner().invoke(app, ["doctor"]).stdout
+    assert "source recorded, backend local; set: nothing" in out
+    monkeypatch.setenv("STOCK_ASSETS_MIN_COVERAGE", "0.6")
+    assert "; set: min_coverage\n" in CliRunner().invoke(app, ["doctor"]).stdout
 
 
 def test_doctor_names_a_missing_key_and_an_unreachable_vendor(tmp_path: Path) -> None:

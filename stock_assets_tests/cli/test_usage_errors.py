@@ -38,6 +38,10 @@ def error_of(*words: str) -> str:
         (("xyz",), f"No such command 'xyz'. {SEE} --help"),
         (("--univers", "banks"), "No such option: --univers. Did you mean --universe?"),
         (("query", "SELECT 1", "--csvv"), "No such option: --csvv. Did you mean --csv?"),
+        (
+            ("symbols", "list", "--universe", "banks"),
+            "No such option: --universe. Write it before the command: stock-assets --universe ... symbols list",
+        ),
         (("rollback",), "Missing argument 'snapshot'. Usage: stock-assets rollback [OPTIONS] {snapshot} [table]"),
         (
             ("history", "published.daily_prices", "more"),

@@ -1,5 +1,6 @@
 """Several universes in one deployment: own names, own data, one instance, one quota."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -409,6 +410,8 @@ def test_the_option_selects_the_universe(shell: Shell) -> None:
         listed = shell.run("--universe", name, "symbols", "list").stdout
         assert {symbol for symbol in SYMBOLS[""] if symbol in listed} == set(SYMBOLS[name])
         assert f"{name}.csv" in listed
+        checked = shell.run("--universe", name, "doctor").stdout
+        assert re.search(rf"universe +{len(SYMBOLS[name])} symbols? of .*{name}\.csv", checked)
 
 
 @pytest.mark.parametrize(
