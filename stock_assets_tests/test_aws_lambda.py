@@ -202,6 +202,11 @@ def test_the_asset_requests_prices_through_the_function_also_if_it_is_warm(accou
     assert [summary["calls"] for summary in account.invocations] == [5, 0, 5]
 
 
+# The thread in which Pipes writes messages ends with the injected error.
+DENIED = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+@DENIED
 def test_a_denied_message_writer_fails_the_asset_and_loses_no_response(account: Account) -> None:
     denied = CallFault(f"PUT /{account.messages}/", 403, "AccessDenied", times=1000)
     account.aws.call_faults.append(denied)
@@ -236,6 +241,7 @@ def test_splits_leave_the_calls_of_the_day_that_prices_need(account: Account, mo
     assert sorted(account.server.requested("SPLITS")) == ["S01", "S02"]
 
 
+@DENIED
 def test_a_denied_message_writer_fails_the_splits_too(account: Account) -> None:
     account.aws.call_faults.append(CallFault(f"PUT /{account.messages}/", 403, "AccessDenied", times=1000))
     assert "raw/splits: the function ingestion ended, and 0 reports arrived" in error(account.run(splits=True))

@@ -38,7 +38,7 @@ def execute(folder: Path) -> nbformat.NotebookNode:
         for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
             patch.setenv(name, str(folder / name))
         NotebookClient(
-            notebook, timeout=120, kernel_name="python3", record_timing=False, resources={"metadata": {"path": working}}
+            notebook, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": working}}
         ).execute(env=dict(os.environ))
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

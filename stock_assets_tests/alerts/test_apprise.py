@@ -24,7 +24,9 @@ MESSAGE = INCIDENT.message(AT)
 
 
 @pytest.fixture
-def hook() -> Iterator[WebhookServer]:
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookServer]:
+    # apprise waits for 4 s; the server is in this process, and a busy machine may stop the process for longer.
+    monkeypatch.setattr("apprise.url.URLBase.socket_read_timeout", 60.0)
     with webhook() as server:
         yield server
 

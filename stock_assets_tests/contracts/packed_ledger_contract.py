@@ -152,7 +152,7 @@ class PackedLedgerContract:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=60)
+            thread.join(timeout=180)
 
         assert len(seen) == 40
         assert symbols(opened()) == [fetch.symbol for fetch in requests(40)]

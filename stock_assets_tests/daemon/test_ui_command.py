@@ -28,7 +28,7 @@ def made(tmp_path: Path) -> Iterator[Station]:
 def serves(url: str) -> bool:
     """Return whether a web server responds."""
     try:
-        with urllib.request.urlopen(f"{url}/server_info", timeout=5) as response:  # noqa: S310 (fixed scheme)
+        with urllib.request.urlopen(f"{url}/server_info", timeout=60) as response:  # noqa: S310 (fixed scheme)
             return bool(response.status == 200)
     except OSError:
         return False
@@ -43,7 +43,7 @@ def reads(page: Browser, url: str, words: str) -> None:
 @pytest.mark.browser
 def test_a_run_of_the_command_line_is_in_the_timeline_and_on_the_page_of_its_job(made: Station) -> None:
     with browser(1500, 1000, online=True) as page:
-        assert made.start(PROGRAM, "backfill", "2013-02-27", "2013-03-01").wait(timeout=120) == 0, made.log(PROGRAM)
+        assert made.start(PROGRAM, "backfill", "2013-02-27", "2013-03-01").wait(timeout=300) == 0, made.log(PROGRAM)
         [run] = made.runs()
         port = free_port()
         url = f"http://127.0.0.1:{port}"
@@ -55,7 +55,7 @@ def test_a_run_of_the_command_line_is_in_the_timeline_and_on_the_page_of_its_job
         wait_for(lambda: f"Serving dagster-webserver on {url}" in made.log(PROGRAM), "line with the address")
         assert warnings(made.log(PROGRAM)) == []
 
-        assert made.start(PROGRAM, "ui", "--port", str(free_port())).wait(timeout=60) == 1
+        assert made.start(PROGRAM, "ui", "--port", str(free_port())).wait(timeout=300) == 1
         assert "of stock-assets ui already runs on" in made.log(PROGRAM)
         assert serves(url)
 

@@ -21,7 +21,7 @@ class WebServer:
         """Send a GraphQL query; return the data of the response."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         post = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 (fixed scheme)
-        with urllib.request.urlopen(post, timeout=60) as response:  # noqa: S310 (as above)
+        with urllib.request.urlopen(post, timeout=180) as response:  # noqa: S310 (as above)
             result = json.load(response)
         assert "errors" not in result, result
         data: dict[str, Any] = result["data"]
@@ -29,7 +29,7 @@ class WebServer:
 
     def _is_up(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/server_info", timeout=5) as response:  # noqa: S310 (fixed scheme)
+            with urllib.request.urlopen(f"{self.url}/server_info", timeout=60) as response:  # noqa: S310 (fixed scheme)
                 return bool(response.status == 200)
         except OSError:
             return False

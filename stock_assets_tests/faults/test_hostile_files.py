@@ -24,7 +24,7 @@ from stock_assets_tests.support.steps import local_backend
 
 pytestmark = pytest.mark.faults
 WINDOW = LandingScope(date(2000, 3, 1), date(2013, 3, 1))
-LONGEST_SECONDS = 20.0
+LONGEST_SECONDS = 60.0
 CASE = pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
 
 

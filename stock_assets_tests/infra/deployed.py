@@ -35,7 +35,7 @@ IGNORED = {
     "aws:PrincipalArn of an assumed role": "the ARN of the session, where AWS has the ARN of the role",
 }
 """What the emulator accepts without its effect."""
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 180
 _FUNCTION = "def handler(event, context):\n    return event\n"
 
 

@@ -246,7 +246,7 @@ def deployed() -> Iterator[Deployed]:
 
 def finished(stacks: Any) -> dict[str, str]:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
     """Wait for the stack and return its outputs."""
-    for _ in range(100):
+    for _ in range(1800):
         [stack] = stacks.describe_stacks(StackName="prices")["Stacks"]
         if not stack["StackStatus"].endswith("IN_PROGRESS"):
             break

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.infra, pytest.mark.skipif(not PROGRAM.exists(), reason
 
 ORDER = ("data", "ingestion", "monitoring", "single", "fargate", "consumers", "github")
 DATA = "stock_assets/alpha_vantage"
-_PATIENCE_SECONDS = 30
+_PATIENCE_SECONDS = 180
 
 
 def stack(name: str) -> Stack:

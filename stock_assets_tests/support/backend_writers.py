@@ -12,7 +12,7 @@ from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
 from stock_assets_tests.support.rows import price_row, stage_rows
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 
 Job = Callable[[Backend, int], str]
 

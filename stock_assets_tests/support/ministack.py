@@ -21,7 +21,7 @@ import boto3
 
 PROGRAM = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
 HOW_TO_INSTALL = "ministack is not installed; run `make ministack`"
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 180
 
 
 @contextmanager

@@ -30,12 +30,10 @@ class RateLimiterCase:
     Attributes:
         open: opens the rate limiter of the test, in any process; importable.
         recorded_calls: returns the timestamps of its calls.
-        slack: seconds that competing processes may add to the time that the limits require.
     """
 
     open: Callable[[], RateLimiter]
     recorded_calls: Callable[[], list[datetime]]
-    slack: float
 
 
 def open_sqlite(folder: Path) -> RateLimiter:
@@ -63,12 +61,12 @@ def s3_calls(endpoint: str, folder: Path) -> list[datetime]:
 
 def sqlite_case(folder: Path) -> RateLimiterCase:
     """Return the rate limiter of a local backend."""
-    return RateLimiterCase(partial(open_sqlite, folder), partial(sqlite_calls, folder), slack=1)
+    return RateLimiterCase(partial(open_sqlite, folder), partial(sqlite_calls, folder))
 
 
 def s3_case(endpoint: str, folder: Path) -> RateLimiterCase:
-    """Return the rate limiter of a bucket; competing for its object takes time."""
-    return RateLimiterCase(partial(open_s3, endpoint, folder), partial(s3_calls, endpoint, folder), slack=20)
+    """Return the rate limiter of a bucket."""
+    return RateLimiterCase(partial(open_s3, endpoint, folder), partial(s3_calls, endpoint, folder))
 
 
 def acquire_by_machine_clock(open_limiter: Callable[[], RateLimiter], calls: int) -> None:

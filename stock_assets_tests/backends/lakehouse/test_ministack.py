@@ -161,7 +161,7 @@ def test_a_message_reaches_a_queue_through_the_topic(ministack: str, backend: At
         assert notifier.notify(INCIDENT, AT) == []
     assert notifier.resolve(INCIDENT.reference, AT, "run 2 has succeeded") == []
 
-    received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=2)["Messages"]
+    received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=20)["Messages"]
     bodies = [json.loads(message["Body"]) for message in received]
     assert sorted(body["Subject"] for body in bodies) == [f"Resolved: {INCIDENT.title}", INCIDENT.title]
     assert all(body["TopicArn"] == arn and INCIDENT.title in body["Message"] for body in bodies)

@@ -11,12 +11,12 @@ from stock_assets.backends.local.publish_lock import publishing
 from stock_assets.core.errors import ConcurrentPublish
 
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
 from stock_assets.backends.local.publish_lock import publishing
 with publishing(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
 
 
@@ -48,14 +48,15 @@ def test_a_publish_that_waited_too_long_names_the_other_process(
 
 
 def test_the_lock_of_a_killed_process_does_not_block(tmp_path: Path) -> None:
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(ConcurrentPublish, match=str(holder.pid)), publishing(tmp_path, longest_seconds=0):
         pass
     holder.kill()
-    holder.wait()
-    holder.stdout.close()
+    holder.communicate()
 
     with publishing(tmp_path, longest_seconds=0):
         pass

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.trino
 
 LONG = "UNNEST(SEQUENCE(1, 10000)) AS a (x) CROSS JOIN UNNEST(SEQUENCE(1, 10000)) AS b (y) CROSS JOIN "
 HOURS = f"SELECT SUM(x * y * z) AS total FROM {LONG}UNNEST(SEQUENCE(1, 10000)) AS c (z)"
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def engine(server: TrinoServer) -> TrinoEngine:
 
 def running(server: TrinoServer) -> list[str]:
     """Return the ids of the statements that have not ended."""
-    queries = requests.get(f"{server.url}/v1/query", headers={"X-Trino-User": USER}, timeout=10).json()
+    queries = requests.get(f"{server.url}/v1/query", headers={"X-Trino-User": USER}, timeout=60).json()
     return [query["queryId"] for query in queries if query["state"] not in ("FINISHED", "FAILED")]
 
 

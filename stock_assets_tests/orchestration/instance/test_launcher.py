@@ -50,7 +50,7 @@ def run(instance: dg.DagsterInstance) -> dg.DagsterRun:
 
 @pytest.fixture
 def worker() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     yield process
     process.kill()
     process.wait()
@@ -128,7 +128,7 @@ def engine_events(context: dg.OpExecutionContext) -> list[dg.EventLogEntry]:
 
 def wait_for_zombie(process: subprocess.Popen[bytes]) -> str:
     """Wait until a killed process is a zombie; return its status."""
-    for _ in range(100):
+    for _ in range(2400):
         if psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE:
             break
         time.sleep(0.05)

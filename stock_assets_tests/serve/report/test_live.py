@@ -44,7 +44,7 @@ def served(page: LivePage) -> Iterator[int]:
 
 
 def status(port: int, method: str, path: str, host: str = HOST) -> int:
-    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    connection = http.client.HTTPConnection(HOST, port, timeout=180)
     connection.request(method, path, headers={"Host": host})
     return connection.getresponse().status
 
@@ -64,7 +64,7 @@ def test_the_page_is_rendered_again_only_after_a_change(backend: Backend) -> Non
 def test_the_page_is_read_only_and_for_this_machine(backend: Backend) -> None:
     page = LivePage(Scene(backend, wavy_source()))
     with served(page) as port:
-        with urllib.request.urlopen(f"http://{HOST}:{port}/version", timeout=30) as response:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/version", timeout=180) as response:
             assert response.read().decode() == page.version() == "none none"
             assert "default-src 'none'" in response.headers["Content-Security-Policy"]
         assert status(port, "GET", "/") == 200
@@ -106,7 +106,7 @@ def test_an_interruption_ends_the_page_without_a_message_about_publishing(tmp_pa
         port = int(page.stdout.readline().rpartition(":")[2])
         assert status(port, "GET", "/version") == 200
         page.send_signal(number)
-        _, errors = page.communicate(timeout=60)
+        _, errors = page.communicate(timeout=180)
     assert page.returncode == 0
     assert "Interrupted" not in errors
 
