@@ -81,9 +81,9 @@ def test_a_kill_at_any_time_leaves_the_old_or_the_new_rows(name: str, tmp_path: 
     interrupted = 0
     for number in range(ATTEMPTS * KILLS):
         with prepared.folder() as root:
-            after = time_of_kill(number, KILLS, took)
-            if not killed(work, (name, root), after):
-                took = after
+            seconds = time_of_kill(number, KILLS, took)
+            if not killed(work, (name, root), seconds):
+                took = seconds
                 continue
             result, problem = prepared.result(root)
         tally.count(f"killed: {name}", result)
@@ -207,9 +207,9 @@ def test_a_killed_command_is_completed_by_running_it_again(
         folder = tmp_path / str(number)
         folder.mkdir()
         arguments = command.prepare(original, folder)
-        after = time_of_kill(number, KILLS_OF_COMMANDS, took)
-        if not killed(command.run, arguments, after):
-            took = after
+        seconds = time_of_kill(number, KILLS_OF_COMMANDS, took)
+        if not killed(command.run, arguments, seconds):
+            took = seconds
         else:
             command.run(*arguments)
             after = Folder(command.done(original, folder))
@@ -238,9 +238,9 @@ def test_a_killed_purge_removes_no_other_row_and_is_completed_by_running_it_agai
     interrupted = 0
     for number in range(ATTEMPTS * KILLS):
         root = Folder.copy_of(original, tmp_path / str(number)).root
-        after = time_of_kill(number, KILLS, took)
-        if not killed(run_purge, (root, symbol), after):
-            took = after
+        seconds = time_of_kill(number, KILLS, took)
+        if not killed(run_purge, (root, symbol), seconds):
+            took = seconds
         else:
             found = Folder(root).rows()
             assert [row for row in found if row["symbol"] != symbol] == kept
