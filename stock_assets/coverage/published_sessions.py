@@ -7,7 +7,7 @@ Belongs here: the published rows as consumers see them after a load. Does not be
 from dataclasses import dataclass
 from datetime import date
 
-from stock_assets.core.sql import statement
+from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.inputs import symbol_numbers
@@ -51,15 +51,15 @@ def published_sessions(parts: PipelineParts, load: Load) -> list[PublishedSessio
     """Return the published rows of every session of a load, in order."""
     backend = parts.backend
     with backend.warehouse.connect_to_read() as sql:
-        select = statement("coverage/session_rows.sql").bind(
-            {
-                "prices": sql.name(DAILY_PRICES),
-                "symbol_numbers": sql.register("symbol_numbers", symbol_numbers(parts)),
-                "listings": sql.register("listings", parts.universe.table()),
-                "start_date": load.start_date,
-                "end_date": load.end_date,
-            }
-        )
+        values: dict[str, SqlValue] = {
+            "prices": sql.name(DAILY_PRICES),
+            "symbol_numbers": sql.register("symbol_numbers", symbol_numbers(parts)),
+            "listings": sql.register("listings", parts.universe.table()),
+            "start_date": load.start_date,
+            "end_date": load.end_date,
+        }
+        values["row_numbers"] = Fragment(statement("coverage/row_numbers.sql").bind(values))
+        select = statement("coverage/session_rows.sql").bind(values)
         found = {row.pop("trade_date"): row for row in sql.query(select).to_pylist()}
     committed, none = _committed(parts, load), {"row_count": 0, "symbols": 0, "listed_symbols": 0, "digest": 0}
     sessions = []

@@ -78,10 +78,11 @@ def compute_report(sql: SqlConnection, values: Mapping[str, SqlValue]) -> LoadRe
         sql: a session of the load.
         values: the values of the marks, with the SELECT `session_failures`.
     """
+    numbers = Fragment(statement("coverage/row_numbers.sql").bind({**values, "prices": values["staged_prices"]}))
     parts: dict[str, SqlValue] = {
         "session_failures": values["session_failures"],
         "sessions": Fragment(statement("stage/sessions.sql").bind({**values, "excluded_sessions": Name("excluded")})),
-        "digests": Fragment(statement("coverage/session_rows.sql").bind({**values, "prices": values["staged_prices"]})),
+        "digests": Fragment(statement("stage/session_digests.sql").bind({"row_numbers": numbers})),
         "prices": Fragment(statement("stage/preview_prices.sql").bind(values)),
         "quarantine": Fragment(statement("stage/preview_quarantine.sql").bind(values)),
     }

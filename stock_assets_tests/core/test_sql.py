@@ -33,7 +33,15 @@ FILES = [path for path in ALL_FILES if not path.startswith("ddl/") and path != "
 ATHENA_STATEMENT_BYTES = 262_144
 
 TEXTS = {"load_id", "audit", "prefix", "acknowledged"}
-SELECTS = {"bars_to_commit", "session_failures", "findings", "bad_rows", "row_failures"}
+SELECTS = {
+    "traced_bars_select",
+    "raw_differences_select",
+    "row_numbers",
+    "session_failures",
+    "findings",
+    "bad_rows",
+    "row_failures",
+}
 CONDITIONS = {"dates", "symbols"}
 DATES = {"since", "today"}
 NUMBERS: dict[str, SqlValue] = {
@@ -52,7 +60,9 @@ def any_value(name: str) -> SqlValue:
     if name in TEXTS:
         return "it's a text"
     if name in SELECTS:
-        return Fragment("SELECT 'a' AS audit, 'b' AS symbol, DATE '2012-03-01' AS trade_date, 'c' AS detail")
+        return Fragment(
+            "SELECT 'a' AS audit, 'b' AS symbol, DATE '2012-03-01' AS trade_date, 'c' AS detail, 1 AS number"
+        )
     if name in CONDITIONS:
         return Fragment("1 = 1")
     return date(2012, 3, 1) if name.endswith("_date") or name in DATES else Name(f"input.{name}")

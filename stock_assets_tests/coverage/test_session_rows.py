@@ -7,7 +7,6 @@ import pyarrow as pa
 from stock_assets.backends.interface import Backend
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, Column, ColumnType
-from stock_assets.core.universe import Listing, Universe
 from stock_assets_tests.support.rows import price_row
 
 DAY = date(2012, 3, 13)
@@ -29,19 +28,18 @@ def _row(changed: Column | None) -> str:
 
 
 def test_the_digest_depends_on_every_column(backend: Backend) -> None:
-    # To add a column: add it to sql/coverage/session_rows.sql too, else a wrong value in it is never found.
+    # To add a column: add it to sql/coverage/row_numbers.sql too, else a wrong value in it is never found.
     columns = [column for column in DAILY_PRICES.columns if column.name not in DAILY_PRICES.grain]
     with backend.warehouse.connect_to_read() as sql:
         values: dict[str, SqlValue] = {
             "symbol_numbers": sql.register("symbol_numbers", pa.table({"symbol": ["IBM"], "number": [17]})),
-            "listings": sql.register("listings", Universe((Listing("IBM", ""),)).table()),
             "start_date": DAY,
             "end_date": DAY,
         }
         digests = {
             changed.name if changed else "": sql.query(
-                statement("coverage/session_rows.sql").bind({**values, "prices": Fragment(_row(changed))})
-            )["digest"].to_pylist()
+                statement("coverage/row_numbers.sql").bind({**values, "prices": Fragment(_row(changed))})
+            )["number"].to_pylist()
             for changed in (None, *columns)
         }
     same = [name for name, digest in digests.items() if name and digest == digests[""]]

@@ -8,6 +8,7 @@ match its name is written again. So it is not synced to disk, and deleting it co
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -30,8 +31,8 @@ from stock_assets.core.errors import DamagedResponses
 from stock_assets.core.queries import transpile
 from stock_assets.core.sql import Name, statement
 
-_BATCH_BYTES = 16 << 20
-"""Bytes of responses that are in memory at a time."""
+_BATCH_BYTES = 4 << 20
+"""Bytes of responses that become rows at a time, while the next ones are read."""
 _NUMBERS = {
     "trade_date": pa.date32(),
     **dict.fromkeys(("open_price", "high_price", "low_price", "close_price"), pa.float64()),
@@ -98,13 +99,22 @@ def raw_rows_file(
             use_dictionary=["trade_date", *_TEXTS, "$path"],
             use_byte_stream_split=[name for name in _NUMBERS if name != "trade_date"],
         ) as writer:
-            for batch in _batches(objects, ordered):
+            for batch in _ahead(_batches(objects, ordered)):
                 rows = _rows(connection, batch)
                 requested = min((body.requested for body in batch), default=last)
                 writer.write_table(_without_other_days(rows, first, last, requested))
         return partial.rename(folder / f"{prefix}{file_hash(partial)}.parquet")
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _ahead(batches: Iterator[list[_Body]]) -> Iterator[list[_Body]]:
+    """Yield the batches; a thread reads the next responses and compares their checksums meanwhile."""
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = reader.submit(next, batches, None)
+            yield batch
 
 
 def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Body]]:
