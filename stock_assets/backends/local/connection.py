@@ -12,6 +12,7 @@ later is NULL in older files.
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from pathlib import Path
@@ -241,9 +242,10 @@ class DuckDbConnection(SqlConnection):
     def digests(self) -> Digests:
         """Hash the files of the staging tables."""
         staging = hashlib.sha256()
-        for table in STAGING_TABLES:
-            for file in self._staged_files(table):
-                staging.update(f"{table.name} {file.name} {file_hash(file)}\n".encode())
+        files = [(table.name, file) for table in STAGING_TABLES for file in self._staged_files(table)]
+        with ThreadPoolExecutor() as threads:
+            for (name, file), digest in zip(files, threads.map(file_hash, [file for _, file in files]), strict=True):
+                staging.update(f"{name} {file.name} {digest}\n".encode())
         snapshots = {table.name: self.base(table) for table in PUBLISHED_TABLES}
         return Digests(staging.hexdigest(), inputs_digest(self._registered, snapshots))
 

@@ -8,7 +8,6 @@ match its name is written again. So it is not synced to disk, and deleting it co
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 
 from stock_assets.backends.interface import Fetch, Objects
 from stock_assets.backends.local.durable import make_folder
+from stock_assets.backends.local.read_ahead import ahead
 from stock_assets.backends.stored_responses import read_response
 from stock_assets.core.calendar import CALENDAR_START
 from stock_assets.core.checksums import content_hash, file_hash
@@ -99,22 +99,13 @@ def raw_rows_file(
             use_dictionary=["trade_date", *_TEXTS, "$path"],
             use_byte_stream_split=[name for name in _NUMBERS if name != "trade_date"],
         ) as writer:
-            for batch in _ahead(_batches(objects, ordered)):
+            for batch in ahead(_batches(objects, ordered)):
                 rows = _rows(connection, batch)
                 requested = min((body.requested for body in batch), default=last)
                 writer.write_table(_without_other_days(rows, first, last, requested))
         return partial.rename(folder / f"{prefix}{file_hash(partial)}.parquet")
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _ahead(batches: Iterator[list[_Body]]) -> Iterator[list[_Body]]:
-    """Yield the batches; a thread reads the next responses and compares their checksums meanwhile."""
-    with ThreadPoolExecutor(1) as reader:
-        following = reader.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = reader.submit(next, batches, None)
-            yield batch
 
 
 def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Body]]:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from stock_assets.backends.local.duckdb_errors import query_failed
 from stock_assets.backends.local.durable import make_folder, sync
+from stock_assets.backends.local.read_ahead import ahead
 from stock_assets.core.sql import literal
 from stock_assets.core.tables import Table
 
@@ -89,7 +90,7 @@ class SortedFiles(TableFiles):
             for field in reader.schema
         )
         count = 0
-        for year, batches in _row_groups(reader):
+        for year, batches in ahead(_row_groups(reader)):
             rows = pa.Table.from_arrays(
                 [pa.chunked_array(column) for column in zip(*batches, strict=True)], schema=self._schema
             )
