@@ -58,7 +58,7 @@ def test_every_audit_has_a_mutation() -> None:
 
 
 def test_an_audit_without_a_mutation_is_named() -> None:
-    [sentence] = without_mutation([*audit_paths(), "audit/row/x.sql"])
+    [sentence] = without_mutation(["audit/row/x.sql"])
 
     assert sentence.startswith("sql/audit/row/x.sql has no mutation test; add one to MUTATIONS in ")
     assert Path(__file__).parents[2].joinpath(sentence.rpartition(" ")[2]).is_file()
