@@ -14,7 +14,8 @@ import pytest
 
 from stock_assets.orchestration.instance.code_location import CODE_LOCATION
 from stock_assets_tests.support.browser import Browser, browser
-from stock_assets_tests.support.real_daemon import PROJECT, Station, free_port, kill_with_children, station, wait_for
+from stock_assets_tests.support.ports import free_port
+from stock_assets_tests.support.real_daemon import PROJECT, Station, kill_with_children, station, wait_for
 
 PROGRAM = "stock_assets"
 

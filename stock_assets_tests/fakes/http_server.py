@@ -4,7 +4,8 @@ import json
 import urllib.request
 from typing import Any
 
-from stock_assets_tests.support.real_daemon import Station, free_port, wait_for
+from stock_assets_tests.support.ports import free_port
+from stock_assets_tests.support.real_daemon import Station, wait_for
 
 
 class WebServer:

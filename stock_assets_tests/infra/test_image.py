@@ -21,8 +21,9 @@ import yaml
 from stock_assets.settings import Settings, environment_variable
 from stock_assets_tests.infra import tools
 from stock_assets_tests.support.image import PROJECT, Image, build, why_not
+from stock_assets_tests.support.ports import free_port
 from stock_assets_tests.support.postgres import empty_database
-from stock_assets_tests.support.real_daemon import free_port, wait_for
+from stock_assets_tests.support.real_daemon import wait_for
 
 COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT / "compose.yaml").read_text(encoding="utf-8"))
 OURS = ("code", "daemon", "webserver")

@@ -7,7 +7,6 @@ process. It listens on the loopback interface only, and its services besides HTT
 """
 
 import os
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
+
+from stock_assets_tests.support.ports import free_port
 
 PROGRAM = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
 HOW_TO_INSTALL = "ministack is not installed; run `make ministack`"
@@ -34,9 +35,7 @@ def running_ministack(*, checks_policies: bool = False) -> Iterator[str]:
     Raises:
         TimeoutError: it does not respond; the message contains the end of its log.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "BIND_HOST": "127.0.0.1",

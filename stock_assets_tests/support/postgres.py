@@ -5,14 +5,16 @@ Belongs here: starting and stopping it, and databases. Does not belong here: wha
 
 import os
 import shutil
-import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, text
+
+from stock_assets_tests.support.ports import free_port
 
 
 def _programs() -> Path:
@@ -26,12 +28,10 @@ def _programs() -> Path:
 def postgres_server() -> Iterator[str]:
     """Start a server as an ordinary user: PostgreSQL does not run as root. Yield its address without a database."""
     pytest.importorskip("dagster_postgres", reason="pip install 'stock-assets[aws]'")
-    programs, folder = _programs(), Path(f"/tmp/stock_assets_pg_{os.getpid()}")  # noqa: S108 (short socket path)
+    programs = _programs()
+    folder = Path(tempfile.mkdtemp(prefix="stock_assets_pg_", dir="/tmp"))  # noqa: S108 (short socket path)
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder.mkdir()
+    port = free_port()
     if as_user:
         shutil.chown(folder, "postgres")
     options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
@@ -39,7 +39,9 @@ def postgres_server() -> Iterator[str]:
     try:
         subprocess.run([*control, "initdb", "-s", "-o", "-U stock -A trust"], check=True, cwd=folder)
         subprocess.run(
-            [*control, "start", "-w", "-s", "-l", str(folder / "log"), "-o", options], check=True, cwd=folder
+            [*control, "start", "-w", "-t", "300", "-s", "-l", str(folder / "log"), "-o", options],
+            check=True,
+            cwd=folder,
         )
         yield f"postgresql+psycopg2://stock@127.0.0.1:{port}"
     finally:

@@ -5,7 +5,6 @@ Belongs here: starting, killing and waiting. Does not belong here: what a test e
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -171,14 +170,6 @@ def kill_with_children(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -24,6 +23,7 @@ from pathlib import Path, PurePosixPath
 import requests
 
 from stock_assets_tests.emulators.athena.names import CREDENTIALS, REGION
+from stock_assets_tests.support.ports import free_port
 
 VERSION = "476"
 """The last version whose archive is in Maven's central repository; later ones are published elsewhere only."""
@@ -88,7 +88,7 @@ def running_trino(aws_endpoint: str) -> Iterator[str]:
     """
     program, server = java(), server_folder()
     with tempfile.TemporaryDirectory(prefix="trino-") as root:
-        port = _free_port()
+        port = free_port()
         folder = Path(root)
         _configure(folder, server, port, aws_endpoint)
         log = folder / "server.log"
@@ -251,12 +251,6 @@ def _java_version(program: Path) -> int:
     output = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
     found = re.search(r'version "(\d+)', output)
     return int(found[1]) if found else 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from stock_assets_tests.support.dagster_internals import (
     serialize_value,
 )
 from stock_assets_tests.support.dagster_runs import leave_run
-from stock_assets_tests.support.real_daemon import free_port
+from stock_assets_tests.support.ports import free_port
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ import uvicorn
 from stock_assets.backends.interface import Backend
 from stock_assets.serve.report.live import HOST, LivePage, application, listen
 from stock_assets_tests.support.browser import browser
-from stock_assets_tests.support.real_daemon import free_port, wait_for
+from stock_assets_tests.support.ports import free_port
+from stock_assets_tests.support.real_daemon import wait_for
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
 
 # Prints the id of the page's process, and ends when its input ends.
