@@ -29,7 +29,7 @@ def postgres_server() -> Iterator[str]:
     """Start a server as an ordinary user: PostgreSQL does not run as root. Yield its address without a database."""
     pytest.importorskip("dagster_postgres", reason="pip install 'stock-assets[aws]'")
     programs = _programs()
-    folder = Path(tempfile.mkdtemp(prefix="stock_assets_pg_", dir="/tmp"))  # noqa: S108 (short socket path)
+    folder = Path(tempfile.mkdtemp(prefix="stock_assets_pg_", dir="/tmp"))  # the path of a socket must be short
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     port = free_port()
     if as_user:

@@ -248,7 +248,7 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _java_version(program: Path) -> int:
-    output = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
+    output = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=300).stderr
     found = re.search(r'version "(\d+)', output)
     return int(found[1]) if found else 0
 
