@@ -55,6 +55,9 @@ def main(folder: str, symbols: str, first: str, last: str, step: str) -> None:
         before = pipeline(root, market, earlier[-1])
         before.fetch([earlier[-1]])
         load(before, earlier)
+        # Maintenance removes them after some days; 10,000 symbols and 20 years would need 20 GB of disk with them.
+        for staged in before.backend.warehouse.staged_loads():
+            before.backend.warehouse.drop_staging(staged)
         parts, sessions = pipeline(root, market, newest, compact=True), [newest]
         parts.fetch(sessions)
     import_libraries(market)
