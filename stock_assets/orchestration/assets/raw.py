@@ -52,6 +52,13 @@ class Requests(Protocol):
 GROUP = "raw"
 _FILES_SHOWN = 10
 
+_PRICES_DESCRIPTION = (
+    "Raw responses of the source, byte for byte, one file per symbol and request under "
+    "`raw/daily_prices/ingest_date=.../<fetch time>/<SYMBOL>.csv`. At most one request per symbol and run, and none "
+    "for sessions that a stored response already contains, unless `request_again` names the symbol. The checks show "
+    "missing bars."
+)
+
 _COLUMN_DESCRIPTIONS = {
     "timestamp": "Trade date (YYYY-MM-DD). Every column is unconverted text of the vendor.",
     "open": "First price of the session, as traded: not adjusted for splits or dividends.",
@@ -170,12 +177,7 @@ def raw_prices_asset(
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=names.name("vendor_api"),
         metadata={"dagster/column_schema": _RAW_COLUMNS},
-        description=(
-            "Raw responses of the source, byte for byte, one file per symbol and request under "
-            "`raw/daily_prices/ingest_date=.../<fetch time>/<SYMBOL>.csv`. At most one request per symbol and run, and "
-            "none for sessions that a stored response already contains, unless `request_again` names the symbol. The "
-            "checks show missing bars."
-        ),
+        description=_PRICES_DESCRIPTION,
     )
     @names.uses_pipeline
     def raw_daily_prices(
