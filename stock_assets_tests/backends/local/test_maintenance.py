@@ -225,7 +225,7 @@ def test_a_file_that_pyiceberg_did_not_write_stays(backend: Backend) -> None:
     assert note.exists()
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_after_any_history_every_kept_snapshot_is_complete(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 (repeatable)
     root = tmp_path / "backend"

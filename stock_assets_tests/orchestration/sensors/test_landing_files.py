@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
@@ -49,8 +50,12 @@ class LandingArea:
         self.at = in_a_while()
         self.cursor: str | None = None
         self.channels: list[RecordingChannel] = []
-        self.pipeline: WiredScene = pipeline(scene, folder)
-        self.instance = self.pipeline.instance
+        self.instance = dg.DagsterInstance.ephemeral()
+
+    @cached_property
+    def pipeline(self) -> WiredScene:
+        """The definitions, wired to the scene; most tests need none."""
+        return replace(pipeline(self.scene, self.folder), instance=self.instance)
 
     def add(self, name: str, text: str | bytes) -> str:
         """Write a landing file; return its key."""
