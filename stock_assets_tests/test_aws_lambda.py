@@ -363,6 +363,12 @@ def test_a_task_cannot_name_a_folder_elsewhere(account: Account) -> None:
     assert account.server.requested("TIME_SERIES_DAILY") == []
 
 
+def test_a_task_of_a_universe_without_its_symbols_requests_nothing(account: Account) -> None:
+    with pytest.raises(ValidationError, match=r"universe banks without its symbols.*Add `listings`"):
+        aws_lambda.handler({"task": {"universe": "banks"}}, Context())
+    assert account.server.requested("TIME_SERIES_DAILY") == []
+
+
 def test_the_function_packs_no_ledger_entries_and_a_later_run_does(account: Account) -> None:
     settings = Settings.from_env()
     folder = BucketFolder(BUCKET, f"{settings.aws_prefix}/packing")

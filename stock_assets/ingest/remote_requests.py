@@ -9,8 +9,9 @@ contradicts them is an error.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
@@ -34,7 +35,8 @@ class RequestTask(BaseModel):
         sessions: sessions to store; empty for the latest ones.
         latest_sessions: number of the latest closed sessions, if `sessions` is empty.
         listings: the universe; empty for the universe of the function's own settings.
-        universe: name of the universe, in a deployment with several; it names the folder of the responses.
+        universe: name of the universe, in a deployment with several; it names the folder of the responses, and needs
+            `listings`, because the function's own settings have the symbols of one universe only.
         closures: unscheduled closures of the exchange.
         revisions_accepted: symbols for which a response that changes most of the stored bars is accepted.
         symbols: symbols that may be requested, or None for all with missing sessions; of splits, the symbols that are
@@ -55,6 +57,15 @@ class RequestTask(BaseModel):
     symbols: tuple[str, ...] | None = None
     reserve_calls: int = 0
     again: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_its_symbols(self) -> Self:
+        if self.universe and self.kind is FetchKind.PRICES and not self.listings:
+            raise ValueError(
+                f"the task names the universe {self.universe} without its symbols. The function would store the "
+                "symbols of its own settings in the folder of that universe. Add `listings` to the task"
+            )
+        return self
 
     def allows(self, symbol: str) -> bool:
         """Return whether a symbol may be requested."""
