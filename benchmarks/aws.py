@@ -112,7 +112,7 @@ def backend(endpoint: str) -> "AthenaBackend":
 
 def pipeline(endpoint: str, market: Market, until: date, *, compact: bool) -> "Pipeline":
     """Return a pipeline of the market's sessions up to one session."""
-    from stock_assets.core.limits import Limits  # noqa: PLC0415 (as above)
+    from stock_assets.core.audit_limits import Limits  # noqa: PLC0415 (as above)
     from stock_assets.pipeline import Pipeline  # noqa: PLC0415 (as above)
 
     limits = Limits(min_coverage=0.5, max_quarantined_share=0.25)

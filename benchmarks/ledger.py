@@ -21,10 +21,10 @@ from benchmarks.market import COMPACT, Market, MarketSource
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable, create_table
 from stock_assets.backends.local.backend import LocalBackend
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome
-from stock_assets.core.limits import Limits
 from stock_assets.ingest.landing_conversion import LandingScope
 from stock_assets.ingest.landing_files import scan
 from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits, responses_for

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.market import Market, MarketSource
 from stock_assets.backends.local.backend import LocalBackend
-from stock_assets.core.limits import Limits
+from stock_assets.core.audit_limits import Limits
 from stock_assets.pipeline import Pipeline
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.market import Market, MarketSource
 from stock_assets.backends.local.backend import LocalBackend
-from stock_assets.core.limits import Limits
+from stock_assets.core.audit_limits import Limits
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits

@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.market import COMPACT, Market
 from stock_assets.backends.local.backend import LocalBackend
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import closing_time, sessions_between
-from stock_assets.core.limits import Limits
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.pipeline import Pipeline
 from stock_assets.sources.alpha_vantage import AlphaVantageSource

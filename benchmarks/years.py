@@ -25,7 +25,7 @@ from stock_assets.backends.local import table_reader
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.maintenance.maintenance import maintain
-from stock_assets.maintenance.retention import RetentionPolicy
+from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 

@@ -29,9 +29,9 @@ from stock_assets.backends.interface import FetchKind
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.ingest_backend import IngestBackend
 from stock_assets.backends.lakehouse.objects import BucketFolder
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import closing_time, declare_closures, sessions_between
 from stock_assets.core.clock import utc_now
-from stock_assets.core.limits import Limits
 from stock_assets.core.universe import Universe, read_universe
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import RequestRules, fetch_prices

@@ -19,7 +19,7 @@ from stock_assets.backends.interface import RateLimiter
 from stock_assets.core.call_limits import COVERED_DELAY, ArrivalEstimate, CallDenied
 from stock_assets.core.clock import Clock
 from stock_assets.sources.interface import PriceSource
-from stock_assets.sources.sending import SendObserver, observed
+from stock_assets.sources.send_observer import SendObserver, observed
 
 _SAME_DENIAL = timedelta(minutes=2)
 """Longest time for which a denial is repeated without the rate limiter; a clock that was set back shows longer ones."""

@@ -7,7 +7,7 @@ the steps (`pipeline.Pipeline` adds both).
 from dataclasses import dataclass
 
 from stock_assets.backends.interface import Backend
-from stock_assets.core.limits import Limits
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.universe import Universe
 from stock_assets.sources.interface import PriceSource
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.core.audit_limits import UNEXPLAINED_JUMP
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.errors import Outcome
-from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pyarrow as pa
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind, SqlConnection
+from stock_assets.core.audit_limits import UNEXPLAINED_JUMP
 from stock_assets.core.calendar import (
     CALENDAR_START,
     closed_day_table,
@@ -20,7 +21,6 @@ from stock_assets.core.calendar import (
 )
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import DamagedResponses, StagingOutdated
-from stock_assets.core.limits import UNEXPLAINED_JUMP
 from stock_assets.core.sql import Name, SqlValue
 from stock_assets.core.tables import (
     DAILY_PRICES,

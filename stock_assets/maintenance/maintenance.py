@@ -12,7 +12,7 @@ from stock_assets.backends.interface import Backend, MaintenanceResult
 from stock_assets.core.tables import PUBLISHED_TABLES
 from stock_assets.ingest.response_packs import pack_responses
 from stock_assets.loads.load import drop_incomplete_loads, drop_old_loads
-from stock_assets.maintenance.retention import RetentionPolicy
+from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets.serve.views import refresh_views
 
 

@@ -13,7 +13,7 @@ import dagster as dg
 
 from stock_assets.core.interpreter import collect_garbage_rarely
 from stock_assets.coverage.catch_up import CatchUpWindow
-from stock_assets.maintenance.retention import RetentionPolicy
+from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets.orchestration.assets.dashboards import dashboard_specs
 from stock_assets.orchestration.assets.links import Links
 from stock_assets.orchestration.assets.published import published_assets

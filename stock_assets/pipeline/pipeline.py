@@ -10,9 +10,9 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Self
 
 from stock_assets.audit.gate import audit_load
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import declare_closures
 from stock_assets.core.errors import SettingsError
-from stock_assets.core.limits import Limits
 from stock_assets.core.universe import Universe, require_enough_calls
 from stock_assets.coverage.missing_bars import Coverage, coverage
 from stock_assets.ingest.parts import PipelineParts

@@ -23,7 +23,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.poolmanager import PoolManager
 
-from stock_assets.sources.sending import sending
+from stock_assets.sources.send_observer import sending
 
 PLACEHOLDER = "key-is-added-on-the-wire"
 """Text in place of the key in the URL."""

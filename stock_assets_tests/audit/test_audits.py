@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from stock_assets.backends.interface import Backend
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.errors import LoadRejected
-from stock_assets.core.limits import Limits
 from stock_assets.core.tables import QUARANTINED_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.loads.audit_files import AuditKind, audits

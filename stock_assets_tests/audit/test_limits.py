@@ -6,8 +6,8 @@ from datetime import date
 import pytest
 
 from stock_assets.backends.interface import Backend
+from stock_assets.core.audit_limits import UNEXPLAINED_JUMP, Limits
 from stock_assets.core.errors import LoadRejected
-from stock_assets.core.limits import UNEXPLAINED_JUMP, Limits
 from stock_assets.core.tables import QUARANTINED_PRICES
 from stock_assets.core.universe import Listing, Universe
 from stock_assets_tests.support.audit_mutations import DAY, failed_audits, vendor_writes, verdicts_by_name

@@ -11,8 +11,8 @@ from datetime import date
 import pytest
 
 from stock_assets.backends.interface import Backend
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.errors import LoadRejected
-from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.price_requests import RequestRules, fetch_prices

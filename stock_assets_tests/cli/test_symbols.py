@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.errors import DailyQuotaExhausted
-from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.symbol_search import search_symbols

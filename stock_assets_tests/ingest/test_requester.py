@@ -16,7 +16,7 @@ from stock_assets.ingest.counted_calls import Call, CountedCalls, NotSentError
 from stock_assets.ingest.price_requests import SymbolResult, fetch_prices
 from stock_assets.ingest.vendor_health import VendorHealth
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
-from stock_assets.sources.sending import sending
+from stock_assets.sources.send_observer import sending
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import Mischief, VendorServer, csv_body
 from stock_assets_tests.support.live_source import live_source, symbols, utc

@@ -23,7 +23,7 @@ from stock_assets.ingest import requester
 from stock_assets.ingest.price_requests import SymbolResult, fetch_prices
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets.sources.plans import PLANS
-from stock_assets.sources.sending import sending
+from stock_assets.sources.send_observer import sending
 from stock_assets_tests.fakes.clock import SharedClock, SimulatedThreads
 from stock_assets_tests.fakes.sliding_windows import SlidingWindows, ideal_seconds
 from stock_assets_tests.fakes.vendor_server import HEADER, VendorServer, csv_body

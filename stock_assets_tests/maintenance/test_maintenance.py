@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from stock_assets.backends.interface import Backend
 from stock_assets.core.tables import PUBLISHED_TABLES
 from stock_assets.maintenance.maintenance import maintain
-from stock_assets.maintenance.retention import RetentionPolicy
+from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, calm_source
 from stock_assets_tests.support.steps import published_rows
 

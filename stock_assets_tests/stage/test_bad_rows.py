@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stock_assets.audit.gate import audit_load
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import LoadRejected
-from stock_assets.core.limits import Limits
 from stock_assets.core.tables import QUARANTINED_PRICES, RAW_COLUMNS
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.loads.rejections import current_rejections

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from stock_assets.backends.interface import Backend
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import closing_time, sessions_between
-from stock_assets.core.limits import Limits
 from stock_assets.core.tables import RAW_COLUMNS, TYPED_PRICES
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.ledger_queries import responses_for

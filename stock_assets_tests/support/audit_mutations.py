@@ -14,8 +14,8 @@ from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.database import LEDGER_FILE, connect_to_write
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.errors import SourceUnreachable
-from stock_assets.core.limits import Limits
 from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.price_requests import fetch_prices

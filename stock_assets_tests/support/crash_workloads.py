@@ -20,7 +20,7 @@ from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import PUBLISHED_TABLES
 from stock_assets.ingest.price_requests import RequestRules, fetch_prices
 from stock_assets.maintenance.maintenance import maintain
-from stock_assets.maintenance.retention import RetentionPolicy
+from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets_tests.support.publishers import version
 from stock_assets_tests.support.scenes import FIRST_WEEK, TWO_WEEKS, Scene, content
 from stock_assets_tests.support.steps import FIVE, local_backend

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from stock_assets.backends.interface import Backend
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import sessions_between
-from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, QUARANTINED_PRICES, Table
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.parts import PipelineParts

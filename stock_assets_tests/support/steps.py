@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from stock_assets.backends.interface import Backend
 from stock_assets.backends.local.backend import LocalBackend
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import sessions_between
-from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES, Table
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.parts import PipelineParts

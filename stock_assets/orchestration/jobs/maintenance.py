@@ -17,7 +17,7 @@ from dagster import AssetRecordsFilter, DagsterEventType
 from stock_assets.core.clock import utc_now
 from stock_assets.core.text import markdown_table
 from stock_assets.maintenance.maintenance import maintain
-from stock_assets.maintenance.retention import RetentionPolicy
+from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets.orchestration.assets.statement_runs import statement_metadata
 from stock_assets.orchestration.instance.log_removal import RemovableLogs
 from stock_assets.orchestration.jobs.daily_prices import EXECUTOR

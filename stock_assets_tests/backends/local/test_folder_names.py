@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.maintenance.maintenance import maintain
-from stock_assets.maintenance.retention import RetentionPolicy
+from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets.orchestration.runs import local_instance
 from stock_assets.serve.query import run_query
 from stock_assets.settings import Settings

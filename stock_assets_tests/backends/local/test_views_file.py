@@ -14,7 +14,7 @@ from stock_assets.backends.local.views_file import VIEWS_FILE
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES
 from stock_assets.maintenance.maintenance import maintain
-from stock_assets.maintenance.retention import RetentionPolicy
+from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets.pipeline import Pipeline
 from stock_assets.serve.views import VIEWS, store_views
 from stock_assets.settings import Settings

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from stock_assets.backends.interface import Backend
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import sessions_between
-from stock_assets.core.limits import Limits
 from stock_assets.core.sql import Fragment, literal, statement
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets_tests.fakes.source import ScriptedSource

@@ -12,10 +12,10 @@ import pytest
 
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
+from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import LoadRejected, Outcome
-from stock_assets.core.limits import Limits
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.coverage.catch_up import (
