@@ -1,5 +1,6 @@
 """Run commands as users type them, on one data folder, in this process."""
 
+import gc
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Shell:
         Unlike `run`, this includes what the program prints about errors. An error that it does not handle fails the
         test.
         """
-        stdout, stderr = StringIO(), StringIO()
+        stdout, stderr, collected_after = StringIO(), StringIO(), gc.get_threshold()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
             patch.setattr(sys, "argv", ["stock-assets", *arguments])
             for name, value in (self._environment | environment).items():
@@ -56,7 +57,8 @@ class Shell:
             # Without a handled error, `main` ends like this too.
             with pytest.raises(SystemExit) as ended:
                 main()
-        # They are declared for the whole process.
+        # Both are settings of the whole process.
         declare_closures(())
+        gc.set_threshold(*collected_after)
         assert (ended.value.code or 0) == code, stdout.getvalue() + stderr.getvalue()
         return Output(stdout.getvalue(), stderr.getvalue())
