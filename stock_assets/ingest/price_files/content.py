@@ -11,7 +11,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -141,15 +141,22 @@ def opened(stream: BinaryIO, largest: int | None = None) -> Iterator[Content]:
     size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     limit = min(largest or sys.maxsize, max(_ALWAYS, _EXPANSION * size))
-    start = _peek(stream)
-    for _ in range(_LAYERS):
-        if start.startswith(_GZIP):
-            stream = cast("BinaryIO", _LimitedGzip(stream, limit))
-        elif start.startswith(_ZSTD):
-            stream = _zstd(stream, limit)
-        else:
-            break
+    with ExitStack() as copies:
         start = _peek(stream)
+        for _ in range(_LAYERS):
+            if start.startswith(_GZIP):
+                stream = cast("BinaryIO", _LimitedGzip(stream, limit))
+            elif start.startswith(_ZSTD):
+                stream = _zstd(stream, limit, copies)
+            else:
+                break
+            start = _peek(stream)
+        with _content(stream, start, limit) as content:
+            yield content
+
+
+@contextmanager
+def _content(stream: BinaryIO, start: bytes, limit: int) -> Iterator[Content]:
     if start.startswith(PARQUET):
         with _random_access(stream) as parquet:
             yield Content(parquet=parquet, limit=limit)
@@ -173,9 +180,9 @@ def _peek(stream: BinaryIO) -> bytes:
     return start
 
 
-def _zstd(stream: BinaryIO, limit: int) -> BinaryIO:
+def _zstd(stream: BinaryIO, limit: int, copies: ExitStack) -> BinaryIO:
     source = pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
-    copy = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (closed with the last reference to it)
+    copy = copies.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115 (`copies` closes it)
     while piece := source.read(_PIECE):
         copy.write(piece)
         if copy.tell() > limit:
