@@ -1,21 +1,9 @@
--- The bad rows of audits that may read four shared relations. traced_bars and raw_differences trace rows to their origin.
--- bars_to_commit is what the row audits read: the rows that would be published, with the origin of each bar. The bars of
--- other sessions and of excluded sessions are published already, and have no origin in this load. recent_bars has the
--- rows of a load and the published rows of its look-back, each with the previous bar of the same listing, its close
+-- The bad rows of audits that may read two shared relations. bars_to_commit is what the row audits read. recent_bars has
+-- the rows of a load and the published rows of its look-back, each with the previous bar of the same listing, its close
 -- split-adjusted to the row's date, and volumes divided by the split factor. A finding that a user has acknowledged is
 -- named 'acknowledged <audit>'.
-WITH traced_bars AS (
-    ${traced_bars_select}
-),
-raw_differences AS (
-    ${raw_differences_select}
-),
-bars_to_commit AS (
-    SELECT
-        symbol, trade_date, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at,
-        contradicting_rows
-    FROM traced_bars
-    WHERE symbol IS NOT NULL
+WITH bars_to_commit AS (
+    ${bars_to_commit}
 ),
 recent_bars AS (
     SELECT

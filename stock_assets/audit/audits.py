@@ -21,8 +21,8 @@ from stock_assets.loads.verdict import BadRow, Verdict
 SAMPLE_ROWS = 10
 _QUARANTINED = "quarantined "
 _ACKNOWLEDGED = "acknowledged "
-_SHARED = ("traced_bars", "raw_differences", "recent_bars")
-"""Parameters that stand for relations of `with_shared_relations.sql`; so does `bars` in row audits."""
+_SHARED = {"bars", "recent_bars"}
+"""Parameters that stand for relations of `with_shared_relations.sql`."""
 
 
 def run_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> list[Verdict]:
@@ -50,10 +50,7 @@ def run_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> list[Verdi
         verdicts = _run_schema_audits(sql, values)
         if not any(verdict.blocks for verdict in verdicts):
             audits_alone = [
-                (
-                    audit,
-                    _with_shared_relations(values, select) if audit.file.parameters & {*_SHARED, "bars"} else select,
-                )
+                (audit, _with_shared_relations(values, select) if audit.file.parameters & _SHARED else select)
                 for audit, select in _bound_audits(values, tuple(AuditKind))
             ]
             raise_for_broken_audit(sql, audits_alone, error)
@@ -90,17 +87,14 @@ def _run_schema_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> li
 
 def _bound_audits(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) -> list[tuple[Audit, str]]:
     """Bind the audits of some kinds; row audits read the rows that would be committed."""
-    values = dict(values) | {relation: Name(relation) for relation in _SHARED}
+    values = dict(values) | {"recent_bars": Name("recent_bars")}
     to_commit = values | {"bars": Name("bars_to_commit")}
     return [pair for kind in kinds for pair in bound_audits(to_commit if kind is AuditKind.ROW else values, kind)]
 
 
 def _with_shared_relations(values: Mapping[str, SqlValue], findings: str) -> str:
-    relations = {
-        f"{name}_select": Fragment(statement(f"audit/{name}.sql").bind(values))
-        for name in ("traced_bars", "raw_differences")
-    }
-    marks: dict[str, SqlValue] = {"findings": Fragment(findings), "acknowledged": _ACKNOWLEDGED, **relations}
+    bars = Fragment(statement("audit/bars_to_commit.sql").bind(values))
+    marks: dict[str, SqlValue] = {"findings": Fragment(findings), "bars_to_commit": bars, "acknowledged": _ACKNOWLEDGED}
     return statement("audit/with_shared_relations.sql").bind({**values, **marks})
 
 

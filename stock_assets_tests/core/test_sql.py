@@ -34,8 +34,7 @@ ATHENA_STATEMENT_BYTES = 262_144
 
 TEXTS = {"load_id", "audit", "prefix", "acknowledged"}
 SELECTS = {
-    "traced_bars_select",
-    "raw_differences_select",
+    "bars_to_commit",
     "row_numbers",
     "session_failures",
     "findings",

@@ -1,3 +1,21 @@
+-- sql/audit/bars_to_commit.sql (and 1 other form, SHA-256 0f7daa49a1d53154)
+SELECT
+    s.symbol,
+    s.trade_date,
+    s.open_price,
+    s.high_price,
+    s.low_price,
+    s.close_price,
+    s.volume,
+    t.unparsed_text,
+    t.fetched_at,
+    t.contradicting_rows
+FROM backend_staged.load_id__daily_prices__attempt AS s
+LEFT JOIN (
+    SELECT * FROM backend_staged.load_id__typed_prices__attempt AS b WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e)
+) AS t ON t.symbol = s.symbol AND t.trade_date = s.trade_date
+;
+
 -- sql/audit/findings.sql (and 2 other forms, SHA-256 b79de24a3c5697c4)
 SELECT audit, symbol, trade_date, detail, bad_rows
 FROM (
@@ -14,56 +32,74 @@ WHERE sample_row <= 10
 ORDER BY audit, sample_row
 ;
 
--- sql/audit/load/every_raw_row_accounted_for.sql (and 4 other forms, SHA-256 0801a7efd688e3e5)
-WITH other_responses AS (
-    SELECT DISTINCT d.symbol, d.trade_date
-    FROM raw_differences AS d
-    JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = d.trade_date
-    WHERE NOT d.is_typed
-      AND d.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-      AND d.trade_date <= d.requested_on
-),
-lost AS (
-    SELECT r.symbol, r.trade_date
-    FROM other_responses AS r
-    LEFT JOIN (
-        -- Few symbols have such rows; those of the others are not compared.
-        SELECT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt AS b WHERE symbol IN (SELECT symbol FROM other_responses)
-    ) AS t ON t.symbol = r.symbol AND t.trade_date = r.trade_date
-    WHERE t.symbol IS NULL
+-- sql/audit/load/every_raw_row_accounted_for.sql (and 4 other forms, SHA-256 75e2cc5982b91a38)
+WITH expected AS (
+    SELECT p.symbol, r.trade_date, 'raw' AS kind
+    FROM (SELECT * FROM "stage/raw_rows.sql") AS r
+    JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
+    JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = r.trade_date
+    WHERE r.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+      AND r.trade_date <= p.requested_on
     UNION ALL
-    SELECT typed_symbol, typed_date
-    FROM traced_bars AS t
-    LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS q ON q.symbol = t.typed_symbol AND q.trade_date = t.typed_date
-    WHERE t.typed_symbol IS NOT NULL
-      AND q.symbol IS NULL
+    SELECT symbol, trade_date, 'typed' AS kind
+    FROM backend_staged.load_id__typed_prices__attempt AS t
+    WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c)
 )
-SELECT
-    l.symbol,
-    l.trade_date,
-    CASE WHEN c.session IS NULL THEN 'typed' ELSE 'raw' END || ' row of ' || DATE_FORMAT(l.trade_date, '%Y-%m-%d')
-        AS detail
-FROM lost AS l
-LEFT JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = l.trade_date
+SELECT r.symbol, r.trade_date, r.kind || ' row of ' || DATE_FORMAT(r.trade_date, '%Y-%m-%d') AS detail
+FROM expected AS r
+LEFT JOIN (
+    SELECT symbol, trade_date FROM backend_staged.load_id__daily_prices__attempt AS s
+    UNION ALL
+    SELECT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt AS q
+    UNION ALL
+    SELECT symbol, trade_date FROM backend_staged.load_id__typed_prices__attempt AS t
+    WHERE trade_date IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e)
+) AS a ON a.symbol = r.symbol AND a.trade_date = r.trade_date
+WHERE a.symbol IS NULL
 ;
 
--- sql/audit/load/every_staged_bar_has_an_origin.sql
+-- sql/audit/load/every_staged_bar_has_an_origin.sql (and 4 other forms, SHA-256 602c4c807bcdb4e6)
 SELECT
-    symbol,
-    trade_date,
-    CAST(CASE WHEN has_origin
-              THEN 'open, high, low, close or volume differs from the raw response or the published row'
-              ELSE 'neither in a raw response nor published'
+    s.symbol,
+    s.trade_date,
+    CAST(CASE WHEN o.symbol IS NULL THEN 'neither in a raw response nor published'
+              ELSE 'open, high, low, close or volume differs from the raw response or the published row'
          END AS VARCHAR) AS detail
-FROM traced_bars AS s
-WHERE symbol IS NOT NULL
-  AND (NOT has_origin OR differs_from_origin)
+FROM backend_staged.load_id__daily_prices__attempt AS s
+LEFT JOIN (
+    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume FROM backend_staged.load_id__typed_prices__attempt AS b
+    WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e)
+    UNION ALL
+    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
+    WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
+      AND (NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
+           OR trade_date IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e))
+) AS o ON o.symbol = s.symbol AND o.trade_date = s.trade_date
+WHERE o.symbol IS NULL
+   OR o.open_price <> s.open_price
+   OR o.high_price <> s.high_price
+   OR o.low_price <> s.low_price
+   OR o.close_price <> s.close_price
+   OR o.volume <> s.volume
 ;
 
--- sql/audit/load/every_typed_bar_is_in_its_response.sql
-SELECT DISTINCT symbol, trade_date, 'no row of its raw response has these values' AS detail
-FROM raw_differences AS d
-WHERE is_typed
+-- sql/audit/load/every_typed_bar_is_in_its_response.sql (and 1 other form, SHA-256 4676df598334ba0a)
+SELECT t.symbol, t.trade_date, 'no row of its raw response has these values' AS detail
+FROM backend_staged.load_id__typed_prices__attempt AS t
+LEFT JOIN (
+    SELECT p.symbol, p.response_key, r.trade_date, r.open_price, r.high_price, r.low_price, r.close_price, r.volume
+    FROM (SELECT * FROM "stage/raw_rows.sql") AS r
+    JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
+) AS v
+    ON  v.symbol = t.symbol
+    AND v.response_key = t.payload
+    AND v.trade_date = t.trade_date
+    AND (t.open_price IS NULL OR v.open_price = t.open_price)
+    AND (t.high_price IS NULL OR v.high_price = t.high_price)
+    AND (t.low_price IS NULL OR v.low_price = t.low_price)
+    AND (t.close_price IS NULL OR v.close_price = t.close_price)
+    AND (t.volume IS NULL OR v.volume = t.volume)
+WHERE v.symbol IS NULL
 ;
 
 -- sql/audit/load/no_published_row_lost.sql (and 4 other forms, SHA-256 ca7f419bf2779304)
@@ -82,10 +118,10 @@ WHERE p.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
 ;
 
 -- sql/audit/load/one_row_per_symbol_and_session.sql
-SELECT symbol, trade_date, CAST(CAST(COUNT(*) + 1 AS DECIMAL(18, 0)) AS VARCHAR) || ' rows' AS detail
-FROM recent_bars AS b
-WHERE previous_date = trade_date
+SELECT symbol, trade_date, CAST(COUNT(*) AS VARCHAR) || ' rows' AS detail
+FROM backend_staged.load_id__daily_prices__attempt AS s
 GROUP BY symbol, trade_date
+HAVING COUNT(*) > 1
 ;
 
 -- sql/audit/named.sql (and 37 other forms, SHA-256 02d4a3f1e80e6b89)
@@ -102,35 +138,6 @@ FROM backend_staged.load_id__quarantined_prices__attempt AS q
 SELECT symbol, trade_date, audit, detail
 FROM backend_staged.load_id__quarantined_prices__attempt AS q
 WHERE trade_date BETWEEN DATE '2012-03-07' AND DATE '2012-03-07'
-;
-
--- sql/audit/raw_differences.sql (and 1 other form, SHA-256 40d8b21b2618443d)
-SELECT
-    COALESCE(t.symbol, r.symbol)         AS symbol,
-    COALESCE(t.trade_date, r.trade_date) AS trade_date,
-    t.symbol IS NOT NULL                 AS is_typed,
-    r.requested_on
-FROM (
-    SELECT
-        p.symbol, p.number, p.requested_on,
-        a.trade_date, a.open_price, a.high_price, a.low_price, a.close_price, a.volume
-    FROM (SELECT * FROM "stage/raw_rows.sql") AS a
-    JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = a."$path"
-) AS r
-FULL JOIN (
-    SELECT b.symbol, b.trade_date, b.open_price, b.high_price, b.low_price, b.close_price, b.volume, p.number
-    FROM backend_staged.load_id__typed_prices__attempt AS b
-    LEFT JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.response_key = b.payload
-) AS t ON t.number = r.number AND t.trade_date = r.trade_date
-WHERE NOT COALESCE(
-    r.symbol = t.symbol
-    AND (t.open_price IS NULL OR r.open_price = t.open_price)
-    AND (t.high_price IS NULL OR r.high_price = t.high_price)
-    AND (t.low_price IS NULL OR r.low_price = t.low_price)
-    AND (t.close_price IS NULL OR r.close_price = t.close_price)
-    AND (t.volume IS NULL OR r.volume = t.volume),
-    FALSE
-)
 ;
 
 -- sql/audit/row/high_not_below_body.sql (and 1 other form, SHA-256 157ae0cc04be19d2)
@@ -367,43 +374,6 @@ WHERE t.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 GROUP BY t.trade_date
 HAVING COUNT(q.symbol) > 1
    AND CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > 0.25E0
-;
-
--- sql/audit/traced_bars.sql (and 4 other forms, SHA-256 25dd64a068725860)
-SELECT
-    s.symbol,
-    s.trade_date,
-    s.open_price,
-    s.high_price,
-    s.low_price,
-    s.close_price,
-    s.volume,
-    o.unparsed_text,
-    o.fetched_at,
-    o.contradicting_rows,
-    o.symbol IS NOT NULL AS has_origin,
-    o.open_price <> s.open_price
-        OR o.high_price <> s.high_price
-        OR o.low_price <> s.low_price
-        OR o.close_price <> s.close_price
-        OR o.volume <> s.volume AS differs_from_origin,
-    CASE WHEN s.symbol IS NULL AND o.is_typed THEN o.symbol END     AS typed_symbol,
-    CASE WHEN s.symbol IS NULL AND o.is_typed THEN o.trade_date END AS typed_date
-FROM backend_staged.load_id__daily_prices__attempt AS s
-FULL JOIN (
-    SELECT
-        symbol, trade_date, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at,
-        contradicting_rows, TRUE AS is_typed
-    FROM backend_staged.load_id__typed_prices__attempt AS b
-    WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e)
-    UNION ALL
-    SELECT
-        symbol, trade_date, open_price, high_price, low_price, close_price, volume, NULL, NULL, NULL, FALSE AS is_typed
-    FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
-    WHERE trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-22'
-      AND (NOT trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
-           OR trade_date IN (SELECT session FROM (SELECT CAST(NULL AS date) AS "session" WHERE FALSE) AS e))
-) AS o ON o.symbol = s.symbol AND o.trade_date = s.trade_date
 ;
 
 -- sql/audit/warning/every_listed_symbol_present.sql (and 4 other forms, SHA-256 43ad080c45469a5c)
@@ -673,19 +643,9 @@ WHERE volume = 0
   AND trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
 ;
 
--- sql/audit/with_shared_relations.sql (and 3 other forms, SHA-256 f4a8869a441b4711)
-WITH traced_bars AS (
-    SELECT * FROM "audit/traced_bars.sql"
-),
-raw_differences AS (
-    SELECT * FROM "audit/raw_differences.sql"
-),
-bars_to_commit AS (
-    SELECT
-        symbol, trade_date, open_price, high_price, low_price, close_price, volume, unparsed_text, fetched_at,
-        contradicting_rows
-    FROM traced_bars
-    WHERE symbol IS NOT NULL
+-- sql/audit/with_shared_relations.sql (and 3 other forms, SHA-256 e54ace7501800df1)
+WITH bars_to_commit AS (
+    SELECT * FROM "audit/bars_to_commit.sql"
 ),
 recent_bars AS (
     SELECT

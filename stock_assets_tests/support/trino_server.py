@@ -181,6 +181,8 @@ def _configure(folder: Path, server: Path, port: int, aws_endpoint: str) -> None
             "plugin.dir": str(server / "plugin"),
             "query.max-memory": "1GB",
             "query.max-memory-per-node": "1GB",
+            # Trino allows 150; the rest is for audits of users, and for engines that allow fewer.
+            "query.max-stage-count": "140",
         },
         f"etc/catalog/{CATALOG}.properties": {
             "connector.name": "iceberg",
