@@ -46,6 +46,7 @@ def test_dg_checks_the_definitions(tmp_path: Path) -> None:
     assert "All definitions loaded successfully." in run_dg(tmp_path, "check", "defs")
 
 
+@pytest.mark.slow
 def test_dg_lists_every_asset_and_job(tmp_path: Path) -> None:
     listed = json.loads(run_dg(tmp_path, "list", "defs", "--json"))
     specs = build_definitions(Settings()).resolve_all_asset_specs()

@@ -145,7 +145,7 @@ def test_two_universes(tmp_path: Path, server: VendorServer) -> None:
     out = run(
         tmp_path,
         f"export {settings}STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL={server.url}; "
-        + script("docs/universes.md", "--universe banks"),
+        + script("docs/universes.md", "--universe banks backfill"),
         ALPHAVANTAGE_API_KEY=KEY,
     )
     assert "Published   15 rows of 1 symbol, latest session 2026-11-20" in out

@@ -48,6 +48,7 @@ def corrected(tmp_path: Path) -> Folder:
     return folder
 
 
+@pytest.mark.slow
 def test_landing_files_restored_in_another_order_keep_their_times(corrected: Folder, tmp_path: Path) -> None:
     rows = corrected.rows()
     restored = Folder(tmp_path / "restored")

@@ -81,6 +81,7 @@ def published_in_chunks(folder: Path, chunk_rows: int) -> list[object]:
     return [*results, published.prices.added, published.prices.removed, exact(rows), quarantine, history]
 
 
+@pytest.mark.slow
 def test_rows_findings_and_snapshots_are_the_same_whatever_the_size_of_a_chunk(tmp_path: Path) -> None:
     whole = published_in_chunks(tmp_path / "whole", ALL_SIZES[-1])
     for size in ALL_SIZES[:-1]:
@@ -99,6 +100,7 @@ def test_the_files_of_a_load_in_chunks_are_one_per_year_and_sorted(tmp_path: Pat
         assert pq.read_metadata(file).num_row_groups == len(FIVE.symbols)
 
 
+@pytest.mark.slow
 def test_a_load_that_fails_in_a_chunk_leaves_its_tables_as_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

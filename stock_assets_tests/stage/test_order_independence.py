@@ -214,6 +214,7 @@ def check_history(steps: list[Span | Correction]) -> None:
         assert exact(published_rows(backend)) == MADE.rebuilt()
 
 
+@pytest.mark.slow
 @given(histories())
 @BOUNDED
 def test_late_bars_corrections_and_late_splits_equal_one_rebuild(steps: list[Span | Correction]) -> None:

@@ -20,6 +20,7 @@ SORTED = (
 )
 
 
+@pytest.mark.slow
 def test_rows_that_exceed_the_memory_are_spilled_to_the_folder_of_the_load(tmp_path: Path) -> None:
     backend = LocalBackend(tmp_path, memory_limit_mb=100)
     with backend.warehouse.connect("load_1") as sql:
@@ -32,6 +33,7 @@ def test_rows_that_exceed_the_memory_are_spilled_to_the_folder_of_the_load(tmp_p
         sql.stage(TYPED_PRICES, SORTED)
 
 
+@pytest.mark.slow
 def test_memory_that_is_not_sufficient_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
     one_value = "SELECT ARRAY_AGG(n) AS n FROM UNNEST(SEQUENCE(1, 20000000)) AS s (n)"
     with (

@@ -109,6 +109,7 @@ def test_a_range_that_loses_all_its_rows_removes_the_file(backend: Backend, root
     assert [file.parent.name for file in files(root)] == ["trade_year=2012"]
 
 
+@pytest.mark.slow
 def test_daily_publishes_leave_few_files_and_rewrite_few_rows(backend: Backend, root: Path) -> None:
     sessions, most, linked = YEAR[:60], 0, 0
     publish(backend, [price_row(symbol, day) for symbol in "AB" for day in sessions[:20]], sessions[0], sessions[19])

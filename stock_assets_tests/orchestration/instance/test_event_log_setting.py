@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.orchestration.instance.dagster_internals import SqliteEventLogStorage
@@ -30,6 +31,7 @@ def run(folder: Path, event_log: EventLog, first: date, last: date) -> None:
     assert result.changed_tables == (DAILY_PRICES.full_name,)
 
 
+@pytest.mark.slow
 def test_runs_of_both_storages_are_read_by_both(tmp_path: Path) -> None:
     for event_log, first, last in RUNS:
         run(tmp_path, event_log, first, last)

@@ -220,6 +220,7 @@ def test_deleting_a_run_deletes_its_files(local: dg.DagsterInstance, tmp_path: P
     assert superseded not in {file.name for file in files}
 
 
+@pytest.mark.slow
 def test_the_index_keeps_little_of_a_run(local: dg.DagsterInstance, tmp_path: Path) -> None:
     used = []
     for _ in range(2):
