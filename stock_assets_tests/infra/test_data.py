@@ -217,6 +217,23 @@ class Deployed:
             aws_secret_access_key="test",  # noqa: S106 (the emulator's credentials with all permissions)
         )
 
+    def administrator(self, name: str, *actions: str) -> dict[str, str]:
+        """Create a user with some actions on everything; return the arguments of its clients."""
+        iam, statement = self.root("iam"), {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        iam.create_user(UserName=name)
+        iam.put_user_policy(
+            UserName=name,
+            PolicyName="everything",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        )
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return {
+            "aws_access_key_id": key["AccessKeyId"],
+            "aws_secret_access_key": key["SecretAccessKey"],
+            "endpoint_url": self.endpoint,
+            "region_name": REGION,
+        }
+
 
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Deployed]:
@@ -305,7 +322,7 @@ class TestDeployed:
             s3.delete_bucket_policy(Bucket=bucket)
 
     def test_only_the_named_role_deletes_responses(self, deployed: Deployed) -> None:
-        s3, iam, bucket = deployed.root("s3"), deployed.root("iam"), deployed.settings.aws_bucket
+        s3, bucket = deployed.root("s3"), deployed.settings.aws_bucket
         role = deployed.outputs["RawDeletionRoleArn"]
         [kept] = [one for one in deployed.bucket_policy["Statement"] if one["Sid"] != "TlsOnly"]
         assert kept["Condition"]["ArnNotEquals"]["aws:PrincipalArn"] == role
@@ -313,20 +330,7 @@ class TestDeployed:
         session = role.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/clean-up"
         there = json.dumps({**deployed.bucket_policy, "Statement": [kept]}).replace(role, session)
         s3.put_bucket_policy(Bucket=bucket, Policy=there)
-        everything = [{"Effect": "Allow", "Action": ["s3:*", "sts:AssumeRole"], "Resource": "*"}]
-        iam.create_user(UserName="administrator")
-        iam.put_user_policy(
-            UserName="administrator",
-            PolicyName="everything",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": everything}),
-        )
-        key = iam.create_access_key(UserName="administrator")["AccessKey"]
-        administrator = {
-            "aws_access_key_id": key["AccessKeyId"],
-            "aws_secret_access_key": key["SecretAccessKey"],
-            "endpoint_url": deployed.endpoint,
-            "region_name": REGION,
-        }
+        administrator = deployed.administrator("administrator", "s3:*", "sts:AssumeRole")
         response = {"Bucket": bucket, "Key": f"stock_assets/{SOURCE}/raw/daily_prices/a"}
         try:
             s3.put_object(**response, Body=b"body")
@@ -348,7 +352,7 @@ class TestDeployed:
     def test_the_policy_covers_every_universe_and_protects_its_responses(
         self, backend: AthenaBackend, deployed: Deployed
     ) -> None:
-        root, iam = deployed.root("s3"), deployed.root("iam")
+        root = deployed.root("s3")
         for name, symbol in (("banks", "JPM"), ("energy", "XOM")):
             file = f"symbol,name,first_session,last_session\n{symbol},,,\n".encode()
             root.put_object(Bucket=backend.bucket, Key=f"artifacts/universes/{name}.csv", Body=file)
@@ -374,21 +378,7 @@ class TestDeployed:
         with pytest.raises(AccessRefused):
             S3Objects(backend.access, BucketFolder(backend.bucket, "artifacts")).get("settings.env")
 
-        statement = [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]
-        iam.create_user(UserName="owner")
-        iam.put_user_policy(
-            UserName="owner",
-            PolicyName="everything",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement}),
-        )
-        key = iam.create_access_key(UserName="owner")["AccessKey"]
-        owner = boto3.client(
-            "s3",
-            endpoint_url=deployed.endpoint,
-            region_name=REGION,
-            aws_access_key_id=key["AccessKeyId"],
-            aws_secret_access_key=key["SecretAccessKey"],
-        )
+        owner = boto3.client("s3", **deployed.administrator("owner", "s3:*"))
         rules = [one for one in deployed.bucket_policy["Statement"] if one["Sid"] != "TlsOnly"]
         root.put_bucket_policy(Bucket=backend.bucket, Policy=json.dumps({**deployed.bucket_policy, "Statement": rules}))
         try:
