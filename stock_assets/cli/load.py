@@ -6,7 +6,6 @@ Belongs here: their arguments. Does not belong here: which sessions are run and 
 
 from collections.abc import Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -112,13 +111,12 @@ def import_(
 
 def _known_symbols(pipeline: "Pipeline", given: Sequence[str] | None) -> list[str]:
     """Return the given symbols, or all of the universe."""
-    from stock_assets.core.text import shorten_list
+    from stock_assets.core.text import did_you_mean, shorten_list
 
     known = pipeline.universe.symbols
     names = [name.strip().upper() for name in given or known]
     for name in names:
         if name not in known:
-            closest = get_close_matches(name, known, n=1)
-            meant = f"Did you mean {closest[0]}?" if closest else f"Choose one of {shorten_list(known, 10)}."
+            meant = did_you_mean(name, known, otherwise=f"Choose one of {shorten_list(known, 10)}.")
             raise typer.BadParameter(f"{name} is not in the universe. {meant}")
     return names

@@ -172,9 +172,8 @@ def _counted_responses(pipeline: "Pipeline", symbol: str) -> int:
 
 
 def _nothing_to_purge(pipeline: "Pipeline", symbol: str) -> str:
-    from difflib import get_close_matches
-
     from stock_assets.backends.interface import FetchKind
+    from stock_assets.core.text import did_you_mean
     from stock_assets.ingest.purges import purged_at
 
     with pipeline.backend.ledger.read() as ledger:
@@ -182,8 +181,7 @@ def _nothing_to_purge(pipeline: "Pipeline", symbol: str) -> str:
         known = {*ledger.symbols(FetchKind.PRICES), *pipeline.universe.symbols}
     if at is not None:
         return f"Nothing was changed. {symbol} was purged on {at:%Y-%m-%d %H:%M} UTC and has had no data since."
-    closest = get_close_matches(symbol, sorted(known), n=1)
-    meant = f"Did you mean {closest[0]}?" if closest else "To see the symbols: stock-assets symbols list"
+    meant = did_you_mean(symbol, sorted(known), otherwise="To see the symbols: stock-assets symbols list")
     return f"Nothing was changed. {symbol} is not in the universe, and no data of it are stored. {meant}"
 
 

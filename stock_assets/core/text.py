@@ -4,7 +4,8 @@ Belongs here: formatting that several packages share. Does not belong here: the 
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 _EXTRACT = 120
 _UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
@@ -32,6 +33,12 @@ def shorten_list(names: Sequence[str], most: int) -> str:
     """Return the first names, separated by commas, and the number of the others."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return a question that names the known name most similar to an unknown one; another text if none is similar."""
+    closest = get_close_matches(name, list(known), n=1)
+    return f"Did you mean {closest[0]}?" if closest else otherwise
 
 
 def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:

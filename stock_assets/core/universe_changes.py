@@ -10,12 +10,11 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 
 from stock_assets.core.calendar import previous_session
 from stock_assets.core.errors import SettingsError
-from stock_assets.core.text import shorten_list
+from stock_assets.core.text import did_you_mean, shorten_list
 from stock_assets.core.universe import Universe, read_universe
 
 Rows = list[list[str]]
@@ -89,6 +88,5 @@ def change_universe(file: Path, change: Callable[[Rows], Rows], check: Callable[
 
 def _unknown(symbol: str, rows: Rows) -> SettingsError:
     known = list(dict.fromkeys(row[0] for row in rows))
-    closest = get_close_matches(symbol, known, n=1)
-    meant = f"Did you mean {closest[0]}?" if closest else f"Symbols: {shorten_list(known, _SHOWN)}."
+    meant = did_you_mean(symbol, known, otherwise=f"Symbols: {shorten_list(known, _SHOWN)}.")
     return SettingsError(f"It has no listed symbol {symbol}. {meant}")
