@@ -33,7 +33,7 @@ def read_files(files: Sequence[Path]) -> dict[str, bytes]:
 
 
 def names_after(stored: str, given: Sequence[str], *, runs: bool) -> list[str]:
-    """Return the universes of a deployment after more are given.
+    """Return the names of the universes that a deployment has after some are added.
 
     Args:
         stored: value of the setting so far.

@@ -49,7 +49,8 @@ def alert_channels(settings: Settings) -> "list[Channel]":
 def landing_queue(settings: Settings) -> "LandingQueue | None":
     """Construct the queue with notifications about landing files, or return None if the settings name none.
 
-    It is used by the universe without a name only: one that received a message about files of another would delete it.
+    Only the universe without a name uses it: a universe that received a message about the files of another universe
+    would delete that message.
     """
     if settings.aws_landing_queue_url is None or settings.universe_name:
         return None

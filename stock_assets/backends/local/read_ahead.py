@@ -12,7 +12,7 @@ _Item = TypeVar("_Item")
 
 
 def ahead(items: Iterable[_Item]) -> Iterator[_Item]:
-    """Yield the items in order; at most one is ready that the caller has not requested yet. Errors reach the caller."""
+    """Yield the items in order, and compute one item in advance. Errors reach the caller."""
     remaining = iter(items)
     end = object()
     with ThreadPoolExecutor(1) as reader:
