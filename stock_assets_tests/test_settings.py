@@ -13,7 +13,7 @@ import stock_assets
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.trino.backend import TrinoBackend
 from stock_assets.core.calendar import is_session
-from stock_assets.core.errors import SettingsError
+from stock_assets.core.errors import BadKey, SettingsError
 from stock_assets.orchestration.build import build_definitions
 from stock_assets.orchestration.keys import RAW_PRICES
 from stock_assets.pipeline import Pipeline
@@ -25,7 +25,7 @@ from stock_assets.settings import (
     SourceName,
     environment_variable,
 )
-from stock_assets.sources import plans
+from stock_assets.sources.alpha_vantage import AlphaVantageSource
 
 PACKAGE = Path(stock_assets.__file__).parent
 
@@ -279,9 +279,9 @@ def test_every_setting_has_a_description() -> None:
             assert "Default: " in field.description or "Required " in field.description, name
 
 
-def test_both_names_of_the_key_variable_are_equal() -> None:
-    # Neither module may import the other.
-    assert plans.API_KEY_VARIABLE == API_KEY_VARIABLE
+def test_a_source_without_a_key_names_the_variable_that_settings_read() -> None:
+    with pytest.raises(BadKey, match=f"set {API_KEY_VARIABLE}$"):
+        AlphaVantageSource(base_url="", read_key=str).fetch_prices("IBM", [date(2013, 3, 1)])
 
 
 def test_settings_are_immutable() -> None:

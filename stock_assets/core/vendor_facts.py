@@ -1,12 +1,16 @@
-"""What a vendor states about symbols, besides their bars: splits, the available history, the matches of a search.
+"""What is known about a vendor: its key's variable, and what it states about symbols besides their bars.
 
-Belongs here: the types, which every step after a source uses. Does not belong here: how a source finds them
+Belongs here: the types of splits, available history and search results, which every step after a source uses; the
+name of the key, which settings and sources use. Does not belong here: how a source finds them
 (`sources`), or the stored splits (`ingest.splits`).
 """
 
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+
+API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
+"""Environment variable of the API key; its name, never its value, is part of definitions."""
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,7 @@ def build_all_definitions(universes: Sequence[Settings]) -> dg.Definitions:
         SettingsError: the settings do not fit each other.
     """
     # For runs of selected assets, which belong to no job; each job has the same executor.
-    return dg.Definitions.merge(
-        dg.Definitions(executor=EXECUTOR), *map(build_definitions, universes or Settings.all_from_env())
-    )
+    return dg.Definitions.merge(dg.Definitions(executor=EXECUTOR), *map(build_definitions, universes))
 
 
 def build_definitions(
@@ -175,12 +173,13 @@ def _requests(settings: Settings) -> Requests:
     from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
     from stock_assets.orchestration.lambda_requests import LambdaRequests  # noqa: PLC0415 (as above)
 
-    access, function, bucket = (
+    return LambdaRequests(
         AwsAccess(**settings.aws_options),
         settings.aws_lambda_function,
         settings.aws_pipes_bucket,
+        settings.closures,
+        settings.universe_name,
     )
-    return LambdaRequests(access, function, bucket, settings.closures, settings.universe_name)
 
 
 def _sensors(settings: Settings, pipeline: Pipeline, *, job: AssetJob) -> list[dg.SensorDefinition]:

@@ -17,7 +17,7 @@ def configured_universe(settings: Settings) -> Universe:
     Raises:
         SettingsError: the file is missing, or invalid.
     """
-    if settings.universe_name not in settings.aws_universes:
+    if not settings.universe_in_bucket:
         return read_universe(settings.symbols_file)
     from stock_assets.backends.lakehouse.aws_session import AwsAccess  # noqa: PLC0415 (imports large libraries)
     from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects  # noqa: PLC0415 (as above)
@@ -36,7 +36,7 @@ def configured_universe(settings: Settings) -> Universe:
 
 def universe_address(settings: Settings) -> str:
     """Return where the symbols are; empty for the file of the package."""
-    if settings.universe_name in settings.aws_universes:
+    if settings.universe_in_bucket:
         return stored_universe_address(settings)
     return str(settings.universe_file or "")
 

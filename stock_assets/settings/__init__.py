@@ -8,8 +8,9 @@ The API key and Trino's password are no settings: they are read when a request i
 definition or of a run's record.
 """
 
+from stock_assets.core.vendor_facts import API_KEY_VARIABLE
 from stock_assets.settings.choices import AlphaVantagePlan, BackendName, EventLog, SourceName
-from stock_assets.settings.environment import API_KEY_VARIABLE, read_api_key, read_trino_password, select_universe
+from stock_assets.settings.environment import read_api_key, read_trino_password, select_universe
 from stock_assets.settings.fields import DEFAULT_UNIVERSE
 from stock_assets.settings.settings import AwsOptions, Settings, environment_variable
 

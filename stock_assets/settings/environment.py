@@ -11,10 +11,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from stock_assets.core.env_file import find_upwards, read_env_file
+from stock_assets.core.vendor_facts import API_KEY_VARIABLE
 
 PREFIX = "STOCK_ASSETS_"
-API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
-"""Environment variable of the API key; its name, never its value, is part of definitions."""
 _TRINO_PASSWORD_VARIABLE = f"{PREFIX}TRINO_PASSWORD"
 _ENV_FILE_VARIABLE = f"{PREFIX}ENV_FILE"
 

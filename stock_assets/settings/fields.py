@@ -14,8 +14,9 @@ from pydantic_settings import NoDecode
 
 from stock_assets.core.calendar import CALENDAR_START
 from stock_assets.core.universe import UNIVERSE_NAME
+from stock_assets.core.vendor_facts import API_KEY_VARIABLE
 from stock_assets.settings.choices import AlphaVantagePlan, BackendName, EventLog, SourceName
-from stock_assets.settings.environment import API_KEY_VARIABLE, PREFIX
+from stock_assets.settings.environment import PREFIX
 
 DEFAULT_UNIVERSE = "default"
 """In the names of `aws_universes`, the universe without a name."""

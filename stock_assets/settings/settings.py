@@ -59,7 +59,7 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
     @model_validator(mode="after")
     def _check_names(self) -> Self:
         stems = [file.stem for file in self.universes]
-        stored = [name for name in self.aws_universes if name != DEFAULT_UNIVERSE]
+        stored = self._stored_universes
         for variable, names in (("UNIVERSES", [self.universe_name, *stems]), ("AWS_UNIVERSES", stored)):
             for name in names:
                 taken = name in _NOT_A_NAME or name in set(SourceName) or _OF_SMOKE_TESTS.fullmatch(name)
@@ -121,9 +121,19 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
         return self
 
     @property
+    def universe_in_bucket(self) -> bool:
+        """Whether the symbols of this universe are in the bucket, where `aws deploy --universe` puts them."""
+        return self.universe_name in self.aws_universes
+
+    @property
+    def _stored_universes(self) -> list[str]:
+        """Names of the universes whose symbols are in the bucket."""
+        return [name for name in self.aws_universes if name != DEFAULT_UNIVERSE]
+
+    @property
     def universe_file(self) -> Path | None:
         """CSV file of the symbols of this universe on this machine; None for one of the package or in the bucket."""
-        if self.universe_name in self.aws_universes:
+        if self.universe_in_bucket:
             return None
         return next((file for file in self.universes if file.stem == self.universe_name), self.universe)
 
@@ -209,8 +219,7 @@ class Settings(TrinoFields, AwsFields, AlertFields, VendorFields, GeneralFields,
 
     def of_each_universe(self) -> list[Self]:
         """Return the settings of each universe, the one without a name first."""
-        stored = [name for name in self.aws_universes if name != DEFAULT_UNIVERSE]
-        named = [*(file.stem for file in self.universes), *stored]
+        named = [*(file.stem for file in self.universes), *self._stored_universes]
         if not named:
             return [self]
         unnamed = self.universe or DEFAULT_UNIVERSE in self.aws_universes

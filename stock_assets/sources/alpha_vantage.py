@@ -25,10 +25,10 @@ from stock_assets.core.errors import (
     SourceError,
     UnrecognisedResponse,
 )
-from stock_assets.core.vendor_facts import AvailableHistory, Split, SymbolMatch
+from stock_assets.core.vendor_facts import API_KEY_VARIABLE, AvailableHistory, Split, SymbolMatch
 from stock_assets.sources import transport
 from stock_assets.sources.interface import PriceSource, Terms
-from stock_assets.sources.plans import API_KEY_VARIABLE, QUOTA_DAY_ZONE
+from stock_assets.sources.plans import QUOTA_DAY_ZONE
 from stock_assets.sources.redaction import PLACEHOLDER, redact, redact_text
 from stock_assets.sources.splits_json import parse_splits
 from stock_assets.sources.vendor_messages import classify, message_text, quote

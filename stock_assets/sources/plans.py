@@ -1,13 +1,10 @@
-"""The limits of Alpha Vantage's plans, as published by the vendor, and the variable of its API key.
+"""The limits of Alpha Vantage's plans, as published by the vendor.
 
 Belongs here: names and limits that are facts about the vendor. Does not belong here: which plan is used and which
 settings override it (`settings`).
 """
 
 from dataclasses import dataclass
-
-API_KEY_VARIABLE = "ALPHAVANTAGE_API_KEY"
-"""Environment variable of the API key; its name, never its value, is part of definitions."""
 
 QUOTA_DAY_ZONE = "America/New_York"
 """Time zone whose midnight begins a quota day: an assumption, because the vendor documents only New York times.

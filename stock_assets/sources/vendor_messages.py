@@ -20,7 +20,7 @@ from stock_assets.core.errors import (
     Throttled,
     UnknownSymbol,
 )
-from stock_assets.sources.plans import API_KEY_VARIABLE
+from stock_assets.core.vendor_facts import API_KEY_VARIABLE
 
 MESSAGE_FIELDS = frozenset({"information", "note", "error message", "error", "errors", "message", "detail", "title"})
 """Fields of a JSON object that hold a message, in lower case; the first three are the vendor's, the others those of
