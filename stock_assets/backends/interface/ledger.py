@@ -1,7 +1,7 @@
 """The interface of the ledger of requests.
 
-Belongs here: a request as the ledger records it, and the interface. Does not belong here: queries that every backend
-answers alike (`backends.ledger_table`, `ingest.ledger_queries`), the bytes of the responses (`objects`).
+Belongs here: a request as the ledger records it, and the interface. Does not belong here: queries that are the same on
+every backend (`backends.ledger_table`, `ingest.ledger_queries`), the bytes of the responses (`objects`).
 """
 
 from abc import ABC, abstractmethod
