@@ -3,6 +3,8 @@
 Belongs here: counts per session and previews. Does not belong here: computing them (`loads.load_report`).
 """
 
+from functools import cache
+
 import dagster as dg
 
 from stock_assets.core.calendar import format_ranges, sessions_between
@@ -35,11 +37,13 @@ def load_metadata(
     reasons: dict[str, list[str]] = {}
     for row in report.excluded:
         reasons.setdefault(row["trade_date"], []).append(f"{row['audit']}: {row['detail']}")
+    # Sessions with equal counts share a value, which the event log serializes once (`materialized_partitions`).
+    shared = cache(dg.MetadataValue.int)
     by_session: dict[str, dict[str, object]] = {
         day: {
-            "dagster/partition_row_count": session[count],
-            "symbols": session["symbols"],
-            "quarantined": session["quarantined"],
+            "dagster/partition_row_count": shared(session[count]),
+            "symbols": shared(session["symbols"]),
+            "quarantined": shared(session["quarantined"]),
             **({"excluded": "; ".join(reasons[day])} if day in reasons else {}),
         }
         for session in report.sessions

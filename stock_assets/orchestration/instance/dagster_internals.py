@@ -35,12 +35,14 @@ from dagster._core.errors import DagsterAssetCheckFailedError, DagsterUserCodeUn
 from dagster._core.event_api import EventHandlerFn
 
 # Events that name an asset, events that Dagster may store in batches, events that change a run's status, and the
-# content of the event that plans a materialization: `planned_partitions` writes one row per partition.
+# contents of the events that plan and report a materialization, of which `planned_partitions` and
+# `materialized_partitions` write one row per partition.
 from dagster._core.events import (
     ASSET_EVENTS,
     BATCH_WRITABLE_EVENTS,
     EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
     AssetMaterializationPlannedData,
+    StepMaterializationData,
 )
 
 # Where a step collects the metadata of its materializations: `add_partition_metadata`.
@@ -97,8 +99,9 @@ from dagster._core.storage.tags import (
 # The request that shows whether a code server executes a run; `CodeServerRunLauncher` sends it.
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 
-# Argument of every storage class that `dagster.yaml` names, and how replies of code servers are read.
-from dagster._serdes import ConfigurableClassData, deserialize_value
+# Argument of every storage class that `dagster.yaml` names, how replies of code servers are read, and how events are
+# written.
+from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
 
 # Type of the error of a failed step; the root cause is one of its chain.
 from dagster_shared.error import SerializableErrorInfo
@@ -143,11 +146,13 @@ __all__ = [
     "SqlEventLogStorageTable",
     "SqliteEventLogStorage",
     "SqliteEventLogStorageWatchdog",
+    "StepMaterializationData",
     "UnresolvedAssetJobDefinition",
     "UserConfigSchema",
     "WorkerStatus",
     "add_partition_metadata",
     "deserialize_value",
+    "serialize_value",
     "store_events_in_batches",
 ]
 
@@ -159,6 +164,7 @@ USED_METHODS: Mapping[type, tuple[str, ...]] = {
     SqlEventLogStorage: ("index_transaction", "prepare_insert_event"),
     SqliteEventLogStorage: (
         "_connect",
+        "_event_insert_timestamp",
         "_event_to_row",
         "_get_asset_entry_values",
         "_has_asset_key_index_cols_on_connection",

@@ -46,6 +46,7 @@ from stock_assets.orchestration.instance.dagster_internals import (
     store_events_in_batches,
 )
 from stock_assets.orchestration.instance.log_removal import RemovableLogs
+from stock_assets.orchestration.instance.materialized_partitions import rows_of_events
 from stock_assets.orchestration.instance.planned_partitions import plans_partitions, rows_of_event
 from stock_assets.orchestration.instance.settled_failures import SettledFailures
 
@@ -209,10 +210,12 @@ class LocalEventLogStorage(SettledFailures, RemovableLogs, SqliteEventLogStorage
         if len(run_ids) != 1 or not all(event.dagster_event_type in BATCH_WRITABLE_EVENTS for event in events):
             super().store_event_batch(events)
             return
-        rows_of_events = [rows_of_event(event, self._event_to_row) for event in events]
-        rows = list(chain.from_iterable(rows_of_events))
+        by_event = rows_of_events(
+            events, lambda event: rows_of_event(event, self._event_to_row), self._event_insert_timestamp
+        )
+        rows = list(chain.from_iterable(by_event))
         # Assets and checks name the last row of an event.
-        last_rows = [count - 1 for count in accumulate(map(len, rows_of_events))]
+        last_rows = [count - 1 for count in accumulate(map(len, by_event))]
         with self.run_connection(run_ids.pop()) as run:
             run.execute(SqlEventLogStorageTable.insert(), rows)
             with self.index_connection() as index:
