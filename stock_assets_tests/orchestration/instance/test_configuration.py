@@ -42,6 +42,8 @@ def test_the_local_configuration_constructs_an_instance(tmp_path: Path) -> None:
         queue = instance.get_concurrency_config().run_queue_config
         assert queue is not None
         assert queue.max_concurrent_runs == 4
+        assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+        assert instance.run_coordinator.dequeue_interval_seconds == 2
 
 
 def test_an_unedited_file_is_replaced_and_an_edited_one_is_kept(tmp_path: Path) -> None:
