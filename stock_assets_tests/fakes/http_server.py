@@ -11,11 +11,17 @@ from stock_assets_tests.support.real_daemon import Station, wait_for
 class WebServer:
     """The web server of a station."""
 
-    def __init__(self, made: Station) -> None:
+    def __init__(self, made: Station, *command: str) -> None:
+        """Start it, and wait until it responds.
+
+        Args:
+            made: the station.
+            command: a command that starts a web server; by default the web server alone, without a daemon.
+        """
         self.station = made
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        made.start("dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(made.workspace))
+        made.start(*(command or ("dagster_webserver", "-w", str(made.workspace))), "--port", str(port))
         wait_for(self._is_up, "web server")
 
     def request(self, query: str, **variables: object) -> dict[str, Any]:
