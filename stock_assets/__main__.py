@@ -1,5 +1,5 @@
 """`python -m stock_assets` is the command line."""
 
-from stock_assets.cli.app import main
+from stock_assets.cli.app import program
 
-main()
+program()

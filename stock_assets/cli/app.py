@@ -15,7 +15,7 @@ from stock_assets.cli.output import print_error
 from stock_assets.cli.storage_errors import storage_message
 from stock_assets.cli.usage_errors import Commands
 from stock_assets.core.errors import StockAssetsError
-from stock_assets.core.interpreter import collect_garbage_rarely
+from stock_assets.core.interpreter import collect_garbage_rarely, run_and_end
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -58,8 +58,13 @@ app.command()(operate.live_page)
 app.add_typer(aws.app, name="aws")
 
 
+def program() -> None:
+    """Run the command line as a process of its own; the installed program and `python -m stock_assets` call this."""
+    run_and_end(main)
+
+
 def main() -> None:
-    """Run the command line.
+    """Run the command line, and raise `SystemExit`.
 
     An error with a remedy is printed without a traceback, and the exit code is 1. After an interruption the exit code
     is 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).

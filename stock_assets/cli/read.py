@@ -151,6 +151,10 @@ def _unknown(name: str, available: list[str]) -> str:
 
 
 def _pipeline() -> "Pipeline":
+    from stock_assets.core.interpreter import import_pyarrow
+
+    # Before any other module imports pyarrow.
+    import_pyarrow()
     from stock_assets.core.errors import NoData
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import BackendName, Settings, environment_variable
