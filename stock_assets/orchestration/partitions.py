@@ -6,6 +6,7 @@ Belongs here: partitions, their keys and the tags of range runs. Does not belong
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 
 import dagster as dg
 
@@ -35,6 +36,17 @@ class SessionPartitions(dg.TimeWindowPartitionsDefinition):
         if first is None or last is None:
             return []
         return [day.isoformat() for day in sessions_between(date.fromisoformat(first), date.fromisoformat(last))]
+
+    @cached_property
+    def _hash(self) -> int:
+        return int(super().__hash__())  # type: ignore[no-untyped-call]  # Dagster does not annotate it
+
+    def __hash__(self) -> int:
+        """Return the hash of the base class, computed once.
+
+        Dagster computes it from a text with all exclusions, and a run needs it a hundred times.
+        """
+        return self._hash
 
 
 def session_partitions(first: date, last: date | None) -> SessionPartitions:

@@ -7,6 +7,7 @@ from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
+from unittest.mock import Mock
 
 import dagster as dg
 import pytest
@@ -168,6 +169,18 @@ def test_in_two_years_a_partition_exists_exactly_from_the_regular_close() -> Non
                 key = partitions.get_last_partition_key()
             last = [session for session in sessions_between(first, day) if loadable_from(session) <= now][-1]
             assert key == last.isoformat(), now
+
+
+def test_partitions_have_the_hash_of_dagsters_class_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    partitions, equal = session_partitions(LIVE_FROM, None), session_partitions(LIVE_FROM, None)
+    usual = dg.TimeWindowPartitionsDefinition.__hash__(equal)  # type: ignore[no-untyped-call]  # as in Dagster
+    text = Mock(return_value=repr(equal))
+    monkeypatch.setattr(dg.TimeWindowPartitionsDefinition, "__repr__", text)
+
+    assert partitions == equal
+    assert {partitions: "found"}[equal] == "found"
+    assert [hash(partitions) for _ in range(10)] == [usual] * 10
+    assert text.call_count == 2
 
 
 @pytest.mark.parametrize("last", [None, date(2025, 1, 8), date(2024, 12, 24)])
