@@ -146,9 +146,10 @@ SIZE := small
 bench: $(BENCH)
 	$(BIN)/python -m benchmarks.suite $(SIZE)
 
-## bench-parts: measure the start of commands, daily loads, fsync, a long backfill and the report
+## bench-parts: measure the start of commands, a live run, daily loads, fsync, a long backfill and the report
 bench-parts: $(DEV)
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.live_run
 	$(BIN)/python -m benchmarks.daily_load
 	$(BIN)/python -m benchmarks.durability
 	$(BIN)/python -m benchmarks.long_backfill

@@ -22,10 +22,11 @@ COMPLETION = {"_STOCK_ASSETS_COMPLETE": "complete_bash", "COMP_WORDS": "stock-as
 
 def cpu_seconds(arguments: list[str], environment: Mapping[str, str]) -> float:
     """Return the median CPU time of a command."""
-    return statistics.median(_once(arguments, environment) for _ in range(REPETITIONS))
+    return statistics.median(cpu_seconds_once(arguments, environment) for _ in range(REPETITIONS))
 
 
-def _once(arguments: list[str], environment: Mapping[str, str]) -> float:
+def cpu_seconds_once(arguments: list[str], environment: Mapping[str, str]) -> float:
+    """Return the CPU time of a command that succeeds."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(  # noqa: S603 (fixed arguments)
@@ -43,9 +44,9 @@ def main() -> None:
             "STOCK_ASSETS_SOURCE": "recorded",
             "PYTHONPYCACHEPREFIX": f"{folder}/compiled",
         }
-        _once(["backfill", "2013-02-25", "2013-03-01"], data)
+        cpu_seconds_once(["backfill", "2013-02-25", "2013-03-01"], data)
         # The first of these commands would compile what the backfill has not imported.
-        _once(["summary"], data)
+        cpu_seconds_once(["summary"], data)
         measured = [
             ("stock-assets --help", cpu_seconds(["--help"], data), 0.6),
             ("completion in the shell", cpu_seconds([], data | COMPLETION), 0.6),
