@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from stock_assets.core.calendar import previous_session
 from stock_assets.settings import Settings
+from stock_assets_tests.fakes.vendor_server import VendorServer, running
 
 NEVER_FOR_HELP = {"dagster", "pandas", "pyiceberg", "exchange_calendars", "pyarrow"}
 NEVER_FOR_READING = {"dagster", "exchange_calendars", "boto3", "pandas", "sqlalchemy"}
 NEVER_FOR_A_LATER_LOAD = {"boto3", "requests", "exchange_calendars", "sqlglot", "pandas"}
+NEVER_FOR_A_LATER_LIVE_LOAD = NEVER_FOR_A_LATER_LOAD - {"requests"} | {"apprise", "jinja2", "grpc", "dagster_webserver"}
 # Runs commands, separated by semicolons, in one process, and prints the libraries that it has imported.
 RUN_COMMANDS = """
 import shlex, sys
@@ -96,3 +99,27 @@ def test_a_later_load_imports_no_library_that_draws_translates_or_notifies(loade
     """The translations and the calendar are in the cache after the first load of each kind."""
     load, cache = "backfill 2013-03-01 2013-03-01", str(loaded / "cache")
     assert not imported(RUN_COMMANDS, load, data=loaded / "data", XDG_CACHE_HOME=cache) & NEVER_FOR_A_LATER_LOAD
+
+
+@pytest.mark.slow
+def test_a_later_live_load_imports_only_the_library_that_sends_its_requests(tmp_path: Path) -> None:
+    server = VendorServer()
+    newest = server.last_session
+    universe = tmp_path / "universe.csv"
+    universe.write_text("symbol,name,first_session,last_session\nAMD,AMD,2000-01-03,\n")
+    environment = {
+        "STOCK_ASSETS_SOURCE": "alpha_vantage",
+        "STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL": server.url,
+        "STOCK_ASSETS_ALPHA_VANTAGE_PLAN": "premium_1200",
+        "STOCK_ASSETS_UNIVERSE": str(universe),
+        "ALPHAVANTAGE_API_KEY": "any",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    with running(server):
+        for day in (previous_session(newest), newest):
+            server.last_session, requests = day, len(server.requested())
+            found = imported(RUN_COMMANDS, f"backfill {day} {day}", data=tmp_path / "data", **environment)
+            assert len(server.requested()) == requests + 1
+
+    assert "requests" in found
+    assert not found & NEVER_FOR_A_LATER_LIVE_LOAD
