@@ -22,11 +22,9 @@ Row = dict[str, Any]
 
 _ANY_PARTITION = "any partition: 0b8d5c1e-6f43-4f0e-8a77-2d1c9be35a64"
 _ANY_TIMESTAMP = 1234567890.0625
-"""Placeholders. No other text of an event contains the first; if one contains the second, `split` fails, and Dagster
-stores the events one by one."""
+"""Placeholders."""
 _NO_ENTRIES = '"metadata_entries": []'
 _ANY_MATERIALIZATION = dg.AssetMaterialization("any")
-_BEFORE_ENTRIES, _AFTER_ENTRIES = serialize_value(_ANY_MATERIALIZATION).split("[]")
 
 
 def rows_of_events(
@@ -75,9 +73,13 @@ def _rows_of_similar(
     to_timestamp: Callable[[dg.EventLogEntry], object],
 ) -> list[Row]:
     [any_row] = to_rows(_with_placeholders(events[0]))
-    to_entries, rest = any_row["event"].split(_NO_ENTRIES)
-    to_partition, rest = rest.split(json.dumps(_ANY_PARTITION))
-    to_time, to_end = rest.split(json.dumps(_ANY_TIMESTAMP))
+    try:
+        to_entries, rest = any_row["event"].split(_NO_ENTRIES)
+        to_partition, rest = rest.split(json.dumps(_ANY_PARTITION))
+        to_time, to_end = rest.split(json.dumps(_ANY_TIMESTAMP))
+    except ValueError:
+        # A tag contains a placeholder, or a later Dagster writes another text.
+        return [row for event in events for row in to_rows(event)]
     texts: dict[tuple[str, int], str] = {}
     rows = []
     for event in events:
@@ -101,16 +103,17 @@ def _rows_of_similar(
 
 
 def _with_placeholders(event: dg.EventLogEntry) -> dg.EventLogEntry:
-    planned = event.get_dagster_event()
-    data = planned.step_materialization_data
+    reported = event.get_dagster_event()
+    data = reported.step_materialization_data
     anything = data.materialization._replace(partition=_ANY_PARTITION, metadata={})
     return event._replace(
         timestamp=_ANY_TIMESTAMP,
-        dagster_event=planned._replace(event_specific_data=data._replace(materialization=anything)),
+        dagster_event=reported._replace(event_specific_data=data._replace(materialization=anything)),
     )
 
 
 def _entry(label: str, value: dg.MetadataValue[Any]) -> str:
     """Return the text of one entry of the metadata, cut from the text of a materialization."""
+    before, after = serialize_value(_ANY_MATERIALIZATION).split("[]")
     text = serialize_value(_ANY_MATERIALIZATION._replace(metadata={label: value}))
-    return text.removeprefix(f"{_BEFORE_ENTRIES}[").removesuffix(f"]{_AFTER_ENTRIES}")
+    return text.removeprefix(f"{before}[").removesuffix(f"]{after}")
