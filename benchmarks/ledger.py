@@ -25,6 +25,7 @@ from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome
+from stock_assets.core.interpreter import collect_garbage_rarely
 from stock_assets.ingest.landing_conversion import LandingScope
 from stock_assets.ingest.landing_files import scan
 from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits, responses_for
@@ -127,6 +128,7 @@ def measure(root: Path, symbols: int) -> None:
     """Print the seconds of each query, and the memory that all of them added, as JSON."""
     pipeline, newest = parts(root, symbols), market(symbols).last
     closing_time(newest)
+    collect_garbage_rarely()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = {}
     for name, query in queries(pipeline, newest).items():

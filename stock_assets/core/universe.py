@@ -81,8 +81,11 @@ class Universe:
 
     def listed_sessions(self, symbol: str, sessions: Sequence[date]) -> tuple[date, ...]:
         """Return the sessions, out of some in order, in which a symbol was listed."""
+        periods = self.listings_of(symbol)
+        if len(periods) == 1 and periods[0].first_session is None and periods[0].last_session is None:
+            return tuple(sessions)
         found: list[date] = []
-        for listing in self.listings_of(symbol):
+        for listing in periods:
             start = bisect_left(sessions, listing.first_session) if listing.first_session else 0
             end = bisect_right(sessions, listing.last_session) if listing.last_session else len(sessions)
             found += sessions[start:end]
@@ -106,11 +109,13 @@ class Universe:
 
     @cached_property
     def _by_symbol(self) -> dict[str, tuple[Listing, ...]]:
-        found: dict[str, tuple[Listing, ...]] = {}
+        found: dict[str, list[Listing]] = {}
         for row in self.listings:
-            periods = (*found.get(row.symbol, ()), row)
-            found[row.symbol] = tuple(sorted(periods, key=lambda period: period.first_session or date.min))
-        return found
+            found.setdefault(row.symbol, []).append(row)
+        return {
+            symbol: tuple(sorted(periods, key=lambda period: period.first_session or date.min))
+            for symbol, periods in found.items()
+        }
 
 
 def read_universe(file: Path | Traversable) -> Universe:

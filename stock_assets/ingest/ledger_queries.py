@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.backends.ledger_table import LedgerTable
+from stock_assets.backends.ledger_table import Entry, LedgerTable
 from stock_assets.backends.stored_responses import read_response
 from stock_assets.core.bounded_cache import remember
 from stock_assets.core.calendar import closing_time
@@ -84,7 +84,10 @@ def newest_intact_splits(parts: PipelineParts, symbol: str, newest_first: Iterab
 
 def newest_good(newest_first: Iterable[Fetch]) -> Fetch | None:
     """Return the newest request that the vendor answered as wanted, or None."""
-    return next((fetch for fetch in newest_first if fetch.outcome is Outcome.OK), None)
+    for fetch in newest_first:
+        if fetch.outcome is Outcome.OK:
+            return fetch
+    return None
 
 
 def responses_for(backend: Backend, sessions: Iterable[date]) -> list[Fetch]:
@@ -94,12 +97,21 @@ def responses_for(backend: Backend, sessions: Iterable[date]) -> list[Fetch]:
     """
     ordered = sorted(set(sessions))
     with backend.ledger.read() as ledger:
-        wanted = {symbol: list(ordered) for symbol in ledger.symbols(FetchKind.PRICES)}
-        return [
-            fetch
-            for symbol, responses in ledger.responses_by_symbol(wanted)
-            for fetch in dict.fromkeys(fetch for fetch, _ in _staged(ledger, symbol, responses, wanted[symbol]))
-        ]
+        newest = ledger.newest(FetchKind.PRICES)
+        found = ledger.newest_responses(dict.fromkeys(newest, ordered), newest)
+        return [fetch for entry in found.values() for fetch in _used(ledger, entry, list(ordered))]
+
+
+def _used(ledger: LedgerTable, newest: Entry, wanted: list[date]) -> Iterable[Fetch]:
+    """Return the responses of a symbol that contain the newest bar of a wanted session."""
+    fetch, _ = newest
+    held = take_held(fetch, wanted)
+    if not wanted:
+        return (fetch,)
+    used = [fetch] if held else []
+    used += [older for older, _ in _take_older(ledger, newest, wanted)]
+    used += [early for early, _ in _take_early(ledger, fetch.symbol, wanted)]
+    return dict.fromkeys(used)
 
 
 def staged_responses(ledger: LedgerTable, symbol: str, sessions: Sequence[date]) -> Iterator[tuple[Fetch, list[date]]]:
@@ -109,31 +121,41 @@ def staged_responses(ledger: LedgerTable, symbol: str, sessions: Sequence[date])
     session, it is yielded too, so that the audit `session_closed_at_fetch` quarantines the bar visibly.
     """
     wanted = list(sessions)
-    yield from _staged(ledger, symbol, ledger.responses(symbol, wanted), wanted)
-
-
-def _staged(
-    ledger: LedgerTable, symbol: str, responses: Iterable[Fetch], wanted: list[date]
-) -> Iterator[tuple[Fetch, list[date]]]:
-    yield from _take_responses(responses, wanted)
-    if wanted:
-        yield from _take_responses(ledger.responses(symbol, wanted), wanted, after_close=False)
+    yield from _take_responses(ledger.responses(symbol, wanted), wanted)
+    yield from _take_early(ledger, symbol, wanted)
 
 
 def _take_responses(
-    responses: Iterable[Fetch], wanted: list[date], *, after_close: bool = True
+    responses: Iterable[Fetch], wanted: list[date], opened: Iterable[date] = ()
 ) -> Iterator[tuple[Fetch, list[date]]]:
     """Yield the newest responses with wanted sessions, and remove these sessions.
 
     A session that had not closed when a newer response arrived has no complete bar in an older one: the clock was ahead
     when the older one arrived.
+
+    Args:
+        responses: responses of a symbol, newest first.
+        wanted: sessions, in order.
+        opened: sessions that had not closed when a response newer than all of these arrived.
     """
-    opened: set[date] = set()
+    not_closed = set(opened)
     for fetch in responses:
-        if held := take_held(fetch, wanted, after_close=after_close, opened=opened):
+        if held := take_held(fetch, wanted, opened=not_closed):
             yield fetch, held
-        if after_close:
-            opened.update(fetch.open_sessions)
+        not_closed.update(fetch.open_sessions)
+
+
+def _take_older(ledger: LedgerTable, newest: Entry, wanted: list[date]) -> Iterator[tuple[Fetch, list[date]]]:
+    """Go on as `_take_responses` after the newest response of a symbol."""
+    return _take_responses(ledger.older_responses(newest, wanted), wanted, newest[0].open_sessions)
+
+
+def _take_early(ledger: LedgerTable, symbol: str, wanted: list[date]) -> Iterator[tuple[Fetch, list[date]]]:
+    """Yield the newest responses with wanted sessions, also those that arrived too early; remove these sessions."""
+    if wanted:
+        for fetch in ledger.responses(symbol, wanted):
+            if held := take_held(fetch, wanted, after_close=False):
+                yield fetch, held
 
 
 def take_held(
@@ -153,9 +175,12 @@ def take_held(
     while after_close and end > start and closing_time(wanted[end - 1]) > fetch.fetched_at:
         end -= 1
     inside = wanted[start:end]
+    if not fetch.missing_sessions and not opened:
+        del wanted[start:end]
+        return inside
     absent = {*fetch.missing_sessions, *opened}
-    wanted[start:end] = [session for session in inside if session in absent] if absent else []
-    return [session for session in inside if session not in absent] if absent else inside
+    wanted[start:end] = [session for session in inside if session in absent]
+    return [session for session in inside if session not in absent]
 
 
 def fetches_for_responses(backend: Backend, response_keys: Iterable[str]) -> list[Fetch]:
@@ -166,11 +191,22 @@ def fetches_for_responses(backend: Backend, response_keys: Iterable[str]) -> lis
     return list({fetch.response_key: fetch for fetch in found if fetch.outcome is Outcome.OK}.values())
 
 
-def missing_sessions(ledger: LedgerTable, wanted: Mapping[str, Iterable[date]]) -> dict[str, tuple[date, ...]]:
-    """Return each symbol's wanted sessions, in order, that no response fetched after their market close contains."""
+def missing_sessions(
+    ledger: LedgerTable, wanted: Mapping[str, Iterable[date]], newest: Mapping[str, Entry] | None = None
+) -> dict[str, tuple[date, ...]]:
+    """Return each symbol's wanted sessions, in order, that no response fetched after their market close contains.
+
+    Args:
+        ledger: the ledger.
+        wanted: the sessions of each symbol.
+        newest: what `LedgerTable.newest` returned for the prices of the symbols; by default it is read.
+    """
     remaining = {symbol: sorted(set(sessions)) for symbol, sessions in wanted.items()}
-    for symbol, responses in ledger.responses_by_symbol(remaining):
-        deque(_take_responses(responses, remaining[symbol]), maxlen=0)
+    for symbol, entry in ledger.newest_responses(remaining, newest).items():
+        sessions = remaining[symbol]
+        take_held(entry[0], sessions)
+        if sessions:
+            deque(_take_older(ledger, entry, sessions), maxlen=0)
     return {symbol: tuple(sessions) for symbol, sessions in remaining.items()}
 
 

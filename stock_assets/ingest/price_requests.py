@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
@@ -83,8 +84,7 @@ ALL_MISSING = RequestRules()
 """Request all missing sessions, as long as calls remain."""
 
 
-@dataclass(frozen=True)
-class _SymbolSessions:
+class _SymbolSessions(NamedTuple):
     """One symbol before a run: the wanted sessions, the missing ones, and those that the vendor can return.
 
     `requestable` contains only missing sessions, unless the symbol is requested again.
@@ -180,15 +180,15 @@ def _compare_all(
 def _compare(
     symbol: str, wanted: tuple[date, ...], missing: tuple[date, ...], available: AvailableHistory | None
 ) -> _SymbolSessions:
-    too_old = set(before_available_history(missing, available))
-    requestable = tuple(session for session in missing if session not in too_old)
+    too_old = set(before_available_history(missing, available)) if missing else ()
+    requestable = tuple(session for session in missing if session not in too_old) if too_old else missing
     return _SymbolSessions(symbol, wanted, missing, requestable)
 
 
 def _again(symbol: _SymbolSessions, available: AvailableHistory | None) -> _SymbolSessions:
     """Return the symbol with all wanted sessions that the vendor can return as requestable."""
     too_old = set(before_available_history(symbol.wanted, available))
-    return replace(symbol, requestable=tuple(session for session in symbol.wanted if session not in too_old))
+    return symbol._replace(requestable=tuple(session for session in symbol.wanted if session not in too_old))
 
 
 def _priority(ledger: LedgerTable, symbol: _SymbolSessions, latest: Sequence[Fetch]) -> tuple[bool, bool, date]:

@@ -5,9 +5,10 @@ Belongs here: which sessions are missing, since when and why. Does not belong he
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from itertools import takewhile
+from typing import NamedTuple
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.core.calendar import closing_time
@@ -20,9 +21,8 @@ from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
 
 
-@dataclass(frozen=True)
-class SymbolStatus:
-    """The status of one symbol.
+class SymbolStatus(NamedTuple):
+    """The status of one symbol. A tuple, because a check constructs one for each symbol.
 
     Attributes:
         symbol: ticker.
@@ -48,9 +48,10 @@ def symbol_statuses(parts: PipelineParts, sessions: Sequence[date], *, now: Cloc
     """Return the status of every symbol for the sessions, in the order of the universe."""
     available, ordered = parts.source.available_history(now()), sorted(set(sessions))
     with parts.backend.ledger.read() as ledger:
-        latest = ledger.latest(FetchKind.PRICES, parts.universe.symbols)
+        newest = ledger.newest(FetchKind.PRICES, parts.universe.symbols)
+        latest = ledger.latest(FetchKind.PRICES, newest=newest)
         wanted = {symbol: parts.universe.listed_sessions(symbol, ordered) for symbol in parts.universe.symbols}
-        missing = missing_sessions(ledger, wanted)
+        missing = missing_sessions(ledger, wanted, newest)
     return [
         _status(symbol, wanted[symbol], missing[symbol], latest.get(symbol, []), available)
         for symbol in parts.universe.symbols
@@ -64,13 +65,14 @@ def _status(
     fetches: Sequence[Fetch],
     available: AvailableHistory | None,
 ) -> SymbolStatus:
-    last_requested_at = next((fetch.fetched_at for fetch in fetches if fetch.calls), None)
-    fetches = [fetch for fetch in fetches if not fetch.is_landing_file]
+    last_requested_at = None
+    for fetch in fetches:
+        if fetch.calls:
+            last_requested_at = fetch.fetched_at
+            break
     if not missing:
-        why = (
-            f"{len(wanted):,} of {plural(len(wanted), 'session')} stored" if wanted else "not listed in these sessions"
-        )
-        return SymbolStatus(symbol, Outcome.OK, wanted, (), None, last_requested_at, why)
+        return SymbolStatus(symbol, Outcome.OK, wanted, (), None, last_requested_at, _stored(len(wanted)))
+    fetches = [fetch for fetch in fetches if not fetch.is_landing_file]
     failing = list(takewhile(lambda fetch: fetch.outcome is not Outcome.OK, fetches))
     since: datetime = closing_time(missing[0])
     if len(before_available_history(missing, available)) == len(missing):
@@ -82,3 +84,8 @@ def _status(
     else:
         outcome, why = Outcome.LATE, "not requested since the session closed"
     return SymbolStatus(symbol, outcome, wanted, missing, since, last_requested_at, why)
+
+
+@cache
+def _stored(sessions: int) -> str:
+    return f"{sessions:,} of {plural(sessions, 'session')} stored" if sessions else "not listed in these sessions"

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -28,13 +28,16 @@ QUERIES: Mapping[str, Callable[[LedgerTable], object]] = {
         FetchKind.LANDING_FILES, outcome=Outcome.MALFORMED, since=AT
     ),
     "latest": lambda table: table.latest(FetchKind.PRICES, ["IBM"]),
+    "latest of all": lambda table: table.latest(FetchKind.PRICES),
     "responses": lambda table: list(table.responses("IBM", [date(2012, 3, 5)])),
     "keys": lambda table: table.with_keys(["key"]),
     "keys of a kind": lambda table: table.with_keys(["key"], FetchKind.PRICES),
     "content": lambda table: table.with_content(FetchKind.PRICES, "ab" * 32),
     "symbols": lambda table: table.symbols(FetchKind.PRICES),
+    "newest that are not purged": lambda table: table.newest(FetchKind.SPLITS),
 }
-NEWEST_FIRST = ["requests of a symbol", "good responses of a symbol", "latest", "responses"]
+SYMBOLS = [f"S{number}" for number in range(7)]
+NEWEST_FIRST = ["requests of a symbol", "good responses of a symbol", "latest", "latest of all", "responses"]
 
 
 def plan(query: Callable[[LedgerTable], object]) -> list[str]:
@@ -74,7 +77,7 @@ def plan(query: Callable[[LedgerTable], object]) -> list[str]:
 def test_a_query_seeks_in_an_index(name: str) -> None:
     steps = [step for step in plan(QUERIES[name]) if " fetches" in step]
     assert steps
-    assert all(re.match("SEARCH (fetches|newest|purge) USING", step) and "INDEX" in step for step in steps), steps
+    assert all(re.match("SEARCH (fetches|newest|purge) USING .*(INDEX|PRIMARY KEY)", step) for step in steps), steps
 
 
 @pytest.mark.parametrize("name", NEWEST_FIRST)
@@ -86,8 +89,8 @@ def test_the_requests_of_a_symbol_are_not_sorted(name: str) -> None:
 def test_only_the_needed_requests_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Fetch] = []
 
-    def counted(**fields: Any) -> Fetch:  # noqa: ANN401 (the fields of a Fetch)
-        read.append(Fetch(**fields))
+    def counted(*fields: Any) -> Fetch:  # noqa: ANN401 (the fields of a Fetch)
+        read.append(Fetch(*fields))
         return read[-1]
 
     monkeypatch.setattr(module, "Fetch", counted)
@@ -114,30 +117,51 @@ def test_only_the_needed_requests_are_read(monkeypatch: pytest.MonkeyPatch) -> N
         read.clear()
         assert len(list(table.responses("IBM", [days[3].date(), days[4].date()]))) == len(read) == 2
         read.clear()
-        wanted = {"AAPL": [days[7].date()], "IBM": [days[3].date(), days[4].date()], "MSFT": [AT.date()], "NONE": []}
-        found = {symbol: [fetch.symbol for fetch in fetches] for symbol, fetches in table.responses_by_symbol(wanted)}
-        assert found == {"AAPL": ["AAPL"], "IBM": ["IBM", "IBM"], "MSFT": [], "NONE": []}
-        assert len(read) == 3
+        wanted = {"AAPL": [days[7].date()], "IBM": [days[-1].date()], "MSFT": [AT.date()], "NONE": []}
+        found = {symbol: fetch.last_session for symbol, (fetch, _) in table.newest_responses(wanted).items()}
+        assert found == {"AAPL": days[7].date(), "IBM": days[-1].date()}
+        assert len(read) == 3, "the newest of each, and the one of AAPL that has the session"
 
 
-def test_the_newest_responses_of_many_symbols_are_read_with_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SYMBOLS_PER_STATEMENT", 3)
-    symbols = [f"S{number}" for number in range(7)]
-    sent: list[str] = []
+@pytest.fixture
+def sent() -> list[str]:
+    """Return the statements that `many` sends."""
+    return []
+
+
+@pytest.fixture
+def many(sent: list[str]) -> Iterator[LedgerTable]:
+    """Return a table with a response of 7 symbols for 5 March, the newest request of each."""
     with closing(table_in_memory()) as connection:
         table = LedgerTable(connection)
-        table.insert((symbol, FETCH._replace(symbol=symbol)) for symbol in symbols)
+        table.insert((symbol, FETCH._replace(symbol=symbol)) for symbol in SYMBOLS)
         connection.set_trace_callback(sent.append)
-        wanted = {symbol: [date(2012, 3, 5)] for symbol in symbols}
-        for symbol, fetches in table.responses_by_symbol(wanted):
-            for fetch in fetches:
-                assert fetch.symbol == symbol
-                wanted[symbol].clear()
-        assert not any(wanted.values())
-        assert len(sent) == 3
+        yield table
+
+
+def test_the_newest_requests_of_many_symbols_are_read_with_one_statement(many: LedgerTable, sent: list[str]) -> None:
+    """And one for the purges; the responses with wanted sessions and the latest requests are among them."""
+    for symbols in (SYMBOLS, None):
         sent.clear()
-        assert list(table.latest(FetchKind.PRICES, symbols)) == symbols
-        assert len(sent) == 1
+        newest = many.newest(FetchKind.PRICES, symbols)
+        assert list(newest) == SYMBOLS
+        assert len(sent) == 2
+        wanted = {symbol: [date(2012, 3, 5)] for symbol in SYMBOLS}
+        assert many.newest_responses(wanted, newest) == newest
+        assert list(many.latest(FetchKind.PRICES, newest=newest)) == SYMBOLS
+        assert len(sent) == 2
+
+
+def test_the_responses_with_earlier_sessions_are_read_with_one_statement(many: LedgerTable, sent: list[str]) -> None:
+    """Only for symbols whose newest request has none of them, and can be newer than one that has."""
+    late = FETCH._replace(fetched_at=AT + timedelta(days=1), outcome=Outcome.LATE)
+    many.insert((f"late {symbol}", late._replace(symbol=symbol)) for symbol in SYMBOLS[:3])
+    sent.clear()
+    found = many.newest_responses({symbol: [date(2012, 3, 5)] for symbol in SYMBOLS})
+    assert {symbol: row_id for symbol, (_, row_id) in found.items()} == {symbol: symbol for symbol in SYMBOLS}
+    assert len(sent) == 3
+    assert not many.newest_responses({symbol: [date(2012, 3, 7)] for symbol in SYMBOLS})
+    assert len(sent) == 5
 
 
 def test_a_file_of_an_earlier_release_gets_the_indexes_with_the_next_request(tmp_path: Path) -> None:

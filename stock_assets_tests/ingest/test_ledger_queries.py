@@ -99,6 +99,18 @@ def test_the_newest_response_of_each_session(
     assert len(responses_for(backend, wanted)) == len(used)
 
 
+def test_a_session_that_was_open_when_the_newest_response_arrived_is_missing(backend: Backend) -> None:
+    """Also if an older response has it, from a time at which the clock was ahead."""
+    arrived = closing_time(DAYS[4]) + timedelta(hours=1)
+    older = Fetch("IBM", FetchKind.PRICES, arrived, Outcome.OK, "older", DAYS[0], DAYS[4], calls=1)
+    newest = older._replace(
+        fetched_at=arrived + timedelta(hours=1), response_key="newest", missing_sessions=(DAYS[1], DAYS[4])
+    )
+    backend.ledger.record(older, newest)
+    with backend.ledger.read() as ledger:
+        assert missing_sessions(ledger, {"IBM": DAYS[:5]})["IBM"] == (DAYS[4],)
+
+
 def test_taken_sessions_are_removed_and_the_others_stay() -> None:
     fetch = Fetch("IBM", FetchKind.PRICES, closing_time(DAYS[4]), Outcome.OK, "", DAYS[1], DAYS[5], (DAYS[3],))
     wanted = list(DAYS[:8])
