@@ -15,18 +15,20 @@ no second audit.
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import date
 from typing import Any
 
 from stock_assets.audit.audits import audit_statement, run_audits
 from stock_assets.backends.interface import Objects, SqlConnection
-from stock_assets.backends.stored_records import read_record, record_body
+from stock_assets.backends.stored_records import fields_of, read_record, record_body
 from stock_assets.core.errors import ObjectExists, StagedRowsChanged
 from stock_assets.core.sql import SqlValue
 from stock_assets.loads.audit_files import audits
 from stock_assets.loads.load import Load, audits_folder, staging_key
 from stock_assets.loads.verdict import BadRow, Verdict
+
+_ROWS = ("sample", "named", "quarantined")
+"""Attributes of a verdict that are bad rows."""
 
 
 def audit_and_record(objects: Objects, sql: SqlConnection, load: Load, values: Mapping[str, SqlValue]) -> list[Verdict]:
@@ -54,7 +56,7 @@ def recorded_or_audit(
 
 def _audit(objects: Objects, sql: SqlConnection, values: Mapping[str, SqlValue], key: str) -> list[Verdict]:
     verdicts = run_audits(sql, values)
-    body = record_body([asdict(verdict) | {"audit": verdict.audit.name} for verdict in verdicts])
+    body = record_body([_stored(verdict) for verdict in verdicts])
     # The same audit may run again, or in another process.
     with suppress(ObjectExists):
         objects.put(key, body)
@@ -74,6 +76,11 @@ def _key(objects: Objects, sql: SqlConnection, load: Load, values: Mapping[str, 
     return f"{audits_folder(load.load_id)}{digests.staging}/{others}.json"
 
 
+def _stored(verdict: Verdict) -> dict[str, Any]:
+    rows = {name: [fields_of(row) for row in getattr(verdict, name)] for name in _ROWS}
+    return fields_of(verdict) | {"audit": verdict.audit.name} | rows
+
+
 def _verdict(stored: dict[str, Any]) -> Verdict:
     [audit] = [audit for audit in audits() if audit.name == stored["audit"]]
     return Verdict(
@@ -81,7 +88,7 @@ def _verdict(stored: dict[str, Any]) -> Verdict:
             **stored,
             "audit": audit,
             "sessions": tuple(date.fromisoformat(day) for day in stored["sessions"]),
-            **{name: tuple(map(_bad_row, stored[name])) for name in ("sample", "named", "quarantined")},
+            **{name: tuple(map(_bad_row, stored[name])) for name in _ROWS},
         }
     )
 

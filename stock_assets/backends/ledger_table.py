@@ -76,14 +76,6 @@ WITH RECURSIVE found (symbol) AS (
 )
 SELECT symbol FROM found WHERE symbol IS NOT NULL
 """
-_NEXT_RESPONSE = f"""
-SELECT {_COLUMNS}, id
-FROM fetches
-WHERE kind = '{FetchKind.PRICES}' AND symbol = :symbol AND fetched_at >= :first
-    AND fetched_at > {_PURGED_AT.format(symbol=":symbol")} AND (fetched_at, id) < (:before, :before_id)
-    AND first_session <= :last AND last_session >= :first AND outcome = '{Outcome.OK}'
-{_NEWEST_FIRST} LIMIT 1
-"""  # noqa: S608 (constants)
 # One statement for many symbols: sending one per symbol takes twice as long. The newest request is read without any
 # condition, because it is nearly always the wanted one; with conditions, the search takes half as long again.
 _NEWEST = f"""
@@ -110,20 +102,23 @@ SELECT {", ".join(f"newest.{column}" for column in _COLUMNS.split(", "))}, newes
 FROM found CROSS JOIN fetches AS newest ON newest.id = found.id
 """  # noqa: S608 (constants)
 _PURGES = f"SELECT symbol, max(fetched_at) FROM fetches WHERE kind = '{FetchKind.PURGES}' GROUP BY symbol"  # noqa: S608 (a constant)
-_NEWEST_RESPONSES = f"""
-SELECT {_COLUMNS}, newest.id
+_NEXT_RESPONSES = f"""
+SELECT {_COLUMNS}, following.id
 FROM json_each(:wanted) AS wanted
-JOIN fetches AS newest ON newest.id = (
+JOIN fetches AS following ON following.id = (
     SELECT id
     FROM fetches
     WHERE kind = '{FetchKind.PRICES}' AND symbol = json_extract(wanted.value, '$[0]')
         AND fetched_at >= json_extract(wanted.value, '$[1]')
         AND fetched_at > {_PURGED_AT.format(symbol="json_extract(wanted.value, '$[0]')")}
+        AND (fetched_at, id) < (json_extract(wanted.value, '$[3]'), json_extract(wanted.value, '$[4]'))
         AND first_session <= json_extract(wanted.value, '$[2]') AND last_session >= json_extract(wanted.value, '$[1]')
         AND outcome = '{Outcome.OK}'
     {_NEWEST_FIRST} LIMIT 1
 )
 """  # noqa: S608 (constants)
+_AFTER_ALL = ("~", 0)
+"""Time and id that come after those of every request."""
 _CACHE_KIB = 32_000
 # Calling the enumerations takes a third of the time of reading a row.
 _KINDS = {str(kind): kind for kind in FetchKind}
@@ -211,7 +206,7 @@ class LedgerTable:
                         break
         return found
 
-    def responses(self, symbol: str, wanted: list[date]) -> Iterator[Fetch]:
+    def responses(self, symbol: str, wanted: Sequence[date]) -> Iterator[Fetch]:
         """Yield the good price responses of a symbol, newest first, that can contain one of the wanted sessions.
 
         Args:
@@ -219,9 +214,10 @@ class LedgerTable:
             wanted: sessions, in order. The caller removes those that a response contains; the following responses
                 overlap the remaining ones, and none follows when the list is empty.
         """
-        for newest in self._first_responses({symbol: wanted} if wanted else {}).values():
-            yield newest[0]
-            yield from self.older_responses(newest, wanted)
+        found = self._next_responses({symbol: (wanted, *_AFTER_ALL)} if wanted else {})
+        while found:
+            yield found[symbol][0]
+            found = self.older_responses(found, {symbol: wanted})
 
     def newest_responses(
         self, wanted: Mapping[str, Sequence[date]], newest: Mapping[str, Entry] | None = None
@@ -237,32 +233,36 @@ class LedgerTable:
         found, others = {}, {}
         for symbol, sessions in wanted.items():
             entry = newest.get(symbol)
-            # A response contains no session after the day of its request.
-            if entry is None or not sessions or entry[0].fetched_at.date() < sessions[0]:
+            if entry is None or not _may_follow(entry[0], sessions):
                 continue
             if _can_hold(entry[0], sessions[0], sessions[-1]):
                 found[symbol] = entry
             else:
-                others[symbol] = sessions
-        return found | self._first_responses(others)
+                others[symbol] = (sessions, *_AFTER_ALL)
+        return found | self._next_responses(others)
 
-    def _first_responses(self, wanted: Mapping[str, Sequence[date]]) -> dict[str, Entry]:
+    def older_responses(self, entries: Mapping[str, Entry], wanted: Mapping[str, Sequence[date]]) -> dict[str, Entry]:
+        """Return the next of the `responses` of each symbol after an entry; symbols without one are left out.
+
+        Args:
+            entries: a response of each symbol.
+            wanted: the sessions of each of these symbols that are still wanted, in order.
+        """
+        return self._next_responses(
+            {
+                symbol: (wanted[symbol], _timestamp(fetch.fetched_at), row_id)
+                for symbol, (fetch, row_id) in entries.items()
+                if _may_follow(fetch, wanted[symbol])
+            }
+        )
+
+    def _next_responses(self, wanted: Mapping[str, tuple[Sequence[date], str, int | str]]) -> dict[str, Entry]:
+        """Return the next of the `responses` of each symbol before a time and an id."""
         if not wanted:
             return {}
-        bounds = [(symbol, str(sessions[0]), str(sessions[-1])) for symbol, sessions in wanted.items()]
-        rows = self._rows(_NEWEST_RESPONSES, {"wanted": json.dumps(bounds)})
+        bounds = [(symbol, str(days[0]), str(days[-1]), *before) for symbol, (days, *before) in wanted.items()]
+        rows = self._rows(_NEXT_RESPONSES, {"wanted": json.dumps(bounds)})
         return {row[0]: (_from_row(row), row[-1]) for row in rows}
-
-    def older_responses(self, entry: Entry, wanted: Sequence[date]) -> Iterator[Fetch]:
-        """Yield those of the `responses` that are older than an entry."""
-        fetch, row_id = entry
-        while wanted:
-            before = {"symbol": fetch.symbol, "before": _timestamp(fetch.fetched_at), "before_id": row_id}
-            rows = self._rows(_NEXT_RESPONSE, {**before, "first": str(wanted[0]), "last": str(wanted[-1])})
-            if not rows:
-                return
-            fetch, row_id = _from_row(rows[0]), rows[0][-1]
-            yield fetch
 
     def with_keys(self, keys: Iterable[str], kind: FetchKind | None = None) -> list[Fetch]:
         """Return the requests with these response keys, newest first, of all kinds or of one; also purged ones."""
@@ -311,6 +311,14 @@ def _counted(kind: FetchKind) -> bool | None:
 
 def _is_good_response(fetch: Fetch) -> bool:
     return fetch.outcome is Outcome.OK and fetch.calls > 0
+
+
+def _may_follow(newer: Fetch, wanted: Sequence[date]) -> bool:
+    """Return whether a response that is not newer than a request can contain one of the wanted sessions.
+
+    A response contains no session after the day of its request.
+    """
+    return bool(wanted) and newer.fetched_at.date() >= wanted[0]
 
 
 def _can_hold(fetch: Fetch, first: date, last: date) -> bool:

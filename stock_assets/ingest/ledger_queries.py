@@ -5,8 +5,7 @@ Belongs here: reading the ledger and the stored responses. Does not belong here:
 """
 
 from bisect import bisect_left, bisect_right
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,9 @@ _parsed_splits: dict[tuple[type, str, str], list[Split]] = {}
 _MOST_RESPONSES = 100_000
 _read_lines: dict[tuple[str, str], dict[date, list[str]]] = {}
 """The lines of sessions that this process has read, by key and hash of the response."""
+
+_Use = tuple[Fetch, list[date]]
+"""A response, and the sessions for which it counts."""
 
 
 def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
@@ -98,64 +100,61 @@ def responses_for(backend: Backend, sessions: Iterable[date]) -> list[Fetch]:
     ordered = sorted(set(sessions))
     with backend.ledger.read() as ledger:
         newest = ledger.newest(FetchKind.PRICES)
-        found = ledger.newest_responses(dict.fromkeys(newest, ordered), newest)
-        return [fetch for entry in found.values() for fetch in _used(ledger, entry, list(ordered))]
+        used = _take_staged(ledger, {symbol: list(ordered) for symbol in newest}, newest)
+    return [fetch for symbol in sorted(used) for fetch in dict.fromkeys(fetch for fetch, _ in used[symbol])]
 
 
-def _used(ledger: LedgerTable, newest: Entry, wanted: list[date]) -> Iterable[Fetch]:
-    """Return the responses of a symbol that contain the newest bar of a wanted session."""
-    fetch, _ = newest
-    held = take_held(fetch, wanted)
-    if not wanted:
-        return (fetch,)
-    used = [fetch] if held else []
-    used += [older for older, _ in _take_older(ledger, newest, wanted)]
-    used += [early for early, _ in _take_early(ledger, fetch.symbol, wanted)]
-    return dict.fromkeys(used)
-
-
-def staged_responses(ledger: LedgerTable, symbol: str, sessions: Sequence[date]) -> Iterator[tuple[Fetch, list[date]]]:
-    """Yield the responses that staging reads for some sessions of a symbol, each with the sessions that it is read for.
+def staged_responses(ledger: LedgerTable, symbol: str, sessions: Sequence[date]) -> list[_Use]:
+    """Return the responses that staging reads for some sessions of a symbol, each with the sessions it is read for.
 
     A response counts for a session if it arrived after the market close. If only an earlier response contains the
-    session, it is yielded too, so that the audit `session_closed_at_fetch` quarantines the bar visibly.
+    session, it is returned too, so that the audit `session_closed_at_fetch` quarantines the bar visibly.
     """
-    wanted = list(sessions)
-    yield from _take_responses(ledger.responses(symbol, wanted), wanted)
-    yield from _take_early(ledger, symbol, wanted)
+    newest = ledger.newest(FetchKind.PRICES, [symbol])
+    return _take_staged(ledger, {symbol: list(sessions)}, newest).get(symbol, [])
 
 
-def _take_responses(
-    responses: Iterable[Fetch], wanted: list[date], opened: Iterable[date] = ()
-) -> Iterator[tuple[Fetch, list[date]]]:
-    """Yield the newest responses with wanted sessions, and remove these sessions.
+def _take_staged(
+    ledger: LedgerTable, wanted: Mapping[str, list[date]], newest: Mapping[str, Entry]
+) -> dict[str, list[_Use]]:
+    """Return the `staged_responses` of each symbol."""
+    used = _take(ledger, wanted, newest)
+    remaining = {symbol: sessions for symbol, sessions in wanted.items() if sessions}
+    for symbol, early in _take(ledger, remaining, newest, after_close=False).items():
+        used.setdefault(symbol, []).extend(early)
+    return used
+
+
+def _take(
+    ledger: LedgerTable,
+    wanted: Mapping[str, list[date]],
+    newest: Mapping[str, Entry] | None = None,
+    *,
+    after_close: bool = True,
+) -> dict[str, list[_Use]]:
+    """Return the newest responses of each symbol with wanted sessions, newest first, and remove these sessions.
 
     A session that had not closed when a newer response arrived has no complete bar in an older one: the clock was ahead
     when the older one arrived.
 
     Args:
-        responses: responses of a symbol, newest first.
-        wanted: sessions, in order.
-        opened: sessions that had not closed when a response newer than all of these arrived.
+        ledger: the ledger; each statement reads the next response of all symbols whose sessions are not found yet.
+        wanted: the sessions of each symbol, in order.
+        newest: what `LedgerTable.newest` returned for the prices of the symbols; by default it is read.
+        after_close: whether a response only counts for sessions whose market had closed when it arrived.
     """
-    not_closed = set(opened)
-    for fetch in responses:
-        if held := take_held(fetch, wanted, opened=not_closed):
-            yield fetch, held
-        not_closed.update(fetch.open_sessions)
-
-
-def _take_older(ledger: LedgerTable, newest: Entry, wanted: list[date]) -> Iterator[tuple[Fetch, list[date]]]:
-    """Go on as `_take_responses` after the newest response of a symbol."""
-    return _take_responses(ledger.older_responses(newest, wanted), wanted, newest[0].open_sessions)
-
-
-def _take_early(ledger: LedgerTable, symbol: str, wanted: list[date]) -> Iterator[tuple[Fetch, list[date]]]:
-    """Yield the newest responses with wanted sessions, also those that arrived too early; remove these sessions."""
-    if wanted:
-        for fetch in ledger.responses(symbol, wanted):
-            if held := take_held(fetch, wanted, after_close=False):
-                yield fetch, held
+    used: dict[str, list[_Use]] = {}
+    opened: dict[str, set[date]] = {}
+    entries = ledger.newest_responses(wanted, newest)
+    while entries:
+        for symbol, (fetch, _) in entries.items():
+            held = take_held(fetch, wanted[symbol], after_close=after_close, opened=opened.get(symbol, ()))
+            if held:
+                used.setdefault(symbol, []).append((fetch, held))
+            if after_close and (not_closed := fetch.open_sessions):
+                opened.setdefault(symbol, set()).update(not_closed)
+        entries = ledger.older_responses(entries, wanted)
+    return used
 
 
 def take_held(
@@ -202,19 +201,14 @@ def missing_sessions(
         newest: what `LedgerTable.newest` returned for the prices of the symbols; by default it is read.
     """
     remaining = {symbol: sorted(set(sessions)) for symbol, sessions in wanted.items()}
-    for symbol, entry in ledger.newest_responses(remaining, newest).items():
-        sessions = remaining[symbol]
-        take_held(entry[0], sessions)
-        if sessions:
-            deque(_take_older(ledger, entry, sessions), maxlen=0)
+    _take(ledger, remaining, newest)
     return {symbol: tuple(sessions) for symbol, sessions in remaining.items()}
 
 
 def newest_responses(ledger: LedgerTable, symbol: str, sessions: Iterable[date]) -> dict[date, Fetch]:
     """Return the newest response, fetched after the market close, that contains each session; none if there is none."""
     found: dict[date, Fetch] = {}
-    wanted = sorted(set(sessions))
-    for fetch, held in _take_responses(ledger.responses(symbol, wanted), wanted):
+    for fetch, held in _take(ledger, {symbol: sorted(set(sessions))}).get(symbol, ()):
         found |= dict.fromkeys(held, fetch)
     return found
 

@@ -8,12 +8,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from secrets import token_hex
 
 from stock_assets.backends.interface import Backend, Objects
-from stock_assets.backends.stored_records import read_record, record_body
+from stock_assets.backends.stored_records import fields_of, read_record, record_body
 from stock_assets.core.calendar import next_session, previous_session, sessions_between
 from stock_assets.core.errors import NothingStaged, ObjectExists
 
@@ -94,7 +94,7 @@ def next_load_id(backend: Backend, first: date, last: date, staged_at: datetime)
 
 def record_load(backend: Backend, load: Load) -> None:
     """Record that the staging tables of a load are complete; written last, so that a killed load is never found."""
-    backend.objects.put(_key(load), record_body(asdict(load)))
+    backend.objects.put(_key(load), record_body(fields_of(load)))
 
 
 def record_staging(backend: Backend, load: Load, staging: str) -> None:
@@ -112,7 +112,7 @@ def record_staging(backend: Backend, load: Load, staging: str) -> None:
 
 def staging_key(load: Load, staging: str) -> str:
     """Return the key of the record that the staging tables of a load have a digest."""
-    record = json.dumps(asdict(load), default=str) + staging
+    record = json.dumps(fields_of(load), default=str) + staging
     return f"{audits_folder(load.load_id)}staged-{hashlib.sha256(record.encode()).hexdigest()}"
 
 

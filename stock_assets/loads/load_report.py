@@ -5,12 +5,12 @@ itself (`loads.load`, `stage.staging`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from stock_assets.backends.interface import Backend, SqlConnection
-from stock_assets.backends.stored_records import read_record, record_body
+from stock_assets.backends.stored_records import fields_of, read_record, record_body
 from stock_assets.core.sql import Fragment, Name, SqlValue, statement
 from stock_assets.loads.audit_files import AuditKind, bound_audits
 from stock_assets.loads.load import Load, report_key
@@ -63,7 +63,7 @@ def load_report(backend: Backend, load: Load) -> LoadReport:
 
 def store_report(backend: Backend, load: Load, report: LoadReport) -> None:
     """Store the report of a load, since an engine may charge for each query."""
-    backend.objects.put(report_key(load.load_id), record_body(asdict(report)))
+    backend.objects.put(report_key(load.load_id), record_body(fields_of(report)))
 
 
 def session_failures(values: Mapping[str, SqlValue]) -> Fragment:

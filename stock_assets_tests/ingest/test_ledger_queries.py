@@ -1,6 +1,6 @@
 """Which response contains which bar: the same as asking every response for every session, newest first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
@@ -155,24 +155,28 @@ def test_splits_are_read_once_for_each_body(
     assert len(read) == 2
 
 
-def _asked(symbols_asked: list[str]) -> Callable[..., Iterator[Fetch]]:
-    def asked(_: LedgerTable, symbol: str, wanted: list[date]) -> Iterator[Fetch]:
-        del wanted
-        symbols_asked.append(symbol)
-        return iter(())
-
-    return asked
-
-
-def test_a_load_whose_sessions_are_all_found_searches_no_earlier_responses(
+def test_the_next_responses_of_all_symbols_are_read_with_one_statement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A load searches older responses only for sessions that the newest ones do not contain and older ones may."""
     backend = local_backend(tmp_path)
-    arrived = closing_time(DAYS[-1]) + timedelta(hours=1)
-    fetch = Fetch("IBM", FetchKind.PRICES, arrived, Outcome.OK, "response", DAYS[0], DAYS[-1], calls=1)
-    backend.ledger.record(fetch)
-    asked: list[str] = []
-    monkeypatch.setattr(LedgerTable, "responses", _asked(asked))
+    arrived = closing_time(DAYS[-2]) + timedelta(hours=1)
+    full = Fetch("", FetchKind.PRICES, arrived, Outcome.OK, "", DAYS[0], DAYS[-2], calls=1)
+    compact = full._replace(fetched_at=arrived + timedelta(hours=1), first_session=DAYS[-3])
+    names = [f"S{number:02}" for number in range(9)]
+    backend.ledger.record(*(full._replace(symbol=name, response_key=f"full {name}") for name in names))
+    backend.ledger.record(*(compact._replace(symbol=name, response_key=f"compact {name}") for name in names))
+    sent: list[str] = []
+    original = LedgerTable._rows  # noqa: SLF001 (each statement passes here)
 
-    assert responses_for(backend, DAYS) == [fetch]
-    assert asked == []
+    def rows(self: LedgerTable, select: str, values: Mapping[str, object]) -> list[object]:
+        sent.append(select)
+        return original(self, select, values)
+
+    monkeypatch.setattr(LedgerTable, "_rows", rows)
+
+    assert [fetch.response_key for fetch in responses_for(backend, DAYS[-3:-1])] == [f"compact {one}" for one in names]
+    assert len(sent) == 2, "the purges and the newest requests"
+    sent.clear()
+    assert len(responses_for(backend, DAYS[-4:])) == 2 * len(names)
+    assert len(sent) == 3, "and the older responses; the last session was later than all requests"

@@ -47,8 +47,9 @@ _COLUMNS = pa_csv.ReadOptions(column_names=list(_NUMBERS))
 _LINES = pa_csv.ParseOptions(quote_char=False, escape_char=False, newlines_in_values=False, ignore_empty_lines=False)
 _EPOCH = date(1970, 1, 1)
 _INT32 = 1 << 31
-_DIGITS = b"0123456789"
-_ALL_ZERO = bytes.maketrans(_DIGITS, b"0" * 10)
+_PRICE = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
+_PLAIN_LINES = rf"\A(?:[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}},(?:{_PRICE},){{4}}[0-9]{{1,12}}\r?\n)+\z"
+"""Lines that pyarrow reads as `sql/stage/raw_rows.sql` does; it rejects a day that does not exist."""
 
 
 class _Body(NamedTuple):
@@ -132,42 +133,41 @@ def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Bod
 
 def _rows(connection: duckdb.DuckDBPyConnection, bodies: Sequence[_Body]) -> pa.Table:
     """Return the rows of some responses; the shared SQL reads those that are not plain."""
-    plain: list[_Body] = []
-    other: list[_Body] = []
-    for body in bodies:
-        (plain if _is_plain(body.lines) else other).append(body)
-    tables, rejected = _read_plain(plain)
+    lines = b"".join(body.lines for body in bodies)
+    is_plain = _are_plain(lines, [len(body.lines) for body in bodies])
+    other = [body for body, found in zip(bodies, is_plain, strict=True) if not found]
+    if other:
+        plain = [body for body, found in zip(bodies, is_plain, strict=True) if found]
+        tables, rejected = _read_plain(plain, b"".join(body.lines for body in plain))
+    else:
+        tables, rejected = _read_plain(bodies, lines)
     other += rejected
     if other or not tables:
         tables.append(_split_lines(connection, other))
     return pa.concat_tables(tables)
 
 
-def _is_plain(lines: bytes) -> bool:
-    """Return whether pyarrow reads the lines as `sql/stage/raw_rows.sql` does, or rejects them.
+def _are_plain(lines: bytes, sizes: Sequence[int]) -> list[bool]:
+    """Return for each response whether its lines are plain, given those of all responses and the bytes of each."""
+    ends = np.cumsum([0, *sizes], dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(lines)]
+    texts = pa.Array.from_buffers(pa.large_binary(), len(sizes), buffers)
+    found: list[bool] = pc.match_substring_regex(texts, _PLAIN_LINES).to_pylist()
+    return found
 
-    Without its digits, such a line consists of the characters between its fields, and of points. Points have digits on
-    both sides, and no number has 13 digits in a row. pyarrow rejects the rest: a day that does not exist, an empty
-    field, a second point or one in the volume.
+
+def _read_plain(bodies: Sequence[_Body], lines: bytes) -> tuple[list[pa.Table], list[_Body]]:
+    """Return the numbers of plain responses without any text, and the responses of which the text is needed.
+
+    Args:
+        bodies: the responses.
+        lines: all their lines.
     """
-    between = lines.translate(None, _DIGITS)
-    return (
-        bool(between)
-        and between.translate(None, b".\r") == b"--,,,,,\n" * between.count(b"\n")
-        and between.count(b"\r") == between.count(b"\r\n")
-        and b",." not in lines
-        and b".," not in lines
-        and b"0" * 13 not in lines.translate(_ALL_ZERO)
-    )
-
-
-def _read_plain(bodies: Sequence[_Body]) -> tuple[list[pa.Table], list[_Body]]:
-    """Return the numbers of plain responses without any text, and the responses of which the text is needed."""
     if not bodies:
         return [], []
     try:
         rows = pa_csv.read_csv(
-            pa.BufferReader(b"".join(body.lines for body in bodies)),
+            pa.BufferReader(lines),
             read_options=_COLUMNS,
             parse_options=_LINES,
             convert_options=_CONVERT,
@@ -175,7 +175,7 @@ def _read_plain(bodies: Sequence[_Body]) -> tuple[list[pa.Table], list[_Body]]:
     except pa.ArrowInvalid:
         if len(bodies) == 1:
             return [], list(bodies)
-        alone = [_read_plain([body]) for body in bodies]
+        alone = [_read_plain([body], body.lines) for body in bodies]
         return [table for tables, _ in alone for table in tables], [body for _, found in alone for body in found]
     counts = [body.lines.count(b"\n") for body in bodies]
     numbers = np.repeat(np.arange(len(bodies), dtype=np.int32), counts)
