@@ -37,6 +37,7 @@ _ROUNDED_SCHEMA = pa.schema(
         pa.field("exact_text", pa.string()),
     ]
 )
+_SEVERAL = 2
 _ROUND_NUMBERS = (1000, 500, 100, 50, 10, 5, 1)
 _FEWEST_DIGITS = 100
 """A ratio of three digits is wrong by at most 0.5%."""
@@ -55,21 +56,17 @@ def split_table(splits: Mapping[str, Sequence[Split]], universe: Universe | None
         splits: the known splits by symbol.
         universe: the listings; the splits of a ticker that several companies used apply to their company only.
     """
-    rows = []
+    rows: list[tuple[str, date, date | None, float, float]] = []
     for symbol, events in splits.items():
         periods = universe.listings_of(symbol) if universe is not None else ()
-        steps = _several_companies(events, periods) if len(periods) > 1 else _one_company(events)
+        if not events and len(periods) < _SEVERAL:
+            continue
+        steps = _several_companies(events, periods) if len(periods) >= _SEVERAL else _one_company(events)
         for (day, ratio, factor), following in zip_longest(steps, steps[1:]):
-            rows.append(
-                {
-                    "symbol": symbol,
-                    "ex_date": day,
-                    "next_ex_date": following[0] if following else None,
-                    "split_ratio": float(ratio),
-                    "split_factor": float(factor),
-                }
-            )
-    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+            rows.append((symbol, day, following[0] if following else None, float(ratio), float(factor)))
+    # From a list of dictionaries, Arrow needs longer.
+    columns = zip(*rows, strict=True) if rows else ((),) * len(_SCHEMA)
+    return pa.table([pa.array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)], _SCHEMA)
 
 
 _Step = tuple[date, Decimal, Decimal | Fraction]

@@ -32,7 +32,7 @@ from stock_assets.core.queries import transpile
 from stock_assets.core.sql import Name, statement
 
 _BATCH_BYTES = 4 << 20
-"""Bytes of responses that become rows at a time, while the next ones are read."""
+"""Bytes of responses that are written at a time, while the next ones are read."""
 _NUMBERS = {
     "trade_date": pa.date32(),
     **dict.fromkeys(("open_price", "high_price", "low_price", "close_price"), pa.float64()),
@@ -58,6 +58,14 @@ class _Body(NamedTuple):
     path: str
     lines: bytes
     requested: date
+
+
+class _Batch(NamedTuple):
+    """The rows of plain responses, the other responses, and the first of the last days whose rows count."""
+
+    tables: list[pa.Table]
+    other: list[_Body]
+    requested: date | None
 
 
 def raw_rows_file(
@@ -100,17 +108,16 @@ def raw_rows_file(
             use_dictionary=["trade_date", *_TEXTS, "$path"],
             use_byte_stream_split=[name for name in _NUMBERS if name != "trade_date"],
         ) as writer:
-            for batch in ahead(_batches(objects, ordered)):
+            for batch in ahead(map(_read, _bodies(objects, ordered))):
                 rows = _rows(connection, batch)
-                requested = min((body.requested for body in batch), default=last)
-                writer.write_table(_without_other_days(rows, first, last, requested))
+                writer.write_table(_without_other_days(rows, first, last, batch.requested or last))
         return partial.rename(folder / f"{prefix}{file_hash(partial)}.parquet")
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Body]]:
-    """Yield the intact responses; raise at the end if any is damaged, so that the error names all of them."""
+def _bodies(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Body]]:
+    """Yield batches of intact responses; raise at the end if any is damaged, so that the error names all of them."""
     damage: dict[str, str] = {}
     batch: list[_Body] = []
     size = 0
@@ -131,8 +138,8 @@ def _batches(objects: Objects, responses: Sequence[Fetch]) -> Iterator[list[_Bod
     yield batch
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, bodies: Sequence[_Body]) -> pa.Table:
-    """Return the rows of some responses; the shared SQL reads those that are not plain."""
+def _read(bodies: Sequence[_Body]) -> _Batch:
+    """Read the plain responses of a batch."""
     lines = b"".join(body.lines for body in bodies)
     is_plain = _are_plain(lines, [len(body.lines) for body in bodies])
     other = [body for body, found in zip(bodies, is_plain, strict=True) if not found]
@@ -141,9 +148,14 @@ def _rows(connection: duckdb.DuckDBPyConnection, bodies: Sequence[_Body]) -> pa.
         tables, rejected = _read_plain(plain, b"".join(body.lines for body in plain))
     else:
         tables, rejected = _read_plain(bodies, lines)
-    other += rejected
-    if other or not tables:
-        tables.append(_split_lines(connection, other))
+    return _Batch(tables, other + rejected, min((body.requested for body in bodies), default=None))
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> pa.Table:
+    """Return the rows of a batch; the shared SQL reads the responses that are not plain."""
+    tables = [*batch.tables]
+    if batch.other or not tables:
+        tables.append(_split_lines(connection, batch.other))
     return pa.concat_tables(tables)
 
 
