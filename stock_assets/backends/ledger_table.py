@@ -230,7 +230,8 @@ class LedgerTable:
         """
         if newest is None:
             newest = self.newest(FetchKind.PRICES, (symbol for symbol, sessions in wanted.items() if sessions))
-        found, others = {}, {}
+        found: dict[str, Entry] = {}
+        others = {}
         for symbol, sessions in wanted.items():
             entry = newest.get(symbol)
             if entry is None or not _may_follow(entry[0], sessions):
@@ -239,7 +240,8 @@ class LedgerTable:
                 found[symbol] = entry
             else:
                 others[symbol] = (sessions, *_AFTER_ALL)
-        return found | self._next_responses(others)
+        found.update(self._next_responses(others))
+        return found
 
     def older_responses(self, entries: Mapping[str, Entry], wanted: Mapping[str, Sequence[date]]) -> dict[str, Entry]:
         """Return the next of the `responses` of each symbol after an entry; symbols without one are left out.

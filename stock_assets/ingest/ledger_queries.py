@@ -101,7 +101,12 @@ def responses_for(backend: Backend, sessions: Iterable[date]) -> list[Fetch]:
     with backend.ledger.read() as ledger:
         newest = ledger.newest(FetchKind.PRICES)
         used = _take_staged(ledger, {symbol: list(ordered) for symbol in newest}, newest)
-    return [fetch for symbol in sorted(used) for fetch in dict.fromkeys(fetch for fetch, _ in used[symbol])]
+    responses: list[Fetch] = []
+    for symbol in sorted(used):
+        of_symbol = [fetch for fetch, _ in used[symbol]]
+        # One that has bars from before and after a market close is there twice.
+        responses += of_symbol if len(of_symbol) == 1 else dict.fromkeys(of_symbol)
+    return responses
 
 
 def staged_responses(ledger: LedgerTable, symbol: str, sessions: Sequence[date]) -> list[_Use]:
@@ -149,8 +154,10 @@ def _take(
     while entries:
         for symbol, (fetch, _) in entries.items():
             held = take_held(fetch, wanted[symbol], after_close=after_close, opened=opened.get(symbol, ()))
-            if held:
-                used.setdefault(symbol, []).append((fetch, held))
+            if held and symbol in used:
+                used[symbol].append((fetch, held))
+            elif held:
+                used[symbol] = [(fetch, held)]
             if after_close and (not_closed := fetch.open_sessions):
                 opened.setdefault(symbol, set()).update(not_closed)
         entries = ledger.older_responses(entries, wanted)
