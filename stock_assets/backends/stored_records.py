@@ -1,6 +1,6 @@
 """Write and read records that are stored as JSON objects: loads, audits, rejections, acknowledgements.
 
-Belongs here: the layout of a record, the error of one that cannot be read. Does not belong here: what a record contains.
+Belongs here: the layout of a record, the error of one that cannot be read. Does not belong here: what it contains.
 
 A record has the SHA-256 of the text of its content, in the layout of `json.dumps(content, indent=1)`.
 """

@@ -20,6 +20,7 @@ from stock_assets.ingest.ledger_queries import (
     missing_sessions,
     newest_responses,
     responses_for,
+    staged_responses,
     take_held,
 )
 from stock_assets.ingest.parts import PipelineParts
@@ -153,6 +154,16 @@ def test_splits_are_read_once_for_each_body(
             [[split]] = known_splits(pipeline).values()
             assert str(split.ratio) == ratio
     assert len(read) == 2
+
+
+def test_a_response_with_bars_from_before_and_after_their_market_close_is_returned_once(backend: Backend) -> None:
+    arrived = closing_time(DAYS[3]) - timedelta(hours=1)
+    fetch = Fetch("IBM", FetchKind.PRICES, arrived, Outcome.OK, "early", DAYS[0], DAYS[3], calls=1)
+    backend.ledger.record(fetch)
+    assert responses_for(backend, DAYS[2:4]) == [fetch]
+    with backend.ledger.read() as ledger:
+        staged = staged_responses(ledger, "IBM", DAYS[2:4])
+    assert staged == [(fetch, [DAYS[2]]), (fetch, [DAYS[3]])]
 
 
 def test_the_next_responses_of_all_symbols_are_read_with_one_statement(
