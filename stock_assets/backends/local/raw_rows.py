@@ -108,7 +108,8 @@ def raw_rows_file(
             use_dictionary=["trade_date", *_TEXTS, "$path"],
             use_byte_stream_split=[name for name in _NUMBERS if name != "trade_date"],
         ) as writer:
-            for batch in ahead(map(_read, _bodies(objects, ordered))):
+            # Three batches at a time: one is read and hashed, one becomes columns, one is written.
+            for batch in ahead(map(_read, ahead(_bodies(objects, ordered)))):
                 rows = _rows(connection, batch)
                 writer.write_table(_without_other_days(rows, first, last, batch.requested or last))
         return partial.rename(folder / f"{prefix}{file_hash(partial)}.parquet")
