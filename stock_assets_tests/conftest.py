@@ -19,6 +19,7 @@ from stock_assets_tests.support.athena_backends import athena_backend, make_buck
 from stock_assets_tests.support.aws_account import Account, account_backend, clean, named_account
 from stock_assets_tests.support.backend_cases import BackendCase
 from stock_assets_tests.support.dagster_internals import set_defs_state_storage
+from stock_assets_tests.support.ledger_cache import own_ledger_cache
 from stock_assets_tests.support.postgres import postgres, postgres_server
 from stock_assets_tests.support.process_costs import (
     cache_migration_scripts,
@@ -75,7 +76,7 @@ def aws_server() -> Iterator[AwsEmulator]:
     """The AWS emulator, started by the first test that needs it; botocore repeats calls without its delays."""
     from stock_assets_tests.emulators.athena.server import running_emulator  # noqa: PLC0415 (moto takes 1.5 s of CPU)
 
-    with running_emulator() as emulator, pytest.MonkeyPatch.context() as patch:
+    with own_ledger_cache(), running_emulator() as emulator, pytest.MonkeyPatch.context() as patch:
         patch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.01)
         make_bucket(emulator.endpoint)
         yield emulator

@@ -4,8 +4,9 @@ A test module subclasses the class and defines the fixtures `objects` and `opene
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -38,9 +39,9 @@ def record(ledger: S3Ledger, fetches: list[Fetch]) -> None:
         ledger.record(fetch)
 
 
-def open_ledger(objects: S3Objects) -> S3Ledger:
-    """Open the ledger as a new process does; it packs after four requests."""
-    return S3Ledger(objects, pack_after=4)
+def open_ledger(objects: S3Objects, machine: Path | None = None) -> S3Ledger:
+    """Open the ledger as a new process does, on this machine or another one; it packs after four requests."""
+    return S3Ledger(objects, pack_after=4, cache=machine)
 
 
 class PackedLedgerContract:
@@ -66,16 +67,13 @@ class PackedLedgerContract:
             """An exception that no code catches, as with a kill."""
 
         record(opened(), requests(5))
-        remove, removed = objects.delete, 0
 
-        def removing(key: str) -> None:
-            nonlocal removed
-            if removed == survivors:
-                raise Killed
-            removed += 1
-            remove(key)
+        def removing(found: Sequence[str]) -> None:
+            for key in found[:survivors]:
+                objects.delete(key)
+            raise Killed
 
-        monkeypatch.setattr(objects, "delete", removing)
+        monkeypatch.setattr(objects, "delete_keys", removing)
         with pytest.raises(Killed):
             opened().fetches(FetchKind.PRICES)
         monkeypatch.undo()
@@ -87,8 +85,8 @@ class PackedLedgerContract:
         assert (keys(objects, "new"), len(keys(objects, "packed"))) == ([], 1)
         assert symbols(opened()) == [fetch.symbol for fetch in requests(11)]
 
-    def test_a_read_is_retried_if_another_process_packs_meanwhile(
-        self, objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch
+    def test_a_read_is_retried_if_another_machine_packs_meanwhile(
+        self, objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         record(opened(), requests(5))
         read, packed = objects.get, threading.Event()
@@ -98,7 +96,7 @@ class PackedLedgerContract:
                 packed.set()
                 with monkeypatch.context() as inside:
                     inside.setattr(objects, "get", read)
-                    opened().fetches(FetchKind.PRICES)
+                    open_ledger(objects, tmp_path / "other machine").fetches(FetchKind.PRICES)
             return read(key)
 
         monkeypatch.setattr(module, "_THREADS", 1)
@@ -107,10 +105,10 @@ class PackedLedgerContract:
         assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
         assert len(keys(objects, "packed")) == 1
 
-    def test_a_process_reads_each_object_once(
+    def test_a_machine_reads_each_object_once(
         self, objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Also after other processes have recorded requests and packed them; a block of queries lists once."""
+        """And no process its own; a block of queries lists once."""
         record(opened(), requests(3))
         ledger = opened()
         assert len(symbols(ledger)) == 3
@@ -134,9 +132,12 @@ class PackedLedgerContract:
         assert (read, len(listed)) == ([], 1)
 
         record(ledger, requests(1, 3))
-        assert len(symbols(ledger)) == 4
-        assert len(symbols(ledger)) == 4
-        assert len(read) == 1
+        assert [len(symbols(ledger)), len(symbols(ledger)), len(symbols(opened()))] == [4, 4, 4]
+        assert read == []
+
+        record(opened(), requests(1, 4))
+        assert [len(symbols(ledger)), len(symbols(ledger)), len(symbols(opened()))] == [5, 5, 5]
+        assert (len(read), len(keys(objects, "packed"))) == (1, 1)
 
     def test_concurrent_reads_and_writes_lose_nothing(self, objects: S3Objects, opened: Callable[[], S3Ledger]) -> None:
         """Each process packs what it finds; packs of the same requests overlap and are joined later."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import boto3
 
+from stock_assets_tests.support.ledger_cache import own_ledger_cache
 from stock_assets_tests.support.ports import free_port
 
 PROGRAM = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
@@ -45,7 +46,7 @@ def running_ministack(*, checks_policies: bool = False) -> Iterator[str]:
         "LOG_LEVEL": "WARNING",
         "AUTH": str(checks_policies).lower(),
     }
-    with tempfile.TemporaryDirectory() as folder:
+    with own_ledger_cache(), tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as written:
             process = subprocess.Popen(

@@ -62,6 +62,11 @@ class DataFolderObjects(S3Objects):
         self.require_layout()
         super().delete(key)
 
+    def delete_keys(self, keys: Sequence[str]) -> None:
+        """Delete objects, if the layout is supported."""
+        self.require_layout()
+        super().delete_keys(keys)
+
     def delete_all(self, prefix: str) -> None:
         """Delete all objects below a prefix, if the layout is supported."""
         self.require_layout()

@@ -1,31 +1,34 @@
 """The fetch ledger as objects of the bucket.
 
-Belongs here: writing, packing and reading records of requests. Does not belong here: what the records mean, queries of
-them (`backends.ledger_table`).
+Belongs here: writing, reading and packing the objects. Does not belong here: what they contain (`ledger_format`), the
+table of their requests (`ledger_mirror`), queries of it (`backends.ledger_table`).
 
 Requests that are recorded together are one small object that is never changed. When there are many objects, the next
 process that reads the ledger packs them into one object and then removes them, so that a listing stays short; a request
 that is found in both places counts once. Packs are joined until they are large, so there are few packs too. Objects
-never change, so a process reads each object once, into a table in memory; after that, a block of queries lists the
-objects and reads the new ones.
+never change, so a machine reads each object once, into a mirror; after that, a block of queries lists the objects and
+reads the new ones. A process does not read what it has recorded itself.
 """
 
-import gzip
-import json
+import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from threading import RLock
+from itertools import islice
+from pathlib import Path
+from threading import Lock, RLock
 from uuid import uuid4
 
 from stock_assets.backends.interface import Fetch, FetchKind, FetchLedger
+from stock_assets.backends.lakehouse import ledger_format
+from stock_assets.backends.lakehouse.ledger_format import Entry
+from stock_assets.backends.lakehouse.ledger_mirror import LedgerMirror
 from stock_assets.backends.lakehouse.objects import S3Objects
-from stock_assets.backends.ledger_table import LedgerTable, table_in_memory
-from stock_assets.core.errors import Outcome
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.retry import retrying
+from stock_assets.core.text_cache import cache_folder
 
 _FOLDER = "ledger/"
 _THREADS = 16
@@ -35,111 +38,158 @@ PACK_AFTER = 256
 """Unpacked requests of one kind above which they are packed."""
 FULL_PACK = 20_000
 """Requests from which on a pack is full and not joined any more."""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A request with a unique id that sorts by the time of recording."""
-
-    id: str
-    fetch: Fetch
+_INSERTED_TOGETHER = 10_000
+"""Requests from which on a transaction ends: it holds all that it inserts in memory."""
 
 
 class S3Ledger(FetchLedger):
-    """The ledger that all processes share that use this folder of the bucket."""
+    """The ledger that all processes share that use this folder of the bucket.
 
-    def __init__(self, objects: S3Objects, *, pack_after: int = PACK_AFTER) -> None:
+    Args:
+        objects: the folder.
+        pack_after: unpacked requests of one kind above which this process packs them.
+        cache: folder of the mirror; None for the user's cache.
+    """
+
+    def __init__(self, objects: S3Objects, *, pack_after: int = PACK_AFTER, cache: Path | None = None) -> None:
         self._objects = objects
         self._pack_after = pack_after
         self._lock = RLock()
-        self._bodies: dict[str, bytes] = {}
-        """The objects that were read; empty for full packs, which are not read again."""
-        self._table = LedgerTable(table_in_memory())
+        self._mirror = LedgerMirror(objects.full_address(_FOLDER), cache or cache_folder("ledger"))
+        self._unpacked: dict[str, bytes] = {}
+        """The unpacked objects that this process has written or read; they are read again for a pack."""
 
     def record(self, *fetches: Fetch) -> None:
         """Store the requests of each kind as one object."""
-        entries = [_Entry(f"{time.time_ns():020d}-{uuid4().hex}", fetch) for fetch in fetches]
+        entries = ledger_format.entries_of(fetches)
         for kind in dict.fromkeys(fetch.kind for fetch in fetches):
-            of_kind = [entry for entry in entries if entry.fetch.kind is kind]
-            self._objects.put(f"{_folder(kind)}new/{of_kind[0].id}.json", _write(of_kind))
+            of_kind = [entry for entry in entries if entry["kind"] is kind]
+            key, body = f"{_loose(kind)}{of_kind[0]['id']}.json", ledger_format.write(of_kind)
+            self._objects.put(key, body)
+            self._unpacked[key] = body
 
     @contextmanager
     def read(self) -> Iterator[LedgerTable]:
-        """List the objects, and read those that this process has not read yet."""
+        """List the objects, and read those that this machine has not read yet."""
         with self._lock:
             self._refresh()
-        yield self._table
+            table = self._mirror.table(self._repaired)
+        yield table
 
     def known_keys(self, keys: Iterable[str]) -> set[str]:
         """Look among the requests that this process has read; list the objects only if a key is not there."""
         wanted = set(keys)
-        known = self._table.known_keys(wanted)
+        with self._lock:
+            known = self._mirror.table(self._repaired).known_keys(wanted) if self._mirror.is_open else set[str]()
         return known if known == wanted else known | super().known_keys(wanted - known)
 
     def _refresh(self) -> None:
+        """Make the mirror equal to the objects; build it again if its file is damaged."""
+        with self._mirror.locked():
+            while True:
+                try:
+                    keys = self._update()
+                    self._pack_long(keys)
+                except sqlite3.DatabaseError:
+                    if self._mirror.in_memory:
+                        raise
+                    self._mirror.restart()
+                else:
+                    return
+
+    def _repaired(self, damaged: sqlite3.Connection) -> tuple[sqlite3.Connection, Lock]:
+        """Build the mirror again after a query has failed, unless another thread has done so."""
+        with self._lock:
+            if self._mirror.opened[0] is damaged:
+                with self._mirror.locked():
+                    if self._mirror.opened[0] is damaged:
+                        self._mirror.restart()
+                self._refresh()
+            return self._mirror.opened
+
+    def _update(self) -> list[str]:
+        """List the objects, read the new ones and forget those that are gone; return the keys."""
+        keys = self._read_listed()
+        if not self._mirror.keep(keys):
+            # Requests are gone, or the listing had one page from before, and one from after a pack was written.
+            keys = self._read_listed()
+            if not self._mirror.keep(keys):
+                self._mirror.restart()
+                keys = self._read_listed()
+                self._mirror.keep(keys)
+        self._mirror.create_indexes()
+        listed = set(keys)
+        self._unpacked = {key: body for key, body in self._unpacked.items() if key in listed}
+        return keys
+
+    def _read_listed(self) -> list[str]:
         def attempt() -> list[str]:
             keys = self._objects.keys(_FOLDER)
-            self._load(keys)
+            known = self._mirror.counts()
+            self._insert([key for key in keys if key not in known])
             return keys
 
         # KeyError: another process packed an object between the listing and the read.
         policy = retrying(attempts=_ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, first_seconds=0.05, on=KeyError)
-        keys = policy(attempt)
-        for kind in FetchKind:
-            loose = [key for key in keys if key.startswith(f"{_folder(kind)}new/")]
-            if len(loose) > self._pack_after:
-                self._pack(kind, loose, [key for key in keys if key.startswith(f"{_folder(kind)}packed/")])
+        return policy(attempt)
 
-    def _load(self, keys: list[str]) -> None:
-        self._bodies = {key: self._bodies[key] for key in keys if key in self._bodies}
-        unread = [key for key in keys if key not in self._bodies]
+    def _insert(self, unread: Sequence[str]) -> None:
+        batch: dict[str, list[Entry]] = {}
+        for key, body in self._bodies(unread):
+            batch[key] = ledger_format.read(body)
+            if sum(map(len, batch.values())) >= _INSERTED_TOGETHER:
+                self._mirror.add(batch)
+                batch = {}
+        if batch:
+            self._mirror.add(batch)
+
+    def _bodies(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Read objects in several threads, a few in advance."""
+        remaining = iter(keys)
+        waiting = deque[tuple[str, Future[bytes]]]()
         with ThreadPoolExecutor(_THREADS) as threads:
-            for key, body in zip(unread, threads.map(self._objects.get, unread), strict=True):
-                entries = _read(body)
-                self._table.insert([(entry.id, entry.fetch) for entry in entries])
-                self._bodies[key] = b"" if len(entries) >= FULL_PACK else body
+            while True:
+                ahead = islice(remaining, 2 * _THREADS - len(waiting))
+                waiting.extend((key, threads.submit(self._body, key)) for key in ahead)
+                if not waiting:
+                    return
+                key, body = waiting.popleft()
+                yield key, body.result()
 
-    def _pack(self, kind: FetchKind, loose: list[str], packs: list[str]) -> None:
+    def _body(self, key: str) -> bytes:
+        if key in self._unpacked:
+            return self._unpacked[key]
+        body = self._objects.get(key)
+        if "/new/" in key:
+            self._unpacked[key] = body
+        return body
+
+    def _pack_long(self, keys: Sequence[str]) -> None:
+        for kind in FetchKind:
+            loose = [key for key in keys if key.startswith(_loose(kind))]
+            if len(loose) > self._pack_after:
+                counts = self._mirror.counts()
+                packs = [key for key in keys if key.startswith(_packed(kind)) and counts[key] < FULL_PACK]
+                self._pack(kind, [*loose, *packs], keys)
+
+    def _pack(self, kind: FetchKind, joined: Sequence[str], keys: Sequence[str]) -> None:
         """Write the unpacked requests and the packs that are not full into one pack, and only then remove them."""
-        joined = [*loose, *(key for key in packs if self._bodies[key])]
-        entries = {entry.id: entry for key in joined for entry in _read(self._bodies[key])}
-        self._objects.put(f"{_folder(kind)}packed/{uuid4().hex}.json.gz", gzip.compress(_write(entries.values())))
-        for key in joined:
-            self._objects.delete(key)
+        try:
+            entries = {entry["id"]: entry for _, body in self._bodies(joined) for entry in ledger_format.read(body)}
+        except KeyError:
+            # Another machine has packed them.
+            return
+        # It sorts after the packs that it replaces, so that no page of a listing has neither.
+        pack = f"{_packed(kind)}t{time.time_ns():020d}-{uuid4().hex}.json.gz"
+        self._objects.put(pack, ledger_format.write_pack(entries.values()))
+        self._objects.delete_keys(joined)
+        self._mirror.add({pack: list(entries.values())})
+        self._mirror.keep([*(set(keys) - set(joined)), pack])
 
 
-def _folder(kind: FetchKind) -> str:
-    return f"{_FOLDER}{kind}/"
+def _loose(kind: FetchKind) -> str:
+    return f"{_FOLDER}{kind}/new/"
 
 
-def _write(entries: Iterable[_Entry]) -> bytes:
-    lines = (
-        json.dumps({"id": entry.id, **entry.fetch._asdict()}, default=_text, ensure_ascii=False) for entry in entries
-    )
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _text(value: object) -> str:
-    """Format dates and timestamps; timestamps in UTC."""
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _read(body: bytes) -> list[_Entry]:
-    text = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-    return [_entry(json.loads(line)) for line in text.decode().split("\n") if line]
-
-
-def _entry(stored: dict[str, str]) -> _Entry:
-    fields = {name: value for name, value in stored.items() if name != "id"}
-    days = {name: date.fromisoformat(fields[name]) for name in ("first_session", "last_session") if fields[name]}
-    fetch = Fetch(
-        **{  # type: ignore[arg-type]  # the fields of a Fetch, as JSON has them
-            **fields,
-            **days,
-            "kind": FetchKind(fields["kind"]),
-            "outcome": Outcome(fields["outcome"]),
-            "fetched_at": datetime.fromisoformat(fields["fetched_at"]),
-            "missing_sessions": tuple(map(date.fromisoformat, fields["missing_sessions"])),
-        }
-    )
-    return _Entry(stored["id"], fetch)
+def _packed(kind: FetchKind) -> str:
+    return f"{_FOLDER}{kind}/packed/"

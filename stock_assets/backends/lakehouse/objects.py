@@ -3,7 +3,7 @@
 Belongs here: calls of S3. Does not belong here: what the objects mean.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, takewhile
@@ -147,32 +147,42 @@ class S3Objects(Objects):
         with typed_errors(f"removing {self._folder.uri(key)}"):
             self._s3.delete_object(Bucket=self._folder.bucket, Key=self._key(key))
 
+    def delete_keys(self, keys: Sequence[str]) -> None:
+        """Delete objects, a thousand per request; after an error some may still exist."""
+        self._delete_found(self._key(key) for key in keys)
+
     def delete_all(self, prefix: str) -> None:
         """Delete everything below a prefix that ends with `/`."""
         if not prefix.endswith("/"):
             raise ValueError(f"not a folder: {prefix!r}")
-        self._delete_found(prefix)
+        self._delete_found(found["Key"] for found in self._found(prefix))
 
     def empty(self) -> None:
         """Delete everything in the folder; a bucket that does not exist is empty."""
         try:
-            self._delete_found("")
+            self._delete_found(found["Key"] for found in self._found(""))
         except ServiceRefused as error:
             if not isinstance(error.__cause__, ClientError) or error_code(error.__cause__) != "NoSuchBucket":
                 raise
 
-    def _delete_found(self, prefix: str) -> None:
-        keys = [found["Key"] for found in self._found(prefix)]
-        with typed_errors(f"removing {self._folder.uri(prefix)}"):
-            for start in range(0, len(keys), _PER_DELETE):
-                batch = [{"Key": key} for key in keys[start : start + _PER_DELETE]]
-                response = self._s3.delete_objects(Bucket=self._folder.bucket, Delete={"Objects": batch, "Quiet": True})
+    def _delete_found(self, keys: Iterable[str]) -> None:
+        every = list(keys)
+        for start in range(0, len(every), _PER_DELETE):
+            batch = every[start : start + _PER_DELETE]
+            step = f"removing s3://{self._folder.bucket}/{batch[0]}"
+            with typed_errors(step):
+                delete = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
+                response = self._s3.delete_objects(Bucket=self._folder.bucket, Delete=delete)
                 if response.get("Errors"):
-                    raise ServiceUnavailable(f"removing {self._folder.uri(prefix)}: {response['Errors'][0]}")
+                    raise ServiceUnavailable(f"{step}: {response['Errors'][0]}")
 
     def uri(self, key: str) -> str:
         """Return the `s3://` address."""
         return self._folder.uri(key)
+
+    def full_address(self, key: str) -> str:
+        """Return the address with the endpoint or region, which differs from that of any other place."""
+        return f"{self._access.endpoint_url or self._access.region} {self._folder.uri(key)}"
 
     def _found(self, prefix: str, *, after: str = "") -> Iterator[dict[str, Any]]:
         start = {"StartAfter": self._key(after)} if after else {}
