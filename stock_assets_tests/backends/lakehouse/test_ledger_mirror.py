@@ -139,11 +139,14 @@ def test_a_listing_with_a_page_from_before_a_pack_is_repeated(
     mine = opened(objects, cache)
     assert symbols(mine) == expected()
     symbols(opened(objects, tmp_path / "other machine", pack_after=4))
-    objects.taken_reads()
-    listings = iter([[], objects.keys("ledger/")])
+    record(opened(objects, cache), requests(2, COUNT))
+    file = mirror_file(cache)
+    complete = objects.keys("ledger/")
+    listings = iter([[key for key in complete if "/new/" in key], complete])
     monkeypatch.setattr(objects, "keys", lambda _: next(listings))
-    assert symbols(mine) == expected()
-    assert len(objects.taken_reads()) == 1
+    assert symbols(mine) == expected(COUNT + 2)
+    # The mirror is not built again.
+    assert mirror_file(cache) == file
 
 
 def test_ledgers_of_other_addresses_have_other_mirrors(objects: FolderObjects, cache: Path, tmp_path: Path) -> None:
