@@ -51,18 +51,12 @@ def read(body: bytes) -> list[Entry]:
 def row(entry: Entry) -> tuple[Any, ...]:
     """Return a request as the row of `COLUMNS`, without constructing it: that takes longer than the insertion."""
     values = list(_values(entry))
-    values[0] = _short(values[0])
     values[_FETCHED_AT] = _with_microseconds(values[_FETCHED_AT])
     values[_MISSING] = json.dumps(values[_MISSING]) if values[_MISSING] else "[]"
     return tuple(values)
 
 
 _FETCHED_AT, _MISSING = COLUMNS.index("fetched_at"), COLUMNS.index("missing_sessions")
-
-
-def _short(entry_id: str) -> bytes:
-    """Return an id as bytes in the same order, half as long: it is in two indexes."""
-    return int(entry_id[:_TIME_DIGITS]).to_bytes(8) + bytes.fromhex(entry_id[_TIME_DIGITS + 1 :])
 
 
 def _with_microseconds(timestamp: str) -> str:

@@ -241,7 +241,7 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     with closing(connection.cursor()) as cursor, connection:
         cursor.execute("BEGIN IMMEDIATE")
         if not cursor.execute("SELECT name FROM sqlite_master").fetchone():
-            create_table_without_indexes(connection, id_type="BLOB")
+            create_table_without_indexes(connection, id_type="TEXT")
             cursor.execute(_OBJECT_COLUMN)
             cursor.execute(_TABLES)
         cursor.execute(_CHECK_OBJECTS)

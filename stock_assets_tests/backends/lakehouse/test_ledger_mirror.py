@@ -5,16 +5,18 @@ import multiprocessing
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from stock_assets.backends.interface import FetchKind
+from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.lakehouse import ledger, ledger_mirror
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.ledger_mirror import LedgerMirror
-from stock_assets_tests.contracts.packed_ledger_contract import record, requests, symbols
+from stock_assets.core.errors import Outcome
+from stock_assets_tests.contracts.packed_ledger_contract import START, record, requests, symbols
 
 COUNT = 12
 
@@ -147,6 +149,17 @@ def test_a_listing_with_a_page_from_before_a_pack_is_repeated(
     assert symbols(mine) == expected(COUNT + 2)
     # The mirror is not built again.
     assert mirror_file(cache) == file
+
+
+def test_the_responses_of_a_symbol_follow_each_other(objects: FolderObjects, cache: Path) -> None:
+    day = date(2012, 3, 1)
+    stored = [
+        Fetch("A", FetchKind.PRICES, START + timedelta(hours=number), Outcome.OK, f"raw/{number}", day, day)
+        for number in range(3)
+    ]
+    record(opened(objects, cache), stored)
+    with opened(objects, cache).read() as table:
+        assert list(table.responses("A", [day])) == stored[::-1]
 
 
 def test_ledgers_of_other_addresses_have_other_mirrors(objects: FolderObjects, cache: Path, tmp_path: Path) -> None:
