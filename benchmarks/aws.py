@@ -12,6 +12,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -188,7 +189,9 @@ def account() -> Iterator[Any]:
 
     os.environ.update(CREDENTIALS)
 
-    with running_emulator() as emulator:
+    with tempfile.TemporaryDirectory() as cache, running_emulator() as emulator:
+        # The processes are on one machine, whose mirror of the ledger is not the user's.
+        os.environ["XDG_CACHE_HOME"] = cache
         emulator.engine.s3.create_bucket(Bucket=_BUCKET)
         yield emulator
 
