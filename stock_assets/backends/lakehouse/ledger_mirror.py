@@ -19,7 +19,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -28,8 +28,9 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.backends.lakehouse.ledger_format import COLUMNS, Entry, row
-from stock_assets.backends.ledger_table import LedgerTable, create_indexes, create_table_without_indexes
+from stock_assets.backends.lakehouse import ledger_format
+from stock_assets.backends.lakehouse.ledger_format import COLUMNS, row
+from stock_assets.backends.ledger_table import Entry, LedgerTable, create_indexes, create_table_without_indexes
 
 _VERSION = 1
 """Of the file's tables: each version has its own files."""
@@ -111,7 +112,7 @@ class LedgerMirror:
         with self._table.transaction() as connection:
             return dict(connection.execute("SELECT key, entries FROM objects").fetchall())
 
-    def add(self, objects: Mapping[str, Sequence[Entry]]) -> None:
+    def add(self, objects: Mapping[str, Sequence[ledger_format.Entry]]) -> None:
         """Insert the requests of objects that the table does not contain, all or none."""
         rows = {key: [row(entry) for entry in entries] for key, entries in objects.items()}
         with self._table.transaction() as connection:
@@ -221,8 +222,11 @@ class _MirroredTable(LedgerTable):
         super().__init__(connection, lock)
         self._repair = repair
 
-    def latest(self, kind: FetchKind, symbols: Sequence[str] | None = None) -> dict[str, list[Fetch]]:  # type: ignore[override]
-        return self._repaired(lambda: super(_MirroredTable, self).latest(kind, symbols))
+    def latest(
+        self, kind: FetchKind, symbols: Iterable[str] | None = None, newest: Mapping[str, Entry] | None = None
+    ) -> dict[str, list[Fetch]]:
+        chosen = None if symbols is None else list(symbols)
+        return self._repaired(lambda: super(_MirroredTable, self).latest(kind, chosen, newest))
 
     def _rows(self, select: str, values: Mapping[str, object]) -> list[Any]:
         return self._repaired(lambda: super(_MirroredTable, self)._rows(select, values))
