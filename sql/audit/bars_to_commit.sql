@@ -10,7 +10,14 @@ SELECT
     s.volume,
     t.unparsed_text,
     t.fetched_at,
-    t.contradicting_rows
+    t.contradicting_rows,
+    t.symbol IS NOT NULL AS has_typed_bar,
+    -- NULL where a value is NULL.
+    t.open_price <> s.open_price
+        OR t.high_price <> s.high_price
+        OR t.low_price <> s.low_price
+        OR t.close_price <> s.close_price
+        OR t.volume <> s.volume AS differs_from_typed_bar
 FROM ${staged_prices} AS s
 LEFT JOIN (
     SELECT * FROM ${typed_prices} AS b WHERE trade_date NOT IN (SELECT session FROM ${excluded_sessions} AS e)

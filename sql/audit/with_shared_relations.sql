@@ -3,7 +3,7 @@
 -- split-adjusted to the row's date, and volumes divided by the split factor. A finding that a user has acknowledged is
 -- named 'acknowledged <audit>'.
 WITH bars_to_commit AS (
-    ${bars_to_commit}
+    ${bars_to_commit_select}
 ),
 recent_bars AS (
     SELECT
@@ -17,7 +17,7 @@ recent_bars AS (
         LEAD(volume) OVER w                                                          AS next_volume,
         split_factor / LAG(split_factor) OVER w                                      AS split_ratio,
         LAG(close_price) OVER w * (LAG(split_factor) OVER w / split_factor)          AS adjusted_close,
-        LAG(shares, 1) OVER w                                                        AS shares_1,
+        CAST(LAG(volume) OVER w AS DOUBLE) / LAG(split_factor) OVER w                AS shares_1,
         LAG(shares, 2) OVER w                                                        AS shares_2,
         LAG(shares, 3) OVER w                                                        AS shares_3,
         LAG(shares, 4) OVER w                                                        AS shares_4,

@@ -21,7 +21,10 @@ quarantined AS (
         t.payload,
         t.contradicting_rows
     FROM failures AS f
-    JOIN ${typed_prices} AS t ON t.symbol = f.symbol AND t.trade_date = f.trade_date
+    JOIN (
+        -- Few symbols have such bars; those of the others are not compared.
+        SELECT * FROM ${typed_prices} AS b WHERE symbol IN (SELECT symbol FROM failures)
+    ) AS t ON t.symbol = f.symbol AND t.trade_date = f.trade_date
 )
 SELECT
     q.symbol,

@@ -21,7 +21,7 @@ from stock_assets.loads.verdict import BadRow, Verdict
 SAMPLE_ROWS = 10
 _QUARANTINED = "quarantined "
 _ACKNOWLEDGED = "acknowledged "
-_SHARED = {"bars", "recent_bars"}
+_SHARED = {"bars", "bars_to_commit", "recent_bars"}
 """Parameters that stand for relations of `with_shared_relations.sql`."""
 
 
@@ -87,14 +87,18 @@ def _run_schema_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> li
 
 def _bound_audits(values: Mapping[str, SqlValue], kinds: Sequence[AuditKind]) -> list[tuple[Audit, str]]:
     """Bind the audits of some kinds; row audits read the rows that would be committed."""
-    values = dict(values) | {"recent_bars": Name("recent_bars")}
-    to_commit = values | {"bars": Name("bars_to_commit")}
+    values = dict(values) | {name: Name(name) for name in ("bars_to_commit", "recent_bars")}
+    to_commit = values | {"bars": values["bars_to_commit"]}
     return [pair for kind in kinds for pair in bound_audits(to_commit if kind is AuditKind.ROW else values, kind)]
 
 
 def _with_shared_relations(values: Mapping[str, SqlValue], findings: str) -> str:
     bars = Fragment(statement("audit/bars_to_commit.sql").bind(values))
-    marks: dict[str, SqlValue] = {"findings": Fragment(findings), "bars_to_commit": bars, "acknowledged": _ACKNOWLEDGED}
+    marks: dict[str, SqlValue] = {
+        "findings": Fragment(findings),
+        "bars_to_commit_select": bars,
+        "acknowledged": _ACKNOWLEDGED,
+    }
     return statement("audit/with_shared_relations.sql").bind({**values, **marks})
 
 

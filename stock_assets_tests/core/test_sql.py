@@ -34,7 +34,7 @@ ATHENA_STATEMENT_BYTES = 262_144
 
 TEXTS = {"load_id", "audit", "prefix", "acknowledged"}
 SELECTS = {
-    "bars_to_commit",
+    "bars_to_commit_select",
     "row_numbers",
     "session_failures",
     "findings",

@@ -2,24 +2,23 @@
 -- same prices and volume.
 -- remedy: load the sessions again; if the row returns, fix sql/stage/daily_prices.sql.
 SELECT
-    s.symbol,
-    s.trade_date,
-    CAST(CASE WHEN o.symbol IS NULL THEN 'neither in a raw response nor published'
-              ELSE 'open, high, low, close or volume differs from the raw response or the published row'
+    b.symbol,
+    b.trade_date,
+    CAST(CASE WHEN b.has_typed_bar OR o.symbol IS NOT NULL
+              THEN 'open, high, low, close or volume differs from the raw response or the published row'
+              ELSE 'neither in a raw response nor published'
          END AS VARCHAR) AS detail
-FROM ${staged_prices} AS s
+FROM ${bars_to_commit} AS b
 LEFT JOIN (
-    SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume FROM ${typed_prices} AS b
-    WHERE trade_date NOT IN (SELECT session FROM ${excluded_sessions} AS e)
-    UNION ALL
     SELECT symbol, trade_date, open_price, high_price, low_price, close_price, volume FROM ${published_prices} AS p
     WHERE trade_date BETWEEN ${first_date} AND ${last_date}
       AND (NOT trade_date BETWEEN ${first_day} AND ${last_day}
            OR trade_date IN (SELECT session FROM ${excluded_sessions} AS e))
-) AS o ON o.symbol = s.symbol AND o.trade_date = s.trade_date
-WHERE o.symbol IS NULL
-   OR o.open_price <> s.open_price
-   OR o.high_price <> s.high_price
-   OR o.low_price <> s.low_price
-   OR o.close_price <> s.close_price
-   OR o.volume <> s.volume
+) AS o ON o.symbol = b.symbol AND o.trade_date = b.trade_date
+WHERE (NOT b.has_typed_bar AND o.symbol IS NULL)
+   OR b.differs_from_typed_bar
+   OR o.open_price <> b.open_price
+   OR o.high_price <> b.high_price
+   OR o.low_price <> b.low_price
+   OR o.close_price <> b.close_price
+   OR o.volume <> b.volume

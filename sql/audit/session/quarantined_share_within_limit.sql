@@ -20,19 +20,17 @@ LEFT JOIN (
         symbol,
         trade_date,
         MIN(symbol || ' ' || audit || ': ' || detail || ', response ' || payload)  AS finding,
-        ROW_NUMBER() OVER (PARTITION BY trade_date ORDER BY symbol)                AS number
+        ROW_NUMBER() OVER (PARTITION BY trade_date ORDER BY symbol)                AS number,
+        MAX(CASE WHEN audit = 'symbol_was_listed' THEN 1 ELSE 0 END)               AS unlisted
     FROM ${quarantined_prices} AS f
     GROUP BY symbol, trade_date
 ) AS q ON q.symbol = t.symbol AND q.trade_date = t.trade_date
-LEFT JOIN (
-    SELECT symbol, trade_date FROM ${quarantined_prices} AS f WHERE audit = 'symbol_was_listed'
-) AS u ON u.symbol = t.symbol AND u.trade_date = t.trade_date
 WHERE t.trade_date BETWEEN ${start_date} AND ${end_date}
   -- Few sessions have two quarantined symbols; the rows of the others are not counted.
   AND t.trade_date IN (
       SELECT trade_date FROM ${quarantined_prices} AS c GROUP BY trade_date HAVING COUNT(DISTINCT symbol) > 1
   )
-  AND u.symbol IS NULL
+  AND COALESCE(q.unlisted, 0) = 0
 GROUP BY t.trade_date
 HAVING COUNT(q.symbol) > 1
    AND CAST(COUNT(q.symbol) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) > ${max_quarantined_share}

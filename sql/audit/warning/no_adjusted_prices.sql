@@ -15,6 +15,8 @@ JOIN ${splits} AS f
     AND NOT (f.ex_date > b.previous_date AND f.ex_date <= b.trade_date)
     AND (f.split_ratio >= 1.4E0 OR f.split_ratio <= 7E-1)
 WHERE b.trade_date BETWEEN ${start_date} AND ${end_date}
+  -- Follows from the next condition and is false for most rows.
+  AND (open_price / adjusted_close >= 1.3E0 OR adjusted_close / open_price >= 1.3E0)
   AND (
        ABS(open_price / adjusted_close - f.split_ratio) <= 4E-2 * f.split_ratio
     OR ABS(adjusted_close / open_price - f.split_ratio) <= 4E-2 * f.split_ratio

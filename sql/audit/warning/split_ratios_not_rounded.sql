@@ -19,3 +19,5 @@ JOIN ${rounded_splits} AS f
     AND f.ex_date > b.previous_date
     AND f.ex_date <= b.trade_date
 WHERE b.trade_date BETWEEN ${first_date} AND ${last_date}
+  -- False for most rows.
+  AND b.split_ratio <> 1E0
