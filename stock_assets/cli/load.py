@@ -34,13 +34,10 @@ def backfill(
     ] = None,
 ) -> None:
     """Fetch, stage, audit and publish all sessions from one day to another, as one run."""
-    from stock_assets.core.interpreter import import_pyarrow
-
-    # Before any other module imports pyarrow.
-    import_pyarrow()
     from stock_assets.cli.backfill import load_missing, load_range, request_again
     from stock_assets.core.calendar import loadable_sessions, sessions_between
     from stock_assets.core.clock import utc_now
+    from stock_assets.core.interpreter import use_pyarrow_without_pandas
     from stock_assets.core.text import plural
     from stock_assets.coverage.catch_up import warn_about_calls
     from stock_assets.ingest.price_requests import RequestRules
@@ -51,6 +48,7 @@ def backfill(
         raise typer.BadParameter("--missing and --again exclude each other. --missing requests quarantined bars again.")
     if symbol and not again:
         raise typer.BadParameter("--symbol needs --again: without it, the missing bars of all symbols are requested.")
+    use_pyarrow_without_pandas()
     settings = Settings.from_env()
     pipeline = Pipeline.from_settings(settings)
     sessions = sessions_between(first.date(), last.date())
@@ -92,14 +90,12 @@ def import_(
     publish: Annotated[bool, typer.Option(help="Load the imported sessions, through all audits.")] = True,
 ) -> None:
     """Import CSV, JSON or Parquet files of an earlier pipeline."""
-    from stock_assets.core.interpreter import import_pyarrow
-
-    # Before any other module imports pyarrow.
-    import_pyarrow()
     from stock_assets.cli.legacy_import import import_files, load_import, print_import
+    from stock_assets.core.interpreter import use_pyarrow_without_pandas
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 
+    use_pyarrow_without_pandas()
     settings = Settings.from_env()
     pipeline = Pipeline.from_settings(settings)
     found = import_files(settings, pipeline, source, columns, fetched_at, store=not dry_run)

@@ -151,14 +151,12 @@ def _unknown(name: str, available: list[str]) -> str:
 
 
 def _pipeline() -> "Pipeline":
-    from stock_assets.core.interpreter import import_pyarrow
-
-    # Before any other module imports pyarrow.
-    import_pyarrow()
     from stock_assets.core.errors import NoData
+    from stock_assets.core.interpreter import use_pyarrow_without_pandas
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import BackendName, Settings, environment_variable
 
+    use_pyarrow_without_pandas()
     settings = Settings.from_env()
     pipeline = Pipeline.from_settings(settings)
     # A path that is a file is an error of its own.

@@ -13,7 +13,6 @@ from types import ModuleType
 
 _OBJECTS_BEFORE_COLLECTION = 100_000
 _YOUNG_COLLECTIONS, _MIDDLE_COLLECTIONS = 20, 100
-_OPENBLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 def collect_garbage_rarely() -> None:
@@ -58,38 +57,14 @@ def _end(status: Sequence[int]) -> None:
     os._exit(status[0])
 
 
-def import_pyarrow() -> None:
-    """Import pyarrow without what this program does not need: the threads of numpy, and pandas.
-
-    A library that is imported already stays as it is. A later `to_pandas()` imports pandas as usual.
-    """
-    if "numpy" not in sys.modules:
-        _import_numpy_in_one_thread()
-    if "pandas" not in sys.modules:
-        _convert_lists_without_pandas()
-
-
-def _import_numpy_in_one_thread() -> None:
-    """Import numpy, so that its library of linear algebra (OpenBLAS) starts no threads.
-
-    It starts one per core, and they wait for work in a busy loop: a thirtieth of the CPU time of a run. A variable that
-    the user has set is respected, and processes that this one starts do not inherit it.
-    """
-    given = os.environ.get(_OPENBLAS_THREADS)
-    os.environ.setdefault(_OPENBLAS_THREADS, "1")
-    try:
-        import numpy as np  # noqa: F401, PLC0415 (reads the variable; commands that only print help do not need it)
-    finally:
-        if given is None:
-            del os.environ[_OPENBLAS_THREADS]
-
-
-def _convert_lists_without_pandas() -> None:
-    """Let pyarrow convert its first list while pandas cannot be found.
+def use_pyarrow_without_pandas() -> None:
+    """Let pyarrow convert its first list while pandas cannot be found, unless pandas is imported already.
 
     pyarrow imports pandas then, if it is installed, to recognize a Series. That is a twelfth of the CPU time of a run,
-    and this program has no Series.
+    and this program has no Series. A later `to_pandas()` imports pandas as usual.
     """
+    if "pandas" in sys.modules:
+        return
     import pyarrow as pa  # noqa: PLC0415 (imports slowly; commands that only print help do not need it)
 
     sys.meta_path.insert(0, _NO_PANDAS)

@@ -10,7 +10,6 @@ from typing import IO
 
 import pytest
 
-OPENBLAS = "OPENBLAS_NUM_THREADS"
 REPOSITORY = Path(__file__).parents[2]
 # Ends with 3. Whether the object is destroyed shows how the process ends.
 ENDING = """
@@ -41,7 +40,7 @@ def ended(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
     # Output is buffered, as in a shell.
-    inherited = {name: value for name, value in os.environ.items() if name not in {"PYTHONUNBUFFERED", OPENBLAS}}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
         [sys.executable, "-c", program],
         env=inherited | dict(variables or {}),
@@ -62,8 +61,8 @@ def run(program: str, variables: Mapping[str, str] | None = None) -> str:
 def test_pyarrow_converts_lists_without_pandas_and_still_converts_to_and_from_pandas() -> None:
     program = """
 import sys
-from stock_assets.core.interpreter import import_pyarrow
-import_pyarrow()
+from stock_assets.core.interpreter import use_pyarrow_without_pandas
+use_pyarrow_without_pandas()
 import pyarrow as pa
 rows = pa.table({"price": [1.5, None], "symbol": ["A", "B"]})
 assert "pandas" not in sys.modules
@@ -78,8 +77,8 @@ print(pa.Table.from_pandas(frame).to_pylist() == rows.to_pylist())
 def test_pandas_that_is_imported_already_is_used() -> None:
     program = """
 import pandas as pd
-from stock_assets.core.interpreter import import_pyarrow
-import_pyarrow()
+from stock_assets.core.interpreter import use_pyarrow_without_pandas
+use_pyarrow_without_pandas()
 import pyarrow as pa
 print(pa.array(pd.Series([1.5, None])).null_count)
 """
@@ -135,25 +134,3 @@ runpy.run_module("stock_assets")
     assert run(program).splitlines()[-1] == "ended with 0"
     assert project["scripts"] == {"stock-assets": "stock_assets.cli.app:program"}
     assert "from stock_assets.cli.app import program\n" in (REPOSITORY / "stock_assets/__main__.py").read_text()
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux lists the threads of a process")
-@pytest.mark.parametrize("given", [None, "1"])
-def test_numpy_starts_no_threads_and_other_processes_inherit_no_variable(given: str | None) -> None:
-    program = """
-import builtins, os, sys
-from stock_assets.core.interpreter import import_pyarrow
-import_library = builtins.__import__
-
-def count_threads_before_pyarrow(name, *arguments):
-    if name == "pyarrow" and name not in sys.modules:
-        # pyarrow's allocator starts a thread.
-        assert "numpy" in sys.modules
-        print(len(os.listdir("/proc/self/task")))
-    return import_library(name, *arguments)
-
-builtins.__import__ = count_threads_before_pyarrow
-import_pyarrow()
-print(os.environ.get("OPENBLAS_NUM_THREADS"))
-"""
-    assert run(program, {} if given is None else {OPENBLAS: given}).split() == ["1", str(given)]
