@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.market import Market, MarketSource
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.core.audit_limits import Limits
+from stock_assets.core.interpreter import collect_garbage_rarely
 from stock_assets.pipeline import Pipeline
 
 
@@ -45,6 +46,8 @@ def import_libraries(market: Market) -> None:
 
 def main(folder: str, symbols: str, first: str, last: str, step: str) -> None:
     """Run one step."""
+    # As the command line and Dagster's processes do.
+    collect_garbage_rarely()
     root, market = Path(folder), Market(int(symbols), date.fromisoformat(first), date.fromisoformat(last))
     earlier, newest = market.sessions[:-1], market.sessions[-1]
     if step == "fetch":
