@@ -167,7 +167,7 @@ lock:
 	$(COMPILE) pyproject.toml --no-strip-extras --extra recorded --group dev --output-file requirements-dev.lock
 	$(COMPILE) pyproject.toml --no-strip-extras --extra recorded --group build --constraint requirements-dev.lock \
 		--output-file requirements.lock
-	printf '%s\n' dagster-pipes pydantic pydantic-settings requests tenacity tzdata urllib3 \
+	printf '%s\n' dagster-pipes platformdirs pydantic pydantic-settings requests tenacity tzdata urllib3 \
 		| $(COMPILE) - --constraint requirements.lock --output-file infra/aws/lambda.lock
 	$(COMPILE) pyproject.toml --no-strip-extras --extra recorded --extra aws --extra alerts --group build \
 		--constraint requirements-dev.lock --output-file requirements-server.lock

@@ -185,6 +185,28 @@ assert len(sessions_between(date(2024, 1, 1), date(2024, 12, 31))) == 252
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_the_function_imports_only_the_packages_of_its_lock_file_and_boto3() -> None:
+    """boto3 is the one of Lambda's runtime."""
+    program = """
+import sys
+before = set(sys.modules)
+import stock_assets.aws_lambda, stock_assets.sources.alpha_vantage, stock_assets.backends.lakehouse.secret
+import stock_assets.backends.lakehouse.ledger
+from importlib.metadata import packages_distributions
+packages = packages_distributions()
+print(*{package for name in sys.modules.keys() - before for package in packages.get(name.partition(".")[0], ())})
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    lock = (Path(__file__).parents[1] / "infra/aws/lambda.lock").read_text(encoding="utf-8")
+    locked = {line.partition("==")[0] for line in lock.splitlines() if "==" in line}
+    of_boto3 = {"boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six"}
+    # tenacity and urllib3 import them only where they are installed.
+    optional = {"tornado", "pysocks"}
+    imported = {name.lower().replace("_", "-") for name in done.stdout.split()}
+    assert {"requests", "platformdirs"} <= imported
+    assert imported - locked - of_boto3 - optional - {"stock-assets"} == set()
+
+
 def test_the_asset_requests_prices_through_the_function_also_if_it_is_warm(account: Account) -> None:
     first = account.run()
     assert first.success, error(first)
