@@ -122,6 +122,8 @@ def test_a_third_tick_costs_the_same_with_a_long_history(
     sqs = boto3.client("sqs", region_name=REGION, endpoint_url=aws.endpoint)
     history = History(tmp_path / "backend", aws, server)
     for queue in ("", sqs.create_queue(QueueName=uuid4().hex)["QueueUrl"]):
+        # A machine without a mirror of the ledger.
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache{bool(queue)}"))
         daemon = Daemon(history, aws, live_settings(server, tmp_path / "backend", **_aws_settings(aws, queue)))
         assert set(daemon.sensors) == set(MOST)
 
