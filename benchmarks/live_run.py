@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.startup import cpu_seconds_once
 from stock_assets.core.calendar import sessions_between
+from stock_assets.core.vendor_facts import API_KEY_VARIABLE
 from stock_assets_tests.fakes.vendor_server import VendorServer, newest_closed_session, running
 
 SYMBOLS = ("NVDA", "AMD", "INTC", "MU", "AVGO")
@@ -58,7 +59,7 @@ def _environment(folder: Path, server: VendorServer) -> dict[str, str]:
         "STOCK_ASSETS_ALPHA_VANTAGE_BASE_URL": server.url,
         "STOCK_ASSETS_ALPHA_VANTAGE_PLAN": "premium_1200",
         "STOCK_ASSETS_UNIVERSE": str(universe),
-        "ALPHAVANTAGE_API_KEY": "any",
+        API_KEY_VARIABLE: "any",
         "PYTHONPYCACHEPREFIX": f"{folder}/compiled",
         "XDG_CACHE_HOME": f"{folder}/cache",
     }
