@@ -1,8 +1,9 @@
 """One session of many symbols after one and after twenty years of history. Run: `python -m benchmarks.one_session`.
 
 `python -m benchmarks.one_session 500` measures 500 symbols, by default it is 10,000. Each history is loaded first, then
-the next session, beside the DuckDB script, whose rows are compared. It prints the time of the session, its ratio to the
-script's time and to the time after one year, and the largest use of the disk.
+the next session, in a process of its own, as the median of repetitions, beside the DuckDB script, whose rows are
+compared. It prints the time of the session, its ratio to the script's time and to the time after one year, and the
+largest use of the disk.
 """
 
 import sys

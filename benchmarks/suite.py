@@ -4,8 +4,9 @@ Belongs here: the cases of each size, running them in processes of their own, an
 the market (`market`), the work (`ours`, `peers`), what is measured without a script (`dagster_share`, `aws`).
 
 Each case prints the ratio of our time to the script's time, and peak memory. Times without imports are compared; a peak
-includes them. All rows of a case are compared before its figures are printed: doubles within 1e-9, everything else
-exactly. The results are written to `results/<size>.json`. Times are printed and never judged.
+includes them. The time of one session is the median of some repetitions; scripts are measured once. All rows of a case
+are compared before its figures are printed: doubles within 1e-9, everything else exactly. The results are written to
+`results/<size>.json`. Times are printed and never judged.
 """
 
 import json
@@ -107,8 +108,7 @@ def compare(case: Case, folder: Path) -> Iterator[Result]:
     market.write(files, until=market.sessions[-2] if case.one_session else case.last)
     if case.one_session:
         market.write(folder / "new", compact=True)
-    else:
-        run("benchmarks.ours", root, *bounds, "fetch")
+    run("benchmarks.ours", root, *bounds, "history" if case.one_session else "fetch")
     ours = run("benchmarks.ours", root, *bounds, "session" if case.one_session else "load")
     size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
     for peer in SESSION_PEERS if case.one_session else PEERS:
