@@ -38,14 +38,14 @@ class DataFolderObjects(S3Objects):
             self._marked = self._has_layout()
             self._checked = True
 
-    def put_if(self, key: str, body: bytes, *, etag: str | None) -> bool:
+    def put_version(self, key: str, body: bytes, *, etag: str | None) -> str | None:
         """Put under a condition; the first put of a new prefix writes the layout object before."""
         self.require_layout()
         if not self._marked:
-            # False if another process has marked the prefix meanwhile, with the same content.
-            super().put_if(LAYOUT_KEY, layout_body(), etag=None)
+            # None if another process has marked the prefix meanwhile, with the same content.
+            super().put_version(LAYOUT_KEY, layout_body(), etag=None)
             self._marked = True
-        return super().put_if(key, body, etag=etag)
+        return super().put_version(key, body, etag=etag)
 
     def get_version(self, key: str) -> tuple[bytes, str]:
         """Read an object and its ETag, if the layout is supported."""

@@ -71,12 +71,16 @@ class S3Objects(Objects):
 
     def put_if(self, key: str, body: bytes, *, etag: str | None) -> bool:
         """Store an object if the key is free (no `etag`) or still has this ETag; return whether it was stored."""
+        return self.put_version(key, body, etag=etag) is not None
+
+    def put_version(self, key: str, body: bytes, *, etag: str | None) -> str | None:
+        """Store an object as `put_if` does; return its ETag, or None if it was not stored."""
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         writer = uuid4().hex
 
-        def put() -> bool:
+        def put() -> str | None:
             try:
-                self._s3.put_object(
+                response = self._s3.put_object(
                     Bucket=self._folder.bucket,
                     Key=self._key(key),
                     Body=body,
@@ -87,9 +91,9 @@ class S3Objects(Objects):
             except ClientError as error:
                 code = error_code(error)
                 if code == _CONDITION_NOT_MET or (etag is not None and code == "NoSuchKey"):
-                    return self._was_written_by(key, writer)
+                    return self._etag_written_by(key, writer)
                 raise
-            return True
+            return str(response["ETag"])
 
         policy = retrying(
             attempts=_ATTEMPTS,
@@ -193,15 +197,15 @@ class S3Objects(Objects):
             for page in pages:
                 yield from page.get("Contents", [])
 
-    def _was_written_by(self, key: str, writer: str) -> bool:
-        """Return whether this writer stored the object: boto3 repeats a put whose response was lost."""
+    def _etag_written_by(self, key: str, writer: str) -> str | None:
+        """Return the ETag if this writer stored the object: boto3 repeats a put whose response was lost."""
         try:
             found = self._s3.head_object(Bucket=self._folder.bucket, Key=self._key(key))
         except ClientError as error:
             if error_code(error) not in ("404", "NoSuchKey"):
                 raise
-            return False
-        return bool(found["Metadata"].get(_WRITER) == writer)
+            return None
+        return str(found["ETag"]) if found["Metadata"].get(_WRITER) == writer else None
 
     def _key(self, key: str) -> str:
         if ".." in key.split("/"):

@@ -2,14 +2,22 @@
 
 Belongs here: the object, and what happens if several processes change it at once. Does not belong here: the quota
 arithmetic (`core.call_limits`), what a plan allows (`sources.plans`), waiting for a call (`ingest.requester`).
+
+A process remembers what it has written or read last, and changes the object without reading it again: S3 rejects the
+write if another process has changed the object meanwhile. After that the process reads the object before each change,
+until nobody else has changed it between two of its own changes. What changes nothing, such as a denied call, is always
+decided with an object that was just read, since no write would show that another process has changed it.
 """
 
 import hashlib
 import json
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from stock_assets.backends.interface import RateLimiter
 from stock_assets.backends.lakehouse.objects import S3Objects
@@ -31,6 +39,7 @@ class S3RateLimiter(RateLimiter):
 
     def __init__(self, objects: S3Objects) -> None:
         self._objects = objects
+        self._known: dict[str, _Known] = {}
 
     def acquire_up_to(
         self,
@@ -53,7 +62,7 @@ class S3RateLimiter(RateLimiter):
             acquired = denied or len(after.calls) - len(others.calls)
             if denied is not None:
                 return recorded
-            return replace(after, calls=tuple(call for call in after.calls if call >= at - _KEPT_FOR))
+            return replace(after, calls=after.calls[bisect_left(after.calls, at - _KEPT_FOR) :])
 
         self._change(vendor, add_calls)
         return acquired
@@ -80,10 +89,21 @@ class S3RateLimiter(RateLimiter):
 
     def _change(self, vendor: str, change: Callable[[VendorCalls], VendorCalls]) -> None:
         def attempt() -> None:
-            before, etag = self._read(vendor)
-            after = change(before)
-            if after != before and not self._objects.put_if(_key(vendor), _to_json(after), etag=etag):
+            known = self._known.pop(vendor, None)
+            if known and known.alone and (after := change(known.recorded)) != known.recorded:
+                etag: str | None = known.etag
+            else:
+                before, etag = self._read(vendor)
+                after = change(before)
+                if after == before:
+                    if etag is not None:
+                        self._known[vendor] = _Known(before, etag, alone=not known or known.etag == etag)
+                    return
+            written = self._objects.put_version(_key(vendor), _to_json(after), etag=etag)
+            if written is None:
+                self._known[vendor] = _Known(VendorCalls(), "", alone=False)
                 raise _ChangedMeanwhile
+            self._known[vendor] = _Known(after, written, alone=not known or known.etag == etag)
 
         policy = retrying(
             attempts=_ATTEMPTS,
@@ -112,14 +132,35 @@ class S3RateLimiter(RateLimiter):
         return VendorCalls(calls, datetime.fromisoformat(block) if block else None), etag
 
 
+class _Known(NamedTuple):
+    """The calls to a vendor as this process has written or read them last.
+
+    Attributes:
+        recorded: the calls.
+        etag: the ETag of the object; empty after a write that S3 has rejected.
+        alone: whether no other process has changed the object since the time before.
+    """
+
+    recorded: VendorCalls
+    etag: str
+    alone: bool
+
+
 class _ChangedMeanwhile(Exception):
     """Another process has changed the object since it was read."""
 
 
 def _to_json(recorded: VendorCalls) -> bytes:
     block = recorded.blocked_until.astimezone(UTC).isoformat() if recorded.blocked_until else None
-    calls = [call.astimezone(UTC).isoformat() for call in recorded.calls]
-    return json.dumps({"calls": calls, "blocked_until": block}).encode()
+    # Timestamps need no escaping; `json.dumps` takes three times as long.
+    calls = ", ".join(map(_text, recorded.calls))
+    return f'{{"calls": [{calls}], "blocked_until": {json.dumps(block)}}}'.encode()
+
+
+@lru_cache(maxsize=100_000)
+def _text(call: datetime) -> str:
+    """Format a call, once in a process: an object of three days may contain tens of thousands."""
+    return f'"{call.astimezone(UTC).isoformat()}"'
 
 
 def _key(vendor: str) -> str:
