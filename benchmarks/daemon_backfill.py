@@ -3,7 +3,7 @@
 Run: `python -m benchmarks.daemon_backfill [SESSIONS]` (three minutes). The web server receives the backfill as from its
 dialog; `stock-assets ui` started it, the daemon and the code server, and the code server starts the run.
 
-Dagster's daemon looks for backfills every 30 seconds, which no setting changes. A submission therefore waits 0 to 30 s
+The daemon looks for backfills every 5 seconds (`infra/local/dagster.yaml`). A submission therefore waits 0 to 5 s
 before anything happens, and the rest does not depend on its moment. The benchmark measures one submission, and computes
 the best, median and worst moment from it. The daemon marks the backfill as ended when it looks the next time; that is
 no part of the run.
@@ -28,8 +28,8 @@ from stock_assets_tests.support.real_daemon import Station, station, wait_for
 
 FIRST, LAST = date(2000, 3, 1), date(2013, 3, 1)
 ASSETS = [RAW_PRICES, *map(asset_key, [STAGED_PRICES, *PUBLISHED_TABLES])]
-POLL_SECONDS = 30
-"""`DEFAULT_DAEMON_INTERVAL_SECONDS` of Dagster 1.13."""
+POLL_SECONDS = 5
+"""`backfill_interval_seconds` of the local instance."""
 TARGET_SECONDS = 30
 _BACKFILL = """
 mutation ($params: LaunchBackfillParams!) {
@@ -79,7 +79,7 @@ def backfill(made: Station, web: WebServer, sessions: Sequence[date]) -> None:
 
 
 def _print_moments(work: float) -> None:
-    """Print what other moments of the submission would have taken; the wait is equally likely between 0 and 30 s."""
+    """Print what other moments of the submission would have taken; the wait is equally likely between 0 and 5 s."""
     print(f"{work:7.1f} s from the daemon's look to the end of the run; submissions at other moments (computed):")
     for name, wait in {"best": 0, "median": POLL_SECONDS / 2, "worst": POLL_SECONDS}.items():
         print(f"{wait + work:7.1f} s {name}")

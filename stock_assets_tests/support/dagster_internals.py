@@ -53,6 +53,10 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 
+# The threads of the daemon, and the one that looks for backfills.
+from dagster._daemon.controller import create_daemons_from_instance
+from dagster._daemon.daemon import BackfillDaemon
+
 # The check of runs in progress, which the daemon repeats.
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
@@ -68,6 +72,7 @@ from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.interrupts import raise_interrupts_as
 
 __all__ = [
+    "BackfillDaemon",
     "CanCancelExecutionReply",
     "CanCancelExecutionRequest",
     "CanCancelExecutionResult",
@@ -91,6 +96,7 @@ __all__ = [
     "WorkspaceFileTarget",
     "WorkspaceProcessContext",
     "add_DagsterApiServicer_to_server",
+    "create_daemons_from_instance",
     "deserialize_value",
     "execute_run_monitoring_iteration",
     "location_origins_from_yaml_paths",

@@ -7,7 +7,10 @@ only.
 Checked with Dagster 1.13. Numbers of issues and pull requests refer to github.com/dagster-io/dagster.
 """
 
+import sys
+import threading
 from collections.abc import Mapping
+from functools import wraps
 
 import dagster as dg
 
@@ -152,6 +155,7 @@ __all__ = [
     "WorkerStatus",
     "add_partition_metadata",
     "deserialize_value",
+    "look_for_backfills_every",
     "serialize_value",
     "store_events_in_batches",
 ]
@@ -222,3 +226,40 @@ def add_partition_metadata(
         handle = AssetMetadataHandle(asset_key=asset_key, partition_key=partition)
         merged[handle] = {**collected.get(handle, {}), **metadata}
     step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=merged)  # noqa: SLF001 (same)
+
+
+class _ShortWaits:
+    """An event whose waits end after some seconds at the latest."""
+
+    def __init__(self, event: threading.Event, seconds: float) -> None:
+        self._event = event
+        self._seconds = seconds
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._event.wait(self._seconds if timeout is None else min(timeout, self._seconds))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._event, name)
+
+
+def look_for_backfills_every(seconds: float) -> None:
+    """Make the daemon of this process look for backfills more often; without effect in every other process.
+
+    After each look the loop of the backfill daemon waits for the event of the daemon's end, 30 seconds at most. The
+    time is a constant that another daemon uses too (#11649, #11860: a maintainer proposed 2 seconds while a backfill is
+    in progress; it was never merged). So the event is replaced, for this daemon alone. If a later Dagster has another
+    loop, backfills wait as long as it decides, and `test_run_coordinator.py` fails. The public form would be a field
+    `interval_seconds` of `backfills` in `dagster.yaml`.
+    """
+    # Only the process of the daemon has the module, and needs it: importing it takes long in the processes of runs.
+    daemon = getattr(sys.modules.get("dagster._daemon.daemon"), "BackfillDaemon", None)
+    loop = getattr(daemon, "core_loop", None)
+    if daemon is None or loop is None:
+        return
+    loop = getattr(loop, "__wrapped__", loop)
+
+    @wraps(loop)
+    def core_loop(*arguments: object) -> object:
+        return loop(*(_ShortWaits(one, seconds) if isinstance(one, threading.Event) else one for one in arguments))
+
+    daemon.core_loop = core_loop
