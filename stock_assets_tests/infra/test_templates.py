@@ -16,6 +16,7 @@ from stock_assets_tests.infra.cloudformation import TEMPLATES, Stack, all_templa
 from stock_assets_tests.infra.deployed import LEFT_OUT
 from stock_assets_tests.infra.permissions import GIVEN, stacks
 
+PROJECT = TEMPLATES.parents[1]
 NOT_TAGGABLE = {
     "AWS::Budgets::Budget", "AWS::CloudWatch::Dashboard", "AWS::EC2::LaunchTemplate", "AWS::EC2::Route",
     "AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPCEndpoint", "AWS::EC2::VPCGatewayAttachment",
@@ -207,7 +208,7 @@ def test_the_command_for_the_ui_finds_the_container_of_the_webserver(tmp_path: P
     (tmp_path / "aws").write_text("""#!/bin/sh
 case "$1 $2" in
 "ecs list-tasks") echo arn:aws:ecs:us-east-1:123456789012:task/c/0a1b ;;
-"ecs describe-tasks") case "$*" in *"task/c/0a1b"*) echo 0a1b-2531612879 ;; esac ;;
+"ecs describe-tasks") case "$*" in *"task/c/0a1b"*"?name=='webserver'"*) echo 0a1b-2531612879 ;; esac ;;
 *) echo "$@" ;;
 esac
 """)
@@ -230,11 +231,21 @@ def test_the_database_is_private_encrypted_and_kept_as_a_snapshot() -> None:
     assert (declared["DeletionPolicy"], declared["UpdateReplacePolicy"]) == ("Snapshot", "Snapshot")
 
 
-@pytest.mark.parametrize("task", ["WebserverTask", "DaemonTask", "RunTask"])
-def test_tasks_run_without_privileges_and_have_no_secret_in_their_environment(task: str) -> None:
-    [container] = fargate(task)["ContainerDefinitions"]
+TASKS = ("WebserverTask", "DaemonTask", "RunTask")
+
+
+def containers(task: str) -> dict[str, Any]:
+    """Return the containers of a task by name."""
+    return {one["Name"]: one for one in fargate(task)["ContainerDefinitions"]}
+
+
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task in TASKS for name in containers(task)])
+def test_containers_run_without_privileges_and_have_no_secret_in_their_environment(task: str, name: str) -> None:
+    container = containers(task)[name]
     assert container["ReadonlyRootFilesystem"] is True
     assert container["User"] == "10001:10001"
+    # If one of them ends, the task ends, and ECS starts it again.
+    assert container["Essential"] is True
     assert [one["Name"] for one in container["Secrets"]] == ["STOCK_ASSETS_DAGSTER_POSTGRES_URL"]
     environment = {one["Name"]: one["Value"] for one in container["Environment"]}
     # What Dagster's launcher reads in dagster.fargate.yaml is the family of the definition of runs.
@@ -243,8 +254,37 @@ def test_tasks_run_without_privileges_and_have_no_secret_in_their_environment(ta
     assert file["Value"].endswith("/artifacts/settings.env")
 
 
+@pytest.mark.parametrize(("task", "name"), [("WebserverTask", "webserver"), ("DaemonTask", "daemon")])
+def test_web_server_and_daemon_wait_for_a_code_server_that_stays(task: str, name: str) -> None:
+    """With a module instead of a server, Dagster's daemon starts a new code server every minute."""
+    user, code = containers(task)[name], containers(task)["code"]
+    assert user["DependsOn"] == [{"ContainerName": "code", "Condition": "HEALTHY"}]
+    text = (PROJECT / "infra" / "docker" / "workspace.yaml").read_text(encoding="utf-8")
+    [location] = yaml.safe_load(text)["load_from"]
+    server = location["grpc_server"]
+    assert user["Command"][-1].endswith("--workspace /opt/stock-assets/dagster/workspace.yaml")
+    environment = {one["Name"]: one["Value"] for one in user["Environment"]}
+    host = environment[server["host"]["env"]]
+    assert host == "127.0.0.1"
+    assert code["Command"][-1].endswith(
+        f"dagster api grpc --host {host} --port {server['port']} --module-name stock_assets.definitions"
+    )
+    check = code["HealthCheck"]["Command"]
+    assert check == yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]["code"]["healthcheck"]["test"]
+    assert check[-1] == str(server["port"])
+    # Two processes that write one dagster.yaml would read half of it.
+    assert code["MountPoints"][0]["SourceVolume"] != user["MountPoints"][0]["SourceVolume"]
+
+
+def test_no_daemon_starts_code_servers() -> None:
+    files = [PROJECT / "compose.yaml", *TEMPLATES.glob("*.yaml")]
+    started = re.findall(r"dagster-daemon,? run\b.*", "\n".join(file.read_text(encoding="utf-8") for file in files))
+    assert len(started) == 3
+    assert [line for line in started if not re.search(r"(--workspace|-w),? /opt/stock-assets/", line)] == []
+
+
 def test_there_is_never_a_second_daemon_and_it_migrates_the_database_of_an_earlier_dagster() -> None:
-    [container] = fargate("DaemonTask")["ContainerDefinitions"]
+    container = containers("DaemonTask")["daemon"]
     assert "&& dagster instance migrate && exec dagster-daemon" in container["Command"][-1]
     service = fargate("DaemonService")
     assert service["DesiredCount"] == 1
