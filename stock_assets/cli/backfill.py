@@ -10,7 +10,7 @@ from datetime import date
 from stock_assets.cli.output import print_error, print_line, print_summary, print_warning
 from stock_assets.core.calendar import format_ranges, sessions_between
 from stock_assets.core.clock import utc_now
-from stock_assets.core.text import plural, shorten_list
+from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_lines, shorten_list
 from stock_assets.coverage.explain import explain_gaps, explain_quarantined, explain_rejections
 from stock_assets.coverage.missing_sessions import Missing, find_missing, rejected_sessions
 from stock_assets.ingest.request_again import failed_since, split_by_history
@@ -44,8 +44,8 @@ def request_again(settings: Settings, pipeline: Pipeline, sessions: Sequence[dat
         settings, pipeline, sessions, {"request_symbols": list(symbols), "request_again": list(symbols)}
     )
     failed = failed_since(pipeline, symbols, started)
-    for reason in failed:
-        print_error(f"Not replaced: {reason}")
+    for line in shorten_lines([f"Not replaced: {reason}" for reason in failed], _SYMBOLS_SHOWN):
+        print_error(line)
     return _finish(pipeline, sessions, loaded=succeeded) and succeeded and not failed and not too_old
 
 
@@ -57,8 +57,9 @@ def load_missing(settings: Settings, pipeline: Pipeline, sessions: Sequence[date
     left = find_missing(pipeline, sessions, at=utc_now()) if found.sessions else found
     for text in explain_quarantined(left.quarantined):
         print_warning(text)
-    for line in explain_gaps([*left.unavailable, *left.waiting]):
-        print_error(f"Still missing: {line}")
+    gaps = [f"Still missing: {line}" for line in explain_gaps([*left.unavailable, *left.waiting])]
+    for line in shorten_lines(gaps, SYMBOLS_SHOWN):
+        print_error(line)
     complete = all(succeeded) and not left.unavailable and not left.waiting
     return _finish(pipeline, sessions, loaded=any(succeeded) or not succeeded) and complete
 
@@ -82,7 +83,7 @@ def _finish(pipeline: Pipeline, sessions: Sequence[date], *, loaded: bool) -> bo
     """Print the rejected sessions, and what is published if a run loaded it; return whether none is rejected."""
     published = print_rejected(pipeline, sessions)
     if loaded:
-        print_summary(pipeline)
+        print_summary(pipeline, most=SYMBOLS_SHOWN)
     return published
 
 
@@ -97,7 +98,7 @@ def _print_plan(found: Missing) -> None:
         print_line("Missing: only sessions and bars that cannot be loaded now; the reasons follow.")
     again = sorted({symbol for _, _, symbols in found.runs() for symbol in symbols})
     if again:
-        print_line(f"Requested again, because bars are in quarantine: {', '.join(again)}.")
+        print_line(f"Requested again, because bars are in quarantine: {shorten_list(again, _SYMBOLS_SHOWN)}.")
     waiting = sorted({gap.symbol for gap in found.quarantined if not gap.unobtainable} - found.request_again)
     if waiting:
         print_warning(

@@ -108,7 +108,7 @@ def import_(
     if not load_import(settings, pipeline, found):
         print_error("The bars are stored. Fix the cause and run the import again: it loads what is not published yet.")
         raise typer.Exit(code=1)
-    print_summary(pipeline)
+    print_summary(pipeline, most=SYMBOLS_SHOWN)
 
 
 def _known_symbols(pipeline: "Pipeline", given: Sequence[str] | None) -> list[str]:

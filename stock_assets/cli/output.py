@@ -117,10 +117,16 @@ def write_json(rows: "pa.Table") -> None:
     sys.stdout.write("[" + ",\n ".join(lines) + "]\n")
 
 
-def print_summary(pipeline: "Pipeline") -> None:
-    """Print one row per published symbol, the location of the table, the source, and how to draw charts."""
+def print_summary(pipeline: "Pipeline", *, most: int | None = None) -> None:
+    """Print a row for each published symbol, the location of the table, the source, and how to draw charts.
+
+    Args:
+        pipeline: the pipeline.
+        most: number of symbols to print; None for all.
+    """
     from stock_assets.core.tables import DAILY_PRICES
 
+    found = pipeline.summary()
     header = ("Symbol", "Rows", "First session", "Last session", "Quarantined", "Last close", "90-day average")
     rows = [
         (
@@ -132,9 +138,11 @@ def print_summary(pipeline: "Pipeline") -> None:
             _price(row.last_close),
             _price(row.avg_price_90d),
         )
-        for row in pipeline.summary()
+        for row in found[:most]
     ]
     print_grid(header, rows, numbers=True)
+    if len(rows) < len(found):
+        print_line(f"and {len(found) - len(rows):,} more; stock-assets summary prints all")
     print_line(f"published.daily_prices: {pipeline.backend.warehouse.location(DAILY_PRICES)}")
     print_line(f"Source: {pipeline.source.label}. Prices in USD.")
     # A load does not draw the report.

@@ -8,6 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 _EXTRACT = 120
+SYMBOLS_SHOWN = 50
+"""Most symbols, or rows or lines about symbols, in a message, an event or a check result; the others are counted.
+
+Dagster keeps events for ever. Without a limit its folder would grow with the symbols of all sessions.
+"""
 _UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
 """Control characters, bytes that are not UTF-8, line separators."""
 
@@ -35,19 +40,31 @@ def shorten_list(names: Sequence[str], most: int) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
+def shorten_lines(lines: Sequence[str], most: int) -> list[str]:
+    """Return the first lines, and a line with the number of the others."""
+    return [*lines[:most], *([f"and {len(lines) - most:,} more"] if len(lines) > most else [])]
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     """Return a question that names the known name most similar to an unknown one; another text if none is similar."""
     closest = get_close_matches(name, list(known), n=1)
     return f"Did you mean {closest[0]}?" if closest else otherwise
 
 
-def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
-    """Format rows with equal keys as a Markdown table; floats get four decimals, None an empty cell."""
+def markdown_table(rows: Sequence[Mapping[str, object]], *, total: int = 0, most: int = SYMBOLS_SHOWN) -> str:
+    """Format rows with equal keys as a Markdown table; floats get four decimals, None an empty cell.
+
+    Args:
+        rows: the rows.
+        total: number of all rows, if `rows` has only the first ones.
+        most: number of rows in the table; the others are counted below it.
+    """
     if not rows:
         return "nothing"
-    header = list(rows[0])
-    lines = [header, ["---"] * len(header), *([_text(row[name]) for name in header] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    header, more = list(rows[0]), max(total, len(rows)) - min(len(rows), most)
+    lines = [header, ["---"] * len(header), *([_text(row[name]) for name in header] for row in rows[:most])]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\nand {more:,} more" if more else table
 
 
 def _text(value: object) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from stock_assets.core.calendar import format_ranges, sessions_between
 from stock_assets.core.call_limits import CallLimits
-from stock_assets.core.text import plural, shorten_list
+from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_list
 from stock_assets.coverage.missing_bars import SCHEDULED_AT, Coverage, Gap, catch_up_start
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.parts import PipelineParts
@@ -166,12 +166,25 @@ def _run_spec(
         first,
         last,
         config={
-            "request_symbols": symbols,
+            **({} if _are_all_missing(symbols, bounds, found) else {"request_symbols": symbols}),
             "reserve_calls": reserve_calls,
             **({"request_again": list(again)} if again else {}),
         },
         state=hashlib.sha256("\n".join([*state, *rejections]).encode()).hexdigest()[:16],
     )
+
+
+def _are_all_missing(symbols: Sequence[str], bounds: tuple[date, date], found: Coverage) -> bool:
+    """Return whether the symbols are many, and all that have a missing bar in a range.
+
+    A run requests all missing bars by default. Dagster keeps the configuration of each run, so it must not grow with
+    the symbols when a whole session is missing.
+    """
+    if len(symbols) <= SYMBOLS_SHOWN:
+        return False
+    first, last = bounds
+    missing = {gap.symbol for gap in found.gaps if first <= gap.session <= last and not gap.stored}
+    return missing <= set(symbols)
 
 
 def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:

@@ -17,7 +17,7 @@ from stock_assets.backends.interface import ObjectEntry
 from stock_assets.core.calendar import NEW_YORK, closing_time, sessions_between
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import PriceFileUnreadable, SourceError
-from stock_assets.core.text import plural, shorten_list
+from stock_assets.core.text import plural, shorten_lines, shorten_list
 from stock_assets.ingest.file_responses import FileResponse, file_response, response_body
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_files.columns import FIELDS
@@ -74,7 +74,7 @@ class LandingFile:
         """Return what is not loaded from the file, in lines for people."""
         names = shorten_list(self.unknown_symbols, _SHOWN)
         unknown = [f"not in the universe and not loaded: {names}"] if self.unknown_symbols else []
-        return [*self.problems, *unknown]
+        return [*shorten_lines(self.problems, _SHOWN), *unknown]
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def convert(
         except SourceError as error:
             problems.append(f"{error}. The file counts as written at {written_at:%Y-%m-%d %H:%M} UTC")
     if not responses:
-        raise PriceFileUnreadable("; ".join(problems))
+        raise PriceFileUnreadable("; ".join(shorten_lines(problems, _SHOWN)))
     days = {day for response in responses for day in rows.lines[response.fetch.symbol].values()}
     earlier = sum(day < scope.first for day in days)
     if earlier:

@@ -1,8 +1,11 @@
 """The meaning of each outcome of a request, and what to do about it, as checks and alerts show them.
 
-Belongs here: one line of meaning and one of remedy per outcome. Does not belong here: deciding which outcome a request
-has (`sources.alpha_vantage`, `requester`, `price_requests`).
+Belongs here: one line of meaning and one of remedy per outcome, and counts. Does not belong here: deciding which
+outcome a request has (`sources.alpha_vantage`, `requester`, `price_requests`).
 """
+
+from collections import Counter
+from collections.abc import Iterable
 
 from stock_assets.core.errors import Outcome
 
@@ -46,3 +49,8 @@ REMEDY: dict[Outcome, str] = {
     Outcome.NOT_RECORDED: "load sessions of the sample, or set STOCK_ASSETS_SOURCE=alpha_vantage",
     Outcome.CLOSED_DAY: "load trading sessions only",
 }
+
+
+def count_outcomes(outcomes: Iterable[Outcome]) -> str:
+    """Return how often each outcome occurs, the most frequent first: "9,998 ok, 2 late"."""
+    return ", ".join(f"{count:,} {outcome}" for outcome, count in Counter(outcomes).most_common())

@@ -12,6 +12,7 @@ from typing import Any
 from stock_assets.backends.interface import Backend, SqlConnection
 from stock_assets.backends.stored_records import fields_of, read_record, record_body
 from stock_assets.core.sql import Fragment, Name, SqlValue, statement
+from stock_assets.core.text import SYMBOLS_SHOWN
 from stock_assets.loads.audit_files import AuditKind, bound_audits
 from stock_assets.loads.load import Load, report_key
 
@@ -37,7 +38,7 @@ class LoadReport:
     Attributes:
         sessions: for each requested session with a bar: symbols, rows to publish, quarantined bars, and a
             digest of the rows to publish.
-        prices: the rows of the last requested session, as staged.
+        prices: the first rows of the last requested session, as staged.
         quarantine: the first quarantined bars.
         excluded: the findings that exclude sessions: trade_date, audit, detail.
     """
@@ -51,6 +52,11 @@ class LoadReport:
     def excluded_sessions(self) -> tuple[date, ...]:
         """The excluded sessions, in order."""
         return tuple(sorted({date.fromisoformat(row["trade_date"]) for row in self.excluded}))
+
+    @property
+    def rows_of_last_session(self) -> int:
+        """The number of rows to publish in the last session that has any; `prices` has the first of these rows."""
+        return next((row["published_rows"] for row in reversed(self.sessions) if row["published_rows"]), 0)
 
 
 def load_report(backend: Backend, load: Load) -> LoadReport:
@@ -83,7 +89,7 @@ def compute_report(sql: SqlConnection, values: Mapping[str, SqlValue]) -> LoadRe
         "session_failures": values["session_failures"],
         "sessions": Fragment(statement("stage/sessions.sql").bind({**values, "excluded_sessions": Name("excluded")})),
         "digests": Fragment(statement("stage/session_digests.sql").bind({"row_numbers": numbers})),
-        "prices": Fragment(statement("stage/preview_prices.sql").bind(values)),
+        "prices": Fragment(statement("stage/preview_prices.sql").bind({**values, "rows_shown": SYMBOLS_SHOWN})),
         "quarantine": Fragment(statement("stage/preview_quarantine.sql").bind(values)),
     }
     rows = sql.query(statement("stage/report.sql").bind(parts)).to_pylist()

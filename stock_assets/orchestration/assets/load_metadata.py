@@ -50,10 +50,12 @@ def load_metadata(
         for day in [session["trade_date"]]
         if day in keys
     }
-    preview = report.quarantine if table is QUARANTINED_PRICES else report.prices
+    preview, total = report.prices, report.rows_of_last_session
+    if table is QUARANTINED_PRICES:
+        preview, total = report.quarantine, load.quarantined
     by_session.setdefault(max(keys), {}).update(
         {
-            "preview": dg.MetadataValue.md(markdown_table(preview)),
+            "preview": dg.MetadataValue.md(markdown_table(preview, total=total)),
             **column_lineage(table, names),
             **statement_metadata(backend),
         }

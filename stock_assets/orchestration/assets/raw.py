@@ -4,7 +4,7 @@ Belongs here: their definitions, configuration and metadata. Does not belong her
 (`ingest`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -12,9 +12,8 @@ import dagster as dg
 from pydantic import Field
 
 from stock_assets.core.clock import utc_now
-from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.core.text import markdown_table
+from stock_assets.core.text import SYMBOLS_SHOWN, markdown_table, shorten_list
 from stock_assets.ingest.landing_conversion import LandingFile, LandingScope
 from stock_assets.ingest.landing_files import register_files
 from stock_assets.ingest.ledger_queries import known_splits, splits_by_symbol
@@ -30,6 +29,14 @@ from stock_assets.legacy_import import report
 from stock_assets.legacy_import.importer import ImportResult, import_bars
 from stock_assets.legacy_import.locations import LegacyLocation
 from stock_assets.legacy_import.row_selection import ImportScope
+from stock_assets.orchestration.assets.request_metadata import (
+    list_files,
+    log_files,
+    log_results,
+    log_warnings,
+    request_metadata,
+    splits_table,
+)
 from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, Names
 from stock_assets.orchestration.partitions import partition_sessions
 from stock_assets.pipeline import Pipeline
@@ -50,7 +57,6 @@ class Requests(Protocol):
 
 
 GROUP = "raw"
-_FILES_SHOWN = 10
 
 _PRICES_DESCRIPTION = (
     "Raw responses of the source, byte for byte, one file per symbol and request under "
@@ -190,18 +196,16 @@ def raw_prices_asset(
         if waiting:
             context.log.warning(waiting)
         results = requests.fetch(context, pipeline, closed, config.rules)
-        for result in results:
-            log = context.log.info if result.outcome is Outcome.OK else context.log.warning
-            log(f"{result.symbol}: {result.outcome}, {result.detail}")
+        log_results(context, results)
         fail_if_nothing_fetched(results)
         return dg.MaterializeResult(
             metadata={
                 "source": pipeline.source.label,
                 "sessions": len(sessions),
                 "dagster/uri": pipeline.backend.objects.uri("raw/daily_prices"),
-                **({"landing files": _listed(landing)} if config.load_landing_files else {}),
+                **({"landing files": list_files(landing)} if config.load_landing_files else {}),
                 **(_import_metadata(imported) if imported else {}),
-                **_request_metadata(results),
+                **request_metadata(results),
             }
         )
 
@@ -234,16 +238,15 @@ def raw_splits_asset(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
         failures = requests.fetch_splits(context, pipeline)
-        for reason in failures.values():
-            context.log.warning(reason)
+        log_warnings(context, list(failures.values()))
         rows = splits_by_symbol(known_splits(pipeline))
         return dg.MaterializeResult(
             metadata={
                 "source": pipeline.source.label,
                 "dagster/row_count": len(rows),
-                "symbols missing": ", ".join(failures) or "none",
+                "symbols missing": shorten_list(list(failures), SYMBOLS_SHOWN) or "none",
                 "dagster/uri": pipeline.backend.objects.uri("raw/splits"),
-                "splits": _table(rows),
+                "splits": splits_table(rows),
             }
         )
 
@@ -256,52 +259,19 @@ def _register_files(
     first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
     scope = LandingScope(*partition_sessions(key for key in (first, last) if key is not None))
     found = register_files(pipeline, scope, partition_sessions(context.partition_keys), at=utc_now())
-    for file in found:
-        log = context.log.warning if file.warnings else context.log.info
-        log(f"landing file {file.entry.key}: {file.summary}")
+    log_files(context, found)
     return found
 
 
 def _import_bars(context: dg.AssetExecutionContext, pipeline: Pipeline, location: LegacyLocation) -> ImportResult:
     sessions = partition_sessions(context.partition_keys)
     found = import_bars(pipeline, location, ImportScope(pipeline.universe, sessions[0], sessions[-1], utc_now()))
-    for line in [*report.format_unreadable(found), *report.format_skipped_rows(found)]:
-        context.log.warning(line)
+    log_warnings(context, [*report.format_skipped_rows(found), *report.format_unreadable(found)])
     return found
 
 
 def _import_metadata(found: ImportResult) -> dict[str, dg.MetadataValue]:
     return {
         "import": dg.MetadataValue.text(report.format_totals(found)),
-        "imported bars": _table(report.symbol_rows(found)),
-    }
-
-
-def _request_metadata(results: Sequence[SymbolResult]) -> dict[str, int | str | dg.MetadataValue]:
-    return {
-        "symbols": sum(bool(result.wanted) for result in results),
-        "symbols missing": ", ".join(result.symbol for result in results if result.missing) or "none",
-        "calls": sum(result.calls for result in results),
-        "outcomes": _table([_row(result) for result in results]),
-    }
-
-
-def _table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
-    return dg.MetadataValue.md(markdown_table(rows))
-
-
-def _listed(files: list[LandingFile]) -> str:
-    names = [f"{file.entry.key} ({file.summary})" for file in files]
-    more = f" and {len(names) - _FILES_SHOWN} more" if len(names) > _FILES_SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:_FILES_SHOWN])}{more}" if names else "none"
-
-
-def _row(result: SymbolResult) -> dict[str, object]:
-    return {
-        "symbol": result.symbol,
-        "outcome": result.outcome,
-        "sessions requested": len(result.wanted),
-        "missing": len(result.missing),
-        "calls": result.calls,
-        "detail": result.detail,
+        "imported bars": dg.MetadataValue.md(markdown_table(report.symbol_rows(found))),
     }

@@ -38,13 +38,13 @@ def view_assets(*, owners: list[str], names: Names) -> dg.AssetsDefinition:
         backend, source = pipeline.backend, pipeline.source
         store_views(backend)
         # On its own date a price needs no adjustment, so the newest load contains the last rows of the view.
-        latest = load_report(backend, newest_load_of_any_sessions(backend)).prices
+        latest = load_report(backend, newest_load_of_any_sessions(backend))
         rows = next((snapshot.rows for snapshot in backend.warehouse.history(DAILY_PRICES) if snapshot.is_current), 0)
         shown = {
             "adjusted_prices": {
-                "symbols": dg.MetadataValue.int(len(latest)),
+                "symbols": dg.MetadataValue.int(latest.rows_of_last_session),
                 "dagster/row_count": dg.MetadataValue.int(rows),
-                "preview": dg.MetadataValue.md(markdown_table(latest)),
+                "preview": dg.MetadataValue.md(markdown_table(latest.prices, total=latest.rows_of_last_session)),
                 **statement_metadata(backend),
             }
         }

@@ -11,19 +11,17 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from stock_assets.core.calendar import closing_time, format_ranges, sessions_between
-from stock_assets.core.text import plural
+from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_lines, shorten_list
 from stock_assets.core.universe import Universe
 from stock_assets.ingest.landing_files import REMEDY as FILES_REMEDY
 from stock_assets.ingest.landing_files import files_with_problems
-from stock_assets.ingest.outcomes import MEANING, REMEDY
+from stock_assets.ingest.outcomes import MEANING, REMEDY, count_outcomes
 from stock_assets.ingest.split_requests import never_received
 from stock_assets.ingest.symbol_status import SymbolStatus, symbol_statuses
 from stock_assets.orchestration.keys import RAW_PRICES, RAW_SPLITS, Names
 from stock_assets.orchestration.partitions import tagged_sessions
 from stock_assets.pipeline import Pipeline
 
-SYMBOLS_SHOWN = 50
-"""Largest universe with one check per symbol; a larger one has only the summary."""
 SUMMARY = "every_requested_symbol_is_stored"
 FILES = "every_landing_file_is_readable"
 FILES_SHOWN_FOR = timedelta(days=14)
@@ -75,7 +73,7 @@ def raw_checks(universe: Universe, names: Names) -> list[dg.AssetChecksDefinitio
         return dg.AssetCheckResult(
             passed=not missing,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"no response yet for {', '.join(missing)}" if missing else None,
+            description=f"no response yet for {shorten_list(missing, SYMBOLS_SHOWN)}" if missing else None,
             metadata={
                 "symbols missing": len(missing),
                 **({"remedy": "materialize raw/splits again when calls are available"} if missing else {}),
@@ -112,7 +110,10 @@ def _files_check(names: Names) -> dg.AssetChecksDefinition:
 
 
 def check_names(universe: Universe) -> dict[str, str]:
-    """Return the name of each symbol's check, such as `nvda_complete`; empty for a universe with too many symbols."""
+    """Return the name of each symbol's check, such as `nvda_complete`.
+
+    A universe of more than `SYMBOLS_SHOWN` symbols has no checks of single symbols, only the summary.
+    """
     if len(universe.symbols) > SYMBOLS_SHOWN:
         return {}
     names: dict[str, str] = {}
@@ -179,14 +180,14 @@ def _summary(
                 "remedy": REMEDY[status.outcome],
             }
         )
-        for status in missing
+        for status in missing[:SYMBOLS_SHOWN]
     ]
     return dg.AssetCheckResult(
         asset_key=raw_prices,
         check_name=SUMMARY,
         passed=not missing,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(f"{status.symbol}: {status.outcome}" for status in missing) or None,
+        description=_outcomes(missing) or None,
         metadata={
             "covers": format_ranges(sessions),
             "symbols": len(statuses),
@@ -194,6 +195,13 @@ def _summary(
             **({"missing": dg.MetadataValue.table(rows, schema=schema)} if rows else {}),
         },
     )
+
+
+def _outcomes(missing: Sequence[SymbolStatus]) -> str:
+    """Return the outcomes of the symbols with missing bars; of many symbols, the counts and the first symbols."""
+    lines = [f"{status.symbol}: {status.outcome}" for status in missing]
+    counts = [] if len(lines) <= SYMBOLS_SHOWN else [count_outcomes(status.outcome for status in missing)]
+    return "; ".join([*counts, *shorten_lines(lines, SYMBOLS_SHOWN)])
 
 
 def _line(status: SymbolStatus) -> str:

@@ -18,11 +18,12 @@ import dagster as dg
 
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.deduplication import Notifier
-from stock_assets.alerts.incident import Incident
+from stock_assets.alerts.incident import MAX_LINES, Incident
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.clock import Clock, utc_now
-from stock_assets.core.text import plural
+from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_lines
+from stock_assets.core.universe import Universe
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.landing_conversion import LandingFile, LandingScope
 from stock_assets.ingest.landing_files import REMEDY, LandingScan, are_deleted, describe, reject_files, scan
@@ -82,7 +83,9 @@ def landing_files_sensor(  # noqa: PLR0913 (all but the first three have a defau
         if listing is None:
             return dg.SensorResult(skip_reason="no new files: the queue has no message", cursor=context.cursor)
         scanned = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=listing.since)
-        found = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files), at, names)
+        found = build_run_requests(
+            context.instance, SENSOR_NAME, _run_specs(scanned.landing_files, pipeline.universe), at, names
+        )
         notifier = Notifier(pipeline.backend, channels)
         opened = notifier.open_incidents()
         undelivered = notify_given_up(notifier, names.name(SENSOR_NAME), found.given_up, at, opened=opened)
@@ -106,7 +109,8 @@ def _reject(
     # Before the ledger knows the files: a process that is killed in between sends the same alert again.
     undelivered = _notify_rejected(notifier, backend, scanned, at, opened=opened)
     reject_files(backend, scanned.unreadable, at=at)
-    return [f"rejected {file.entry.key}: {file.why}" for file in scanned.unreadable] + undelivered
+    rejected = [f"rejected {file.entry.key}: {file.why}" for file in scanned.unreadable]
+    return shorten_lines(rejected, SYMBOLS_SHOWN) + undelivered
 
 
 def _notify_rejected(
@@ -123,22 +127,27 @@ def _notify_rejected(
             kind=SENSOR_NAME,
             subject="\n".join(keys),
             title=f"stock_assets: {plural(len(keys), 'landing file was', 'landing files were')} rejected",
-            facts={"files": [f"{file.entry.key}: {file.why}" for file in scanned.unreadable], "remedy": REMEDY},
+            facts={
+                "files": shorten_lines([f"{file.entry.key}: {file.why}" for file in scanned.unreadable], MAX_LINES - 1),
+                "remedy": REMEDY,
+            },
         )
         undelivered += notifier.notify(incident, at)
     return [f"not delivered yet: {line}" for line in undelivered]
 
 
-def _run_specs(landing_files: Sequence[LandingFile]) -> list[RunSpec]:
+def _run_specs(landing_files: Sequence[LandingFile], universe: Universe) -> list[RunSpec]:
     """Return the runs for the sessions of the files; the sessions of one file are in one run."""
     sessions = {session for file in landing_files for session in sessions_between(file.sessions[0], file.sessions[-1])}
-    return [_run_spec(first, last, landing_files) for first, last in bridged_ranges(sessions)]
+    return [_run_spec(first, last, landing_files, universe) for first, last in bridged_ranges(sessions)]
 
 
-def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile]) -> RunSpec:
+def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile], universe: Universe) -> RunSpec:
     inside = [file for file in landing_files if first <= file.sessions[0] <= last]
     state = "\n".join(f"{file.entry.key} {file.entry.modified_at.isoformat()}" for file in inside)
-    # As in an import, only the symbols of the files are expected.
+    # As in an import, only the symbols of the files are expected. Dagster keeps the configuration of each run: a file
+    # with all symbols of a large universe expects the listed symbols, as a run does by default.
     symbols = sorted({response.fetch.symbol for file in inside for response in file.responses})
+    expected = None if len(symbols) > SYMBOLS_SHOWN and set(symbols) >= set(universe.symbols) else tuple(symbols)
     digest = hashlib.sha256(state.encode()).hexdigest()[:16]
-    return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest, tuple(symbols))
+    return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest, expected)

@@ -11,12 +11,13 @@ import pytest
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.errors import Outcome, SettingsError
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.core.text import SYMBOLS_SHOWN
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.outcomes import MEANING, REMEDY
 from stock_assets.ingest.quota import read_quota
 from stock_assets.ingest.symbol_status import symbol_statuses
 from stock_assets.orchestration.build import build_definitions
-from stock_assets.orchestration.checks.symbols import SUMMARY, SYMBOLS_SHOWN, check_names
+from stock_assets.orchestration.checks.symbols import SUMMARY, check_names
 from stock_assets.orchestration.keys import RAW_PRICES
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import AlphaVantagePlan, Settings
