@@ -11,6 +11,7 @@ from stock_assets.cli.output import print_error, print_grid, print_line, print_w
 from stock_assets.cli.run_progress import run_and_print
 from stock_assets.core.calendar import loadable_sessions, sessions_between
 from stock_assets.core.clock import utc_now
+from stock_assets.core.text import SYMBOLS_SHOWN, shorten_lines
 from stock_assets.coverage.run_specs import bridged_ranges
 from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import import report
@@ -58,14 +59,16 @@ def import_files(
 
 def print_import(found: ImportResult) -> None:
     """Print the result: problems to standard error, the rest to standard output."""
-    for line in report.format_unreadable(found):
+    for line in shorten_lines(report.format_unreadable(found), SYMBOLS_SHOWN):
         print_error(line)
     for line in report.format_skipped_rows(found):
         print_warning(line)
     print_line(report.format_totals(found))
     rows = report.symbol_rows(found)
     if rows:
-        print_grid(list(rows[0]), [list(row.values()) for row in rows], numbers=True)
+        print_grid(list(rows[0]), [list(row.values()) for row in rows[:SYMBOLS_SHOWN]], numbers=True)
+    if len(rows) > SYMBOLS_SHOWN:
+        print_line(f"and {len(rows) - SYMBOLS_SHOWN:,} more symbols")
     if not found.importable:
         print_line("No bar can be imported.")
     elif not found.sessions:

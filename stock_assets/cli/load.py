@@ -92,6 +92,7 @@ def import_(
     """Import CSV, JSON or Parquet files of an earlier pipeline."""
     from stock_assets.cli.legacy_import import import_files, load_import, print_import
     from stock_assets.core.interpreter import use_pyarrow_without_pandas
+    from stock_assets.core.text import SYMBOLS_SHOWN
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 

@@ -7,9 +7,12 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
+from stock_assets.backends.interface import Backend
 from stock_assets.cli import output
-from stock_assets.cli.output import print_grid, print_rows, write_json
+from stock_assets.cli.output import print_grid, print_rows, print_summary, write_json
 from stock_assets.serve.units import column_units
+from stock_assets_tests.support.scenes import FIRST_WEEK, Scene, calm_source
+from stock_assets_tests.support.steps import as_pipeline
 
 NAME = "a value of forty characters and two blanks"
 ROWS = pa.table(
@@ -88,6 +91,25 @@ def test_json_has_exact_numbers_and_dates_as_text(capsys: pytest.CaptureFixture[
     assert (second["close_price"], second["volume"]) == (0.001234567, None)
     write_json(ROWS.slice(0, 0))
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_after_a_load_the_first_symbols_are_printed_and_the_others_counted(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = Scene(backend, calm_source())
+    scene.run(FIRST_WEEK)
+
+    def printed_symbols(most: int | None) -> tuple[set[str], str]:
+        print_summary(as_pipeline(scene), most=most)
+        text = capsys.readouterr().out
+        return {symbol for symbol in scene.universe.symbols if symbol in text}, text
+
+    first, text = printed_symbols(2)
+    assert first == {"AAPL", "CSCO"}
+    assert "and 3 more; stock-assets summary prints all" in text
+    everything, text = printed_symbols(None)
+    assert everything == set(scene.universe.symbols)
+    assert "more" not in text
 
 
 def test_units_come_from_the_contracts() -> None:
