@@ -117,7 +117,9 @@ def _known_symbols(pipeline: "Pipeline", given: Sequence[str] | None) -> list[st
     from stock_assets.core.text import did_you_mean, shorten_list
 
     known = pipeline.universe.symbols
-    names = [name.strip().upper() for name in given or known]
+    if not given:
+        return list(known)
+    names = [name.strip().upper() for name in given]
     for name in names:
         if name not in known:
             meant = did_you_mean(name, known, otherwise=f"Choose one of {shorten_list(known, 10)}.")

@@ -9,6 +9,8 @@ from datetime import date
 from enum import StrEnum
 from typing import ClassVar
 
+from stock_assets.core.text import shorten_lines
+
 _DAMAGED_SHOWN = 3
 
 
@@ -214,9 +216,8 @@ class DamagedResponses(StockAssetsError):
     """
 
     def __init__(self, damage: Mapping[str, str], message: str = "") -> None:
-        super().__init__(
-            message or "; ".join(f"The stored response {key} is damaged: {why}" for key, why in damage.items())
-        )
+        lines = [f"The stored response {key} is damaged: {why}" for key, why in damage.items()]
+        super().__init__(message or "; ".join(shorten_lines(lines, _DAMAGED_SHOWN)))
         self.damage = damage
 
 

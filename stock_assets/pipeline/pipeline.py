@@ -13,6 +13,7 @@ from stock_assets.audit.gate import audit_load
 from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import declare_closures
 from stock_assets.core.errors import SettingsError
+from stock_assets.core.text import shorten_list
 from stock_assets.core.universe import Universe, require_enough_calls
 from stock_assets.coverage.missing_bars import Coverage, coverage
 from stock_assets.ingest.parts import PipelineParts
@@ -100,7 +101,7 @@ def _revisions_accepted(settings: Settings, universe: Universe) -> frozenset[str
     symbols = frozenset(filter(None, map(str.strip, settings.accept_revised_history.split(","))))
     if unknown := symbols - set(universe.symbols):
         raise SettingsError(
-            f"STOCK_ASSETS_ACCEPT_REVISED_HISTORY contains {', '.join(sorted(unknown))}, which the universe does not "
-            "contain. Set it to symbols of the universe, separated by commas."
+            f"STOCK_ASSETS_ACCEPT_REVISED_HISTORY contains {shorten_list(sorted(unknown), 10)}, which the universe "
+            "does not contain. Set it to symbols of the universe, separated by commas."
         )
     return symbols

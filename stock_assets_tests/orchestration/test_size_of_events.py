@@ -17,9 +17,12 @@ from stock_assets.core.text import SYMBOLS_SHOWN
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.coverage.catch_up import plan_catch_up
 from stock_assets.coverage.missing_bars import Coverage, Gap
+from stock_assets.loads.load_report import load_report
+from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
+from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.dagster_runs import WHOLE_PATH, pipeline
 from stock_assets_tests.support.scenes import BAD_BAR, TWO_WEEKS, Scene, calm_source
-from stock_assets_tests.support.steps import local_backend
+from stock_assets_tests.support.steps import as_pipeline, local_backend
 
 SIZES = (4 * SYMBOLS_SHOWN, 8 * SYMBOLS_SHOWN)
 """A third of the symbols, those with one kind of problem, is more than is shown."""
@@ -68,6 +71,37 @@ def test_the_events_of_a_run_do_not_grow_with_the_symbols(tmp_path: Path, limits
     }
     assert grown == {}
     assert len(few) > 100
+
+
+def test_the_stored_report_of_a_load_has_the_first_rows_and_their_number(tmp_path: Path) -> None:
+    of_many = scene(tmp_path, SIZES[0])
+    of_many.fetch(SESSIONS)
+    report = load_report(of_many.backend, of_many.stage(SESSIONS))
+
+    # Of 200 symbols, a third has no bar, and another third has a bad one.
+    assert report.rows_of_last_session == SIZES[0] // 3
+    assert [row["symbol"] for row in report.prices] == [f"S{number:03d}" for number in range(2, 150, 3)][:SYMBOLS_SHOWN]
+    assert {row["trade_date"] for row in report.prices} == {SESSIONS[-1].isoformat()}
+
+
+def test_the_alert_about_a_run_does_not_grow_with_the_symbols(tmp_path: Path) -> None:
+    def alert(count: int) -> str:
+        folder, channel = tmp_path / str(count), RecordingChannel()
+        folder.mkdir()
+        failing = scene(folder, count, Limits(min_coverage=1.0, max_quarantined_share=0.0))
+        wired = pipeline(failing, folder)
+        wired.run(WHOLE_PATH, SESSIONS)
+        sensor = alert_sensor(AlertContext([channel], "http://dagster.example/"))
+        with dg.build_sensor_context(instance=wired.instance, resources={"pipeline": as_pipeline(failing)}) as context:
+            sensor(context)
+        [message] = channel.sent
+        return message.text
+
+    few, many = map(alert, SIZES)
+    assert len(many.splitlines()) == len(few.splitlines())
+    assert len(many) <= len(few) + DIGITS
+    assert "67 unknown_symbol" in few
+    assert "134 unknown_symbol" in many
 
 
 def gaps(count: int, *, given_up: Sequence[str] = ()) -> Coverage:

@@ -2117,12 +2117,13 @@ UNION ALL
 SELECT * FROM "audit/named.sql") AS f
 ;
 
--- sql/stage/preview_prices.sql (and 5 other forms, SHA-256 bc2df764e269ba6e)
+-- sql/stage/preview_prices.sql (and 5 other forms, SHA-256 a32e7e696892ff6c)
 SELECT
     symbol, trade_date, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type
 FROM backend_staged.load_id__daily_prices__attempt AS s
 WHERE trade_date = (SELECT MAX(trade_date) FROM backend_staged.load_id__daily_prices__attempt AS l WHERE trade_date <= DATE '2012-03-01')
 ORDER BY symbol
+LIMIT 50
 ;
 
 -- sql/stage/preview_quarantine.sql
