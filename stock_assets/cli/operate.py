@@ -69,8 +69,9 @@ def maintain() -> None:
 
 
 def quota() -> None:
-    """Show the vendor's calls, used and left, and the last request of each symbol."""
+    """Show the vendor's calls, used and left, and the last requests; of more than 50 symbols, failed requests first."""
     from stock_assets.core.errors import Outcome
+    from stock_assets.core.text import SYMBOLS_SHOWN
     from stock_assets.ingest.quota import read_quota
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
@@ -107,7 +108,12 @@ def quota() -> None:
     # Without a failure there is no detail, and the column would only take space.
     width = 6 if any(detail for *_, detail in requests) else 5
     header = ("Symbol", "Request", "When (UTC)", "Outcome", "Calls", "Detail")
-    print_grid(header[:width], [row[:width] for row in requests], title="Last requests")
+    if len(state.newest) > SYMBOLS_SHOWN:
+        requests.sort(key=lambda row: row[3] == Outcome.OK)
+    shown = requests if len(state.newest) <= SYMBOLS_SHOWN else requests[:SYMBOLS_SHOWN]
+    print_grid(header[:width], [row[:width] for row in shown], title="Last requests")
+    if len(shown) < len(requests):
+        print_line(f"and {len(requests) - len(shown):,} more")
 
 
 def alert_test() -> None:

@@ -13,6 +13,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time
@@ -177,7 +180,8 @@ def _gaps(
     """Yield the gaps of one symbol."""
     listed = parts.universe.listed_sessions(symbol, requests.sessions)
     missing = [session for session in listed if session not in held.published]
-    newest = newest_responses(requests.ledger, symbol, missing)
+    # Nearly all symbols of a universe are complete; a query for each of them takes longer than everything else.
+    newest = newest_responses(requests.ledger, symbol, missing) if missing else {}
     for session in missing:
         response, quarantined = newest.get(session), held.quarantined.get(session)
         if quarantined and not _OF_THE_UNIVERSE.isdisjoint(quarantined.reasons):
@@ -221,19 +225,30 @@ def _available_bars(backend: Backend, sessions: Sequence[date]) -> dict[str, _Av
                     "until": sessions[-1],
                 }
             )
-        ).to_pylist()
-    wanted, found = set(sessions), dict[str, _Available]()
-    for row in rows:
+        )
+    wanted = set(sessions)
+    is_published = rows["quarantined_from"].is_null()
+    found = {symbol: _Available(days & wanted) for symbol, days in _days_of_symbols(rows.filter(is_published)).items()}
+    for row in rows.filter(pc.invert(is_published)).to_pylist():
         held, session = found.setdefault(row["symbol"], _Available()), row["trade_date"]
-        if session not in wanted:
-            continue
-        if row["quarantined_from"] is None:
-            held.published.add(session)
-        else:
+        if session in wanted:
             earlier = held.quarantined.get(session)
             reasons = {**(earlier.reasons if earlier else {}), row["audit"]: row["detail"]}
             held.quarantined[session] = _Quarantined(row["quarantined_from"], reasons)
     return found
+
+
+def _days_of_symbols(rows: pa.Table) -> dict[str, set[date]]:
+    """Return the days of each symbol in a table of many rows; equal symbols and days share one object.
+
+    A million rows as dictionaries, of 10,000 symbols and 100 sessions, take six times as long, and 450 MB.
+    """
+    symbols, days = (rows[name].combine_chunks().dictionary_encode() for name in ("symbol", "trade_date"))
+    found: list[set[date]] = [set() for _ in range(len(symbols.dictionary))]
+    values = days.dictionary.to_pylist()
+    for symbol, day in zip(symbols.indices.to_pylist(), days.indices.to_pylist(), strict=True):
+        found[symbol].add(values[day])
+    return dict(zip(symbols.dictionary.to_pylist(), found, strict=True))
 
 
 def _is_in_quarantine(
