@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from hashlib import md5
 from itertools import islice
 from pathlib import Path
 from threading import Lock, RLock
@@ -174,6 +175,7 @@ class S3Ledger(FetchLedger):
 
     def _pack(self, kind: FetchKind, joined: Sequence[str], keys: Sequence[str]) -> None:
         """Write the unpacked requests and the packs that are not full into one pack, and only then remove them."""
+        self._remember_equal(kind, joined)
         try:
             entries = {entry["id"]: entry for _, body in self._bodies(joined) for entry in ledger_format.read(body)}
         except KeyError:
@@ -185,6 +187,17 @@ class S3Ledger(FetchLedger):
         self._objects.delete_keys(joined)
         self._mirror.add({pack: list(entries.values())})
         self._mirror.keep([*(set(keys) - set(joined)), pack])
+
+    def _remember_equal(self, kind: FetchKind, keys: Sequence[str]) -> None:
+        """Take unpacked objects from the mirror, if a listing shows that the bucket has the same bytes.
+
+        The ETag of an object that is encrypted with the keys of S3 is its MD5. Objects with other ETags are read.
+        """
+        listed = dict(self._objects.etags(_loose(kind)))
+        unread = [key for key in keys if key in listed and key not in self._unpacked]
+        for key, body in self._mirror.bodies(unread):
+            if listed[key].strip('"') == md5(body, usedforsecurity=False).hexdigest():
+                self._unpacked[key] = body
 
 
 def _loose(kind: FetchKind) -> str:

@@ -7,7 +7,7 @@ Belongs here: writing lines, and reading them as rows of the table of requests. 
 import gzip
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
@@ -21,6 +21,7 @@ COLUMNS = ("id", *Fetch._fields)
 _values = itemgetter(*COLUMNS)
 _GZIP = b"\x1f\x8b"
 _TIME_DIGITS = 20
+_NO_MICROSECONDS = ".000000"
 _WHOLE_SECONDS = len("2012-03-01T22:00:00")
 
 
@@ -56,13 +57,21 @@ def row(entry: Entry) -> tuple[Any, ...]:
     return tuple(values)
 
 
+def entry(found: Sequence[Any]) -> Entry:
+    """Return the request of a row of `COLUMNS`, as `read` has returned it."""
+    values = list(found)
+    values[_FETCHED_AT] = values[_FETCHED_AT].replace(_NO_MICROSECONDS, "", 1)
+    values[_MISSING] = json.loads(values[_MISSING])
+    return dict(zip(COLUMNS, values, strict=True))
+
+
 _FETCHED_AT, _MISSING = COLUMNS.index("fetched_at"), COLUMNS.index("missing_sessions")
 
 
 def _with_microseconds(timestamp: str) -> str:
     """Return a timestamp as the table has it; Python leaves out microseconds of zero."""
     seconds, rest = timestamp[:_WHOLE_SECONDS], timestamp[_WHOLE_SECONDS:]
-    return timestamp if rest.startswith(".") else f"{seconds}.000000{rest}"
+    return timestamp if rest.startswith(".") else f"{seconds}{_NO_MICROSECONDS}{rest}"
 
 
 def _text(value: object) -> str:

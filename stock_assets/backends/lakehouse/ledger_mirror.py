@@ -22,6 +22,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -29,7 +31,7 @@ from uuid import uuid4
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.lakehouse import ledger_format
-from stock_assets.backends.lakehouse.ledger_format import COLUMNS, row
+from stock_assets.backends.lakehouse.ledger_format import COLUMNS, entry, row
 from stock_assets.backends.ledger_table import Entry, LedgerTable, create_indexes, create_table_without_indexes
 
 _VERSION = 1
@@ -53,6 +55,12 @@ INSERT INTO fetches ({", ".join(COLUMNS)}, object) VALUES ({", ".join("?" * len(
 ON CONFLICT (id) DO UPDATE SET object = excluded.object
 """  # noqa: S608 (constants)
 _IN_OBJECTS = "SELECT 1 FROM fetches WHERE object IN (SELECT value FROM json_each(?)) LIMIT 1"
+# In the order of insertion, which is the order in the object.
+_OF_OBJECTS = f"""
+SELECT objects.key, {", ".join(f"fetches.{column}" for column in COLUMNS)}
+FROM objects JOIN fetches ON fetches.object = objects.number
+WHERE objects.key IN (SELECT value FROM json_each(?)) ORDER BY objects.number, fetches.rowid
+"""  # noqa: S608 (constants)
 _FORGET = "DELETE FROM objects WHERE number IN (SELECT value FROM json_each(?))"
 
 _Result = TypeVar("_Result")
@@ -111,6 +119,17 @@ class LedgerMirror:
         """Return the objects that the table contains, each with the number of its requests."""
         with self._table.transaction() as connection:
             return dict(connection.execute("SELECT key, entries FROM objects").fetchall())
+
+    def bodies(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield objects as they were written, if the file has all of their requests and is not damaged.
+
+        The caller compares them with digests from the bucket.
+        """
+        with self._table.transaction() as connection:
+            rows = connection.execute(_OF_OBJECTS, (json.dumps(keys),)).fetchall()
+        for key, of_object in groupby(rows, key=itemgetter(0)):
+            with contextlib.suppress(ValueError):
+                yield key, ledger_format.write(entry(values) for _, *values in of_object)
 
     def add(self, objects: Mapping[str, Sequence[ledger_format.Entry]]) -> None:
         """Insert the requests of objects that the table does not contain, all or none."""

@@ -144,7 +144,8 @@ class S3Objects(Objects):
 
     def etags(self, prefix: str) -> list[tuple[str, str]]:
         """Return the keys below a prefix with their ETags, in the order of the keys."""
-        return [(found["Key"], found["ETag"]) for found in self._found(prefix)]
+        skip = len(self._folder.key(""))
+        return [(found["Key"][skip:], found["ETag"]) for found in self._found(prefix)]
 
     def delete(self, key: str) -> None:
         """Delete the object."""

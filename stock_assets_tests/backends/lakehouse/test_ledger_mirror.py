@@ -5,7 +5,9 @@ import multiprocessing
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import date, timedelta
+from hashlib import md5
 from pathlib import Path
 from uuid import uuid4
 
@@ -46,6 +48,12 @@ class FolderObjects:
 
     def keys(self, prefix: str) -> list[str]:
         return sorted(str(file.relative_to(self.folder)) for file in (self.folder / prefix).rglob("*.*"))
+
+    def etags(self, prefix: str) -> list[tuple[str, str]]:
+        return [
+            (key, f'"{md5((self.folder / key).read_bytes(), usedforsecurity=False).hexdigest()}"')
+            for key in self.keys(prefix)
+        ]
 
     def delete_keys(self, keys: Sequence[str]) -> None:
         for key in keys:
@@ -119,6 +127,44 @@ def test_a_pack_replaces_its_objects_for_other_processes(objects: FolderObjects,
     for process in (opened(objects, cache, pack_after=4), opened(objects, cache), mine):
         assert symbols(process) == expected(COUNT + 5)
     assert len(objects.keys("ledger/")) == 1
+
+
+def several(first: int) -> list[Fetch]:
+    """Return requests with every column, some without microseconds."""
+    return [
+        Fetch(
+            f"S{number:03d}",
+            FetchKind.PRICES,
+            START + timedelta(seconds=number, microseconds=number % 2),
+            Outcome.OK,
+            f"raw/{number}",
+            date(2012, 3, 1),
+            date(2012, 3, 5),
+            (date(2012, 3, 2),) * (number % 3),
+            "0" * 64,
+            1,
+            'Kurs "\u00fcber" 1',
+        )
+        for number in range(first, first + 3)
+    ]
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["as in the bucket", "another content"])
+def test_a_pack_reads_no_object_that_the_mirror_has(objects: FolderObjects, cache: Path, *, changed: bool) -> None:
+    """An object whose bytes are not exactly those of the bucket is read again."""
+    for first in range(COUNT, COUNT + 9, 3):
+        opened(objects, cache).record(*several(first))
+    before = opened(objects, cache).fetches(FetchKind.PRICES)
+    assert len(objects.taken_reads()) == COUNT + 3
+    [one, *_] = objects.keys("ledger/")
+    if changed:
+        with closing(sqlite3.connect(mirror_file(cache))) as connection, connection:
+            connection.execute("UPDATE fetches SET detail = 'damaged' WHERE symbol = 'S000'")
+
+    assert len(opened(objects, cache, pack_after=4).fetches(FetchKind.PRICES)) == len(before) == COUNT + 9
+    assert objects.taken_reads() == ([one] if changed else [])
+    assert len(objects.keys("ledger/")) == 1
+    assert opened(objects, cache / "other machine").fetches(FetchKind.PRICES) == before
 
 
 @pytest.mark.parametrize("emptied", [True, False], ids=["all objects", "one object"])
