@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.ledger_table import Entry, LedgerTable
-from stock_assets.backends.stored_responses import read_response
+from stock_assets.backends.stored_responses import read_response, read_responses_together
 from stock_assets.core.bounded_cache import remember
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import DamagedResponses, Outcome
@@ -42,8 +42,9 @@ def known_splits(parts: PipelineParts) -> dict[str, list[Split]]:
     """
     with parts.backend.ledger.read() as ledger:
         latest = ledger.latest(FetchKind.SPLITS)
-    newest = {symbol: newest_good(fetches) for symbol, fetches in latest.items()}
-    return {symbol: _splits(parts, symbol, fetch) for symbol, fetch in newest.items() if fetch is not None}
+    newest = {symbol: good for symbol, fetches in latest.items() if (good := newest_good(fetches))}
+    bodies = _unread_bodies(parts, newest)
+    return {symbol: _splits(parts, symbol, fetch, bodies) for symbol, fetch in newest.items()}
 
 
 def forget_splits() -> None:
@@ -51,12 +52,30 @@ def forget_splits() -> None:
     _parsed_splits.clear()
 
 
-def _splits(parts: PipelineParts, symbol: str, fetch: Fetch) -> list[Split]:
-    """Read a response, once in this process."""
-    key = (type(parts.source), symbol, fetch.content_hash)
+def _unread_bodies(parts: PipelineParts, newest: Mapping[str, Fetch]) -> dict[str, bytes]:
+    """Read the responses that this process has not read yet, those that can be read together."""
+    unread = [fetch for symbol, fetch in newest.items() if _parsed_key(parts, symbol, fetch) not in _parsed_splits]
+    return read_responses_together(parts.backend.objects, FetchKind.SPLITS, unread)
+
+
+def _parsed_key(parts: PipelineParts, symbol: str, fetch: Fetch) -> tuple[type, str, str]:
+    return type(parts.source), symbol, fetch.content_hash
+
+
+def _splits(parts: PipelineParts, symbol: str, fetch: Fetch, bodies: Mapping[str, bytes]) -> list[Split]:
+    """Parse a response, once in this process.
+
+    Args:
+        parts: the pipeline.
+        symbol: symbol of the response.
+        fetch: the response.
+        bodies: undamaged bodies by key; one that is not there is read.
+    """
+    key = _parsed_key(parts, symbol, fetch)
     if fetch.content_hash and key in _parsed_splits:
         return _parsed_splits[key]
-    found = parts.source.read_splits(_splits_body(parts.backend, fetch), symbol)
+    body = bodies.get(fetch.response_key)
+    found = parts.source.read_splits(_splits_body(parts.backend, fetch) if body is None else body, symbol)
     return remember(_parsed_splits, key, found, most=_MOST_SPLITS)
 
 
@@ -73,15 +92,17 @@ def _splits_body(backend: Backend, fetch: Fetch) -> bytes:
         ) from None
 
 
-def newest_intact_splits(parts: PipelineParts, symbol: str, newest_first: Iterable[Fetch]) -> Fetch | None:
-    """Return the newest good response with splits of a symbol, or None if there is none, or it is damaged."""
-    good = newest_good(newest_first)
-    try:
-        if good is not None:
-            _splits(parts, symbol, good)
-    except DamagedResponses:
-        return None
-    return good
+def newest_intact_splits(parts: PipelineParts, newest_first: Mapping[str, Iterable[Fetch]]) -> dict[str, Fetch | None]:
+    """Return the newest good response with splits of each symbol, or None if there is none, or it is damaged."""
+    found = {symbol: newest_good(fetches) for symbol, fetches in newest_first.items()}
+    bodies = _unread_bodies(parts, {symbol: good for symbol, good in found.items() if good})
+    for symbol, good in found.items():
+        try:
+            if good is not None:
+                _splits(parts, symbol, good, bodies)
+        except DamagedResponses:
+            found[symbol] = None
+    return found
 
 
 def newest_good(newest_first: Iterable[Fetch]) -> Fetch | None:

@@ -124,7 +124,7 @@ def _intact(
 
     A damaged one is requested again, and not reused: the new one is stored, also if its bytes are the same.
     """
-    return {symbol: newest_intact_splits(parts, symbol, requested_before.get(symbol, ())) for symbol in symbols}
+    return newest_intact_splits(parts, {symbol: requested_before.get(symbol, ()) for symbol in symbols})
 
 
 def never_received(parts: PipelineParts) -> list[str]:

@@ -5,7 +5,7 @@ here: keys of responses (`ingest.response_keys`), records of the other steps, th
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -50,6 +50,13 @@ class Objects(ABC):
         Raises:
             KeyError: the key has no object.
         """
+
+    def get_together(self, prefix: str, keys: Collection[str]) -> Mapping[str, bytes]:  # noqa: ARG002 (for S3)
+        """Read small objects below a prefix where this is faster together; the caller reads the others with `get`.
+
+        An object that was removed or replaced is left out or read again.
+        """
+        return {}
 
     @abstractmethod
     def keys(self, prefix: str) -> list[str]:

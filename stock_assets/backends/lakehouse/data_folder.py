@@ -4,13 +4,15 @@ Belongs here: recognising data of other releases, and marking a new prefix. Does
 (`objects`), what they contain (the modules beside this one).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from stock_assets.backends.interface import ObjectEntry
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
+from stock_assets.backends.lakehouse.kept_objects import KeptObjects
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.backends.layout import LAYOUT_KEY, check_layout, import_responses, layout_body, older_layout
+from stock_assets.core.text_cache import cache_folder
 
 _WRITTEN_BY_EVERY_RELEASE = ("ledger/", "history/")
 """Without a layout object, objects with these prefixes prove an older layout.
@@ -51,6 +53,11 @@ class DataFolderObjects(S3Objects):
         """Read an object and its ETag, if the layout is supported."""
         self.require_layout()
         return super().get_version(key)
+
+    def get_together(self, prefix: str, keys: Collection[str]) -> Mapping[str, bytes]:
+        """Read small objects from the machine's cache or in several threads, if the layout is supported."""
+        self.require_layout()
+        return KeptObjects(self, prefix, cache_folder("objects")).read(keys) if keys else {}
 
     def entries(self, prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
         """List objects, if the layout is supported."""
