@@ -9,7 +9,6 @@ from typing import NoReturn
 import pytest
 
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.backends.lakehouse import kept_objects
 from stock_assets.backends.lakehouse.kept_objects import KeptObjects
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import DamagedResponses, Outcome
@@ -145,7 +144,7 @@ def test_without_a_usable_folder_each_process_reads(
         raise OSError(obstacle)
 
     if obstacle == "full disk":
-        monkeypatch.setattr(kept_objects.Path, "replace", refuse)
+        monkeypatch.setattr(Path, "replace", refuse)
     else:
         cache.parent.parent.mkdir(exist_ok=True)
         cache.parent.write_text("not a folder")
@@ -190,10 +189,10 @@ def test_the_splits_of_a_machine_are_read_once_and_their_damage_is_noticed(
 
     damaged = entries[3].response_key
     backend.objects.delete(damaged)
-    for body in (None, b"", b'{"symbol": "S04", "data": []}'):
-        if body is not None:
+    for replaced in (None, b"", b'{"symbol": "S04", "data": []}'):
+        if replaced is not None:
             backend.objects.delete(damaged)
-            backend.objects.put(damaged, body)
+            backend.objects.put(damaged, replaced)
         with pytest.raises(DamagedResponses, match=f"splits of {entries[3].symbol} are damaged"):
             in_another_process()
     server.splits = {entries[3].symbol: {"2021-07-20": "4"}}
