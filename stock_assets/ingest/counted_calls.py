@@ -6,10 +6,12 @@ are sent (`requester`).
 
 Several requests can be in flight, in threads of this process. A request that takes longer than usual may have arrived
 late, so its call is postponed before another one is acquired: otherwise its token could return before its response
-shows when it arrived.
+shows when it arrived. Calls that threads postpone while the rate limiter is in use are postponed together, with one
+write on S3, where a write may take longer than the delay that needs no postponing.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,6 +90,9 @@ class CountedCalls:
         # Responses arrive while a run waits for a call; the rate limiter need not be asked after each of them.
         self._denied: CallDenied | None = None
         self._shortest_window = min((window for _, window in limits.rates), default=None)
+        self._to_postpone: deque[tuple[Call, datetime]] = deque()
+        self._times = threading.Lock()
+        """Held for reading and changing when calls were sent; never while the rate limiter writes."""
         # Threads use the rate limiter in turn: a store on which they compete makes each of them wait longer.
         self._lock = threading.RLock()
 
@@ -96,9 +101,11 @@ class CountedCalls:
         with self._lock:
             if self._denied and timedelta() < self._denied.retry_at - self._now() <= _SAME_DENIAL:
                 return self._denied
-            for call in in_flight:
-                if call.sent is not None:
-                    self._postpone(call, call.sent + self._arrivals.overdue(self._now() - call.sent))
+            with self._times:
+                for call in in_flight:
+                    if call.sent is not None:
+                        self._note_late(call, call.sent + self._arrivals.overdue(self._now() - call.sent))
+            self._postpone_noted()
             acquired = self._acquire(most)
             self._denied = acquired if isinstance(acquired, CallDenied) else None
         return acquired
@@ -117,12 +124,15 @@ class CountedCalls:
                 call.counted = self._replace(call.counted)
             if not self._may_send():
                 raise NotSentError
-            self._postpone(call, self._now())
+            if self._note_late(call, self._now()):
+                self._postpone_noted()
 
         def note_sent() -> None:
-            with self._lock:
+            with self._times:
                 call.sent = max(self._now(), call.counted)
-                self._postpone(call, call.sent + self._arrivals.unknown())
+                late = self._note_late(call, call.sent + self._arrivals.unknown())
+            if late:
+                self._postpone_noted()
 
         responded = False
         try:
@@ -133,11 +143,14 @@ class CountedCalls:
             # A request that was never sent says nothing about the time that requests take.
             if responded or call.sent is not None:
                 ended, sent = self._now(), call.sent or call.counted
-                with self._lock:
+                with self._times:
                     call.sent = None
                     arrived = sent + self._arrivals.delay(ended - sent)
-                    if abs(arrived - call.counted) > COVERED_DELAY:
-                        self._count_from(call, arrived)
+                    late = abs(arrived - call.counted) > COVERED_DELAY
+                    if late:
+                        self._to_postpone.append((call, arrived))
+                if late:
+                    self._postpone_noted()
 
     def _acquire(self, most: int, replaces: datetime | None = None) -> list[Call] | CallDenied:
         at = self._now()
@@ -165,15 +178,33 @@ class CountedCalls:
             self._sleep(max(0.0, (acquired.retry_at - self._now()).total_seconds()))
         raise NotSentError
 
-    def _postpone(self, call: Call, to: datetime) -> None:
-        """Count a call from a later timestamp on, if the margin does not cover the delay."""
-        if to - call.counted > COVERED_DELAY:
-            self._count_from(call, to)
+    def _note_late(self, call: Call, to: datetime) -> bool:
+        """Note that a call counts from a later timestamp on; return False if the margin covers the delay."""
+        late = to - call.counted > COVERED_DELAY
+        if late:
+            self._to_postpone.append((call, to))
+        return late
 
-    def _count_from(self, call: Call, timestamp: datetime) -> None:
+    def _postpone_noted(self) -> None:
+        """Postpone the noted calls, also those of other threads; all that were noted before are written at the end."""
         with self._lock:
-            if self._limits.rates and timestamp != call.counted:
-                if timestamp < call.counted:
-                    self._denied = None
-                self._limiter.postpone(self._vendor, call.counted, timestamp)
-                call.counted = timestamp
+            noted, moves, counted = [], [], dict[int, datetime]()
+            while self._to_postpone:
+                noted.append(self._to_postpone.popleft())
+            for call, to in noted:
+                before = counted.get(id(call), call.counted)
+                if self._limits.rates and to != before:
+                    moves.append((before, to))
+                    counted[id(call)] = to
+            if not moves:
+                return
+            if any(to < before for before, to in moves):
+                self._denied = None
+            try:
+                self._limiter.postpone_all(self._vendor, moves)
+            except BaseException:
+                # The next use of the rate limiter tries again.
+                self._to_postpone.extendleft(reversed(noted))
+                raise
+            for call, _ in noted:
+                call.counted = counted.get(id(call), call.counted)

@@ -3,7 +3,8 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -229,11 +230,13 @@ def test_after_an_interruption_every_response_in_flight_is_recorded(
 class Counted:
     """Calls of a plan with one call a second, by a fake clock."""
 
-    def __init__(self, folder: Path, server: VendorServer) -> None:
+    def __init__(self, folder: Path, server: VendorServer, per_second: int = 1) -> None:
         self.clock, self.may_send = FakeClock(EVENING), True
+        self.limiter = local_backend(folder).rate_limiter
+        self.source = live_source(server, calls_per_second=per_second)
         self.calls = CountedCalls(
-            local_backend(folder).rate_limiter,
-            live_source(server, calls_per_second=1),
+            self.limiter,
+            self.source,
             reserve=0,
             may_send=lambda: self.may_send,
             now=self.clock.now,
@@ -273,6 +276,48 @@ def test_a_call_whose_request_takes_longer_than_usual_is_postponed_before_anothe
     other.acquire()
     other.clock.sleep(SECOND.total_seconds())
     other.acquire()
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["written", "the first write fails"])
+def test_calls_that_threads_postpone_meanwhile_are_written_together(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """Each request is sent after its call was postponed. A write that failed is repeated by the next thread."""
+    counted = Counted(tmp_path, server, per_second=5)
+    with counted.calls.sending(counted.acquire()), sending():
+        pass  # shows how long a request takes
+    counted.clock.sleep(2)
+    calls = counted.calls.acquire(5)
+    assert isinstance(calls, list)
+    counted.clock.sleep(0.1)
+    write, begun, go, written = counted.limiter.postpone_all, threading.Event(), threading.Event(), list[int]()
+
+    def slowly(vendor: str, moves: Sequence[tuple[datetime, datetime]]) -> None:
+        written.append(len(moves))
+        if len(written) == 1:
+            begun.set()
+            assert go.wait(60)
+            if fails:
+                raise OSError("no disk")
+        write(vendor, moves)
+
+    def send(call: Call) -> datetime:
+        with counted.calls.sending(call), sending():
+            return call.counted
+
+    monkeypatch.setattr(counted.limiter, "postpone_all", slowly)
+    with ThreadPoolExecutor(5) as threads:
+        first = threads.submit(send, calls[0])
+        assert begun.wait(60)
+        others = [threads.submit(send, call) for call in calls[1:]]
+        while len(counted.calls._to_postpone) < 4:  # noqa: SLF001 (they wait for the lock)
+            time.sleep(0.01)
+        go.set()
+        assert [other.result() for other in others] == [counted.clock.now()] * 4
+        assert isinstance(first.exception(), OSError) is fails
+    assert written == ([1, 5] if fails else [1, 4])
+    recorded = counted.limiter.recorded(counted.source.vendor, EVENING)
+    assert list(recorded.calls[1:]) == [counted.clock.now()] * 5
 
 
 def test_a_request_is_not_sent_after_the_run_has_stopped(server: VendorServer, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ may be made (`core.call_limits`), where calls are stored (the backends), or how 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import datetime
 
 from stock_assets.core.call_limits import CallDenied, CallLimits, VendorCalls
@@ -59,6 +60,16 @@ class RateLimiter(ABC):
             call: timestamp that `acquire` recorded.
             to: timestamp from which the call counts; nothing happens if the call is not recorded.
         """
+
+    def postpone_all(self, vendor: str, moves: Sequence[tuple[datetime, datetime]]) -> None:
+        """Postpone several calls, in order, see `postpone`; on S3 with one write.
+
+        Args:
+            vendor: name of the account.
+            moves: timestamp that was recorded, and timestamp from which the call counts, of each call.
+        """
+        for call, to in moves:
+            self.postpone(vendor, call, to)
 
     @abstractmethod
     def block_until(self, vendor: str, until: datetime) -> None:

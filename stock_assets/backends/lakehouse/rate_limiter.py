@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -69,12 +69,17 @@ class S3RateLimiter(RateLimiter):
 
     def postpone(self, vendor: str, call: datetime, to: datetime) -> None:
         """Change the call's timestamp in the object."""
+        self.postpone_all(vendor, [(call, to)])
+
+    def postpone_all(self, vendor: str, moves: Sequence[tuple[datetime, datetime]]) -> None:
+        """Change the timestamps of the calls in the object, with one write."""
 
         def change(recorded: VendorCalls) -> VendorCalls:
-            others = recorded.without(call)
-            if others == recorded:
-                return recorded
-            return replace(others, calls=tuple(sorted([*others.calls, to])))
+            for call, to in moves:
+                others = recorded.without(call)
+                if others is not recorded:
+                    recorded = replace(others, calls=tuple(sorted([*others.calls, to])))
+            return recorded
 
         self._change(vendor, change)
 

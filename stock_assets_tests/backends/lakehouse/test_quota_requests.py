@@ -61,6 +61,17 @@ def test_a_process_that_is_alone_reads_the_object_once(
     assert len(case.recorded_calls()) == 6
 
 
+def test_calls_are_postponed_together_with_one_write(case: RateLimiterCase, requests: Callable[[], list[str]]) -> None:
+    limiter = case.open()
+    for window in (1, 2, 3):
+        assert acquire(limiter, window) is None
+    requests()
+
+    limiter.postpone_all(VENDOR, [(at(1), at(1.5)), (at(1.5), at(1.7)), (at(9), at(10)), (at(3), at(3.5))])
+    assert requests() == ["PUT"]
+    assert case.recorded_calls() == [START, at(1.7), at(2), at(3.5)]
+
+
 def test_a_denial_is_decided_with_an_object_that_was_just_read(
     case: RateLimiterCase, requests: Callable[[], list[str]]
 ) -> None:
