@@ -65,7 +65,7 @@ _TABLE_PROPERTIES = {
     # published rows outside its range, so after any other commit the load must be staged again.
     "commit.retry.num-retries": "0",
     "write.parquet.compression-codec": "zstd",
-    # For other writers; ours: staged_files.
+    # For other writers; ours write no dictionaries of numbers: staged_files.
     "write.parquet.dict-size-bytes": "65536",
 }
 

@@ -77,6 +77,18 @@ def test_the_files_have_the_field_ids_and_statistics_that_iceberg_plans_with(bac
     )
 
 
+def test_the_files_have_dictionaries_of_texts_and_dates_and_none_of_numbers(backend: Backend, root: Path) -> None:
+    publish(backend, [price_row("A", FIRST), price_row("A", SECOND)], FIRST, SECOND)
+
+    group = pq.read_metadata(files(root)[0]).row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    assert {column.path_in_schema for column in columns if column.has_dictionary_page} == {
+        "symbol",
+        "trade_date",
+        "candle_type",
+    }
+
+
 def test_rows_outside_the_range_in_a_touched_file_are_written_again(backend: Backend, root: Path) -> None:
     rows = [price_row(symbol, day) for symbol in "AB" for day in (FIRST, SECOND, THIRD)]
     publish(backend, [*rows, price_row("A", NEXT_YEAR)], FIRST, NEXT_YEAR)
