@@ -33,7 +33,7 @@ def consequence(damage: Damage) -> str:
     if damage.part is not Part.TABLE or damage.table is None:
         return _CONSEQUENCES[damage.part]
     if damage.is_current:
-        return f"consumers cannot read all rows of {damage.table.full_name}, and loads are not published"
+        return f"consumers cannot read all rows of {damage.table.full_name}, and loads that need them are not published"
     snapshots = ", ".join(map(str, damage.snapshots))
     return f"{damage.table.full_name} cannot be rolled back to {snapshots}; the current rows are not affected"
 

@@ -27,8 +27,8 @@ from stock_assets.backends.interface import Digests, Fetch, Objects, SqlConnecti
 from stock_assets.backends.local.chunks import EVERY_SYMBOL, Chunk, divide
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.duckdb_errors import query_failed
-from stock_assets.backends.local.parquet_scans import path_literal, read_parquet, scan
-from stock_assets.backends.local.table_reader import data_files, metadata_location, read
+from stock_assets.backends.local.parquet_scans import path_literal, read_parquet, scan, scan_by_age
+from stock_assets.backends.local.table_reader import metadata_location, read, table_files
 from stock_assets.core.checksums import file_hash
 from stock_assets.core.errors import DamagedResponses, QueryFailed
 from stock_assets.core.queries import transpile
@@ -46,7 +46,7 @@ _ROWS_OF_A_SMALL_LOAD = 100_000
 class DuckDbConnection(SqlConnection):
     """One in-memory connection."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (one argument more than usual, passed by name)
         self,
         connection: duckdb.DuckDBPyConnection,
         folder: DataFolder,
@@ -55,6 +55,7 @@ class DuckDbConnection(SqlConnection):
         published: Mapping[str, IcebergTable | None],
         *,
         chunk_rows: int,
+        is_of_load: bool,
     ) -> None:
         self._connection = connection
         self._folder = folder
@@ -68,6 +69,7 @@ class DuckDbConnection(SqlConnection):
         self._raw_files: dict[Chunk, Path] = {}
         self._restricted = False
         self._chunk_rows = chunk_rows
+        self._is_of_load = is_of_load
         self._chunks = [EVERY_SYMBOL]
         self._chunk = EVERY_SYMBOL
         self._staged_in_chunks: tuple[ExitStack, dict[str, TableFiles]] | None = None
@@ -75,7 +77,7 @@ class DuckDbConnection(SqlConnection):
         for schema in ("raw", "staged", "published", "input"):
             connection.execute(f"CREATE SCHEMA {schema}")
         self._published_files = {
-            table.name: data_files(stored) if (stored := published[table.name]) is not None else []
+            table.name: table_files(stored) if (stored := published[table.name]) is not None else []
             for table in PUBLISHED_TABLES
         }
         self._create_views()
@@ -192,7 +194,7 @@ class DuckDbConnection(SqlConnection):
         """Allow reads of the published Parquet files; disable all other access to files, networks and extensions."""
         # DuckDB keeps the folder to which it spills readable; `connect` has chosen one without other files.
         # A path with a pattern is compared as it is written in the view, too.
-        files = [path for paths in self._published_files.values() for path in paths]
+        files = [file.path for files in self._published_files.values() for file in files]
         allowed = dict.fromkeys(form(path) for path in files for form in (literal, path_literal))
         for setting, value in (
             ("allowed_paths", f"[{', '.join(allowed)}]"),
@@ -309,7 +311,11 @@ class DuckDbConnection(SqlConnection):
     def _create_views(self) -> None:
         """Create the views of all relations that have a symbol, with the rows of the chunk."""
         for table in PUBLISHED_TABLES:
-            rows = scan(table, self._published[table.name], self._published_files[table.name])
+            stored, files = self._published[table.name], self._published_files[table.name]
+            if self._is_of_load:
+                rows = scan_by_age(table, stored, files)
+            else:
+                rows = scan(table, stored, [file.path for file in files])
             self._create_view(self.name(table), self._chunk.of(rows))
         for table in STAGING_TABLES:
             self._create_staging_view(table)

@@ -20,7 +20,6 @@ from uuid import uuid4
 
 import duckdb
 import pyarrow.parquet as pq
-from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.expressions import And, GreaterThanOrEqual, LessThanOrEqual
 from pyiceberg.io.pyarrow import (
@@ -30,8 +29,6 @@ from pyiceberg.io.pyarrow import (
 )
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table import Table as IcebergTable
-from pyiceberg.types import DateType
-from pyiceberg.utils.datetime import days_to_date
 
 from stock_assets.backends.local.chunks import EVERY_SYMBOL, Chunk
 from stock_assets.backends.local.digest_names import digest_name
@@ -40,6 +37,7 @@ from stock_assets.backends.local.iceberg import concurrent_publish, replace_file
 from stock_assets.backends.local.parquet_scans import read_parquet, scan
 from stock_assets.backends.local.staged_files import field_ids, sorted_files, year_of
 from stock_assets.backends.local.table_folder import path_of
+from stock_assets.backends.local.table_reader import day_of
 from stock_assets.core.errors import TableDrift
 from stock_assets.core.sql import literal
 from stock_assets.core.tables import Table
@@ -181,11 +179,7 @@ def _days(stored: IcebergTable, file: DataFile) -> tuple[date, date]:
     lower, upper = (bounds.get(number) if bounds else None for bounds in (file.lower_bounds, file.upper_bounds))
     if lower is None or upper is None:
         return date.min, date.max
-    return _day(lower), _day(upper)
-
-
-def _day(bound: bytes) -> date:
-    return days_to_date(int(from_bytes(DateType(), bound)))
+    return day_of(lower), day_of(upper)
 
 
 def _add_files(stored: IcebergTable, files: Iterable[Path]) -> list[DataFile]:

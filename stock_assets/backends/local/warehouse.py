@@ -86,7 +86,13 @@ class DuckDbWarehouse(Warehouse):
         staging = self._staging(load_id)
         with diagnosed(self._folder.root), self._duckdb(staging / "spill" if load_id else None) as connection:
             yield DuckDbConnection(
-                connection, self._folder, self._objects, staging, published, chunk_rows=self._chunk_rows
+                connection,
+                self._folder,
+                self._objects,
+                staging,
+                published,
+                chunk_rows=self._chunk_rows,
+                is_of_load=bool(load_id),
             )
 
     @property
