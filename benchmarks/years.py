@@ -2,16 +2,18 @@
 
 Each session is requested (compact responses of 100 sessions, splits as they are due), staged, audited and published on
 its own day of a simulated clock; maintenance runs on Sundays with the default retention. Dagster is not part of it:
-`instance_size` measures its folder. The times of the first and last 50 sessions show whether the history matters. After
-250 sessions and at the end, a query of 90 days from Python is timed next to DuckDB on one file with the same rows.
+`instance_size` measures its folder. The speed of a machine changes during the minutes between the first and the last
+sessions, so the session after the first 50 and the one after all are also loaded in turns, on copies of the folder.
+After 250 sessions and at the end, a query of 90 days from Python is timed next to DuckDB on one file with equal rows.
 """
 
 import resource
+import shutil
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -37,6 +39,7 @@ EDGE = 50
 QUERIED_AFTER = 250
 _QUERY = "SELECT symbol, AVG(close_price) AS average FROM {} WHERE trade_date >= DATE '{}' GROUP BY symbol"
 _REPETITIONS = 21
+_TURNS = 15
 
 
 @dataclass
@@ -64,6 +67,19 @@ def retention() -> RetentionPolicy:
         snapshots=timedelta(days=settings.snapshot_retention_days),
         runs=timedelta(days=settings.run_retention_days),
     )
+
+
+def load_in_turns(root: Path, market: Market, copies: Mapping[date, Path]) -> list[float]:
+    """Return the median CPU seconds of loading some sessions, each on a copy of the folder before it."""
+    loads: dict[date, list[float]] = {session: [] for session in copies}
+    for _ in range(_TURNS):
+        for session, copy in copies.items():
+            shutil.rmtree(root)
+            shutil.copytree(copy, root)
+            times = Times()
+            run_session(root, market, session, times)
+            loads[session] += times.loads
+    return [statistics.median(values) for values in loads.values()]
 
 
 def run_session(root: Path, market: Market, session: date, times: Times) -> None:
@@ -127,17 +143,23 @@ def main(count: int = 1_000) -> None:
     """Run all sessions and print the figures."""
     # As the command line and Dagster's processes do.
     collect_garbage_rarely()
-    sessions = sessions_between(FIRST, FIRST + timedelta(days=count * 7 // 5 + count // 20 + 10))[:count]
+    sessions = sessions_between(FIRST, FIRST + timedelta(days=count * 7 // 5 + count // 20 + 10))[: count + 1]
+    copies: dict[date, Path] = {}
     market = Market(SYMBOLS, sessions_between(FIRST - timedelta(days=2 * COMPACT), FIRST)[0], sessions[-1])
     times = Times()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         root = Path(folder) / "data"
-        for number, session in enumerate(sessions, 1):
+        for number, session in enumerate(sessions[:count], 1):
             run_session(root, market, session, times)
+            if number in {EDGE, count}:
+                copies[sessions[number]] = shutil.copytree(root, root.with_name(f"after_{number}"))
             if number in {QUERIED_AFTER, count}:
                 ours, script = query_milliseconds(root, pipeline(root, market, session), session - timedelta(days=90))
                 print(f"90-day query after {number} sessions: {ours:.1f} ms, DuckDB on one file {script:.1f} ms")
                 print_size(root)
+        early, *late = load_in_turns(root, market, copies)
+    if late:
+        print(f"in turns: {early:.3f} s after {EDGE} sessions, {late[0]:.3f} s after {count}: {late[0] / early:.2f} x")
     for name, values in (("requests", times.requests), ("stage, audit, publish", times.loads)):
         first, last = statistics.median(values[:EDGE]), statistics.median(values[-EDGE:])
         print(f"{name:24}{first:.3f} s of CPU for the first {EDGE} sessions, {last:.3f} s for the last")
