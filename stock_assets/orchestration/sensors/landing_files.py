@@ -23,7 +23,6 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_lines
-from stock_assets.core.universe import Universe
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.landing_conversion import LandingFile, LandingScope
 from stock_assets.ingest.landing_files import REMEDY, LandingScan, are_deleted, describe, reject_files, scan
@@ -83,9 +82,7 @@ def landing_files_sensor(  # noqa: PLR0913 (all but the first three have a defau
         if listing is None:
             return dg.SensorResult(skip_reason="no new files: the queue has no message", cursor=context.cursor)
         scanned = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=listing.since)
-        found = build_run_requests(
-            context.instance, SENSOR_NAME, _run_specs(scanned.landing_files, pipeline.universe), at, names
-        )
+        found = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files), at, names)
         notifier = Notifier(pipeline.backend, channels)
         opened = notifier.open_incidents()
         undelivered = notify_given_up(notifier, names.name(SENSOR_NAME), found.given_up, at, opened=opened)
@@ -136,18 +133,16 @@ def _notify_rejected(
     return [f"not delivered yet: {line}" for line in undelivered]
 
 
-def _run_specs(landing_files: Sequence[LandingFile], universe: Universe) -> list[RunSpec]:
+def _run_specs(landing_files: Sequence[LandingFile]) -> list[RunSpec]:
     """Return the runs for the sessions of the files; the sessions of one file are in one run."""
     sessions = {session for file in landing_files for session in sessions_between(file.sessions[0], file.sessions[-1])}
-    return [_run_spec(first, last, landing_files, universe) for first, last in bridged_ranges(sessions)]
+    return [_run_spec(first, last, landing_files) for first, last in bridged_ranges(sessions)]
 
 
-def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile], universe: Universe) -> RunSpec:
+def _run_spec(first: date, last: date, landing_files: Sequence[LandingFile]) -> RunSpec:
     inside = [file for file in landing_files if first <= file.sessions[0] <= last]
     state = "\n".join(f"{file.entry.key} {file.entry.modified_at.isoformat()}" for file in inside)
-    # As in an import, only the symbols of the files are expected. Dagster keeps the configuration of each run: a file
-    # with all symbols of a large universe expects the listed symbols, as a run does by default.
+    # As in an import, only the symbols of the files are expected.
     symbols = sorted({response.fetch.symbol for file in inside for response in file.responses})
-    expected = None if len(symbols) > SYMBOLS_SHOWN and set(symbols) >= set(universe.symbols) else tuple(symbols)
     digest = hashlib.sha256(state.encode()).hexdigest()[:16]
-    return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest, expected)
+    return RunSpec(first, last, {"request_symbols": [], "load_landing_files": True}, digest, tuple(symbols))

@@ -19,8 +19,6 @@ from stock_assets.backends.interface import Backend, FetchKind, ObjectEntry
 from stock_assets.core.calendar import NEW_YORK, closing_time, sessions_between
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.core.text import SYMBOLS_SHOWN
-from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.landing_conversion import LandingScope
 from stock_assets.ingest.landing_files import MIN_FILE_AGE, REJECT_AFTER, register_files, scan
 from stock_assets.ingest.response_keys import FOLDER
@@ -185,22 +183,6 @@ def test_only_the_symbols_of_the_files_count_for_coverage(area: LandingArea) -> 
     [request] = area.requests()
     assert area.run(request).success
     assert [row["symbol"] for row in published_rows(area.scene.backend)] == ["IBM"] * len(FIRST_WEEK)
-
-
-def test_the_configuration_of_a_run_lists_no_symbols_if_the_files_have_all_of_a_large_universe(
-    area: LandingArea,
-) -> None:
-    many = Universe(tuple(Listing(f"S{number:03d}", "") for number in range(SYMBOLS_SHOWN + 2)))
-    area.scene.change(universe=many, source=wavy_source(many.symbols))
-
-    def expected(name: str, symbols: Sequence[str]) -> object:
-        area.add(name, many_csv(area.scene, FIRST_WEEK, symbols))
-        [request] = area.requests()
-        (area.raw / name).unlink()
-        return request.run_config["ops"].get("staged__daily_prices", {}).get("config", {}).get("coverage_symbols")
-
-    assert expected("all.csv", many.symbols) is None
-    assert expected("most.csv", many.symbols[1:]) == list(many.symbols[1:])
 
 
 def test_files_of_distant_sessions_are_separate_runs(area: LandingArea) -> None:
