@@ -41,7 +41,8 @@ ENV PATH=/opt/stock-assets/bin:$PATH \
     STOCK_ASSETS_DATA_DIR=/var/lib/stock-assets
 WORKDIR /var/lib/stock-assets
 USER 10001:10001
-VOLUME /var/lib/stock-assets
+# Fargate's empty volume at /tmp belongs to root, unless the image declares it with its owner and mode.
+VOLUME ["/var/lib/stock-assets", "/tmp"]
 EXPOSE 3000
 # No entry point: Dagster's run launchers and `docker run IMAGE stock-assets ...` give whole commands.
 CMD ["dagster-webserver", "--host", "0.0.0.0", "--port", "3000", "--workspace", "/opt/stock-assets/dagster/workspace.yaml"]

@@ -276,6 +276,20 @@ def test_web_server_and_daemon_wait_for_a_code_server_that_stays(task: str, name
     assert code["MountPoints"][0]["SourceVolume"] != user["MountPoints"][0]["SourceVolume"]
 
 
+def test_the_image_declares_each_volume_of_the_fargate_tasks() -> None:
+    # An empty volume belongs to root and only root writes to it, unless the image has a volume at the same path.
+    [volumes] = re.findall(r"^VOLUME (.*)$", (PROJECT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    tasks = Stack("fargate").of_type("AWS::ECS::TaskDefinition").values()
+    paths = {
+        mount["ContainerPath"]
+        for task in tasks
+        for container in task["ContainerDefinitions"]
+        for mount in container["MountPoints"]
+    }
+    assert paths == {"/tmp"}  # noqa: S108 (a path in the container)
+    assert paths <= set(json.loads(volumes))
+
+
 def test_no_daemon_starts_code_servers() -> None:
     files = [PROJECT / "compose.yaml", *TEMPLATES.glob("*.yaml")]
     started = re.findall(r"dagster-daemon,? run\b.*", "\n".join(file.read_text(encoding="utf-8") for file in files))
