@@ -27,7 +27,7 @@ FROM (${sessions}) AS s
 LEFT JOIN (${digests}) AS d ON d.trade_date = s.trade_date
 UNION ALL
 SELECT
-    'price' AS part, trade_date, NULL, NULL, NULL, NULL,
+    'price' AS part, trade_date, NULL, rows_of_session, NULL, NULL,
     symbol, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type,
     NULL, NULL, NULL
 FROM (${prices}) AS p

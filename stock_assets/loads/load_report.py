@@ -41,22 +41,19 @@ class LoadReport:
         prices: the first rows of the last requested session, as staged.
         quarantine: the first quarantined bars.
         excluded: the findings that exclude sessions: trade_date, audit, detail.
+        rows_of_last_session: the number of rows of which `prices` has the first ones.
     """
 
     sessions: list[Row]
     prices: list[Row]
     quarantine: list[Row]
     excluded: list[Row] = field(default_factory=list)
+    rows_of_last_session: int = 0
 
     @property
     def excluded_sessions(self) -> tuple[date, ...]:
         """The excluded sessions, in order."""
         return tuple(sorted({date.fromisoformat(row["trade_date"]) for row in self.excluded}))
-
-    @property
-    def rows_of_last_session(self) -> int:
-        """The number of rows to publish in the last session that has any; `prices` has the first of these rows."""
-        return next((row["published_rows"] for row in reversed(self.sessions) if row["published_rows"]), 0)
 
 
 def load_report(backend: Backend, load: Load) -> LoadReport:
@@ -98,6 +95,7 @@ def compute_report(sql: SqlConnection, values: Mapping[str, SqlValue]) -> LoadRe
         prices=_part(rows, "price", _PRICE_COLUMNS),
         quarantine=_part(rows, "quarantine", _QUARANTINE_COLUMNS),
         excluded=_part(rows, "excluded", ("trade_date", "audit", "detail")),
+        rows_of_last_session=next((row["published_rows"] for row in rows if row["part"] == "price"), 0),
     )
 
 

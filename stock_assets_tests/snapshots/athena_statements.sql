@@ -2117,9 +2117,10 @@ UNION ALL
 SELECT * FROM "audit/named.sql") AS f
 ;
 
--- sql/stage/preview_prices.sql (and 5 other forms, SHA-256 a32e7e696892ff6c)
+-- sql/stage/preview_prices.sql (and 5 other forms, SHA-256 f1a4affb09c75b21)
 SELECT
-    symbol, trade_date, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type
+    symbol, trade_date, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type,
+    COUNT(*) OVER () AS rows_of_session
 FROM backend_staged.load_id__daily_prices__attempt AS s
 WHERE trade_date = (SELECT MAX(trade_date) FROM backend_staged.load_id__daily_prices__attempt AS l WHERE trade_date <= DATE '2012-03-01')
 ORDER BY symbol
@@ -2286,7 +2287,7 @@ FROM (SELECT * FROM "stage/sessions.sql") AS s
 LEFT JOIN (SELECT * FROM "stage/session_digests.sql") AS d ON d.trade_date = s.trade_date
 UNION ALL
 SELECT
-    'price' AS part, trade_date, NULL, NULL, NULL, NULL,
+    'price' AS part, trade_date, NULL, rows_of_session, NULL, NULL,
     symbol, close_price, prev_close, price_change_pct, rolling_avg_5d, volume_surge_ratio, candle_type,
     NULL, NULL, NULL
 FROM (SELECT * FROM "stage/preview_prices.sql") AS p
