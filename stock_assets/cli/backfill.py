@@ -17,7 +17,7 @@ from stock_assets.ingest.request_again import failed_since, split_by_history
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
 
-_SYMBOLS_SHOWN = 10
+_FEW_SHOWN = 10
 
 
 def load_range(settings: Settings, pipeline: Pipeline, sessions: Sequence[date]) -> bool:
@@ -37,14 +37,14 @@ def request_again(settings: Settings, pipeline: Pipeline, sessions: Sequence[dat
     if not available:
         print_error("No session was requested again, and nothing has changed.")
         return False
-    print_line(f"Requested again: {shorten_list(symbols, _SYMBOLS_SHOWN)}. The older responses are kept.")
+    print_line(f"Requested again: {shorten_list(symbols, _FEW_SHOWN)}. The older responses are kept.")
     from stock_assets.cli.run_progress import run_and_print
 
     succeeded = run_and_print(
         settings, pipeline, sessions, {"request_symbols": list(symbols), "request_again": list(symbols)}
     )
     failed = failed_since(pipeline, symbols, started)
-    for line in shorten_lines([f"Not replaced: {reason}" for reason in failed], _SYMBOLS_SHOWN):
+    for line in shorten_lines([f"Not replaced: {reason}" for reason in failed], _FEW_SHOWN):
         print_error(line)
     return _finish(pipeline, sessions, loaded=succeeded) and succeeded and not failed and not too_old
 
@@ -98,10 +98,10 @@ def _print_plan(found: Missing) -> None:
         print_line("Missing: only sessions and bars that cannot be loaded now; the reasons follow.")
     again = sorted({symbol for _, _, symbols in found.runs() for symbol in symbols})
     if again:
-        print_line(f"Requested again, because bars are in quarantine: {shorten_list(again, _SYMBOLS_SHOWN)}.")
+        print_line(f"Requested again, because bars are in quarantine: {shorten_list(again, _FEW_SHOWN)}.")
     waiting = sorted({gap.symbol for gap in found.quarantined if not gap.unobtainable} - found.request_again)
     if waiting:
         print_warning(
-            f"Not requested again now: {shorten_list(waiting, _SYMBOLS_SHOWN)}. Bars are in quarantine, and today's "
+            f"Not requested again now: {shorten_list(waiting, _FEW_SHOWN)}. Bars are in quarantine, and today's "
             "calls are used or reserved for tonight's prices (stock-assets quota)."
         )

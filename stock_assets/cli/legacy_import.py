@@ -61,7 +61,7 @@ def print_import(found: ImportResult) -> None:
     """Print the result: problems to standard error, the rest to standard output."""
     for line in shorten_lines(report.format_unreadable(found), SYMBOLS_SHOWN):
         print_error(line)
-    for line in report.format_skipped_rows(found):
+    for line in shorten_lines(report.format_skipped_rows(found), SYMBOLS_SHOWN):
         print_warning(line)
     print_line(report.format_totals(found))
     rows = report.symbol_rows(found)

@@ -108,9 +108,9 @@ def quota() -> None:
     # Without a failure there is no detail, and the column would only take space.
     width = 6 if any(detail for *_, detail in requests) else 5
     header = ("Symbol", "Request", "When (UTC)", "Outcome", "Calls", "Detail")
+    shown = requests
     if len(state.newest) > SYMBOLS_SHOWN:
-        requests.sort(key=lambda row: row[3] == Outcome.OK)
-    shown = requests if len(state.newest) <= SYMBOLS_SHOWN else requests[:SYMBOLS_SHOWN]
+        shown = sorted(requests, key=lambda row: row[3] == Outcome.OK)[:SYMBOLS_SHOWN]
     print_grid(header[:width], [row[:width] for row in shown], title="Last requests")
     if len(shown) < len(requests):
         print_line(f"and {len(requests) - len(shown):,} more")

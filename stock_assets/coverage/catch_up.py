@@ -177,14 +177,16 @@ def _run_spec(
 def _are_all_missing(symbols: Sequence[str], bounds: tuple[date, date], found: Coverage) -> bool:
     """Return whether the symbols are many, and all that have a missing bar in a range.
 
-    A run requests all missing bars by default. Dagster keeps the configuration of each run, so it must not grow with
-    the symbols when a whole session is missing.
+    A run requests all missing bars by default. Dagster keeps the configuration of each run, so it should not grow with
+    the symbols when a whole session is missing. By default a run also requests a bar that is published without a
+    response that counts, such as one of a ledger that was restored from an older copy.
     """
     if len(symbols) <= SYMBOLS_SHOWN:
         return False
     first, last = bounds
-    missing = {gap.symbol for gap in found.gaps if first <= gap.session <= last and not gap.stored}
-    return missing <= set(symbols)
+    inside = [gap for gap in found.gaps if first <= gap.session <= last]
+    # A quarantined bar has a response: a run requests it only if it is told to.
+    return {gap.symbol for gap in inside if not gap.stored and not gap.quarantined} <= set(symbols)
 
 
 def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:

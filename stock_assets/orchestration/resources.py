@@ -5,10 +5,8 @@ Belongs here: what Dagster shows about the pipeline. Does not belong here: const
 
 import dagster as dg
 
-from stock_assets.core.text import plural
+from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_list
 from stock_assets.pipeline import Pipeline
-
-_SYMBOLS_SHOWN = 50
 
 
 def pipeline_resource(pipeline: Pipeline) -> dg.ResourceDefinition:
@@ -21,7 +19,6 @@ def pipeline_resource(pipeline: Pipeline) -> dg.ResourceDefinition:
 
 def _description(pipeline: Pipeline) -> str:
     symbols = pipeline.universe.symbols
-    more = f" and {len(symbols) - _SYMBOLS_SHOWN} more" if len(symbols) > _SYMBOLS_SHOWN else ""
     return "\n".join(
         (
             "Backend, source and universe of every step. Change them with settings (docs/settings.md); a run cannot.",
@@ -29,6 +26,6 @@ def _description(pipeline: Pipeline) -> str:
             f"- Backend: `{type(pipeline.backend).__name__}`",
             f"- Raw responses: `{pipeline.backend.objects.uri('raw')}`",
             f"- Source: {pipeline.source.label}",
-            f"- Universe: {plural(len(symbols), 'symbol')}: {', '.join(symbols[:_SYMBOLS_SHOWN])}{more}",
+            f"- Universe: {plural(len(symbols), 'symbol')}: {shorten_list(symbols, SYMBOLS_SHOWN)}",
         )
     )

@@ -84,6 +84,20 @@ def test_the_stored_report_of_a_load_has_the_first_rows_and_their_number(tmp_pat
     assert {row["trade_date"] for row in report.prices} == {SESSIONS[-1].isoformat()}
 
 
+def test_the_report_counts_the_published_rows_of_an_excluded_session(tmp_path: Path) -> None:
+    of_many = scene(tmp_path, SIZES[0])
+    of_many.fetch(SESSIONS)
+    of_many.stage(SESSIONS)
+    of_many.publish(SESSIONS)
+    of_many.change(limits=Limits(min_coverage=1.0, max_quarantined_share=0.0))
+
+    report = load_report(of_many.backend, of_many.stage(SESSIONS))
+
+    assert report.excluded_sessions == tuple(SESSIONS)
+    assert len(report.prices) == SYMBOLS_SHOWN
+    assert report.rows_of_last_session == SIZES[0] // 3
+
+
 def test_the_alert_about_a_run_does_not_grow_with_the_symbols(tmp_path: Path) -> None:
     def alert(count: int) -> str:
         folder, channel = tmp_path / str(count), RecordingChannel()
@@ -104,12 +118,19 @@ def test_the_alert_about_a_run_does_not_grow_with_the_symbols(tmp_path: Path) ->
     assert "134 unknown_symbol" in many
 
 
-def gaps(count: int, *, given_up: Sequence[str] = ()) -> Coverage:
-    """Return a session that is missing for all symbols, and is no longer requested for some."""
+def gaps(count: int, *, given_up: Sequence[str] = (), quarantined: Sequence[str] = ()) -> Coverage:
+    """Return a session that is missing for all symbols, and is no longer requested for some, or in quarantine."""
     due = datetime(2012, 3, 10, tzinfo=UTC)
     return Coverage(
         tuple(
-            Gap(symbol, SESSIONS[0], stored=False, due=None if symbol in given_up else due, reason="a test")
+            Gap(
+                symbol,
+                SESSIONS[0],
+                stored=False,
+                due=None if symbol in (*given_up, *quarantined) else due,
+                reason="a test",
+                audits=("high_is_highest",) if symbol in quarantined else (),
+            )
             for symbol in universe(count).symbols
         ),
         {},
@@ -124,6 +145,7 @@ def test_a_run_for_all_missing_bars_of_many_symbols_does_not_list_them() -> None
         return spec.config.get("request_symbols", "all")
 
     assert requested(gaps(SYMBOLS_SHOWN + 1)) == "all"
+    assert requested(gaps(SYMBOLS_SHOWN + 2, quarantined=["S001"])) == "all"
     # No call is used for a bar that is not due.
     assert requested(gaps(SYMBOLS_SHOWN + 2, given_up=["S001"])) == [
         symbol for symbol in universe(SYMBOLS_SHOWN + 2).symbols if symbol != "S001"

@@ -43,6 +43,7 @@ def scan_by_age(table: Table, stored: IcebergTable | None, files: Sequence[Table
     DuckDB opens every file of a list before it compares the condition with the file's statistics, so the load of a
     session would take longer with each year of history. A condition that contradicts the bound of the older files
     removes their whole list from the plan. Statements without such a condition read both lists, more slowly than one.
+    A row is never later than the bound that Iceberg has of its file.
     """
     newest = max((file.last_session for file in files if file.last_session is not None), default=None)
     older = {

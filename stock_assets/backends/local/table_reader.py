@@ -42,7 +42,7 @@ _SESSION = "trade_date"
 
 
 class TableFile(NamedTuple):
-    """A Parquet file of a table, and the newest session of its rows; None if Iceberg has no statistics of it."""
+    """A Parquet file of a table, and the newest session of its rows; None without statistics, or without the column."""
 
     path: str
     last_session: date | None
@@ -113,7 +113,7 @@ def table_files(stored: IcebergTable) -> list[TableFile]:
     known = _table_files.get(snapshot.manifest_list)
     if known is not None and all(_version(file) == version for file, version in known[0].items()):
         return list(known[1])
-    session = stored.schema().find_field(_SESSION).field_id
+    session = next((field.field_id for field in stored.schema().fields if field.name == _SESSION), None)
     files = [_table_file(task.file, session) for task in stored.scan().plan_files()]
     read_files = [snapshot.manifest_list, *(manifest.manifest_path for manifest in snapshot.manifests(stored.io))]
     versions = {file: _version(file) for file in read_files}
@@ -121,8 +121,8 @@ def table_files(stored: IcebergTable) -> list[TableFile]:
     return list(files)
 
 
-def _table_file(file: DataFile, session: int) -> TableFile:
-    bound = file.upper_bounds.get(session) if file.upper_bounds else None
+def _table_file(file: DataFile, session: int | None) -> TableFile:
+    bound = file.upper_bounds.get(session) if file.upper_bounds and session is not None else None
     return TableFile(path_of(file.file_path), None if bound is None else day_of(bound))
 
 

@@ -266,7 +266,8 @@ def _register_files(
 def _import_bars(context: dg.AssetExecutionContext, pipeline: Pipeline, location: LegacyLocation) -> ImportResult:
     sessions = partition_sessions(context.partition_keys)
     found = import_bars(pipeline, location, ImportScope(pipeline.universe, sessions[0], sessions[-1], utc_now()))
-    log_warnings(context, [*report.format_skipped_rows(found), *report.format_unreadable(found)])
+    log_warnings(context, report.format_unreadable(found))
+    log_warnings(context, report.format_skipped_rows(found))
     return found
 
 

@@ -155,8 +155,8 @@ __all__ = [
     "WorkerStatus",
     "add_partition_metadata",
     "deserialize_value",
-    "look_for_backfills_every",
     "serialize_value",
+    "set_backfill_interval",
     "store_events_in_batches",
 ]
 
@@ -242,10 +242,10 @@ class _ShortWaits:
         return getattr(self._event, name)
 
 
-def look_for_backfills_every(seconds: float) -> None:
-    """Make the daemon of this process look for backfills more often; without effect in every other process.
+def set_backfill_interval(seconds: float) -> None:
+    """Make the daemon of this process check for backfills more often; without effect in every other process.
 
-    After each look the loop of the backfill daemon waits for the event of the daemon's end, 30 seconds at most. The
+    After each check the loop of the backfill daemon waits for the event of the daemon's end, 30 seconds at most. The
     time is a constant that another daemon uses too (#11649, #11860: a maintainer proposed 2 seconds while a backfill is
     in progress; it was never merged). So the event is replaced, for this daemon alone. If a later Dagster has another
     loop, backfills wait as long as it decides, and `test_run_coordinator.py` fails. The public form would be a field
