@@ -87,3 +87,17 @@ def test_few_files_are_one_list(tmp_path: Path) -> None:
     newest = sorted(files(tmp_path), key=lambda file: file.last_session or date.min)[-4:]
 
     assert scan_by_age(DAILY_PRICES, stored, newest) == scan(DAILY_PRICES, stored, [file.path for file in newest])
+
+
+def test_a_chunk_has_the_rows_of_its_symbols_of_all_years(tmp_path: Path) -> None:
+    warehouse = local_backend(tmp_path).warehouse
+    with warehouse.connect("load_1") as sql:
+        stage_rows(sql, [price_row(symbol, day) for symbol in ("AAPL", "IBM") for day in sessions()])
+        sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=sessions()[0], last=sessions()[-1], properties={})
+
+    with warehouse.connect("load_2") as sql:
+        sql.divide({"AAPL", "IBM"}, 1_000_000)
+        select = "SELECT symbol, trade_date FROM published.daily_prices ORDER BY symbol, trade_date"
+        found = list(sql.each_chunk(lambda: [tuple(row.values()) for row in sql.query(select).to_pylist()]))
+
+    assert found == [[(symbol, day) for day in sessions()] for symbol in ("AAPL", "IBM")]
