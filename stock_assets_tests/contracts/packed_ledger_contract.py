@@ -99,7 +99,7 @@ class PackedLedgerContract:
                     open_ledger(objects, tmp_path / "other machine").fetches(FetchKind.PRICES)
             return read(key)
 
-        monkeypatch.setattr(module, "_THREADS", 1)
+        monkeypatch.setattr(module, "REQUESTS_AT_ONCE", 1)
         monkeypatch.setattr(objects, "get", reading)
 
         assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]

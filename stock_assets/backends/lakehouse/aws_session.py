@@ -53,6 +53,8 @@ _BUSY = frozenset(
         "TooManyRequestsException",
     }
 )
+REQUESTS_AT_ONCE = 16
+"""Threads that read objects at the same time, and connections that a client keeps: one for each."""
 _SECONDS_TO_CONNECT = 10
 _SECONDS_TO_READ = 60
 _ROLE_SESSION = "stock-assets"
@@ -89,6 +91,7 @@ class AwsAccess(BaseModel):
             retries={"mode": "standard", "total_max_attempts": self.attempts},
             connect_timeout=_SECONDS_TO_CONNECT,
             read_timeout=_SECONDS_TO_READ,
+            max_pool_connections=REQUESTS_AT_ONCE,
             **more,
         )
 

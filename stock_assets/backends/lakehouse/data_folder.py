@@ -9,7 +9,7 @@ from datetime import datetime
 
 from stock_assets.backends.interface import ObjectEntry
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
-from stock_assets.backends.lakehouse.kept_objects import KeptObjects
+from stock_assets.backends.lakehouse.object_cache import CachedObjects
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.backends.layout import LAYOUT_KEY, check_layout, import_responses, layout_body, older_layout
 from stock_assets.core.text_cache import cache_folder
@@ -57,7 +57,7 @@ class DataFolderObjects(S3Objects):
     def get_together(self, prefix: str, keys: Collection[str]) -> Mapping[str, bytes]:
         """Read small objects from the machine's cache or in several threads, if the layout is supported."""
         self.require_layout()
-        return KeptObjects(self, prefix, cache_folder("objects")).read(keys) if keys else {}
+        return CachedObjects(self, prefix, cache_folder("objects")).read(keys) if keys else {}
 
     def entries(self, prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
         """List objects, if the layout is supported."""

@@ -24,6 +24,7 @@ from uuid import uuid4
 
 from stock_assets.backends.interface import Fetch, FetchKind, FetchLedger
 from stock_assets.backends.lakehouse import ledger_format
+from stock_assets.backends.lakehouse.aws_session import REQUESTS_AT_ONCE
 from stock_assets.backends.lakehouse.ledger_format import Entry
 from stock_assets.backends.lakehouse.ledger_mirror import LedgerMirror
 from stock_assets.backends.lakehouse.objects import S3Objects
@@ -32,7 +33,6 @@ from stock_assets.core.retry import retrying
 from stock_assets.core.text_cache import cache_folder
 
 _FOLDER = "ledger/"
-_THREADS = 16
 _ATTEMPTS = 6
 _LONGEST_PAUSE_SECONDS = 1.0
 PACK_AFTER = 256
@@ -148,9 +148,9 @@ class S3Ledger(FetchLedger):
         """Read objects in several threads, a few in advance."""
         remaining = iter(keys)
         waiting = deque[tuple[str, Future[bytes]]]()
-        with ThreadPoolExecutor(_THREADS) as threads:
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
             while True:
-                ahead = islice(remaining, 2 * _THREADS - len(waiting))
+                ahead = islice(remaining, 2 * REQUESTS_AT_ONCE - len(waiting))
                 waiting.extend((key, threads.submit(self._body, key)) for key in ahead)
                 if not waiting:
                     return

@@ -11,8 +11,10 @@ from pydantic import HttpUrl
 
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.lakehouse import aws_session
+from stock_assets.backends.lakehouse.aws_session import REQUESTS_AT_ONCE, AwsAccess
 from stock_assets.core.errors import AccessRefused, AlertUndelivered, ServiceUnavailable, SettingsError
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.ingest import landing_files
 from stock_assets.pipeline import Pipeline
 from stock_assets.pipeline.services import alert_channels
 from stock_assets.settings import Settings, SourceName
@@ -56,6 +58,12 @@ def test_without_a_role_the_found_credentials_sign_every_call(aws: AwsEmulator, 
     athena_backend(aws.endpoint, tmp_path / "backend").objects.put("raw/a", b"body")
 
     assert (assumed_roles(aws), access_keys(aws, "s3")) == (0, {FOUND})
+
+
+def test_a_client_has_a_connection_for_each_thread() -> None:
+    """Otherwise urllib3 opens, and closes, a connection for a request, and logs a warning."""
+    threads = max(REQUESTS_AT_ONCE, landing_files._THREADS)  # noqa: SLF001 (each thread reads)
+    assert AwsAccess(region=REGION).client("s3").meta.config.max_pool_connections >= threads
 
 
 def test_the_role_is_assumed_once_and_signs_every_other_call(aws: AwsEmulator, backend: AthenaBackend) -> None:

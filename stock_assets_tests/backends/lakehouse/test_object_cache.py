@@ -1,5 +1,8 @@
 """Small objects are read once by a machine; removed, replaced and damaged ones are noticed as without the file."""
 
+import os
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
@@ -9,9 +12,9 @@ from typing import NoReturn
 import pytest
 
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.backends.lakehouse.kept_objects import KeptObjects
+from stock_assets.backends.lakehouse.object_cache import CachedObjects
 from stock_assets.core.checksums import content_hash
-from stock_assets.core.errors import DamagedResponses, Outcome
+from stock_assets.core.errors import DamagedResponses, Outcome, ServiceUnavailable
 from stock_assets.core.vendor_facts import Split
 from stock_assets.ingest import ledger_queries
 from stock_assets.ingest.ledger_queries import known_splits
@@ -25,6 +28,7 @@ from stock_assets_tests.support.steps import parts
 
 COUNT = 20
 LISTING = "listing"
+DAY = 24 * 3600
 
 
 class Bucket:
@@ -33,9 +37,12 @@ class Bucket:
     def __init__(self) -> None:
         self.bodies = {f"raw/splits/{number:02}": bytes([number, 200]) for number in range(COUNT)}
         self.requests: list[str] = []
+        self.unreadable: set[str] = set()
 
     def get_version(self, key: str) -> tuple[bytes, str]:
         self.requests.append(key)
+        if key in self.unreadable:
+            raise ServiceUnavailable("no network")
         return self.bodies[key], self._etag(key)
 
     def etags(self, prefix: str) -> list[tuple[str, str]]:
@@ -67,8 +74,14 @@ def cache(tmp_path: Path) -> Path:
 
 def read(bucket: Bucket, cache: Path, count: int = COUNT) -> dict[str, bytes]:
     """Read objects as a new process does."""
-    objects = KeptObjects(bucket, "raw/splits/", cache)  # type: ignore[arg-type]  # the objects of a bucket
+    objects = CachedObjects(bucket, "raw/splits/", cache)  # type: ignore[arg-type]  # the objects of a bucket
     return dict(objects.read([f"raw/splits/{number:02}" for number in range(count)]))
+
+
+def age(file: Path, days: int) -> None:
+    """Let a file look as if it was used some days ago."""
+    then = time.time() - days * DAY
+    os.utime(file, (then, then))
 
 
 def only_file(cache: Path) -> Path:
@@ -108,6 +121,72 @@ def test_removed_and_replaced_objects_are_noticed(bucket: Bucket, cache: Path) -
     for requests in ([LISTING, "raw/splits/03", "raw/splits/07"], [LISTING, "raw/splits/03"]):
         assert read(bucket, cache) == bucket.bodies
         assert bucket.taken() == requests
+
+
+def test_what_was_read_before_an_error_is_not_read_again(bucket: Bucket, cache: Path) -> None:
+    last = max(bucket.bodies)
+    bucket.unreadable = {last}
+    with pytest.raises(ServiceUnavailable):
+        read(bucket, cache)
+    bucket.taken()
+    bucket.unreadable = set()
+    assert read(bucket, cache) == bucket.bodies
+    assert bucket.taken() == [LISTING, last]
+
+
+def test_an_error_keeps_what_earlier_processes_have_read(bucket: Bucket, cache: Path) -> None:
+    """Also of the few objects that are read without a listing."""
+    read(bucket, cache)
+    bucket.unreadable = set(bucket.bodies)
+    with pytest.raises(ServiceUnavailable):
+        read(bucket, cache, 12)
+    bucket.taken()
+    assert read(bucket, cache) == bucket.bodies
+    assert bucket.taken() == [LISTING]
+
+
+def test_the_file_is_written_only_after_a_change(bucket: Bucket, cache: Path) -> None:
+    read(bucket, cache)
+    written = only_file(cache).stat().st_ino
+    for count in (COUNT, 12, COUNT):
+        read(bucket, cache, count)
+        assert only_file(cache).stat().st_ino == written
+    del bucket.bodies["raw/splits/19"]
+    read(bucket, cache, COUNT - 1)
+    assert only_file(cache).stat().st_ino != written
+
+
+def test_files_that_no_process_uses_are_deleted_after_90_days(bucket: Bucket, cache: Path) -> None:
+    """A file that processes only read is in use."""
+    read(bucket, cache)
+    used = only_file(cache)
+    for name, days in (("forgotten.json", 91), ("recent.json", 89)):
+        (cache / name).touch()
+        age(cache / name, days)
+    age(used, 91)
+    read(bucket, cache)
+    assert time.time() - used.stat().st_mtime < DAY
+
+    other = Bucket()
+    other.bodies = {"raw/other/1": b"other"}
+    CachedObjects(other, "raw/other/", cache).read(["raw/other/1"])  # type: ignore[arg-type]  # as in `read`
+    assert used.exists()
+    assert (cache / "recent.json").exists()
+    assert not (cache / "forgotten.json").exists()
+
+
+def test_each_prefix_has_its_own_file(bucket: Bucket, cache: Path) -> None:
+    bucket.bodies |= {f"raw/other/{number:02}": bytes([number]) for number in range(COUNT)}
+    others = [key for key in bucket.bodies if key.startswith("raw/other/")]
+
+    def read_others() -> int:
+        return len(CachedObjects(bucket, "raw/other/", cache).read(others))  # type: ignore[arg-type]  # as in `read`
+
+    assert (len(read(bucket, cache)), read_others()) == (COUNT, COUNT)
+    bucket.taken()
+    assert (len(read(bucket, cache)), read_others()) == (COUNT, COUNT)
+    assert bucket.taken() == [LISTING, LISTING]
+    assert len(list(cache.iterdir())) == 2
 
 
 def empty(file: Path) -> None:
@@ -154,12 +233,33 @@ def test_without_a_usable_folder_each_process_reads(
     assert not cache.exists() or list(cache.iterdir()) == []
 
 
-def test_processes_that_read_at_once_are_right(bucket: Bucket, cache: Path) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda number: read(bucket, cache, COUNT - number % 4), range(64)))
-    assert [len(each) for each in found] == [COUNT - number % 4 for number in range(64)]
-    assert all(each.items() <= bucket.bodies.items() for each in found)
-    assert only_file(cache).name.endswith(".json")
+def test_a_process_never_reads_a_file_that_another_one_is_writing(bucket: Bucket, cache: Path) -> None:
+    """While each process that writes adds an object, one that reads always finds what was there before."""
+    bucket.bodies |= {f"raw/splits/{number}": os.urandom(100_000) for number in range(100, 130)}
+    small = [f"raw/splits/{number:02}" for number in range(COUNT)]
+    read(bucket, cache)
+    bucket.taken()
+
+    def write(number: int) -> None:
+        CachedObjects(bucket, "raw/splits/", cache).read([*small, f"raw/splits/{number}"])  # type: ignore[arg-type]
+
+    ended, reads = threading.Event(), [0]
+
+    def read_until_the_end() -> None:
+        while not ended.is_set():
+            assert read(bucket, cache).keys() == set(small)
+            reads[0] += 1
+
+    with ThreadPoolExecutor(2) as threads:
+        reader = threads.submit(read_until_the_end)
+        try:
+            for number in range(100, 130):
+                write(number)
+        finally:
+            ended.set()
+        reader.result()
+    assert reads[0] > 0
+    assert not set(bucket.taken()) & set(small), "a half-written file is as good as none"
 
 
 def test_the_splits_of_a_machine_are_read_once_and_their_damage_is_noticed(

@@ -7,7 +7,7 @@ Reading thousands of small objects takes long, and a listing has the ETags of a 
 them and takes those from the file whose ETag is the same; one that was removed or replaced is read, and its damage is
 found. Others are read in several threads. The file only saves time: it is written completely or not at all, so
 processes may share it, and the last writer wins. A damaged file is as good as none, and where the folder cannot be
-written, none is kept.
+written, nothing is cached.
 """
 
 import contextlib
@@ -15,28 +15,29 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections import deque
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from stock_assets.backends.lakehouse.aws_session import REQUESTS_AT_ONCE
 from stock_assets.backends.lakehouse.objects import S3Objects
 
-_THREADS = 16
 _FEW = 12
 """Objects that are read without a listing, which costs as much."""
 _VERSION = 1
-_KEPT_SECONDS = 90 * 24 * 3600
-"""Files that no process has written for this time are deleted."""
+_UNUSED_SECONDS = 90 * 24 * 3600
+"""Files that no process has used for this time are deleted."""
 
 
-class _Kept(NamedTuple):
+class _Cached(NamedTuple):
     etag: str
     body: bytes
 
 
-class KeptObjects:
+class CachedObjects:
     """The objects below a prefix.
 
     Args:
@@ -52,46 +53,55 @@ class KeptObjects:
         self._file = cache / f"{name}.json"
 
     def read(self, keys: Collection[str]) -> Mapping[str, bytes]:
-        """Return the bodies of these objects; those that do not exist are left out."""
-        wanted, kept = set(keys), self._read_file()
-        if len(wanted & kept.keys()) > _FEW:
-            listed = dict(self._objects.etags(self._prefix))
-            kept = {key: found for key, found in kept.items() if listed.get(key) == found.etag}
-        else:
-            kept = {key: found for key, found in kept.items() if key not in wanted}
-        read = self._get(wanted - kept.keys())
-        kept |= read
-        if read:
-            with contextlib.suppress(OSError):
-                self._write_file(kept)
-        return {key: kept[key].body for key in wanted & kept.keys()}
+        """Return the bodies of these objects; those that do not exist are left out.
 
-    def _get(self, keys: Iterable[str]) -> dict[str, _Kept]:
-        def get(key: str) -> _Kept | None:
+        What was read before an error is in the file, so that the next process does not read it again.
+        """
+        wanted, before = set(keys), self._read_file()
+        cached, unchanged = dict(before), set[str]()
+        if len(wanted & before.keys()) > _FEW:
+            listed = dict(self._objects.etags(self._prefix))
+            cached = {key: found for key, found in before.items() if listed.get(key) == found.etag}
+            unchanged = wanted & cached.keys()
+        try:
+            self._read_into(cached, wanted - unchanged)
+        finally:
+            if cached != before:
+                with contextlib.suppress(OSError):
+                    self._write_file(cached)
+        return {key: cached[key].body for key in wanted & cached.keys()}
+
+    def _read_into(self, cached: dict[str, _Cached], keys: Collection[str]) -> None:
+        """Read objects in several threads; those that do not exist are removed from `cached`."""
+
+        def read(key: str) -> None:
             try:
                 body, etag = self._objects.get_version(key)
             except KeyError:
-                return None
-            return _Kept(etag, body)
+                cached.pop(key, None)
+            else:
+                cached[key] = _Cached(etag, body)
 
-        ordered = sorted(keys)
-        with ThreadPoolExecutor(_THREADS) as threads:
-            return {key: found for key, found in zip(ordered, threads.map(get, ordered), strict=True) if found}
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
+            deque(threads.map(read, sorted(keys)), maxlen=0)
 
-    def _read_file(self) -> dict[str, _Kept]:
+    def _read_file(self) -> dict[str, _Cached]:
         try:
             digest, _, stored = self._file.read_bytes().partition(b"\n")
         except OSError:
             return {}
         if digest != _digest(stored):
             return {}
-        return {key: _Kept(etag, body.encode("latin-1")) for key, (etag, body) in json.loads(stored).items()}
+        # A file that is only read must not look unused.
+        with contextlib.suppress(OSError):
+            os.utime(self._file)
+        return {key: _Cached(etag, body.encode("latin-1")) for key, (etag, body) in json.loads(stored).items()}
 
-    def _write_file(self, kept: Mapping[str, _Kept]) -> None:
+    def _write_file(self, cached: Mapping[str, _Cached]) -> None:
         folder = self._file.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Latin-1 has a character for each byte.
-        stored = json.dumps({key: (found.etag, found.body.decode("latin-1")) for key, found in kept.items()}).encode()
+        stored = json.dumps({key: (found.etag, found.body.decode("latin-1")) for key, found in cached.items()}).encode()
         descriptor, partial = tempfile.mkstemp(dir=folder)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -101,7 +111,7 @@ class KeptObjects:
             Path(partial).unlink(missing_ok=True)
             raise
         for old in folder.iterdir():
-            if time.time() - old.stat().st_mtime > _KEPT_SECONDS:
+            if time.time() - old.stat().st_mtime > _UNUSED_SECONDS:
                 old.unlink(missing_ok=True)
 
 
