@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -160,6 +161,31 @@ def test_a_postponed_call_counts_from_its_arrival_on(limiter: RateLimiter) -> No
     assert limiter.acquire(VENDOR, limits, lambda: START + SECOND) == CallDenied(late + SECOND, quota_used_up=False)
     assert limiter.used_calls(VENDOR, START) == 3
     assert limiter.used_calls(VENDOR, late) == 2
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_calls_are_postponed_together_or_not_at_all(limiter: RateLimiter, failing: int) -> None:
+    """So the caller may try again: a move that was made would be made again, with another call of that timestamp."""
+    limits, late = CallLimits(per_day=5), [START + timedelta(seconds=number) for number in (1, 2)]
+    assert limiter.acquire_up_to(3, VENDOR, limits, lambda: START) == 3
+    moves = [(START, to) for to in late]
+
+    class Failing(datetime):
+        """A timestamp that cannot be stored, and that no cache of texts knows."""
+
+        __hash__ = object.__hash__
+
+        def astimezone(self, *_: object) -> NoReturn:
+            raise OSError("no disk")
+
+    broken = [
+        (call, Failing.fromisoformat(str(to)) if number == failing else to) for number, (call, to) in enumerate(moves)
+    ]
+    with pytest.raises(OSError, match="no disk"):
+        limiter.postpone_all(VENDOR, broken)
+    assert limiter.recorded(VENDOR, START).calls == (START,) * 3
+    limiter.postpone_all(VENDOR, moves)
+    assert limiter.recorded(VENDOR, START).calls == (START, *late)
 
 
 def test_a_call_that_was_not_made_in_time_is_replaced_within_the_limits(limiter: RateLimiter) -> None:

@@ -51,7 +51,6 @@ class RateLimiter(ABC):
             the number of recorded calls, or when to try again; nothing is recorded then.
         """
 
-    @abstractmethod
     def postpone(self, vendor: str, call: datetime, to: datetime) -> None:
         """Count a recorded call from a later timestamp on, because the request arrived late at the vendor.
 
@@ -60,16 +59,16 @@ class RateLimiter(ABC):
             call: timestamp that `acquire` recorded.
             to: timestamp from which the call counts; nothing happens if the call is not recorded.
         """
+        self.postpone_all(vendor, [(call, to)])
 
+    @abstractmethod
     def postpone_all(self, vendor: str, moves: Sequence[tuple[datetime, datetime]]) -> None:
-        """Postpone several calls, in order, see `postpone`; on S3 with one write.
+        """Postpone several calls, in order, see `postpone`, with one write: all are postponed or none.
 
         Args:
             vendor: name of the account.
             moves: timestamp that was recorded, and timestamp from which the call counts, of each call.
         """
-        for call, to in moves:
-            self.postpone(vendor, call, to)
 
     @abstractmethod
     def block_until(self, vendor: str, until: datetime) -> None:

@@ -67,12 +67,13 @@ class S3RateLimiter(RateLimiter):
         self._change(vendor, add_calls)
         return acquired
 
-    def postpone(self, vendor: str, call: datetime, to: datetime) -> None:
-        """Change the call's timestamp in the object."""
-        self.postpone_all(vendor, [(call, to)])
-
     def postpone_all(self, vendor: str, moves: Sequence[tuple[datetime, datetime]]) -> None:
-        """Change the timestamps of the calls in the object, with one write."""
+        """Change the timestamps of the calls in the object, with one write.
+
+        If S3 has written the object and all its responses were errors, the caller's next attempt moves other calls with
+        the same timestamps, if there are any. The number of calls stays right; one of them counts from a time that
+        differs by the delay of a request.
+        """
 
         def change(recorded: VendorCalls) -> VendorCalls:
             for call, to in moves:
@@ -102,13 +103,13 @@ class S3RateLimiter(RateLimiter):
                 after = change(before)
                 if after == before:
                     if etag is not None:
-                        self._known[vendor] = _Known(before, etag, alone=not known or known.etag == etag)
+                        self._known[vendor] = _Known(before, etag, alone=not known or known.is_version(etag))
                     return
             written = self._objects.put_version(_key(vendor), _to_json(after), etag=etag)
             if written is None:
-                self._known[vendor] = _Known(VendorCalls(), "", alone=False)
+                self._known[vendor] = _Known(VendorCalls(), None, alone=False)
                 raise _ChangedMeanwhile
-            self._known[vendor] = _Known(after, written, alone=not known or known.etag == etag)
+            self._known[vendor] = _Known(after, written, alone=not known or known.is_version(etag))
 
         policy = retrying(
             attempts=_ATTEMPTS,
@@ -142,13 +143,17 @@ class _Known(NamedTuple):
 
     Attributes:
         recorded: the calls.
-        etag: the ETag of the object; empty after a write that S3 has rejected.
+        etag: the ETag of the object.
         alone: whether no other process has changed the object since the time before.
     """
 
     recorded: VendorCalls
-    etag: str
+    etag: str | None  # None after a write that S3 has rejected: nothing is known then.
     alone: bool
+
+    def is_version(self, etag: str | None) -> bool:
+        """Return whether the object that has this ETag now is the one that this process knows."""
+        return self.etag is not None and self.etag == etag
 
 
 class _ChangedMeanwhile(Exception):

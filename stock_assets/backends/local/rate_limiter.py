@@ -5,7 +5,7 @@ Belongs here: transactions, so that all processes of the machine agree. Does not
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -57,10 +57,11 @@ class SqliteRateLimiter(RateLimiter):
             connection.executemany(_INSERT, [(vendor, _to_text(at))] * granted)
             return granted
 
-    def postpone(self, vendor: str, call: datetime, to: datetime) -> None:
-        """Change the call's row. A loss of power may undo this; the call itself is on disk."""
+    def postpone_all(self, vendor: str, moves: Sequence[tuple[datetime, datetime]]) -> None:
+        """Change the rows in one transaction. A loss of power may undo this; the calls themselves are on disk."""
         with self._transaction(durable=False) as connection:
-            connection.execute(_POSTPONE, (_to_text(to), vendor, _to_text(call)))
+            for call, to in moves:
+                connection.execute(_POSTPONE, (_to_text(to), vendor, _to_text(call)))
 
     def block_until(self, vendor: str, until: datetime) -> None:
         """Insert or replace the vendor's row."""
