@@ -7,7 +7,7 @@ are sent (`requester`).
 Several requests can be in flight, in threads of this process. A request that takes longer than usual may have arrived
 late, so its call is postponed before another one is acquired: otherwise its token could return before its response
 shows when it arrived. Calls that threads postpone while the rate limiter is in use are postponed together, with one
-write on S3, where a write may take longer than the delay that needs no postponing.
+write on S3, where a write may take longer than `COVERED_DELAY`.
 """
 
 import threading
@@ -49,12 +49,19 @@ class Call:
     Attributes:
         acquired: timestamp that the rate limiter recorded.
         counted: timestamp from which the rate limiter counts the call now.
+        noted: timestamp from which it will count the call: `counted`, or what is noted and not yet written.
         sent: when the request had been sent, or None.
     """
 
     acquired: datetime
     counted: datetime
+    noted: datetime
     sent: datetime | None = None
+
+    @classmethod
+    def at(cls, acquired: datetime) -> "Call":
+        """Return a call that counts from the timestamp that the rate limiter recorded."""
+        return cls(acquired, counted=acquired, noted=acquired)
 
 
 class CountedCalls:
@@ -92,7 +99,10 @@ class CountedCalls:
         self._shortest_window = min((window for _, window in limits.rates), default=None)
         self._to_postpone: deque[tuple[Call, datetime]] = deque()
         self._times = threading.Lock()
-        """Held for reading and changing when calls were sent; never while the rate limiter writes."""
+        """Guards `sent` and `noted` of the calls and the estimate of arrivals; not held while the rate limiter writes.
+
+        A thread that holds `_lock` may take it, never the other way round.
+        """
         # Threads use the rate limiter in turn: a store on which they compete makes each of them wait longer.
         self._lock = threading.RLock()
 
@@ -121,10 +131,14 @@ class CountedCalls:
         def prepare() -> None:
             # After a window, other processes have made calls in place of this one.
             if self._shortest_window is not None and self._now() - call.counted >= self._shortest_window:
-                call.counted = self._replace(call.counted)
+                replaced = self._replace(call.counted)
+                with self._times:
+                    call.counted = call.noted = replaced
             if not self._may_send():
                 raise NotSentError
-            if self._note_late(call, self._now()):
+            with self._times:
+                late = self._note_late(call, self._now())
+            if late:
                 self._postpone_noted()
 
         def note_sent() -> None:
@@ -146,9 +160,9 @@ class CountedCalls:
                 with self._times:
                     call.sent = None
                     arrived = sent + self._arrivals.delay(ended - sent)
-                    late = abs(arrived - call.counted) > COVERED_DELAY
+                    late = abs(arrived - call.noted) > COVERED_DELAY
                     if late:
-                        self._to_postpone.append((call, arrived))
+                        self._note(call, arrived)
                 if late:
                     self._postpone_noted()
 
@@ -161,12 +175,12 @@ class CountedCalls:
             return at
 
         if self._limits.unlimited:
-            return [Call(at, counted=at)]
+            return [Call.at(at)]
         with self._lock:
             acquired = self._limiter.acquire_up_to(
                 most, self._vendor, self._limits, now, reserve=self._reserve, replaces=replaces
             )
-        return acquired if isinstance(acquired, CallDenied) else [Call(at, counted=at) for _ in range(acquired)]
+        return acquired if isinstance(acquired, CallDenied) else [Call.at(at) for _ in range(acquired)]
 
     def _replace(self, counted: datetime) -> datetime:
         while self._may_send():
@@ -180,27 +194,31 @@ class CountedCalls:
 
     def _note_late(self, call: Call, to: datetime) -> bool:
         """Note that a call counts from a later timestamp on; return False if the margin covers the delay."""
-        late = to - call.counted > COVERED_DELAY
+        late = to - call.noted > COVERED_DELAY
         if late:
-            self._to_postpone.append((call, to))
+            self._note(call, to)
         return late
+
+    def _note(self, call: Call, to: datetime) -> None:
+        call.noted = to
+        self._to_postpone.append((call, to))
 
     def _postpone_noted(self) -> None:
         """Postpone the noted calls, also those of other threads; all that were noted before are written at the end."""
         with self._lock:
             noted, moves, counted = [], [], dict[int, datetime]()
-            while self._to_postpone:
-                noted.append(self._to_postpone.popleft())
-            for call, to in noted:
-                before = counted.get(id(call), call.counted)
-                if self._limits.rates and to != before:
-                    moves.append((before, to))
-                    counted[id(call)] = to
-            if not moves:
-                return
-            if any(to < before for before, to in moves):
-                self._denied = None
             try:
+                while self._to_postpone:
+                    noted.append(self._to_postpone.popleft())
+                for call, to in noted:
+                    before = counted.get(id(call), call.counted)
+                    if self._limits.rates and to != before:
+                        moves.append((before, to))
+                        counted[id(call)] = to
+                if not moves:
+                    return
+                if any(to < before for before, to in moves):
+                    self._denied = None
                 self._limiter.postpone_all(self._vendor, moves)
             except BaseException:
                 # The next use of the rate limiter tries again.

@@ -310,7 +310,8 @@ def test_calls_that_threads_postpone_meanwhile_are_written_together(
         first = threads.submit(send, calls[0])
         assert begun.wait(60)
         others = [threads.submit(send, call) for call in calls[1:]]
-        while len(counted.calls._to_postpone) < 4:  # noqa: SLF001 (they wait for the lock)
+        deadline = time.monotonic() + PATIENCE
+        while len(counted.calls._to_postpone) < 4 and time.monotonic() < deadline:  # noqa: SLF001 (they wait for the lock)
             time.sleep(0.01)
         go.set()
         assert [other.result() for other in others] == [counted.clock.now()] * 4
@@ -318,6 +319,50 @@ def test_calls_that_threads_postpone_meanwhile_are_written_together(
     assert written == ([1, 5] if fails else [1, 4])
     recorded = counted.limiter.recorded(counted.source.vendor, EVENING)
     assert list(recorded.calls[1:]) == [counted.clock.now()] * 5
+
+
+def test_a_response_that_shows_what_is_being_written_needs_no_further_write(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call is compared with the timestamp that it will count from, also while another thread writes that."""
+    counted = Counted(tmp_path, server)
+    with counted.calls.sending(counted.acquire()), sending():
+        counted.clock.sleep(0.1)  # shows how long a request takes
+    counted.clock.sleep(2)
+    slow, written = counted.acquire(), list[int]()
+    sent, respond, begun, go = (threading.Event() for _ in range(4))
+    write = counted.limiter.postpone_all
+
+    def slowly(vendor: str, moves: Sequence[tuple[datetime, datetime]]) -> None:
+        written.append(len(moves))
+        begun.set()
+        assert go.wait(PATIENCE)
+        write(vendor, moves)
+
+    def send() -> None:
+        with counted.calls.sending(slow):
+            with sending():
+                pass
+            sent.set()
+            assert respond.wait(PATIENCE)
+
+    with ThreadPoolExecutor(2) as threads:
+        try:
+            request = threads.submit(send)
+            assert sent.wait(PATIENCE)
+            counted.clock.sleep(0.2)
+            monkeypatch.setattr(counted.limiter, "postpone_all", slowly)
+            other = threads.submit(counted.calls.acquire, 1, [slow])
+            assert begun.wait(PATIENCE)
+            respond.set()
+            request.result(10)
+        finally:
+            respond.set()
+            go.set()
+        other.result()
+    assert written == [1]
+    assert slow.counted == slow.noted > slow.acquired
+    assert counted.limiter.recorded(counted.source.vendor, EVENING).calls[-1] == slow.counted
 
 
 def test_a_request_is_not_sent_after_the_run_has_stopped(server: VendorServer, tmp_path: Path) -> None:
