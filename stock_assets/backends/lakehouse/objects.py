@@ -181,6 +181,10 @@ class S3Objects(Objects):
                 if response.get("Errors"):
                     raise ServiceUnavailable(f"{step}: {response['Errors'][0]}")
 
+    def key_in_bucket(self, key: str) -> str:
+        """Return the key with the path of the folder."""
+        return self._folder.key(key)
+
     def uri(self, key: str) -> str:
         """Return the `s3://` address."""
         return self._folder.uri(key)

@@ -195,7 +195,9 @@ class GlueConnection(SqlConnection):
 
     def digests(self) -> Digests:
         """Hash the ETags of the files of the staging tables, with one request."""
-        etags = self._parts.scratch.etags(staging_folder(self._load_id))
+        scratch = self._parts.scratch
+        # Digests are stored: another text would make every staged load a changed one.
+        etags = [(scratch.key_in_bucket(key), etag) for key, etag in scratch.etags(staging_folder(self._load_id))]
         staging = hashlib.sha256(json.dumps([sorted(self._staging_tables().items()), etags]).encode())
         snapshots = {name: stored.metadata.current_snapshot_id for name, stored in self._published.items()}
         return Digests(staging.hexdigest(), inputs_digest(self._inputs, snapshots))
