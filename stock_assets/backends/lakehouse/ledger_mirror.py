@@ -31,7 +31,7 @@ from uuid import uuid4
 
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.lakehouse import ledger_format
-from stock_assets.backends.lakehouse.ledger_format import COLUMNS, entry, row
+from stock_assets.backends.lakehouse.ledger_format import COLUMNS, row
 from stock_assets.backends.ledger_table import Entry, LedgerTable, create_indexes, create_table_without_indexes
 
 _VERSION = 1
@@ -121,15 +121,19 @@ class LedgerMirror:
             return dict(connection.execute("SELECT key, entries FROM objects").fetchall())
 
     def bodies(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield objects as they were written, if the file has all of their requests and is not damaged.
+        """Yield objects rebuilt from the table; the caller compares each with its digest in the bucket.
 
-        The caller compares them with digests from the bucket.
+        Raises:
+            sqlite3.DatabaseError: a row has a value that no request has: the file is damaged.
         """
         with self._table.transaction() as connection:
             rows = connection.execute(_OF_OBJECTS, (json.dumps(keys),)).fetchall()
         for key, of_object in groupby(rows, key=itemgetter(0)):
-            with contextlib.suppress(ValueError):
-                yield key, ledger_format.write(entry(values) for _, *values in of_object)
+            try:
+                body = ledger_format.write(ledger_format.entry(values) for _, *values in of_object)
+            except (AttributeError, TypeError, ValueError) as error:
+                raise sqlite3.DatabaseError(f"a request of {key} is damaged: {error}") from error
+            yield key, body
 
     def add(self, objects: Mapping[str, Sequence[ledger_format.Entry]]) -> None:
         """Insert the requests of objects that the table does not contain, all or none."""

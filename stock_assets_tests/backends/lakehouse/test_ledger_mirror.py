@@ -167,6 +167,38 @@ def test_a_pack_reads_no_object_that_the_mirror_has(objects: FolderObjects, cach
     assert opened(objects, cache / "other machine").fetches(FetchKind.PRICES) == before
 
 
+@pytest.mark.parametrize("damage", ["fetched_at = X'00'", "fetched_at = NULL", "missing_sessions = '{'"])
+def test_a_row_that_no_request_has_is_damage_of_the_file(objects: FolderObjects, cache: Path, damage: str) -> None:
+    """The file can still be opened; a pack reads all objects again."""
+    before = opened(objects, cache).fetches(FetchKind.PRICES)
+    objects.taken_reads()
+    keys, damaged = objects.keys("ledger/"), mirror_file(cache)
+    with closing(sqlite3.connect(damaged, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '') WHERE name = 'fetches'")
+    with closing(sqlite3.connect(damaged)) as connection, connection:
+        connection.execute(f"UPDATE fetches SET {damage} WHERE symbol = 'S000'")
+
+    assert opened(objects, cache, pack_after=4).fetches(FetchKind.PRICES) == before
+    assert sorted(objects.taken_reads()) == keys
+    assert len(objects.keys("ledger/")) == 1
+    assert mirror_file(cache) != damaged
+
+
+def test_a_pack_reads_objects_whose_etag_is_no_md5(
+    objects: FolderObjects, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a bucket with a KMS key."""
+    before = opened(objects, cache).fetches(FetchKind.PRICES)
+    keys = objects.keys("ledger/")
+    objects.taken_reads()
+    monkeypatch.setattr(objects, "etags", lambda prefix: [(key, f'"{uuid4().hex}"') for key in objects.keys(prefix)])
+
+    assert opened(objects, cache, pack_after=4).fetches(FetchKind.PRICES) == before
+    assert sorted(objects.taken_reads()) == keys
+    assert len(objects.keys("ledger/")) == 1
+
+
 @pytest.mark.parametrize("emptied", [True, False], ids=["all objects", "one object"])
 def test_requests_whose_object_is_gone_are_gone(objects: FolderObjects, cache: Path, *, emptied: bool) -> None:
     """As in a bucket that was emptied, or that another one of the same name has replaced."""
