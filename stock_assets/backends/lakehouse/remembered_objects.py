@@ -54,14 +54,14 @@ class RememberedObjects(DataFolderObjects):
                 self._bodies[key] = super().get_version(key)
             return self._bodies[key]
 
-    def put_if(self, key: str, body: bytes, *, etag: str | None) -> bool:
+    def put_version(self, key: str, body: bytes, *, etag: str | None) -> str | None:
         """Put under a condition, and remember the object."""
         if not key.startswith(_INCIDENTS):
-            return super().put_if(key, body, etag=etag)
+            return super().put_version(key, body, etag=etag)
         with self._lock:
             listed, self._incidents = self._incidents, None
-            stored = super().put_if(key, body, etag=etag)
-            if stored and listed is not None:
+            stored = super().put_version(key, body, etag=etag)
+            if stored is not None and listed is not None:
                 self._incidents = listed | {key: ObjectEntry(key, len(body), datetime.now(UTC))}
             return stored
 

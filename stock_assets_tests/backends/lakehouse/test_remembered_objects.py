@@ -83,19 +83,30 @@ def test_incidents_are_listed_again_after_a_while(process: LakehouseBackend) -> 
         objects.get(key)
 
 
+def test_a_write_that_returns_the_etag_is_remembered_too(process: LakehouseBackend, aws: AwsEmulator) -> None:
+    objects = process.objects
+    assert isinstance(objects, RememberedObjects)
+    assert objects.keys("alerts/open/") == []
+    etag = objects.put_version("alerts/open/a/incident.json", b"body", etag=None)
+    _requests(aws)
+    assert objects.keys("alerts/open/") == ["alerts/open/a/incident.json"]
+    assert _requests(aws) == 0
+    assert objects.get_version("alerts/open/a/incident.json") == (b"body", etag)
+
+
 def test_a_write_whose_end_is_not_known_is_looked_up(
     process: LakehouseBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notifier = Notifier(process, [])
     assert notifier.open_incidents() == []
-    stored = RememberedObjects.__mro__[1].put_if  # type: ignore[attr-defined]  # the method that writes
+    stored = RememberedObjects.__mro__[1].put_version  # type: ignore[attr-defined]  # the method that writes
 
     def lost(*arguments: object, **more: object) -> bool:
         stored(*arguments, **more)
         raise ConnectionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(RememberedObjects.__mro__[1], "put_if", lost)
+        patched.setattr(RememberedObjects.__mro__[1], "put_version", lost)
         [problem] = notifier.notify(INCIDENT, AT)
         assert "cannot be stored" in problem
     assert notifier.open_incidents() == [INCIDENT]
