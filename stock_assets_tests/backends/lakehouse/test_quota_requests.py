@@ -1,6 +1,7 @@
 """Requests to S3 for counting calls: one write per call of a process that is alone, and an exact count in any case."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from stock_assets.backends.interface import RateLimiter
 from stock_assets.core.call_limits import SECOND, CallDenied, CallLimits
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
-from stock_assets_tests.support.athena_backends import athena_backend
+from stock_assets_tests.emulators.athena.faults import CallFault
+from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.processes import fork_server
 from stock_assets_tests.support.rate_limiters import START, VENDOR, RateLimiterCase, s3_case
 
@@ -122,6 +124,46 @@ def test_a_deleted_object_is_written_again(case: RateLimiterCase, aws: AwsEmulat
 
     assert acquire(limiter, 2) is None
     assert case.recorded_calls() == [at(2)]
+
+
+def test_a_write_whose_response_was_lost_counts_once(
+    case: RateLimiterCase, aws: AwsEmulator, requests: Callable[[], list[str]]
+) -> None:
+    """boto3 repeats the write, which S3 rejects then; HEAD shows that the object is this process's own."""
+    limiter = case.open()
+    assert acquire(limiter, 1) is None
+    requests()
+
+    aws.call_faults.append(CallFault(f"PUT /{BUCKET}", 503, "SlowDown", after=True))
+    assert acquire(limiter, 2) is None
+    assert requests() == ["PUT", "PUT", "HEAD"]
+    assert acquire(limiter, 3) is None
+    assert requests() == ["PUT"]
+    assert case.recorded_calls() == [at(window) for window in range(4)]
+
+
+def test_threads_that_share_a_rate_limiter_lose_no_call(case: RateLimiterCase) -> None:
+    limiter, moved = case.open(), timedelta(hours=1)
+
+    def count(number: int) -> None:
+        for each in range(5):
+            now = at(1 + each) + timedelta(milliseconds=number)
+            assert limiter.acquire(VENDOR, CallLimits(per_day=1000), lambda: now) is None  # noqa: B023 (called at once)
+            if each % 2:
+                limiter.postpone(VENDOR, now, now + moved)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(count, range(4))) == [None] * 4
+    assert case.recorded_calls() == sorted(
+        [
+            START,
+            *(
+                at(1 + each) + timedelta(milliseconds=number) + (moved if each % 2 else timedelta())
+                for each in range(5)
+                for number in range(4)
+            ),
+        ]
+    )
 
 
 def take_calls(open_limiter: Callable[[], RateLimiter], number: int, count: int) -> None:

@@ -140,7 +140,11 @@ class AwsEmulator:
             for fault in self.call_faults:
                 if fault.times and fault.matches in request:
                     fault.times -= 1
-                    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+                    if fault.after:
+                        # The status and the body of the service are lost.
+                        list(application(environ, lambda *_: None))
+                    else:
+                        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
                     body = fault_body(fault, target, call.service).encode()
                     start_response(f"{fault.status} Fault", [("Content-Length", str(len(body)))])
                     return [body]

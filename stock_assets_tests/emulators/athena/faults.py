@@ -24,6 +24,7 @@ class CallFault:
         code: error code of the service.
         message: error message.
         times: number of calls that fail.
+        after: whether the service carries out the call before: its response is lost.
     """
 
     matches: str
@@ -31,6 +32,7 @@ class CallFault:
     code: str
     message: str = "injected"
     times: int = 1
+    after: bool = False
 
 
 @dataclass(frozen=True)
