@@ -99,7 +99,7 @@ class CountedCalls:
         self._shortest_window = min((window for _, window in limits.rates), default=None)
         self._to_postpone: deque[tuple[Call, datetime]] = deque()
         self._times = threading.Lock()
-        """Guards `sent` and `noted` of the calls and the estimate of arrivals; not held while the rate limiter writes.
+        """Guards `sent` and `noted` of the calls and the `ArrivalEstimate`; not held while the rate limiter writes.
 
         A thread that holds `_lock` may take it, never the other way round.
         """
@@ -137,8 +137,9 @@ class CountedCalls:
             if not self._may_send():
                 raise NotSentError
             with self._times:
-                late = self._note_late(call, self._now())
-            if late:
+                # What is noted may not be written: the write may have failed.
+                unwritten = self._note_late(call, self._now()) or call.noted != call.counted
+            if unwritten:
                 self._postpone_noted()
 
         def note_sent() -> None:

@@ -321,6 +321,26 @@ def test_calls_that_threads_postpone_meanwhile_are_written_together(
     assert list(recorded.calls[1:]) == [counted.clock.now()] * 5
 
 
+def test_a_request_is_not_sent_before_its_call_was_postponed(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the first write has failed."""
+    counted = Counted(tmp_path, server)
+    call, write = counted.acquire(), counted.limiter.postpone_all
+    counted.clock.sleep(0.1)
+
+    def fail(*_: object) -> None:
+        raise OSError("no disk")
+
+    monkeypatch.setattr(counted.limiter, "postpone_all", fail)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no disk"), counted.calls.sending(call), sending():
+            pytest.fail("sent")
+    monkeypatch.setattr(counted.limiter, "postpone_all", write)
+    with counted.calls.sending(call), sending():
+        assert list(counted.limiter.recorded(counted.source.vendor, EVENING).calls) == [counted.clock.now()]
+
+
 def test_a_response_that_shows_what_is_being_written_needs_no_further_write(
     server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
