@@ -3,8 +3,8 @@
 The account is the emulator of the tests: S3 and Glue are moto's, Athena's statements run on DuckDB. A process publishes
 all sessions but the newest one and creates the views; another one runs the daily job for the newest session, as on any
 evening but the first. The emulator counts the requests of the latter alone, by its access key. Bytes are those of whole
-files of the partitions that a statement reads, so they are an upper limit. The source has no rate, so no call is denied;
-with a rate, each denied call reads one object more. The unit prices are those of `stock_assets.deployment.costs`.
+files of the partitions that a statement reads, so they are an upper limit. The source has no rate: no call is denied.
+With one, each denied call reads one object more. The unit prices are those of `stock_assets.deployment.costs`.
 """
 
 import json
