@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from stock_assets.core.calendar import format_ranges
+from stock_assets.core.text import shorten_lines
 
 MAX_LINES = 20
 """Lines that a message has of one list at most; the others are counted."""
@@ -70,8 +71,7 @@ class Incident:
             if isinstance(value, str):
                 lines.append(f"{name}: {value}")
             elif value:
-                lines += [f"{name}:", *(f"  {item}" for item in value[:MAX_LINES])]
-                lines += [f"  and {len(value) - MAX_LINES} more"] if len(value) > MAX_LINES else []
+                lines += [f"{name}:", *(f"  {item}" for item in shorten_lines(value, MAX_LINES))]
         lines += [self.link] if self.link else []
         facts = {name: v if isinstance(v, str) else list(v[:MAX_LINES]) for name, v in self.facts.items()}
         fields = {"kind": self.kind, "sessions": format_ranges(self.sessions), "link": self.link, **facts}

@@ -53,9 +53,9 @@ def status() -> None:
 
 def _print(name: str, lines: Sequence[str]) -> None:
     """Print a name and its lines, each line of a text below the first; `none` if there are none."""
-    texts = [line for text in lines[:_LINES_SHOWN] for line in text.splitlines()] or ["none"]
-    if len(lines) > _LINES_SHOWN:
-        texts.append(f"and {len(lines) - _LINES_SHOWN:,} more")
+    from stock_assets.core.text import shorten_lines
+
+    texts = [line for text in shorten_lines(lines, _LINES_SHOWN) for line in text.splitlines()] or ["none"]
     for number, text in enumerate(texts):
         print_line(f"{'' if number else name:12}{text}")
 

@@ -12,6 +12,7 @@ from stock_assets.core.calendar import next_session
 from stock_assets.core.errors import DamagedResponses, NothingStaged
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES
+from stock_assets.core.text import shorten_list
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.load import Load, drop_load
 from stock_assets.maintenance.findings import Finding
@@ -95,7 +96,7 @@ def _differences(parts: PipelineParts, load: Load) -> list[date]:
 
 
 def _finding(days: Sequence[date]) -> Finding:
-    shown = ", ".join(map(str, days[:_SHOWN])) + (f" and {len(days) - _SHOWN} more" if len(days) > _SHOWN else "")
+    shown = shorten_list([str(day) for day in days], _SHOWN)
     return Finding(
         DAILY_PRICES.full_name,
         f"rows of {shown} differ from the stored responses",

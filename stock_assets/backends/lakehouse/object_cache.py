@@ -6,8 +6,8 @@ Belongs here: the file, and which of its objects are still as in the bucket. Doe
 Reading thousands of small objects takes long, and a listing has the ETags of a thousand objects. So a process lists
 them and takes those from the file whose ETag is the same; one that was removed or replaced is read, and its damage is
 found. Others are read in several threads. The file only saves time: it is written completely or not at all, so
-processes may share it, and the last writer wins. A damaged file is as good as none, and where the folder cannot be
-written, nothing is cached.
+processes may share it, and the last writer wins. A damaged file is ignored. If the folder cannot be written,
+nothing is cached.
 """
 
 import contextlib

@@ -54,13 +54,12 @@ def request_metadata(results: Sequence[SymbolResult]) -> dict[str, int | str | d
     shown = list(results)
     if len(results) > SYMBOLS_SHOWN:
         shown.sort(key=lambda result: result.outcome is Outcome.OK)
-    table = markdown_table([_row(result) for result in shown[:SYMBOLS_SHOWN]], total=len(shown))
     return {
         "symbols": sum(bool(result.wanted) for result in results),
         "symbols missing": shorten_list(missing, SYMBOLS_SHOWN) or "none",
         "calls": sum(result.calls for result in results),
         "outcome counts": count_outcomes(result.outcome for result in results),
-        "outcomes": dg.MetadataValue.md(table),
+        "outcomes": dg.MetadataValue.md(markdown_table([_row(result) for result in shown])),
     }
 
 
@@ -68,8 +67,8 @@ def splits_table(rows: Sequence[Mapping[str, str]]) -> dg.MetadataValue:
     """Return the table of the known splits; of many splits, the newest ones."""
     shown = rows
     if len(rows) > SYMBOLS_SHOWN:
-        shown = sorted(rows, key=lambda row: row["ex-date"], reverse=True)[:SYMBOLS_SHOWN]
-    return dg.MetadataValue.md(markdown_table(shown, total=len(rows)))
+        shown = sorted(rows, key=lambda row: row["ex-date"], reverse=True)
+    return dg.MetadataValue.md(markdown_table(shown))
 
 
 def _line(result: SymbolResult) -> str:
