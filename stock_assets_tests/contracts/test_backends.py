@@ -241,6 +241,14 @@ class TestSqlSession:
                 assert {row["day"] for row in found} == set(days)
                 assert len(found) == len(days)
 
+    def test_a_large_registered_table_can_be_read_and_replaced(self, backend: Backend) -> None:
+        """Backends that send statements upload such a table."""
+        with backend.warehouse.connect() as sql:
+            for symbols in (3000, 3000, 2000):
+                rows = pa.table({"symbol": [f"S{number:04d}" for number in range(symbols)]})
+                name = sql.register("many", rows)
+                assert sql.query(f"SELECT count(*) AS n FROM {name.value}").to_pylist() == [{"n": symbols}]
+
     def test_responses_are_numbers_and_the_text_of_whatever_is_none(self, backend: Backend) -> None:
         odd, plain = "2012-03-01,1e2, 3,007,NaN,", "2012-03-02,1,2,3,4,5"
         backend.objects.put(RESPONSE, f"timestamp,open,high,low,close,volume\r\n{odd}\r\n".encode())

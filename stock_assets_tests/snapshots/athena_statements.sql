@@ -44,13 +44,13 @@ WITH expected AS (
     SELECT p.symbol, r.trade_date, 'raw' AS kind
     FROM (SELECT * FROM "stage/raw_rows.sql") AS r
     JOIN (SELECT * FROM (VALUES (CAST(4 AS bigint), CAST('s3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('raw/daily_prices/ingest_date=day/timestamp/ORCL.csv' AS varchar), CAST('ORCL' AS varchar), CAST(TIMESTAMP '2012-03-01 22:00:00.000000' AS timestamp(6)), CAST(DATE '2012-03-01' AS date)), (3, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'raw/daily_prices/ingest_date=day/timestamp/MSFT.csv', 'MSFT', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (2, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'raw/daily_prices/ingest_date=day/timestamp/IBM.csv', 'IBM', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (1, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'raw/daily_prices/ingest_date=day/timestamp/CSCO.csv', 'CSCO', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01'), (0, 's3://stock-assets-tests/tests/backend/raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'raw/daily_prices/ingest_date=day/timestamp/AAPL.csv', 'AAPL', TIMESTAMP '2012-03-01 22:00:00.000000', DATE '2012-03-01')) AS v ("number", "path", "response_key", "symbol", "fetched_at", "requested_on")) AS p ON p.path = r."$path"
-    JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = r.trade_date
+    JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions_0) AS c ON c.session = r.trade_date
     WHERE r.trade_date BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
       AND r.trade_date <= p.requested_on
     UNION ALL
     SELECT symbol, trade_date, 'typed' AS kind
     FROM backend_staged.load_id__typed_prices__attempt AS t
-    WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c)
+    WHERE trade_date NOT IN (SELECT session FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions_0) AS c)
 )
 SELECT r.symbol, r.trade_date, r.kind || ' row of ' || DATE_FORMAT(r.trade_date, '%Y-%m-%d') AS detail
 FROM expected AS r
@@ -111,7 +111,7 @@ WHERE v.symbol IS NULL
 -- sql/audit/load/no_published_row_lost.sql (and 4 other forms, SHA-256 ca7f419bf2779304)
 SELECT p.symbol, p.trade_date, 'published, but not in this load' AS detail
 FROM (SELECT CAST(NULL AS varchar) AS symbol, CAST(NULL AS date) AS trade_date, CAST(NULL AS double) AS open_price, CAST(NULL AS double) AS high_price, CAST(NULL AS double) AS low_price, CAST(NULL AS double) AS close_price, CAST(NULL AS bigint) AS volume, CAST(NULL AS double) AS daily_return, CAST(NULL AS double) AS avg_price, CAST(NULL AS double) AS volatility, CAST(NULL AS double) AS prev_close, CAST(NULL AS double) AS price_change_pct, CAST(NULL AS double) AS rolling_avg_5d, CAST(NULL AS double) AS volume_surge_ratio, CAST(NULL AS varchar) AS candle_type, CAST(NULL AS boolean) AS is_market_up, CAST(NULL AS double) AS split_factor WHERE FALSE) AS p
-JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = p.trade_date
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions_0) AS c ON c.session = p.trade_date
 LEFT JOIN backend_staged.load_id__daily_prices__attempt AS s
     ON  s.symbol = p.symbol AND s.trade_date = p.trade_date
 LEFT JOIN backend_staged.load_id__quarantined_prices__attempt AS q
@@ -209,14 +209,14 @@ FROM backend_staged.load_id__typed_prices__attempt AS b
 WHERE contradicting_rows IS NOT NULL
 ;
 
--- sql/audit/row/session_closed_at_fetch.sql (and 10 other forms, SHA-256 3dc02d891c2c01d4)
+-- sql/audit/row/session_closed_at_fetch.sql (and 10 other forms, SHA-256 96a01460bb200226)
 SELECT
     b.symbol,
     b.trade_date,
     'fetched at ' || DATE_FORMAT(b.fetched_at, '%Y-%m-%d %H:%i:%s')
         || ', closed at ' || DATE_FORMAT(s.closes_at, '%Y-%m-%d %H:%i:%s') AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS b
-JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS s ON s.session = b.trade_date
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions_0) AS s ON s.session = b.trade_date
 WHERE b.fetched_at < s.closes_at
 ;
 
@@ -287,11 +287,11 @@ WHERE d.column_name IS NULL
    OR d.data_type <> LOWER(a.data_type)
 ;
 
--- sql/audit/session/minimum_coverage.sql (and 6 other forms, SHA-256 7fb1a8c0c35cbecc)
+-- sql/audit/session/minimum_coverage.sql (and 6 other forms, SHA-256 19e750032099b57a)
 WITH listed AS (
     -- Symbols and sessions are counted before they are combined: most sessions are complete.
     SELECT c.session, CAST(SUM(p.symbols) AS BIGINT) AS listed
-    FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
+    FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions_0) AS c
     JOIN (
         SELECT first_session, last_session, COUNT(*) AS symbols
         FROM (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
@@ -347,7 +347,7 @@ FROM (
 GROUP BY session, listed, present
 ;
 
--- sql/audit/session/quarantined_share_within_limit.sql (and 6 other forms, SHA-256 e501c1781152c889)
+-- sql/audit/session/quarantined_share_within_limit.sql (and 6 other forms, SHA-256 3cd821ceab64a0a1)
 SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     t.trade_date,
@@ -358,7 +358,7 @@ SELECT
                 THEN ' and ' || CAST(CAST(COUNT(q.symbol) - 10 AS DECIMAL(18, 0)) AS VARCHAR) || ' more'
                 ELSE '' END AS detail
 FROM backend_staged.load_id__typed_prices__attempt AS t
-JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = t.trade_date
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions_0) AS c ON c.session = t.trade_date
 LEFT JOIN (
     SELECT
         symbol,
@@ -382,7 +382,7 @@ HAVING COUNT(q.symbol) > 1
 
 -- sql/audit/warning/every_listed_symbol_present.sql (and 4 other forms, SHA-256 43ad080c45469a5c)
 SELECT l.symbol, c.session AS trade_date, 'no bar' AS detail
-FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
+FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions_0) AS c
 JOIN (SELECT * FROM (VALUES (CAST('AAPL' AS varchar), CAST(DATE '0001-01-01' AS date), CAST(NULL AS date)), ('CSCO', DATE '0001-01-01', NULL), ('IBM', DATE '0001-01-01', NULL), ('MSFT', DATE '0001-01-01', NULL), ('ORCL', DATE '0001-01-01', NULL)) AS v ("symbol", "first_session", "last_session")) AS l
     ON  l.first_session <= c.session
     AND (l.last_session IS NULL OR c.session <= l.last_session)
@@ -420,7 +420,7 @@ SELECT
     CAST(NULL AS VARCHAR) AS symbol,
     c.session AS trade_date,
     'no bar of any symbol: possibly an unscheduled closure of the exchange' AS detail
-FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c
+FROM (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions_0) AS c
 LEFT JOIN (SELECT DISTINCT trade_date FROM backend_staged.load_id__typed_prices__attempt AS b) AS t ON t.trade_date = c.session
 WHERE c.session BETWEEN DATE '2011-06-01' AND DATE '2012-03-01'
   AND c.session >= DATE '0001-01-01'
@@ -2319,7 +2319,7 @@ SELECT
     CASE WHEN MAX(e.session) IS NOT NULL THEN 0 ELSE COUNT(*) - COUNT(q.symbol) END  AS published_rows,
     COUNT(q.symbol)                                                                  AS quarantined
 FROM backend_staged.load_id__typed_prices__attempt AS t
-JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions) AS c ON c.session = t.trade_date
+JOIN (SELECT CAST("session" AS date) AS "session", CAST("closes_at" AS timestamp(6)) AS "closes_at" FROM backend_staged.input_token_sessions_0) AS c ON c.session = t.trade_date
 LEFT JOIN excluded AS e ON e.session = t.trade_date
 LEFT JOIN (SELECT DISTINCT symbol, trade_date FROM backend_staged.load_id__quarantined_prices__attempt) AS q
     ON  q.symbol = t.symbol AND q.trade_date = t.trade_date

@@ -4,10 +4,11 @@ Belongs here: making Arrow rows readable for the engine without a statement. Doe
 (`loads.inputs`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from io import BytesIO
+from itertools import count
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -49,6 +50,7 @@ class InputStore:
     folder: str
     stem: str
     external: Callable[[str], str]
+    _numbers: Iterator[int] = field(default_factory=count, init=False)
 
     def relation(self, name: str, rows: pa.Table) -> str:
         """Return SQL that can follow FROM and reads these rows; upload them if they are large."""
@@ -67,9 +69,11 @@ class InputStore:
         )
         body = BytesIO()
         pa.parquet.write_table(texts, body)
-        self.objects.put(f"{self.folder}{name}/rows.parquet", body.getvalue())
-        table = f"{self.stem}{name}"
-        location = self.objects.uri(f"{self.folder}{name}/")
+        # The rows of a name may be replaced, and no object ever is.
+        upload = f"{name}_{next(self._numbers)}"
+        self.objects.put(f"{self.folder}{upload}/rows.parquet", body.getvalue())
+        table = f"{self.stem}{upload}"
+        location = self.objects.uri(f"{self.folder}{upload}/")
         self.glue.create(self.database, external_parquet(table, rows.column_names, location))
         columns = ", ".join(
             f'CAST("{field.name}" AS {cast_type(column_type(field.type))}) AS "{field.name}"' for field in rows.schema

@@ -118,8 +118,9 @@ class GlueConnection(SqlConnection):
 
     def register(self, relation: str, rows: pa.Table) -> Name:
         """Store the rows in memory; they are written when a statement names them."""
+        if relation in self._inputs and not self._inputs[relation].equals(rows):
+            self._written.pop(relation, None)
         self._inputs[relation] = rows
-        self._written.pop(relation, None)
         return Name(f"input.{relation}")
 
     def register_responses(
