@@ -13,7 +13,7 @@ from stock_assets.core.calendar import format_ranges
 from stock_assets.core.text import shorten_lines
 
 MAX_LINES = 20
-"""Lines that a message has of one list at most; the others are counted."""
+"""Lines that one list of facts has at most; the last one counts the others."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,13 @@ class Incident:
     Attributes:
         kind: what kind of failure it is, such as `run`, `coverage`, `freshness` or `landing_files`.
         subject: what identifies it besides its sessions, such as the step and the class of its error. Two incidents
-            with equal kind, subject and sessions are the same incident.
+            with equal kind, subject and sessions are the same incident. It is never shortened, and no message contains
+            it: a sensor reads from it which bars or files are reported already.
         title: one line for people.
         sessions: the affected sessions, in order; empty if it concerns no particular session.
         steps: steps that must succeed for these sessions before the incident is resolved.
-        facts: details by name; each item of a list is written on a separate line.
+        facts: details by name; each item of a list is written on a separate line. A list keeps its first lines and the
+            number of the others, so that neither a message nor a stored incident grows with the symbols.
         link: URL of the details.
     """
 
@@ -57,6 +59,10 @@ class Incident:
     steps: tuple[str, ...] = ()
     facts: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     link: str = ""
+
+    def __post_init__(self) -> None:
+        """Shorten the lists of facts; a list that was shortened before stays as it is."""
+        object.__setattr__(self, "facts", {name: _shorten(value) for name, value in self.facts.items()})
 
     @property
     def reference(self) -> str:
@@ -71,8 +77,13 @@ class Incident:
             if isinstance(value, str):
                 lines.append(f"{name}: {value}")
             elif value:
-                lines += [f"{name}:", *(f"  {item}" for item in shorten_lines(value, MAX_LINES))]
+                lines += [f"{name}:", *(f"  {item}" for item in value)]
         lines += [self.link] if self.link else []
-        facts = {name: v if isinstance(v, str) else list(v[:MAX_LINES]) for name, v in self.facts.items()}
-        fields = {"kind": self.kind, "sessions": format_ranges(self.sessions), "link": self.link, **facts}
+        fields = {"kind": self.kind, "sessions": format_ranges(self.sessions), "link": self.link, **self.facts}
         return Message(self.reference, self.title, "\n".join(lines), fields, at)
+
+
+def _shorten(value: str | Sequence[str]) -> str | Sequence[str]:
+    if isinstance(value, str):
+        return value
+    return list(value) if len(value) <= MAX_LINES else shorten_lines(value, MAX_LINES - 1)

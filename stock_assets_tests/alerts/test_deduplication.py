@@ -254,11 +254,20 @@ def test_a_process_killed_after_writing_the_log_file_does_not_write_twice(backen
     assert (tmp_path / "deep" / "alerts.log").read_text(encoding="utf-8").count(INCIDENT.title) == 1
 
 
-def test_long_lists_are_shortened(notifier: Notifier, channel: RecordingChannel) -> None:
-    notifier.notify(replace(INCIDENT, facts={"symbols missing": [f"S{number}" for number in range(50)]}), AT)
+def test_long_lists_are_shortened_in_messages_and_in_stored_incidents(
+    notifier: Notifier, channel: RecordingChannel
+) -> None:
+    names = [f"S{number}" for number in range(10_000)]
+    notifier.notify(replace(INCIDENT, facts={"symbols missing": names}), AT)
     lines = channel.sent[0].text.splitlines()
-    assert lines[-2] == f"  and {50 - MAX_LINES} more"
-    assert len(lines) == MAX_LINES + 4
+    assert lines[2:-1] == [*(f"  {name}" for name in names[: MAX_LINES - 1]), "  and 9,981 more"]
+    assert len(notifier.backend.objects.get(f"alerts/open/{INCIDENT.reference}/incident.json")) < 1_000
+    [stored] = notifier.open_incidents()
+    # The next message is the same: what is short enough is not shortened again.
+    assert stored.message(AT) == replace(INCIDENT, facts={"symbols missing": names}).message(AT)
+    assert replace(INCIDENT, facts={"symbols missing": names[:MAX_LINES]}).facts == {
+        "symbols missing": names[:MAX_LINES]
+    }
 
 
 @pytest.fixture

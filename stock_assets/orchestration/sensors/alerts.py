@@ -22,7 +22,7 @@ from stock_assets.alerts.incident import MAX_LINES, Incident
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import contiguous_ranges, format_ranges, sessions_between
 from stock_assets.core.clock import Clock, utc_now
-from stock_assets.core.text import plural, shorten_lines
+from stock_assets.core.text import plural
 from stock_assets.coverage.explain import explain_rejections
 from stock_assets.ingest.outcomes import REMEDY, count_outcomes
 from stock_assets.ingest.symbol_status import symbol_statuses
@@ -272,8 +272,8 @@ def _missing(pipeline: Pipeline, sessions: Sequence[date]) -> list[str]:
     lines = [f"{status.symbol}: {status.outcome}, {status.why}. {REMEDY[status.outcome]}" for status in incomplete]
     if len(lines) <= MAX_LINES:
         return lines
-    counts = count_outcomes(status.outcome for status in incomplete)
-    return [counts, *shorten_lines(lines, MAX_LINES - 2)]
+    # The incident keeps the first lines only.
+    return [count_outcomes(status.outcome for status in incomplete), *lines]
 
 
 def _link(alerting: AlertContext, run: dg.DagsterRun) -> str:

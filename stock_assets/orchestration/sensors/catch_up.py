@@ -14,10 +14,10 @@ import dagster as dg
 
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.deduplication import Notifier
-from stock_assets.alerts.incident import MAX_LINES, Incident
+from stock_assets.alerts.incident import Incident
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.core.text import plural, shorten_lines
+from stock_assets.core.text import plural
 from stock_assets.coverage.catch_up import (
     NO_CALLS_NEEDED,
     CatchUpWindow,
@@ -111,7 +111,7 @@ def notify_missing(
             title=f"stock_assets: {plural(len(missing), 'bar stays', 'bars stay')} missing and no longer requested",
             sessions=tuple(sorted({gap.session for gap in missing.values()})),
             facts={
-                "missing": shorten_lines([f"{name}: {gap.reason}" for name, gap in missing.items()], MAX_LINES - 1),
+                "missing": [f"{name}: {gap.reason}" for name, gap in missing.items()],
                 "remedy": "correct the universe file if a symbol or its first or last session is wrong; request the "
                 "bars again with stock-assets backfill FIRST LAST --missing, or add them as a landing file",
             },

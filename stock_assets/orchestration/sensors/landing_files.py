@@ -18,7 +18,7 @@ import dagster as dg
 
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.deduplication import Notifier
-from stock_assets.alerts.incident import MAX_LINES, Incident
+from stock_assets.alerts.incident import Incident
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.clock import Clock, utc_now
@@ -125,7 +125,7 @@ def _notify_rejected(
             subject="\n".join(keys),
             title=f"stock_assets: {plural(len(keys), 'landing file was', 'landing files were')} rejected",
             facts={
-                "files": shorten_lines([f"{file.entry.key}: {file.why}" for file in scanned.unreadable], MAX_LINES - 1),
+                "files": [f"{file.entry.key}: {file.why}" for file in scanned.unreadable],
                 "remedy": REMEDY,
             },
         )

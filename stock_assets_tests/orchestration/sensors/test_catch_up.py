@@ -580,6 +580,23 @@ def test_bars_that_stay_missing_open_one_incident_which_is_resolved_once(scene: 
     assert [sent.title for sent in sensor.channel.sent[1:]] == [f"Resolved: {message.title}"]
 
 
+def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_knows_all(backend: Backend) -> None:
+    channel = RecordingChannel()
+    notifier = Notifier(backend, [channel])
+    lost = [
+        replace(gap(MONDAY, f"S{number:05d}", stored=False), due=None, requests=8, reason="no bar yet")
+        for number in range(10_000)
+    ]
+    for missing in (lost[:-1], lost[1:-1], lost):
+        notify_missing(notifier, missing, NOW, opened=notifier.open_incidents())
+    assert [message.title for message in channel.sent] == [
+        f"stock_assets: {count} bars stay missing and no longer requested" for count in ("9,999", "10,000")
+    ]
+    assert all(len(message.text) < 2_000 for message in channel.sent)
+    [incident] = notifier.open_incidents()
+    assert incident.facts["missing"][-1] == "and 9,981 more"
+
+
 def test_fewer_missing_bars_send_no_message_and_more_do(scene: Scene) -> None:
     channel = RecordingChannel()
     notifier = Notifier(scene.backend, [channel])
