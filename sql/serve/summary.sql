@@ -9,6 +9,7 @@ WITH latest AS (
         MIN(trade_date)                   AS first_session,
         MAX(trade_date)                   AS last_session,
         MAX_BY(close_price, trade_date)   AS last_close,
+        MAX_BY(volume, trade_date)        AS last_volume,
         MAX_BY(split_factor, trade_date)  AS latest_factor
     FROM ${published_prices}
     GROUP BY symbol
@@ -35,7 +36,8 @@ SELECT
     l.last_session,
     COALESCE(q.quarantined, 0)     AS quarantined,
     l.last_close,
-    a.avg_price_90d
+    a.avg_price_90d,
+    l.last_volume
 FROM latest AS l
 LEFT JOIN averages AS a ON a.symbol = l.symbol
 FULL OUTER JOIN quarantine AS q ON q.symbol = l.symbol

@@ -83,7 +83,7 @@ def _finish(pipeline: Pipeline, sessions: Sequence[date], *, loaded: bool) -> bo
     """Print the rejected sessions, and what is published if a run loaded it; return whether none is rejected."""
     published = print_rejected(pipeline, sessions)
     if loaded:
-        print_summary(pipeline, most=SYMBOLS_SHOWN)
+        print_summary(pipeline)
     return published
 
 

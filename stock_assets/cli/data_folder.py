@@ -32,7 +32,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check all stored data: databases, raw responses, tables, records. Exit code 1 if anything is damaged."""
-    from stock_assets.core.text import plural
+    from stock_assets.core.text import SYMBOLS_SHOWN, plural
     from stock_assets.maintenance.recompute import Sample
     from stock_assets.maintenance.verify import Depth
     from stock_assets.maintenance.verify import verify as find
@@ -46,8 +46,10 @@ def verify(
         findings += find(Pipeline.from_settings(settings), depth, progress=progress)
     if as_json:
         print_line(json.dumps([_as_json(finding) for finding in findings], indent=1))
-    for finding in [] if as_json else findings:
+    for finding in [] if as_json else findings[:SYMBOLS_SHOWN]:
         print_error(str(finding))
+    if len(findings) > SYMBOLS_SHOWN and not as_json:
+        print_error(f"and {len(findings) - SYMBOLS_SHOWN:,} more; --json prints all")
     if not as_json:
         print_line(f"{plural(len(findings), 'problem')} found." if findings else "No problem found.")
     if findings:
@@ -93,8 +95,11 @@ def repair(
 
 
 def _print_plan(steps: Sequence[str]) -> None:
-    for number, step in enumerate(steps, start=1):
-        print_line(f"{number}. {step}")
+    from stock_assets.core.text import SYMBOLS_SHOWN, shorten_lines
+
+    numbered = [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
+    for line in shorten_lines(numbered, SYMBOLS_SHOWN):
+        print_line(line)
     print_line("To do this: stock-assets repair --apply" if steps else "Nothing to repair.")
 
 

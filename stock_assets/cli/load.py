@@ -92,7 +92,6 @@ def import_(
     """Import CSV, JSON or Parquet files of an earlier pipeline."""
     from stock_assets.cli.legacy_import import import_files, load_import, print_import
     from stock_assets.core.interpreter import use_pyarrow_without_pandas
-    from stock_assets.core.text import SYMBOLS_SHOWN
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
 
@@ -109,7 +108,7 @@ def import_(
     if not load_import(settings, pipeline, found):
         print_error("The bars are stored. Fix the cause and run the import again: it loads what is not published yet.")
         raise typer.Exit(code=1)
-    print_summary(pipeline, most=SYMBOLS_SHOWN)
+    print_summary(pipeline)
 
 
 def _known_symbols(pipeline: "Pipeline", given: Sequence[str] | None) -> list[str]:

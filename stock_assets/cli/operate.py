@@ -68,7 +68,7 @@ def maintain() -> None:
     )
 
 
-def quota() -> None:
+def quota(*, every: Annotated[bool, typer.Option("--all", help="Print the requests of all symbols.")] = False) -> None:
     """Show the vendor's calls, used and left, and the last requests; of more than 50 symbols, failed requests first."""
     from stock_assets.core.errors import Outcome
     from stock_assets.core.text import SYMBOLS_SHOWN
@@ -109,11 +109,11 @@ def quota() -> None:
     width = 6 if any(detail for *_, detail in requests) else 5
     header = ("Symbol", "Request", "When (UTC)", "Outcome", "Calls", "Detail")
     shown = requests
-    if len(state.newest) > SYMBOLS_SHOWN:
+    if len(state.newest) > SYMBOLS_SHOWN and not every:
         shown = sorted(requests, key=lambda row: row[3] == Outcome.OK)[:SYMBOLS_SHOWN]
     print_grid(header[:width], [row[:width] for row in shown], title="Last requests")
     if len(shown) < len(requests):
-        print_line(f"and {len(requests) - len(shown):,} more")
+        print_line(f"and {len(requests) - len(shown):,} more; stock-assets quota --all prints all")
 
 
 def alert_test() -> None:

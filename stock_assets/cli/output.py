@@ -14,10 +14,13 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from stock_assets.core.text import SYMBOLS_SHOWN
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from stock_assets.pipeline import Pipeline
+    from stock_assets.serve.query import SymbolSummary
 
 # In a pipe or a file, 80 columns would cut the values. Without emoji: the ARN of a secret contains `:secret:`.
 out = Console(width=None if sys.stdout.isatty() else 160, emoji=False)
@@ -117,16 +120,21 @@ def write_json(rows: "pa.Table") -> None:
     sys.stdout.write("[" + ",\n ".join(lines) + "]\n")
 
 
-def print_summary(pipeline: "Pipeline", *, most: int | None = None) -> None:
+def print_summary(pipeline: "Pipeline", *, most: int | None = SYMBOLS_SHOWN, symbols: Sequence[str] = ()) -> None:
     """Print a row for each published symbol, the location of the table, the source, and how to draw charts.
 
     Args:
         pipeline: the pipeline.
-        most: number of symbols to print; None for all.
+        most: number of symbols to print, those with the highest value of traded shares; None for all.
+        symbols: symbols to print, and no others; empty for all.
     """
     from stock_assets.core.tables import DAILY_PRICES
+    from stock_assets.serve.query import most_traded, only_symbols
 
     found = pipeline.summary()
+    if symbols:
+        found, most = only_symbols(found, symbols), None
+    shown = most_traded(found, len(found) if most is None else most)
     header = ("Symbol", "Rows", "First session", "Last session", "Quarantined", "Last close", "90-day average")
     rows = [
         (
@@ -138,15 +146,26 @@ def print_summary(pipeline: "Pipeline", *, most: int | None = None) -> None:
             _price(row.last_close),
             _price(row.avg_price_90d),
         )
-        for row in found[:most]
+        for row in shown
     ]
     print_grid(header, rows, numbers=True)
-    if len(rows) < len(found):
-        print_line(f"and {len(found) - len(rows):,} more; stock-assets summary prints all")
+    if len(shown) < len(found):
+        print_line(_not_shown(found, shown))
     print_line(f"published.daily_prices: {pipeline.backend.warehouse.location(DAILY_PRICES)}")
     print_line(f"Source: {pipeline.source.label}. Prices in USD.")
     # A load does not draw the report.
     print_line("To draw charts: stock-assets report")
+
+
+def _not_shown(found: "Sequence[SymbolSummary]", shown: "Sequence[SymbolSummary]") -> str:
+    from stock_assets.core.text import plural
+
+    quarantined = sum(row.quarantined > 0 for row in found) - sum(row.quarantined > 0 for row in shown)
+    with_bars = f", {quarantined:,} of them with quarantined bars" if quarantined else ""
+    return (
+        f"and {plural(len(found) - len(shown), 'symbol')} with a lower value of traded shares{with_bars}. "
+        f"To see them: stock-assets summary --all, or --symbol {shown[0].symbol}"
+    )
 
 
 def _price(value: float | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stock_assets.cli.output import err, print_grid, print_line, print_rows, print_summary, write_json
+from stock_assets.core.text import SYMBOLS_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +22,19 @@ DEFAULT_TABLE = "published.daily_prices"
 """Default of arguments that name a published table; importing its definition would cost every `--help` pyarrow."""
 
 
-def summary() -> None:
-    """Print one row per published symbol, and where the table is stored."""
-    print_summary(_pipeline())
+def summary(
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print all symbols, not only the 50 with the highest value of traded shares.")
+    ] = False,
+    symbol: Annotated[
+        list[str] | None, typer.Option("--symbol", help="Print only this symbol; may be repeated.")
+    ] = None,
+) -> None:
+    """Print one row per published symbol, of the 50 that were traded most, and where the table is stored."""
+    if every and symbol:
+        raise typer.BadParameter("Choose one of --all and --symbol.")
+    print_summary(_pipeline(), most=None if every else SYMBOLS_SHOWN, symbols=symbol or ())
 
 
 def query(
@@ -83,6 +94,10 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="File to write; default: reports/report.html in the data folder.")
     ] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option("--symbol", help="Draw this symbol, and no other that is not named; may be repeated."),
+    ] = None,
 ) -> None:
     """Draw the published tables into one HTML file, and print its path."""
     from stock_assets.serve.report.store import write_report
@@ -90,7 +105,7 @@ def report(
 
     pipeline, settings = _pipeline(), Settings.from_env()
     file = output or settings.root / "reports" / "report.html"
-    size = write_report(pipeline, file)
+    size = write_report(pipeline, file, symbols=symbol or ())
     err.print(f"{size / 1e6:.1f} MB. Open the file in any browser; it needs no network:", soft_wrap=True)
     sys.stdout.write(f"{file.absolute()}\n")
 

@@ -27,16 +27,20 @@ _Symbol = Annotated[str, typer.Argument(help="Ticker, such as NVDA.")]
 
 
 @app.command("list")
-def list_symbols() -> None:
-    """List the symbols with their listing periods, and the file that contains them."""
+def list_symbols(*, every: Annotated[bool, typer.Option("--all", help="List more than 50 symbols.")] = False) -> None:
+    """List the symbols with their listing periods (of a large universe the first 50), and the file that has them."""
+    from stock_assets.core.text import SYMBOLS_SHOWN
     from stock_assets.pipeline import Pipeline
     from stock_assets.pipeline.universe import universe_address
     from stock_assets.settings import Settings
 
     settings = Settings.from_env()
     listings = Pipeline.from_settings(settings).universe.listings
-    rows = [(one.symbol, one.name, str(one.first_session or ""), str(one.last_session or "")) for one in listings]
+    shown = listings if every else listings[:SYMBOLS_SHOWN]
+    rows = [(one.symbol, one.name, str(one.first_session or ""), str(one.last_session or "")) for one in shown]
     print_grid(("Symbol", "Name", "First session", "Last session"), rows)
+    if len(shown) < len(listings):
+        print_line(f"and {len(listings) - len(shown):,} more; stock-assets symbols list --all prints all")
     print_line(f"File: {universe_address(settings) or 'of the package; set STOCK_ASSETS_UNIVERSE to use your own'}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from stock_assets.backends.interface import Backend
 from stock_assets.core.audit_limits import Limits
+from stock_assets.core.text import SYMBOLS_SHOWN
 from stock_assets.core.universe import Universe
 from stock_assets.sources.interface import PriceSource
 
@@ -23,6 +24,7 @@ class PipelineParts:
         limits: limits of the audits.
         revisions_accepted: symbols for which a response that changes most of the stored bars is accepted.
         others: the parts of the other universes of the deployment, whose requests use the same quota.
+        report_symbols: most symbols that the report draws.
     """
 
     backend: Backend
@@ -31,3 +33,4 @@ class PipelineParts:
     limits: Limits
     revisions_accepted: frozenset[str] = frozenset()
     others: "tuple[PipelineParts, ...]" = ()
+    report_symbols: int = SYMBOLS_SHOWN

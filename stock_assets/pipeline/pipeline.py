@@ -61,7 +61,8 @@ class Pipeline(PipelineParts):
         )
         require_enough_calls([universe, *(each.universe for each in others)], source.terms.limits.per_day)
         revisions = _revisions_accepted(settings, universe)
-        return cls(construct_backend(settings), source, universe, limits, revisions, others)
+        shown = settings.report_symbols
+        return cls(construct_backend(settings), source, universe, limits, revisions, others, shown)
 
     def fetch(self, sessions: Sequence[date], *, rules: RequestRules = ALL_MISSING) -> list[SymbolResult]:
         """Request the splits that are due and the missing bars of some sessions, and store the responses."""

@@ -4,16 +4,18 @@ Belongs here: the names that a query may use, and running a query. Does not belo
 (`views`), printing (`cli`).
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 from stock_assets.backends.interface import AsOf, Backend, SqlConnection
+from stock_assets.core.errors import NoData
 from stock_assets.core.queries import query_text, table_names
-from stock_assets.core.sql import statement
+from stock_assets.core.sql import SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, Column
+from stock_assets.core.text import did_you_mean
 from stock_assets.serve.as_of import AsOfInput, require_published, snapshots_to_read
 from stock_assets.serve.views import VIEWS, create_views
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SymbolSummary:
-    """The summary of one symbol's published rows; prices in USD.
+    """The summary of one symbol's published rows; prices in USD, `last_volume` in shares, both as traded.
 
     `avg_price_90d` is the value of the view `latest_board`: None until the symbol has 90 days of history.
     """
@@ -35,6 +37,12 @@ class SymbolSummary:
     quarantined: int
     last_close: float | None
     avg_price_90d: float | None
+    last_volume: int | None
+
+    @property
+    def traded_value(self) -> float:
+        """Value in USD of the shares that were traded in the last session, at its close."""
+        return (self.last_close or 0.0) * (self.last_volume or 0)
 
 
 @dataclass(frozen=True)
@@ -105,8 +113,37 @@ def relations(backend: Backend) -> list[Relation]:
 def summary(backend: Backend) -> list[SymbolSummary]:
     """Return one row per symbol of the published tables."""
     with backend.warehouse.connect_to_read() as sql:
-        rows = sql.query(statement("serve/summary.sql").bind(create_views(sql, ()))).to_pylist()
-    return [SymbolSummary(**row) for row in rows]
+        return read_summary(sql, create_views(sql, ()))
+
+
+def read_summary(sql: SqlConnection, names: Mapping[str, SqlValue]) -> list[SymbolSummary]:
+    """Return the summary in a session whose tables have these names."""
+    return [SymbolSummary(**row) for row in sql.query(statement("serve/summary.sql").bind(names)).to_pylist()]
+
+
+def most_traded(rows: Sequence[SymbolSummary], most: int) -> list[SymbolSummary]:
+    """Return the symbols of a long list that matter most; a list of at most `most` symbols stays as it is.
+
+    Symbols with a bar of the latest session come first, then those that ended later; among equal ones, those with the
+    higher value of traded shares.
+    """
+    if len(rows) <= most:
+        return list(rows)
+    return sorted(rows, key=lambda row: (row.last_session or date.min, row.traded_value), reverse=True)[:most]
+
+
+def only_symbols(rows: Sequence[SymbolSummary], symbols: Iterable[str]) -> list[SymbolSummary]:
+    """Return the rows of some symbols, in the order of the rows.
+
+    Raises:
+        NoData: the rows do not contain one of the symbols.
+    """
+    names = {name.strip().upper() for name in symbols}
+    known = {row.symbol for row in rows}
+    for name in sorted(names - known):
+        meant = did_you_mean(name, sorted(known), otherwise="To see the universe: stock-assets symbols list")
+        raise NoData(f"Nothing of {name} is published. {meant}")
+    return [row for row in rows if row.symbol in names]
 
 
 @contextmanager

@@ -120,6 +120,12 @@ class GeneralFields(BaseModel):
         ge=1,
         description="Number of latest sessions that the catch-up sensor completes. Older gaps need a backfill.",
     )
+    report_symbols: int = Field(
+        default=50,
+        ge=1,
+        description="Most symbols that the report draws: those with the highest value of traded shares. The report's "
+        "market breadth, coverage and lists contain all symbols.",
+    )
     dagster_home: Path | None = Field(
         default=None,
         validation_alias="DAGSTER_HOME",

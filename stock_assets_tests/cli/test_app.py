@@ -46,6 +46,16 @@ def test_summary_prints_a_row_per_symbol_and_the_location(shell: Shell) -> None:
     assert "recorded sample, ends 2013-03-01" in out
 
 
+def test_summary_prints_chosen_symbols_and_names_unknown_ones(shell: Shell) -> None:
+    lines = shell.run("summary", "--symbol", "ibm", "--symbol", "FB").stdout.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("│")] == ["FB", "IBM"]
+    assert "AAPL" in shell.run("summary", "--all").stdout
+    assert "Choose one of --all and --symbol." in shell.run_main("summary", "--all", "--symbol", "FB", code=2).stderr
+    for command in ("summary", "report"):
+        error = shell.run_main(command, "--symbol", "IBN", code=1).stderr
+        assert error == "Nothing of IBN is published. Did you mean IBM?\n"
+
+
 def test_a_second_backfill_reports_that_nothing_changed(shell: Shell) -> None:
     assert "Nothing changed" in shell.run("backfill", "2013-02-25", "2013-03-01").stdout
 
@@ -229,6 +239,8 @@ def test_report_writes_a_file_and_prints_its_path(shell: Shell, tmp_path: Path) 
     assert "recorded sample, ends 2013-03-01" in file.read_text(encoding="utf-8")
     shell.run("report", "--output", str(tmp_path / "a.html"))
     assert (tmp_path / "a.html").stat().st_size == pytest.approx(file.stat().st_size, abs=100)
+    shell.run("report", "--symbol", "IBM")
+    assert "have 1 of 5 symbols: those that were chosen" in file.read_text(encoding="utf-8")
 
 
 def test_a_copied_data_folder_is_rejected_with_a_remedy_that_works(shell: Shell, tmp_path: Path) -> None:

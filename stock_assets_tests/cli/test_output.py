@@ -11,7 +11,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.cli import output
 from stock_assets.cli.output import print_grid, print_rows, print_summary, write_json
 from stock_assets.serve.units import column_units
-from stock_assets_tests.support.scenes import FIRST_WEEK, Scene, calm_source
+from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, Scene, calm_source
 from stock_assets_tests.support.steps import as_pipeline
 
 NAME = "a value of forty characters and two blanks"
@@ -93,23 +93,34 @@ def test_json_has_exact_numbers_and_dates_as_text(capsys: pytest.CaptureFixture[
     assert json.loads(capsys.readouterr().out) == []
 
 
-def test_after_a_load_the_first_symbols_are_printed_and_the_others_counted(
+def test_a_summary_has_the_most_traded_symbols_and_counts_the_others(
     backend: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scene = Scene(backend, calm_source())
+    for symbol, volume in (("MSFT", 9_000_000), ("ORCL", 8_000_000)):
+        scene.source.set_bar(symbol, FIRST_WEEK[-1], f"100,101,99,100.5,{volume}")
+    scene.source.set_bar("IBM", FIRST_WEEK[0], BAD_BAR)
     scene.run(FIRST_WEEK)
 
-    def printed_symbols(most: int | None) -> tuple[set[str], str]:
-        print_summary(as_pipeline(scene), most=most)
+    def printed_symbols(most: int | None, *symbols: str) -> tuple[list[str], str]:
+        print_summary(as_pipeline(scene), most=most, symbols=symbols)
         text = capsys.readouterr().out
-        return {symbol for symbol in scene.universe.symbols if symbol in text}, text
+        rows = [line.strip("│ ").split()[0] for line in text.splitlines() if line.startswith("│")]
+        return [symbol for symbol in rows if symbol in scene.universe.symbols], text
 
     first, text = printed_symbols(2)
-    assert first == {"AAPL", "CSCO"}
-    assert "and 3 more; stock-assets summary prints all" in text
-    everything, text = printed_symbols(None)
-    assert everything == set(scene.universe.symbols)
-    assert "more" not in text
+    assert first == ["MSFT", "ORCL"]
+    assert (
+        "and 3 symbols with a lower value of traded shares, 1 of them with quarantined bars. "
+        "To see them: stock-assets summary --all, or --symbol MSFT"
+    ) in text
+    for most in (5, None):
+        everything, text = printed_symbols(most)
+        assert everything == list(scene.universe.symbols)
+        assert "traded shares" not in text
+    chosen, text = printed_symbols(1, "IBM", "csco")
+    assert chosen == ["CSCO", "IBM"]
+    assert "traded shares" not in text
 
 
 def test_units_come_from_the_contracts() -> None:

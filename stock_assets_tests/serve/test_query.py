@@ -9,10 +9,10 @@ import pytest
 
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
-from stock_assets.core.errors import InvalidQuery, QueryFailed
+from stock_assets.core.errors import InvalidQuery, NoData, QueryFailed
 from stock_assets.core.tables import PUBLISHED_TABLES, STAGED_PRICES
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.serve.query import SymbolSummary, relations, run_query, summary
+from stock_assets.serve.query import SymbolSummary, most_traded, only_symbols, relations, run_query, summary
 from stock_assets.serve.views import VIEWS
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.scenes import BAD_BAR, Scene
@@ -247,9 +247,34 @@ def test_summary_counts_bars_and_averages_split_adjusted_prices(backend: Backend
         quarantined=1,
         last_close=33.0,
         avg_price_90d=split.avg_price_90d,
+        last_volume=split.last_volume,
     )
+    assert split.last_volume == 900, "as traded"
     # One quarantined session, although its bar failed three audits; DOG has no published bar.
-    assert dog == SymbolSummary("DOG", 0, None, None, 1, None, None)
+    assert dog == SymbolSummary("DOG", 0, None, None, 1, None, None, None)
+
+
+def of_last_session(symbol: str, day: date | None, close: float | None, volume: int | None) -> SymbolSummary:
+    """Return a summary with what its place in a short list depends on."""
+    return SymbolSummary(symbol, 1, day, day, 0, close, None, volume)
+
+
+def test_a_short_list_has_the_most_traded_symbols_of_the_latest_session_first() -> None:
+    rows = [
+        of_last_session("DELISTED", OUTSIDE, 9e9, 9_000_000),
+        of_last_session("QUARANTINED", None, None, None),
+        of_last_session("SMALL", LAST, 500.0, 10),
+        of_last_session("LARGE", LAST, 20.0, 1_000),
+    ]
+    assert most_traded(rows, 4) == rows, "a list that is short enough stays as it is"
+    assert [row.symbol for row in most_traded(rows, 3)] == ["LARGE", "SMALL", "DELISTED"]
+
+
+def test_symbols_can_be_selected_and_unknown_ones_are_named() -> None:
+    rows = [of_last_session(symbol, LAST, 1.0, 1) for symbol in ("AAPL", "IBM", "MSFT")]
+    assert [row.symbol for row in only_symbols(rows, [" msft", "AAPL"])] == ["AAPL", "MSFT"]
+    with pytest.raises(NoData, match=r"Nothing of IBN is published\. Did you mean IBM\?"):
+        only_symbols(rows, ["IBN"])
 
 
 def test_summary_and_board_have_the_same_90_day_average(backend: Backend) -> None:

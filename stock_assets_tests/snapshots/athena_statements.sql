@@ -1486,12 +1486,14 @@ SELECT
 FROM counted
 ;
 
--- sql/serve/latest_board.sql (and 1 other form, SHA-256 7be877bf0343e641)
+-- sql/serve/latest_board.sql (and 1 other form, SHA-256 72a6859830f52d54)
 WITH ranked AS (
-    SELECT
-        t.*,
-        ROW_NUMBER() OVER (PARTITION BY symbol ORDER BY trade_date DESC) AS age,
-        MAX(trade_date) OVER ()                                          AS latest_session
+    SELECT t.*, ROW_NUMBER() OVER (PARTITION BY symbol ORDER BY trade_date DESC) AS age
+    FROM backend_published.price_trends AS t
+),
+latest AS (
+    -- Not a window over all rows: a condition on symbols could not pass it.
+    SELECT MAX(trade_date) AS latest_session
     FROM backend_published.price_trends AS t
 )
 SELECT
@@ -1508,6 +1510,7 @@ SELECT
     candle_type,
     is_market_up
 FROM ranked
+CROSS JOIN latest
 WHERE age = 1
 ;
 
@@ -1557,6 +1560,7 @@ WITH latest AS (
     FROM (
 SELECT * FROM "serve/price_trends.sql"
 ) AS t
+    WHERE 1 = 1
     GROUP BY symbol
 ),
 reference AS (
@@ -1581,9 +1585,9 @@ closes AS (
         MAX_BY(t.close_price, t.trade_date) FILTER (WHERE t.trade_date <= r.year_before)        AS close_1y,
         MIN(t.low_price) FILTER (WHERE t.trade_date > r.before_52_weeks)                        AS low_52w,
         MAX(t.high_price) FILTER (WHERE t.trade_date > r.before_52_weeks)                       AS high_52w
-    FROM (
+    FROM (SELECT * FROM (
 SELECT * FROM "serve/price_trends.sql"
-) AS t
+) AS every WHERE 1 = 1) AS t
     JOIN reference AS r ON r.symbol = t.symbol
     GROUP BY t.symbol
 )
@@ -1759,9 +1763,9 @@ FROM (
         t.volatility_21d_pct,
         t.volume_surge_ratio
     FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
-    JOIN (
+    JOIN (SELECT * FROM (
 SELECT * FROM "serve/price_trends.sql"
-) AS t ON t.symbol = p.symbol AND t.trade_date = p.trade_date
+) AS every WHERE 1 = 1) AS t ON t.symbol = p.symbol AND t.trade_date = p.trade_date
     JOIN (
         SELECT symbol, MAX_BY(split_factor, trade_date) AS latest_factor
         FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id
@@ -1900,6 +1904,7 @@ WITH latest AS (
         MIN(trade_date)                   AS first_session,
         MAX(trade_date)                   AS last_session,
         MAX_BY(close_price, trade_date)   AS last_close,
+        MAX_BY(volume, trade_date)        AS last_volume,
         MAX_BY(split_factor, trade_date)  AS latest_factor
     FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id
     GROUP BY symbol
@@ -1926,7 +1931,8 @@ SELECT
     l.last_session,
     COALESCE(q.quarantined, 0)     AS quarantined,
     l.last_close,
-    a.avg_price_90d
+    a.avg_price_90d,
+    l.last_volume
 FROM latest AS l
 LEFT JOIN averages AS a ON a.symbol = l.symbol
 FULL OUTER JOIN quarantine AS q ON q.symbol = l.symbol

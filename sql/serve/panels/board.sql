@@ -4,6 +4,7 @@
 WITH latest AS (
     SELECT symbol, MAX(trade_date) AS latest_session
     FROM ${price_trends} AS t
+    WHERE ${symbols}
     GROUP BY symbol
 ),
 reference AS (
@@ -28,7 +29,7 @@ closes AS (
         MAX_BY(t.close_price, t.trade_date) FILTER (WHERE t.trade_date <= r.year_before)        AS close_1y,
         MIN(t.low_price) FILTER (WHERE t.trade_date > r.before_52_weeks)                        AS low_52w,
         MAX(t.high_price) FILTER (WHERE t.trade_date > r.before_52_weeks)                       AS high_52w
-    FROM ${price_trends} AS t
+    FROM (SELECT * FROM ${price_trends} AS every WHERE ${symbols}) AS t
     JOIN reference AS r ON r.symbol = t.symbol
     GROUP BY t.symbol
 )

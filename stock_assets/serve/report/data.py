@@ -8,7 +8,7 @@ symbol's first and last bar is null, so that no line is drawn across it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import groupby
@@ -20,6 +20,7 @@ from stock_assets.core.sql import Fragment, SqlValue, literal
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.rejections import current_rejections
 from stock_assets.serve.panels import PANELS
+from stock_assets.serve.query import SymbolSummary, most_traded, only_symbols, read_summary
 from stock_assets.serve.views import create_views
 
 Row = Mapping[str, Any]
@@ -50,15 +51,19 @@ class ReportData:
 
     Attributes:
         label: name of the source.
-        names: names of companies, by symbol.
+        symbols: number of published symbols.
+        is_chosen: whether a user has chosen the drawn symbols.
+        names: names of companies, by symbol, of the symbols that are drawn.
         days: all sessions of the exchange from the first to the latest published one.
-        series: by symbol, the place of its first bar in `days` and its columns from there on.
+        series: by drawn symbol, the place of its first bar in `days` and its columns from there on.
         tables: rows of the other panels, by panel.
         incomplete: sessions of the last year without every expected symbol, newest first.
         rejected: by incomplete session whose load was rejected, the audits that rejected it.
     """
 
     label: str
+    symbols: int = 0
+    is_chosen: bool = False
     names: Mapping[str, str] = field(default_factory=dict)
     days: Sequence[date] = ()
     series: Mapping[str, Any] = field(default_factory=dict)
@@ -72,33 +77,46 @@ class ReportData:
         return self.days[-1] if self.days else None
 
 
-def read_report(parts: PipelineParts) -> ReportData:
-    """Read the data of the report from the published tables and views."""
+def read_report(parts: PipelineParts, symbols: Sequence[str] = ()) -> ReportData:
+    """Read the data of the report from the published tables and views.
+
+    Args:
+        parts: the pipeline.
+        symbols: symbols to draw; by default those with the highest value of traded shares, at most
+            `parts.report_symbols`. What describes all symbols together is read from all rows.
+
+    Raises:
+        NoData: no row of one of the symbols is published.
+    """
     label = parts.source.label
     with parts.backend.warehouse.connect_to_read() as sql:
         names = create_views(sql)
-        board = _rows(sql, "board", names)
-        if not board:
+        published = [row for row in read_summary(sql, names) if row.last_session is not None]
+        if not published:
             return ReportData(label)
-        latest: date = max(row["trade_date"] for row in board)
+        drawn = _condition(published, only_symbols(published, symbols) or most_traded(published, parts.report_symbols))
+        board = _rows(sql, "board", names, symbols=drawn)
+        latest = max(row.last_session for row in published if row.last_session is not None)
         year = Fragment(f"trade_date > {literal(latest - RECENT)}")
         coverage = _rows(sql, "coverage", names)
         days = sessions_between(min(row["time"].date() for row in coverage), latest)
         tables = {
             "board": board,
-            "splits": _rows(sql, "splits", names),
+            "splits": _rows(sql, "splits", names, symbols=drawn),
             "correlations": _correlations(sql, names, board, year),
             "market_breadth": _rows(sql, "market_breadth", names),
             "coverage": coverage,
             **{name: _rows(sql, name, names, year) for name in ("volume_surges", "audit_failures", "quarantined_bars")},
         }
-        history = PANELS["price_history"].select(names, dates=_EVERYTHING, symbols=_EVERYTHING)
+        history = PANELS["price_history"].select(names, dates=_EVERYTHING, symbols=drawn)
         series = _series(sql.query(history).to_pydict(), days)
     incomplete = _incomplete(coverage, [day for day in days if day > latest - RECENT])
     with parts.backend.ledger.read() as ledger:
         rejections = current_rejections(parts, ledger, [row["trade_date"] for row in incomplete])
     return ReportData(
         label=label,
+        symbols=len(published),
+        is_chosen=bool(symbols),
         names={row["symbol"]: parts.universe.name_of(row["symbol"]) for row in board},
         days=days,
         series=series,
@@ -106,6 +124,15 @@ def read_report(parts: PipelineParts) -> ReportData:
         incomplete=incomplete,
         rejected={day: rejection.audits for day, rejection in rejections.items()},
     )
+
+
+def _condition(published: Sequence[SymbolSummary], drawn: Sequence[SymbolSummary]) -> SqlValue:
+    """Return the condition on symbols of panels that draw single symbols."""
+    return _EVERYTHING if len(drawn) == len(published) else _is_one_of(row.symbol for row in drawn)
+
+
+def _is_one_of(symbols: Iterable[str]) -> SqlValue:
+    return Fragment(f"symbol IN ({', '.join(map(literal, symbols))})")
 
 
 def _rows(
@@ -123,8 +150,8 @@ def _correlations(
 ) -> list[dict[str, Any]]:
     """Return the correlations of the symbols with the highest value of traded shares, at most `MOST_CORRELATED`."""
     by_value = sorted(board, key=lambda row: -(row["close_price"] * row["volume"]))
-    chosen = ", ".join(literal(row["symbol"]) for row in by_value[:MOST_CORRELATED])
-    return _rows(sql, "correlations", names, year, Fragment(f"symbol IN ({chosen})"))
+    chosen = _is_one_of(row["symbol"] for row in by_value[:MOST_CORRELATED])
+    return _rows(sql, "correlations", names, year, chosen)
 
 
 def _incomplete(coverage: Sequence[Row], days: Sequence[date]) -> list[Row]:

@@ -38,6 +38,7 @@ def render_page(data: ReportData, rendered_at: datetime, *, version: str = "") -
             "title": escape(f"Daily stock prices: {data.label}"),
             "label": escape(data.label),
             "status": _status(data, rendered_at),
+            "drawn": _drawn(data),
             "style": _file("page.css"),
             "version": escape(version),
             "tiles": tables.tiles(data),
@@ -71,14 +72,7 @@ def _for_script(data: ReportData) -> dict[str, Any]:
         "days": [day.isoformat() for day in data.days],
         "names": dict(data.names),
         "series": data.series,
-        "splits": {
-            symbol: {
-                f"{row['time']:%Y-%m-%d}": f"{row['split_ratio']:g}:1"
-                for row in data.tables["splits"]
-                if row["symbol"] == symbol
-            }
-            for symbol in data.names
-        },
+        "splits": _splits(data),
         "board": {
             row["symbol"]: {
                 name: value for name, value in row.items() if name.startswith(("return_", "price_change", "is_latest"))
@@ -94,6 +88,14 @@ def _for_script(data: ReportData) -> dict[str, Any]:
     }
 
 
+def _splits(data: ReportData) -> dict[str, dict[str, str]]:
+    """Return the splits of each drawn symbol by their first session."""
+    found: dict[str, dict[str, str]] = {symbol: {} for symbol in data.names}
+    for row in data.tables["splits"]:
+        found[row["symbol"]][f"{row['time']:%Y-%m-%d}"] = f"{row['split_ratio']:g}:1"
+    return found
+
+
 def _packed(content: Mapping[str, Any]) -> str:
     """Return content as compressed JSON in Base64: a third of its size, and no text that could end the element."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
@@ -104,7 +106,19 @@ def _status(data: ReportData, rendered_at: datetime) -> str:
     rendered = f"Rendered {rendered_at:%Y-%m-%d %H:%M} UTC."
     if data.latest is None:
         return f"Nothing is published yet. Load sessions with: stock-assets backfill FIRST LAST. {rendered}"
-    return f"{plural(len(data.names), 'symbol')}, {data.days[0]} to {data.latest}. {rendered}"
+    return f"{plural(data.symbols, 'symbol')}, {data.days[0]} to {data.latest}. {rendered}"
+
+
+def _drawn(data: ReportData) -> str:
+    """Render which symbols are drawn; nothing if all are."""
+    if len(data.names) == data.symbols:
+        return ""
+    which = "those that were chosen" if data.is_chosen else "those with the highest value of traded shares"
+    return (
+        f'<p class="status">Chart, board and correlations have {len(data.names):,} of '
+        f"{plural(data.symbols, 'symbol')}: {which}. All other parts of the page describe all symbols. To draw others: "
+        "<code>stock-assets report --symbol NVDA</code>; to draw more: <code>STOCK_ASSETS_REPORT_SYMBOLS</code>.</p>"
+    )
 
 
 def _figure(name: str) -> str:

@@ -4,6 +4,7 @@ Belongs here: rendering a report now and storing it. Does not belong here: its l
 (`orchestration.assets.report`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ class StoredReport:
     Attributes:
         uri: address in the backend.
         size: size in bytes.
-        symbols: number of symbols.
+        symbols: number of published symbols.
         latest: latest session in the report, or empty.
     """
 
@@ -34,9 +35,15 @@ class StoredReport:
     latest: str
 
 
-def write_report(parts: PipelineParts, file: Path) -> int:
-    """Render the report into a file, completely or not at all; return its size in bytes."""
-    page = render_page(read_report(parts), datetime.now(UTC)).encode()
+def write_report(parts: PipelineParts, file: Path, *, symbols: Sequence[str] = ()) -> int:
+    """Render the report into a file, completely or not at all; return its size in bytes.
+
+    Args:
+        parts: the pipeline.
+        file: the file to write.
+        symbols: symbols to draw; empty for those with the highest value of traded shares.
+    """
+    page = render_page(read_report(parts, symbols), datetime.now(UTC)).encode()
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
     partial.write_bytes(page)
@@ -53,4 +60,4 @@ def store_report(parts: PipelineParts) -> StoredReport:
     backend.objects.put(key, page)
     for old in backend.objects.keys(FOLDER)[:-MAX_REPORTS]:
         backend.objects.delete(old)
-    return StoredReport(backend.objects.uri(key), len(page), len(data.names), str(data.latest or ""))
+    return StoredReport(backend.objects.uri(key), len(page), data.symbols, str(data.latest or ""))

@@ -60,7 +60,7 @@ def tiles(data: ReportData) -> str:
             _tile(
                 "Last session",
                 f"{data.latest:%a %Y-%m-%d}",
-                f"{last['published_symbols']} of {plural(last['expected_symbols'], 'symbol')}",
+                f"{last['published_symbols']:,} of {plural(last['expected_symbols'], 'symbol')}",
                 warns=missing > 0,
             ),
             _tile(

@@ -5,6 +5,7 @@ import gzip
 import json
 import math
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from html import escape
 from html.parser import HTMLParser
@@ -17,13 +18,16 @@ import pytest
 
 from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
+from stock_assets.core.errors import NoData
 from stock_assets.core.universe import Universe
 from stock_assets.orchestration.assets.report import report_asset
 from stock_assets.orchestration.resources import pipeline_resource
+from stock_assets.pipeline import Pipeline
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.report.data import REPORT_PANELS, ReportData, read_report
 from stock_assets.serve.report.page import render_page
 from stock_assets.serve.report.store import FOLDER, MAX_REPORTS, store_report, write_report
+from stock_assets.settings import Settings
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.report_scene import BAD, EX_DATE, MISSING, RENDERED_AT, SCRIPT
 from stock_assets_tests.support.scenes import BAD_BAR, TWO_WEEKS, Scene, wavy_source
@@ -138,6 +142,43 @@ def test_a_rejected_session_is_named_with_its_audit(backend: Backend) -> None:
 def test_complete_data_has_no_incomplete_sessions(recorded_data: ReportData) -> None:
     """The year includes 2012-10-31, the first session after the two days that Hurricane Sandy closed the exchange."""
     assert recorded_data.incomplete == []
+
+
+def drawn_symbols(page: str) -> tuple[list[str], list[str], list[str]]:
+    """Return the symbols of the chart's data, of the list of symbols and of the board."""
+    options = re.findall(r'<option value="(\w+)">', page)
+    return list(embedded(page)["series"]), options, re.findall(r'data-symbol="(\w+)"', page)
+
+
+def test_of_many_symbols_the_most_traded_are_drawn_and_all_are_counted(recorded_backend: Backend) -> None:
+    universe = Pipeline.from_settings(Settings()).universe
+    all_parts = parts(recorded_backend, universe=universe)
+    everything, data = read_report(all_parts), read_report(replace(all_parts, report_symbols=2))
+    page = render_page(data, RENDERED_AT)
+    # On 2013-03-01, AAPL traded for 8.5 and GOOG for 1.8 billion USD.
+    assert drawn_symbols(page) == (["AAPL", "GOOG"],) * 3
+    assert "5 symbols, 2000-03-01 to 2013-03-01." in page
+    assert "Chart, board and correlations have 2 of 5 symbols: those with the highest value of traded shares." in page
+    assert set(embedded(page)["splits"]) == set(embedded(page)["names"]) == {"AAPL", "GOOG"}
+    assert len(data.tables["correlations"]) == 1
+    # What describes all symbols together is read from all rows.
+    same = ("market_breadth", "coverage", "volume_surges", "audit_failures", "quarantined_bars")
+    assert all(data.tables[name] == everything.tables[name] for name in same)
+    assert data.series == {symbol: everything.series[symbol] for symbol in ("AAPL", "GOOG")}
+    exact = [row for row in everything.tables["board"] if row["symbol"] in data.series]
+    for row, expected in zip(data.tables["board"], exact, strict=True):
+        assert row == pytest.approx(expected), "a mean may differ in its last digit"
+    assert "Chart, board and correlations have" not in render_page(everything, RENDERED_AT)
+
+
+def test_chosen_symbols_are_drawn_instead_and_unknown_ones_are_named(recorded_backend: Backend) -> None:
+    universe = Pipeline.from_settings(Settings()).universe
+    few = replace(parts(recorded_backend, universe=universe), report_symbols=2)
+    page = render_page(read_report(few, ["MSFT", "fb", "IBM"]), RENDERED_AT)
+    assert drawn_symbols(page) == (["FB", "IBM", "MSFT"],) * 3
+    assert "have 3 of 5 symbols: those that were chosen." in page
+    with pytest.raises(NoData, match=r"Nothing of MSFG is published\. Did you mean MSFT\?"):
+        read_report(few, ["MSFG"])
 
 
 def test_a_session_without_any_bar_is_listed_as_incomplete(backend: Backend) -> None:

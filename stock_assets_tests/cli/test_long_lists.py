@@ -1,0 +1,68 @@
+"""Commands print the first rows of a long list, the number of the others, and the option that prints all."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.core.errors import Outcome
+from stock_assets.core.text import SYMBOLS_SHOWN
+from stock_assets.pipeline import Pipeline
+from stock_assets_tests.support.shell import Shell
+
+COUNT = SYMBOLS_SHOWN + 10
+SYMBOLS = [f"S{number:03d}" for number in range(COUNT)]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A data folder and a universe of more symbols than a list has."""
+    file = tmp_path / "universe.csv"
+    lines = ["symbol,name,first_session,last_session", *(f"{symbol},Company,," for symbol in SYMBOLS)]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return Shell(tmp_path / "data", STOCK_ASSETS_UNIVERSE=str(file))
+
+
+def listed(text: str) -> list[str]:
+    """Return the symbols of a table's rows."""
+    cells = (line.strip("│ ").split(" ")[0] for line in text.splitlines() if line.startswith("│"))
+    return [cell for cell in cells if cell in SYMBOLS]
+
+
+def test_the_list_of_symbols(shell: Shell) -> None:
+    out = shell.run("symbols", "list").stdout
+    assert listed(out) == SYMBOLS[:SYMBOLS_SHOWN]
+    assert "and 10 more; stock-assets symbols list --all prints all" in out
+    out = shell.run("symbols", "list", "--all").stdout
+    assert listed(out) == SYMBOLS
+    assert "more" not in out
+
+
+def test_the_last_requests(shell: Shell) -> None:
+    ledger = Pipeline.from_settings(shell.settings).backend.ledger
+    for symbol in SYMBOLS:
+        outcome = Outcome.UNREACHABLE if symbol == SYMBOLS[-1] else Outcome.OK
+        ledger.record(Fetch(symbol, FetchKind.PRICES, datetime.now(UTC), outcome, detail="no response"))
+    out = shell.run("quota").stdout
+    assert listed(out) == [SYMBOLS[-1], *SYMBOLS[: SYMBOLS_SHOWN - 1]], "failed requests first"
+    assert "and 10 more; stock-assets quota --all prints all" in out
+    assert listed(shell.run("quota", "--all").stdout) == SYMBOLS
+
+
+def test_findings_and_steps_of_a_repair(shell: Shell) -> None:
+    shell.settings.instance_dir.mkdir(parents=True)
+    for number in range(COUNT):
+        (shell.settings.instance_dir / f"{number:03d}.db").write_bytes(b"no database" * 1000)
+    shown = shell.run_main("verify", code=1)
+    assert shown.stderr.count(".db: ") == SYMBOLS_SHOWN
+    assert "and 10 more; --json prints all" in shown.stderr
+    assert f"{COUNT} problems found." in shown.stdout
+    assert len(json.loads(shell.run_main("verify", "--json", code=1).stdout)) == COUNT
+    plan = shell.run_main("repair").stdout.splitlines()
+    assert plan[SYMBOLS_SHOWN - 1 :] == [
+        plan[SYMBOLS_SHOWN - 1],
+        "and 10 more",
+        "To do this: stock-assets repair --apply",
+    ]
