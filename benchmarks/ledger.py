@@ -19,7 +19,8 @@ from pathlib import Path
 
 from benchmarks.market import COMPACT, Market, MarketSource
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.backends.ledger_table import LedgerTable, create_table
+from stock_assets.backends.ledger_schema import create_table
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.core.audit_limits import Limits
 from stock_assets.core.calendar import closing_time

@@ -1,7 +1,7 @@
 """The requests of the ledger as a table of SQLite, in a file or in memory, and the queries of it.
 
-Belongs here: the table, its indexes and its statements. Does not belong here: where the table is kept (`local.ledger`,
-`lakehouse.ledger`), what requests mean (`ingest.ledger_queries`).
+Belongs here: the statements of the table. Does not belong here: the table and its indexes (`ledger_schema`), where the
+table is kept (`local.ledger`, `lakehouse.ledger`), what requests mean (`ingest.ledger_queries`).
 
 Each query seeks in an index: it reads the requests that it returns, the newest one of each symbol, and a few entries of
 the index for each symbol, however long the ledger is. No statement stays open while a caller works, because it would
@@ -22,39 +22,9 @@ from typing import Any
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.core.errors import Outcome
 
-TABLE = "fetches"
 _COLUMNS = (
     "symbol, kind, fetched_at, outcome, response_key, first_session, last_session, missing_sessions, content_hash, "
     "calls, detail"
-)
-_CREATE = """
-CREATE TABLE IF NOT EXISTS fetches (
-    id {id_type} PRIMARY KEY,
-    symbol TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    fetched_at TEXT NOT NULL,
-    outcome TEXT NOT NULL,
-    response_key TEXT NOT NULL,
-    first_session TEXT,
-    last_session TEXT,
-    missing_sessions TEXT NOT NULL,
-    content_hash TEXT NOT NULL,
-    calls INTEGER NOT NULL,
-    detail TEXT NOT NULL
-)
-"""
-_INDEXES = (
-    # The order of a symbol's requests, with the columns that choose among them.
-    """
-    CREATE INDEX IF NOT EXISTS fetches_newest_first
-    ON fetches (kind, symbol, fetched_at, id, first_session, last_session, outcome)
-    """,
-    "CREATE INDEX IF NOT EXISTS fetches_by_response ON fetches (response_key)",
-    # Sixteen digits are enough to find a body, and half as large as all.
-    "CREATE INDEX IF NOT EXISTS fetches_by_content ON fetches (substr(content_hash, 1, 16))",
-    "CREATE INDEX IF NOT EXISTS fetches_with_problems ON fetches (kind, fetched_at) WHERE outcome = 'malformed'",
-    # Of earlier releases.
-    "DROP INDEX IF EXISTS fetches_by_symbol",
 )
 _INSERT = f"INSERT OR IGNORE INTO fetches (id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (constants)
 _SELECT = f"SELECT {_COLUMNS}, id FROM fetches"  # noqa: S608 (constants)
@@ -100,6 +70,15 @@ WITH RECURSIVE found (id, symbol) AS (
 )
 SELECT {", ".join(f"newest.{column}" for column in _COLUMNS.split(", "))}, newest.id
 FROM found CROSS JOIN fetches AS newest ON newest.id = found.id
+"""  # noqa: S608 (constants)
+# CROSS JOIN keeps the order of the loops: for each symbol, the entries of the index since a time.
+_SINCE = f"""
+SELECT {", ".join(f"found.{column}" for column in _COLUMNS.split(", "))}, found.id
+FROM json_each(:wanted) AS wanted
+CROSS JOIN fetches AS found
+WHERE found.kind = :kind AND found.symbol = json_extract(wanted.value, '$[0]')
+    AND found.fetched_at >= json_extract(wanted.value, '$[1]')
+ORDER BY found.symbol, found.fetched_at DESC, found.id DESC
 """  # noqa: S608 (constants)
 _PURGES = f"SELECT symbol, max(fetched_at) FROM fetches WHERE kind = '{FetchKind.PURGES}' GROUP BY symbol"  # noqa: S608 (a constant)
 _NEXT_RESPONSES = f"""
@@ -169,12 +148,21 @@ class LedgerTable:
             kind: kind of the requests.
             symbols: the symbols; None for all symbols of the ledger, sorted.
         """
-        purged = dict(self._rows(_PURGES, {})) if _counted(kind) else {}
+        purged = self._purges(kind)
         if symbols is None:
             rows = self._rows(_NEWEST_OF_ALL, {"kind": kind})[::-1]
         else:
             rows = self._rows(_NEWEST, {"kind": kind, "symbols": json.dumps(list(symbols))})
         return {row[0]: (_from_row(row), row[-1]) for row in rows if not purged or row[2] > purged.get(row[0], "")}
+
+    def since(self, kind: FetchKind, since: Mapping[str, datetime]) -> dict[str, list[Fetch]]:
+        """Return the requests for each symbol since its time, newest first; a symbol without one is left out."""
+        purged, found = self._purges(kind), dict[str, list[Fetch]]()
+        wanted = json.dumps([(symbol, _timestamp(at)) for symbol, at in since.items()])
+        for row in self._rows(_SINCE, {"kind": kind, "wanted": wanted}) if since else ():
+            if not purged or row[2] > purged.get(row[0], ""):
+                found.setdefault(row[0], []).append(_from_row(row))
+        return found
 
     def latest(
         self,
@@ -305,6 +293,10 @@ class LedgerTable:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
 
+    def _purges(self, kind: FetchKind) -> dict[str, str]:
+        """Return the time of the last purge of each purged symbol; none for kinds that a purge does not end."""
+        return dict(self._rows(_PURGES, {})) if _counted(kind) else {}
+
     def _read(self, select: str, values: Mapping[str, object]) -> list[Fetch]:
         return [_from_row(row) for row in self._rows(select, values)]
 
@@ -339,30 +331,6 @@ def _can_hold(fetch: Fetch, first: date, last: date) -> bool:
         and fetch.first_session <= last
         and fetch.last_session >= first
     )
-
-
-def create_table(connection: sqlite3.Connection, *, id_type: str = "INTEGER") -> None:
-    """Create the table and its indexes where they are missing; ids that are not integers sort by time of recording."""
-    create_table_without_indexes(connection, id_type=id_type)
-    create_indexes(connection)
-
-
-def create_table_without_indexes(connection: sqlite3.Connection, *, id_type: str) -> None:
-    """Create the table where it is missing; an empty table without indexes is filled in a third of the time."""
-    connection.execute(_CREATE.format(id_type=id_type))
-
-
-def create_indexes(connection: sqlite3.Connection) -> None:
-    """Create the indexes where they are missing."""
-    for index in _INDEXES:
-        connection.execute(index)
-
-
-def table_in_memory() -> sqlite3.Connection:
-    """Open an empty table in memory, whose ids are texts."""
-    connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-    create_table(connection, id_type="TEXT")
-    return connection
 
 
 def _timestamp(at: datetime) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from importlib.resources.abc import Traversable
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,12 @@ class Listing:
             self.last_session is None or session <= self.last_session
         )
 
+    def bounds(self, sessions: Sequence[date]) -> tuple[int, int]:
+        """Return the position of the first covered session, out of some in order, and the one after the last."""
+        start = bisect_left(sessions, self.first_session) if self.first_session else 0
+        end = bisect_right(sessions, self.last_session) if self.last_session else len(sessions)
+        return start, end
+
     def overlaps(self, other: "Listing") -> bool:
         """Return whether a day belongs to both periods."""
         return (self.first_session or date.min) <= (other.last_session or date.max) and (
@@ -79,6 +86,16 @@ class Universe:
         """Return whether a symbol was listed in a session."""
         return any(listing.covers(session) for listing in self.listings_of(symbol))
 
+    def listed_counts(self, sessions: Sequence[date]) -> dict[date, int]:
+        """Return how many symbols were listed in each of some sessions in order."""
+        changes = [0] * (len(sessions) + 1)
+        for listing in self.listings:
+            start, end = listing.bounds(sessions)
+            if start < end:
+                changes[start] += 1
+                changes[end] -= 1
+        return dict(zip(sessions, accumulate(changes), strict=False))
+
     def listed_sessions(self, symbol: str, sessions: Sequence[date]) -> tuple[date, ...]:
         """Return the sessions, out of some in order, in which a symbol was listed."""
         periods = self.listings_of(symbol)
@@ -86,8 +103,7 @@ class Universe:
             return tuple(sessions)
         found: list[date] = []
         for listing in periods:
-            start = bisect_left(sessions, listing.first_session) if listing.first_session else 0
-            end = bisect_right(sessions, listing.last_session) if listing.last_session else len(sessions)
+            start, end = listing.bounds(sessions)
             found += sessions[start:end]
         return tuple(found)
 

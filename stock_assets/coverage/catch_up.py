@@ -5,10 +5,12 @@ starting runs (`orchestration.sensors.catch_up`).
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from stock_assets.core.calendar import format_ranges, sessions_between
@@ -97,7 +99,10 @@ def plan_catch_up(found: Coverage, *, calls_available: int | None, reserve_calls
     again = first_ranges(ranges, [gap for gap in to_request if gap.quarantined])
     return CatchUpPlan(
         runs=tuple(
-            _run_spec(bounds, [*to_load, *to_request], again[bounds], found, reserve_calls) for bounds in ranges
+            _run_spec(
+                bounds, [*_within(to_load, bounds), *_within(to_request, bounds)], again[bounds], found, reserve_calls
+            )
+            for bounds in ranges
         ),
         next_due=min((gap.due for gap in found.gaps if gap.due is not None and gap.due > at), default=None),
         given_up=tuple(gap for gap in found.gaps if gap.given_up),
@@ -146,21 +151,44 @@ def _missing_symbols(found: Coverage) -> dict[date, set[str]]:
 
 
 def first_ranges(ranges: Sequence[tuple[date, date]], gaps: Sequence[Gap]) -> dict[tuple[date, date], list[str]]:
-    """Return the symbols to request in each range, each in its first one: a response has the bars of all ranges."""
+    """Return the symbols to request in each range, each in its first one: a response has the bars of all ranges.
+
+    Args:
+        ranges: first and last session of each.
+        gaps: the gaps, in the order of the sessions.
+    """
     found: dict[tuple[date, date], list[str]] = {}
-    for first, last in sorted(ranges):
-        earlier = {symbol for symbols in found.values() for symbol in symbols}
-        found[first, last] = sorted({gap.symbol for gap in gaps if first <= gap.session <= last} - earlier)
+    earlier: set[str] = set()
+    for bounds in sorted(ranges):
+        symbols = {gap.symbol for gap in _within(gaps, bounds)} - earlier
+        found[bounds] = sorted(symbols)
+        earlier |= symbols
     return found
 
 
+def _within(gaps: Sequence[Gap], bounds: tuple[date, date]) -> Sequence[Gap]:
+    """Return the gaps of a range of sessions, out of some in the order of the sessions."""
+    start, end = (
+        search(gaps, session, key=attrgetter("session"))
+        for search, session in zip((bisect_left, bisect_right), bounds, strict=True)
+    )
+    return gaps[start:end]
+
+
 def _run_spec(
-    bounds: tuple[date, date], gaps: Sequence[Gap], again: Sequence[str], found: Coverage, reserve_calls: int
+    bounds: tuple[date, date], inside: Sequence[Gap], again: Sequence[str], found: Coverage, reserve_calls: int
 ) -> RunSpec:
+    """Return the run of a range of sessions.
+
+    Args:
+        bounds: first and last session.
+        inside: the gaps that the run is for, all in the range.
+        again: symbols to request again.
+        found: all gaps.
+        reserve_calls: calls that are reserved for the schedule.
+    """
     first, last = bounds
-    inside = [gap for gap in gaps if first <= gap.session <= last]
     rejections = sorted({rejection.load_id for rejection in found.rejected.values()})
-    state = [f"{gap.symbol} {gap.session} {gap.stored} {gap.due}" for gap in inside]
     symbols = sorted({gap.symbol for gap in inside if not gap.stored})
     return RunSpec(
         first,
@@ -170,8 +198,17 @@ def _run_spec(
             "reserve_calls": reserve_calls,
             **({"request_again": list(again)} if again else {}),
         },
-        state=hashlib.sha256("\n".join([*state, *rejections]).encode()).hexdigest()[:16],
+        state=hashlib.sha256("\n".join([*_states(inside), *rejections]).encode()).hexdigest()[:16],
     )
+
+
+def _states(gaps: Sequence[Gap]) -> Iterator[str]:
+    """Yield a text for each gap; most gaps of a session differ in the symbol alone."""
+    texts: dict[tuple[date, bool, datetime | None], str] = {}
+    for gap in gaps:
+        state = gap.session, gap.stored, gap.due
+        text = texts.get(state) or texts.setdefault(state, " ".join(map(str, state)))
+        yield f"{gap.symbol} {text}"
 
 
 def _are_all_missing(symbols: Sequence[str], bounds: tuple[date, date], found: Coverage) -> bool:
@@ -183,10 +220,8 @@ def _are_all_missing(symbols: Sequence[str], bounds: tuple[date, date], found: C
     """
     if len(symbols) <= SYMBOLS_SHOWN:
         return False
-    first, last = bounds
-    inside = [gap for gap in found.gaps if first <= gap.session <= last]
     # A quarantined bar has a response: a run requests it only if it is told to.
-    return {gap.symbol for gap in inside if not gap.stored and not gap.quarantined} <= set(symbols)
+    return {gap.symbol for gap in _within(found.gaps, bounds) if not gap.stored and not gap.quarantined} <= set(symbols)
 
 
 def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:
@@ -205,8 +240,8 @@ def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:
     ]
     reserved = max(
         (
-            sum(universe.covers(symbol, session) for universe in universes for symbol in universe.symbols)
-            for session in scheduled
+            sum(counts)
+            for counts in zip(*(universe.listed_counts(scheduled).values() for universe in universes), strict=True)
         ),
         default=0,
     )

@@ -39,8 +39,12 @@ def explain_rejections(rejected: Mapping[date, Rejection]) -> list[str]:
 def explain_gaps(gaps: Iterable[Gap]) -> list[str]:
     """Explain missing bars: one line for the symbols that miss the same sessions for the same reason."""
     sessions: dict[tuple[str, str], list[date]] = {}
+    general: dict[tuple[str, date], str] = {}
     for gap in gaps:
-        sessions.setdefault((gap.symbol, _general_reason(gap)), []).append(gap.session)
+        # Most symbols have the same reason in a session: it is formatted once.
+        specific = gap.reason.replace(f"{gap.symbol}: ", ""), gap.session
+        reason = general.get(specific) or general.setdefault(specific, _without_session(*specific))
+        sessions.setdefault((gap.symbol, reason), []).append(gap.session)
     symbols: dict[tuple[str, tuple[date, ...]], list[str]] = {}
     for (symbol, reason), days in sessions.items():
         symbols.setdefault((reason, tuple(sorted(days))), []).append(symbol)
@@ -73,11 +77,10 @@ def format_sessions(sessions: Sequence[date]) -> str:
     return ranges if len(sessions) == 1 else f"{ranges} ({plural(len(sessions), 'session')})"
 
 
-def _general_reason(gap: Gap) -> str:
-    """Return the reason without its session and symbol, so that equal reasons of several bars are one."""
-    one = f"{gap.session} to {gap.session} (1 session)"
-    reason = gap.reason.replace(f"{gap.symbol}: ", "")
-    return reason.replace(one, "the session").replace(str(gap.session), "the session")
+def _without_session(reason: str, session: date) -> str:
+    """Return a reason without its session, so that equal reasons of several bars are one."""
+    one = f"{session} to {session} (1 session)"
+    return reason.replace(one, "the session").replace(str(session), "the session")
 
 
 def _findings(rejection: Rejection, session: date) -> Sequence[str]:

@@ -10,8 +10,11 @@ same. A published bar outside every listing of its symbol is loaded again, so th
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache, lru_cache
+from math import ceil
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +26,7 @@ from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES
 from stock_assets.core.vendor_facts import AvailableHistory
-from stock_assets.ingest.ledger_queries import bar_lines, before_available_history, newest_responses
+from stock_assets.ingest.ledger_queries import bar_lines, newest_responses
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
 from stock_assets.loads.rejections import Rejection, current_rejections
@@ -34,6 +37,8 @@ RETRY_DELAYS = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 16, 24, 24
 """Delays between retries; after the last one we stop."""
 SAME_ATTEMPT = timedelta(minutes=30)
 """Requests closer to each other are repetitions within one run and count as one attempt."""
+SYMBOLS_AT_ONCE = 500
+"""Symbols whose requests are read together: a million requests need a gigabyte."""
 
 
 _OF_THE_UNIVERSE = frozenset({"symbol_was_listed", "only_trading_sessions"})
@@ -41,9 +46,10 @@ _OF_THE_UNIVERSE = frozenset({"symbol_was_listed", "only_trading_sessions"})
 _NOT_PUBLISHED = "stored, not published"
 
 
-@dataclass(frozen=True)
-class Gap:
+class Gap(NamedTuple):
     """One expected bar that is not published, or one published bar outside its symbol's listings.
+
+    A tuple, because there can be a million, and a frozen dataclass takes three times as long.
 
     Attributes:
         symbol: ticker.
@@ -96,6 +102,7 @@ class Coverage:
         return any(gap.due is not None and gap.due <= at for gap in self.gaps)
 
 
+@cache
 def catch_up_start(session: date) -> datetime:
     """Return the timestamp from which catch-up handles a session; before it, the session belongs to the schedule."""
     return datetime.combine(session, SCHEDULED_AT) + RETRY_DELAYS[0]
@@ -121,22 +128,44 @@ class _Available:
     quarantined: dict[date, _Quarantined] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Requests:
-    """The requests for symbols with missing bars; those for one symbol are read once, from its first gap on."""
+_NOTHING = _Available()
 
-    ledger: LedgerTable
+
+class _Requests(NamedTuple):
+    """The requests for a symbol since the market close of a session, newest first.
+
+    Attributes:
+        all: all of them.
+        failed: those that say something about the session's bar.
+        response: newest good response of these, or None.
+        attempts: number of attempts.
+    """
+
+    all: Sequence[Fetch]
+    failed: Sequence[Fetch]
+    response: Fetch | None
+    attempts: int
+
+
+_NEVER_REQUESTED = _Requests((), (), None, 0)
+
+
+class _Missing(NamedTuple):
+    """What is known about the missing bars of one symbol.
+
+    Attributes:
+        symbol: ticker.
+        sessions: sessions without a published bar, in order.
+        quarantined: its bars in the published quarantine.
+        newest: newest response of each session that has one.
+        since: the requests since the market close of the first session that needs them, newest first.
+    """
+
+    symbol: str
     sessions: Sequence[date]
-    _read: dict[str, tuple[date, list[Fetch]]] = field(default_factory=dict)
-
-    def since_close(self, symbol: str, session: date) -> list[Fetch]:
-        """Return the requests for a symbol since the market close of a session, newest first."""
-        first, found = self._read.get(symbol, (date.max, []))
-        closed_at = closing_time(session)
-        if session < first:
-            found = self.ledger.fetches(FetchKind.PRICES, symbol=symbol, since=closed_at)
-            self._read[symbol] = session, found
-        return [fetch for fetch in found if fetch.fetched_at >= closed_at]
+    quarantined: Mapping[date, _Quarantined]
+    newest: Mapping[date, Fetch]
+    since: Sequence[Fetch]
 
 
 def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) -> Coverage:
@@ -149,68 +178,117 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
     """
     if not sessions:
         return Coverage((), {})
-    backend = parts.backend
+    backend, symbols = parts.backend, sorted(parts.universe.symbols)
     available = _available_bars(backend, sessions)
     history = parts.source.available_history(at)
+    gaps: dict[date, list[Gap]] = {}
     with backend.ledger.read() as ledger:
-        requests = _Requests(ledger, sessions)
-        gaps = [
-            gap
-            for symbol in parts.universe.symbols
-            for gap in _gaps(parts, symbol, available.get(symbol, _Available()), history, requests)
-        ]
-        rejected = current_rejections(parts, ledger, {gap.session for gap in gaps})
-        gaps = [
-            _gap(gap.symbol, gap.session, requests.since_close(gap.symbol, gap.session), history, quarantined)
-            if gap.stored and (quarantined := _quarantined_by_rejection(gap, rejected))
-            else gap
-            for gap in gaps
-        ]
-    may_miss = {session: _may_miss(parts, session) for session in {gap.session for gap in gaps}}
-    return Coverage(tuple(sorted(gaps, key=lambda gap: (gap.session, gap.symbol))), rejected, may_miss)
+        for start in range(0, len(symbols), SYMBOLS_AT_ONCE):
+            for gap in _gaps(parts, symbols[start : start + SYMBOLS_AT_ONCE], sessions, available, history, ledger):
+                gaps.setdefault(gap.session, []).append(gap)
+        rejected = current_rejections(parts, ledger, gaps)
+        for session, rejection in rejected.items():
+            gaps[session] = _with_quarantined(gaps[session], session, rejection, history, ledger)
+    ordered = sorted(gaps)
+    listed, share = parts.universe.listed_counts(ordered), parts.limits.min_coverage
+    may_miss = {session: max(0, count - ceil(share * count)) for session, count in listed.items()}
+    return Coverage(tuple(gap for session in ordered for gap in gaps[session]), rejected, may_miss)
 
 
 def _gaps(
     parts: PipelineParts,
-    symbol: str,
-    held: _Available,
+    symbols: Sequence[str],
+    sessions: Sequence[date],
+    available: Mapping[str, _Available],
     history: AvailableHistory | None,
-    requests: _Requests,
+    ledger: LedgerTable,
 ) -> Iterator[Gap]:
-    """Yield the gaps of one symbol."""
-    listed = parts.universe.listed_sessions(symbol, requests.sessions)
-    missing = [session for session in listed if session not in held.published]
-    # Nearly all symbols of a universe are complete; a query for each of them takes longer than everything else.
-    newest = newest_responses(requests.ledger, symbol, missing) if missing else {}
-    for session in missing:
-        response, quarantined = newest.get(session), held.quarantined.get(session)
+    """Yield the gaps of some symbols, in this order; the ledger is read for all of them together."""
+    missing: dict[str, list[date]] = {}
+    for symbol in symbols:
+        held, listed = available.get(symbol, _NOTHING), parts.universe.listed_sessions(symbol, sessions)
+        # Nearly all symbols of a universe are complete; a query for each of them takes longer than everything else.
+        if absent := [session for session in listed if session not in held.published]:
+            missing[symbol] = absent
+        outside = f"published, but outside every listing of {symbol} in the universe"
+        for session in sorted(held.published.difference(listed)):
+            yield Gap(symbol, session, stored=True, due=None, reason=outside)
+    newest = newest_responses(ledger, missing)
+    unknown: dict[str, datetime] = {}
+    for symbol, absent in missing.items():
+        found, quarantined = newest.get(symbol, {}), available.get(symbol, _NOTHING).quarantined
+        if first := next((session for session in absent if session not in found or session in quarantined), None):
+            unknown[symbol] = closing_time(first)
+    since = ledger.since(FetchKind.PRICES, unknown)
+    for symbol, absent in missing.items():
+        quarantined = available.get(symbol, _NOTHING).quarantined
+        bars = _Missing(symbol, absent, quarantined, newest.get(symbol, {}), since.get(symbol, ()))
+        yield from _gaps_of_symbol(parts.backend, bars, history)
+
+
+def _gaps_of_symbol(backend: Backend, missing: _Missing, history: AvailableHistory | None) -> Iterator[Gap]:
+    """Yield the gaps of a symbol."""
+    symbol, newest_first, requests = missing.symbol, missing.since, _NEVER_REQUESTED
+    if not missing.newest and not missing.since:
+        for session in missing.sessions:
+            yield Gap(symbol, *_never_requested(session, history))
+        return
+    for session in missing.sessions:
+        response, quarantined = missing.newest.get(session), missing.quarantined.get(session)
         if quarantined and not _OF_THE_UNIVERSE.isdisjoint(quarantined.reasons):
             quarantined = None
         if response is not None and quarantined is None:
-            yield Gap(symbol, session, stored=True, due=None, reason=_NOT_PUBLISHED)
+            yield Gap(symbol, session, True, None, _NOT_PUBLISHED)  # noqa: FBT003 (with names, it takes twice as long)
             continue
-        since_close = requests.since_close(symbol, session)
+        since_close = _since_close(newest_first, session)
+        if len(since_close) != len(requests.all):
+            newest_first, requests = since_close, _requests(since_close)
         if response is None or (
-            quarantined and _is_in_quarantine(parts.backend, session, since_close, response, quarantined)
+            quarantined and _is_in_quarantine(backend, session, requests.all, response, quarantined)
         ):
-            yield _gap(symbol, session, since_close, history, quarantined if response else None)
+            yield _gap(symbol, session, requests, history, quarantined if response else None)
         else:
             yield Gap(symbol, session, stored=True, due=None, reason=_NOT_PUBLISHED)
-    outside = f"published, but outside every listing of {symbol} in the universe"
-    for session in sorted(held.published.difference(listed)):
-        yield Gap(symbol, session, stored=True, due=None, reason=outside)
 
 
-def _may_miss(parts: PipelineParts, session: date) -> int:
-    listed = sum(parts.universe.covers(symbol, session) for symbol in parts.universe.symbols)
-    return max((miss for miss in range(listed + 1) if (listed - miss) >= parts.limits.min_coverage * listed), default=0)
+def _since_close(newest_first: Sequence[Fetch], session: date) -> Sequence[Fetch]:
+    """Return the requests since the market close of a session."""
+    count, closed_at = len(newest_first), closing_time(session)
+    while count and newest_first[count - 1].fetched_at < closed_at:
+        count -= 1
+    return newest_first if count == len(newest_first) else newest_first[:count]
 
 
-def _quarantined_by_rejection(gap: Gap, rejected: Mapping[date, Rejection]) -> _Quarantined | None:
-    """Return the bar as the rejected load quarantined it; the published quarantine has no bar of that session."""
-    rejection = rejected.get(gap.session)
-    reasons = rejection.quarantined.get(gap.session.isoformat(), {}).get(gap.symbol) if rejection else None
-    return _Quarantined("", reasons) if reasons else None
+def _requests(since_close: Sequence[Fetch]) -> _Requests:
+    """Choose the requests that say something about a bar."""
+    failed = [
+        fetch
+        for fetch in since_close
+        # An exhausted daily quota is no statement about the bar, and neither is a landing file.
+        if fetch.outcome is not Outcome.DAILY_QUOTA and not fetch.is_landing_file
+    ]
+    response = next((fetch for fetch in failed if fetch.outcome is Outcome.OK), None)
+    return _Requests(since_close, failed, response, _attempts([fetch.fetched_at for fetch in failed]))
+
+
+def _with_quarantined(
+    gaps: Sequence[Gap],
+    session: date,
+    rejection: Rejection,
+    history: AvailableHistory | None,
+    ledger: LedgerTable,
+) -> list[Gap]:
+    """Return the gaps of a rejected session, in which a bar that the load quarantined may be requested again."""
+    bars = rejection.quarantined.get(session.isoformat(), {})
+    changed: dict[str, Gap] = {}
+    stored = [gap.symbol for gap in gaps if gap.stored and bars.get(gap.symbol)]
+    for start in range(0, len(stored), SYMBOLS_AT_ONCE):
+        symbols = stored[start : start + SYMBOLS_AT_ONCE]
+        since = ledger.since(FetchKind.PRICES, dict.fromkeys(symbols, closing_time(session)))
+        for symbol in symbols:
+            requests, quarantined = _requests(since.get(symbol, ())), _Quarantined("", bars[symbol])
+            changed[symbol] = _gap(symbol, session, requests, history, quarantined)
+    return [changed.get(gap.symbol, gap) for gap in gaps]
 
 
 def _available_bars(backend: Backend, sessions: Sequence[date]) -> dict[str, _Available]:
@@ -265,36 +343,35 @@ def _is_in_quarantine(
 def _gap(
     symbol: str,
     session: date,
-    since_close: Sequence[Fetch],
+    requests: _Requests,
     history: AvailableHistory | None,
     quarantined: _Quarantined | None,
 ) -> Gap:
     """Return the gap of a bar that no response has, or only as quarantined: whether and when to request it, and why."""
     why = f"{quarantined}, and " if quarantined else ""
     audits = tuple(sorted(quarantined.reasons)) if quarantined else ()
-    missing = Gap(symbol, session, stored=False, due=None, reason="", audits=audits)
-    if before_available_history([session], history):
-        return replace(missing, reason=f"{why}{format_unobtainable([session], history)}", unobtainable=True)
-    failed = [
-        fetch
-        for fetch in since_close
-        # An exhausted daily quota is no statement about the bar, and neither is a landing file.
-        if fetch.outcome is not Outcome.DAILY_QUOTA and not fetch.is_landing_file
-    ]
-    if not failed:
-        reason = str(quarantined or _why_not_requested(since_close))
-        return replace(missing, reason=reason, due=catch_up_start(session))
-    response = next((fetch for fetch in failed if fetch.outcome is Outcome.OK), None)
-    outcome, reason = _why_missing(session, failed[0], response, history)
+    if history is not None and session < history.first:
+        reason = f"{why}{format_unobtainable([session], history)}"
+        return Gap(symbol, session, stored=False, due=None, reason=reason, unobtainable=True, audits=audits)
+    if not requests.failed:
+        reason = str(quarantined or _why_not_requested(requests.all))
+        return Gap(symbol, session, stored=False, due=catch_up_start(session), reason=reason, audits=audits)
+    outcome, reason = _why_missing(session, requests.failed[0], requests.response, history)
+    unobtainable, attempts = outcome is Outcome.UNOBTAINABLE, requests.attempts
     if quarantined:
-        reason = f"{why}{reason}" if outcome is Outcome.UNOBTAINABLE else str(quarantined)
-    attempts = _attempts([fetch.fetched_at for fetch in failed])
-    if outcome is Outcome.UNOBTAINABLE or attempts > len(RETRY_DELAYS):
-        times = "once" if attempts == 1 else f"{attempts} times"
-        reason = f"{reason} (requested {times})"
-        return replace(missing, reason=reason, requests=attempts, unobtainable=outcome is Outcome.UNOBTAINABLE)
-    due = max(failed[0].fetched_at + RETRY_DELAYS[attempts - 1], catch_up_start(session))
-    return replace(missing, due=due, reason=reason, requests=attempts)
+        reason = f"{why}{reason}" if unobtainable else str(quarantined)
+    if unobtainable or attempts > len(RETRY_DELAYS):
+        reason = f"{reason} (requested {'once' if attempts == 1 else f'{attempts} times'})"
+        due = None
+    else:
+        due = max(requests.failed[0].fetched_at + RETRY_DELAYS[attempts - 1], catch_up_start(session))
+    return Gap(symbol, session, False, due, reason, attempts, unobtainable, audits)  # noqa: FBT003 (with names, it takes twice as long)
+
+
+@lru_cache(maxsize=1_000)
+def _never_requested(session: date, history: AvailableHistory | None) -> tuple[Any, ...]:
+    """Return all fields but the symbol of the gap of a bar that was not requested since the market close."""
+    return _gap("", session, _NEVER_REQUESTED, history, None)[1:]
 
 
 def _why_not_requested(since_close: Sequence[Fetch]) -> str:

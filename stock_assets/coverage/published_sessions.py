@@ -62,12 +62,13 @@ def published_sessions(parts: PipelineParts, load: Load) -> list[PublishedSessio
         select = statement("coverage/session_rows.sql").bind(values)
         found = {row.pop("trade_date"): row for row in sql.query(select).to_pylist()}
     committed, none = _committed(parts, load), {"row_count": 0, "symbols": 0, "listed_symbols": 0, "digest": 0}
-    sessions = []
+    listed, sessions = parts.universe.listed_counts(load.sessions), []
     for session in load.sessions:
         rows, digest = committed.get(session, (None, None))
-        listed = sum(parts.universe.covers(symbol, session) for symbol in parts.universe.symbols)
         counts = found.get(session, none)
-        sessions.append(PublishedSession(session, **counts, listed=listed, committed=rows, committed_digest=digest))
+        sessions.append(
+            PublishedSession(session, **counts, listed=listed[session], committed=rows, committed_digest=digest)
+        )
     return sessions
 
 

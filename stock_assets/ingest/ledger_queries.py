@@ -118,37 +118,29 @@ def responses_for(backend: Backend, sessions: Iterable[date]) -> list[Fetch]:
 
     Symbols that have left the universe are included: it must be possible to stage their published history again.
     """
-    ordered = sorted(set(sessions))
     with backend.ledger.read() as ledger:
-        newest = ledger.newest(FetchKind.PRICES)
-        used = _take_staged(ledger, {symbol: list(ordered) for symbol in newest}, newest)
+        used = staged_responses(ledger, sorted(set(sessions)))
     responses: list[Fetch] = []
-    for symbol in sorted(used):
-        of_symbol = [fetch for fetch, _ in used[symbol]]
+    for uses in used.values():
+        of_symbol = [fetch for fetch, _ in uses]
         # One that has bars from before and after a market close is there twice.
         responses += of_symbol if len(of_symbol) == 1 else dict.fromkeys(of_symbol)
     return responses
 
 
-def staged_responses(ledger: LedgerTable, symbol: str, sessions: Sequence[date]) -> list[_Use]:
-    """Return the responses that staging reads for some sessions of a symbol, each with the sessions it is read for.
+def staged_responses(ledger: LedgerTable, sessions: Sequence[date]) -> dict[str, list[_Use]]:
+    """Return the responses that staging reads for some sessions, each with the sessions it is read for, by symbol.
 
     A response counts for a session if it arrived after the market close. If only an earlier response contains the
     session, it is returned too, so that the audit `session_closed_at_fetch` quarantines the bar visibly.
     """
-    newest = ledger.newest(FetchKind.PRICES, [symbol])
-    return _take_staged(ledger, {symbol: list(sessions)}, newest).get(symbol, [])
-
-
-def _take_staged(
-    ledger: LedgerTable, wanted: Mapping[str, list[date]], newest: Mapping[str, Entry]
-) -> dict[str, list[_Use]]:
-    """Return the `staged_responses` of each symbol."""
+    newest = ledger.newest(FetchKind.PRICES)
+    wanted = {symbol: list(sessions) for symbol in newest}
     used = _take(ledger, wanted, newest)
     remaining = {symbol: sessions for symbol, sessions in wanted.items() if sessions}
     for symbol, early in _take(ledger, remaining, newest, after_close=False).items():
         used.setdefault(symbol, []).extend(early)
-    return used
+    return dict(sorted(used.items()))
 
 
 def _take(
@@ -233,11 +225,12 @@ def missing_sessions(
     return {symbol: tuple(sessions) for symbol, sessions in remaining.items()}
 
 
-def newest_responses(ledger: LedgerTable, symbol: str, sessions: Iterable[date]) -> dict[date, Fetch]:
-    """Return the newest response, fetched after the market close, that contains each session; none if there is none."""
-    found: dict[date, Fetch] = {}
-    for fetch, held in _take(ledger, {symbol: sorted(set(sessions))}).get(symbol, ()):
-        found |= dict.fromkeys(held, fetch)
+def newest_responses(ledger: LedgerTable, wanted: Mapping[str, Iterable[date]]) -> dict[str, dict[date, Fetch]]:
+    """Return the newest response, fetched after the market close, of each symbol and session that has one."""
+    used = _take(ledger, {symbol: sorted(set(sessions)) for symbol, sessions in wanted.items()})
+    found: dict[str, dict[date, Fetch]] = {}
+    for symbol, uses in used.items():
+        found[symbol] = {session: fetch for fetch, held in uses for session in held}
     return found
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from stock_assets.backends.interface import Backend, FetchKind
+from stock_assets.backends.interface import Backend
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.backends.stored_records import read_record, record_body
 from stock_assets.core.calendar import is_session
@@ -138,8 +138,8 @@ def _response(row: BadRow, ledger: LedgerTable) -> str:
     """Return the raw response that has the bar of a bad row; nothing if the row names no bar, or none is stored."""
     if row.symbol is None or row.trade_date is None or not is_session(row.trade_date):
         return ""
-    found = newest_responses(ledger, row.symbol, [row.trade_date])
-    return f", response {found[row.trade_date].response_key}" if found else ""
+    found = newest_responses(ledger, {row.symbol: [row.trade_date]})
+    return f", response {found[row.symbol][row.trade_date].response_key}" if found else ""
 
 
 def read_rejection(backend: Backend, load_id: str) -> Rejection | None:
@@ -173,8 +173,8 @@ def audit_rules_digest(parts: PipelineParts) -> str:
 def bar_digests(backend: Backend, ledger: LedgerTable, sessions: Sequence[date]) -> dict[date, str]:
     """Return, by session, a digest of the bars of all symbols that staging would read."""
     lines: dict[date, list[str]] = {session: [] for session in sorted(sessions)}
-    for symbol in ledger.symbols(FetchKind.PRICES) if lines else ():
-        for fetch, held in staged_responses(ledger, symbol, list(lines)):
+    for symbol, uses in staged_responses(ledger, list(lines)).items() if lines else ():
+        for fetch, held in uses:
             bars = bar_lines(backend, fetch, held)
             for session in held:
                 lines[session].append(f"{symbol} {bars[session]}")

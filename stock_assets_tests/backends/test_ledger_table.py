@@ -12,7 +12,8 @@ import pytest
 
 from stock_assets.backends import ledger_table as module
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.backends.ledger_table import LedgerTable, table_in_memory
+from stock_assets.backends.ledger_schema import create_table, table_in_memory
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.core.errors import Outcome
@@ -21,6 +22,7 @@ AT = datetime(2012, 3, 5, 22, tzinfo=UTC)
 FETCH = Fetch("IBM", FetchKind.PRICES, AT, Outcome.OK, "key", date(2012, 3, 1), date(2012, 3, 5), calls=1)
 QUERIES: Mapping[str, Callable[[LedgerTable], object]] = {
     "requests of a symbol": lambda table: table.fetches(FetchKind.PRICES, symbol="IBM", since=AT),
+    "requests of symbols since their times": lambda table: table.since(FetchKind.PRICES, {"IBM": AT}),
     "good responses of a symbol": lambda table: table.fetches(
         FetchKind.PRICES, symbol="IBM", outcome=Outcome.OK, limit=5
     ),
@@ -58,7 +60,7 @@ def plan(query: Callable[[LedgerTable], object]) -> list[str]:
             return Recorded(self).execute(statement, values)
 
     with closing(sqlite3.connect(":memory:", factory=Connection)) as connection:
-        module.create_table(connection)
+        create_table(connection)
         table = LedgerTable(connection)
         # The newest request failed, and two responses have other sessions, so that queries go on after the newest.
         older = [FETCH._replace(fetched_at=AT - timedelta(days=number)) for number in (1, 2)]
@@ -77,7 +79,9 @@ def plan(query: Callable[[LedgerTable], object]) -> list[str]:
 def test_a_query_seeks_in_an_index(name: str) -> None:
     steps = [step for step in plan(QUERIES[name]) if " fetches" in step]
     assert steps
-    assert all(re.match("SEARCH (fetches|newest|purge) USING .*(INDEX|PRIMARY KEY)", step) for step in steps), steps
+    assert all(re.match("SEARCH (fetches|newest|found|purge) USING .*(INDEX|PRIMARY KEY)", step) for step in steps), (
+        steps
+    )
 
 
 @pytest.mark.parametrize("name", NEWEST_FIRST)
@@ -150,6 +154,25 @@ def test_the_newest_requests_of_many_symbols_are_read_with_one_statement(many: L
         assert many.newest_responses(wanted, newest) == newest
         assert list(many.latest(FetchKind.PRICES, newest=newest)) == SYMBOLS
         assert len(sent) == 2
+
+
+def test_the_requests_of_many_symbols_since_their_times_are_read_with_one_statement(
+    many: LedgerTable, sent: list[str]
+) -> None:
+    """And one for the purges; a request at the time itself is among them, and none before a purge."""
+    first, second, purged = SYMBOLS[:3]
+    later = FETCH._replace(fetched_at=AT + timedelta(days=1), outcome=Outcome.LATE)
+    many.insert((f"late {symbol}", later._replace(symbol=symbol)) for symbol in (first, second, purged))
+    many.insert([("purge", Fetch(purged, FetchKind.PURGES, AT + timedelta(hours=1), Outcome.OK))])
+    sent.clear()
+    found = many.since(FetchKind.PRICES, {first: AT, second: AT + timedelta(seconds=1), purged: AT, "NONE": AT})
+    assert len(sent) == 2
+    assert found == {
+        first: [later._replace(symbol=first), FETCH._replace(symbol=first)],
+        second: [later._replace(symbol=second)],
+        purged: [later._replace(symbol=purged)],
+    }
+    assert not many.since(FetchKind.PRICES, {})
 
 
 def test_the_responses_with_earlier_sessions_are_read_with_one_statement(many: LedgerTable, sent: list[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from stock_assets.core.calendar import sessions_between
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.universe import Listing, Universe, read_universe
 from stock_assets.sources.recorded import SYMBOLS, RecordedSource
@@ -179,6 +180,18 @@ def test_the_error_of_a_binary_file_names_the_setting(tmp_path: Path) -> None:
 def test_a_listing_covers_its_sessions_and_no_others(session: date, covered: bool) -> None:  # noqa: FBT001 (a table of cases)
     assert Listing("A", "A", date(2012, 3, 1), date(2012, 3, 9)).covers(session) == covered
     assert Listing("A", "A").covers(session)
+
+
+def test_the_number_of_listed_symbols_is_that_of_each_session_alone() -> None:
+    days = sessions_between(date(2024, 1, 2), date(2024, 1, 12))
+    bounds = [None, date(2023, 12, 1), days[0], days[3], date(2024, 1, 6), days[-1], date(2024, 2, 1)]
+    periods = [(first, last) for first in bounds for last in bounds if not first or not last or first <= last]
+    twice = (Listing("TWO", "", None, days[2]), Listing("TWO", "", days[5], None))
+    universe = Universe((*(Listing(f"S{number}", "", *period) for number, period in enumerate(periods)), *twice))
+    assert universe.listed_counts(days) == {
+        day: sum(universe.covers(symbol, day) for symbol in universe.symbols) for day in days
+    }
+    assert universe.listed_counts([]) == {}
 
 
 def test_first_session_is_never_null_in_the_relation_of_listings() -> None:

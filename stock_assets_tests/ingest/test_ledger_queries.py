@@ -94,7 +94,7 @@ def test_the_newest_response_of_each_session(
     used = {*after_close.values(), *expected(fetches, earlier, after_close=False).values()}
 
     with backend.ledger.read() as ledger:
-        assert newest_responses(ledger, "IBM", wanted) == after_close
+        assert newest_responses(ledger, {"IBM": wanted}).get("IBM", {}) == after_close
         assert missing_sessions(ledger, {"IBM": wanted})["IBM"] == tuple(sorted(set(earlier)))
     assert set(responses_for(backend, wanted)) == used
     assert len(responses_for(backend, wanted)) == len(used)
@@ -162,8 +162,8 @@ def test_a_response_with_bars_from_before_and_after_their_market_close_is_return
     backend.ledger.record(fetch)
     assert responses_for(backend, DAYS[2:4]) == [fetch]
     with backend.ledger.read() as ledger:
-        staged = staged_responses(ledger, "IBM", DAYS[2:4])
-    assert staged == [(fetch, [DAYS[2]]), (fetch, [DAYS[3]])]
+        staged = staged_responses(ledger, DAYS[2:4])
+    assert staged["IBM"] == [(fetch, [DAYS[2]]), (fetch, [DAYS[3]])]
 
 
 def test_the_next_responses_of_all_symbols_are_read_with_one_statement(

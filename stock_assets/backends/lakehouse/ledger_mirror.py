@@ -32,7 +32,8 @@ from uuid import uuid4
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.lakehouse import ledger_format
 from stock_assets.backends.lakehouse.ledger_format import COLUMNS, row
-from stock_assets.backends.ledger_table import Entry, LedgerTable, create_indexes, create_table_without_indexes
+from stock_assets.backends.ledger_schema import create_indexes, create_table_without_indexes
+from stock_assets.backends.ledger_table import Entry, LedgerTable
 
 _VERSION = 1
 """Of the file's tables: each version has its own files."""

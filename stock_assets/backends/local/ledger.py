@@ -10,7 +10,8 @@ from pathlib import Path
 
 from stock_assets.backends.damage_texts import describe
 from stock_assets.backends.interface import Damage, Fetch, FetchLedger, Part
-from stock_assets.backends.ledger_table import TABLE, LedgerTable, create_table, table_in_memory
+from stock_assets.backends.ledger_schema import TABLE, create_table, table_in_memory
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.database import (
     CATALOG_FILE,

@@ -203,7 +203,7 @@ def test_no_call_is_used_for_sessions_that_would_have_too_few_symbols() -> None:
 def test_stored_bars_wait_for_more_symbols_of_their_session() -> None:
     first, second = FIRST_WEEK[:2]
     stored = [gap(day, symbol) for day in (first, second) for symbol in ("AAPL", "CSCO")]
-    missing = [replace(gap(first, symbol, stored=False), due=None) for symbol in ("IBM", "MSFT", "ORCL")]
+    missing = [gap(first, symbol, stored=False)._replace(due=None) for symbol in ("IBM", "MSFT", "ORCL")]
     plan = planned(Coverage((*stored, *missing), {}, {first: 2, second: 2}))
     assert ranges(plan) == [(second, second, ())]
     assert plan.incomplete == (first,)
@@ -352,7 +352,7 @@ def test_a_quarantined_bar_is_requested_again_with_growing_delays_and_then_given
 
 def test_a_symbol_is_requested_again_in_one_of_several_runs_and_after_missing_bars() -> None:
     far = sessions_between(date(2012, 1, 3), date(2012, 12, 31))[:: BRIDGED_SESSIONS + 2]
-    bad = [replace(gap(session, stored=False), audits=("prices_positive",)) for session in far[:3]]
+    bad = [gap(session, stored=False)._replace(audits=("prices_positive",)) for session in far[:3]]
     found = Coverage((*bad, gap(far[3], "AAPL", stored=False)), {})
     configs = [run.config for run in planned(found).runs]
     assert [config.get("request_again") for config in configs] == [["IBM"], None, None, None]
@@ -600,8 +600,8 @@ def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_knows
 def test_fewer_missing_bars_send_no_message_and_more_do(scene: Scene) -> None:
     channel = RecordingChannel()
     notifier = Notifier(scene.backend, [channel])
-    lost = [replace(gap(session, stored=False), due=None, requests=8) for session in FIRST_WEEK]
-    not_available = replace(lost[0], session=SECOND_WEEK[0], requests=0)
+    lost = [gap(session, stored=False)._replace(due=None, requests=8) for session in FIRST_WEEK]
+    not_available = lost[0]._replace(session=SECOND_WEEK[0], requests=0)
     for missing in (lost[:2], lost[:1], [*lost[:2], not_available]):
         notify_missing(notifier, missing, NOW, opened=notifier.open_incidents())
     assert len(channel.sent) == 1

@@ -1,0 +1,127 @@
+"""The gaps of many symbols: the same as asking for each bar alone, with few statements for all symbols."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
+from stock_assets.core.calendar import closing_time, sessions_between
+from stock_assets.core.errors import Outcome
+from stock_assets.coverage import missing_bars
+from stock_assets.coverage.missing_bars import RETRY_DELAYS, SAME_ATTEMPT, Gap, catch_up_start, coverage
+from stock_assets.ingest.ledger_queries import staged_responses
+from stock_assets.ingest.parts import PipelineParts
+from stock_assets_tests.support.live_source import symbols
+from stock_assets_tests.support.steps import local_backend, parts
+
+DAYS = sessions_between(date(2024, 1, 2), date(2024, 1, 12))
+AT = datetime(2024, 2, 1, tzinfo=UTC)
+FOLDERS = count()
+THREE = symbols(3)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Fetch:
+    """Draw a request for one of three symbols, with or without a response."""
+    symbol, number = draw(st.sampled_from(THREE.symbols)), draw(st.integers(0, len(DAYS) - 1))
+    outcome = draw(st.sampled_from([Outcome.OK, Outcome.OK, Outcome.UNREACHABLE, Outcome.DAILY_QUOTA]))
+    at = closing_time(DAYS[number]) + timedelta(minutes=draw(st.sampled_from([-60, 0, 1, 20, 300, 900])))
+    request = Fetch(symbol, FetchKind.PRICES, at, outcome, detail=f"{symbol}: {outcome}", calls=1)
+    if outcome is not Outcome.OK:
+        return request
+    first = draw(st.integers(0, number))
+    last = draw(st.integers(first, number))
+    absent = tuple(DAYS[first + 1 : last][:1])
+    return request._replace(
+        detail="",
+        response_key=f"{symbol} {at} {first} {last}",
+        first_session=DAYS[first],
+        last_session=DAYS[last],
+        missing_sessions=absent,
+        calls=draw(st.integers(0, 1)),
+    )
+
+
+def expected(given: PipelineParts, symbol: str, session: date) -> tuple[bool, datetime | None, int]:
+    """Ask for one bar alone: whether a response has it, when it is due, the failed attempts."""
+    since = given.backend.ledger.fetches(FetchKind.PRICES, symbol=symbol, since=closing_time(session))
+    if any(fetch.outcome is Outcome.OK and fetch.holds(session) for fetch in since):
+        return True, None, 0
+    failed = [fetch for fetch in since if fetch.outcome is not Outcome.DAILY_QUOTA and not fetch.is_landing_file]
+    attempts: list[datetime] = []
+    for fetch in reversed(failed):
+        if not attempts or fetch.fetched_at - attempts[-1] >= SAME_ATTEMPT:
+            attempts.append(fetch.fetched_at)
+    response = next((fetch for fetch in failed if fetch.outcome is Outcome.OK), None)
+    too_old = response is not None and response.first_session is not None and session < response.first_session
+    if too_old or len(attempts) > len(RETRY_DELAYS):
+        return False, None, len(attempts)
+    retried = failed[0].fetched_at + RETRY_DELAYS[len(attempts) - 1] if failed else datetime.min.replace(tzinfo=UTC)
+    return False, max(retried, catch_up_start(session)), len(attempts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(fetches=st.lists(requests(), max_size=14))
+def test_the_gaps_are_those_of_each_bar_alone(tmp_path_factory: pytest.TempPathFactory, fetches: list[Fetch]) -> None:
+    pipeline = parts(local_backend(tmp_path_factory.mktemp(f"gaps{next(FOLDERS)}")), universe=THREE)
+    pipeline.backend.ledger.record(*fetches)
+    found = coverage(pipeline, DAYS, at=AT)
+    assert [(gap.session, gap.symbol) for gap in found.gaps] == [(day, one) for day in DAYS for one in THREE.symbols]
+    for gap in found.gaps:
+        assert (gap.stored, gap.due, gap.requests) == expected(pipeline, gap.symbol, gap.session), gap
+    assert reasons(found.gaps) == reasons(in_batches(pipeline, 2))
+
+
+def in_batches(pipeline: PipelineParts, size: int) -> tuple[Gap, ...]:
+    """Return the gaps, read for some symbols at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(missing_bars, "SYMBOLS_AT_ONCE", size)
+        return coverage(pipeline, DAYS, at=AT).gaps
+
+
+def reasons(gaps: tuple[Gap, ...]) -> list[Gap]:
+    """Return the gaps; none has the requests of another symbol as its reason."""
+    for gap in gaps:
+        assert not any(f"{symbol}:" in gap.reason for symbol in THREE.symbols if symbol != gap.symbol)
+    return list(gaps)
+
+
+def test_the_statements_do_not_grow_with_the_symbols_and_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for symbols that were never requested, nor failed, nor with stored bars."""
+    sent: list[str] = []
+    original = LedgerTable._rows  # noqa: SLF001 (each statement passes here)
+
+    def rows(self: LedgerTable, select: str, values: Mapping[str, object]) -> list[object]:
+        sent.append(select)
+        return original(self, select, values)
+
+    monkeypatch.setattr(LedgerTable, "_rows", rows)
+    counts = set()
+    for size, days in ((3, DAYS[-2:]), (30, DAYS)):
+        pipeline = parts(local_backend(tmp_path / str(size)), universe=symbols(size))
+        failed = Fetch("", FetchKind.PRICES, closing_time(DAYS[-1]), Outcome.UNREACHABLE, calls=1)
+        good = failed._replace(
+            fetched_at=closing_time(DAYS[-2]), outcome=Outcome.OK, first_session=DAYS[0], last_session=DAYS[-2]
+        )
+        third = size // 3
+        for one in pipeline.universe.symbols[:third]:
+            pipeline.backend.ledger.record(failed._replace(symbol=one))
+        for one in pipeline.universe.symbols[third : 2 * third]:
+            pipeline.backend.ledger.record(good._replace(symbol=one, response_key=one))
+        sent.clear()
+        found = coverage(pipeline, days, at=AT)
+        assert len(found.gaps) == size * len(days)
+        assert sum(gap.stored for gap in found.gaps) == third * (len(days) - 1)
+        with pipeline.backend.ledger.read() as ledger:
+            assert len(staged_responses(ledger, days)) == third
+        counts.add(len(sent))
+    assert len(counts) == 1
+    assert counts.pop() < 12
