@@ -584,7 +584,7 @@ def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_knows
     channel = RecordingChannel()
     notifier = Notifier(backend, [channel])
     lost = [
-        replace(gap(MONDAY, f"S{number:05d}", stored=False), due=None, requests=8, reason="no bar yet")
+        gap(MONDAY, f"S{number:05d}", stored=False)._replace(due=None, requests=8, reason="no bar yet")
         for number in range(10_000)
     ]
     for missing in (lost[:-1], lost[1:-1], lost):
