@@ -22,6 +22,7 @@ RECORDS = {
     "staged/loads/": "the load cannot be published",
     "staged/reports/": "the load cannot be published",
     "staged/rejections/": "the reasons of a rejected load cannot be displayed",
+    "staged/splits/": "the split factors of all published rows are compared when a split becomes known",
     "audits/": "the load is audited again when it is published",
     "acknowledgements/": "no session can be staged or audited",
     "alerts/open/": "the incident is not notified again and not resolved",

@@ -12,6 +12,7 @@ from stock_assets.backends.interface import Backend, MaintenanceResult
 from stock_assets.core.tables import PUBLISHED_TABLES
 from stock_assets.ingest.response_packs import pack_responses
 from stock_assets.loads.load import drop_incomplete_loads, drop_old_loads
+from stock_assets.loads.split_factors import drop_unused_factors
 from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets.serve.views import refresh_views
 
@@ -66,5 +67,7 @@ def maintain(backend: Backend, retention: RetentionPolicy, at: datetime) -> Main
         table.full_name: backend.warehouse.maintain(table, keep_since=at - retention.snapshots, at=at)
         for table in PUBLISHED_TABLES
     }
+    # After snapshots expired: theirs are unused then.
+    drop_unused_factors(backend, older_than=retention.staging, now=at)
     refresh_views(backend)
     return MaintenanceSummary(loads, incomplete, packed, tables)

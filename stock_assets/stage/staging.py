@@ -4,14 +4,11 @@ Belongs here: the order of the statements and the range that a load replaces. Do
 computed (the SQL), what makes a bar bad (`sql/audit/row`).
 """
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-import pyarrow as pa
-
-from stock_assets.backends.interface import Backend, Fetch, Snapshot, SqlConnection
+from stock_assets.backends.interface import Backend, Fetch, SqlConnection
 from stock_assets.core.calendar import next_session, previous_session, sessions_between
 from stock_assets.core.errors import NothingStaged, QueryFailed
 from stock_assets.core.sql import Fragment, SqlValue, statement
@@ -22,8 +19,10 @@ from stock_assets.ingest.splits import split_table
 from stock_assets.loads.audit_files import AuditKind, audits, bound_audits
 from stock_assets.loads.broken_audits import raise_for_broken_audit
 from stock_assets.loads.inputs import LOOKBACK_DAYS, inputs
-from stock_assets.loads.load import SPLITS_PROPERTY, Load, next_load_id, record_load, record_staging
+from stock_assets.loads.load import Load, next_load_id, record_load, record_staging
 from stock_assets.loads.load_report import compute_report, session_failures, store_report
+from stock_assets.loads.split_factors import record_factors, split_factors
+from stock_assets.stage.stale_factors import factors_followed, stale_range
 
 
 def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: Collection[str] | None = None) -> Load:
@@ -55,8 +54,10 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
     with backend.warehouse.connect(load_id) as sql:
         known = known_splits(parts)
         splits = split_table(known, parts.universe)
-        base: dict[str, SqlValue] = {"splits": sql.register("splits", splits)}
-        first, last = _range_to_replace(start, end, _stale_range(backend, sql, base, splits))
+        factors = split_factors(splits)
+        followed = factors_followed(backend, sql.base(DAILY_PRICES))
+        stale = stale_range(backend, sql, sql.register("splits", splits), followed, factors)
+        first, last = _range_to_replace(start, end, stale)
         load = Load(
             load_id=load_id,
             start_date=start,
@@ -69,7 +70,7 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
             quarantined=0,
             response_keys=tuple(fetch.response_key for fetch in responses),
             staged_at=staged_at,
-            splits=_digest(splits),
+            splits=factors.digest,
             coverage_symbols=None if coverage_symbols is None else tuple(sorted(coverage_symbols)),
         )
         load = replace(load, first_date=min(first, load.first_day))
@@ -82,6 +83,8 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
         staging = sql.digests().staging
     load = replace(load, rows=rows, quarantined=quarantined, excluded=report.excluded_sessions)
     store_report(backend, load, report)
+    if factors.digest != followed:
+        record_factors(backend, factors)
     record_staging(backend, load, staging)
     record_load(backend, load)
     return load
@@ -154,37 +157,3 @@ def _range_to_replace(start: date, end: date, stale: tuple[date | None, date | N
     """Widen the requested range by the sessions that look back into it, and by rows with an outdated split factor."""
     first, last = stale
     return min(start, first or start), max(end, last or end) + timedelta(days=LOOKBACK_DAYS)
-
-
-def _stale_range(
-    backend: Backend, sql: SqlConnection, base: dict[str, SqlValue], splits: pa.Table
-) -> tuple[date | None, date | None]:
-    """Find the published rows whose split factor is outdated.
-
-    That reads every published row. So a snapshot records which splits it follows, and nothing is read if these have not
-    changed.
-    """
-    snapshot_id = sql.base(DAILY_PRICES)
-    if snapshot_id is None:
-        return None, None
-    if _splits_followed(backend.warehouse.history(DAILY_PRICES), snapshot_id) == _digest(splits):
-        return None, None
-    values = base | {"published_prices": sql.name(DAILY_PRICES)}
-    stale = sql.query(statement("stage/stale_splits.sql").bind(values)).to_pylist()[0]
-    return stale["first_stale"], stale["last_stale"]
-
-
-def _splits_followed(history: Sequence[Snapshot], snapshot_id: int) -> str | None:
-    """Return the digest of the splits that a snapshot follows.
-
-    A snapshot of maintenance records no splits and changes no rows: it follows those of the load before it.
-    """
-    ids = [snapshot.snapshot_id for snapshot in history]
-    since = history[ids.index(snapshot_id) :] if snapshot_id in ids else ()
-    of_a_load = next((snapshot for snapshot in since if not snapshot.is_maintenance), None)
-    return of_a_load.properties.get(SPLITS_PROPERTY) if of_a_load is not None else None
-
-
-def _digest(splits: pa.Table) -> str:
-    rows = sorted(repr(list(row.values())) for row in splits.to_pylist())
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]

@@ -27,7 +27,7 @@ from stock_assets.backends.snapshots import needed_files
 from stock_assets.core.errors import DamagedFiles, SettingsError
 from stock_assets.core.tables import PUBLISHED_TABLES
 
-_RECORDS = ("staged/rejections", "acknowledgements", "alerts", "reports", "alerts.log", LAYOUT_KEY)
+_RECORDS = ("staged/rejections", "staged/splits", "acknowledgements", "alerts", "reports", "alerts.log", LAYOUT_KEY)
 _JOURNALS = ("-journal", "-wal", "-shm")
 _ATTEMPTS = 5
 _RESTORING = "restoring"

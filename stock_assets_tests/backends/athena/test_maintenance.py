@@ -25,7 +25,7 @@ from stock_assets.loads.load import SPLITS_PROPERTY
 from stock_assets.orchestration.jobs.maintenance import JOB_NAME
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
-from stock_assets.stage.staging import _splits_followed
+from stock_assets.stage.stale_factors import _recorded_digest
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import QueryFault
 from stock_assets_tests.emulators.athena.names import REGION
@@ -494,7 +494,7 @@ def snapshot(snapshot_id: int, properties: dict[str, str]) -> Snapshot:
 def test_a_compacted_snapshot_has_the_splits_of_the_snapshot_before() -> None:
     history = [snapshot(3, {"maintenance": "compaction"}), snapshot(2, {SPLITS_PROPERTY: "a"}), snapshot(1, {})]
 
-    assert _splits_followed(history, 3) == _splits_followed(history, 2) == "a"
-    assert _splits_followed(history, 1) is None
-    assert _splits_followed(history[:1], 3) is None
-    assert _splits_followed(history, 9) is None
+    assert _recorded_digest(history, 3) == _recorded_digest(history, 2) == "a"
+    assert _recorded_digest(history, 1) is None
+    assert _recorded_digest(history[:1], 3) is None
+    assert _recorded_digest(history, 9) is None
