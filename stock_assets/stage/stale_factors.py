@@ -7,10 +7,8 @@ follow (`loads.split_factors`), what a load does with the range (`staging`).
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-import pyarrow as pa
-
 from stock_assets.backends.interface import Backend, Snapshot, SqlConnection
-from stock_assets.core.sql import Fragment, Name, SqlValue, statement
+from stock_assets.core.sql import Fragment, Name, SqlValue, literal, statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.loads.load import SPLITS_PROPERTY
 from stock_assets.loads.split_factors import Days, SplitFactors, recorded_factors
@@ -18,6 +16,9 @@ from stock_assets.loads.split_factors import Days, SplitFactors, recorded_factor
 _NONE = (None, None)
 _EARLIEST, _LATEST = date.min + timedelta(days=1), date.max - timedelta(days=1)
 """pyiceberg computes the day before and the day after a bound; no row is of these days."""
+
+_MOST_SYMBOLS = 1000
+"""Engines take long to read longer lists in a statement, which then has all symbols."""
 
 
 def factors_followed(backend: Backend, snapshot_id: int | None) -> str | None:
@@ -52,25 +53,19 @@ def stale_range(
 
 
 def _rows_that_differ(sql: SqlConnection, changed: Mapping[str, Days]) -> Fragment | None:
-    """Return the relation of the published rows of some symbols and days; None if there are certainly none."""
+    """Return the relation of the published rows of changed symbols on any of the days; None if there are none."""
     if not changed:
         return None
     first = max(_EARLIEST, min(days[0] for days in changed.values()))
     last = min(_LATEST, max(days[1] for days in changed.values()))
     if not sql.may_have_rows(DAILY_PRICES, first, last):
         return None
-    rows = pa.table(
-        {
-            "symbol": pa.array(changed, pa.string()),
-            "first_day": pa.array([days[0] for days in changed.values()], pa.date32()),
-            "last_day": pa.array([days[1] for days in changed.values()], pa.date32()),
-        }
-    )
+    symbols = ", ".join(map(literal, changed))
     values: dict[str, SqlValue] = {
         "published_prices": sql.name(DAILY_PRICES),
-        "changed_splits": sql.register("changed_splits", rows),
         "first_day": first,
         "last_day": last,
+        "of_changed_symbols": Fragment(f"p.symbol IN ({symbols})" if len(changed) <= _MOST_SYMBOLS else "TRUE"),
     }
     return Fragment(f"({statement('stage/rows_of_changed_splits.sql').bind(values)})")
 

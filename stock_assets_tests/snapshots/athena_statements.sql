@@ -2312,6 +2312,13 @@ FROM findings
 ORDER BY part, trade_date, symbol, audit
 ;
 
+-- sql/stage/rows_of_changed_splits.sql
+SELECT p.symbol, p.trade_date, p.split_factor
+FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+WHERE p.trade_date BETWEEN DATE '2012-03-05' AND DATE '9999-12-30'
+  AND p.symbol IN ('IBM')
+;
+
 -- sql/stage/session_digests.sql
 SELECT trade_date, CAST(SUM(number) AS BIGINT) AS digest
 FROM (SELECT * FROM "coverage/row_numbers.sql") AS n
@@ -2335,7 +2342,7 @@ ORDER BY t.trade_date
 
 -- sql/stage/stale_splits.sql
 SELECT MIN(p.trade_date) AS first_stale, MAX(p.trade_date) AS last_stale
-FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+FROM (SELECT * FROM "stage/rows_of_changed_splits.sql") AS p
 LEFT JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar), CAST(DATE '2012-03-05' AS date), CAST(NULL AS date), CAST(2.0E0 AS double), CAST(2.0E0 AS double))) AS v ("symbol", "ex_date", "next_ex_date", "split_ratio", "split_factor")) AS f
     ON  f.symbol = p.symbol
     AND f.ex_date <= p.trade_date

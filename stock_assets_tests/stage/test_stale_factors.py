@@ -114,7 +114,7 @@ CHANGES = [
     pytest.param(
         {"AAPL": {T[7]: "2.0000"}, "MSFT": {}, "ORCL": {T[4]: "1.2530"}},
         FIVE,
-        {"AAPL": 2, "MSFT": 6, "ORCL": 1},
+        {"AAPL": 6, "MSFT": 6, "ORCL": 6},
         id="several symbols",
     ),
     pytest.param({}, without("IBM", "CSCO"), {}, id="symbols leave the universe"),
@@ -123,7 +123,7 @@ CHANGES = [
         {"NEW": {date(1987, 5, 1): "2.0000"}}, Universe((*FIVE.listings, Listing("NEW", ""))), {}, id="enters"
     ),
     pytest.param({}, two_companies("IBM"), {"IBM": 9}, id="a ticker has two companies"),
-    pytest.param({"AAPL": {T[7]: "2.0000"}}, two_companies("IBM"), {"AAPL": 2, "IBM": 9}, id="companies and a split"),
+    pytest.param({"AAPL": {T[7]: "2.0000"}}, two_companies("IBM"), {"AAPL": 9, "IBM": 9}, id="companies and a split"),
 ]
 
 
@@ -171,7 +171,7 @@ def test_a_table_that_is_rolled_back_is_compared_with_its_own_splits(
     scene.backend.warehouse.rollback(DAILY_PRICES, before.snapshot_id)
 
     assert later == ((T[7], LATEST), {"AAPL": 3})
-    assert found(scene, monkeypatch) == (stale_rows(scene), {"AAPL": 2, "MSFT": 6})
+    assert found(scene, monkeypatch) == (stale_rows(scene), {"AAPL": 6, "MSFT": 6})
     assert stale_rows(scene) == (T[3], T[8])
 
 
@@ -229,3 +229,13 @@ def test_maintenance_keeps_the_records_that_snapshots_follow(scene: Scene, monke
     assert scene.backend.objects.keys(FOLDER) == [f"{FOLDER}{published.splits}.json"]
     learn(scene, {"AAPL": {T[7]: "2.0000"}})
     assert found(scene, monkeypatch) == ((T[7], LATEST), {"AAPL": 3})
+
+
+def test_the_statement_does_not_name_thousands_of_symbols(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stock_assets.stage.stale_factors._MOST_SYMBOLS", 2)
+    learn(scene, {"AAPL": {T[7]: "2.0000"}, "ORCL": {T[4]: "1.2530"}})
+    two = found(scene, monkeypatch)
+    learn(scene, {"CSCO": {T[8]: "2.0000"}})
+
+    assert two == ((T[4], T[8]), {"AAPL": 5, "ORCL": 5})
+    assert found(scene, monkeypatch) == ((T[4], T[8]), dict.fromkeys(FIVE.symbols, 5))
