@@ -85,7 +85,7 @@ def stale_rows(scene: Scene) -> Range:
     steps = split_factors(split_table(known_splits(scene), scene.universe)).steps
 
     def factor(symbol: object, session: date) -> float:
-        return next((value for day, value in reversed(steps.get(str(symbol), {}).items()) if day <= session), 1.0)
+        return next((value for day, value in reversed(list(steps.get(str(symbol), {}).items())) if day <= session), 1.0)
 
     rows = [(row["symbol"], row["trade_date"], row["split_factor"]) for row in published_rows(scene.backend)]
     days = [day for symbol, day, found in rows if isinstance(day, date) and found != factor(symbol, day)]
