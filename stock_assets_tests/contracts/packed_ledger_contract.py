@@ -118,12 +118,12 @@ class PackedLedgerContract:
             read.append(key)
             return type(objects).get(objects, key)
 
-        def list_keys(prefix: str) -> list[str]:
+        def list_etags(prefix: str) -> list[tuple[str, str]]:
             listed.append(prefix)
-            return type(objects).keys(objects, prefix)
+            return type(objects).etags(objects, prefix)
 
         monkeypatch.setattr(objects, "get", get)
-        monkeypatch.setattr(objects, "keys", list_keys)
+        monkeypatch.setattr(objects, "etags", list_etags)
 
         with ledger.read() as table:
             for _ in range(3):

@@ -13,7 +13,7 @@ reads the new ones. A process does not read what it has recorded itself.
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import md5
@@ -89,8 +89,7 @@ class S3Ledger(FetchLedger):
         with self._mirror.locked():
             while True:
                 try:
-                    keys = self._update()
-                    self._pack_long(keys)
+                    self._pack_long(self._update())
                 except sqlite3.DatabaseError:
                     if self._mirror.in_memory:
                         raise
@@ -108,27 +107,26 @@ class S3Ledger(FetchLedger):
                 self._refresh()
             return self._mirror.opened
 
-    def _update(self) -> list[str]:
-        """List the objects, read the new ones and forget those that are gone; return the keys."""
-        keys = self._read_listed()
-        if not self._mirror.keep(keys):
+    def _update(self) -> dict[str, str]:
+        """List the objects, read the new ones and forget those that are gone; return the keys with their ETags."""
+        listed = self._read_listed()
+        if not self._mirror.keep(listed):
             # Requests are gone, or the listing had one page from before, and one from after a pack was written.
-            keys = self._read_listed()
-            if not self._mirror.keep(keys):
+            listed = self._read_listed()
+            if not self._mirror.keep(listed):
                 self._mirror.restart()
-                keys = self._read_listed()
-                self._mirror.keep(keys)
+                listed = self._read_listed()
+                self._mirror.keep(listed)
         self._mirror.create_indexes()
-        listed = set(keys)
         self._unpacked = {key: body for key, body in self._unpacked.items() if key in listed}
-        return keys
+        return listed
 
-    def _read_listed(self) -> list[str]:
-        def attempt() -> list[str]:
-            keys = self._objects.keys(_FOLDER)
+    def _read_listed(self) -> dict[str, str]:
+        def attempt() -> dict[str, str]:
+            listed = dict(self._objects.etags(_FOLDER))
             known = self._mirror.counts()
-            self._insert([key for key in keys if key not in known])
-            return keys
+            self._insert([key for key in listed if key not in known])
+            return listed
 
         # KeyError: another process packed an object between the listing and the read.
         policy = retrying(attempts=_ATTEMPTS, longest_seconds=_LONGEST_PAUSE_SECONDS, first_seconds=0.05, on=KeyError)
@@ -165,17 +163,17 @@ class S3Ledger(FetchLedger):
             self._unpacked[key] = body
         return body
 
-    def _pack_long(self, keys: Sequence[str]) -> None:
+    def _pack_long(self, listed: Mapping[str, str]) -> None:
         for kind in FetchKind:
-            loose = [key for key in keys if key.startswith(_loose(kind))]
+            loose = [key for key in listed if key.startswith(_loose(kind))]
             if len(loose) > self._pack_after:
                 counts = self._mirror.counts()
-                packs = [key for key in keys if key.startswith(_packed(kind)) and counts[key] < FULL_PACK]
-                self._pack(kind, [*loose, *packs], keys)
+                packs = [key for key in listed if key.startswith(_packed(kind)) and counts[key] < FULL_PACK]
+                self._remember_equal(loose, listed)
+                self._pack(kind, [*loose, *packs], listed)
 
-    def _pack(self, kind: FetchKind, joined: Sequence[str], keys: Sequence[str]) -> None:
+    def _pack(self, kind: FetchKind, joined: Sequence[str], listed: Iterable[str]) -> None:
         """Write the unpacked requests and the packs that are not full into one pack, and only then remove them."""
-        self._remember_equal(kind, joined)
         try:
             entries = {entry["id"]: entry for _, body in self._bodies(joined) for entry in ledger_format.read(body)}
         except KeyError:
@@ -186,15 +184,14 @@ class S3Ledger(FetchLedger):
         self._objects.put(pack, ledger_format.write_pack(entries.values()))
         self._objects.delete_keys(joined)
         self._mirror.add({pack: list(entries.values())})
-        self._mirror.keep([*(set(keys) - set(joined)), pack])
+        self._mirror.keep([*(set(listed) - set(joined)), pack])
 
-    def _remember_equal(self, kind: FetchKind, keys: Sequence[str]) -> None:
-        """Take unpacked objects from the mirror, if a listing shows that the bucket has the same bytes.
+    def _remember_equal(self, keys: Sequence[str], listed: Mapping[str, str]) -> None:
+        """Take unpacked objects from the mirror, if their listed ETags show that the bucket has the same bytes.
 
         The ETag of an object that is encrypted with the keys of S3 is its MD5. Objects with other ETags are read.
         """
-        listed = dict(self._objects.etags(_loose(kind)))
-        unread = [key for key in keys if key in listed and key not in self._unpacked]
+        unread = [key for key in keys if key not in self._unpacked]
         for key, body in self._mirror.bodies(unread):
             if listed[key].strip('"') == md5(body, usedforsecurity=False).hexdigest():
                 self._unpacked[key] = body

@@ -19,7 +19,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from itertools import groupby
@@ -151,7 +151,7 @@ class LedgerMirror:
             create_indexes(connection)
             connection.execute(_OBJECT_INDEX)
 
-    def keep(self, keys: Sequence[str]) -> bool:
+    def keep(self, keys: Collection[str]) -> bool:
         """Forget the objects that are not listed any more, since the table has their requests from other objects.
 
         Returns:

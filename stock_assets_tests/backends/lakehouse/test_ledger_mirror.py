@@ -185,6 +185,19 @@ def test_a_row_that_no_request_has_is_damage_of_the_file(objects: FolderObjects,
     assert mirror_file(cache) != damaged
 
 
+def test_a_pack_needs_no_further_listing(objects: FolderObjects, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = list[str]()
+
+    def list_keys(prefix: str) -> list[str]:
+        listed.append(prefix)
+        return FolderObjects.keys(objects, prefix)
+
+    monkeypatch.setattr(objects, "keys", list_keys)
+    assert symbols(opened(objects, cache, pack_after=4)) == expected()
+    assert listed == ["ledger/"]
+    assert len(objects.keys("ledger/")) == 1
+
+
 def test_a_pack_reads_objects_whose_etag_is_no_md5(
     objects: FolderObjects, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,7 +236,7 @@ def test_a_listing_with_a_page_from_before_a_pack_is_repeated(
     file = mirror_file(cache)
     complete = objects.keys("ledger/")
     listings = iter([[key for key in complete if "/new/" in key], complete])
-    monkeypatch.setattr(objects, "keys", lambda _: next(listings))
+    monkeypatch.setattr(objects, "etags", lambda _: dict.fromkeys(next(listings), "").items())
     assert symbols(mine) == expected(COUNT + 2)
     # The mirror is not built again.
     assert mirror_file(cache) == file
