@@ -5,7 +5,7 @@
 // second drawing.
 const Chart = (() => {
   const LEFT = 10, RIGHT = 62, TOP = 14, GAP = 18, AXIS = 26;
-  const LABEL_WIDTH = 62, LABEL_HEIGHT = 30, DRAG = 8, DAY = 864e5;
+  const DAY_WIDTH = 62, MONTH_WIDTH = 44, LABEL_HEIGHT = 30, DRAG = 8, DAY = 864e5;
   const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 
   function add(parent, name, attributes, text) {
@@ -20,37 +20,41 @@ const Chart = (() => {
 
   const week = (day) => Math.floor((Date.parse(day) / DAY + 3) / 7);
   const monthAndDay = (day) => `${MONTHS[Number(day.slice(5, 7)) - 1]} ${Number(day.slice(8))}`;
-  const month = (day) => day.slice(5, 7) === "01" ? day.slice(0, 4) : MONTHS[Number(day.slice(5, 7)) - 1];
+  const month = (day) => MONTHS[Number(day.slice(5, 7)) - 1];
   const year = (day) => day.slice(0, 4);
   const quarter = (day) => year(day) + Math.floor((Number(day.slice(5, 7)) - 1) / 3);
-  // From fine to coarse: what begins at a label, and its text. January is labelled with its year.
+  // From fine to coarse: what begins at a label, its text, and the room that it needs.
   const LEVELS = [
-    [(day) => day, monthAndDay],
-    [week, monthAndDay],
-    [(day) => day.slice(0, 7), month],
-    [quarter, month],
-    [year, year],
-    [(day) => Math.floor(Number(year(day)) / 2), year],
-    [(day) => Math.floor(Number(year(day)) / 5), year],
+    [(day) => day, monthAndDay, DAY_WIDTH],
+    [week, monthAndDay, DAY_WIDTH],
+    [(day) => day.slice(0, 7), month, MONTH_WIDTH],
+    [quarter, month, MONTH_WIDTH],
+    [year, year, MONTH_WIDTH],
+    [(day) => Math.floor(Number(year(day)) / 2), year, MONTH_WIDTH],
+    [(day) => Math.floor(Number(year(day)) / 5), year, MONTH_WIDTH],
   ];
+
+  // On every axis, the first label of a year after the first one is the year.
+  const withYears = (labels, days) => labels.map(({ i, text }, n) =>
+    ({ i, text: year(days[i]) === year(days[n ? labels[n - 1].i : 0]) ? text : year(days[i]) }));
 
   function timeLabels(days, x, width) {
     const all = days.map((_, i) => i);
-    for (const [n, [key, text]] of LEVELS.entries()) {
+    for (const [n, [key, text, needed]] of LEVELS.entries()) {
       const starts = all.filter((i) => n === 0 || (i > 0 && key(days[i]) !== key(days[i - 1])));
-      if (starts.length * LABEL_WIDTH > width) continue;
+      if (starts.length * needed > width) continue;
       let last = -Infinity;
       const labels = starts.map((i) => ({ i, text: text(days[i]) })).filter(({ i }) => {
-        if (x(i) - last < LABEL_WIDTH * 0.7) return false;
+        if (x(i) - last < MONTH_WIDTH) return false;
         last = x(i);
         return true;
       });
-      if (labels.length > 1 || days.length < 2) return labels;
+      if (labels.length > 1 || days.length < 2) return withYears(labels, days);
       break;
     }
     // No unit has room and at least two labels: every second, third ... slot is labelled.
-    const every = Math.ceil(days.length * LABEL_WIDTH / width);
-    return all.filter((i) => i % every === 0).map((i) => ({ i, text: monthAndDay(days[i]) }));
+    const every = Math.ceil(days.length * DAY_WIDTH / width);
+    return withYears(all.filter((i) => i % every === 0).map((i) => ({ i, text: monthAndDay(days[i]) })), days);
   }
 
   function step(span, count) {

@@ -26,6 +26,7 @@
   const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 2 });
   const price = (value) => (Math.abs(value) < 10 ? four : two).format(value);
   const signed = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${two.format(Math.abs(value))} %`;
+  const count = (number, unit) => `${whole.format(number)} ${unit}${number === 1 ? "" : "s"}`;
   const direction = (value) => value > 0 ? "up" : value < 0 ? "down" : "";
   // An axis has as many decimals as the distance between its labels needs.
   function axis(value, by) {
@@ -171,7 +172,7 @@
     find("readout").replaceChildren(...read(newest));
     drawMarket(ends);
     find("note").textContent = note(slots, unit, missing.length);
-    fillTable(slots, values, comparing ? panes[0].series : null);
+    fillTable(slots, values, comparing ? panes[0].series : null, unit);
     return { available, range };
   }
 
@@ -179,10 +180,9 @@
     const sessions = [];
     for (let i = slots[0][0]; i <= lastValue(slots)[1]; i += 1) sessions.push([i, i]);
     const closes = valuesOf(state.symbol, sessions, "adjusted").close.filter(isNumber);
-    const count = `${whole.format(slots.length)} ${unit}${slots.length === 1 ? "" : "s"}`;
     const change = closes.length > 1 ? ` ${signed((lastValue(closes) / closes[0] - 1) * 100)} in this time.` : "";
     const gaps = missing ? ` ${missing} without a bar (×).` : "";
-    return `${state.symbol}, ${days[slots[0][0]]} to ${days[lastValue(slots)[1]]}: ${count}.${change}${gaps}`;
+    return `${state.symbol}, ${days[slots[0][0]]} to ${days[lastValue(slots)[1]]}: ${count(slots.length, unit)}.${change}${gaps}`;
   }
 
   function describe(values, slotDays, unit) {
@@ -201,16 +201,19 @@
       rows: slots.map(([, to], i) => [days[to], ...columns.map(([, list]) => list[i])]) };
   }
 
-  function fillTable(slots, values, compared) {
+  function fillTable(slots, values, compared, unit) {
     const { columns, rows } = tableRows(slots, values, compared);
     const table = document.createElement("table");
-    table.createCaption().textContent = rows.length > TABLE_ROWS ? `The latest ${TABLE_ROWS} of ${whole.format(rows.length)}.` : `${rows.length} rows.`;
+    const grouped = unit === "session" ? {} : { trade_date: `${unit} to`, daily_return: `Return of the ${unit}` };
+    const heading = (column) => (grouped[column] || column.replaceAll("_", " ")).replace(/^./, (letter) => letter.toUpperCase());
+    const latest = rows.length > TABLE_ROWS ? `The latest ${TABLE_ROWS} of ` : "";
+    table.createCaption().textContent = `${latest}${count(rows.length, unit)}.`;
     const head = table.createTHead().insertRow();
     for (const [n, column] of columns.entries()) {
       const cell = document.createElement("th");
       cell.scope = "col";
       cell.className = n ? "number" : "";
-      cell.textContent = compared && n ? column : column.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase());
+      cell.textContent = compared && n ? column : heading(column);
       head.append(cell);
     }
     const body = table.createTBody();
@@ -223,7 +226,8 @@
       });
     }
     find("values").replaceChildren(table);
-    find("save-prices").onclick = () => Tables.save(`${state.symbol}.csv`, [columns, ...rows]);
+    const name = unit === "session" ? state.symbol : `${state.symbol}_by_${unit}`;
+    find("save-prices").onclick = () => Tables.save(`${name}.csv`, [columns, ...rows]);
   }
 
   // ---- charts of all symbols

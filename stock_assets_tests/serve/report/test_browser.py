@@ -235,6 +235,9 @@ def test_weeks_of_the_page_equal_the_weeks_of_the_view(recorded_page: Path, reco
         page.open(recorded_page, "#AAPL&range=5y&type=candles")
         assert "by week" in text(page, "#price text.pane")
         shown = values(page)
+        heads = texts(page, "#values th")
+        assert (heads[0], heads[8]) == ("Week to", "Return of the week")
+        assert text(page, "#values caption") == "The latest 60 of 262 weeks."
     expected = run_query(recorded_backend, select).to_pylist()
     for cells, row in zip(shown, expected, strict=True):
         assert cells[0] == str(row["trade_date"])
@@ -328,6 +331,8 @@ PRINTED = """
     window.printed = {
       open: [...document.querySelectorAll("details[open] summary")].map((one) => one.textContent),
       chart: document.querySelector("#price svg").viewBox.baseVal.width,
+      labels: ["price", "market_breadth", "coverage"].map((chart) =>
+        [...document.querySelectorAll(`#${chart} text.time`)].map((one) => one.textContent)),
     };
   });
 """
@@ -340,6 +345,9 @@ def test_a_year_of_five_symbols_is_printed_on_two_pages(recorded_page: Path) -> 
         page.run(PRINTED)
         before = page.run("return document.querySelector('#price svg').viewBox.baseVal.width")
         printed = page.pdf()
+        price, *small = page.run("return window.printed.labels")
+        assert price[:3] + price[-3:] == ["Apr", "May", "Jun", "2013", "Feb", "Mar"]
+        assert small == [["Apr", "Jul", "Oct", "2013"]] * 2
         assert page.run("return window.printed.chart") < 720 < before
         page.wait_for(f"document.querySelector('#price svg').viewBox.baseVal.width === {before}")
     assert printed.startswith(b"%PDF")
