@@ -48,7 +48,7 @@ class Incident:
         sessions: the affected sessions, in order; empty if it concerns no particular session.
         steps: steps that must succeed for these sessions before the incident is resolved.
         facts: details by name; each item of a list is written on a separate line. A list keeps its first lines and the
-            number of the others, so that neither a message nor a stored incident grows with the symbols.
+            number of the others, so that a message does not grow with the symbols.
         link: URL of the details.
     """
 

@@ -13,7 +13,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
+from itertools import chain
 from math import ceil
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -39,7 +41,6 @@ SAME_ATTEMPT = timedelta(minutes=30)
 """Requests closer to each other are repetitions within one run and count as one attempt."""
 SYMBOLS_AT_ONCE = 500
 """Symbols whose requests are read together: a million requests need a gigabyte."""
-
 
 _OF_THE_UNIVERSE = frozenset({"symbol_was_listed", "only_trading_sessions"})
 """Audits that an expected bar does not fail: the universe or the calendar has changed since it was quarantined."""
@@ -135,14 +136,14 @@ class _Requests(NamedTuple):
     """The requests for a symbol since the market close of a session, newest first.
 
     Attributes:
-        all: all of them.
-        failed: those that say something about the session's bar.
+        all: every request.
+        relevant: the requests that count as attempts, good responses without the bar included.
         response: newest good response of these, or None.
         attempts: number of attempts.
     """
 
     all: Sequence[Fetch]
-    failed: Sequence[Fetch]
+    relevant: Sequence[Fetch]
     response: Fetch | None
     attempts: int
 
@@ -192,7 +193,8 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
     ordered = sorted(gaps)
     listed, share = parts.universe.listed_counts(ordered), parts.limits.min_coverage
     may_miss = {session: max(0, count - ceil(share * count)) for session, count in listed.items()}
-    return Coverage(tuple(gap for session in ordered for gap in gaps[session]), rejected, may_miss)
+    by_symbol = (sorted(gaps[session], key=attrgetter("symbol")) for session in ordered)
+    return Coverage(tuple(chain.from_iterable(by_symbol)), rejected, may_miss)
 
 
 def _gaps(
@@ -203,7 +205,7 @@ def _gaps(
     history: AvailableHistory | None,
     ledger: LedgerTable,
 ) -> Iterator[Gap]:
-    """Yield the gaps of some symbols, in this order; the ledger is read for all of them together."""
+    """Yield the gaps of some symbols; the ledger is read for all of them together."""
     missing: dict[str, list[date]] = {}
     for symbol in symbols:
         held, listed = available.get(symbol, _NOTHING), parts.universe.listed_sessions(symbol, sessions)
@@ -260,15 +262,15 @@ def _since_close(newest_first: Sequence[Fetch], session: date) -> Sequence[Fetch
 
 
 def _requests(since_close: Sequence[Fetch]) -> _Requests:
-    """Choose the requests that say something about a bar."""
-    failed = [
+    """Choose the requests that count as attempts."""
+    relevant = [
         fetch
         for fetch in since_close
         # An exhausted daily quota is no statement about the bar, and neither is a landing file.
         if fetch.outcome is not Outcome.DAILY_QUOTA and not fetch.is_landing_file
     ]
-    response = next((fetch for fetch in failed if fetch.outcome is Outcome.OK), None)
-    return _Requests(since_close, failed, response, _attempts([fetch.fetched_at for fetch in failed]))
+    response = next((fetch for fetch in relevant if fetch.outcome is Outcome.OK), None)
+    return _Requests(since_close, relevant, response, _attempts([fetch.fetched_at for fetch in relevant]))
 
 
 def _with_quarantined(
@@ -353,10 +355,10 @@ def _gap(
     if history is not None and session < history.first:
         reason = f"{why}{format_unobtainable([session], history)}"
         return Gap(symbol, session, stored=False, due=None, reason=reason, unobtainable=True, audits=audits)
-    if not requests.failed:
+    if not requests.relevant:
         reason = str(quarantined or _why_not_requested(requests.all))
         return Gap(symbol, session, stored=False, due=catch_up_start(session), reason=reason, audits=audits)
-    outcome, reason = _why_missing(session, requests.failed[0], requests.response, history)
+    outcome, reason = _why_missing(session, requests.relevant[0], requests.response, history)
     unobtainable, attempts = outcome is Outcome.UNOBTAINABLE, requests.attempts
     if quarantined:
         reason = f"{why}{reason}" if unobtainable else str(quarantined)
@@ -364,7 +366,7 @@ def _gap(
         reason = f"{reason} (requested {'once' if attempts == 1 else f'{attempts} times'})"
         due = None
     else:
-        due = max(requests.failed[0].fetched_at + RETRY_DELAYS[attempts - 1], catch_up_start(session))
+        due = max(requests.relevant[0].fetched_at + RETRY_DELAYS[attempts - 1], catch_up_start(session))
     return Gap(symbol, session, False, due, reason, attempts, unobtainable, audits)  # noqa: FBT003 (with names, it takes twice as long)
 
 

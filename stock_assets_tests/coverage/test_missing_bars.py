@@ -1,6 +1,7 @@
-"""The gaps of many symbols: the same as asking for each bar alone, with few statements for all symbols."""
+"""The gaps of many symbols: the same as those computed for each bar alone, with few statements for all symbols."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -13,8 +14,16 @@ from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import Outcome
+from stock_assets.core.universe import Universe
 from stock_assets.coverage import missing_bars
-from stock_assets.coverage.missing_bars import RETRY_DELAYS, SAME_ATTEMPT, Gap, catch_up_start, coverage
+from stock_assets.coverage.missing_bars import (
+    RETRY_DELAYS,
+    SAME_ATTEMPT,
+    Gap,
+    _Available,
+    catch_up_start,
+    coverage,
+)
 from stock_assets.ingest.ledger_queries import staged_responses
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets_tests.support.live_source import symbols
@@ -49,7 +58,7 @@ def requests(draw: st.DrawFn) -> Fetch:
 
 
 def expected(given: PipelineParts, symbol: str, session: date) -> tuple[bool, datetime | None, int]:
-    """Ask for one bar alone: whether a response has it, when it is due, the failed attempts."""
+    """Compute for one bar alone: whether a response has it, when it is due, the failed attempts."""
     since = given.backend.ledger.fetches(FetchKind.PRICES, symbol=symbol, since=closing_time(session))
     if any(fetch.outcome is Outcome.OK and fetch.holds(session) for fetch in since):
         return True, None, 0
@@ -67,15 +76,35 @@ def expected(given: PipelineParts, symbol: str, session: date) -> tuple[bool, da
 
 
 @settings(max_examples=60, deadline=None)
-@given(fetches=st.lists(requests(), max_size=14))
-def test_the_gaps_are_those_of_each_bar_alone(tmp_path_factory: pytest.TempPathFactory, fetches: list[Fetch]) -> None:
-    pipeline = parts(local_backend(tmp_path_factory.mktemp(f"gaps{next(FOLDERS)}")), universe=THREE)
+@given(
+    fetches=st.lists(requests(), max_size=14),
+    published=st.sets(st.tuples(st.sampled_from(DAYS), st.sampled_from(THREE.symbols))),
+    listed_until=st.tuples(*[st.none() | st.sampled_from(DAYS)] * 3),
+)
+def test_the_gaps_are_those_of_each_bar_alone(
+    tmp_path_factory: pytest.TempPathFactory,
+    fetches: list[Fetch],
+    published: set[tuple[date, str]],
+    listed_until: tuple[date | None, ...],
+) -> None:
+    universe = Universe(
+        tuple(replace(one, last_session=last) for one, last in zip(THREE.listings, listed_until, strict=True))
+    )
+    pipeline = parts(local_backend(tmp_path_factory.mktemp(f"gaps{next(FOLDERS)}")), universe=universe)
     pipeline.backend.ledger.record(*fetches)
-    found = coverage(pipeline, DAYS, at=AT)
-    assert [(gap.session, gap.symbol) for gap in found.gaps] == [(day, one) for day in DAYS for one in THREE.symbols]
+    with pytest.MonkeyPatch.context() as patch:
+        bars = {one: _Available({day for day, symbol in published if symbol == one}) for one in THREE.symbols}
+        patch.setattr(missing_bars, "_available_bars", lambda *_: bars)
+        found = coverage(pipeline, DAYS, at=AT)
+        for size in (1, 2):
+            assert reasons(found.gaps) == reasons(in_batches(pipeline, size))
+    assert [(gap.session, gap.symbol) for gap in found.gaps] == [
+        (day, one) for day in DAYS for one in THREE.symbols if universe.covers(one, day) != ((day, one) in published)
+    ]
     for gap in found.gaps:
-        assert (gap.stored, gap.due, gap.requests) == expected(pipeline, gap.symbol, gap.session), gap
-    assert reasons(found.gaps) == reasons(in_batches(pipeline, 2))
+        outside = not universe.covers(gap.symbol, gap.session)
+        of_one = (True, None, 0) if outside else expected(pipeline, gap.symbol, gap.session)
+        assert (gap.stored, gap.due, gap.requests) == of_one, gap
 
 
 def in_batches(pipeline: PipelineParts, size: int) -> tuple[Gap, ...]:

@@ -9,6 +9,7 @@ runs on the instance. So it needs no cursor, and a restart changes nothing.
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 
 import dagster as dg
 
@@ -97,7 +98,9 @@ def notify_missing(
 
     Sessions before the available history are never requested; only the sensor's tick names them.
     """
-    missing = {f"{gap.symbol} {gap.session}": gap for gap in given_up if gap.requests}
+    # The newest first: a message has room for some lines only, and earlier bars were reported before.
+    by_session = sorted(given_up, key=attrgetter("session"), reverse=True)
+    missing = {f"{gap.symbol} {gap.session}": gap for gap in by_session if gap.requests}
     open_incidents = [incident for incident in opened if incident.kind == "coverage"]
     if not missing:
         how = "every bar is stored, or no longer among the latest sessions"

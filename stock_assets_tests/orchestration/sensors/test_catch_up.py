@@ -13,7 +13,7 @@ import pytest
 from stock_assets.alerts.deduplication import Notifier
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.audit_limits import Limits
-from stock_assets.core.calendar import sessions_between
+from stock_assets.core.calendar import next_session, sessions_between
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import LoadRejected, Outcome
 from stock_assets.core.tables import DAILY_PRICES
@@ -585,15 +585,17 @@ def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_knows
     notifier = Notifier(backend, [channel])
     lost = [
         gap(MONDAY, f"S{number:05d}", stored=False)._replace(due=None, requests=8, reason="no bar yet")
-        for number in range(10_000)
+        for number in range(9_999)
     ]
-    for missing in (lost[:-1], lost[1:-1], lost):
+    added = lost[0]._replace(session=next_session(MONDAY), symbol="Z")
+    for missing in (lost, lost[1:], [*lost, added]):
         notify_missing(notifier, missing, NOW, opened=notifier.open_incidents())
     assert [message.title for message in channel.sent] == [
         f"stock_assets: {count} bars stay missing and no longer requested" for count in ("9,999", "10,000")
     ]
     assert all(len(message.text) < 2_000 for message in channel.sent)
     [incident] = notifier.open_incidents()
+    assert incident.facts["missing"][0] == f"Z {added.session}: no bar yet", "the newest session comes first"
     assert incident.facts["missing"][-1] == "and 9,981 more"
 
 
