@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from stock_assets.backends.interface import Fetch, FetchKind, Objects
 from stock_assets.core.errors import DamagedResponses
+from stock_assets.core.text import plural
 
 
 def read_responses_together(objects: Objects, kind: FetchKind, fetches: Iterable[Fetch]) -> dict[str, bytes]:
@@ -35,5 +36,5 @@ def read_response(objects: Objects, fetch: Fetch) -> bytes:
     else:
         if fetch.is_response(body):
             return body
-        why = f"its {len(body)} bytes differ from the SHA-256 in the ledger"
+        why = f"its {plural(len(body), 'byte differs', 'bytes differ')} from the SHA-256 in the ledger"
     raise DamagedResponses({fetch.response_key: why})

@@ -15,6 +15,7 @@ from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
 from stock_assets.backends.interface import Damage, Part
 from stock_assets.backends.snapshots import row_count
 from stock_assets.core.tables import Table
+from stock_assets.core.text import plural
 
 CheckContent = Callable[[DataFile], str]
 """Returns what is wrong with the content of a data file; empty if nothing is."""
@@ -71,7 +72,7 @@ class _Walk:
                 if problem := self._file_problem(file):
                     self._note(file.file_path, problem, snapshot)
         if complete and rows != row_count(snapshot):
-            stated = f"its manifests have {rows:,} rows, the metadata state {row_count(snapshot):,}"
+            stated = f"its manifests have {plural(rows, 'row')}, the metadata state {row_count(snapshot):,}"
             self._note(snapshot.manifest_list, stated, snapshot)
 
     def _note(self, file: str, why: str, snapshot: IcebergSnapshot) -> None:
@@ -84,7 +85,7 @@ class _Walk:
             try:
                 size = len(self._io.new_input(path))
                 if size != manifest.manifest_length:
-                    self._problems[path] = f"it has {size:,} bytes instead of {manifest.manifest_length:,}"
+                    self._problems[path] = f"it has {plural(size, 'byte')} instead of {manifest.manifest_length:,}"
                 else:
                     self._entries[path] = [entry.data_file for entry in manifest.fetch_manifest_entry(self._io)]
             except Exception as error:  # noqa: BLE001 (as above)
@@ -96,9 +97,9 @@ class _Walk:
         if path not in self._problems:
             try:
                 size = len(self._io.new_input(path))
-                same = size == file.file_size_in_bytes
+                stated = file.file_size_in_bytes
                 self._problems[path] = (
-                    self._check(file) if same else f"it has {size:,} bytes instead of {file.file_size_in_bytes:,}"
+                    self._check(file) if size == stated else f"it has {plural(size, 'byte')} instead of {stated:,}"
                 )
             except Exception as error:  # noqa: BLE001 (each FileIO has its own errors for a missing file)
                 self._problems[path] = _why(error)

@@ -16,6 +16,7 @@ import typer
 from stock_assets.cli.interruption import Interrupted
 from stock_assets.cli.output import print_grid, print_line, print_warning
 from stock_assets.core.errors import DeploymentFailed
+from stock_assets.core.text import plural
 from stock_assets.deployment.forms import Extra, Form
 
 if TYPE_CHECKING:
@@ -140,7 +141,10 @@ def smoke(
     ]
     print_grid(("Query", "Statement", "Seconds", "Bytes", "USD"), rows)
     read, cost = sum(run.scanned_bytes for run in done.statements), sum(run.cost or 0 for run in done.statements)
-    print_line(f"{len(rows)} statements read {read:,} bytes and cost about {cost:.6f} USD. The test data are removed.")
+    print_line(
+        f"{plural(len(rows), 'statement')} read {plural(read, 'byte')} and cost about {cost:.6f} USD. The test data "
+        "are removed."
+    )
 
 
 @app.command()
@@ -178,7 +182,7 @@ def destroy(*, name: Name = _DEFAULT_NAME, region: Region = "", yes: Yes = False
     kept = deployment.kept()
     print_grid(("Deleted", "Status"), [(stack.name, stack.status) for stack in reversed(stacks.values())])
     print_grid(("Kept", "To remove or find it"), [(item.what, item.command) for item in kept])
-    _confirm(f"Delete {len(stacks)} stacks in {deployment.access.region}?", yes=yes)
+    _confirm(f"Delete {plural(len(stacks), 'stack')} in {deployment.access.region}?", yes=yes)
     with _interruptible():
         deployment.destroy()
     bucket = next((stack.outputs["Bucket"] for stack in stacks.values() if "Bucket" in stack.outputs), "")

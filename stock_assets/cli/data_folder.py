@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stock_assets.cli.output import err, print_error, print_line, print_warning
+from stock_assets.core.text import plural
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -32,7 +33,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check all stored data: databases, raw responses, tables, records. Exit code 1 if anything is damaged."""
-    from stock_assets.core.text import SYMBOLS_SHOWN, plural
+    from stock_assets.core.text import SYMBOLS_SHOWN
     from stock_assets.maintenance.recompute import Sample
     from stock_assets.maintenance.verify import Depth
     from stock_assets.maintenance.verify import verify as find
@@ -142,7 +143,7 @@ def relocate() -> None:
     done = rewrite(DataFolder(root).root)
     _refresh_views()
     for table in done:
-        print_line(f"{table.table}: moved from {table.earlier}; {table.files} metadata files written.")
+        print_line(f"{table.table}: moved from {table.earlier}; {plural(table.files, 'metadata file')} written.")
     if not done:
         print_line(f"Nothing to do: every table of {root} was created in this folder.")
 
@@ -150,7 +151,6 @@ def relocate() -> None:
 def migrate() -> None:
     """Replace a data folder of an earlier layout version by a new one; the earlier folder stays as a backup."""
     from stock_assets.core.clock import utc_now
-    from stock_assets.core.text import plural
     from stock_assets.maintenance.migrate import migrate as replace
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings

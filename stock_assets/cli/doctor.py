@@ -82,10 +82,11 @@ def _disk(settings: "Settings", pipeline: "Pipeline") -> str:  # noqa: ARG001 (t
 
 def _backend(settings: "Settings", pipeline: "Pipeline") -> str:  # noqa: ARG001 (as above)
     from stock_assets.core.tables import DAILY_PRICES
+    from stock_assets.core.text import plural
 
     with pipeline.backend.warehouse.connect_to_read() as sql:
         [row] = sql.query(f"SELECT COUNT(*) AS n FROM {sql.name(DAILY_PRICES).value}").to_pylist()  # noqa: S608 (a name)
-    return f"{row['n']:,} published rows in {pipeline.backend.warehouse.location(DAILY_PRICES)}"
+    return f"{plural(row['n'], 'published row')} in {pipeline.backend.warehouse.location(DAILY_PRICES)}"
 
 
 def _key(settings: "Settings", pipeline: "Pipeline") -> str:  # noqa: ARG001 (as above)

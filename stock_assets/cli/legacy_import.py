@@ -11,7 +11,7 @@ from stock_assets.cli.output import print_error, print_grid, print_line, print_w
 from stock_assets.cli.run_progress import run_and_print
 from stock_assets.core.calendar import loadable_sessions, sessions_between
 from stock_assets.core.clock import utc_now
-from stock_assets.core.text import SYMBOLS_SHOWN, shorten_lines
+from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_lines
 from stock_assets.coverage.run_specs import bridged_ranges
 from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import import report
@@ -68,7 +68,7 @@ def print_import(found: ImportResult) -> None:
     if rows:
         print_grid(list(rows[0]), [list(row.values()) for row in rows[:SYMBOLS_SHOWN]], numbers=True)
     if len(rows) > SYMBOLS_SHOWN:
-        print_line(f"and {len(rows) - SYMBOLS_SHOWN:,} more symbols")
+        print_line(f"and {plural(len(rows) - SYMBOLS_SHOWN, 'more symbol')}")
     if not found.importable:
         print_line("No bar can be imported.")
     elif not found.sessions:

@@ -9,7 +9,7 @@ from datetime import date
 from enum import StrEnum
 from typing import ClassVar
 
-from stock_assets.core.text import shorten_lines
+from stock_assets.core.text import plural, shorten_lines
 
 _DAMAGED_SHOWN = 3
 
@@ -231,7 +231,7 @@ class DamagedFiles(StockAssetsError):
     def __init__(self, descriptions: Iterable[str]) -> None:
         self.descriptions = tuple(descriptions)
         more = len(self.descriptions) - _DAMAGED_SHOWN
-        lines = [*self.descriptions[:_DAMAGED_SHOWN], *([f"and {more} more files"] if more > 0 else [])]
+        lines = [*self.descriptions[:_DAMAGED_SHOWN], *([f"and {plural(more, 'more file')}"] if more > 0 else [])]
         super().__init__("\n".join(lines))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stock_assets.core.errors import InvalidQuery
+from stock_assets.core.text import plural
 from stock_assets.core.text_cache import cached_text
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def parse_query(text: str) -> "exp.Query":
     if not found:
         raise _invalid("it is empty", "Write a SELECT, such as: SELECT * FROM published.daily_prices LIMIT 5", text)
     if len(found) > 1:
-        raise _invalid(f"it is not a single SELECT but {len(found)} statements", "Run one at a time.", text)
+        raise _invalid(f"it is not a single SELECT but {plural(len(found), 'statement')}", "Run one at a time.", text)
     query = found[0]
     # A SELECT can contain parts that change data: `SELECT ... INTO`, a CTE that inserts.
     if not isinstance(query, exp.Query) or query.find(exp.DML, exp.DDL, exp.Command, exp.Into):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stock_assets.core.errors import SettingsError
+from stock_assets.core.text import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -239,7 +240,7 @@ def require_enough_calls(universes: Sequence[Universe], calls_per_day: int | Non
         if len(universes) > 1:
             subject, file = "The universes together have", "files of STOCK_ASSETS_UNIVERSES"
         raise SettingsError(
-            f"{subject} {symbols} symbols, but the plan allows {calls_per_day} calls per day: each symbol needs "
-            f"one for its price, and splits need another. Remove {symbols - calls_per_day + 1} from the {file}, or set "
-            "STOCK_ASSETS_ALPHA_VANTAGE_PLAN (or STOCK_ASSETS_CALLS_PER_DAY) to the plan of your key."
+            f"{subject} {plural(symbols, 'symbol')}, but the plan allows {plural(calls_per_day, 'call')} per day: each "
+            f"symbol needs one for its price, and splits need another. Remove {symbols - calls_per_day + 1} from the "
+            f"{file}, or set STOCK_ASSETS_ALPHA_VANTAGE_PLAN (or STOCK_ASSETS_CALLS_PER_DAY) to the plan of your key."
         )

@@ -282,7 +282,8 @@ def warn_about_calls(parts: PipelineParts, sessions: Sequence[date], rules: Requ
     left = max(0, limits.per_day - parts.backend.rate_limiter.used_calls(parts.source.vendor, limits.day_start(at)))
     reserved = available_calls(parts, at).reserved
     reset = f"{limits.next_reset(at):%Y-%m-%d %H:%M} UTC"
-    calls = f"This run requests {plural(needed, 'symbol')}, and {left} of today's {limits.per_day} calls are left"
+    today = f"{left} of today's {plural(limits.per_day, 'call')} {'is' if left == 1 else 'are'} left"
+    calls = f"This run requests {plural(needed, 'symbol')}, and {today}"
     if needed > left:
         return f"{calls}: {plural(needed - left, 'symbol')} cannot be requested before the quota resets at {reset}."
     if not reserved or needed <= left - reserved:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.core.sql import bundled
+from stock_assets.core.text import plural
 
 PYTHON = "3.12"
 PLATFORM = "manylinux2014_aarch64"
@@ -29,6 +30,7 @@ _DATA = ("stock_assets/core/exchange_calendar.csv", "stock_assets/universes/semi
 _IMPORTED = """
 import sys
 import stock_assets.aws_lambda, stock_assets.sources.alpha_vantage, stock_assets.backends.lakehouse.secret
+from stock_assets.core.text import plural
 print(*(module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "stock_assets"), sep="\\n")
 """
 _MODIFIED = (1980, 1, 1, 0, 0, 0)
@@ -52,7 +54,9 @@ def build(target: Path, *, python: str = PYTHON, platform: str = PLATFORM) -> in
             file.writestr(entry, content[name])
     size = target.stat().st_size
     if size > LARGEST_BYTES:
-        raise DeploymentFailed(f"{target} has {size:,} bytes, more than {LARGEST_BYTES:,}; see infra/aws/{LOCK}")
+        raise DeploymentFailed(
+            f"{target} has {plural(size, 'byte')}, more than {LARGEST_BYTES:,}; see infra/aws/{LOCK}"
+        )
     return size
 
 
@@ -92,7 +96,7 @@ def main() -> None:
     arguments.add_argument("--platform", default=PLATFORM)
     given = arguments.parse_args()
     size = build(given.target, python=given.python, platform=given.platform)
-    sys.stdout.write(f"{given.target}: {size:,} bytes\n")
+    sys.stdout.write(f"{given.target}: {plural(size, 'byte')}\n")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import DeploymentFailed
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.core.text import plural
 from stock_assets.core.universe import Universe
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings, SourceName
@@ -142,6 +143,6 @@ def _check_rows(pipeline: Pipeline, rows: int, latest: date, when: str) -> None:
     [found] = pipeline.query(_COUNT).to_pylist()
     if (found["n"], found["latest"]) != (rows, latest):
         raise DeploymentFailed(
-            f"published.daily_prices has {found['n']} rows until {found['latest']} {when}; expected: {rows} until "
-            f"{latest}."
+            f"published.daily_prices has {plural(found['n'], 'row')} until {found['latest']} {when}; expected: {rows} "
+            f"until {latest}."
         )

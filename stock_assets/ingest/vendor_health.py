@@ -124,8 +124,9 @@ class VendorHealth:
         if unknown:
             self._be_careful()
         if same and len(self._unknown_messages) >= MAX_UNKNOWN_MESSAGES:
-            count = MAX_UNKNOWN_MESSAGES
-            self._stop(error, f"not requested in this run, since {count} symbols in a row had this response")
+            self._stop(
+                error, f"not requested in this run, since {MAX_UNKNOWN_MESSAGES} symbols in a row had this response"
+            )
 
     def _be_careful(self) -> None:
         self.failures += 1

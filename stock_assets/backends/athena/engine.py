@@ -37,6 +37,7 @@ from stock_assets.core.errors import (
     ServiceUnavailable,
     SettingsError,
 )
+from stock_assets.core.text import plural
 
 _MEGABYTE = 1024 * 1024
 LARGEST_STATEMENT = 262_144
@@ -221,7 +222,7 @@ class AthenaEngine(SqlEngine):
     def _remedy(self, kind: type[QueryFailed]) -> str:
         if kind is ScanLimitExceeded:
             limit = self._workgroup.scan_limit
-            allowed = f"it may read {limit:,} bytes" if limit is not None else "the workgroup sets the limit"
+            allowed = f"it may read {plural(limit, 'byte')}" if limit is not None else "the workgroup sets the limit"
             return f" ({allowed}; load a shorter range, or raise STOCK_ASSETS_AWS_SCAN_LIMIT_MB or the workgroup's)"
         if kind is QueryTimedOut:
             seconds = f"{self._workgroup.timeout_seconds:g} s"

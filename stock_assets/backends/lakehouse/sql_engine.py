@@ -17,6 +17,7 @@ from stock_assets.backends.interface import StatementRun
 from stock_assets.backends.lakehouse.ddl import Ddl
 from stock_assets.core.errors import EngineBusy, QueryFailed
 from stock_assets.core.retry import retrying
+from stock_assets.core.text import plural
 
 SHOWN = 4000
 """Characters of a statement that an error message contains."""
@@ -59,8 +60,8 @@ class SqlEngine(ABC):
         size = len(statement.encode())
         if size > self.largest_statement:
             raise QueryFailed(
-                f"{self.name} accepts at most {self.largest_statement:,} bytes per statement, this one has {size:,}; "
-                f"load a shorter range of sessions\n{statement[:SHOWN]}"
+                f"{self.name} accepts at most {plural(self.largest_statement, 'byte')} per statement, this one "
+                f"has {size:,}; load a shorter range of sessions\n{statement[:SHOWN]}"
             )
         policy = retrying(
             attempts=_ATTEMPTS,

@@ -24,6 +24,7 @@ from stock_assets.backends.local.table_folder import path_of, require_metadata_i
 from stock_assets.backends.local.table_reader import LocalFileIO, metadata_location
 from stock_assets.backends.table_check import CheckContent, damaged_files
 from stock_assets.core.tables import PUBLISHED_TABLES, Table
+from stock_assets.core.text import plural
 
 
 def damage(root: Path, *, deep: bool) -> Iterator[Damage]:
@@ -100,7 +101,9 @@ def footer_problem(file: DataFile) -> str:
 
 
 def _wrong_rows(rows: int, file: DataFile) -> str:
-    return "" if rows == file.record_count else f"it has {rows:,} rows, its manifest states {file.record_count:,}"
+    return (
+        "" if rows == file.record_count else f"it has {plural(rows, 'row')}, its manifest states {file.record_count:,}"
+    )
 
 
 def check_content(stored: IcebergTable) -> CheckContent:
@@ -117,7 +120,7 @@ def check_content(stored: IcebergTable) -> CheckContent:
         for number, count in (file.null_value_counts or {}).items():
             name = names.get(number, "")
             if name in rows.column_names and rows[name].null_count != count:
-                return f"column {name} has {rows[name].null_count:,} NULLs, its manifest states {count:,}"
+                return f"column {name} has {plural(rows[name].null_count, 'NULL')}, its manifest states {count:,}"
         return ""
 
     return check

@@ -41,6 +41,7 @@ from stock_assets.backends.local.table_reader import day_of
 from stock_assets.core.errors import TableDrift
 from stock_assets.core.sql import literal
 from stock_assets.core.tables import Table
+from stock_assets.core.text import plural
 
 _MERGED_UP_TO = 2
 """A file of up to this many times the rows that a publish writes to its year anyway is written again with them."""
@@ -197,10 +198,10 @@ def _add(stored: IcebergTable, file: Path, metadata: pq.FileMetaData) -> DataFil
         metadata, compute_statistics_plan(schema, stored.properties), parquet_path_to_id_mapping(schema)
     )
     for column in schema.fields:
-        if column.required and statistics.null_value_counts.get(column.field_id):
+        if column.required and (count := statistics.null_value_counts.get(column.field_id)):
             raise TableDrift(
                 f"{'.'.join(stored.name())}: column {column.name} is required, but "
-                f"{statistics.null_value_counts[column.field_id]} rows of the load have no value in it, so nothing was "
+                f"{plural(count, 'row')} of the load {'has' if count == 1 else 'have'} no value in it, so nothing was "
                 "published. Fix the statement under sql/stage that computes the column, then load the sessions again."
             )
     partition = statistics.partition(spec, schema)

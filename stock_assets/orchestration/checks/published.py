@@ -11,6 +11,7 @@ import dagster as dg
 
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.core.text import plural
 from stock_assets.coverage.published_sessions import PublishedSession, published_sessions
 from stock_assets.loads.load import Load
 from stock_assets.orchestration.checks.run_load import load_of_run
@@ -105,6 +106,6 @@ def _counts(found: PublishedSession) -> str:
     if found.committed == found.row_count and not found.is_as_committed:
         committed = ", with other values than the load committed"
     return (
-        f"session {found.session} has {found.row_count} published rows of {found.symbols} symbols, "
-        f"{found.listed_symbols} of {found.listed} listed symbols{committed}"
+        f"session {found.session} has {plural(found.row_count, 'published row')} of {plural(found.symbols, 'symbol')}, "
+        f"{found.listed_symbols} of {plural(found.listed, 'listed symbol')}{committed}"
     )

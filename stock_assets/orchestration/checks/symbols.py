@@ -210,7 +210,7 @@ def _line(status: SymbolStatus) -> str:
 
 def _range(status: SymbolStatus) -> str:
     first, last = status.missing[0], status.missing[-1]
-    return f"{first}" if first == last else f"{first} to {last} ({len(status.missing)} sessions)"
+    return f"{first}" if first == last else f"{first} to {last} ({plural(len(status.missing), 'session')})"
 
 
 def _since(status: SymbolStatus) -> str:

@@ -51,9 +51,9 @@ def catch_up_sensor(
         minimum_interval_seconds=300,
         default_status=dg.DefaultSensorStatus.STOPPED if window.last else dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Checks the latest {window.count} sessions, from an hour after the schedule. Loads stored bars that are "
-            "not published, and requests missing bars again with growing delays, in few runs, within the day's quota. "
-            "Bars that stay missing are named here and not requested any more."
+            f"Checks the latest {plural(window.count, 'session')}, from an hour after the schedule. Loads stored "
+            "bars that are not published, and requests missing bars again with growing delays, in few runs, within the "
+            "day's quota. Bars that stay missing are named here and not requested any more."
         ),
     )
     @names.uses_pipeline
@@ -86,7 +86,9 @@ def catch_up_sensor(
             return dg.SensorResult(run_requests=requests)
         if plan.next_due:
             notes.append(f"next request after {plan.next_due:%Y-%m-%d %H:%M} UTC")
-        return dg.SensorResult(skip_reason="; ".join(notes) or f"the latest {len(sessions)} sessions are complete")
+        return dg.SensorResult(
+            skip_reason="; ".join(notes) or f"the latest {plural(len(sessions), 'session is', 'sessions are')} complete"
+        )
 
     return catch_up
 

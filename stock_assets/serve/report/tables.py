@@ -72,7 +72,7 @@ def tiles(data: ReportData) -> str:
             _tile(
                 "Audits, 12 months",
                 plural(len(data.rejected), "rejected session") if data.rejected else "Passed",
-                f"{blocking} audits before each publish",
+                f"{plural(blocking, 'audit')} before each publish",
                 warns=bool(data.rejected),
             ),
             _tile(
@@ -184,7 +184,7 @@ def correlations(data: ReportData) -> str:
         body += f'<tr><th scope="row">{escape(one)}</th>{cells}</tr>'
     description = PANELS["correlations"].description
     if len(symbols) < len(data.names):
-        description += f" The map has the {len(symbols)} symbols with the highest value of traded shares."
+        description += f" The map has the {plural(len(symbols), 'symbol')} with the highest value of traded shares."
     return f'<p class="note">{escape(description)}</p>{_scroll("correlations", "Correlation", "", head, body)}'
 
 
