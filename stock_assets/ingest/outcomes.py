@@ -1,11 +1,12 @@
 """The meaning of each outcome of a request, and what to do about it, as checks and alerts show them.
 
-Belongs here: one line of meaning and one of remedy per outcome, and counts. Does not belong here: deciding which
-outcome a request has (`sources.alpha_vantage`, `requester`, `price_requests`).
+Belongs here: one line of meaning and one of remedy per outcome, counts, and symbols with the same reason. Does not
+belong here: deciding which outcome a request has (`sources.alpha_vantage`, `requester`, `price_requests`).
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from stock_assets.core.errors import Outcome
 
@@ -54,3 +55,59 @@ REMEDY: dict[Outcome, str] = {
 def count_outcomes(outcomes: Iterable[Outcome]) -> str:
     """Return how often each outcome occurs, the most frequent first: "9,998 ok, 2 late"."""
     return ", ".join(f"{count:,} {outcome}" for outcome, count in Counter(outcomes).most_common())
+
+
+@dataclass
+class Reason:
+    """Why requests of some symbols failed.
+
+    Attributes:
+        outcome: outcome of the requests.
+        detail: one line for people, without the symbol; instead of quoting the error of another symbol, it names the
+            symbol.
+        symbols: the symbols, each once.
+        is_consequence: whether the detail refers to another reason.
+        is_root_cause: whether another reason refers to this one.
+    """
+
+    outcome: Outcome
+    detail: str
+    symbols: list[str] = field(default_factory=list)
+    is_consequence: bool = False
+    is_root_cause: bool = False
+
+
+def group_reasons(failed: Iterable[tuple[str, Outcome, str]]) -> list[Reason]:
+    """Group failed requests by reason: root causes come first, then the reasons of the most symbols.
+
+    Args:
+        failed: symbol, outcome and detail of each request; requests of the same symbol follow each other.
+    """
+    reasons: dict[tuple[Outcome, str], Reason] = {}
+    reason_of: dict[str, Reason] = {}
+    for symbol, outcome, detail in failed:
+        # The text of an error begins with its symbol.
+        own = f"{symbol}: "
+        text = detail.removeprefix(own).replace(f": {own}", ": ")
+        reason = reasons.setdefault((outcome, text), Reason(outcome, text))
+        if symbol not in reason.symbols[-1:]:
+            reason.symbols.append(symbol)
+        if detail.startswith(own):
+            reason_of[detail] = reason
+    for reason in reasons.values():
+        _refer(reason, reason_of)
+    return sorted(
+        reasons.values(),
+        key=lambda reason: (reason.is_consequence or not reason.is_root_cause, -len(reason.symbols)),
+    )
+
+
+def _refer(reason: Reason, reason_of: Mapping[str, Reason]) -> None:
+    """If a reason ends with the error of another symbol, name the first symbol of that error's reason instead."""
+    start = reason.detail.find(": ")
+    while start >= 0:
+        if root_cause := reason_of.get(reason.detail[start + 2 :]):
+            reason.detail = f"{reason.detail[:start]}: see {root_cause.symbols[0]}"
+            reason.is_consequence = root_cause.is_root_cause = True
+            return
+        start = reason.detail.find(": ", start + 1)

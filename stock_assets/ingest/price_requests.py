@@ -20,7 +20,7 @@ from stock_assets.core.text import plural, shorten_list
 from stock_assets.core.vendor_facts import AvailableHistory
 from stock_assets.ingest.counted_calls import Sleep
 from stock_assets.ingest.ledger_queries import before_available_history, missing_sessions
-from stock_assets.ingest.outcomes import REMEDY
+from stock_assets.ingest.outcomes import REMEDY, Reason, group_reasons
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.requester import Request, Requester, RequestResult
 from stock_assets.ingest.response_reader import ResponseReader
@@ -289,28 +289,27 @@ def _complete(sessions: _SymbolSessions) -> SymbolResult:
 
 
 def fail_if_nothing_fetched(results: Sequence[SymbolResult]) -> None:
-    """Raise `NothingFetched` if no wanted bar is stored; the message states each reason once, with its symbols."""
+    """Raise `NothingFetched` if no wanted bar is stored; the message states each reason once, the root cause first."""
     wanted = [result for result in results if result.wanted]
     if not wanted or any(len(result.missing) < len(result.wanted) for result in wanted):
         return
-    reasons: dict[tuple[Outcome, str], list[str]] = {}
-    for result in wanted:
-        # The text of an error begins with its symbol.
-        detail = result.detail.replace(f"{result.symbol}: ", "")
-        reasons.setdefault((result.outcome, detail), []).append(result.symbol)
-    most_symbols_first = sorted(reasons.items(), key=lambda reason: -len(reason[1]))
-    lines = [
-        f"{shorten_list(symbols, _SYMBOLS_SHOWN)}: {outcome}, {detail}. What to do: {REMEDY[outcome]}"
-        for (outcome, detail), symbols in most_symbols_first[:_REASONS_SHOWN]
-    ]
+    reasons = group_reasons((result.symbol, result.outcome, result.detail) for result in wanted)
+    lines = list(map(_format_reason, reasons[:_REASONS_SHOWN]))
     sessions = sorted({session for result in wanted for session in result.wanted})
     more = len(reasons) - len(lines)
     raise NothingFetched(
         f"raw/daily_prices: no bar of {format_ranges(sessions)} could be fetched for any of "
         + "; ".join([f"{plural(len(wanted), 'symbol')}. {lines[0]}", *lines[1:]])
         + (f"; and {plural(more, 'other reason')}" if more else "")
-        + (_CLOSURE if all(outcome is Outcome.LATE for outcome, _ in reasons) else "")
+        + (_CLOSURE if all(reason.outcome is Outcome.LATE for reason in reasons) else "")
     )
+
+
+def _format_reason(reason: Reason) -> str:
+    symbols = shorten_list(reason.symbols, _SYMBOLS_SHOWN)
+    if reason.is_consequence:
+        return f"{symbols}: {reason.detail}"
+    return f"{symbols}: {reason.outcome}, {reason.detail}. What to do: {REMEDY[reason.outcome]}"
 
 
 def classify_missing(missing: Sequence[date], newest: Fetch, available: AvailableHistory | None) -> tuple[Outcome, str]:

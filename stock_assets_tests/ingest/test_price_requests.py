@@ -15,6 +15,7 @@ from stock_assets.core.call_limits import MINUTE
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed, SourceUnreachable
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.ledger_queries import responses_for
+from stock_assets.ingest.outcomes import REMEDY, group_reasons
 from stock_assets.ingest.price_requests import (
     ALL_MISSING,
     RequestRules,
@@ -600,6 +601,44 @@ def test_nothing_fetched_states_each_reason_once_with_its_symbols() -> None:
         "S13: late, no bar yet. What to do: materialize the session again later; only missing bars are requested"
     )
     fail_if_nothing_fetched([*failed, SymbolResult("S13", Outcome.OK, (TODAY,))])
+
+
+def test_nothing_fetched_begins_with_the_root_cause_and_states_it_once(setup: Setup) -> None:
+    setup.server.respond("S01", b'{"Information": "The **demo** API key is for demo purposes only."}')
+    with pytest.raises(NothingFetched) as caught:
+        fail_if_nothing_fetched(list(setup.fetch(TWENTY, TODAY).values()))
+
+    first, other = str(caught.value).split("; S02, ")
+    assert first.startswith(
+        "raw/daily_prices: no bar of 2024-03-01 could be fetched for any of 20 symbols. S01: bad_key, "
+    )
+    assert "demo" in first
+    assert first.endswith(f"What to do: {REMEDY[Outcome.BAD_KEY]}")
+    assert other == (
+        "S03, S04, S05, S06, S07, S08, S09, S10, S11 and 9 more: not requested, since every request would fail in the "
+        "same way: see S01"
+    )
+
+
+def test_each_reason_has_its_symbols_and_refers_to_the_error_that_it_quotes() -> None:
+    moon = "the vendor sent: the moon is full"
+    reasons = group_reasons(
+        [
+            *((symbol, Outcome.LATE, "no bar yet") for symbol in ("L1", "L2", "L3")),
+            ("A", Outcome.UNRECOGNISED, f"A: {moon}"),
+            ("AA", Outcome.UNRECOGNISED, f"AA: {moon}"),
+            # Prices and splits of one symbol.
+            *2 * [("B", Outcome.UNRECOGNISED, f"B: not requested: AA: {moon}")],
+            ("C", Outcome.UNRECOGNISED, f"C: not requested: AA: {moon}"),
+            ("D", Outcome.UNRECOGNISED, f"not requested in this run: D: {moon}"),
+        ]
+    )
+    assert [(" ".join(reason.symbols), reason.detail) for reason in reasons] == [
+        ("A AA", moon),
+        ("L1 L2 L3", "no bar yet"),
+        ("B C", "not requested: see A"),
+        ("D", f"not requested in this run: {moon}"),
+    ]
 
 
 def test_a_session_without_a_bar_of_any_symbol_may_be_a_closure() -> None:
