@@ -9,13 +9,18 @@ import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stock_assets.cli.interruption import Interrupted
 from stock_assets.cli.output import print_error, print_grid, print_line, print_warning
 from stock_assets.cli.read import DEFAULT_TABLE, published_table
+
+if TYPE_CHECKING:
+    from stock_assets.ingest.quota import Quota
+
+_NAMES = 5
 
 
 def rollback(
@@ -70,8 +75,6 @@ def maintain() -> None:
 
 def quota(*, every: Annotated[bool, typer.Option("--all", help="Print the requests of all symbols.")] = False) -> None:
     """Show the vendor's calls, used and left, and the last requests; of more than 50 symbols, failed requests first."""
-    from stock_assets.core.errors import Outcome
-    from stock_assets.core.text import SYMBOLS_SHOWN
     from stock_assets.ingest.quota import read_quota
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
@@ -92,28 +95,36 @@ def quota(*, every: Annotated[bool, typer.Option("--all", help="Print the reques
             "The vendor reported that no calls are left: no request is sent before "
             f"{state.blocked_until:%Y-%m-%d %H:%M} UTC."
         )
-    requests = [
-        (
-            symbol,
-            kind,
-            f"{fetch.fetched_at:%Y-%m-%d %H:%M}",
-            fetch.outcome,
-            str(fetch.calls),
-            "" if fetch.outcome is Outcome.OK else fetch.detail,
-        )
-        for symbol, newest in state.newest.items()
-        for kind, fetch in newest.items()
-        if fetch is not None
-    ]
-    # Without a failure there is no detail, and the column would only take space.
-    width = 6 if any(detail for *_, detail in requests) else 5
-    header = ("Symbol", "Request", "When (UTC)", "Outcome", "Calls", "Detail")
+    _print_last_requests(state, every=every)
+
+
+def _print_last_requests(state: "Quota", *, every: bool) -> None:
+    """Print the last requests of each symbol, then each reason of failed requests once, with its symbols."""
+    from stock_assets.core.errors import Outcome
+    from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_list
+    from stock_assets.ingest.outcomes import group_reasons
+
+    requests = [(kind, fetch) for newest in state.newest.values() for kind, fetch in newest.items() if fetch]
     shown = requests
     if len(state.newest) > SYMBOLS_SHOWN and not every:
-        shown = sorted(requests, key=lambda row: row[3] == Outcome.OK)[:SYMBOLS_SHOWN]
-    print_grid(header[:width], [row[:width] for row in shown], title="Last requests")
+        shown = sorted(requests, key=lambda request: request[1].outcome is Outcome.OK)[:SYMBOLS_SHOWN]
+    rows = [
+        (fetch.symbol, kind, f"{fetch.fetched_at:%Y-%m-%d %H:%M}", fetch.outcome, str(fetch.calls))
+        for kind, fetch in shown
+    ]
+    print_grid(("Symbol", "Request", "When (UTC)", "Outcome", "Calls"), rows, title="Last requests")
     if len(shown) < len(requests):
         print_line(f"and {len(requests) - len(shown):,} more; stock-assets quota --all prints all")
+    failed = ((fetch.symbol, fetch.outcome, fetch.detail) for _, fetch in requests if fetch.outcome is not Outcome.OK)
+    lines = [
+        f"{reason.outcome}, {plural(len(reason.symbols), 'symbol')} ({shorten_list(reason.symbols, _NAMES)}): "
+        f"{reason.detail}"
+        for reason in group_reasons(failed)
+    ]
+    for line in lines if every else lines[:SYMBOLS_SHOWN]:
+        print_line(line)
+    if len(lines) > SYMBOLS_SHOWN and not every:
+        print_line(f"and {plural(len(lines) - SYMBOLS_SHOWN, 'more reason')}; stock-assets quota --all prints all")
 
 
 def alert_test() -> None:

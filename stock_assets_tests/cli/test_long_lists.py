@@ -51,6 +51,34 @@ def test_the_last_requests(shell: Shell) -> None:
     assert listed(shell.run("quota", "--all").stdout) == SYMBOLS
 
 
+def test_why_the_last_requests_failed_is_printed_once_for_all_symbols(shell: Shell) -> None:
+    ledger = Pipeline.from_settings(shell.settings).backend.ledger
+    error = "S000: the vendor reports that the calls of the day are used: " + "a long text " * 20
+    details = {symbol: f"{symbol}: not requested before 2026-11-28 05:00 UTC: {error}" for symbol in SYMBOLS[1:]}
+    at = datetime.now(UTC)
+    for symbol, detail in {SYMBOLS[0]: error, **details}.items():
+        for kind in (FetchKind.PRICES, FetchKind.SPLITS):
+            ledger.record(Fetch(symbol, kind, at, Outcome.DAILY_QUOTA, detail=detail))
+    out = shell.run("quota", "--all").stdout
+    assert listed(out) == [symbol for symbol in SYMBOLS for _ in range(2)]
+    cause, others = out.splitlines()[-2:]
+    assert cause == f"daily_quota, 1 symbol (S000): {error.removeprefix('S000: ')}"
+    first = "daily_quota, 59 symbols (S001, S002, S003, S004, S005 and 54 more)"
+    assert others == f"{first}: not requested before 2026-11-28 05:00 UTC: see S000"
+    assert shell.run("quota").stdout.count("a long text") == 20, "the whole reason, once"
+
+
+def test_many_reasons_are_counted(shell: Shell) -> None:
+    ledger = Pipeline.from_settings(shell.settings).backend.ledger
+    for symbol in SYMBOLS:
+        detail = f"{symbol}: reason {symbol}"
+        ledger.record(Fetch(symbol, FetchKind.PRICES, datetime.now(UTC), Outcome.UNREACHABLE, detail=detail))
+    out = shell.run("quota").stdout
+    assert out.count(": reason ") == SYMBOLS_SHOWN
+    assert out.endswith("\nand 10 more reasons; stock-assets quota --all prints all\n")
+    assert shell.run("quota", "--all").stdout.count(": reason ") == COUNT
+
+
 def test_findings_and_steps_of_a_repair(shell: Shell) -> None:
     shell.settings.instance_dir.mkdir(parents=True)
     for number in range(COUNT):

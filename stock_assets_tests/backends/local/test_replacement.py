@@ -160,7 +160,9 @@ def test_the_rows_of_a_select_are_committed(backend: Backend, root: Path) -> Non
 def test_a_required_column_without_a_value_is_not_published(backend: Backend) -> None:
     row = price_row("A", FIRST).replace("CAST('doji' AS VARCHAR)", "CAST(NULL AS VARCHAR)")
 
-    with pytest.raises(TableDrift, match=r"daily_prices: column candle_type is required, but 1 row of the load has .* nothing was"):
+    with pytest.raises(
+        TableDrift, match=r"daily_prices: column candle_type is required, but 1 row of the load has .* nothing was"
+    ):
         publish(backend, [row], FIRST, FIRST)
 
     assert published(backend) == []
