@@ -57,6 +57,7 @@ def history(stored: IcebergTable, read_properties: Callable[[IcebergSnapshot], M
             rows=row_count(snapshot),
             properties=read_properties(snapshot),
             is_current=current is not None and snapshot.snapshot_id == current.snapshot_id,
+            parent_id=snapshot.parent_snapshot_id,
         )
         for snapshot in sorted(_published(stored), key=_sequence_number, reverse=True)
     ]

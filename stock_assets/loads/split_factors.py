@@ -3,8 +3,8 @@
 Belongs here: comparing the factors of two times, their digest, writing, reading and removing the records. Does not
 belong here: computing a factor (`ingest.splits`), which snapshot follows which factors (`stage.stale_factors`).
 
-A snapshot of published.daily_prices has only the digest of its factors. The record is named by the digest, so a
-snapshot to which the table is rolled back has its own one. A record may be missing at any time, such as after an
+A snapshot of published.daily_prices has only the digest of its factors. The record is named by the digest, so the
+record of a snapshot is found after a rollback too. A record may be missing at any time, such as after an
 upgrade: then all published rows are compared instead of those of the symbols whose factors have changed.
 """
 

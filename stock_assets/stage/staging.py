@@ -44,11 +44,6 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
     staged_at = datetime.now(UTC)
     start, end = min(sessions), max(sessions)
     responses = _responses(backend, start, end)
-    if not responses:
-        raise NothingStaged(
-            f"staged/daily_prices: no stored response has a bar of a session from {start} to {end}. "
-            "Materialize raw/daily_prices for these sessions first."
-        )
     available = parts.source.available_history(staged_at)
     load_id = next_load_id(backend, start, end, staged_at)
     with backend.warehouse.connect(load_id) as sql:
@@ -91,16 +86,24 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
 
 
 def _responses(backend: Backend, start: date, end: date) -> list[Fetch]:
-    """Return the responses with the newest bars of a range; none if no response has a bar of the range.
+    """Return the responses with the newest bars of a range.
 
     Closed days before and after the range belong to the load, and so do the responses for the sessions beyond them.
+
+    Raises:
+        NothingStaged: no response has a bar of the range.
     """
     # Every session between the two, not only the requested ones: the range is replaced as a whole.
     sessions = sessions_between(start, end)
     around = [previous_session(start), next_session(end)]
     beyond = [day for day in around if (start - day).days > 1 or (day - end).days > 1]
     found = responses_for(backend, [*sessions, *beyond])
-    return found if any(fetch.holds(session) for fetch in found for session in sessions) else []
+    if any(fetch.holds(session) for fetch in found for session in sessions):
+        return found
+    raise NothingStaged(
+        f"staged/daily_prices: no stored response has a bar of a session from {start} to {end}. "
+        "Materialize raw/daily_prices for these sessions first."
+    )
 
 
 def _excluded_sessions(sql: SqlConnection, values: dict[str, SqlValue]) -> dict[str, SqlValue]:

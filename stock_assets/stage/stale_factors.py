@@ -1,7 +1,7 @@
 """Find the published rows whose split factor is outdated, because splits have changed since the rows were published.
 
-Belongs here: which published rows are compared with the known splits. Does not belong here: the records of what they
-follow (`loads.split_factors`), what a load does with the range (`staging`).
+Belongs here: which published rows are compared with the known splits. Does not belong here: the
+records of split factors (`loads.split_factors`), what a load does with the range (`staging`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,9 @@ def stale_range(
 ) -> tuple[date | None, date | None]:
     """Return the first and last session of the published rows whose split factor is outdated; None if no row is.
 
-    Only the rows of symbols and days that have another factor now are read, and none if there are no such days. All
-    rows are read if the factors that they follow are not recorded.
+    Only the rows of the symbols that have another factor now are read, from the first to the last day on which one of
+    them has; no row is read if there are no such days. With very many changed symbols, the rows of all symbols on these
+    days are read; if the factors that the rows follow are not recorded, all rows.
 
     Args:
         backend: the backend.
@@ -73,9 +74,11 @@ def _rows_that_differ(sql: SqlConnection, changed: Mapping[str, Days]) -> Fragme
 def _recorded_digest(history: Sequence[Snapshot], snapshot_id: int) -> str | None:
     """Return the digest that a snapshot follows.
 
-    A snapshot of maintenance records no splits and changes no rows: it follows those of the load before it.
+    A snapshot of maintenance records no splits and changes no rows: it follows those of its parent. That need not be
+    the snapshot before it in the history: the table may have been rolled back, or the parent has expired.
     """
-    ids = [snapshot.snapshot_id for snapshot in history]
-    since = history[ids.index(snapshot_id) :] if snapshot_id in ids else ()
-    of_a_load = next((snapshot for snapshot in since if not snapshot.is_maintenance), None)
-    return of_a_load.properties.get(SPLITS_PROPERTY) if of_a_load is not None else None
+    known: dict[int | None, Snapshot] = {snapshot.snapshot_id: snapshot for snapshot in history}
+    found = known.get(snapshot_id)
+    while found is not None and found.is_maintenance:
+        found = known.get(found.parent_id)
+    return found.properties.get(SPLITS_PROPERTY) if found is not None else None

@@ -1,12 +1,15 @@
 """Rows with an outdated split factor are found by reading those of the changed splits only, as if all were read."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from stock_assets.backends.interface import Backend, Objects
+from stock_assets.backends import snapshots
+from stock_assets.backends.interface import MAINTENANCE, Backend, Objects, Snapshot
+from stock_assets.backends.local import maintenance as local_maintenance
 from stock_assets.backends.stored_records import record_body
 from stock_assets.core.sql import Fragment, SqlValue, Statement, literal
 from stock_assets.core.tables import DAILY_PRICES
@@ -14,10 +17,11 @@ from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.ledger_queries import known_splits
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.ingest.splits import split_table
+from stock_assets.loads.load import SPLITS_PROPERTY
 from stock_assets.loads.split_factors import FOLDER, split_factors
 from stock_assets.maintenance.maintenance import maintain
 from stock_assets.maintenance.retention_periods import RetentionPolicy
-from stock_assets.stage.stale_factors import factors_followed, stale_range
+from stock_assets.stage.stale_factors import _recorded_digest, factors_followed, stale_range
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, content, rebuilt, wavy_source
 from stock_assets_tests.support.steps import FIVE, local_backend, published_rows
@@ -221,10 +225,17 @@ def test_maintenance_keeps_the_records_that_snapshots_follow(scene: Scene, monke
     published = scene.run([LATEST]).load
     assert len(scene.backend.objects.keys(FOLDER)) == 3
 
+    [later, first] = scene.backend.warehouse.history(DAILY_PRICES)
+
     maintain(scene.backend, RETENTION, datetime.now(UTC))
     young = scene.backend.objects.keys(FOLDER)
+    maintain(scene.backend, replace(RETENTION, staging=timedelta(days=1)), datetime.now(UTC) + timedelta(days=2))
+    retained = scene.backend.objects.keys(FOLDER)
     maintain(scene.backend, RETENTION, datetime.now(UTC) + 2 * MONTH)
 
+    followed = {f"{FOLDER}{snapshot.properties[SPLITS_PROPERTY]}.json" for snapshot in (later, first)}
+    assert len(followed) == 2
+    assert set(retained) == followed, "a table may be rolled back to the first snapshot"
     assert f"{FOLDER}{unpublished.splits}.json" in young
     assert scene.backend.objects.keys(FOLDER) == [f"{FOLDER}{published.splits}.json"]
     learn(scene, {"AAPL": {T[7]: "2.0000"}})
@@ -239,3 +250,46 @@ def test_the_statement_does_not_name_thousands_of_symbols(scene: Scene, monkeypa
 
     assert two == ((T[4], T[8]), {"AAPL": 5, "ORCL": 5})
     assert found(scene, monkeypatch) == ((T[4], T[8]), dict.fromkeys(FIVE.symbols, 5))
+
+
+def of_load(snapshot_id: int, parent_id: int | None, splits: str) -> Snapshot:
+    return Snapshot(snapshot_id, datetime.now(UTC), 1, {SPLITS_PROPERTY: splits}, is_current=False, parent_id=parent_id)
+
+
+def compacted(snapshot_id: int, parent_id: int | None) -> Snapshot:
+    properties = {MAINTENANCE: "compaction"}
+    return Snapshot(snapshot_id, datetime.now(UTC), 1, properties, is_current=False, parent_id=parent_id)
+
+
+@pytest.mark.parametrize(
+    ("history", "digest"),
+    [
+        pytest.param([compacted(3, 2), of_load(2, 1, "b"), of_load(1, None, "a")], "b", id="after the newest load"),
+        pytest.param([compacted(3, 1), of_load(2, 1, "b"), of_load(1, None, "a")], "a", id="after a rollback"),
+        pytest.param([compacted(3, 2), compacted(2, 1), of_load(1, None, "a")], "a", id="twice"),
+        pytest.param([compacted(3, 2), of_load(1, None, "a")], None, id="the compacted load has expired"),
+        pytest.param([compacted(3, None)], None, id="no parent"),
+        pytest.param([of_load(2, 1, "b"), of_load(1, None, "a")], None, id="unknown"),
+    ],
+)
+def test_a_compacted_snapshot_follows_the_splits_of_its_parent(history: list[Snapshot], digest: str | None) -> None:
+    assert _recorded_digest(history, 3) == digest
+
+
+def test_a_rolled_back_table_that_is_compacted_is_compared_with_its_own_splits(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maintenance does not compact such a table, but another program may."""
+    scene.run([LATEST])
+    before = scene.backend.warehouse.history(DAILY_PRICES)[0]
+    learn(scene, {"MSFT": {}})
+    scene.run([LATEST])
+    scene.backend.warehouse.rollback(DAILY_PRICES, before.snapshot_id)
+    for module in (snapshots, local_maintenance):
+        monkeypatch.setattr(module, "is_rolled_back", lambda _: False)
+
+    maintain(scene.backend, RETENTION, datetime.now(UTC))
+
+    assert scene.backend.warehouse.history(DAILY_PRICES)[0].is_maintenance
+    assert found(scene, monkeypatch) == (stale_rows(scene), {"MSFT": 7})
+    assert stale_rows(scene) == (T[3], LATEST)

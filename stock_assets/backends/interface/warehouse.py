@@ -31,6 +31,8 @@ class Snapshot:
         rows: number of rows of the whole table.
         properties: properties that the publishing load recorded.
         is_current: whether consumers read this snapshot now.
+        parent_id: the snapshot that was current when this one was committed; it may have expired, and after a rollback
+            it is not the one that was committed before.
     """
 
     snapshot_id: int
@@ -38,10 +40,11 @@ class Snapshot:
     rows: int
     properties: Mapping[str, str]
     is_current: bool
+    parent_id: int | None = None
 
     @property
     def is_maintenance(self) -> bool:
-        """Return whether maintenance committed the snapshot: it has the rows of the previous one, in other files."""
+        """Return whether maintenance committed the snapshot: it has the rows of its parent, in other files."""
         return MAINTENANCE in self.properties
 
 

@@ -16,16 +16,14 @@ from typer.testing import CliRunner
 from stock_assets.backends.athena import ddl
 from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.athena.engine import AthenaEngine
-from stock_assets.backends.interface import MaintenanceResult, Snapshot
+from stock_assets.backends.interface import MaintenanceResult
 from stock_assets.backends.lakehouse import maintenance
 from stock_assets.cli.app import app
 from stock_assets.core.errors import ConcurrentPublish, QueryFailed
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES
-from stock_assets.loads.load import SPLITS_PROPERTY
 from stock_assets.orchestration.jobs.maintenance import JOB_NAME
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
-from stock_assets.stage.stale_factors import _recorded_digest
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import QueryFault
 from stock_assets_tests.emulators.athena.names import REGION
@@ -485,16 +483,3 @@ def test_the_maintain_command_does_what_the_job_does(
     assert sent(aws) == COMPACTION
     assert "2 to 1" in maintained.stdout
     assert "maintenance: compaction" in CliRunner().invoke(app, ["history"]).stdout
-
-
-def snapshot(snapshot_id: int, properties: dict[str, str]) -> Snapshot:
-    return Snapshot(snapshot_id, LONG_AGO, 1, properties, is_current=snapshot_id == 3)
-
-
-def test_a_compacted_snapshot_has_the_splits_of_the_snapshot_before() -> None:
-    history = [snapshot(3, {"maintenance": "compaction"}), snapshot(2, {SPLITS_PROPERTY: "a"}), snapshot(1, {})]
-
-    assert _recorded_digest(history, 3) == _recorded_digest(history, 2) == "a"
-    assert _recorded_digest(history, 1) is None
-    assert _recorded_digest(history[:1], 3) is None
-    assert _recorded_digest(history, 9) is None
