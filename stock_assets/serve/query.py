@@ -7,7 +7,7 @@ Belongs here: the names that a query may use, and running a query. Does not belo
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from stock_assets.backends.interface import AsOf, Backend, SqlConnection
@@ -21,6 +21,9 @@ from stock_assets.serve.views import VIEWS, create_views
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_STILL_LISTED = timedelta(days=30)
+"""A symbol without a bar for longer counts as delisted, as in the view `coverage`."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +125,21 @@ def read_summary(sql: SqlConnection, names: Mapping[str, SqlValue]) -> list[Symb
 
 
 def most_traded(rows: Sequence[SymbolSummary], most: int) -> list[SymbolSummary]:
-    """Return the symbols of a long list that matter most; a list of at most `most` symbols stays as it is.
+    """Return the symbols with the highest value of traded shares, highest first; a short list stays as it is.
 
-    Symbols with a bar of the latest session come first, then those that ended later; among equal ones, those with the
-    higher value of traded shares.
+    Symbols whose last session is more than 30 days before the latest one follow after all others. A symbol whose bar of
+    the latest session is quarantined or missing keeps its place.
+
+    Args:
+        rows: the symbols.
+        most: number of symbols to return.
     """
     if len(rows) <= most:
         return list(rows)
-    return sorted(rows, key=lambda row: (row.last_session or date.min, row.traded_value), reverse=True)[:most]
+    oldest = max((row.last_session for row in rows if row.last_session), default=date.max) - _STILL_LISTED
+    return sorted(
+        rows, key=lambda row: ((row.last_session or date.min) >= oldest, row.traded_value), reverse=True
+    )[:most]
 
 
 def only_symbols(rows: Sequence[SymbolSummary], symbols: Iterable[str]) -> list[SymbolSummary]:

@@ -1,7 +1,7 @@
 """Queries, adjusted prices and the summary, compared with values computed by hand for a small table."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from stock_assets.core.universe import Listing, Universe
 from stock_assets.serve.query import SymbolSummary, most_traded, only_symbols, relations, run_query, summary
 from stock_assets.serve.views import VIEWS
 from stock_assets_tests.fakes.source import ScriptedSource
-from stock_assets_tests.support.scenes import BAD_BAR, Scene
+from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, Scene
 from stock_assets_tests.support.steps import LIMITS, local_backend
 
 LAST = date(2012, 6, 26)
@@ -259,15 +259,31 @@ def of_last_session(symbol: str, day: date | None, close: float | None, volume: 
     return SymbolSummary(symbol, 1, day, day, 0, close, None, volume)
 
 
-def test_a_short_list_has_the_most_traded_symbols_of_the_latest_session_first() -> None:
+def test_a_short_list_has_the_most_traded_symbols_first_and_delisted_ones_last() -> None:
     rows = [
-        of_last_session("DELISTED", OUTSIDE, 9e9, 9_000_000),
+        of_last_session("DELISTED", LAST - timedelta(days=31), 9e9, 9_000_000),
         of_last_session("QUARANTINED", None, None, None),
         of_last_session("SMALL", LAST, 500.0, 10),
-        of_last_session("LARGE", LAST, 20.0, 1_000),
+        of_last_session("LARGE", LAST - timedelta(days=30), 20.0, 1_000),
     ]
     assert most_traded(rows, 4) == rows, "a list that is short enough stays as it is"
     assert [row.symbol for row in most_traded(rows, 3)] == ["LARGE", "SMALL", "DELISTED"]
+    without_bars = [of_last_session(symbol, None, None, None) for symbol in ("A", "B")]
+    assert most_traded(without_bars, 1) == without_bars[:1]
+
+
+def test_a_large_symbol_without_a_bar_of_the_latest_session_stays_first(tmp_path: Path) -> None:
+    prices = {"LARGE": 10_000.0, "SMALL": 100.0, "TINY": 1.0}
+    source = ScriptedSource()
+    for symbol, price in prices.items():
+        source.set_bars(symbol, {day: flat(price, 1000 + number) for number, day in enumerate(FIRST_WEEK)})
+    source.set_bar("LARGE", FIRST_WEEK[-1], BAD_BAR)
+    backend = local_backend(tmp_path)
+    universe = Universe(tuple(Listing(symbol, "") for symbol in prices))
+    Scene(backend, source, universe, replace(LIMITS, max_quarantined_share=1.0)).run(FIRST_WEEK)
+    rows = summary(backend)
+    assert [row.last_session for row in rows] == [FIRST_WEEK[-2], FIRST_WEEK[-1], FIRST_WEEK[-1]]
+    assert [row.symbol for row in most_traded(rows, 2)] == ["LARGE", "SMALL"]
 
 
 def test_symbols_can_be_selected_and_unknown_ones_are_named() -> None:
