@@ -158,14 +158,18 @@ def print_summary(pipeline: "Pipeline", *, most: int | None = SYMBOLS_SHOWN, sym
 
 
 def _not_shown(found: "Sequence[SymbolSummary]", shown: "Sequence[SymbolSummary]") -> str:
-    from stock_assets.core.text import plural
-
-    quarantined = sum(row.quarantined > 0 for row in found) - sum(row.quarantined > 0 for row in shown)
-    with_bars = f", {quarantined:,} of them with quarantined bars" if quarantined else ""
-    return (
-        f"and {plural(len(found) - len(shown), 'symbol')} with a lower value of traded shares{with_bars}. "
-        f"To see them: stock-assets summary --all, or --symbol {shown[0].symbol}"
-    )
+    """Return how many symbols are not printed, and what is unusual about some of them."""
+    names = {row.symbol for row in shown}
+    hidden = [row for row in found if row.symbol not in names]
+    latest = max((row.last_session for row in found if row.last_session), default=None)
+    late = sum(row.last_session != latest for row in hidden)
+    quarantined = sum(row.quarantined > 0 for row in hidden)
+    notes = [
+        *([f"{late:,} of them without a bar of {latest}"] if late else []),
+        *([f"{quarantined:,} {'' if late else 'of them '}with quarantined bars"] if quarantined else []),
+    ]
+    more = f"{len(hidden):,} more {'symbol' if len(hidden) == 1 else 'symbols'}"
+    return f"and {', '.join([more, *notes])}. To see them: stock-assets summary --all, or --symbol SYMBOL"
 
 
 def _price(value: float | None) -> str:

@@ -137,9 +137,9 @@ def most_traded(rows: Sequence[SymbolSummary], most: int) -> list[SymbolSummary]
     if len(rows) <= most:
         return list(rows)
     oldest = max((row.last_session for row in rows if row.last_session), default=date.max) - _STILL_LISTED
-    return sorted(
-        rows, key=lambda row: ((row.last_session or date.min) >= oldest, row.traded_value), reverse=True
-    )[:most]
+    return sorted(rows, key=lambda row: ((row.last_session or date.min) >= oldest, row.traded_value), reverse=True)[
+        :most
+    ]
 
 
 def only_symbols(rows: Sequence[SymbolSummary], symbols: Iterable[str]) -> list[SymbolSummary]:
@@ -151,8 +151,11 @@ def only_symbols(rows: Sequence[SymbolSummary], symbols: Iterable[str]) -> list[
     names = {name.strip().upper() for name in symbols}
     known = {row.symbol for row in rows}
     for name in sorted(names - known):
-        meant = did_you_mean(name, sorted(known), otherwise="To see the universe: stock-assets symbols list")
-        raise NoData(f"Nothing of {name} is published. {meant}")
+        meant = did_you_mean(name, sorted(known), otherwise="")
+        raise NoData(
+            f"{name} has no published bar.{f' {meant}' if meant else ''} Published symbols: "
+            "stock-assets summary --all. To load it: stock-assets backfill FIRST LAST"
+        )
     return [row for row in rows if row.symbol in names]
 
 

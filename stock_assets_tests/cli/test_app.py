@@ -53,7 +53,7 @@ def test_summary_prints_chosen_symbols_and_names_unknown_ones(shell: Shell) -> N
     assert "Choose one of --all and --symbol." in shell.run_main("summary", "--all", "--symbol", "FB", code=2).stderr
     for command in ("summary", "report"):
         error = shell.run_main(command, "--symbol", "IBN", code=1).stderr
-        assert error == "Nothing of IBN is published. Did you mean IBM?\n"
+        assert error.startswith("IBN has no published bar. Did you mean IBM? Published symbols: ")
 
 
 def test_a_second_backfill_reports_that_nothing_changed(shell: Shell) -> None:

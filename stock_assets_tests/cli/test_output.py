@@ -110,17 +110,29 @@ def test_a_summary_has_the_most_traded_symbols_and_counts_the_others(
 
     first, text = printed_symbols(2)
     assert first == ["MSFT", "ORCL"]
-    assert (
-        "and 3 symbols with a lower value of traded shares, 1 of them with quarantined bars. "
-        "To see them: stock-assets summary --all, or --symbol MSFT"
-    ) in text
+    to_see = "To see them: stock-assets summary --all, or --symbol SYMBOL"
+    assert f"and 3 more symbols, 1 of them with quarantined bars. {to_see}\n" in text
     for most in (5, None):
         everything, text = printed_symbols(most)
         assert everything == list(scene.universe.symbols)
-        assert "traded shares" not in text
+        assert " more " not in text
     chosen, text = printed_symbols(1, "IBM", "csco")
     assert chosen == ["CSCO", "IBM"]
-    assert "traded shares" not in text
+    assert " more " not in text
+
+
+def test_the_line_about_other_symbols_counts_those_without_a_bar_of_the_latest_session(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = Scene(backend, calm_source())
+    scene.source.set_bar("IBM", FIRST_WEEK[-2], "100,101,99,100.5,10")
+    scene.source.set_bar("IBM", FIRST_WEEK[-1], BAD_BAR)
+    scene.run(FIRST_WEEK)
+    print_summary(as_pipeline(scene), most=4)
+    ended = f"1 of them without a bar of {FIRST_WEEK[-1]}, 1 with quarantined bars"
+    assert f"and 1 more symbol, {ended}. To see them: " in capsys.readouterr().out
+    print_summary(as_pipeline(scene), most=2)
+    assert f"and 3 more symbols, {ended}. To see them: " in capsys.readouterr().out
 
 
 def test_units_come_from_the_contracts() -> None:

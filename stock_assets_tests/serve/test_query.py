@@ -1,5 +1,6 @@
 """Queries, adjusted prices and the summary, compared with values computed by hand for a small table."""
 
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -289,8 +290,13 @@ def test_a_large_symbol_without_a_bar_of_the_latest_session_stays_first(tmp_path
 def test_symbols_can_be_selected_and_unknown_ones_are_named() -> None:
     rows = [of_last_session(symbol, LAST, 1.0, 1) for symbol in ("AAPL", "IBM", "MSFT")]
     assert [row.symbol for row in only_symbols(rows, [" msft", "AAPL"])] == ["AAPL", "MSFT"]
-    with pytest.raises(NoData, match=r"Nothing of IBN is published\. Did you mean IBM\?"):
-        only_symbols(rows, ["IBN"])
+    what_to_do = "Published symbols: stock-assets summary --all. To load it: stock-assets backfill FIRST LAST"
+    for name, message in (
+        ("IBN", f"IBN has no published bar. Did you mean IBM? {what_to_do}"),
+        ("NVDA", f"NVDA has no published bar. {what_to_do}"),
+    ):
+        with pytest.raises(NoData, match=f"^{re.escape(message)}$"):
+            only_symbols(rows, [name])
 
 
 def test_summary_and_board_have_the_same_90_day_average(backend: Backend) -> None:

@@ -177,7 +177,7 @@ def test_chosen_symbols_are_drawn_instead_and_unknown_ones_are_named(recorded_ba
     page = render_page(read_report(few, ["MSFT", "fb", "IBM"]), RENDERED_AT)
     assert drawn_symbols(page) == (["FB", "IBM", "MSFT"],) * 3
     assert "have 3 of 5 symbols: those that were chosen." in page
-    with pytest.raises(NoData, match=r"Nothing of MSFG is published\. Did you mean MSFT\?"):
+    with pytest.raises(NoData, match=r"MSFG has no published bar\. Did you mean MSFT\?"):
         read_report(few, ["MSFG"])
 
 
