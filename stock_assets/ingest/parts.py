@@ -24,7 +24,7 @@ class PipelineParts:
         limits: limits of the audits.
         revisions_accepted: symbols for which a response that changes most of the stored bars is accepted.
         others: the parts of the other universes of the deployment, whose requests use the same quota.
-        report_symbols: most symbols that the report draws.
+        report_symbols: maximum number of symbols that the report draws.
     """
 
     backend: Backend

@@ -123,8 +123,10 @@ class GeneralFields(BaseModel):
     report_symbols: int = Field(
         default=50,
         ge=1,
-        description="Most symbols that the report draws: those with the highest value of traded shares. The report's "
-        "market breadth, coverage and lists contain all symbols.",
+        # The page would be 15 MB for one year, and Athena rejects a statement of more than 262,144 bytes.
+        le=1000,
+        description="Maximum number of symbols that the report draws, at most 1,000: those with the highest value of "
+        "traded shares. The report's market breadth, coverage and lists contain all symbols.",
     )
     dagster_home: Path | None = Field(
         default=None,

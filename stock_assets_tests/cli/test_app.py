@@ -243,6 +243,16 @@ def test_report_writes_a_file_and_prints_its_path(shell: Shell, tmp_path: Path) 
     assert "have 1 of 5 symbols: those that were chosen" in file.read_text(encoding="utf-8")
 
 
+def test_a_setting_is_the_number_of_symbols_that_the_report_draws(shell: Shell, tmp_path: Path) -> None:
+    file, variable = tmp_path / "report.html", "STOCK_ASSETS_REPORT_SYMBOLS"
+    shell.run_main("report", "--output", str(file), **{variable: "2"})
+    assert "have 2 of 5 symbols: those with the highest value of traded shares." in file.read_text(encoding="utf-8")
+    shell.run_main("report", "--output", str(file), **{variable: "1000"})
+    assert "of 5 symbols: " not in file.read_text(encoding="utf-8")
+    for invalid in ("0", "1001"):
+        assert variable in shell.run_main("report", code=1, **{variable: invalid}).stderr
+
+
 def test_a_copied_data_folder_is_rejected_with_a_remedy_that_works(shell: Shell, tmp_path: Path) -> None:
     original, copy, fresh = shell.settings.root, Shell(tmp_path / "copy"), Shell(tmp_path / "fresh")
     shutil.copytree(original, copy.settings.root)
