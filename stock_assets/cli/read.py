@@ -96,7 +96,7 @@ def report(
     ] = None,
     symbol: Annotated[
         list[str] | None,
-        typer.Option("--symbol", help="Draw this symbol, and no other that is not named; may be repeated."),
+        typer.Option("--symbol", help="Draw only this symbol; may be repeated."),
     ] = None,
 ) -> None:
     """Draw the published tables into one HTML file, and print its path."""

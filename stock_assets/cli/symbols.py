@@ -27,7 +27,7 @@ _Symbol = Annotated[str, typer.Argument(help="Ticker, such as NVDA.")]
 
 
 @app.command("list")
-def list_symbols(*, every: Annotated[bool, typer.Option("--all", help="List more than 50 symbols.")] = False) -> None:
+def list_symbols(*, every: Annotated[bool, typer.Option("--all", help="List all symbols.")] = False) -> None:
     """List the symbols with their listing periods (of a large universe the first 50), and the file that has them."""
     from stock_assets.core.text import SYMBOLS_SHOWN
     from stock_assets.pipeline import Pipeline

@@ -20,7 +20,9 @@ FROM (
         t.volatility_21d_pct,
         t.volume_surge_ratio
     FROM ${published_prices} AS p
-    JOIN (SELECT * FROM ${price_trends} AS every WHERE ${symbols}) AS t ON t.symbol = p.symbol AND t.trade_date = p.trade_date
+    JOIN (SELECT * FROM ${price_trends} AS every WHERE ${symbols}) AS t
+        ON  t.symbol = p.symbol
+        AND t.trade_date = p.trade_date
     JOIN (
         SELECT symbol, MAX_BY(split_factor, trade_date) AS latest_factor
         FROM ${published_prices}

@@ -82,8 +82,8 @@ def read_report(parts: PipelineParts, symbols: Sequence[str] = ()) -> ReportData
 
     Args:
         parts: the pipeline.
-        symbols: symbols to draw; by default those with the highest value of traded shares, at most
-            `parts.report_symbols`. What describes all symbols together is read from all rows.
+        symbols: symbols of the chart, the board and the correlations; by default those with the highest value of traded
+            shares, at most `parts.report_symbols`. All other parts of the page are read from the rows of all symbols.
 
     Raises:
         NoData: no row of one of the symbols is published.

@@ -110,7 +110,7 @@ def _status(data: ReportData, rendered_at: datetime) -> str:
 
 
 def _drawn(data: ReportData) -> str:
-    """Render which symbols are drawn; nothing if all are."""
+    """Render the paragraph about the selection of symbols; empty if the page draws all symbols."""
     if len(data.names) == data.symbols:
         return ""
     which = "those that were chosen" if data.is_chosen else "those with the highest value of traded shares"
