@@ -33,7 +33,6 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check all stored data: databases, raw responses, tables, records. Exit code 1 if anything is damaged."""
-    from stock_assets.core.text import SYMBOLS_SHOWN
     from stock_assets.maintenance.recompute import Sample
     from stock_assets.maintenance.verify import Depth
     from stock_assets.maintenance.verify import verify as find
@@ -47,19 +46,32 @@ def verify(
         findings += find(Pipeline.from_settings(settings), depth, progress=progress)
     if as_json:
         print_line(json.dumps([_as_json(finding) for finding in findings], indent=1))
-    for finding in [] if as_json else findings[:SYMBOLS_SHOWN]:
-        print_error(str(finding))
-    if len(findings) > SYMBOLS_SHOWN and not as_json:
-        print_error(f"and {len(findings) - SYMBOLS_SHOWN:,} more; --json prints all")
-    if not as_json:
-        print_line(f"{plural(len(findings), 'problem')} found." if findings else "No problem found.")
+    else:
+        _print_findings(findings)
     if findings:
         raise typer.Exit(code=1)
+
+
+def _print_findings(findings: "Sequence[Finding]") -> None:
+    """Print the first findings of each kind, so that many of one kind do not hide another, and the number of each."""
+    from stock_assets.core.text import SYMBOLS_SHOWN
+
+    kinds: dict[str, list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault(finding.kind, []).append(finding)
+    for kind, found in kinds.items():
+        for finding in found[:SYMBOLS_SHOWN]:
+            print_error(str(finding))
+        if len(found) > SYMBOLS_SHOWN:
+            print_error(f"and {len(found) - SYMBOLS_SHOWN:,} more of the kind '{kind}'; --json prints all")
+    counts = ", ".join(f"{kind} ({len(found):,})" for kind, found in kinds.items())
+    print_line(f"{plural(len(findings), 'problem')} found: {counts}." if findings else "No problem found.")
 
 
 def repair(
     *,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; without this, only print the steps.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Print all steps, not only the first 50.")] = False,
 ) -> None:
     """Repair damaged files of the data folder: from copies, the vendor and the raw responses. Nothing is deleted."""
     from stock_assets.backends.local.backend import LocalBackend
@@ -81,7 +93,7 @@ def repair(
         work = Repair(pipeline, pipeline.backend, lambda step: print_line(f"Now: {step}."), progress)
         if not apply:
             steps = [*(f"move {file} aside; Dagster starts a new one" for file in runs), *(s.what for s in work.plan())]
-            _print_plan(steps)
+            _print_plan(steps, every=every)
             return
         if runs:
             work.move_run_history(runs)
@@ -95,12 +107,14 @@ def repair(
         raise typer.Exit(code=1)
 
 
-def _print_plan(steps: Sequence[str]) -> None:
-    from stock_assets.core.text import SYMBOLS_SHOWN, shorten_lines
+def _print_plan(steps: Sequence[str], *, every: bool) -> None:
+    from stock_assets.core.text import SYMBOLS_SHOWN
 
-    numbered = [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
-    for line in shorten_lines(numbered, SYMBOLS_SHOWN):
-        print_line(line)
+    most = len(steps) if every else SYMBOLS_SHOWN
+    for number, step in enumerate(steps[:most], start=1):
+        print_line(f"{number}. {step}")
+    if len(steps) > most:
+        print_line(f"and {len(steps) - most:,} more; stock-assets repair --all prints all")
     print_line("To do this: stock-assets repair --apply" if steps else "Nothing to repair.")
 
 
@@ -127,11 +141,13 @@ def _run_history(folder: Path) -> "Iterator[Finding]":
 
     for file in sorted(folder.rglob("*.db")):
         if why := database_problem(file):
-            yield Finding(str(file), why, "runs cannot be started or displayed; no prices are in this file")
+            yield Finding(
+                "database of runs", str(file), why, "runs cannot be started or displayed; no prices are in this file"
+            )
 
 
 def _as_json(finding: "Finding") -> dict[str, str]:
-    return {name: getattr(finding, name) for name in ("file", "problem", "consequence", "command")}
+    return {name: getattr(finding, name) for name in ("kind", "file", "problem", "consequence", "command")}
 
 
 def relocate() -> None:

@@ -98,6 +98,7 @@ def _differences(parts: PipelineParts, load: Load) -> list[date]:
 def _finding(days: Sequence[date]) -> Finding:
     shown = shorten_list([str(day) for day in days], _SHOWN)
     return Finding(
+        "published rows",
         DAILY_PRICES.full_name,
         f"rows of {shown} differ from the stored responses",
         "consumers read these rows",

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from stock_assets.backends.damage_texts import is_on_s3
 from stock_assets.backends.interface import Backend, Damage, Fetch, FetchKind, Part
-from stock_assets.backends.stored_records import RECORDS, consequence_of, record_problem
+from stock_assets.backends.stored_records import RECORDS, record_problem
 from stock_assets.backends.stored_responses import read_response
 from stock_assets.core.clock import utc_now
 from stock_assets.core.errors import DamagedResponses, Outcome, SourceError
@@ -162,4 +162,4 @@ def _records(backend: Backend, progress: Progress) -> Iterator[Finding]:
             except OSError as error:
                 why = f"it cannot be read: {error}"
             if why:
-                yield of_record(backend.objects.uri(key), why, consequence_of(key))
+                yield of_record(backend.objects.uri(key), folder, why)

@@ -79,18 +79,26 @@ def test_many_reasons_are_counted(shell: Shell) -> None:
     assert shell.run("quota", "--all").stdout.count(": reason ") == COUNT
 
 
-def test_findings_and_steps_of_a_repair(shell: Shell) -> None:
+def test_findings_of_each_kind_and_steps_of_a_repair(shell: Shell) -> None:
     shell.settings.instance_dir.mkdir(parents=True)
     for number in range(COUNT):
         (shell.settings.instance_dir / f"{number:03d}.db").write_bytes(b"no database" * 1000)
+    incident = shell.settings.root / "alerts" / "open" / "one.json"
+    incident.parent.mkdir(parents=True)
+    incident.write_text("no record", encoding="utf-8")
     shown = shell.run_main("verify", code=1)
     assert shown.stderr.count(".db: ") == SYMBOLS_SHOWN
-    assert "and 10 more; --json prints all" in shown.stderr
-    assert f"{COUNT} problems found." in shown.stdout
-    assert len(json.loads(shell.run_main("verify", "--json", code=1).stdout)) == COUNT
+    assert "and 10 more of the kind 'database of runs'; --json prints all" in shown.stderr
+    assert f"{incident}: " in shown.stderr, "a finding of another kind is not hidden"
+    assert f"{COUNT + 1} problems found: database of runs ({COUNT}), record in alerts/open/ (1)." in shown.stdout
+    found = json.loads(shell.run_main("verify", "--json", code=1).stdout)
+    assert [one["kind"] for one in found] == ["database of runs"] * COUNT + ["record in alerts/open/"]
     plan = shell.run_main("repair").stdout.splitlines()
-    assert plan[SYMBOLS_SHOWN - 1 :] == [
-        plan[SYMBOLS_SHOWN - 1],
-        "and 10 more",
+    assert plan[SYMBOLS_SHOWN:] == [
+        "and 11 more; stock-assets repair --all prints all",
         "To do this: stock-assets repair --apply",
     ]
+    everything = shell.run_main("repair", "--all").stdout.splitlines()
+    assert everything[:SYMBOLS_SHOWN] == plan[:SYMBOLS_SHOWN]
+    assert everything[COUNT].startswith(f"{COUNT + 1}. move")
+    assert everything[COUNT + 1 :] == ["To do this: stock-assets repair --apply"]

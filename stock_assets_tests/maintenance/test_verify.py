@@ -4,18 +4,19 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.interface import Damage, Fetch, FetchKind, Part
 from stock_assets.backends.local import iceberg
 from stock_assets.core.errors import DamagedFiles, Outcome
 from stock_assets.core.sql import Fragment
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.maintenance.findings import Finding, of_record, of_response, of_unknown_response
+from stock_assets.maintenance.findings import Finding, of_damage, of_record, of_response, of_unknown_response
 from stock_assets.maintenance.recompute import Sample, runs
 from stock_assets.maintenance.verify import Depth, verify
 from stock_assets_tests.faults.folder import LOADED, Folder, load_sample
@@ -203,11 +204,11 @@ def test_findings_on_s3_name_commands_that_work_there() -> None:
         # The last session that had closed.
         (of_response(key, splits, "it is missing"), "stock-assets backfill 2013-03-01 2013-03-01"),
         (of_unknown_response(key), f"stock-assets import {key}"),
-        (of_record(key, "it is empty", "the record cannot be used"), f"aws s3 rm {key}"),
+        (of_record(key, "alerts/open/", "it is empty"), f"aws s3 rm {key}"),
         (of_response(on_disk, prices, "it is missing"), "stock-assets repair --apply"),
         (of_response(on_disk, splits, "it is missing"), "stock-assets repair --apply"),
         (of_unknown_response(on_disk), "stock-assets repair --apply"),
-        (of_record(on_disk, "it is empty", "the record cannot be used"), "stock-assets repair --apply"),
+        (of_record(on_disk, "alerts/open/", "it is empty"), "stock-assets repair --apply"),
     ):
         assert finding.command == command
 
@@ -218,3 +219,26 @@ def test_no_load_needs_the_body_of_a_failed_request() -> None:
     )
     finding = of_response("key", failed, "it is missing")
     assert finding.consequence == "the body of a failed request is lost; no load needs it (IBM)"
+
+
+def test_a_kind_separates_what_consumers_need_from_what_they_do_not_need() -> None:
+    fetch = Fetch("IBM", FetchKind.PRICES, datetime(2013, 3, 4, tzinfo=UTC), Outcome.OK, "key")
+    damage = Damage(Part.TABLE, "file", "it is missing", DAILY_PRICES, (1,))
+    findings = [
+        of_damage(damage),
+        of_damage(replace(damage, is_current=False)),
+        of_damage(Damage(Part.PACK, "file", "it is missing")),
+        of_response("key", fetch, "it is missing"),
+        of_response("key", fetch._replace(outcome=Outcome.MALFORMED), "it is missing"),
+        of_response("key", fetch._replace(kind=FetchKind.PURGES), "it is missing"),
+        of_unknown_response("/data/raw/daily_prices/IBM.csv"),
+    ]
+    assert [finding.kind for finding in findings] == [
+        "file of current rows",
+        "file of an earlier snapshot",
+        "pack",
+        "response",
+        "response of a failed request",
+        "purge",
+        "unknown response",
+    ]
