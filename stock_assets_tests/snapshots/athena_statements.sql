@@ -1765,7 +1765,9 @@ FROM (
     FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
     JOIN (SELECT * FROM (
 SELECT * FROM "serve/price_trends.sql"
-) AS every WHERE 1 = 1) AS t ON t.symbol = p.symbol AND t.trade_date = p.trade_date
+) AS every WHERE 1 = 1) AS t
+        ON  t.symbol = p.symbol
+        AND t.trade_date = p.trade_date
     JOIN (
         SELECT symbol, MAX_BY(split_factor, trade_date) AS latest_factor
         FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id
