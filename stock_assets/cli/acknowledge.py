@@ -4,11 +4,16 @@ Belongs here: its arguments and output. Does not belong here: where acknowledgem
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stock_assets.cli.output import print_grid, print_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stock_assets.loads.acknowledgements import Acknowledgement
 
 
 def acknowledge(
@@ -18,6 +23,9 @@ def acknowledge(
     *,
     reason: Annotated[str, typer.Option(help="Why the finding is right as it is.")] = "",
     remove: Annotated[bool, typer.Option("--remove", help="Show the finding again.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="List all, not only the 50 that were acknowledged last.")
+    ] = False,
 ) -> None:
     """Acknowledge a warning about a symbol and session, so that it is not shown again; list acknowledged warnings."""
     from stock_assets.loads import acknowledgements
@@ -26,11 +34,7 @@ def acknowledge(
 
     objects = Pipeline.from_settings(Settings.from_env()).backend.objects
     if audit is None:
-        known = acknowledgements.acknowledgements(objects)
-        rows = [
-            (ack.audit, ack.symbol, f"{ack.session}", ack.reason, f"{ack.acknowledged_at:%Y-%m-%d}") for ack in known
-        ]
-        print_grid(("Warning", "Symbol", "Session", "Reason", "Acknowledged"), rows)
+        _print_list(acknowledgements.acknowledgements(objects), every=every)
         return
     if symbol is None or session is None:
         raise typer.BadParameter("Name the warning, the symbol and the session: no_unexplained_jump AAPL 2000-09-29.")
@@ -41,3 +45,16 @@ def acknowledge(
         return
     added = acknowledgements.acknowledge(objects, audit, symbol.upper(), day, reason)
     print_line(f"Acknowledged: {added.audit} {added.symbol} {added.session}: {added.reason}")
+
+
+def _print_list(known: "Sequence[Acknowledgement]", *, every: bool) -> None:
+    """Print acknowledged warnings; of a long list those that were acknowledged last, newest first."""
+    from stock_assets.core.text import SYMBOLS_SHOWN
+
+    shown = known
+    if len(known) > SYMBOLS_SHOWN and not every:
+        shown = sorted(known, key=lambda one: one.acknowledged_at, reverse=True)[:SYMBOLS_SHOWN]
+    rows = [(one.audit, one.symbol, f"{one.session}", one.reason, f"{one.acknowledged_at:%Y-%m-%d}") for one in shown]
+    print_grid(("Warning", "Symbol", "Session", "Reason", "Acknowledged"), rows)
+    if len(shown) < len(known):
+        print_line(f"and {len(known) - len(shown):,} more; stock-assets acknowledge --all prints all")

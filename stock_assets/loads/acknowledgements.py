@@ -81,7 +81,8 @@ def remove(objects: Objects, audit: str, symbol: str, session: date) -> None:
     key = Acknowledgement(audit, symbol, session, "", datetime.now(UTC)).key
     if key not in objects.keys(_FOLDER):
         raise InvalidAcknowledgement(
-            f"{audit} {symbol} {session} is not acknowledged. `stock-assets acknowledge` lists all acknowledgements."
+            f"{audit} {symbol} {session} is not acknowledged. To list all acknowledgements: "
+            "stock-assets acknowledge --all"
         )
     objects.delete(key)
 

@@ -1,7 +1,7 @@
 """Commands print the first rows of a long list, the number of the others, and the option that prints all."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.core.errors import Outcome
 from stock_assets.core.text import SYMBOLS_SHOWN
+from stock_assets.loads.acknowledgements import acknowledge
 from stock_assets.pipeline import Pipeline
 from stock_assets_tests.support.shell import Shell
 
@@ -102,3 +103,19 @@ def test_findings_of_each_kind_and_steps_of_a_repair(shell: Shell) -> None:
     assert everything[:SYMBOLS_SHOWN] == plan[:SYMBOLS_SHOWN]
     assert everything[COUNT].startswith(f"{COUNT + 1}. move")
     assert everything[COUNT + 1 :] == ["To do this: stock-assets repair --apply"]
+
+
+def test_acknowledged_warnings(shell: Shell) -> None:
+    objects = Pipeline.from_settings(shell.settings).backend.objects
+    for symbol in SYMBOLS:
+        acknowledge(objects, "no_unexplained_jump", symbol, date(2000, 9, 29), "profit warning")
+
+    def symbols(text: str) -> list[str]:
+        return [line.split("│")[2].strip() for line in text.splitlines() if line.startswith("│")]
+
+    out = shell.run("acknowledge").stdout
+    assert symbols(out) == SYMBOLS[: -SYMBOLS_SHOWN - 1 : -1], "those that were acknowledged last"
+    assert "and 10 more; stock-assets acknowledge --all prints all" in out
+    out = shell.run("acknowledge", "--all").stdout
+    assert symbols(out) == SYMBOLS
+    assert " more" not in out
