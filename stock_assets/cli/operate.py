@@ -74,7 +74,7 @@ def maintain() -> None:
 
 
 def quota(*, every: Annotated[bool, typer.Option("--all", help="Print the requests of all symbols.")] = False) -> None:
-    """Show the vendor's calls, used and left, and the last requests; of more than 50 symbols, failed requests first."""
+    """Show the vendor's calls, used and left, and the last requests; of more than 50 symbols, rare failures first."""
     from stock_assets.ingest.quota import read_quota
     from stock_assets.pipeline import Pipeline
     from stock_assets.settings import Settings
@@ -99,15 +99,23 @@ def quota(*, every: Annotated[bool, typer.Option("--all", help="Print the reques
 
 
 def _print_last_requests(state: "Quota", *, every: bool) -> None:
-    """Print the last requests of each symbol, then each reason of failed requests once, with its symbols."""
+    """Print the last requests of each symbol, then each reason of failed requests once, with its symbols.
+
+    Of more than 50 symbols the failed requests come first, those with the rarest outcome before others: thousands of
+    requests that wait for the quota hide no unknown symbol.
+    """
+    from collections import Counter
+
     from stock_assets.core.errors import Outcome
     from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_list
     from stock_assets.ingest.outcomes import group_reasons
 
     requests = [(kind, fetch) for newest in state.newest.values() for kind, fetch in newest.items() if fetch]
+    is_shortened = len(state.newest) > SYMBOLS_SHOWN and not every
+    count = Counter(fetch.outcome for _, fetch in requests)
     shown = requests
-    if len(state.newest) > SYMBOLS_SHOWN and not every:
-        shown = sorted(requests, key=lambda request: request[1].outcome is Outcome.OK)[:SYMBOLS_SHOWN]
+    if is_shortened:
+        shown = sorted(requests, key=lambda one: (one[1].outcome is Outcome.OK, count[one[1].outcome]))[:SYMBOLS_SHOWN]
     rows = [
         (fetch.symbol, kind, f"{fetch.fetched_at:%Y-%m-%d %H:%M}", fetch.outcome, str(fetch.calls))
         for kind, fetch in shown
@@ -116,10 +124,13 @@ def _print_last_requests(state: "Quota", *, every: bool) -> None:
     if len(shown) < len(requests):
         print_line(f"and {len(requests) - len(shown):,} more; stock-assets quota --all prints all")
     failed = ((fetch.symbol, fetch.outcome, fetch.detail) for _, fetch in requests if fetch.outcome is not Outcome.OK)
+    reasons = group_reasons(failed)
+    if is_shortened and len(reasons) > SYMBOLS_SHOWN:
+        reasons.sort(key=lambda reason: count[reason.outcome])
     lines = [
         f"{reason.outcome}, {plural(len(reason.symbols), 'symbol')} ({shorten_list(reason.symbols, _NAMES)}): "
         f"{reason.detail}"
-        for reason in group_reasons(failed)
+        for reason in reasons
     ]
     for line in lines if every else lines[:SYMBOLS_SHOWN]:
         print_line(line)

@@ -80,6 +80,17 @@ def test_many_reasons_are_counted(shell: Shell) -> None:
     assert shell.run("quota", "--all").stdout.count(": reason ") == COUNT
 
 
+def test_a_rare_failure_of_requests_is_not_hidden_by_a_frequent_one(shell: Shell) -> None:
+    ledger = Pipeline.from_settings(shell.settings).backend.ledger
+    outcomes = dict.fromkeys(SYMBOLS, Outcome.DAILY_QUOTA) | {SYMBOLS[0]: Outcome.OK, SYMBOLS[-1]: Outcome.EMPTY}
+    for symbol, outcome in outcomes.items():
+        ledger.record(Fetch(symbol, FetchKind.PRICES, datetime.now(UTC), outcome, detail=f"{symbol}: reason {symbol}"))
+    out = shell.run("quota").stdout
+    assert listed(out) == [SYMBOLS[-1], *SYMBOLS[1:SYMBOLS_SHOWN]]
+    assert next(line for line in out.splitlines() if ": reason " in line).startswith("empty, 1 symbol (S059): ")
+    assert listed(shell.run("quota", "--all").stdout) == SYMBOLS
+
+
 def test_findings_of_each_kind_and_steps_of_a_repair(shell: Shell) -> None:
     shell.settings.instance_dir.mkdir(parents=True)
     for number in range(COUNT):
