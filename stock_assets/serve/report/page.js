@@ -194,18 +194,20 @@
 
   // ---- values as a table, and files
 
-  function tableRows(slots, values, compared) {
+  function tableRows(slots, values, compared, unit) {
+    // The names say what a row is: a session, or a group of sessions up to a day.
+    const [day, change] = unit === "session" ? ["trade_date", "daily_return"] : [`${unit}_to`, `return_of_the_${unit}`];
     const columns = compared ? compared.map((one) => [one.name, one.values])
-      : ["open", "high", "low", "close", "volume", "avg_price_90d", "rolling_avg_5d", "daily_return", "volatility_pct"].map((name) => [name, values[name]]);
-    return { columns: ["trade_date", ...columns.map(([name]) => name)],
+      : ["open", "high", "low", "close", "volume", "avg_price_90d", "rolling_avg_5d", "daily_return", "volatility_pct"]
+        .map((name) => [name === "daily_return" ? change : name, values[name]]);
+    return { columns: [day, ...columns.map(([name]) => name)],
       rows: slots.map(([, to], i) => [days[to], ...columns.map(([, list]) => list[i])]) };
   }
 
   function fillTable(slots, values, compared, unit) {
-    const { columns, rows } = tableRows(slots, values, compared);
+    const { columns, rows } = tableRows(slots, values, compared, unit);
     const table = document.createElement("table");
-    const grouped = unit === "session" ? {} : { trade_date: `${unit} to`, daily_return: `Return of the ${unit}` };
-    const heading = (column) => (grouped[column] || column.replaceAll("_", " ")).replace(/^./, (letter) => letter.toUpperCase());
+    const heading = (column) => column.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase());
     const latest = rows.length > TABLE_ROWS ? `The latest ${TABLE_ROWS} of ` : "";
     table.createCaption().textContent = `${latest}${count(rows.length, unit)}.`;
     const head = table.createTHead().insertRow();

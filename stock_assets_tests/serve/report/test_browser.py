@@ -225,7 +225,9 @@ def test_compared_symbols_begin_at_100(recorded_page: Path) -> None:
 
 
 @local_only
-def test_weeks_of_the_page_equal_the_weeks_of_the_view(recorded_page: Path, recorded_backend: Backend) -> None:
+def test_weeks_of_the_page_equal_the_weeks_of_the_view(
+    recorded_page: Path, recorded_backend: Backend, tmp_path: Path
+) -> None:
     """The page groups sessions where they would be too narrow; `weekly_trends` groups them in SQL."""
     select = (
         "SELECT trade_date, open_price, high_price, low_price, close_price, volume, daily_return, volatility_pct "
@@ -238,6 +240,13 @@ def test_weeks_of_the_page_equal_the_weeks_of_the_view(recorded_page: Path, reco
         heads = texts(page, "#values th")
         assert (heads[0], heads[8]) == ("Week to", "Return of the week")
         assert text(page, "#values caption") == "The latest 60 of 262 weeks."
+        page.download_into(tmp_path)
+        page.run("document.getElementById('save-prices').click()")
+        file = tmp_path / "AAPL_by_week.csv"
+        wait_for(lambda: file.is_file() and file.stat().st_size > 0, "the file")
+    saved = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    assert [*saved[0]][::8] == ["week_to", "return_of_the_week"]
+    assert (len(saved), saved[-1]["week_to"]) == (262, shown[0][0])
     expected = run_query(recorded_backend, select).to_pylist()
     for cells, row in zip(shown, expected, strict=True):
         assert cells[0] == str(row["trade_date"])
