@@ -71,14 +71,16 @@ def test_a_session_sends_at_most_eleven_statements_each_with_bounds_on_partition
 
 
 @pytest.mark.slow
-def test_a_new_split_costs_one_statement_that_reads_every_row(second_run: LiveRuns, aws: AwsEmulator) -> None:
+def test_a_new_split_costs_one_statement_with_bounds_on_partitions(second_run: LiveRuns, aws: AwsEmulator) -> None:
     """The statement finds the rows with an outdated split factor; the next run does not send it."""
     second_run.source.set_splits("IBM", {LATEST: "2.0000"})
     second_run.source.request_splits_in_every_run()
 
     assert second_run.run(LATEST).success
-    unbounded = [statement for statement in aws.statements if unbounded_reads(statement, lower_only=True)]
-    assert ["first_stale" in statement for statement in unbounded] == [True]
+    [of_split] = [statement for statement in aws.statements if "first_stale" in statement]
+    assert f"DATE '{LATEST}'" in of_split
+    assert "p.symbol IN ('IBM')" in of_split
+    assert [unbounded_reads(statement, lower_only=True) for statement in aws.statements] == [[]] * len(aws.statements)
     assert len(aws.statements) <= MOST_STATEMENTS + 1
 
     aws.forget()
