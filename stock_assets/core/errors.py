@@ -25,7 +25,7 @@ class SettingsError(StockAssetsError):
 
 
 class NoData(StockAssetsError):
-    """The data folder or a symbol does not exist; the message names where it was searched and what to do."""
+    """There is no data folder, or no published bar of a symbol; the message names what is missing and what to do."""
 
 
 class MissingLibrary(StockAssetsError):

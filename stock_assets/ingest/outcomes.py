@@ -63,8 +63,8 @@ class Reason:
 
     Attributes:
         outcome: outcome of the requests.
-        detail: one line for people, without the symbol; instead of quoting the error of another symbol, it names the
-            symbol.
+        detail: one line for people, without the symbol. If the error of another symbol is the cause, it names that
+            symbol and does not repeat the error.
         symbols: the symbols, each once.
         is_consequence: whether the detail refers to another reason.
         is_root_cause: whether another reason refers to this one.

@@ -67,7 +67,7 @@ def maintain(backend: Backend, retention: RetentionPolicy, at: datetime) -> Main
         table.full_name: backend.warehouse.maintain(table, keep_since=at - retention.snapshots, at=at)
         for table in PUBLISHED_TABLES
     }
-    # After snapshots expired: theirs are unused then.
+    # After the snapshots: no remaining snapshot may follow the factors of an expired one.
     drop_unused_factors(backend, older_than=retention.staging, now=at)
     refresh_views(backend)
     return MaintenanceSummary(loads, incomplete, packed, tables)
