@@ -148,20 +148,18 @@ class LedgerTable:
             kind: kind of the requests.
             symbols: the symbols; None for all symbols of the ledger, sorted.
         """
-        purged = self._purges(kind)
         if symbols is None:
             rows = self._rows(_NEWEST_OF_ALL, {"kind": kind})[::-1]
         else:
             rows = self._rows(_NEWEST, {"kind": kind, "symbols": json.dumps(list(symbols))})
-        return {row[0]: (_from_row(row), row[-1]) for row in rows if not purged or row[2] > purged.get(row[0], "")}
+        return {row[0]: (_from_row(row), row[-1]) for row in self._since_purges(kind, rows)}
 
     def since(self, kind: FetchKind, since: Mapping[str, datetime]) -> dict[str, list[Fetch]]:
         """Return the requests for each symbol since its time, newest first; a symbol without one is left out."""
-        purged, found = self._purges(kind), dict[str, list[Fetch]]()
+        found: dict[str, list[Fetch]] = {}
         wanted = json.dumps([(symbol, _timestamp(at)) for symbol, at in since.items()])
-        for row in self._rows(_SINCE, {"kind": kind, "wanted": wanted}) if since else ():
-            if not purged or row[2] > purged.get(row[0], ""):
-                found.setdefault(row[0], []).append(_from_row(row))
+        for row in self._since_purges(kind, self._rows(_SINCE, {"kind": kind, "wanted": wanted})) if since else ():
+            found.setdefault(row[0], []).append(_from_row(row))
         return found
 
     def latest(
@@ -293,9 +291,10 @@ class LedgerTable:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
 
-    def _purges(self, kind: FetchKind) -> dict[str, str]:
-        """Return the time of the last purge of each purged symbol; none for kinds that a purge does not end."""
-        return dict(self._rows(_PURGES, {})) if _counted(kind) else {}
+    def _since_purges(self, kind: FetchKind, rows: Iterable[Any]) -> list[Any]:
+        """Return the rows of requests that are newer than the last purge of their symbol."""
+        purged = dict(self._rows(_PURGES, {})) if _counted(kind) else {}
+        return [row for row in rows if row[2] > purged.get(row[0], "")] if purged else list(rows)
 
     def _read(self, select: str, values: Mapping[str, object]) -> list[Fetch]:
         return [_from_row(row) for row in self._rows(select, values)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_assets.cli.output import print_grid, print_line
+from stock_assets.cli.output import print_grid, print_left_out, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,5 +56,4 @@ def _print_list(known: "Sequence[Acknowledgement]", *, every: bool) -> None:
         shown = sorted(known, key=lambda one: one.acknowledged_at, reverse=True)[:SYMBOLS_SHOWN]
     rows = [(one.audit, one.symbol, f"{one.session}", one.reason, f"{one.acknowledged_at:%Y-%m-%d}") for one in shown]
     print_grid(("Warning", "Symbol", "Session", "Reason", "Acknowledged"), rows)
-    if len(shown) < len(known):
-        print_line(f"and {len(known) - len(shown):,} more; stock-assets acknowledge --all prints all")
+    print_left_out(len(known) - len(shown), "stock-assets acknowledge --all")

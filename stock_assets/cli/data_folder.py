@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_assets.cli.output import err, print_error, print_line, print_warning
+from stock_assets.cli.output import err, print_error, print_left_out, print_line, print_warning
 from stock_assets.core.text import plural
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ def _print_plan(steps: Sequence[str], *, every: bool) -> None:
     most = len(steps) if every else SYMBOLS_SHOWN
     for number, step in enumerate(steps[:most], start=1):
         print_line(f"{number}. {step}")
-    if len(steps) > most:
-        print_line(f"and {len(steps) - most:,} more; stock-assets repair --all prints all")
+    print_left_out(len(steps) - most, "stock-assets repair --all")
     print_line("To do this: stock-assets repair --apply" if steps else "Nothing to repair.")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stock_assets.cli.interruption import Interrupted
-from stock_assets.cli.output import print_error, print_grid, print_line, print_warning
+from stock_assets.cli.output import print_error, print_grid, print_left_out, print_line, print_warning
 from stock_assets.cli.read import DEFAULT_TABLE, published_table
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def _print_last_requests(state: "Quota", *, every: bool) -> None:
         for kind, fetch in shown
     ]
     print_grid(("Symbol", "Request", "When (UTC)", "Outcome", "Calls"), rows, title="Last requests")
-    if len(shown) < len(requests):
-        print_line(f"and {len(requests) - len(shown):,} more; stock-assets quota --all prints all")
+    print_left_out(len(requests) - len(shown), "stock-assets quota --all")
     failed = ((fetch.symbol, fetch.outcome, fetch.detail) for _, fetch in requests if fetch.outcome is not Outcome.OK)
     reasons = group_reasons(failed)
     if is_shortened and len(reasons) > SYMBOLS_SHOWN:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from stock_assets.core.text import SYMBOLS_SHOWN
+from stock_assets.core.text import SYMBOLS_SHOWN, plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,6 +120,12 @@ def write_json(rows: "pa.Table") -> None:
     sys.stdout.write("[" + ",\n ".join(lines) + "]\n")
 
 
+def print_left_out(count: int, command: str) -> None:
+    """Print how many items of a shortened list are not printed, and the command that prints all; or nothing."""
+    if count > 0:
+        print_line(f"and {count:,} more; {command} prints all")
+
+
 def print_summary(pipeline: "Pipeline", *, most: int | None = SYMBOLS_SHOWN, symbols: Sequence[str] = ()) -> None:
     """Print a row for each published symbol, the location of the table, the source, and how to draw charts.
 
@@ -168,7 +174,7 @@ def _not_shown(found: "Sequence[SymbolSummary]", shown: "Sequence[SymbolSummary]
         *([f"{late:,} of them without a bar of {latest}"] if late else []),
         *([f"{quarantined:,} {'' if late else 'of them '}with quarantined bars"] if quarantined else []),
     ]
-    more = f"{len(hidden):,} more {'symbol' if len(hidden) == 1 else 'symbols'}"
+    more = plural(len(hidden), "more symbol")
     return f"and {', '.join([more, *notes])}. To see them: stock-assets summary --all, or --symbol SYMBOL"
 
 

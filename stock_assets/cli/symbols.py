@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_assets.cli.output import print_error, print_grid, print_line, print_warning
+from stock_assets.cli.output import print_error, print_grid, print_left_out, print_line, print_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +39,7 @@ def list_symbols(*, every: Annotated[bool, typer.Option("--all", help="List all 
     shown = listings if every else listings[:SYMBOLS_SHOWN]
     rows = [(one.symbol, one.name, str(one.first_session or ""), str(one.last_session or "")) for one in shown]
     print_grid(("Symbol", "Name", "First session", "Last session"), rows)
-    if len(shown) < len(listings):
-        print_line(f"and {len(listings) - len(shown):,} more; stock-assets symbols list --all prints all")
+    print_left_out(len(listings) - len(shown), "stock-assets symbols list --all")
     print_line(f"File: {universe_address(settings) or 'of the package; set STOCK_ASSETS_UNIVERSE to use your own'}")
 
 

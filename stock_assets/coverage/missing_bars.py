@@ -28,7 +28,7 @@ from stock_assets.core.errors import Outcome
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES
 from stock_assets.core.vendor_facts import AvailableHistory
-from stock_assets.ingest.ledger_queries import bar_lines, newest_responses
+from stock_assets.ingest.ledger_queries import bar_lines, before_available_history, newest_responses
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
 from stock_assets.loads.rejections import Rejection, current_rejections
@@ -352,7 +352,7 @@ def _gap(
     """Return the gap of a bar that no response has, or only as quarantined: whether and when to request it, and why."""
     why = f"{quarantined}, and " if quarantined else ""
     audits = tuple(sorted(quarantined.reasons)) if quarantined else ()
-    if history is not None and session < history.first:
+    if before_available_history([session], history):
         reason = f"{why}{format_unobtainable([session], history)}"
         return Gap(symbol, session, stored=False, due=None, reason=reason, unobtainable=True, audits=audits)
     if not requests.relevant:

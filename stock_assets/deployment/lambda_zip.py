@@ -30,7 +30,6 @@ _DATA = ("stock_assets/core/exchange_calendar.csv", "stock_assets/universes/semi
 _IMPORTED = """
 import sys
 import stock_assets.aws_lambda, stock_assets.sources.alpha_vantage, stock_assets.backends.lakehouse.secret
-from stock_assets.core.text import plural
 print(*(module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "stock_assets"), sep="\\n")
 """
 _MODIFIED = (1980, 1, 1, 0, 0, 0)

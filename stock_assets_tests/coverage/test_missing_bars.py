@@ -1,6 +1,5 @@
 """The gaps of many symbols: the same as those computed for each bar alone, with few statements for all symbols."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -11,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_assets.backends.interface import Fetch, FetchKind
-from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import Outcome
 from stock_assets.core.universe import Universe
@@ -26,6 +24,7 @@ from stock_assets.coverage.missing_bars import (
 )
 from stock_assets.ingest.ledger_queries import staged_responses
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets_tests.support.ledger_statements import recorded_statements
 from stock_assets_tests.support.live_source import symbols
 from stock_assets_tests.support.steps import local_backend, parts
 
@@ -125,14 +124,7 @@ def test_the_statements_do_not_grow_with_the_symbols_and_sessions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither for symbols that were never requested, nor failed, nor with stored bars."""
-    sent: list[str] = []
-    original = LedgerTable._rows  # noqa: SLF001 (each statement passes here)
-
-    def rows(self: LedgerTable, select: str, values: Mapping[str, object]) -> list[object]:
-        sent.append(select)
-        return original(self, select, values)
-
-    monkeypatch.setattr(LedgerTable, "_rows", rows)
+    sent = recorded_statements(monkeypatch)
     counts = set()
     for size, days in ((3, DAYS[-2:]), (30, DAYS)):
         pipeline = parts(local_backend(tmp_path / str(size)), universe=symbols(size))

@@ -1,6 +1,5 @@
 """Which response contains which bar: the same as asking every response for every session, newest first."""
 
-from collections.abc import Mapping
 from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
@@ -10,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
-from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.checksums import content_hash
 from stock_assets.core.errors import Outcome
@@ -25,6 +23,7 @@ from stock_assets.ingest.ledger_queries import (
 )
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets_tests.fakes.vendor_server import VendorServer
+from stock_assets_tests.support.ledger_statements import recorded_statements
 from stock_assets_tests.support.live_source import live_source, symbols
 from stock_assets_tests.support.steps import LIMITS, local_backend
 
@@ -177,14 +176,7 @@ def test_the_next_responses_of_all_symbols_are_read_with_one_statement(
     names = [f"S{number:02}" for number in range(9)]
     backend.ledger.record(*(full._replace(symbol=name, response_key=f"full {name}") for name in names))
     backend.ledger.record(*(compact._replace(symbol=name, response_key=f"compact {name}") for name in names))
-    sent: list[str] = []
-    original = LedgerTable._rows  # noqa: SLF001 (each statement passes here)
-
-    def rows(self: LedgerTable, select: str, values: Mapping[str, object]) -> list[object]:
-        sent.append(select)
-        return original(self, select, values)
-
-    monkeypatch.setattr(LedgerTable, "_rows", rows)
+    sent = recorded_statements(monkeypatch)
 
     assert [fetch.response_key for fetch in responses_for(backend, DAYS[-3:-1])] == [f"compact {one}" for one in names]
     assert len(sent) == 2, "the purges and the newest requests"
