@@ -144,6 +144,8 @@ def check_equal(root: Path, out: Path, since: date) -> None:
         if column.name not in DAILY_PRICES.grain
     ]
     connection = duckdb.connect()
+    # DuckDB takes a spawned process for an interactive one.
+    connection.execute("SET enable_progress_bar=false")
     stored = table_reader.read(root, DAILY_PRICES)
     files = table_reader.data_files(stored) if stored else []
     rows, alone, unequal = connection.execute(

@@ -287,6 +287,8 @@ def select_rows(location: LegacyLocation, scope: ImportScope) -> Iterator[Select
     ):
         connection.execute(f"SET memory_limit='{_MEMORY}'")
         connection.execute("SET TimeZone='UTC'")
+        # DuckDB takes a spawned process for an interactive one, and prints to its output.
+        connection.execute("SET enable_progress_bar=false")
         found = SelectedRows(connection)
         found.read_files(location, scope)
         yield found

@@ -107,7 +107,10 @@ class DuckDbWarehouse(Warehouse):
             "memory_limit": f"{self._memory_limit_mb}MB",
             "temp_directory": str(spill or Path(gettempdir()) / f"stock_assets_{uuid4().hex}"),
         }
-        return duckdb.connect(":memory:", config=config)
+        connection = duckdb.connect(":memory:", config=config)
+        # DuckDB takes a spawned process for an interactive one, and prints to its output.
+        connection.execute("SET enable_progress_bar=false")
+        return connection
 
     def history(self, table: Table) -> list[Snapshot]:
         """Read the snapshots from the table's metadata."""
