@@ -60,8 +60,14 @@ def run_audits(sql: SqlConnection, values: Mapping[str, SqlValue]) -> list[Verdi
 
 
 def audit_statement(values: Mapping[str, SqlValue]) -> str:
-    """Return the statement of all audits of one load, with its values: equal rows and an equal text, equal verdicts."""
-    return _statement(values, tuple(AuditKind), _bound_audits(values, tuple(AuditKind)))
+    """Return the statement of all audits of one load, with its values: equal rows and an equal text, equal verdicts.
+
+    It begins with what no statement contains: kind and scope of each audit, and how the findings of chunks are merged.
+    """
+    bound = _bound_audits(values, tuple(AuditKind))
+    kinds = [f"-- {audit.kind} {audit.name} {audit.file.scope}" for audit, _ in bound]
+    merged = statement("audit/findings_of_chunks.sql").text
+    return "\n".join([*kinds, merged, _statement(values, tuple(AuditKind), bound)])
 
 
 def excluded_sessions(verdicts: Iterable[Verdict]) -> tuple[date, ...]:

@@ -21,7 +21,7 @@ from typing import Any
 from stock_assets.audit.audits import audit_statement, run_audits
 from stock_assets.backends.interface import Objects, SqlConnection
 from stock_assets.backends.stored_records import fields_of, read_record, record_body
-from stock_assets.core.errors import ObjectExists, StagedRowsChanged
+from stock_assets.core.errors import DamagedFiles, ObjectExists, StagedRowsChanged
 from stock_assets.core.sql import SqlValue
 from stock_assets.loads.audit_files import audits
 from stock_assets.loads.load import Load, audits_folder, staging_key
@@ -45,12 +45,15 @@ def recorded_or_audit(
 ) -> list[Verdict]:
     """Return the recorded verdicts on a load; audit it if no record exists, or if anything but its rows has changed.
 
+    A damaged record counts as none.
+
     Raises:
         StagedRowsChanged: the staging tables or the record of the load have changed since they were written.
     """
     key = _key(objects, sql, load, values)
     if key in objects.keys(audits_folder(load.load_id)):
-        return [_verdict(stored) for stored in read_record(objects, key)]
+        with suppress(DamagedFiles):
+            return [_verdict(stored) for stored in read_record(objects, key)]
     return _audit(objects, sql, values, key)
 
 

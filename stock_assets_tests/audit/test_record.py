@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,11 @@ from stock_assets.core.errors import LoadRejected, StagedRowsChanged
 from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
 from stock_assets.core.universe import Universe
 from stock_assets.loads.acknowledgements import acknowledge
+from stock_assets.loads.audit_files import AuditKind
 from stock_assets.loads.inputs import inputs
 from stock_assets.loads.load import audits_folder, drop_old_loads, record_load
+from stock_assets_tests.faults.damage import DAMAGES
+from stock_assets_tests.support.added_audits import add_audit, forget_statements
 from stock_assets_tests.support.published_week import PublishedWeek
 from stock_assets_tests.support.scenes import (
     BAD_BAR,
@@ -196,6 +200,57 @@ def test_a_load_is_audited_again_if_the_text_of_an_audit_has_changed(
     scene.publish(SECOND_WEEK)
 
     assert audited == [load.load_id] * 2
+
+
+ROW_AUDIT = (
+    "-- A test.\n-- remedy: none.\nSELECT symbol, trade_date, '' AS detail FROM ${typed_prices} AS b WHERE FALSE\n"
+)
+
+
+def another_scope(folder: Path) -> None:
+    """Of a large load, the audit would see all symbols at once."""
+    file = folder / "audit/load/every_raw_row_accounted_for.sql"
+    file.write_text(f"-- scope: all symbols\n{file.read_text(encoding='utf-8')}", encoding="utf-8")
+
+
+def another_folder(folder: Path) -> None:
+    """The first audit of its folder becomes the last one of the folder before: no statement changes."""
+    (folder / "audit/row/finite.sql").rename(folder / "audit/schema/finite.sql")
+
+
+def another_way_to_merge_chunks(folder: Path) -> None:
+    file = folder / "audit/findings_of_chunks.sql"
+    file.write_text(file.read_text(encoding="utf-8").replace("SELECT", "SELECT ", 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize("change", [another_scope, another_folder, another_way_to_merge_chunks])
+def test_a_load_is_audited_again_if_something_has_changed_that_the_statement_does_not_contain(
+    sql_copy: Path, scene: Scene, audited: list[str], change: Callable[[Path], None]
+) -> None:
+    add_audit(sql_copy, AuditKind.ROW, ROW_AUDIT, "finite")
+    load = scene.stage(SECOND_WEEK)
+    audit_load(scene, load)
+    change(sql_copy)
+    forget_statements()
+
+    scene.publish(SECOND_WEEK)
+
+    assert audited == [load.load_id] * 2
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_load_is_audited_again_if_its_record_is_damaged(
+    scene: Scene, audited: list[str], damage: Callable[[Path], None]
+) -> None:
+    load = scene.stage(SECOND_WEEK)
+    audit_load(scene, load)
+    [key] = [key for key in scene.backend.objects.keys(audits_folder(load.load_id)) if key.endswith(".json")]
+    damage(Path(scene.backend.objects.uri(key)))
+
+    done = scene.publish(SECOND_WEEK)
+
+    assert audited == [load.load_id] * 2
+    assert (done.load, done.prices.added) == (load, 24)
 
 
 def test_an_audit_before_another_publish_does_not_count(scene: Scene, audited: list[str]) -> None:
