@@ -223,11 +223,21 @@ def _add(stored: IcebergTable, file: Path, metadata: pq.FileMetaData) -> DataFil
 
 
 def _link(file: Path, target: Path) -> None:
-    """Give a file that is on disk a second name, or copy it to another disk; the name is on disk afterwards."""
+    """Give a file that is on disk a second name, or copy it to another disk; the name is on disk afterwards.
+
+    The file of a symbolic link is copied: a second name of the link would lead to a file that others move or delete.
+    """
     make_folder(target.parent)
-    try:
-        os.link(file, target)
-    except OSError:
+    if file.is_symlink() or not _has_second_name(file, target):
         shutil.copyfile(file, target)
         sync(target)
     sync(target.parent)
+
+
+def _has_second_name(file: Path, target: Path) -> bool:
+    """Give a file a second name; return False where that is not possible, as on another disk."""
+    try:
+        os.link(file, target)
+    except OSError:
+        return False
+    return True

@@ -60,6 +60,21 @@ def test_a_staged_file_that_is_replaced_or_dropped_leaves_the_table_unchanged(ba
     assert published(backend) == [("A", FIRST, 101.0)]
 
 
+def test_the_file_of_a_link_is_copied_into_the_table(backend: Backend, root: Path) -> None:
+    """Another program may replace equal files by links to one of them, and delete that one later."""
+    row = price_row("A", FIRST)
+    with backend.warehouse.connect("load_1") as sql:
+        stage_rows(sql, [row])
+        [staged] = staged_files(root)
+        other = staged.rename(root / "elsewhere.parquet")
+        staged.symlink_to(other)
+        sql.replace_range(DAILY_PRICES, STAGED_PRICES, first=FIRST, last=FIRST, properties=PROPERTIES)
+    other.unlink()
+
+    assert published(backend) == [("A", FIRST, 101.0)]
+    assert not any(file.is_symlink() for file in files(root))
+
+
 def test_the_files_have_the_field_ids_and_statistics_that_iceberg_plans_with(backend: Backend, root: Path) -> None:
     publish(backend, [price_row("A", FIRST), price_row("B", SECOND)], FIRST, SECOND)
 
