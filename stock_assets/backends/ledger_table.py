@@ -99,6 +99,8 @@ JOIN fetches AS following ON following.id = (
 _AFTER_ALL = ("~", 0)
 """Time and id that come after those of every request."""
 _CACHE_KIB = 32_000
+_FILES_IN_A_ROW = 5
+"""Landing files of a symbol in a row, without a request between, after which its older requests are of no interest."""
 # Calling the enumerations takes a third of the time of reading a row.
 _KINDS = {str(kind): kind for kind in FetchKind}
 _OUTCOMES = {str(outcome): outcome for outcome in Outcome}
@@ -171,7 +173,8 @@ class LedgerTable:
         """Return the latest requests of each symbol, newest first, the last one being its newest good response.
 
         Landing files are included, and no landing file counts as the newest good response. A symbol without a good
-        response has all its requests.
+        response has all its requests, but none before several landing files in a row: files deliver its bars, a file
+        for each session of all years.
 
         Args:
             kind: kind of the requests.
@@ -186,9 +189,11 @@ class LedgerTable:
                 if _is_good_response(fetches[0]):
                     continue
                 fetches.clear()
+                files = 0
                 for row in cursor.execute(_OF_SYMBOL, {"kind": kind, "symbol": symbol}):
                     fetches.append(_from_row(row))
-                    if _is_good_response(fetches[-1]):
+                    files = files + 1 if fetches[-1].is_landing_file else 0
+                    if _is_good_response(fetches[-1]) or files == _FILES_IN_A_ROW:
                         break
         return found
 

@@ -90,14 +90,20 @@ def test_the_requests_of_a_symbol_are_not_sorted(name: str) -> None:
     assert not any("TEMP B-TREE" in step for step in plan(QUERIES[name]))
 
 
-def test_only_the_needed_requests_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Fetch] = []
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Fetch]:
+    """Return the requests that are read from the table."""
+    found: list[Fetch] = []
 
     def counted(*fields: Any) -> Fetch:  # noqa: ANN401 (the fields of a Fetch)
-        read.append(Fetch(*fields))
-        return read[-1]
+        found.append(Fetch(*fields))
+        return found[-1]
 
     monkeypatch.setattr(module, "Fetch", counted)
+    return found
+
+
+def test_only_the_needed_requests_are_read(read: list[Fetch]) -> None:
     days = [AT + timedelta(days=number) for number in range(50)]
     with closing(table_in_memory()) as connection:
         table = LedgerTable(connection)
@@ -125,6 +131,42 @@ def test_only_the_needed_requests_are_read(monkeypatch: pytest.MonkeyPatch) -> N
         found = {symbol: fetch.last_session for symbol, (fetch, _) in table.newest_responses(wanted).items()}
         assert found == {"AAPL": days[7].date(), "IBM": days[-1].date()}
         assert len(read) == 3, "the newest of each, and the one of AAPL that has the session"
+
+
+GOOD, FAILED, FILE = (
+    FETCH,
+    FETCH._replace(outcome=Outcome.UNKNOWN_SYMBOL, first_session=None, last_session=None),
+    FETCH._replace(calls=0),
+)
+
+
+@pytest.mark.parametrize(
+    ("newest_first", "expected"),
+    [
+        ([GOOD, GOOD], 1),
+        ([FILE] * 500, 5),
+        ([FILE, FILE, GOOD, FILE], 3),
+        ([FILE, FILE, FILE, FILE, GOOD, GOOD], 5),
+        ([FILE] * 5 + [GOOD], 5),
+        ([FAILED] * 9 + [GOOD, FAILED], 10),
+        ([FAILED] * 9, 9),
+        ([FILE, FAILED] * 4 + [GOOD, FILE], 9),
+        ([FAILED, FAILED] + [FILE] * 500, 7),
+        ([FILE] * 4 + [FAILED] + [FILE] * 500, 10),
+    ],
+)
+def test_the_latest_requests_end_with_a_good_response_or_several_files(
+    newest_first: list[Fetch], expected: int, read: list[Fetch]
+) -> None:
+    """A symbol whose bars files deliver has a file for each session of all years, and perhaps no response at all."""
+    requests = [fetch._replace(fetched_at=AT - timedelta(days=age)) for age, fetch in enumerate(newest_first)]
+    with closing(table_in_memory()) as connection:
+        table = LedgerTable(connection)
+        table.insert((f"{number:04d}", fetch) for number, fetch in enumerate(requests))
+
+        assert table.latest(FetchKind.PRICES) == {"IBM": requests[:expected]}
+
+    assert len(read) <= expected + 1, "one more for the newest request"
 
 
 @pytest.fixture
