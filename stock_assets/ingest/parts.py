@@ -25,6 +25,7 @@ class PipelineParts:
         revisions_accepted: symbols for which a response that changes most of the stored bars is accepted.
         others: the parts of the other universes of the deployment, whose requests use the same quota.
         report_symbols: maximum number of symbols that the report draws.
+        memory_limit_mb: memory in MB that DuckDB may use outside the backend: for an import.
     """
 
     backend: Backend
@@ -34,3 +35,4 @@ class PipelineParts:
     revisions_accepted: frozenset[str] = frozenset()
     others: "tuple[PipelineParts, ...]" = ()
     report_symbols: int = SYMBOLS_SHOWN
+    memory_limit_mb: int = 1000

@@ -114,7 +114,10 @@ def import_bars(
     rejected: list[Example] = []
     sessions: set[date] = set()
     importable: set[date] = set()
-    with select_rows(location, scope) as rows, backend.ledger.read() as ledger:
+    with (
+        select_rows(location, scope, memory_limit_mb=parts.memory_limit_mb) as rows,
+        backend.ledger.read() as ledger,
+    ):
         reader = PriceReader(parts, ledger)
         for symbol in rows.symbols():
             bars = rows.bars(symbol)

@@ -32,7 +32,6 @@ from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.ingest.price_files.reader import read_problem, read_rows
 from stock_assets.legacy_import.locations import LegacyFile, LegacyLocation
 
-_MEMORY = "1GB"
 _OPENERS = 16
 _SHOWN = 5
 
@@ -275,8 +274,13 @@ def _open_ahead(location: LegacyLocation, files: Iterable[LegacyFile]) -> Iterat
 
 
 @contextmanager
-def select_rows(location: LegacyLocation, scope: ImportScope) -> Iterator[SelectedRows]:
+def select_rows(location: LegacyLocation, scope: ImportScope, *, memory_limit_mb: int) -> Iterator[SelectedRows]:
     """Read the files of a location and select their usable rows.
+
+    Args:
+        location: where the files are.
+        scope: symbols and sessions to import.
+        memory_limit_mb: memory in MB that DuckDB may use.
 
     Raises:
         LegacyDataUnusable: the location does not exist or is empty.
@@ -285,7 +289,7 @@ def select_rows(location: LegacyLocation, scope: ImportScope) -> Iterator[Select
         tempfile.TemporaryDirectory(prefix="legacy-import-") as folder,
         duckdb.connect(str(Path(folder) / "rows.duckdb")) as connection,
     ):
-        connection.execute(f"SET memory_limit='{_MEMORY}'")
+        connection.execute(f"SET memory_limit='{memory_limit_mb}MB'")
         connection.execute("SET TimeZone='UTC'")
         # DuckDB takes a spawned process for an interactive one, and prints to its output.
         connection.execute("SET enable_progress_bar=false")

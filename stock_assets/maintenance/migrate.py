@@ -87,7 +87,9 @@ def migrate(
     if not interrupted:
         shutil.rmtree(building, ignore_errors=True)
         make_folder(building)
-        _build(replace(parts, backend=LocalBackend(building)), root, building, at, announce, done)
+        _build(
+            replace(parts, backend=LocalBackend(building, parts.memory_limit_mb)), root, building, at, announce, done
+        )
         if instance.is_relative_to(root):
             copy_instance(root, building, instance)
         announce(f"keeping the earlier folder as {done.backup}")

@@ -61,8 +61,8 @@ class Pipeline(PipelineParts):
         )
         require_enough_calls([universe, *(each.universe for each in others)], source.terms.limits.per_day)
         revisions = _revisions_accepted(settings, universe)
-        shown = settings.report_symbols
-        return cls(construct_backend(settings), source, universe, limits, revisions, others, shown)
+        backend, shown, memory = construct_backend(settings), settings.report_symbols, settings.memory_limit_mb
+        return cls(backend, source, universe, limits, revisions, others, shown, memory)
 
     def fetch(self, sessions: Sequence[date], *, rules: RequestRules = ALL_MISSING) -> list[SymbolResult]:
         """Request the splits that are due and the missing bars of some sessions, and store the responses."""

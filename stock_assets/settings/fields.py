@@ -43,9 +43,9 @@ class GeneralFields(BaseModel):
     memory_limit_mb: int = Field(
         default=1000,
         ge=100,
-        description="Memory in MB that DuckDB may use for one load or query of the local backend; larger intermediate "
-        "results are written to temporary files beside the load's staged rows. A load of more than 1,000 rows per MB "
-        "is staged and audited in chunks of symbols.",
+        description="Memory in MB that DuckDB may use for one load or query of the local backend, and for an import; "
+        "larger intermediate results are written to temporary files, those of a load beside its staged rows. A load of "
+        "more than 1,000 rows per MB is staged and audited in chunks of symbols.",
     )
     universe: Path | None = Field(
         default=None,

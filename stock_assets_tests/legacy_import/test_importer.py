@@ -15,10 +15,13 @@ from stock_assets.ingest.landing_conversion import LandingScope
 from stock_assets.ingest.landing_files import scan
 from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import.importer import ImportResult, import_bars
-from stock_assets.legacy_import.locations import LegacyFolder
+from stock_assets.legacy_import.locations import LegacyFolder, LegacyLocation
 from stock_assets.legacy_import.report import format_unreadable
+from stock_assets.legacy_import.row_selection import ImportScope, SelectedRows
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME
 from stock_assets.orchestration.partitions import range_tags
+from stock_assets.pipeline import Pipeline
+from stock_assets.settings import Settings
 from stock_assets.sources.interface import Terms
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.bars import deliver
@@ -58,6 +61,27 @@ def load(scene: Scene, sessions: Sequence[date] = TWO_WEEKS) -> None:
     """Load the stored responses, like a run that requests only splits from the vendor."""
     scene.stage(sessions)
     scene.publish(sessions)
+
+
+def test_an_import_has_the_memory_limit_of_the_settings(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[str] = []
+    original = SelectedRows.read_files
+
+    def read_files(self: SelectedRows, location: LegacyLocation, scope: ImportScope) -> None:
+        [(limit,)] = self._connection.execute("SELECT current_setting('memory_limit')").fetchall()
+        limits.append(limit)
+        original(self, location, scope)
+
+    monkeypatch.setattr(SelectedRows, "read_files", read_files)
+    files = firehose_files(tmp_path / "files", scene)
+    place = LegacyFolder(files, FileFormat())
+    given = Pipeline.from_settings(Settings(data_dir=tmp_path / "data", memory_limit_mb=300))
+
+    import_bars(given, place, SCOPE, store=False)
+
+    assert limits == ["286.1 MiB"]
 
 
 def firehose_files(folder: Path, scene: Scene) -> Path:

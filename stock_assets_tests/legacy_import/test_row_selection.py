@@ -15,18 +15,19 @@ from stock_assets_tests.support.legacy_files import HEADER, LONG_AGO, dated, wri
 from stock_assets_tests.support.steps import FIVE
 
 SCOPE = ImportScope(FIVE, date(2012, 1, 3), date(2013, 3, 1), datetime(2026, 1, 5, tzinfo=UTC))
+MEMORY = 1000
 GOOD = "2012-03-01,IBM,1,2,0.5,1.5,10"
 BAR = "2012-03-01,1,2,0.5,1.5,10"
 
 
 def lines_of(folder: Path, scope: ImportScope = SCOPE) -> dict[str, list[str]]:
     """Return the bars of each symbol, newest first."""
-    with select_rows(LegacyFolder(folder, FileFormat()), scope) as rows:
+    with select_rows(LegacyFolder(folder, FileFormat()), scope, memory_limit_mb=MEMORY) as rows:
         return {symbol: [bar.line for bar in rows.bars(symbol)] for symbol in rows.symbols()}
 
 
 def problems_of(folder: Path, scope: ImportScope = SCOPE) -> list[Problem]:
-    with select_rows(LegacyFolder(folder, FileFormat()), scope) as rows:
+    with select_rows(LegacyFolder(folder, FileFormat()), scope, memory_limit_mb=MEMORY) as rows:
         return rows.problems()
 
 
@@ -103,11 +104,11 @@ def test_parquet_values_become_text(tmp_path: Path) -> None:
 def test_rows_with_equal_numbers_are_repetitions(tmp_path: Path) -> None:
     same = ["2012-03-01,IBM,1.0,2.00,0.5,1.50,10.0", "2012-03-01,IBM,01,2,.5,1.5,10"]
     write_legacy_file(tmp_path / "a.csv", "\n".join([HEADER, GOOD, same[0], ""]), LONG_AGO)
-    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE) as rows:
+    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE, memory_limit_mb=MEMORY) as rows:
         assert rows.tally() == Tally(rows=2, repeated=1, contradicted=0, before_close=0)
     # `.5` is not a number for the audits either.
     write_legacy_file(tmp_path / "b.csv", "\n".join([HEADER, same[1], ""]), LONG_AGO)
-    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE) as rows:
+    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE, memory_limit_mb=MEMORY) as rows:
         assert rows.tally() == Tally(rows=3, repeated=1, contradicted=1, before_close=0)
 
 
@@ -117,7 +118,7 @@ def test_a_damaged_file_is_reported_and_none_of_its_rows_used(tmp_path: Path, mo
     damaged = write_legacy_file(
         tmp_path / "b.csv", f"{HEADER}\n{GOOD.replace('IBM', 'ORCL')}\n".encode() * 400 + b"\xff"
     )
-    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE) as rows:
+    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE, memory_limit_mb=MEMORY) as rows:
         assert (rows.files, rows.symbols()) == (1, ["IBM"])
         [unreadable] = rows.unreadable
         assert unreadable.place == str(damaged)
@@ -133,5 +134,5 @@ def test_a_stated_time_applies_to_all_files(tmp_path: Path) -> None:
 
 def test_no_file_counts_as_written_in_the_future(tmp_path: Path) -> None:
     write_legacy_file(tmp_path / "old.csv", f"{HEADER}\n{GOOD}\n", datetime(2100, 1, 1, tzinfo=UTC))
-    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE) as rows:
+    with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE, memory_limit_mb=MEMORY) as rows:
         assert rows.bars("IBM")[0].written_at == SCOPE.at

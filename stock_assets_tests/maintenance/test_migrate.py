@@ -1,6 +1,7 @@
 """A folder of layout 1 becomes one of the current layout with the same rows, and stays as a backup; newer ones stay."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from stock_assets.backends.interface import FetchKind
 from stock_assets.backends.layout import LAYOUT_VERSION
+from stock_assets.backends.local.warehouse import DuckDbWarehouse
 from stock_assets.core.errors import UnsupportedLayout
 from stock_assets.maintenance.migrate import Migrated, migrate
 from stock_assets.maintenance.recompute import Sample
@@ -51,6 +53,23 @@ def assert_migrated(folder: Folder, current: Path, before: dict[str, bytes]) -> 
     assert Folder(folder.root.with_name("data.layout-1")).contents() == before
     folder.load_again()
     assert folder.rows() == Folder(current).rows()
+
+
+def test_the_new_folder_is_computed_with_the_memory_limit_of_the_settings(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    original = DuckDbWarehouse._duckdb  # noqa: SLF001 (only there is DuckDB opened)
+
+    def opened(self: DuckDbWarehouse, spill: Path | None = None) -> object:
+        used.append(self._memory_limit_mb)
+        return original(self, spill)
+
+    monkeypatch.setattr(DuckDbWarehouse, "_duckdb", opened)
+
+    migrate(replace(folder.parts, memory_limit_mb=300), folder.root, folder.root / "dagster_home", AT, lambda _: None)
+
+    assert set(used) == {300}
 
 
 def test_a_folder_of_layout_1_has_the_same_rows_and_requests_afterwards(folder: Folder, current: Path) -> None:
