@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 
-from stock_assets.backends.interface import Backend, Fetch, FetchKind, ObjectEntry
+from stock_assets.backends.interface import Backend, Fetch, FetchKind, ListedPart, ObjectEntry, Objects
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.errors import Outcome, PriceFileUnreadable
 from stock_assets.core.text import escape_name, plural, shorten_list
@@ -37,6 +37,7 @@ REMEDY = (
 )
 _THREADS = 8
 _SHOWN = 10
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,24 @@ class LandingScan:
         unreadable: files to reject.
         waiting: files that are too young to be read or rejected, or whose sessions have not closed.
         remaining: files that this scan did not read.
+        next_after: key after which the next scan goes on if this one had a part of all files; empty after the last one.
     """
 
     landing_files: tuple[LandingFile, ...]
     unreadable: tuple[UnreadableFile, ...]
     waiting: tuple[ObjectEntry, ...]
     remaining: tuple[ObjectEntry, ...] = ()
+    next_after: str = ""
 
 
-def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: datetime | None = None) -> LandingScan:
+def scan(
+    parts: PipelineParts,
+    scope: LandingScope,
+    *,
+    at: datetime,
+    since: datetime | None = None,
+    after: str | None = None,
+) -> LandingScan:
     """Find the files that the ledger does not know, and read them; change nothing.
 
     Args:
@@ -72,15 +82,29 @@ def scan(parts: PipelineParts, scope: LandingScope, *, at: datetime, since: date
         scope: sessions that may be loaded.
         at: now, aware, UTC.
         since: files older than this are known already; None to compare all files.
+        after: with it, a part of all files is compared too, which begins after this key; empty for the first part.
     """
-    entries = _named(parts.backend.objects.entries(FOLDER, since=since))
-    recent = [entry for entry in entries if since is None or entry.modified_at >= since]
-    known = parts.backend.ledger.known_keys(entry.key for entry in recent)
-    unknown = [entry for entry in recent if entry.key not in known]
+    entries, next_after = _listed(parts.backend.objects, since, after)
+    named = _named(entries)
+    known = parts.backend.ledger.known_keys(entry.key for entry in named)
+    unknown = [entry for entry in named if entry.key not in known]
     if not unknown:
-        return LandingScan((), (), ())
+        return LandingScan((), (), (), next_after=next_after)
     with parts.backend.ledger.read() as ledger:
-        return _read_files(parts, scope, ledger, unknown, at=at)
+        return replace(_read_files(parts, scope, ledger, unknown, at=at), next_after=next_after)
+
+
+def _listed(objects: Objects, since: datetime | None, after: str | None) -> ListedPart:
+    """List the files since a timestamp, and a part of all files if `after` is given."""
+    part = ListedPart((), "") if after is None else objects.part(FOLDER, after=after)
+    if after == "" and not part.next_after:
+        # These are all files.
+        return part
+    found = {entry.key: entry for entry in part.entries}
+    if after is None or since is not None:
+        recent = objects.entries(FOLDER, since=since)
+        found |= {entry.key: entry for entry in recent if since is None or entry.modified_at >= since}
+    return ListedPart(list(found.values()), part.next_after)
 
 
 def _read_files(
@@ -161,13 +185,16 @@ def register_files(
 
     Registering a file twice changes nothing, also after the process was killed in between.
     """
-    found = scan(parts, scope, at=at)
-    registered = [
-        file for file in found.landing_files if sessions[0] <= file.sessions[0] and file.sessions[-1] <= sessions[-1]
-    ]
-    for file in registered:
-        store_responses(parts.backend, file.responses, at=at)
-        _record(parts.backend, file.entry, Outcome.MALFORMED if file.problems else Outcome.OK, file.summary, at)
+    registered: list[LandingFile] = []
+    after: str | None = ""
+    while after is not None:
+        found = scan(parts, scope, at=at, after=after)
+        for file in found.landing_files:
+            if sessions[0] <= file.sessions[0] and file.sessions[-1] <= sessions[-1]:
+                store_responses(parts.backend, file.responses, at=at)
+                _record(parts.backend, file.entry, Outcome.MALFORMED if file.problems else Outcome.OK, file.summary, at)
+                registered.append(file)
+        after = found.next_after or None
     return registered
 
 
@@ -218,7 +245,7 @@ def describe(scanned: LandingScan) -> str:
     """Return what a scan found, in one line."""
     parts = [f"waiting for {plural(len(scanned.waiting), 'new or incomplete file')}"] if scanned.waiting else []
     names = [file.entry.key for file in scanned.unreadable]
-    parts += [f"rejected {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}"] if names else []  # noqa: PLR2004
+    parts += [f"rejected {', '.join(names[:_NAMED])}{' and more' if len(names) > _NAMED else ''}"] if names else []
     return "; ".join(parts) or "no new files"
 
 

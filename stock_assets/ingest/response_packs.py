@@ -18,6 +18,9 @@ def pack_responses(backend: Backend, at: datetime) -> int:
     A response that the ledger does not know may be a landing file that is not registered yet. A response that differs
     from its checksum stays a file, so that its original can be restored from a backup.
     """
+    if not backend.objects.has_packs:
+        # Listing all responses and reading their requests would cost more with each year.
+        return 0
     return sum(_pack(backend, kind, at - PACK_AFTER) for kind in (FetchKind.PRICES, FetchKind.SPLITS))
 
 

@@ -69,6 +69,17 @@ class ObjectsContract:
         assert keys(today + timedelta(days=3)) == sorted(others)
         assert set(keys(today - timedelta(minutes=1))) >= {*others, *dated[2:]}
 
+    def test_the_parts_of_a_listing_have_every_object_once(
+        self, backend: Backend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("stock_assets.backends.lakehouse.objects.LISTED_TOGETHER", 2)
+        for count in range(6):
+            parts = [backend.objects.part("raw/")]
+            while parts[-1].next_after:
+                parts.append(backend.objects.part("raw/", after=parts[-1].next_after))
+            assert [entry for part in parts for entry in part.entries] == list(backend.objects.entries("raw/"))
+            backend.objects.put(f"raw/{5 - count}/x", b"x")
+
     def test_after_deletion_the_key_can_be_used_again(self, backend: Backend) -> None:
         backend.objects.put("raw/a", b"first")
         backend.objects.delete("raw/a")

@@ -8,7 +8,7 @@ run on every implementation.
 from stock_assets.backends.interface.backend import Backend, StatementLog, StatementRun
 from stock_assets.backends.interface.damage import Damage, Part
 from stock_assets.backends.interface.ledger import Fetch, FetchKind, FetchLedger
-from stock_assets.backends.interface.objects import INGEST_DATE, STILL_WRITTEN, ObjectEntry, Objects
+from stock_assets.backends.interface.objects import INGEST_DATE, STILL_WRITTEN, ListedPart, ObjectEntry, Objects
 from stock_assets.backends.interface.rate_limiter import RateLimiter
 from stock_assets.backends.interface.sql_connection import Digests, SqlConnection
 from stock_assets.backends.interface.warehouse import MAINTENANCE, PURGED, AsOf, MaintenanceResult, Snapshot, Warehouse
@@ -25,6 +25,7 @@ __all__ = [
     "Fetch",
     "FetchKind",
     "FetchLedger",
+    "ListedPart",
     "MaintenanceResult",
     "ObjectEntry",
     "Objects",

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import ClassVar, NamedTuple
 
 INGEST_DATE = "ingest_date="
 """Start of the names of the folders that have the raw responses of one day."""
@@ -32,8 +33,26 @@ class ObjectEntry:
     problem: str = ""
 
 
+class ListedPart(NamedTuple):
+    """A part of the objects below a prefix, in the order of their keys.
+
+    Attributes:
+        entries: the objects.
+        next_after: key after which the next part begins; empty after the last one.
+    """
+
+    entries: Sequence[ObjectEntry]
+    next_after: str
+
+
 class Objects(ABC):
-    """Immutable bytes under keys such as `raw/daily_prices/ingest_date=2012-03-01/...`."""
+    """Immutable bytes under keys such as `raw/daily_prices/ingest_date=2012-03-01/...`.
+
+    Attributes:
+        has_packs: whether `pack` moves responses; without packs, responses stay single objects forever.
+    """
+
+    has_packs: ClassVar[bool] = False
 
     @abstractmethod
     def put(self, key: str, body: bytes) -> None:
@@ -73,6 +92,15 @@ class Objects(ABC):
             since: objects that were written earlier may be left out: those in folders `ingest_date=...` of earlier
                 days, which grow with every session. None for all objects.
         """
+
+    def part(self, prefix: str, *, after: str = "") -> ListedPart:  # noqa: ARG002 (for S3)
+        """Return a part of the `entries`, so that listing all of them never takes long; here, all of them.
+
+        Args:
+            prefix: the folder.
+            after: key after which the part begins; empty for the first part.
+        """
+        return ListedPart(self.entries(prefix), "")
 
     @abstractmethod
     def delete(self, key: str) -> None:

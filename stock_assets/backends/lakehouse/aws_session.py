@@ -144,7 +144,7 @@ def error_code(error: ClientError) -> str:
 
 
 @cache
-def _client(access: AwsAccess, service: str) -> Any:  # noqa: ANN401
+def _client(access: AwsAccess, service: str) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
     # An emulator has one address for all buckets, so the bucket must be in the path.
     s3 = {"addressing_style": "path"} if access.endpoint_url else None
     return access.session().client(

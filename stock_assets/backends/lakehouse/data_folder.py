@@ -7,7 +7,7 @@ Belongs here: recognising data of other releases, and marking a new prefix. Does
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from stock_assets.backends.interface import ObjectEntry
+from stock_assets.backends.interface import ListedPart, ObjectEntry
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.object_cache import CachedObjects
 from stock_assets.backends.lakehouse.objects import BucketFolder, S3Objects
@@ -63,6 +63,11 @@ class DataFolderObjects(S3Objects):
         """List objects, if the layout is supported."""
         self.require_layout()
         return super().entries(prefix, since=since)
+
+    def part(self, prefix: str, *, after: str = "") -> ListedPart:
+        """List a part of the objects, if the layout is supported."""
+        self.require_layout()
+        return super().part(prefix, after=after)
 
     def delete(self, key: str) -> None:
         """Delete an object, if the layout is supported."""

@@ -6,13 +6,13 @@ Belongs here: calls of S3. Does not belong here: what the objects mean.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, takewhile
+from itertools import chain, islice, takewhile
 from typing import Any
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from stock_assets.backends.interface import INGEST_DATE, STILL_WRITTEN, ObjectEntry, Objects
+from stock_assets.backends.interface import INGEST_DATE, STILL_WRITTEN, ListedPart, ObjectEntry, Objects
 from stock_assets.backends.lakehouse.aws_session import AwsAccess, error_code, typed_errors
 from stock_assets.core.errors import ObjectExists, ServiceRefused, ServiceUnavailable
 from stock_assets.core.retry import retrying
@@ -26,6 +26,8 @@ _LONGEST_PAUSE_SECONDS = 2.0
 _WRITER = "writer"
 _PER_DELETE = 1000
 """Keys that S3 deletes per request."""
+LISTED_TOGETHER = 50_000
+"""Objects of a part of a listing: 50 requests, some seconds."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,13 @@ class S3Objects(Objects):
             found = chain(
                 before, self._found(prefix, after=f"{dated}{(since - STILL_WRITTEN).astimezone(UTC):%Y-%m-%d}")
             )
-        return [ObjectEntry(one["Key"][skip:], one["Size"], one["LastModified"].astimezone(UTC)) for one in found]
+        return [_entry(one, skip) for one in found]
+
+    def part(self, prefix: str, *, after: str = "") -> ListedPart:
+        """List objects, at most 50 pages."""
+        skip = len(self._folder.key(""))
+        entries = [_entry(one, skip) for one in islice(self._found(prefix, after=after), LISTED_TOGETHER)]
+        return ListedPart(entries, entries[-1].key if len(entries) == LISTED_TOGETHER else "")
 
     def etags(self, prefix: str) -> list[tuple[str, str]]:
         """Return the keys below a prefix with their ETags, in the order of the keys."""
@@ -220,3 +228,8 @@ class S3Objects(Objects):
     @property
     def _s3(self) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)
         return self._access.client("s3")
+
+
+def _entry(found: dict[str, Any], skip: int) -> ObjectEntry:
+    """Return an object of a listing; its key without the first characters."""
+    return ObjectEntry(found["Key"][skip:], found["Size"], found["LastModified"].astimezone(UTC))

@@ -26,6 +26,8 @@ _PARTIAL = ".partial-"
 class FolderObjects(Objects):
     """Immutable files; a process reads a complete file or none, also after a writer was killed."""
 
+    has_packs = True
+
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
 

@@ -5,8 +5,9 @@ when files are listed (`landing_hints`).
 
 The sensor only rejects unreadable files; the run loads the readable ones. So a file stays unknown, and a run is
 requested for it again, until a run has recorded it: whichever process is killed, no file is lost or loaded twice. The
-cursor only avoids comparing old files: it never moves past an unknown file. The first tick of a day (UTC) compares all
-files; the others list no folder of raw responses of earlier days, so that a tick costs the same after years.
+cursor only avoids comparing old files: it never moves past an unknown file. Once a day (UTC) all files are compared, on
+S3 a part of them per tick; the other ticks list no folder of raw responses of earlier days. So a tick costs the same
+after years.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ from stock_assets.ingest.landing_files import REMEDY, LandingScan, are_deleted, 
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
-from stock_assets.orchestration.sensors.landing_hints import LandingHints, next_cursor
+from stock_assets.orchestration.sensors.landing_hints import LandingHints, Listing, next_cursor
 from stock_assets.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -78,17 +79,17 @@ def landing_files_sensor(  # noqa: PLR0913 (all but the first three have a defau
         busy = run_in_progress(context.instance, at, names)
         if busy:
             return dg.SensorResult(skip_reason=busy)
-        listing = hints.listing(context.cursor, at, context.log.warning)
+        # Only reading `context.log` creates a file that Dagster never deletes.
+        listing = hints.listing(context.cursor, at, lambda line: context.log.warning(line))  # noqa: PLW0108 (see above)
         if listing is None:
             return dg.SensorResult(skip_reason="no new files: the queue has no message", cursor=context.cursor)
-        scanned = scan(pipeline, LandingScope(first, last or at.date()), at=at, since=listing.since)
+        scope = LandingScope(first, last or at.date())
+        scanned = scan(pipeline, scope, at=at, since=listing.since, after=listing.after)
         found = build_run_requests(context.instance, SENSOR_NAME, _run_specs(scanned.landing_files), at, names)
-        notifier = Notifier(pipeline.backend, channels)
-        opened = notifier.open_incidents()
-        undelivered = notify_given_up(notifier, names.name(SENSOR_NAME), found.given_up, at, opened=opened)
-        for line in _reject(pipeline.backend, notifier, scanned, at, opened=opened) + undelivered:
+        notifier, sensor = Notifier(pipeline.backend, channels), names.name(SENSOR_NAME)
+        for line in _notify(notifier, sensor, listing, scanned, found.given_up, at):
             context.log.warning(line)
-        cursor = str(next_cursor(scanned, at, compared_all=listing.since is None))
+        cursor = str(next_cursor(scanned, at, listing))
         hints.stored_with(cursor)
         return dg.SensorResult(
             run_requests=found.requests,
@@ -97,6 +98,22 @@ def landing_files_sensor(  # noqa: PLR0913 (all but the first three have a defau
         )
 
     return landing_files
+
+
+def _notify(
+    notifier: Notifier,
+    sensor: str,
+    listing: Listing,
+    scanned: LandingScan,
+    given_up: Sequence[tuple[RunSpec, Sequence[str]]],
+    at: datetime,
+) -> list[str]:
+    """Send alerts about files that get no more runs, and reject the unreadable ones; return lines for the log."""
+    opened = notifier.open_incidents()
+    # A file of another part may still need its run.
+    resolvable = opened if listing.has_every_unknown_file(scanned) else []
+    undelivered = notify_given_up(notifier, sensor, given_up, at, opened=resolvable)
+    return _reject(notifier.backend, notifier, scanned, at, opened=opened) + undelivered
 
 
 def _reject(

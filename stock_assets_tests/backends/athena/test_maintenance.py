@@ -5,10 +5,11 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -18,9 +19,12 @@ from stock_assets.backends.athena.backend import AthenaBackend
 from stock_assets.backends.athena.engine import AthenaEngine
 from stock_assets.backends.interface import MaintenanceResult
 from stock_assets.backends.lakehouse import maintenance
+from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.cli.app import app
 from stock_assets.core.errors import ConcurrentPublish, QueryFailed
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES
+from stock_assets.maintenance.maintenance import maintain as maintain_all
+from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets.orchestration.jobs.maintenance import JOB_NAME
 from stock_assets.pipeline import Pipeline
 from stock_assets.settings import Settings
@@ -30,6 +34,7 @@ from stock_assets_tests.emulators.athena.names import REGION
 from stock_assets_tests.support.athena_backends import BUCKET, athena_backend
 from stock_assets_tests.support.bars import exact
 from stock_assets_tests.support.dagster_runs import pipeline
+from stock_assets_tests.support.ledger_statements import recorded_statements
 from stock_assets_tests.support.rows import price_row
 from stock_assets_tests.support.scenes import FIRST_WEEK, SECOND_WEEK, Scene, calm_source
 from stock_assets_tests.support.small_files import iceberg_on_aws, late_for, mark_deleted, scatter_on_aws
@@ -52,6 +57,19 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def backend(root: Path, aws: AwsEmulator) -> AthenaBackend:
     return athena_backend(aws.endpoint, root)
+
+
+def listed_folders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which each listed folder of the bucket is added from now on."""
+    listed: list[str] = []
+    original = S3Objects._found  # noqa: SLF001 (each listing passes here)
+
+    def found(self: S3Objects, prefix: str, *, after: str = "") -> Iterator[dict[str, Any]]:
+        listed.append(prefix)
+        return original(self, prefix, after=after)
+
+    monkeypatch.setattr(S3Objects, "_found", found)
+    return listed
 
 
 @pytest.fixture
@@ -440,6 +458,21 @@ def test_the_load_after_a_compaction_does_not_read_all_rows(
 
     assert [text for text in aws.statements if "first_stale" in text] == []
     assert any(text.startswith("MERGE") for text in aws.statements)
+
+
+def test_maintenance_reads_neither_the_responses_nor_their_requests(
+    backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not packed here, so each maintenance would read more of them than the one before."""
+    Scene(backend, calm_source()).run(FIRST_WEEK)
+    retention = RetentionPolicy(staging=MONTH, snapshots=MONTH, runs=MONTH)
+    requests, listed = recorded_statements(monkeypatch), listed_folders(monkeypatch)
+
+    maintain_all(backend, retention, datetime.now(UTC) + 2 * MONTH)
+
+    assert requests == []
+    assert "staged/loads/" in listed
+    assert [folder for folder in listed if folder.startswith("raw/")] == []
 
 
 @pytest.mark.slow

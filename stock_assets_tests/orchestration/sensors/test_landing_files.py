@@ -15,16 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stock_assets.backends.interface import Backend, FetchKind, ObjectEntry
+from stock_assets.backends.interface import Backend, Fetch, FetchKind, ListedPart, ObjectEntry
 from stock_assets.core.calendar import NEW_YORK, closing_time, sessions_between
 from stock_assets.core.errors import Outcome
 from stock_assets.core.tables import DAILY_PRICES
+from stock_assets.coverage.run_specs import RunSpec
 from stock_assets.ingest.landing_conversion import LandingScope
 from stock_assets.ingest.landing_files import MIN_FILE_AGE, REJECT_AFTER, register_files, scan
 from stock_assets.ingest.response_keys import FOLDER
 from stock_assets.orchestration.checks.symbols import FILES
 from stock_assets.orchestration.jobs.daily_prices import JOB_NAME, daily_job
-from stock_assets.orchestration.run_requests import RUN_DELAYS
+from stock_assets.orchestration.keys import Names
+from stock_assets.orchestration.run_requests import RUN_DELAYS, RunRequests
 from stock_assets.orchestration.sensors.landing_files import landing_files_sensor
 from stock_assets_tests.fakes.channel import RecordingChannel
 from stock_assets_tests.support.dagster_runs import WiredScene, checks, leave_run, pipeline
@@ -511,6 +513,82 @@ def test_all_files_are_compared_once_a_day_and_while_one_is_unknown(
         assert area.reason() == "no new files"
     assert [since is None for since in compared] == [True, False, False, True]
     assert compared[1:3] == [noon - timedelta(minutes=10), noon + timedelta(minutes=50)]
+
+
+@pytest.fixture
+def parts_of_two(area: LandingArea, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """List two files at a time, as S3 lists 50,000; return the names of the files of each part."""
+    objects, listed = area.scene.backend.objects, list[list[str]]()
+
+    def entries(prefix: str, *, since: datetime | None = None) -> Sequence[ObjectEntry]:
+        found = type(objects).entries(objects, prefix)
+        return [entry for entry in found if since is None or "ingest_date=2012" not in entry.key]
+
+    def part(prefix: str, *, after: str = "") -> ListedPart:
+        found = [entry for entry in entries(prefix) if entry.key > after]
+        listed.append([entry.key.rpartition("/")[2] for entry in found[:2]])
+        return ListedPart(found[:2], found[1].key if len(found) > 2 else "")
+
+    monkeypatch.setattr(objects, "entries", entries)
+    monkeypatch.setattr(objects, "part", part)
+    return listed
+
+
+def test_a_tick_compares_a_part_of_many_files_and_the_next_one_goes_on(
+    area: LandingArea, parts_of_two: list[list[str]]
+) -> None:
+    """The files of the last part are found, and new files at once, wherever they are in the order."""
+    monday, tuesday = FIRST_WEEK[:2]
+    for name in ("a", "b", "c"):
+        area.scene.backend.ledger.record(known_file(area.add(f"ingest_date=2012-01-02/{name}.csv", HEADER)))
+    old = area.add("ingest_date=2012-01-03/IBM.csv", vendor_csv(area.scene, "IBM", [monday]))
+    assert area.reason() == "no new files"
+    assert parts_of_two == [["a.csv", "b.csv"]]
+    area.add("AAPL.csv", vendor_csv(area.scene, "AAPL", [tuesday]))
+
+    both = area.requests()
+
+    assert parts_of_two[1:] == [["c.csv", "IBM.csv"]]
+    assert [request.tags["dagster/asset_partition_range_start"] for request in both] == [monday.isoformat()]
+    assert area.run(both[0]).success
+    assert area.scene.backend.ledger.known_keys([old]) == {old}
+    parts_of_two.clear()
+    # Two files were unknown, so all are compared again, with the two stored responses.
+    while area.cursor is not None and not area.cursor.endswith("complete"):
+        assert area.reason() == "no new files"
+    assert [len(part) for part in parts_of_two] == [2, 2, 2, 1]
+    parts_of_two.clear()
+    assert area.reason() == "no new files"
+    assert parts_of_two == []
+
+
+def test_an_incident_of_a_file_stays_open_while_other_parts_are_compared(
+    area: LandingArea, parts_of_two: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not every tick sees it."""
+    area.channels.append(RecordingChannel())
+    for name in ("a", "b", "c"):
+        area.scene.backend.ledger.record(known_file(area.add(f"ingest_date=2012-01-02/{name}.csv", HEADER)))
+    area.add("ingest_date=2012-01-03/IBM.csv", vendor_csv(area.scene, "IBM", FIRST_WEEK))
+    monkeypatch.setattr("stock_assets.orchestration.sensors.landing_files.build_run_requests", given_up)
+
+    for _ in range(6):
+        area.tick()
+
+    assert len(parts_of_two) == 6
+    assert [message.title for message in area.channels[0].sent] == [
+        f"stock_assets: landing_files has stopped starting runs for {FIRST_WEEK[0]} to {FIRST_WEEK[-1]}"
+    ]
+
+
+def known_file(key: str) -> Fetch:
+    return Fetch(key, FetchKind.LANDING_FILES, in_a_while(), Outcome.OK, key)
+
+
+def given_up(
+    instance: dg.DagsterInstance, sensor: str, specs: Sequence[RunSpec], at: datetime, names: Names
+) -> RunRequests:
+    return RunRequests(given_up=[(spec, ["run"]) for spec in specs])
 
 
 def test_a_run_that_fails_is_retried_with_delays_and_not_forever(area: LandingArea) -> None:

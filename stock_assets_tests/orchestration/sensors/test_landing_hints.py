@@ -13,7 +13,7 @@ import pytest
 
 from stock_assets.backends.lakehouse.aws_session import AwsAccess
 from stock_assets.backends.lakehouse.landing_queue import LandingQueue
-from stock_assets.orchestration.sensors.landing_hints import LandingCursor, LandingHints, Listing
+from stock_assets.orchestration.sensors.landing_hints import OVERLAP, LandingCursor, LandingHints, Listing
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.names import REGION
 
@@ -22,7 +22,7 @@ LISTED = AT - timedelta(minutes=30)
 COMPLETE = str(LandingCursor(LISTED, "2026-03-04", complete=True))
 INCOMPLETE = str(LandingCursor(LISTED, "2026-03-04", complete=False))
 SINCE = Listing(LISTED)
-ALL = Listing(None)
+ALL = Listing(LISTED, "")
 NEW = "raw/daily_prices/ingest_date=2026-03-04/vendor file+1.csv"
 
 
@@ -70,17 +70,42 @@ def queue(aws: AwsEmulator, monkeypatch: pytest.MonkeyPatch) -> Queue:
 def test_without_a_queue_every_tick_lists() -> None:
     hints = LandingHints()
     assert hints.listing(COMPLETE, AT, pytest.fail) == SINCE
-    assert hints.listing(None, AT, pytest.fail) == ALL
+    assert hints.listing(None, AT, pytest.fail) == Listing(AT - OVERLAP, "")
+    assert hints.listing(str(LandingCursor(LISTED, "2026-03-03", complete=True)), AT, pytest.fail) == ALL
 
 
 def test_a_tick_lists_after_a_message_and_once_a_day(queue: Queue) -> None:
-    assert queue.listing(None) == ALL
+    assert queue.listing(None) == Listing(AT - OVERLAP, "")
     assert queue.listing(COMPLETE) is None
     assert queue.listing(INCOMPLETE) == SINCE
     queue.send(NEW)
     assert queue.listing(COMPLETE) == SINCE
     assert queue.listing(COMPLETE, AT + timedelta(days=1)) == ALL
     assert queue.warnings == []
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        LandingCursor(LISTED, "", complete=False),
+        LandingCursor(LISTED, "2026-03-04", complete=True),
+        LandingCursor(LISTED, "2026-03-04", complete=False),
+        LandingCursor(LISTED, "", complete=False, after="raw/daily_prices/ingest_date=2026-03-04/a.csv", again=True),
+        LandingCursor(LISTED, "", complete=False, after="raw/daily_prices/complete again 2026-03-04\n%41 ä=/b"),
+    ],
+)
+def test_a_cursor_is_read_as_it_was_written(cursor: LandingCursor) -> None:
+    assert LandingCursor.parse(str(cursor)) == cursor
+
+
+def test_a_comparison_goes_on_where_the_last_tick_ended(queue: Queue) -> None:
+    """Without a message too; a message about a folder that may be behind it lets it begin again after its end."""
+    stored = str(LandingCursor(LISTED, "", complete=False, after="raw/x"))
+    assert queue.listing(stored) == Listing(LISTED, "raw/x")
+    queue.send(NEW)
+    assert queue.listing(stored) == Listing(LISTED, "raw/x")
+    queue.send("raw/daily_prices/ingest_date=2012-03-01/late.csv")
+    assert queue.listing(stored) == Listing(LISTED, "raw/x", again=True)
 
 
 def test_messages_are_deleted_when_the_cursor_is_stored(queue: Queue) -> None:
