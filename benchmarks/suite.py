@@ -169,7 +169,8 @@ def main(size: str = "small") -> None:
                 results.append(asdict(result))
                 print(
                     f"{result.name:44}{result.ours_s:>7.2f} s{result.ours_mb:>7} MB{result.peer_s:>7.2f} s"
-                    f"{result.peer_mb:>7} MB{result.ratio:>8.2f}  {result.peer}, {result.rows} rows",
+                    f"{result.peer_mb:>7} MB{result.ratio:>8.2f}  {result.peer}, {result.rows} rows, "
+                    f"{result.bytes // 1_000_000} MB in our data folder",
                     flush=True,
                 )
     shares = dagster_share.measure()

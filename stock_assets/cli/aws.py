@@ -90,12 +90,7 @@ def deploy(  # noqa: PLR0913 (each is an option of the command)
 
     with _interruptible():
         known = deployment.deploy(selected, given, Steps(accepts, keep_or_store), own, files)
-    _print_alerts(deployment, known)
-    _print_universes(deployment)
-    for output in ("OpenUi", "Url"):
-        if output in known:
-            print_line(f"The Dagster UI: {known[output]}")
-    print_line("Deployed. To test it: stock-assets aws smoke. To load sessions from here: stock-assets aws settings.")
+    _print_deployed(deployment, known)
 
 
 @app.command()
@@ -238,6 +233,15 @@ def _print_plan(deployment: "Deployment", selected: list[str], *, before: set[st
         (f"{item.service}: {item.what}", f"{item.quantity:g} {item.unit}", f"{item.usd:.2f}") for item in items_of(paid)
     ]
     print_grid(("Costs", "a month", "USD"), [*costs, ("Sum", PRICES_OF, f"{monthly_usd(paid):.2f}")])
+
+
+def _print_deployed(deployment: "Deployment", known: dict[str, str]) -> None:
+    _print_alerts(deployment, known)
+    _print_universes(deployment)
+    for output in ("OpenUi", "Url"):
+        if output in known:
+            print_line(f"The Dagster UI: {known[output]}")
+    print_line("Deployed. To test it: stock-assets aws smoke. To load sessions from here: stock-assets aws settings.")
 
 
 def _print_alerts(deployment: "Deployment", known: dict[str, str]) -> None:

@@ -29,7 +29,6 @@ EXCHANGE = "XNYS"
 NEW_YORK = ZoneInfo("America/New_York")
 CALENDAR_START = date(1999, 1, 1)
 CALENDAR_END = date(2050, 12, 31)
-REGULAR_CLOSE = time(16)
 TABLE = "exchange_calendar.csv"
 """A line per weekday that is no regular session: the day, and its early close; nothing if the exchange is closed."""
 

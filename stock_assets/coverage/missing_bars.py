@@ -148,9 +148,6 @@ class _Requests(NamedTuple):
     attempts: int
 
 
-_NEVER_REQUESTED = _Requests((), (), None, 0)
-
-
 class _Missing(NamedTuple):
     """What is known about the missing bars of one symbol.
 
@@ -230,7 +227,7 @@ def _gaps(
 
 def _gaps_of_symbol(backend: Backend, missing: _Missing, history: AvailableHistory | None) -> Iterator[Gap]:
     """Yield the gaps of a symbol."""
-    symbol, newest_first, requests = missing.symbol, missing.since, _NEVER_REQUESTED
+    symbol, newest_first, requests = missing.symbol, missing.since, _requests(())
     if not missing.newest and not missing.since:
         for session in missing.sessions:
             yield Gap(symbol, *_never_requested(session, history))
@@ -373,7 +370,7 @@ def _gap(
 @lru_cache(maxsize=1_000)
 def _never_requested(session: date, history: AvailableHistory | None) -> tuple[Any, ...]:
     """Return all fields but the symbol of the gap of a bar that was not requested since the market close."""
-    return _gap("", session, _NEVER_REQUESTED, history, None)[1:]
+    return _gap("", session, _requests(()), history, None)[1:]
 
 
 def _why_not_requested(since_close: Sequence[Fetch]) -> str:

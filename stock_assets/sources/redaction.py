@@ -77,10 +77,10 @@ class KeyOnWireAdapter(HTTPAdapter):
                 connections.add(self)
                 super().connect()
 
-            def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:  # noqa: ANN401
+            def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:  # noqa: ANN401 (as above)
                 super().putrequest(method, url.replace(PLACEHOLDER, quote(key(), safe="")), *args, **options)
 
-            def endheaders(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+            def endheaders(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (as above)
                 if self.sock is None:
                     self.connect()
                 with sending():
