@@ -16,4 +16,4 @@ with LocalBackend(Path({root!r})).warehouse.connect("load_1") as sql:
 
 def test_a_process_that_duckdb_takes_for_an_interactive_one_prints_no_progress_bar(tmp_path: Path) -> None:
     command = [sys.executable, "-c", COMMAND.format(root=str(tmp_path))]
-    assert subprocess.check_output(command, text=True).strip() == "[{'x': False}]"  # noqa: S603 (our own command)
+    assert subprocess.check_output(command, text=True).strip() == "[{'x': False}]"
