@@ -70,15 +70,15 @@ class Glue:
         return [table for table in found if table["Name"].startswith(stem)]
 
     def create(self, database: str, table: Mapping[str, Any]) -> None:
-        """Create a table, and the database if it is missing."""
+        """Create a table, and the database if it is missing; its location belongs to this writer alone."""
         with typed_errors(f"creating the Glue table {database}.{table['Name']}"):
             try:
-                self._client.create_table(DatabaseName=database, TableInput=table)
+                self._create(database, table)
             except ClientError as error:
                 if error_code(error) != _MISSING:
                     raise
                 self.create_database(database)
-                self._client.create_table(DatabaseName=database, TableInput=table)
+                self._create(database, table)
 
     def delete(self, database: str, name: str) -> None:
         """Remove a table from the catalog if it exists; its files stay."""
@@ -88,6 +88,17 @@ class Glue:
             except ClientError as error:
                 if error_code(error) != _MISSING:
                     raise
+
+    def _create(self, database: str, table: Mapping[str, Any]) -> None:
+        """Create a table; boto3 repeats the call if the response was lost, and the table exists then."""
+        try:
+            self._client.create_table(DatabaseName=database, TableInput=table)
+        except ClientError as error:
+            if error_code(error) != _EXISTS:
+                raise
+            stored = self._client.get_table(DatabaseName=database, Name=table["Name"])["Table"]
+            if stored["StorageDescriptor"]["Location"] != table["StorageDescriptor"]["Location"]:
+                raise
 
     @property
     def _client(self) -> Any:  # noqa: ANN401 (boto3 makes its clients' classes at run time)

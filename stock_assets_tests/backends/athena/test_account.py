@@ -149,3 +149,20 @@ def test_an_unknown_variable_is_rejected(command: Callable[..., int]) -> None:
     environment = {**os.environ, **{f"{VARIABLES}{name}": "x" for name in ("BUCKET", "REGION", "ROLE")}}
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         command(environment, "check")
+
+
+def test_an_emulator_starts_with_an_empty_account_after_an_earlier_one_of_the_process() -> None:
+    """The large benchmark measures several universes, each in an account of its own."""
+    script = """
+from benchmarks.aws import account
+for _ in range(2):
+    with account() as emulator:
+        s3, glue = emulator.engine.s3, emulator.engine.glue
+        print(s3.list_objects_v2(Bucket="benchmark")["KeyCount"], len(glue.get_databases()["DatabaseList"]))
+        s3.put_object(Bucket="benchmark", Key="one", Body=b"")
+        glue.create_database(DatabaseInput={"Name": "one"})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["0 0", "0 0"]

@@ -16,6 +16,7 @@ from stock_assets.legacy_import.importer import import_bars
 from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 from stock_assets_tests.emulators.athena.faults import Call
 from stock_assets_tests.emulators.athena.names import BUCKET, CREDENTIALS, ROLE
+from stock_assets_tests.emulators.athena.storage import ACCESS_KEY
 from stock_assets_tests.infra.cloudformation import KMS_KEY, Stack
 from stock_assets_tests.support.athena_backends import athena_backend
 from stock_assets_tests.support.legacy_account import LegacyAccount
@@ -73,7 +74,8 @@ def allowed() -> set[str]:
 
 def used_by_the_role(aws: AwsEmulator) -> set[str]:
     """Return the permissions that the role's calls needed; the emulated engine uses other credentials."""
-    own = [call for call in aws.calls if call.access_key not in ("", CREDENTIALS["AWS_ACCESS_KEY_ID"])]
+    others = {"", CREDENTIALS["AWS_ACCESS_KEY_ID"], ACCESS_KEY}
+    own = [call for call in aws.calls if call.access_key not in others]
     return {action(call) for call in own}
 
 

@@ -18,12 +18,15 @@ _POLL_SECONDS = 0.25
 
 
 def start(emulator: AwsEmulator, handler: AthenaResponse) -> Any:  # noqa: ANN401 (moto's own)
-    """Start a query."""
+    """Start a query, once for each `ClientRequestToken`."""
     workgroup = handler._get_param("WorkGroup") or WORKGROUP  # noqa: SLF001 (the handlers' own way)
     if workgroup not in handler.athena_backend.work_groups:
         return handler.error(f"WorkGroup {workgroup} is not found.", 400)
     location = (handler._get_param("ResultConfiguration") or {}).get("OutputLocation", "")  # noqa: SLF001
-    return json.dumps({"QueryExecutionId": emulator.start(handler._get_param("QueryString"), location)})  # noqa: SLF001
+    text, token = handler._get_param("QueryString"), handler._get_param("ClientRequestToken")  # noqa: SLF001
+    if token not in emulator.started:
+        emulator.started[token] = emulator.start(text, location)
+    return json.dumps({"QueryExecutionId": emulator.started[token]})
 
 
 def stop(emulator: AwsEmulator, handler: AthenaResponse) -> str:

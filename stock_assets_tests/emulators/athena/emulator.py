@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from socket import SHUT_RDWR
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from stock_assets_tests.emulators.athena.engine import MOST_FILES, MOST_PARTITIO
 from stock_assets_tests.emulators.athena.errors import StatementError
 from stock_assets_tests.emulators.athena.faults import Call, CallFault, QueryFault, fault_body
 from stock_assets_tests.emulators.athena.names import REGION
+from stock_assets_tests.emulators.athena.storage import ACCESS_KEY
 
 
 @dataclass
@@ -52,6 +54,8 @@ class AwsEmulator:
         self.endpoint = endpoint
         self.engine = Engine(endpoint, REGION)
         self.queries: dict[str, Query] = {}
+        self.started: dict[str, str] = {}
+        """Ids of queries by the token of the client, which repeats a call whose response was lost."""
         self.calls: list[Call] = []
         self.call_faults: list[CallFault] = []
         self.query_faults: list[QueryFault] = []
@@ -70,6 +74,7 @@ class AwsEmulator:
     def forget(self) -> None:
         """Clear the record and the faults, and reset clock and limits."""
         self.queries.clear()
+        self.started.clear()
         self.calls.clear()
         self.call_faults.clear()
         self.query_faults.clear()
@@ -136,15 +141,17 @@ class AwsEmulator:
             target = environ.get("HTTP_X_AMZ_TARGET", "")
             call = Call.of(environ)
             self.calls.append(call)
-            request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {target or call.service}"
-            for fault in self.call_faults:
-                if fault.times and fault.matches in request:
+            for fault in self.call_faults if call.access_key != ACCESS_KEY else ():
+                if fault.applies(call):
                     fault.times -= 1
                     if fault.after:
                         # The status and the body of the service are lost.
                         list(application(environ, lambda *_: None))
                     else:
                         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+                    if not fault.status:
+                        environ["werkzeug.socket"].shutdown(SHUT_RDWR)
+                        raise ConnectionResetError
                     body = fault_body(fault, target, call.service).encode()
                     start_response(f"{fault.status} Fault", [("Content-Length", str(len(body)))])
                     return [body]

@@ -1,7 +1,7 @@
 """Faults that a test can order, and the record of the calls that the emulator received.
 
-Two kinds of faults: a call gets an HTTP error instead of the service's response; a query starts and then fails, hangs,
-or reads too much.
+Two kinds of faults: a call gets an HTTP error instead of the service's response, or none; a query starts and then
+fails, hangs, or reads too much.
 """
 
 import json
@@ -20,11 +20,12 @@ class CallFault:
 
     Attributes:
         matches: part of the request `METHOD path target`; the target of JSON services, else the service.
-        status: HTTP status.
+        status: HTTP status; 0 closes the connection without a response.
         code: error code of the service.
         message: error message.
         times: number of calls that fail.
         after: whether the service carries out the call before: its response is lost.
+        first_attempts: whether only the first attempt of each call fails, not those that the client repeats.
     """
 
     matches: str
@@ -33,6 +34,13 @@ class CallFault:
     message: str = "injected"
     times: int = 1
     after: bool = False
+    first_attempts: bool = False
+
+    def applies(self, call: "Call") -> bool:
+        """Return whether the call fails."""
+        attempt = re.search(r"\battempt=(\d+)", call.headers.get("HTTP_AMZ_SDK_REQUEST", ""))
+        repeated = self.first_attempts and (attempt is None or attempt[1] != "1")
+        return bool(self.times) and self.matches in call.named and not repeated
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,12 @@ class Call:
     access_key: str
     request: str
     headers: dict[str, str]
+
+    @property
+    def named(self) -> str:
+        """Return `METHOD path target`; the target of JSON services, else the service."""
+        method, _, path = self.request.partition(" ")
+        return f"{method} {path.partition('?')[0]} {self.headers.get('HTTP_X_AMZ_TARGET') or self.service}"
 
     @classmethod
     def of(cls, environ: dict[str, Any]) -> "Call":
@@ -83,6 +97,11 @@ class QueryFault:
     scanned_bytes: int = 0
     first: Callable[[], object] | None = None
     retryable: bool = False
+
+
+def lost_response(matches: str, *, times: int = 1, first_attempts: bool = False) -> CallFault:
+    """Return the fault of calls that the service carries out, and whose connections are closed before the response."""
+    return CallFault(matches, 0, "", times=times, after=True, first_attempts=first_attempts)
 
 
 def fault_body(fault: CallFault, target: str, service: str) -> str:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 from unittest.mock import patch
 
+import requests
 from moto.athena.responses import AthenaResponse
 from moto.cloudformation.models import ChangeSet
 from moto.core.exceptions import JsonRESTError
@@ -27,12 +28,14 @@ from stock_assets_tests.emulators.athena.emulator import AwsEmulator
 
 @contextmanager
 def running_emulator() -> Iterator[AwsEmulator]:
-    """Start the emulator on a free port of the loopback interface."""
+    """Start the emulator of an empty account on a free port of the loopback interface, one at a time in a process."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     emulator = AwsEmulator(f"http://{host}:{port}")
+    # moto's objects and tables are those of the process: an earlier emulator has left its own.
+    requests.post(f"{emulator.endpoint}/moto-api/reset", timeout=60).raise_for_status()
     http = server._server  # noqa: SLF001 (no public way)
     assert http is not None
     # moto searches all services for each request; the service depends on the host alone.

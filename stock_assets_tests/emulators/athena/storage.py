@@ -16,6 +16,9 @@ from pyiceberg.expressions import BooleanExpression
 from pyiceberg.table import StaticTable
 from pyiceberg.table import Table as IcebergTable
 
+ACCESS_KEY = "emulator"
+"""Access key of the emulator's calls of itself, which are those inside of Athena: no fault applies to them."""
+
 
 @dataclass
 class Storage:
@@ -93,7 +96,14 @@ class Storage:
 
     @property
     def _options(self) -> dict[str, str]:
-        return {"s3.endpoint": self.endpoint, "s3.region": self.region}
+        credentials = {"s3.access-key-id": ACCESS_KEY, "s3.secret-access-key": ACCESS_KEY}
+        return {"s3.endpoint": self.endpoint, "s3.region": self.region, **credentials}
 
     def _client(self, service: str) -> Any:  # noqa: ANN401
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=self.region)
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=self.region,
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=ACCESS_KEY,
+        )
