@@ -4,8 +4,9 @@ Belongs here: the vocabulary of `${name}` marks, in one place for staging, audit
 running a statement.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -33,7 +34,6 @@ from stock_assets.core.tables import (
 )
 from stock_assets.core.text import shorten_list
 from stock_assets.core.universe import Universe
-from stock_assets.core.vendor_facts import Split
 from stock_assets.ingest.ledger_queries import fetches_for_responses, known_splits, listings
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.purges import from_before_a_purge, without_history
@@ -47,8 +47,21 @@ LOOKBACK_DAYS = 21
 _SHOWN = 5
 
 
+class SplitTables(NamedTuple):
+    """The known splits as relations: `splits` and `rounded_splits` (`ingest.splits`)."""
+
+    factors: pa.Table
+    rounded: pa.Table
+
+
+def split_tables(parts: PipelineParts) -> SplitTables:
+    """Build the relations of the known splits."""
+    known = known_splits(parts)
+    return SplitTables(split_table(known, parts.universe), rounded_split_table(known))
+
+
 def inputs(
-    parts: PipelineParts, sql: SqlConnection, load: Load, splits: Mapping[str, Sequence[Split]] | None = None
+    parts: PipelineParts, sql: SqlConnection, load: Load, splits: SplitTables | None = None
 ) -> dict[str, SqlValue]:
     """Return the values of all marks that the statements under `sql/stage` and `sql/audit` may name, for one load.
 
@@ -56,14 +69,14 @@ def inputs(
         parts: the pipeline.
         sql: a session of the load.
         load: the load.
-        splits: the known splits; by default they are read.
+        splits: the relations of the known splits; by default they are built.
 
     Raises:
         DamagedResponses: stored responses of the load are damaged; the message says what to do.
         StagingOutdated: the load has bars of a symbol that was purged since.
     """
     backend = parts.backend
-    splits = known_splits(parts) if splits is None else splits
+    splits = split_tables(parts) if splits is None else splits
     responses = fetches_for_responses(backend, load.response_keys)
     purged = _purged_symbols(backend, load, responses)
     listed = listings(parts)
@@ -74,8 +87,8 @@ def inputs(
         "raw_prices": _register_responses(sql, parts, load, responses),
         "responses": sql.register("responses", _response_table(backend, responses)),
         "sessions": sql.register("sessions", session_table(sessions_between(load.first_date, load.last_date))),
-        "splits": sql.register("splits", split_table(splits, parts.universe)),
-        "rounded_splits": sql.register("rounded_splits", rounded_split_table(splits)),
+        "splits": sql.register("splits", splits.factors),
+        "rounded_splits": sql.register("rounded_splits", splits.rounded),
         "purged_symbols": sql.register("purged_symbols", pa.table({"symbol": pa.array(purged, pa.string())})),
         "symbol_numbers": sql.register("symbol_numbers", _symbol_numbers(symbols)),
         "acknowledgements": sql.register("acknowledgements", acknowledgement_table(backend.objects)),

@@ -20,8 +20,9 @@ from stock_assets.core.signals import postponed_signals
 from stock_assets.core.sql import Fragment, statement
 from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES, Table
 from stock_assets.ingest.purges import mark_purged, without_history
-from stock_assets.loads.load import new_load_id
+from stock_assets.loads.load import SPLITS_PROPERTY, new_load_id
 from stock_assets.publish.publishing import ATTEMPTS, LONGEST_PAUSE_SECONDS
+from stock_assets.stage.stale_factors import factors_followed
 
 _TABLES = (QUARANTINED_PRICES, DAILY_PRICES)
 
@@ -90,17 +91,24 @@ def _remove(backend: Backend, table: Table, symbol: str, at: datetime) -> int:
                     "symbol": symbol,
                 }
             )
+            properties = {PURGED: symbol, "added": "0", "removed": str(found.row_count)}
             with postponed_signals():
                 sql.replace_range(
                     table,
                     Fragment(f"({kept})"),
                     first=found.first_date,
                     last=found.last_date,
-                    properties={PURGED: symbol, "added": "0", "removed": str(found.row_count)},
+                    properties=properties | _splits_followed(backend, table, sql.base(table)),
                 )
     finally:
         backend.warehouse.drop_staging(load_id)
     return found.row_count
+
+
+def _splits_followed(backend: Backend, table: Table, base: int | None) -> dict[str, str]:
+    """Return the property that the other rows follow the same splits as before: a purge copies them from its base."""
+    followed = factors_followed(backend, base) if table == DAILY_PRICES else None
+    return {SPLITS_PROPERTY: followed} if followed is not None else {}
 
 
 def _rows(sql: SqlConnection, table: Table, symbols: Collection[str]) -> dict[str, PublishedRows]:

@@ -13,12 +13,11 @@ from stock_assets.core.calendar import next_session, previous_session, sessions_
 from stock_assets.core.errors import NothingStaged, QueryFailed
 from stock_assets.core.sql import Fragment, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES, STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES
-from stock_assets.ingest.ledger_queries import known_splits, responses_for
+from stock_assets.ingest.ledger_queries import responses_for
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.splits import split_table
 from stock_assets.loads.audit_files import AuditKind, audits, bound_audits
 from stock_assets.loads.broken_audits import raise_for_broken_audit
-from stock_assets.loads.inputs import LOOKBACK_DAYS, inputs
+from stock_assets.loads.inputs import LOOKBACK_DAYS, inputs, split_tables
 from stock_assets.loads.load import Load, next_load_id, record_load, record_staging
 from stock_assets.loads.load_report import compute_report, session_failures, store_report
 from stock_assets.loads.split_factors import record_factors, split_factors
@@ -47,11 +46,10 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
     available = parts.source.available_history(staged_at)
     load_id = next_load_id(backend, start, end, staged_at)
     with backend.warehouse.connect(load_id) as sql:
-        known = known_splits(parts)
-        splits = split_table(known, parts.universe)
-        factors = split_factors(splits)
+        splits = split_tables(parts)
+        factors = split_factors(splits.factors)
         followed = factors_followed(backend, sql.base(DAILY_PRICES))
-        stale = stale_range(backend, sql, sql.register("splits", splits), followed, factors)
+        stale = stale_range(backend, sql, sql.register("splits", splits.factors), followed, factors)
         first, last = _range_to_replace(start, end, stale)
         load = Load(
             load_id=load_id,
@@ -69,7 +67,7 @@ def stage(parts: PipelineParts, sessions: Sequence[date], *, coverage_symbols: C
             coverage_symbols=None if coverage_symbols is None else tuple(sorted(coverage_symbols)),
         )
         load = replace(load, first_date=min(first, load.first_day))
-        values = inputs(parts, sql, load, known)
+        values = inputs(parts, sql, load, splits)
         quarantined = _stage_bars(sql, values)
         # Coverage and quarantined shares compare symbols, so the sessions are known after all chunks are typed.
         values |= _excluded_sessions(sql, values)

@@ -7,8 +7,10 @@ records of split factors (`loads.split_factors`), what a load does with the rang
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
+import pyarrow as pa
+
 from stock_assets.backends.interface import Backend, Snapshot, SqlConnection
-from stock_assets.core.sql import Fragment, Name, SqlValue, literal, statement
+from stock_assets.core.sql import Fragment, Name, SqlValue, statement
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.loads.load import SPLITS_PROPERTY
 from stock_assets.loads.split_factors import Days, SplitFactors, recorded_factors
@@ -16,9 +18,6 @@ from stock_assets.loads.split_factors import Days, SplitFactors, recorded_factor
 _NONE = (None, None)
 _EARLIEST, _LATEST = date.min + timedelta(days=1), date.max - timedelta(days=1)
 """pyiceberg computes the day before and the day after a bound; no row is of these days."""
-
-_MOST_SYMBOLS = 1000
-"""Engines take long to read longer lists in a statement, which then has all symbols."""
 
 
 def factors_followed(backend: Backend, snapshot_id: int | None) -> str | None:
@@ -31,9 +30,9 @@ def stale_range(
 ) -> tuple[date | None, date | None]:
     """Return the first and last session of the published rows whose split factor is outdated; None if no row is.
 
-    Only the rows of the symbols that have another factor now are read, from the first to the last day on which one of
-    them has; no row is read if there are no such days. With very many changed symbols, the rows of all symbols on these
-    days are read; if the factors that the rows follow are not recorded, all rows.
+    Only the rows of the symbols that have another factor now are compared, from the first to the last day on which one
+    of them has; none if there are no such days. If the factors that the rows follow are not recorded, all rows are
+    compared.
 
     Args:
         backend: the backend.
@@ -61,12 +60,12 @@ def _rows_that_differ(sql: SqlConnection, changed: Mapping[str, Days]) -> Fragme
     last = min(_LATEST, max(days[1] for days in changed.values()))
     if not sql.may_have_rows(DAILY_PRICES, first, last):
         return None
-    symbols = ", ".join(map(literal, changed))
+    symbols = pa.table({"symbol": pa.array(list(changed), pa.string())})
     values: dict[str, SqlValue] = {
         "published_prices": sql.name(DAILY_PRICES),
+        "changed_symbols": sql.register("changed_symbols", symbols),
         "first_day": first,
         "last_day": last,
-        "of_changed_symbols": Fragment(f"p.symbol IN ({symbols})" if len(changed) <= _MOST_SYMBOLS else "TRUE"),
     }
     return Fragment(f"({statement('stage/rows_of_changed_splits.sql').bind(values)})")
 

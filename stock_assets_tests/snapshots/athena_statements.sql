@@ -1651,7 +1651,7 @@ WITH changes AS (
     FROM (
 SELECT * FROM "serve/price_trends.sql"
 ) AS t
-    WHERE price_change_pct IS NOT NULL AND trade_date > DATE '2011-03-06' AND symbol IN ('AAPL', 'MSFT', 'ORCL', 'CSCO', 'IBM')
+    WHERE price_change_pct IS NOT NULL AND trade_date > DATE '2011-03-06' AND symbol IN ('AAPL', 'CSCO', 'IBM', 'MSFT', 'ORCL')
 )
 SELECT
     a.symbol,
@@ -2317,8 +2317,8 @@ ORDER BY part, trade_date, symbol, audit
 -- sql/stage/rows_of_changed_splits.sql
 SELECT p.symbol, p.trade_date, p.split_factor
 FROM backend_published.daily_prices FOR VERSION AS OF snapshot_id AS p
+JOIN (SELECT * FROM (VALUES (CAST('IBM' AS varchar))) AS v ("symbol")) AS c ON c.symbol = p.symbol
 WHERE p.trade_date BETWEEN DATE '2012-03-05' AND DATE '9999-12-30'
-  AND p.symbol IN ('IBM')
 ;
 
 -- sql/stage/session_digests.sql

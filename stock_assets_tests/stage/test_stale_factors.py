@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from stock_assets.backends import snapshots
 from stock_assets.backends.interface import MAINTENANCE, Backend, Objects, Snapshot
 from stock_assets.backends.local import maintenance as local_maintenance
+from stock_assets.backends.local.backend import LocalBackend
 from stock_assets.backends.stored_records import record_body
 from stock_assets.core.sql import Fragment, SqlValue, Statement, literal
 from stock_assets.core.tables import DAILY_PRICES
@@ -17,9 +20,12 @@ from stock_assets.core.universe import Listing, Universe
 from stock_assets.ingest.ledger_queries import known_splits
 from stock_assets.ingest.split_requests import fetch_splits
 from stock_assets.ingest.splits import split_table
+from stock_assets.loads import inputs as load_inputs
 from stock_assets.loads.load import SPLITS_PROPERTY
 from stock_assets.loads.split_factors import FOLDER, split_factors
 from stock_assets.maintenance.maintenance import maintain
+from stock_assets.maintenance.purge import purge
+from stock_assets.maintenance.repair import Repair
 from stock_assets.maintenance.retention_periods import RetentionPolicy
 from stock_assets.stage.stale_factors import _recorded_digest, factors_followed, stale_range
 from stock_assets_tests.support.bars import exact
@@ -242,14 +248,57 @@ def test_maintenance_keeps_the_records_that_snapshots_follow(scene: Scene, monke
     assert found(scene, monkeypatch) == ((T[7], LATEST), {"AAPL": 3})
 
 
-def test_the_statement_does_not_name_thousands_of_symbols(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stock_assets.stage.stale_factors._MOST_SYMBOLS", 2)
-    learn(scene, {"AAPL": {T[7]: "2.0000"}, "ORCL": {T[4]: "1.2530"}})
-    two = found(scene, monkeypatch)
-    learn(scene, {"CSCO": {T[8]: "2.0000"}})
+def test_a_purge_keeps_the_splits_that_the_other_rows_follow(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.change(universe=without("ORCL"))
+    assert purge(scene.backend, "ORCL", datetime.now(UTC)) == {DAILY_PRICES: 9}
 
-    assert two == ((T[4], T[8]), {"AAPL": 5, "ORCL": 5})
-    assert found(scene, monkeypatch) == ((T[4], T[8]), dict.fromkeys(FIVE.symbols, 5))
+    unchanged = found(scene, monkeypatch)
+    learn(scene, {"AAPL": {T[7]: "2.0000"}})
+
+    assert unchanged == ((None, None), {})
+    assert found(scene, monkeypatch) == ((T[7], T[8]), {"AAPL": 4}), "also on the days of ORCL's split"
+    assert stale_rows(scene) == (T[7], T[8])
+
+
+def test_a_purge_of_rows_that_follow_unknown_splits_says_nothing_about_them(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scene.backend.warehouse.connect() as sql:
+        rows = Fragment(f"(SELECT * FROM {DAILY_PRICES.full_name} WHERE trade_date < DATE '{T[8]}')")
+        sql.replace_range(DAILY_PRICES, rows, first=T[0], last=T[8], properties={"added": "0", "removed": "5"})
+    scene.change(universe=without("ORCL"))
+    purge(scene.backend, "ORCL", datetime.now(UTC))
+
+    assert SPLITS_PROPERTY not in scene.backend.warehouse.history(DAILY_PRICES)[0].properties
+    assert found(scene, monkeypatch)[1] == {symbol: 8 for symbol in FIVE.symbols if symbol != "ORCL"}
+
+
+def test_a_rebuilt_table_has_the_record_of_the_splits_that_it_follows(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = scene.backend
+    assert isinstance(backend, LocalBackend)
+    remove_records(backend)
+    for file in (backend.root / "published").rglob("*.parquet"):
+        file.unlink()
+
+    assert Repair(scene, backend, lambda _: None, at=datetime.now(UTC) + timedelta(days=1)).apply()
+    scene.change(backend=local_backend(backend.root))
+    learn(scene, {"AAPL": {T[7]: "2.0000"}})
+
+    assert found(scene, monkeypatch) == ((T[7], T[8]), {"AAPL": 2})
+
+
+def test_the_table_of_splits_is_built_once_for_a_load(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[pa.Table] = []
+
+    def building(*arguments: Any) -> pa.Table:  # noqa: ANN401 (passed on)
+        built.append(split_table(*arguments))
+        return built[-1]
+
+    monkeypatch.setattr(load_inputs, "split_table", building)
+    scene.stage([LATEST])
+    assert len(built) == 1
 
 
 def of_load(snapshot_id: int, parent_id: int | None, splits: str) -> Snapshot:

@@ -18,7 +18,8 @@ from stock_assets.backends.local.ledger import SqliteLedger
 from stock_assets.backends.local.warehouse import DuckDbWarehouse
 
 FOLDER = "rebuilding"
-_SHARED = ("raw/", "acknowledgements/")
+_SHARED = ("raw/", "acknowledgements/", "staged/splits/")
+"""Folders of the data folder: responses, acknowledgements, and the split factors that the new rows follow."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class ScratchBackend(Backend):
 
     @cached_property
     def objects(self) -> Objects:
-        """Raw responses and acknowledgements of the data folder; new records of loads."""
+        """Raw responses, acknowledgements and split factors of the data folder; new records of loads."""
         return _Overlay(self.original.objects, LocalBackend(self.root).objects)
 
     @cached_property
