@@ -13,8 +13,9 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 
-from stock_assets.backends.interface import Backend
+from stock_assets.backends.interface import Backend, Fetch
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.backends.stored_records import read_record, record_body
 from stock_assets.core.calendar import is_session
@@ -73,7 +74,7 @@ def record_rejection(parts: PipelineParts, load: Load, verdicts: Sequence[Verdic
     sessions = _rejected_sessions(load, failed)
     with backend.ledger.read() as ledger:
         digests = bar_digests(backend, ledger, sessions)
-        findings = {session.isoformat(): _findings(session, verdicts, ledger) for session in sessions}
+        findings = _findings(sessions, verdicts, ledger)
     rejection = Rejection(
         load_id=load.load_id,
         audits=tuple(verdict.audit.name for verdict in failed),
@@ -118,8 +119,22 @@ def _quarantined(backend: Backend, load: Load, sessions: Sequence[date]) -> dict
     return found
 
 
-def _findings(session: date, verdicts: Sequence[Verdict], ledger: LedgerTable) -> tuple[str, ...]:
-    """Format why one session is not published, and which of its bars are quarantined."""
+def _findings(sessions: Sequence[date], verdicts: Sequence[Verdict], ledger: LedgerTable) -> dict[str, tuple[str, ...]]:
+    """Format why each session is not published, and which of its bars are quarantined."""
+    bad = {session: _bad_rows(session, verdicts) for session in sessions}
+    wanted: dict[str, list[date]] = {}
+    for _, row in chain.from_iterable(bad.values()):
+        if row.symbol is not None and row.trade_date is not None and is_session(row.trade_date):
+            wanted.setdefault(row.symbol, []).append(row.trade_date)
+    responses = newest_responses(ledger, wanted)
+    return {
+        session.isoformat(): tuple(_format(verdict, row, responses) for verdict, row in rows)
+        for session, rows in bad.items()
+    }
+
+
+def _bad_rows(session: date, verdicts: Sequence[Verdict]) -> list[tuple[Verdict, BadRow]]:
+    """Return the bad rows that keep one session from being published, then its quarantined bars."""
     failed = [
         (verdict, row)
         for verdict in verdicts
@@ -127,19 +142,14 @@ def _findings(session: date, verdicts: Sequence[Verdict], ledger: LedgerTable) -
         for row in verdict.named
         if row.trade_date is None or row.trade_date == session or not is_session(row.trade_date)
     ]
-    quarantined = [(verdict, row) for verdict in verdicts for row in verdict.quarantined if row.trade_date == session]
-    return tuple(
-        f"{verdict.audit.name}: {row}{_response(row, ledger)}{REMEDY_FOLLOWS}{verdict.audit.file.remedy}"
-        for verdict, row in [*failed, *quarantined]
-    )
+    return failed + [(verdict, row) for verdict in verdicts for row in verdict.quarantined if row.trade_date == session]
 
 
-def _response(row: BadRow, ledger: LedgerTable) -> str:
-    """Return the raw response that has the bar of a bad row; nothing if the row names no bar, or none is stored."""
-    if row.symbol is None or row.trade_date is None or not is_session(row.trade_date):
-        return ""
-    found = newest_responses(ledger, {row.symbol: [row.trade_date]})
-    return f", response {found[row.symbol][row.trade_date].response_key}" if found else ""
+def _format(verdict: Verdict, row: BadRow, responses: Mapping[str, Mapping[date, Fetch]]) -> str:
+    """Format a bad row with the raw response that has its bar, if it names a bar and one is stored."""
+    found = responses.get(row.symbol or "", {}).get(row.trade_date or date.min)
+    response = f", response {found.response_key}" if found else ""
+    return f"{verdict.audit.name}: {row}{response}{REMEDY_FOLLOWS}{verdict.audit.file.remedy}"
 
 
 def read_rejection(backend: Backend, load_id: str) -> Rejection | None:
