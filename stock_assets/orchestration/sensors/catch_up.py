@@ -7,7 +7,8 @@ Its state is stored elsewhere: requests in the ledger, published rows in the tab
 runs on the instance. So it needs no cursor, and a restart changes nothing.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from operator import attrgetter
 
@@ -33,6 +34,8 @@ from stock_assets.orchestration.run_requests import build_run_requests, notify_g
 from stock_assets.pipeline import Pipeline
 
 SENSOR_NAME = "catch_up"
+MOST_NAMED = 500
+"""Missing bars up to which an incident has the name of each."""
 
 
 def catch_up_sensor(
@@ -107,12 +110,12 @@ def notify_missing(
     if not missing:
         how = "every bar is stored, or no longer among the latest sessions"
         return [line for incident in open_incidents for line in notifier.resolve(incident.reference, at, how)]
-    if any(missing.keys() <= set(incident.subject.split(", ")) for incident in open_incidents):
+    if any(_are_reported(missing.values(), incident) for incident in open_incidents):
         return []
     undelivered = notifier.notify(
         Incident(
             kind="coverage",
-            subject=", ".join(sorted(missing)),
+            subject=_subject(missing.values()),
             title=f"stock_assets: {plural(len(missing), 'bar stays', 'bars stay')} missing and no longer requested",
             sessions=tuple(sorted({gap.session for gap in missing.values()})),
             facts={
@@ -126,3 +129,21 @@ def notify_missing(
     for incident in open_incidents:
         notifier.discard(incident.reference)
     return undelivered
+
+
+def _subject(missing: Collection[Gap]) -> str:
+    """Return the missing bars; if they are many, their number by session, so that an incident has a constant size."""
+    if len(missing) <= MOST_NAMED:
+        return ", ".join(sorted(f"{gap.symbol} {gap.session}" for gap in missing))
+    counts = Counter(gap.session for gap in missing)
+    return ", ".join(f"{session} x {counts[session]}" for session in sorted(counts))
+
+
+def _are_reported(missing: Collection[Gap], incident: Incident) -> bool:
+    """Return whether an incident has reported all missing bars; of many, whether no session has more than it has."""
+    reported = incident.subject.split(", ")
+    counts = {session: int(count) for session, times, count in (one.partition(" x ") for one in reported) if times}
+    if not counts:
+        return {f"{gap.symbol} {gap.session}" for gap in missing} <= set(reported)
+    now = Counter(str(gap.session) for gap in missing)
+    return all(count <= counts.get(session, 0) for session, count in now.items())

@@ -580,7 +580,7 @@ def test_bars_that_stay_missing_open_one_incident_which_is_resolved_once(scene: 
     assert [sent.title for sent in sensor.channel.sent[1:]] == [f"Resolved: {message.title}"]
 
 
-def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_knows_all(backend: Backend) -> None:
+def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_counts_all(backend: Backend) -> None:
     channel = RecordingChannel()
     notifier = Notifier(backend, [channel])
     lost = [
@@ -597,6 +597,13 @@ def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_knows
     [incident] = notifier.open_incidents()
     assert incident.facts["missing"][0] == f"Z {added.session}: no bar yet", "the newest session comes first"
     assert incident.facts["missing"][-1] == "and 9,981 more"
+    [stored] = [backend.objects.get(key) for key in backend.objects.keys("alerts/open/") if "incident.json" in key]
+    assert len(stored) < 2_000
+    few = lost[:2]
+    notify_missing(notifier, few, NOW, opened=notifier.open_incidents())
+    assert len(channel.sent) == 2, "fewer bars of the same sessions"
+    notify_missing(notifier, [*few, *lost[2:600], added, added._replace(symbol="Y")], NOW, opened=[incident])
+    assert len(channel.sent) == 3, "one more bar of a session"
 
 
 def test_fewer_missing_bars_send_no_message_and_more_do(scene: Scene) -> None:
