@@ -105,6 +105,41 @@ class PackedLedgerContract:
         assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
         assert len(keys(objects, "packed")) == 1
 
+    def test_two_machines_that_pack_the_same_requests_write_one_pack(
+        self, objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """The second one finds that its pack exists; both remove the packed objects."""
+        record(opened(), requests(5))
+        written = list[str]()
+
+        def putting(key: str, body: bytes) -> None:
+            if "/packed/" in key and not written:
+                written.append(key)
+                assert len(symbols(open_ledger(objects, tmp_path / "other machine"))) == 5
+            type(objects).put(objects, key, body)
+
+        monkeypatch.setattr(objects, "put", putting)
+        assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
+
+        assert (keys(objects, "new"), keys(objects, "packed")) == ([], written)
+        assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
+
+    def test_a_pack_sorts_after_those_that_it_replaces(
+        self, objects: S3Objects, opened: Callable[[], S3Ledger]
+    ) -> None:
+        """Also if an earlier version has named them by the time of packing, and clocks of machines differ."""
+        record(opened(), requests(5))
+        symbols(opened())
+        [first] = keys(objects, "packed")
+        later = f"ledger/{FetchKind.PRICES}/packed/t{9 * 10**18:020d}-{'f' * 32}.json.gz"
+        objects.put(later, objects.get(first))
+        objects.delete(first)
+        record(opened(), requests(5, 5))
+
+        assert symbols(opened()) == [fetch.symbol for fetch in requests(10)]
+        [second] = keys(objects, "packed")
+        assert second > later
+
     def test_a_machine_reads_each_object_once(
         self, objects: S3Objects, opened: Callable[[], S3Ledger], monkeypatch: pytest.MonkeyPatch
     ) -> None:

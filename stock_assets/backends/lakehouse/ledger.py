@@ -10,17 +10,16 @@ never change, so a machine reads each object once, into a mirror; after that, a 
 reads the new ones. A process does not read what it has recorded itself.
 """
 
+import re
 import sqlite3
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from hashlib import md5
+from contextlib import contextmanager, suppress
+from hashlib import md5, sha256
 from itertools import islice
 from pathlib import Path
 from threading import Lock, RLock
-from uuid import uuid4
 
 from stock_assets.backends.interface import Fetch, FetchKind, FetchLedger
 from stock_assets.backends.lakehouse import ledger_format
@@ -29,6 +28,7 @@ from stock_assets.backends.lakehouse.ledger_format import Entry
 from stock_assets.backends.lakehouse.ledger_mirror import LedgerMirror
 from stock_assets.backends.lakehouse.objects import S3Objects
 from stock_assets.backends.ledger_table import LedgerTable
+from stock_assets.core.errors import ObjectExists
 from stock_assets.core.retry import retrying
 from stock_assets.core.text_cache import cache_folder
 
@@ -39,6 +39,8 @@ PACK_AFTER = 256
 """Unpacked requests of one kind above which they are packed."""
 FULL_PACK = 20_000
 """Requests from which on a pack is full and not joined any more."""
+_PACK_NUMBER = re.compile(r"/packed/t(\d+)-")
+_PACK_DIGITS = 32
 _INSERTED_TOGETHER = 10_000
 """Requests from which on a transaction ends: it holds all that it inserts in memory."""
 
@@ -179,9 +181,10 @@ class S3Ledger(FetchLedger):
         except KeyError:
             # Another machine has packed them.
             return
-        # It sorts after the packs that it replaces, so that no page of a listing has neither.
-        pack = f"{_packed(kind)}t{time.time_ns():020d}-{uuid4().hex}.json.gz"
-        self._objects.put(pack, ledger_format.write_pack(entries.values()))
+        pack = f"{_packed(kind)}{_pack_name(entries, joined)}"
+        # Another machine that packs the same requests at the same time writes the same pack.
+        with suppress(ObjectExists):
+            self._objects.put(pack, ledger_format.write_pack(entries.values()))
         self._objects.delete_keys(joined)
         self._mirror.add({pack: list(entries.values())})
         self._mirror.keep([*(set(listed) - set(joined)), pack])
@@ -195,6 +198,17 @@ class S3Ledger(FetchLedger):
         for key, body in self._mirror.bodies(unread):
             if listed[key].strip('"') == md5(body, usedforsecurity=False).hexdigest():
                 self._unpacked[key] = body
+
+
+def _pack_name(ids: Collection[str], joined: Iterable[str]) -> str:
+    """Return the name of the pack of some requests, which sorts after the packs that it replaces.
+
+    So no page of a listing has neither. Only the requests and these packs decide the name.
+    """
+    packs = [int(found[1]) for key in joined if (found := _PACK_NUMBER.search(key))]
+    number = max([*packs, *(int(one.partition("-")[0]) for one in ids)]) + 1
+    digest = sha256("\n".join(sorted(ids)).encode()).hexdigest()[:_PACK_DIGITS]
+    return f"t{number:020d}-{digest}.json.gz"
 
 
 def _loose(kind: FetchKind) -> str:
