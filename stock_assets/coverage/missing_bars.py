@@ -214,9 +214,12 @@ def _gaps(
             yield Gap(symbol, session, stored=True, due=None, reason=outside)
     newest = newest_responses(ledger, missing)
     unknown: dict[str, datetime] = {}
+    available_from = history.first if history is not None else date.min
     for symbol, absent in missing.items():
         found, quarantined = newest.get(symbol, {}), available.get(symbol, _NOTHING).quarantined
-        if first := next((session for session in absent if session not in found or session in quarantined), None):
+        # No request counts for a session that is older than the available history.
+        needed = (day for day in absent if day in quarantined or (day not in found and day >= available_from))
+        if first := next(needed, None):
             unknown[symbol] = closing_time(first)
     since = ledger.since(FetchKind.PRICES, unknown)
     for symbol, absent in missing.items():

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.errors import Outcome
 from stock_assets.core.universe import Universe
+from stock_assets.core.vendor_facts import AvailableHistory
 from stock_assets.coverage import missing_bars
 from stock_assets.coverage.missing_bars import (
     RETRY_DELAYS,
@@ -24,6 +26,7 @@ from stock_assets.coverage.missing_bars import (
 )
 from stock_assets.ingest.ledger_queries import staged_responses
 from stock_assets.ingest.parts import PipelineParts
+from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.ledger_statements import recorded_statements
 from stock_assets_tests.support.live_source import symbols
 from stock_assets_tests.support.steps import local_backend, parts
@@ -146,3 +149,38 @@ def test_the_statements_do_not_grow_with_the_symbols_and_sessions(
         counts.add(len(sent))
     assert len(counts) == 1
     assert counts.pop() < 12
+
+
+class CompactSource(ScriptedSource):
+    """A source that returns the latest bars only."""
+
+    def available_history(self, at: datetime) -> AvailableHistory:
+        del at
+        return AvailableHistory(DAYS[3], "the plan has no earlier bars")
+
+
+def test_no_requests_are_read_for_bars_before_the_available_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = parts(local_backend(tmp_path), CompactSource(), universe=symbols(2))
+    for day in DAYS:
+        failed = Fetch("S01", FetchKind.PRICES, closing_time(day), Outcome.UNREACHABLE, calls=1)
+        pipeline.backend.ledger.record(failed)
+    read: list[dict[str, datetime]] = []
+    since = LedgerTable.since
+
+    def recording(table: LedgerTable, kind: FetchKind, wanted: dict[str, datetime]) -> dict[str, list[Fetch]]:
+        read.append(dict(wanted))
+        return since(table, kind, wanted)
+
+    monkeypatch.setattr(LedgerTable, "since", recording)
+    gaps = {(gap.symbol, gap.session): gap for gap in coverage(pipeline, DAYS, at=AT).gaps}
+
+    assert read == [dict.fromkeys(("S01", "S02"), closing_time(DAYS[3]))]
+    for symbol in ("S01", "S02"):
+        too_old = [gaps[symbol, day] for day in DAYS[:3]]
+        assert [(gap.unobtainable, gap.due, gap.requests) for gap in too_old] == [(True, None, 0)] * 3
+    assert [gaps["S01", day].requests for day in DAYS[3:]] == list(range(len(DAYS) - 3, 0, -1))
+    assert [gaps["S02", day].requests for day in DAYS[3:]] == [0] * (len(DAYS) - 3)
+    assert coverage(pipeline, DAYS[:3], at=AT).gaps
+    assert read[1:] == [{}], "no symbol has a bar that can be requested"
