@@ -94,7 +94,8 @@ def read_report(parts: PipelineParts, symbols: Sequence[str] = ()) -> ReportData
         published = [row for row in read_summary(sql, names) if row.last_session is not None]
         if not published:
             return ReportData(label)
-        drawn = _condition(published, only_symbols(published, symbols) or most_traded(published, parts.report_symbols))
+        chosen = only_symbols(published, symbols) or most_traded(published, parts.report_symbols)
+        drawn = _condition(published, chosen)
         board = _rows(sql, "board", names, symbols=drawn)
         latest = max(row.last_session for row in published if row.last_session is not None)
         year = Fragment(f"trade_date > {literal(latest - RECENT)}")
@@ -103,7 +104,7 @@ def read_report(parts: PipelineParts, symbols: Sequence[str] = ()) -> ReportData
         tables = {
             "board": board,
             "splits": _rows(sql, "splits", names, symbols=drawn),
-            "correlations": _correlations(sql, names, board, year),
+            "correlations": _rows(sql, "correlations", names, year, _is_one_of(most_traded(chosen, MOST_CORRELATED))),
             "market_breadth": _rows(sql, "market_breadth", names),
             "coverage": coverage,
             **{name: _rows(sql, name, names, year) for name in ("volume_surges", "audit_failures", "quarantined_bars")},
@@ -128,11 +129,11 @@ def read_report(parts: PipelineParts, symbols: Sequence[str] = ()) -> ReportData
 
 def _condition(published: Sequence[SymbolSummary], drawn: Sequence[SymbolSummary]) -> SqlValue:
     """Return the condition on symbols of panels that draw single symbols."""
-    return _EVERYTHING if len(drawn) == len(published) else _is_one_of(row.symbol for row in drawn)
+    return _EVERYTHING if len(drawn) == len(published) else _is_one_of(drawn)
 
 
-def _is_one_of(symbols: Iterable[str]) -> SqlValue:
-    return Fragment(f"symbol IN ({', '.join(map(literal, symbols))})")
+def _is_one_of(symbols: Iterable[SymbolSummary]) -> SqlValue:
+    return Fragment(f"symbol IN ({', '.join(literal(row.symbol) for row in symbols)})")
 
 
 def _rows(
@@ -143,15 +144,6 @@ def _rows(
     symbols: SqlValue = _EVERYTHING,
 ) -> list[dict[str, Any]]:
     return list(sql.query(PANELS[panel].select(names, dates=dates, symbols=symbols)).to_pylist())
-
-
-def _correlations(
-    sql: SqlConnection, names: Mapping[str, SqlValue], board: Sequence[Row], year: SqlValue
-) -> list[dict[str, Any]]:
-    """Return the correlations of the symbols with the highest value of traded shares, at most `MOST_CORRELATED`."""
-    by_value = sorted(board, key=lambda row: -(row["close_price"] * row["volume"]))
-    chosen = _is_one_of(row["symbol"] for row in by_value[:MOST_CORRELATED])
-    return _rows(sql, "correlations", names, year, chosen)
 
 
 def _incomplete(coverage: Sequence[Row], days: Sequence[date]) -> list[Row]:

@@ -24,6 +24,7 @@ from stock_assets.orchestration.assets.report import report_asset
 from stock_assets.orchestration.resources import pipeline_resource
 from stock_assets.pipeline import Pipeline
 from stock_assets.serve.panels import PANELS
+from stock_assets.serve.report import data as report_data
 from stock_assets.serve.report.data import REPORT_PANELS, ReportData, read_report
 from stock_assets.serve.report.page import render_page
 from stock_assets.serve.report.store import FOLDER, MAX_REPORTS, store_report, write_report
@@ -169,6 +170,14 @@ def test_of_many_symbols_the_most_traded_are_drawn_and_all_are_counted(recorded_
     for row, expected in zip(data.tables["board"], exact, strict=True):
         assert row == pytest.approx(expected), "a mean may differ in its last digit"
     assert "Chart, board and correlations have" not in render_page(everything, RENDERED_AT)
+
+
+def test_the_correlation_map_has_the_most_traded_symbols(
+    recorded_backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_data, "MOST_CORRELATED", 2)
+    data = read_report(parts(recorded_backend, universe=Pipeline.from_settings(Settings()).universe))
+    assert [(row["symbol"], row["other_symbol"]) for row in data.tables["correlations"]] == [("AAPL", "GOOG")]
 
 
 def test_chosen_symbols_are_drawn_instead_and_unknown_ones_are_named(recorded_backend: Backend) -> None:
