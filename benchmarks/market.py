@@ -22,9 +22,7 @@ from pyarrow import csv
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.tables import RAW_COLUMNS
 from stock_assets.core.universe import Listing, Universe
-from stock_assets.core.vendor_facts import Split
 from stock_assets.sources.interface import PriceSource
-from stock_assets.sources.splits_json import parse_splits
 
 LATE_LISTINGS, SPLITTERS, HALTED, BAD = 5, 4, 50, 200
 """One symbol of so many is listed late, splits once, is halted for `HALT` sessions, has one bad bar."""
@@ -144,10 +142,6 @@ class MarketSource(PriceSource):
     def fetch_splits(self, symbol: str) -> bytes:
         """Return the splits."""
         return self._market.splits_response(symbol)
-
-    def read_splits(self, body: bytes, symbol: str) -> list[Split]:
-        """Parse a response of splits."""
-        return parse_splits(body, symbol)
 
     def raise_error_message(self, body: bytes, symbol: str) -> None:
         """Accept every response: this source has no errors."""

@@ -38,7 +38,8 @@ REMEDY: dict[Outcome, str] = {
     Outcome.THROTTLED: "materialize again later; if it persists, lower STOCK_ASSETS_CALLS_PER_SECOND or _PER_MINUTE",
     Outcome.DAILY_QUOTA: "materialize again on the next quota day (`stock-assets quota` shows when it starts)",
     Outcome.NOT_ENTITLED: "set STOCK_ASSETS_ALPHA_VANTAGE_PLAN to the plan of the key",
-    Outcome.BAD_KEY: "set ALPHAVANTAGE_API_KEY to a valid key; if access is denied, check the proxy too",
+    Outcome.BAD_KEY: "set ALPHAVANTAGE_API_KEY to a valid key; if access is denied, check the proxy, and whether the "
+    "vendor blocks your network",
     Outcome.UNKNOWN_SYMBOL: "correct or remove the symbol in the universe file, or give it a last_session",
     Outcome.EMPTY: "check the symbol on the vendor's site; materialize again later",
     Outcome.MALFORMED: "read the stored response; materialize again later; report it to the vendor if it persists",

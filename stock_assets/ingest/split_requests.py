@@ -77,7 +77,12 @@ def fetch_splits(parts: PipelineParts, *, now: Clock = utc_now, sleep: Sleep = t
 
 
 def plan_splits(parts: PipelineParts, *, at: datetime) -> SplitPlan:
-    """Return which splits are due, from the ledger, the stored responses and the published prices."""
+    """Return which splits are due, from the ledger, the stored responses and the published prices.
+
+    None are, and no call is counted, if the source has no splits.
+    """
+    if not parts.source.has_splits:
+        return SplitPlan((), 0, {})
     with parts.backend.ledger.read() as ledger:
         requested_before = ledger.latest(FetchKind.SPLITS)
     failed_before = {s: f[0].detail for s, f in requested_before.items() if _failed_today(parts.source, f, at)}
@@ -128,7 +133,12 @@ def _intact(
 
 
 def never_received(parts: PipelineParts) -> list[str]:
-    """Return the symbols without a stored splits response: their prices are staged as if they had no splits."""
+    """Return the symbols without a stored splits response: their prices are staged as if they had no splits.
+
+    If the source has no splits, none is missing.
+    """
+    if not parts.source.has_splits:
+        return []
     with parts.backend.ledger.read() as ledger:
         latest = ledger.latest(FetchKind.SPLITS, parts.universe.symbols)
     return [symbol for symbol in parts.universe.symbols if newest_good(latest.get(symbol, ())) is None]

@@ -25,12 +25,11 @@ from stock_assets.core.errors import (
     SourceError,
     UnrecognisedResponse,
 )
-from stock_assets.core.vendor_facts import API_KEY_VARIABLE, AvailableHistory, Split, SymbolMatch
+from stock_assets.core.vendor_facts import API_KEY_VARIABLE, AvailableHistory, SymbolMatch
 from stock_assets.sources import transport
 from stock_assets.sources.interface import PriceSource, Terms
 from stock_assets.sources.plans import QUOTA_DAY_ZONE
 from stock_assets.sources.redaction import PLACEHOLDER, redact, redact_text
-from stock_assets.sources.splits_json import parse_splits
 from stock_assets.sources.vendor_messages import classify, message_text, quote
 
 COMPACT_SESSIONS = 100
@@ -132,10 +131,7 @@ class AlphaVantageSource(PriceSource):
         """Raise the error that the text of an error message means."""
         text = body.decode("utf-8-sig", errors="replace").strip()
         if text.startswith("<"):
-            title = _TITLE.search(text)
-            raise UnrecognisedResponse(
-                f"the vendor sent a web page: {quote(title.group(1) if title else text)}", symbol=symbol
-            )
+            raise UnrecognisedResponse(f"the vendor sent a web page: {_shown(body)}", symbol=symbol)
         is_json, message = _json(text)
         if not is_json:
             meant = None if _is_csv(text) else classify(text, symbol)
@@ -150,11 +146,6 @@ class AlphaVantageSource(PriceSource):
             raise EmptyResponse("the vendor sent an empty object", symbol=symbol)
         if not message.keys() & {"data", _MATCHES} or message_text(message):
             raise _vendor_error(message, symbol)
-
-    def read_splits(self, body: bytes, symbol: str) -> list[Split]:
-        """Read a response of the `SPLITS` function."""
-        self.raise_error_message(body, symbol)
-        return parse_splits(body, symbol)
 
     def _request(self, about: str, /, **parameters: str) -> bytes:
         """Send a request; errors name what it is about."""
@@ -175,7 +166,9 @@ class AlphaVantageSource(PriceSource):
             sent = redact(error.body, key)
             # A gateway sends the same messages with a status such as 403 or 429; the message says more than the status.
             meant = self._message_in(sent, about)
-            text = redact_text(str(meant or error).removeprefix(f"{about}: "), key)
+            denied = isinstance(error, BadKey) and meant is None and sent
+            text = str(meant or error).removeprefix(f"{about}: ") + (f" (response: {_shown(sent)})" if denied else "")
+            text = redact_text(text, key)
             failure = type(meant or error)(text, symbol=about, body=sent, retry_after=error.retry_after)
         else:
             return redact(body, key)
@@ -198,6 +191,13 @@ class AlphaVantageSource(PriceSource):
     @cached_property
     def _sessions(self) -> transport.Sessions:
         return transport.Sessions(self._key)
+
+
+def _shown(body: bytes) -> str:
+    """Return a body as a message shows it: the title of a web page, or the text."""
+    text = body.decode("utf-8-sig", errors="replace").strip()
+    title = _TITLE.search(text) if text.startswith("<") else None
+    return quote(title.group(1) if title else text)
 
 
 def _latest_sessions(at: datetime) -> list[date]:

@@ -6,7 +6,8 @@ the format of raw responses (`raw_format`, `splits_json`), when to request (`ing
 
 A new vendor is one module with one `PriceSource`. Its responses must be in the CSV of `raw_format` (a vendor with
 another format translates its responses first), and its failures must be the typed errors of `stock_assets.core.errors`.
-`read_prices` and `read_splits` then check the stored body.
+`read_prices` and `read_splits` then check the stored body. A source without splits does not define `fetch_splits`: its
+prices are staged as they are.
 
 A CSV response does not name its symbol. `ingest.response_owner` compares its bars with stored ones if
 `Terms.distinct_responses` is set; a splits response names its symbol.
@@ -21,6 +22,7 @@ from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.vendor_facts import AvailableHistory, Split, SymbolMatch
 from stock_assets.sources.raw_format import PriceRows, parse_prices
+from stock_assets.sources.splits_json import parse_splits
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,19 @@ class PriceSource(ABC):
             SourceError: there is no response, or none is possible. The error contains no secret.
         """
 
-    @abstractmethod
+    @property
+    def has_splits(self) -> bool:
+        """Return whether the source has splits; a source without them does not define `fetch_splits`."""
+        return type(self).fetch_splits is not PriceSource.fetch_splits
+
     def fetch_splits(self, symbol: str) -> bytes:
-        """Request all splits of a symbol.
+        """Request all splits of a symbol. It is not called if the source does not define it.
 
         Raises:
             SourceError: there is no response, or none is possible. The error contains no secret.
+            SettingsError: the source has no splits.
         """
+        raise SettingsError(f"The source ({self.label}) has no splits, so those of {symbol} cannot be requested.")
 
     def search_symbols(self, text: str) -> list[SymbolMatch]:
         """Search the vendor's symbols by ticker or name, best match first.
@@ -127,10 +135,11 @@ class PriceSource(ABC):
         self.raise_error_message(body, symbol)
         return parse_prices(body, symbol)
 
-    @abstractmethod
     def read_splits(self, body: bytes, symbol: str) -> list[Split]:
-        """Return the splits of a response, oldest first.
+        """Return the splits of a response, oldest first; by default it is in the JSON of `splits_json`.
 
         Raises:
-            SourceError: the body is not a list of splits, or belongs to another symbol.
+            SourceError: the body is an error message, no list of splits, or belongs to another symbol.
         """
+        self.raise_error_message(body, symbol)
+        return parse_splits(body, symbol)

@@ -15,9 +15,7 @@ from typing import TypedDict
 from stock_assets.core.calendar import is_session
 from stock_assets.core.errors import NotATradingSession, NotListed, NotRecorded, SettingsError, UnknownSymbol
 from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.core.vendor_facts import Split
 from stock_assets.sources.interface import PriceSource
-from stock_assets.sources.splits_json import parse_splits
 
 FIRST_SESSION = date(2000, 3, 1)
 LAST_SESSION = date(2013, 3, 1)
@@ -91,10 +89,6 @@ class RecordedSource(PriceSource):
 
     def raise_error_message(self, body: bytes, symbol: str) -> None:
         """Do nothing: this source raises errors itself and returns no error messages."""
-
-    def read_splits(self, body: bytes, symbol: str) -> list[Split]:
-        """Return the splits of a response, which is in Alpha Vantage's format."""
-        return parse_splits(body, symbol)
 
 
 def _check_available(symbol: str, session: date, first: date) -> None:

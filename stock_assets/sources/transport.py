@@ -44,7 +44,16 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 _CHUNK_BYTES = 64 * 1024
 _ABORT_AGAIN_SECONDS = 0.1
-_DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED}
+_DENIED: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "the vendor, or a proxy on the way, denies access without valid credentials. Check your "
+    "API key, then your proxy",
+    # The vendor rejects a key with a message, in a response with status 200.
+    HTTPStatus.FORBIDDEN: "the vendor, or a proxy on the way, denies access and says nothing about the key. Check your "
+    "proxy, and whether the vendor blocks your network, then your API key",
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "the proxy denies access without a login. Set user and password in its "
+    "address, such as HTTPS_PROXY=http://user:password@host:port",
+}
+"""What to check after a denial whose body has no known message of the vendor, by status."""
 
 
 @dataclass(frozen=True)
@@ -192,12 +201,7 @@ def _status_error(status: int, headers: Mapping[str, str], body: bytes, symbol: 
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return SourceUnreachable(f"HTTP {status}", symbol=symbol, body=body, retry_after=wait)
     if status in _DENIED:
-        return BadKey(
-            f"HTTP {status}: the vendor, or a proxy on the way, denies access. Check your API key and your proxy, and "
-            "whether the vendor blocks your network",
-            symbol=symbol,
-            body=body,
-        )
+        return BadKey(f"HTTP {status}: {_DENIED[status]}", symbol=symbol, body=body)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return Redirected(
             f"HTTP {status}: the vendor redirects to {_target(headers)}, and redirects are not followed. If the vendor "

@@ -6,10 +6,8 @@ from datetime import date
 
 from stock_assets.core.errors import SourceError
 from stock_assets.core.tables import RAW_COLUMNS
-from stock_assets.core.vendor_facts import Split
 from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.recorded import RecordedSource
-from stock_assets.sources.splits_json import parse_splits
 
 HEADER = ",".join(RAW_COLUMNS)
 
@@ -89,9 +87,6 @@ class ScriptedSource(PriceSource):
 
     def raise_error_message(self, body: bytes, symbol: str) -> None:
         """Do nothing: bodies are read as they are."""
-
-    def read_splits(self, body: bytes, symbol: str) -> list[Split]:
-        return parse_splits(body, symbol)
 
 
 def scripted_from_recording(symbols: Sequence[str], sessions: Sequence[date]) -> ScriptedSource:

@@ -597,7 +597,8 @@ def test_nothing_fetched_states_each_reason_once_with_its_symbols() -> None:
     assert str(caught.value) == (
         "raw/daily_prices: no bar of 2024-03-01 could be fetched for any of 13 symbols. "
         "S01, S02, S03, S04, S05, S06, S07, S08, S09, S10 and 2 more: bad_key, the key is wrong. "
-        "What to do: set ALPHAVANTAGE_API_KEY to a valid key; if access is denied, check the proxy too; "
+        "What to do: set ALPHAVANTAGE_API_KEY to a valid key; if access is denied, check the proxy, and whether "
+        "the vendor blocks your network; "
         "S13: late, no bar yet. What to do: materialize the session again later; only missing bars are requested"
     )
     fail_if_nothing_fetched([*failed, SymbolResult("S13", Outcome.OK, (TODAY,))])

@@ -1,12 +1,14 @@
 """When splits are requested: rarely, sooner after a jump, and never with a call that a price needs."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
 
 from stock_assets.backends.interface import Backend, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
-from stock_assets.core.errors import DamagedResponses
+from stock_assets.core.call_limits import CallLimits
+from stock_assets.core.errors import DamagedResponses, SettingsError
 from stock_assets.core.universe import Universe
 from stock_assets.ingest import ledger_queries
 from stock_assets.ingest.ledger_queries import known_splits
@@ -14,11 +16,13 @@ from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits, never_received
 from stock_assets.publish.publishing import publish
+from stock_assets.sources.interface import PriceSource, Terms
 from stock_assets.stage.staging import stage
 from stock_assets_tests.fakes.clock import FakeClock
 from stock_assets_tests.fakes.vendor_server import HEADER, Mischief, VendorServer
 from stock_assets_tests.support.live_source import live_source, symbols, utc
-from stock_assets_tests.support.steps import parts
+from stock_assets_tests.support.scenes import TWO_WEEKS, wavy_source
+from stock_assets_tests.support.steps import FIVE, parts, published_rows
 
 TODAY = date(2024, 3, 1)
 
@@ -193,3 +197,37 @@ def test_damaged_splits_stop_a_load_and_the_next_request_replaces_them(
     assert setup.splits(symbols(2)) == {}
     assert setup.requested() == ["S01"]
     assert known_splits(setup.parts(symbols(2))) == good
+
+
+class SourceWithoutSplits(PriceSource):
+    """The least that a source defines."""
+
+    @property
+    def label(self) -> str:
+        return "no splits"
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(limits=CallLimits(per_day=5), splits_refresh=timedelta(days=7))
+
+    def fetch_prices(self, symbol: str, sessions: Sequence[date]) -> bytes:
+        return wavy_source().fetch_prices(symbol, sessions)
+
+    def raise_error_message(self, body: bytes, symbol: str) -> None:
+        """Do nothing."""
+
+
+def test_a_source_without_splits_sends_no_requests_for_them(backend: Backend) -> None:
+    given = parts(backend, SourceWithoutSplits(), FIVE)
+    sessions = TWO_WEEKS[:3]
+    fetch_prices(given, sessions)
+    assert fetch_splits(given) == {}
+    stage(given, sessions)
+    publish(given, sessions)
+
+    assert backend.ledger.fetches(FetchKind.SPLITS) == []
+    assert never_received(given) == []
+    assert backend.rate_limiter.used_calls(given.source.vendor, utc("2012-03-01 00:00")) == len(FIVE.symbols)
+    assert {row["split_factor"] for row in published_rows(backend)} == {1.0}
+    with pytest.raises(SettingsError, match="no splits"):
+        given.source.fetch_splits("IBM")

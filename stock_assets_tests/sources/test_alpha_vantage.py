@@ -1,6 +1,7 @@
 """The live client with a server that implements the vendor's protocol: every response has its type, none is guessed."""
 
 import json
+import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -155,10 +156,33 @@ def test_the_message_of_an_error_response_says_more_than_its_status(
     assert b"25 requests per day" in caught.value.body
 
 
-@pytest.mark.parametrize("status", [401, 403, 407])
-def test_denied_access_concerns_the_key(server: VendorServer, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (401, r"Check your API key, then your proxy \(response: '{\"message\": \"Forbidden\"}'\)$"),
+        (403, r"says nothing about the key\. Check your proxy, and whether the vendor blocks your network, then your"),
+        (407, r" without a login\. Set user and password in its address"),
+    ],
+)
+def test_denied_access_names_what_to_check(server: VendorServer, status: int, remedy: str) -> None:
     server.respond("NVDA", Reply(status, b'{"message": "Forbidden"}'))
-    with pytest.raises(BadKey, match=rf"HTTP {status}: .* denies access"):
+    with pytest.raises(BadKey, match=rf"HTTP {status}: .* denies access.*{remedy}"):
+        request_prices(server)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_denial_with_the_vendors_message_about_the_key_is_about_the_key_alone(
+    server: VendorServer, status: int
+) -> None:
+    server.respond("NVDA", Reply(status, json.dumps({"message": "the apikey is invalid or missing"}).encode()))
+    with pytest.raises(BadKey, match=r"^NVDA: the vendor rejects the key; set ALPHAVANTAGE_API_KEY to a valid one"):
+        request_prices(server)
+
+
+def test_a_web_page_that_denies_access_is_named_by_its_title(server: VendorServer) -> None:
+    page = f"<html><head><title>Access denied | {KEY}</title></head><body>{'x' * 9000}</body></html>"
+    server.respond("NVDA", Reply(403, page.encode()))
+    with pytest.raises(BadKey, match=rf"\(response: 'Access denied \| {re.escape(REDACTED)}'\)$"):
         request_prices(server)
 
 
@@ -289,7 +313,7 @@ def test_a_redirect_is_not_followed_and_only_its_host_is_reported(server: Vendor
 
 def test_the_error_of_denied_access_names_what_to_check(server: VendorServer) -> None:
     server.respond("NVDA", Mischief.HTTP_403)
-    with pytest.raises(BadKey, match=r"^NVDA: HTTP 403: .* denies access\. Check your API key and your pr"):
+    with pytest.raises(BadKey, match=r"^NVDA: HTTP 403: .* denies access and says nothing about the key"):
         request_prices(server)
 
 
