@@ -79,7 +79,7 @@ def test_a_new_split_costs_one_statement_with_bounds_on_partitions(second_run: L
     assert second_run.run(LATEST).success
     [of_split] = [statement for statement in aws.statements if "first_stale" in statement]
     assert f"DATE '{LATEST}'" in of_split
-    assert "p.symbol IN ('IBM')" in of_split
+    assert "(VALUES (CAST('IBM' AS varchar))) AS v (\"symbol\")" in of_split
     assert [unbounded_reads(statement, lower_only=True) for statement in aws.statements] == [[]] * len(aws.statements)
     assert len(aws.statements) <= MOST_STATEMENTS + 1
 
