@@ -68,7 +68,7 @@ def variable(name: str, field: FieldInfo) -> str:
 
 def _row(name: str, field: FieldInfo) -> str:
     # Pydantic adds a slash to an address without a path.
-    default = "" if field.default in (None, ()) else f"`{str(field.default).rstrip('/')}`"
+    default = "" if field.default in (None, (), "") else f"`{str(field.default).rstrip('/')}`"
     meaning = re.sub(r"docs/(\w+)\.md", r"[\1](\1.md)", field.description or "")
     return f"| `{variable(name, field)}` | {default} | {meaning} |\n"
 

@@ -3,6 +3,7 @@
 It needs no package that only the tests install.
 """
 
+import ast
 import importlib.metadata
 import os
 import re
@@ -55,9 +56,28 @@ def modules_of_the_tests_only() -> list[str]:
     )
 
 
+def imported_modules() -> dict[str, set[str]]:
+    """Return the top-level modules that the package imports, also inside functions, with the files that do."""
+    found: dict[str, set[str]] = {}
+    for file in (PROJECT / "stock_assets").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                found.setdefault(name.partition(".")[0], set()).add(str(file.relative_to(PROJECT)))
+    return found
+
+
 def _normal(package: str) -> str:
     """Return the name of a package as indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", package).lower()
+
+
+def test_the_package_imports_only_what_it_requires() -> None:
+    """An import inside a function, such as one of an error message, runs in no test without the tools of the tests."""
+    optional = {"apprise", "dagster_postgres", "polars", "trino"}
+    missing = set(modules_of_the_tests_only()) - optional
+    assert {module: files for module, files in imported_modules().items() if module in missing} == {}
 
 
 def test_the_wheel_contains_every_sql_file(installed: Path) -> None:

@@ -18,14 +18,16 @@ TYPE = "trino-datasource"
 _SUFFIX = "-trino"
 _RELATIONS = "|".join(sorted({str(getattr(name, "value", name)) for name in unqualified_names().values()}, key=len))
 _TABLE = re.compile(rf"\b(FROM|JOIN) ({_RELATIONS})\b")
+_DEFAULT = "iceberg.stock_assets_alpha_vantage_published"
+"""Catalog and schema of the live source without other settings."""
 _SCHEMA = {
     "name": "schema",
     "label": "Schema",
     "type": "textbox",
     "description": "Catalog and schema of the published tables.",
     "hide": 0,
-    "query": "iceberg.stock_assets_published",
-    "current": {"text": "iceberg.stock_assets_published", "value": "iceberg.stock_assets_published"},
+    "query": _DEFAULT,
+    "current": {"text": _DEFAULT, "value": _DEFAULT},
     "options": [],
     "skipUrlSync": False,
 }

@@ -5,7 +5,7 @@ Belongs here: choosing and printing the lines. Does not belong here: finding mis
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from stock_assets.cli.output import print_line
@@ -24,7 +24,7 @@ def status() -> None:
     from stock_assets.core.clock import utc_now
     from stock_assets.core.text import plural
     from stock_assets.coverage.catch_up import CatchUpWindow
-    from stock_assets.coverage.explain import explain_gaps, explain_quarantined, explain_rejections, format_sessions
+    from stock_assets.coverage.explain import explain_gaps, explain_quarantined, explain_rejections
     from stock_assets.coverage.missing_sessions import find_missing
     from stock_assets.ingest.quota import read_quota
     from stock_assets.pipeline import Pipeline
@@ -42,8 +42,8 @@ def status() -> None:
     _print("Published", _published(pipeline))
     checked = f"{plural(len(sessions), 'session')}, {sessions[0]} to {sessions[-1]}" if sessions else "no session"
     _print("Checked", [checked])
-    loadable = [f"{format_sessions(found.sessions)}: stock-assets backfill FIRST LAST --missing"]
-    _print("Missing", [*(loadable if found.sessions else []), *explain_gaps([*found.unavailable, *found.waiting])])
+    loadable = _loadable(found.sessions, settings.universe_name)
+    _print("Missing", [*loadable, *explain_gaps([*found.unavailable, *found.waiting])])
     _print("Rejected", explain_rejections(found.rejected))
     _print("Quarantined", explain_quarantined(found.quarantined))
     _print("Quota", _quota(pipeline, read_quota(pipeline)))
@@ -69,6 +69,16 @@ def _published(pipeline: "Pipeline") -> list[str]:
     last = max(row.last_session for row in rows if row.last_session is not None)
     total = sum(row.row_count for row in rows)
     return [f"{plural(total, 'row')} of {plural(len(rows), 'symbol')}, latest session {last}"]
+
+
+def _loadable(sessions: Sequence[date], universe: str) -> list[str]:
+    """Return the missing sessions that can be loaded, with the command that loads them."""
+    from stock_assets.coverage.explain import format_sessions
+
+    if not sessions:
+        return []
+    program = f"stock-assets --universe {universe}" if universe else "stock-assets"
+    return [f"{format_sessions(sessions)}: {program} backfill {sessions[0]} {sessions[-1]} --missing"]
 
 
 def _quota(pipeline: "Pipeline", quota: "Quota") -> list[str]:

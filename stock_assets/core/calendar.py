@@ -25,12 +25,14 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EXCHANGE = "XNYS"
 NEW_YORK = ZoneInfo("America/New_York")
 CALENDAR_START = date(1999, 1, 1)
 CALENDAR_END = date(2050, 12, 31)
 TABLE = "exchange_calendar.csv"
-"""A line per weekday that is no regular session: the day, and its early close; nothing if the exchange is closed."""
+"""A line per weekday that is no regular session: the day, its early close, and the name of the holiday.
+
+Without an early close the exchange is closed; without a name too, it was an unscheduled closure.
+"""
 
 REGULAR_CLOSE = time(16, 0)
 """The regular market close in New York. A session's partition exists from then on, also if the exchange closes early:
@@ -55,16 +57,29 @@ def declare_closures(days: Iterable[date]) -> None:
 @cache
 def _closes() -> dict[date, time]:
     """Return the time of the market close, in New York, of every session, closures that were declared included."""
-    special = read_table(files(__package__).joinpath(TABLE).read_text(encoding="ascii"))
+    special = read_table(_table())
     days = (CALENDAR_START + timedelta(days=number) for number in range((CALENDAR_END - CALENDAR_START).days + 1))
     closes = {day: special.get(day, REGULAR_CLOSE) for day in days if day.weekday() < _SATURDAY}
     return {day: close for day, close in closes.items() if close is not None}
 
 
+def _table() -> str:
+    return files(__package__).joinpath(TABLE).read_text(encoding="ascii")
+
+
 def read_table(text: str) -> dict[date, time | None]:
     """Read the lines of the table: the early close of a day, or None if the exchange is closed."""
     rows = (line.split(",") for line in text.splitlines())
-    return {date.fromisoformat(day): time.fromisoformat(close) if close else None for day, close in rows}
+    return {date.fromisoformat(day): time.fromisoformat(close) if close else None for day, close, _ in rows}
+
+
+def closed_weekdays() -> dict[date, str]:
+    """Return the weekdays on which the exchange is closed, with the name of the holiday.
+
+    The name of an unscheduled closure is empty; days that `declare_closures` declared are not included.
+    """
+    rows = (line.split(",") for line in _table().splitlines())
+    return {date.fromisoformat(day): name for day, close, name in rows if not close}
 
 
 @cache

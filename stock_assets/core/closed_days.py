@@ -1,12 +1,12 @@
 """Why a day, or a range of days, has no trading session.
 
-Belongs here: the sentence for users. Does not belong here: which days are sessions (`calendar`). The names of holidays
-are in exchange_calendars, which imports slowly; only these messages import it.
+Belongs here: the sentence for users. Does not belong here: which days are sessions, and the names of holidays
+(`calendar`).
 """
 
 from datetime import date, timedelta
 
-from stock_assets.core.calendar import CALENDAR_END, CALENDAR_START, EXCHANGE, is_session, next_session
+from stock_assets.core.calendar import CALENDAR_END, CALENDAR_START, closed_weekdays, is_session, next_session
 
 _SATURDAY = 5
 _FEW_DAYS = 14
@@ -27,12 +27,7 @@ def why_no_session(first: date, last: date) -> str:
 def _why_closed(day: date) -> str:
     if day.weekday() >= _SATURDAY:
         return f"is a {day:%A}"
-    import exchange_calendars  # noqa: PLC0415 (imports slowly)
-
-    calendar = exchange_calendars.get_calendar(EXCHANGE, start=f"{day - timedelta(days=7)}", end=f"{day}")
-    names = calendar.regular_holidays.holidays(f"{day}", f"{day}", return_name=True)
-    if len(names):
-        return f"is a holiday ({names.iloc[0]})"
-    if any(closed.date() == day for closed in calendar.adhoc_holidays):
-        return "was an unscheduled closure of the exchange"
-    return "is declared as closed by STOCK_ASSETS_CLOSURES"
+    closed = closed_weekdays()
+    if day not in closed:
+        return "is declared as closed by STOCK_ASSETS_CLOSURES"
+    return f"is a holiday ({closed[day]})" if closed[day] else "was an unscheduled closure of the exchange"

@@ -41,7 +41,7 @@ def test_status_shows_published_and_missing_data_and_open_incidents(shell: Shell
     found = lines_of(out)
     assert found["Published"] == "10 rows of 5 symbols, latest session 2013-02-28"
     assert found["Checked"] == "3 sessions, 2013-02-27 to 2013-03-01"
-    assert found["Missing"] == "2013-03-01: stock-assets backfill FIRST LAST --missing"
+    assert found["Missing"] == "2013-03-01: stock-assets backfill 2013-03-01 2013-03-01 --missing"
     assert (found["Rejected"], found["Quarantined"]) == ("none", "none")
     assert found["Quota"] == "requests to this source use no calls"
     assert found["Next run"] == "none: the source ends on 2013-03-01"

@@ -37,7 +37,7 @@ from stock_assets_tests.support.dagster_internals import (
     partition_loading_context,
     serialize_value,
 )
-from stock_assets_tests.support.exchange_calendar import FILE, library_closes, table
+from stock_assets_tests.support.exchange_calendar import FILE, library_closes, library_holidays, table
 
 RECORDED_DAYS = [date.fromisoformat(day) for day in import_module("bokeh_sampledata.stocks").IBM["date"]]
 """An independent source: IBM traded in every session of these 13 years."""
@@ -354,7 +354,7 @@ def test_the_calendar_reads_no_clock() -> None:
 def test_every_session_closes_when_the_library_says() -> None:
     """The table in the package is what `make calendar` generates from the installed library."""
     expected = library_closes()
-    assert FILE.read_text(encoding="ascii") == table(expected), "run `make calendar`"
+    assert FILE.read_text(encoding="ascii") == table(expected, library_holidays()), "run `make calendar`"
     for cached in ("_closes", "_sessions", "closing_time"):
         getattr(sessions, cached).cache_clear()
     found = {day: closing_time(day) for day in sessions_between(CALENDAR_START, CALENDAR_END)}

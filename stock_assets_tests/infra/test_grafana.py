@@ -28,7 +28,7 @@ from stock_assets.orchestration.assets.dashboards import dashboard_specs
 from stock_assets.serve.dashboards import DASHBOARDS
 from stock_assets.serve.panels import PANELS
 from stock_assets.serve.query import run_query
-from stock_assets.settings import Settings
+from stock_assets.settings import Settings, SourceName
 from stock_assets_tests.infra.schemas import ALERT_RULES, DASHBOARD_PROVIDERS, DATA_SOURCES
 from stock_assets_tests.support.grafana_queries import DECEMBER, FILES, QUERIES, SHOWN, expanded
 from stock_assets_tests.support.scenes import TWO_WEEKS, Scene, wavy_source
@@ -355,6 +355,13 @@ def test_a_dashboard_for_trino_sends_the_queries_of_athena_with_every_table_name
     assert used == {variable["name"] for variable in model["templating"]["list"]}
     assert set(re.findall(r'"/d/([a-z-]+)', text)) <= set(TRINO)
     assert {panel["gridPos"]["x"] + panel["gridPos"]["w"] for panel in model["panels"]} <= {6, 8, 12, 16, 24}
+
+
+@pytest.mark.parametrize("uid", TRINO)
+def test_the_schema_of_a_dashboard_for_trino_is_by_default_the_one_of_live_prices(uid: str) -> None:
+    [schema] = [one for one in TRINO[uid]["templating"]["list"] if one["name"] == "schema"]
+    default = Settings()
+    assert schema["query"] == f"{default.trino_catalog}.{default.aws_database}_{SourceName.ALPHA_VANTAGE}_published"
 
 
 def fires(backend: Backend, title: str) -> bool:

@@ -112,16 +112,18 @@ def notify_missing(
         return [line for incident in open_incidents for line in notifier.resolve(incident.reference, at, how)]
     if any(_are_reported(missing.values(), incident) for incident in open_incidents):
         return []
+    sessions = sorted({gap.session for gap in missing.values()})
     undelivered = notifier.notify(
         Incident(
             kind="coverage",
             subject=_subject(missing.values()),
             title=f"stock_assets: {plural(len(missing), 'bar stays', 'bars stay')} missing and no longer requested",
-            sessions=tuple(sorted({gap.session for gap in missing.values()})),
+            sessions=tuple(sessions),
             facts={
                 "missing": [f"{name}: {gap.reason}" for name, gap in missing.items()],
                 "remedy": "correct the universe file if a symbol or its first or last session is wrong; request the "
-                "bars again with stock-assets backfill FIRST LAST --missing, or add them as a landing file",
+                f"bars again with stock-assets backfill {sessions[0]} {sessions[-1]} --missing, or add them as a "
+                "landing file",
             },
         ),
         at,
