@@ -14,6 +14,7 @@ from stock_assets.core.errors import InvalidQuery, MissingLibrary
 from stock_assets.core.sql import literal
 from stock_assets.core.tables import DAILY_PRICES, PUBLISHED_TABLES, Table
 from stock_assets.pipeline import Pipeline
+from stock_assets.pipeline.reading import pipeline_to_read
 from stock_assets.serve.as_of import AsOfInput
 from stock_assets.serve.query import Relation
 from stock_assets.serve.views import VIEWS, View
@@ -39,7 +40,7 @@ class _QueryOptions(TypedDict, total=False):
 
 
 class _ReadOptions(_QueryOptions, total=False):
-    columns: Sequence[str] | None
+    columns: str | Sequence[str] | None
     symbols: str | Collection[str] | None
     start: date | str | None
     end: date | str | None
@@ -56,7 +57,7 @@ def read(name: str, *, result: Literal["duckdb"], **options: Unpack[_ReadOptions
 def read(  # noqa: PLR0913 (all but the name are optional and have a name)
     name: str,
     *,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     symbols: str | Collection[str] | None = None,
     start: date | str | None = None,
     end: date | str | None = None,
@@ -68,8 +69,8 @@ def read(  # noqa: PLR0913 (all but the name are optional and have a name)
 
     Args:
         name: name of the table or view, with or without its schema: `daily_prices` or `published.daily_prices`.
-        columns: columns to read; None means all.
-        symbols: one symbol or several; None means all.
+        columns: one column or several; None means all.
+        symbols: one symbol or several, in capital or small letters; None means all.
         start: first session to read, as a date or `YYYY-MM-DD`; None means no limit.
         end: last session to read, in the same form; None means no limit.
         as_of: read what was published at a timestamp (UTC, unless it has a zone), or at a snapshot id of
@@ -78,7 +79,8 @@ def read(  # noqa: PLR0913 (all but the name are optional and have a name)
         settings: the settings; None means the settings of the environment.
 
     Raises:
-        InvalidQuery: the name, a column, or `as_of` is invalid; the message lists the existing names.
+        InvalidQuery: the name, a column, a day or `as_of` is invalid; the message lists the existing names.
+        NoData: the data folder does not exist, such as in another working directory.
         QueryFailed: the SQL engine rejected the query.
         UnknownSnapshot: the table has no such snapshot, or nothing was published at the timestamp.
         SnapshotExpired: maintenance has expired the snapshot.
@@ -86,13 +88,14 @@ def read(  # noqa: PLR0913 (all but the name are optional and have a name)
     """
     relation = _relation(name)
     known = [column.name for column in relation.columns]
+    chosen = [columns] if isinstance(columns, str) else columns or known
     filters = _filters(symbols, start, end)
-    unknown = [column for column in (*(columns or ()), *filters) if column not in known]
+    unknown = [column for column in (*chosen, *filters) if column not in known]
     if unknown:
         raise InvalidQuery(
             f"{relation.full_name} has no column {', '.join(map(repr, unknown))}. Available: {', '.join(known)}"
         )
-    select = f"SELECT {', '.join(columns or known)} FROM {relation.full_name}"  # noqa: S608 (declared names; values are escaped)
+    select = f"SELECT {', '.join(chosen)} FROM {relation.full_name}"  # noqa: S608 (declared names; values are escaped)
     if filters:
         select += " WHERE " + " AND ".join(condition for conditions in filters.values() for condition in conditions)
     # A view of a single row has no key.
@@ -122,6 +125,7 @@ def query(
 
     Raises:
         InvalidQuery: the text is not a single SELECT, or `as_of` is invalid.
+        NoData: the data folder does not exist, such as in another working directory.
         QueryFailed: the SQL engine rejected the query.
         UnknownSnapshot: the table has no such snapshot, or nothing was published at the timestamp.
         SnapshotExpired: maintenance has expired the snapshot.
@@ -163,7 +167,7 @@ def _converted(rows: "pa.Table", result: Result) -> "pd.DataFrame | pl.DataFrame
 
 
 def _pipeline(settings: Settings | None) -> Pipeline:
-    return Pipeline.from_settings(settings or Settings.from_env())
+    return pipeline_to_read(settings or Settings.from_env())
 
 
 def _relation(name: str) -> Table | View:
@@ -179,14 +183,19 @@ def _filters(
     """Return SQL conditions by the column that they need."""
     filters: dict[str, list[str]] = {}
     if symbols is not None:
-        names = [symbols] if isinstance(symbols, str) else symbols
+        names = [name.strip().upper() for name in ([symbols] if isinstance(symbols, str) else symbols)]
         filters["symbol"] = [f"symbol IN ({', '.join(map(literal, names))})" if names else "FALSE"]
-    bounds = [(">=", start), ("<=", end)]
-    if dates := [f"trade_date {sign} {literal(_day(bound))}" for sign, bound in bounds if bound is not None]:
+    bounds = [("start", ">=", start), ("end", "<=", end)]
+    if dates := [f"trade_date {sign} {literal(_day(name, day))}" for name, sign, day in bounds if day is not None]:
         filters["trade_date"] = dates
     return filters
 
 
-def _day(value: date | str) -> date:
+def _day(name: str, value: date | str) -> date:
     """Return a date; a pandas timestamp is a date too, with a time that is dropped."""
-    return date.fromisoformat(value) if isinstance(value, str) else date(value.year, value.month, value.day)
+    if not isinstance(value, str):
+        return date(value.year, value.month, value.day)
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise InvalidQuery(f"{name} is {value!r}, which is no day. Write it in the form 2013-03-01.") from error

@@ -13,7 +13,7 @@ import pytest
 
 import stock_assets
 from stock_assets import Pipeline, Settings
-from stock_assets.core.errors import InvalidQuery, MissingLibrary, UnknownSnapshot
+from stock_assets.core.errors import InvalidQuery, MissingLibrary, NoData, UnknownSnapshot
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.serve.as_of import parse_as_of
 
@@ -51,7 +51,8 @@ def test_read_selects_columns_symbols_and_sessions(settings: Settings, start: da
 
 
 def test_read_takes_one_symbol_or_none(settings: Settings) -> None:
-    assert set(stock_assets.read("daily_prices", symbols="IBM", settings=settings)["symbol"]) == {"IBM"}
+    for name in ("IBM", "ibm "):
+        assert set(stock_assets.read("daily_prices", symbols=name, settings=settings)["symbol"]) == {"IBM"}
     assert stock_assets.read("daily_prices", symbols=[], settings=settings).empty
     assert stock_assets.read("daily_prices", symbols="' OR 1=1 --", settings=settings).empty
     assert len(stock_assets.read("daily_prices", end="2012-05-17", settings=settings)) == 4
@@ -69,6 +70,28 @@ def test_the_error_of_an_unknown_name_lists_the_available_ones(settings: Setting
         stock_assets.read("nope", settings=settings)
     with pytest.raises(InvalidQuery, match=r"^published\.daily_prices has no column 'nope'\. Available: symbol, tr"):
         stock_assets.read("daily_prices", columns=["nope"], settings=settings)
+
+
+def test_read_takes_the_name_of_one_column(settings: Settings) -> None:
+    assert list(stock_assets.read("daily_prices", columns="close_price", settings=settings).columns) == ["close_price"]
+    with pytest.raises(InvalidQuery, match="no column 'close'. Available: symbol, "):
+        stock_assets.read("daily_prices", columns="close", settings=settings)
+
+
+def test_a_day_in_another_form_is_rejected_with_an_example(settings: Settings) -> None:
+    with pytest.raises(InvalidQuery, match="end is '3/1/2013', which is no day. Write it in the form 2013-03-01."):
+        stock_assets.read("daily_prices", end="3/1/2013", settings=settings)
+
+
+def test_reading_without_a_data_folder_is_an_error_and_no_empty_frame(tmp_path: Path) -> None:
+    elsewhere = Settings(data_dir=tmp_path / "new")
+    for read in (
+        lambda: stock_assets.read("daily_prices", settings=elsewhere),
+        lambda: stock_assets.query("SELECT * FROM published.daily_prices", settings=elsewhere),
+        lambda: stock_assets.tables(settings=elsewhere),
+    ):
+        with pytest.raises(NoData, match="Change to the folder that contains your data, or set STOCK_ASSETS_DATA_DIR"):
+            read()
 
 
 def test_query_returns_a_frame(settings: Settings) -> None:
@@ -146,6 +169,7 @@ def test_settings_come_from_the_environment(
     count = "SELECT COUNT(*) AS bars FROM published.daily_prices"
     monkeypatch.setenv("STOCK_ASSETS_DATA_DIR", str(settings.data_dir))
     assert stock_assets.query(count)["bars"].item() == 9
+    (tmp_path / "empty" / "recorded").mkdir(parents=True)
     monkeypatch.setenv("STOCK_ASSETS_DATA_DIR", str(tmp_path / "empty"))
     assert stock_assets.query(count)["bars"].item() == 0
     assert {table.rows for table in stock_assets.tables() if table.kind == "table"} == {0}

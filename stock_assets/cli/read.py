@@ -166,22 +166,9 @@ def _unknown(name: str, available: list[str]) -> str:
 
 
 def _pipeline() -> "Pipeline":
-    from stock_assets.core.errors import NoData
     from stock_assets.core.interpreter import use_pyarrow_without_pandas
-    from stock_assets.pipeline import Pipeline
-    from stock_assets.settings import BackendName, Settings, environment_variable
+    from stock_assets.pipeline.reading import pipeline_to_read
+    from stock_assets.settings import Settings
 
     use_pyarrow_without_pandas()
-    settings = Settings.from_env()
-    pipeline = Pipeline.from_settings(settings)
-    # A path that is a file is an error of its own.
-    absent = not settings.root.exists() and not settings.data_dir.is_file()
-    if settings.backend is BackendName.LOCAL and absent:
-        variable = environment_variable("data_dir")
-        parents = "" if settings.data_dir.is_absolute() else ", nor do the parents of the working directory"
-        raise NoData(
-            f"There are no data of the source {settings.source}: the folder {settings.root} does not exist{parents}. "
-            f"Change to the folder that contains your data, or set {variable}. To load data here: "
-            "stock-assets backfill FIRST LAST"
-        )
-    return pipeline
+    return pipeline_to_read(Settings.from_env())
