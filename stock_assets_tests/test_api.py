@@ -74,12 +74,12 @@ def test_the_error_of_an_unknown_name_lists_the_available_ones(settings: Setting
 
 def test_read_takes_the_name_of_one_column(settings: Settings) -> None:
     assert list(stock_assets.read("daily_prices", columns="close_price", settings=settings).columns) == ["close_price"]
-    with pytest.raises(InvalidQuery, match="no column 'close'. Available: symbol, "):
+    with pytest.raises(InvalidQuery, match=r"no column 'close'\. Available: symbol, "):
         stock_assets.read("daily_prices", columns="close", settings=settings)
 
 
 def test_a_day_in_another_form_is_rejected_with_an_example(settings: Settings) -> None:
-    with pytest.raises(InvalidQuery, match="end is '3/1/2013', which is no day. Write it in the form 2013-03-01."):
+    with pytest.raises(InvalidQuery, match=r"end is '3/1/2013', which is no day\. Write it in the form 2013-03-01\."):
         stock_assets.read("daily_prices", end="3/1/2013", settings=settings)
 
 
