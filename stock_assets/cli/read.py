@@ -62,7 +62,9 @@ def query(
 
         from stock_assets.core.text import plural
 
-        pyarrow.parquet.write_table(rows, parquet)
+        # Opened here: the error of pyarrow does not name the file.
+        with parquet.open("wb") as file:
+            pyarrow.parquet.write_table(rows, file)
         err.print(f"{plural(rows.num_rows, 'row')} written to {parquet}", markup=False, soft_wrap=True)
     elif csv:
         import pyarrow.csv

@@ -21,7 +21,8 @@ def why_no_session(first: date, last: date) -> str:
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     reasons = [f"{day} {_why_closed(day)}" for day in days[:_FEW_DAYS] if not is_session(day)]
     there = "No session is on these days" if len(days) > 1 else "There is no session"
-    return f"{there}: {', '.join(reasons)}. The next session is {next_session(last)}."
+    later = f" The next session is {next_session(last)}." if last < CALENDAR_END else ""
+    return f"{there}: {', '.join(reasons)}.{later}"
 
 
 def _why_closed(day: date) -> str:

@@ -199,8 +199,8 @@ class Requester:
         if denied.retry_at < self._limits.next_reset(self._now()):
             why = "the vendor reported that no calls are left"
         else:
-            used = f"today's {plural(self._limits.per_day or 0, 'call')} are used"
-            why = used + (f", except {plural(self._reserve, 'call')} reserved for prices" if self._reserve else "")
+            reserved = " or reserved for prices" if self._reserve else ""
+            why = f"today's {plural(self._limits.per_day or 0, 'call')} are used{reserved}"
         return f"not requested: {why}; calls are available again at {denied.retry_at:%Y-%m-%d %H:%M} UTC"
 
     def _send(self, request: Request, call: Call) -> _Ended:

@@ -85,6 +85,12 @@ def test_query_writes_parquet(shell: Shell, tmp_path: Path) -> None:
     assert rows.num_rows == 45
 
 
+def test_a_parquet_file_that_cannot_be_written_is_named(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "missing" / "out.parquet"
+    error = shell.run_main("query", "select * from published.daily_prices", "--parquet", str(file), code=1).stderr
+    assert error.startswith(f"{file}: No such file or directory. Check the path")
+
+
 def test_an_invalid_query_prints_the_reason_without_a_class_name(shell: Shell) -> None:
     error = shell.run_main("query", "select nothing from published.daily_prices", code=1).stderr
     assert error.startswith("DuckDB ")
@@ -194,6 +200,7 @@ def test_maintain_prints_its_result_and_keeps_the_rows(shell: Shell) -> None:
         (("backfill", "2012-10-29", "2012-10-29"), "2012-10-29 was an unscheduled closure of the exchange. The next"),
         (("backfill", "2013-03-05", "2013-03-04"), "2013-03-04 is before 2013-03-05. Write the earlier day first"),
         (("backfill", "1990-03-05", "1990-03-05"), "The calendar has the days from 1999-01-01 to 2050-12-31 only"),
+        (("backfill", "2050-12-31", "2050-12-31"), "There is no session: 2050-12-31 is a Saturday."),
         (("backfill", "yesterday", "today"), "'yesterday' is no date of the form YYYY-MM-DD"),
         (("history", "published.nothing"), "Unknown table 'published.nothing'. Available: published.daily_prices"),
     ],
