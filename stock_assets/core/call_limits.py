@@ -6,6 +6,7 @@ belong here: storing calls (`rate_limiter` of the backends), the limits of a ven
 
 import math
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -32,6 +33,10 @@ _LONGEST_DELAY = timedelta(seconds=1)
 """Longest delay of a call, and longest sum of delays that earlier calls have earned, for each request in flight."""
 _KNOWN_DELAY = timedelta(seconds=0.3)
 """Delay of a request that its response has to show before the token of its call returns."""
+LONGEST_LEAD = timedelta(seconds=0.1)
+"""Longest time by which any process records a call before its request may be sent."""
+_NEWEST_WRITES = 20
+"""Writes that show how long a write takes."""
 
 
 @dataclass(frozen=True)
@@ -178,18 +183,26 @@ class ArrivalEstimate:
     def __init__(self, limits: CallLimits) -> None:
         self._window = min((window for _, window in limits.rates), default=timedelta())
         # A postponed call holds one of the tokens of a window, so the time that it costs shrinks with their number.
-        self._available = _FIRST_DELAYS * limits.at_once
+        self._first = self._available = _FIRST_DELAYS * limits.at_once
         self._most = _LONGEST_DELAY * limits.at_once
         self._shortest: timedelta | None = None
+
+    @property
+    def on_time(self) -> bool:
+        """Return whether the calls have earned all delays so far, so that none was left out.
+
+        Otherwise some requests may have arrived later than their calls count.
+        """
+        return self._available >= self._first
 
     def unknown(self) -> timedelta:
         """Return by how much to postpone a call when its request is sent, until its response arrives.
 
         Without this, the token of a request whose response takes almost a window returns, to any process, before its
-        response shows whether it arrived late.
+        response shows whether it arrived late. A process takes a token up to `LONGEST_LEAD` before it returns.
         """
         usual = self._window if self._shortest is None else self._shortest
-        return max(usual + _KNOWN_DELAY - self._window, timedelta())
+        return max(usual + _KNOWN_DELAY + LONGEST_LEAD - self._window, timedelta())
 
     def overdue(self, waited: timedelta) -> timedelta:
         """Return by how much to postpone a call whose response has not come some time after it was sent."""
@@ -208,3 +221,20 @@ class ArrivalEstimate:
         delay = min(excess, self._available, _LONGEST_DELAY)
         self._available -= delay
         return delay
+
+
+class WriteTimes:
+    """Estimate how long it takes to record a call.
+
+    Attributes:
+        usual: the longest time of the newest writes, within a limit; zero before the first one.
+    """
+
+    def __init__(self) -> None:
+        self._newest = deque[timedelta](maxlen=_NEWEST_WRITES)
+        self.usual = timedelta()
+
+    def add(self, took: timedelta) -> None:
+        """Add the time of the newest write."""
+        self._newest.append(took)
+        self.usual = max(timedelta(), min(max(self._newest), LONGEST_LEAD))

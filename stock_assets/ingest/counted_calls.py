@@ -8,6 +8,9 @@ Several requests can be in flight, in threads of this process. A request that ta
 late, so its call is postponed before another one is acquired: otherwise its token could return before its response
 shows when it arrived. Calls that threads postpone while the rate limiter is in use are postponed together, with one
 write on S3, where a write may take longer than `COVERED_DELAY`.
+
+Recording a call takes time, so a call is recorded some time, the lead, before it counts, and its request waits until
+then. Otherwise each request on S3 is sent late, and its call has to be postponed by a second write.
 """
 
 import threading
@@ -16,9 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from stock_assets.backends.interface import RateLimiter
-from stock_assets.core.call_limits import COVERED_DELAY, ArrivalEstimate, CallDenied
+from stock_assets.core.call_limits import COVERED_DELAY, LONGEST_LEAD, MINUTE, ArrivalEstimate, CallDenied, WriteTimes
 from stock_assets.core.clock import Clock
 from stock_assets.sources.interface import PriceSource
 from stock_assets.sources.send_observer import SendObserver, observed
@@ -94,6 +98,9 @@ class CountedCalls:
         self._now = now
         self._sleep = sleep
         self._arrivals = ArrivalEstimate(limits)
+        self._writes = WriteTimes()
+        self._lead = timedelta()
+        self._shared_until = now()
         # Responses arrive while a run waits for a call; the rate limiter need not be asked after each of them.
         self._denied: CallDenied | None = None
         self._shortest_window = min((window for _, window in limits.rates), default=None)
@@ -128,20 +135,6 @@ class CountedCalls:
             NotSentError: no request may be sent any more.
         """
 
-        def prepare() -> None:
-            # After a window, other processes have made calls in place of this one.
-            if self._shortest_window is not None and self._now() - call.counted >= self._shortest_window:
-                replaced = self._replace(call.counted)
-                with self._times:
-                    call.counted = call.noted = replaced
-            if not self._may_send():
-                raise NotSentError
-            with self._times:
-                # What is noted may not be written: the write may have failed.
-                unwritten = self._note_late(call, self._now()) or call.noted != call.counted
-            if unwritten:
-                self._postpone_noted()
-
         def note_sent() -> None:
             with self._times:
                 call.sent = max(self._now(), call.counted)
@@ -151,7 +144,7 @@ class CountedCalls:
 
         responded = False
         try:
-            with observed(SendObserver(before=prepare, after=note_sent)):
+            with observed(SendObserver(before=partial(self._prepare, call), after=note_sent)):
                 yield
             responded = True
         finally:
@@ -160,12 +153,61 @@ class CountedCalls:
                 ended, sent = self._now(), call.sent or call.counted
                 with self._times:
                     call.sent = None
-                    arrived = sent + self._arrivals.delay(ended - sent)
+                    arrived = sent + self._arrivals.delay(max(ended - sent, timedelta()))
                     late = abs(arrived - call.noted) > COVERED_DELAY
                     if late:
                         self._note(call, arrived)
                 if late:
                     self._postpone_noted()
+
+    def _prepare(self, call: Call) -> None:
+        """Wait for the time of a call whose request is sent next; make sure that it counts from then on."""
+        self._wait_for(call)
+        if self._may_be_replaced(call):
+            replaced = self._replace(call.counted)
+            with self._times:
+                call.counted = call.noted = replaced
+            self._wait_for(call)
+        if not self._may_send():
+            raise NotSentError
+        with self._times:
+            now = self._now()
+            late = now - call.noted > COVERED_DELAY
+            if late:
+                self._note(call, now + self._lead)
+            # What is noted may not be written: the write may have failed.
+            unwritten = late or call.noted != call.counted
+        if unwritten:
+            self._postpone_noted()
+            self._wait_for(call)
+
+    def _estimate_lead(self) -> timedelta:
+        """Return the time from recording a call until its request may be sent: as long as a write usually takes.
+
+        It is zero while requests arrive later than their calls count, and for some time after another process has
+        counted a call. Both mean that an arrival may be unknown when a token is taken, so taking it earlier would let
+        the vendor refuse more requests.
+        """
+        now = self._now()
+        if not self._limiter.alone(self._vendor):
+            self._shared_until = now + MINUTE
+        with self._times:
+            on_time = self._arrivals.on_time
+        return self._writes.usual if self._limits.rates and on_time and now >= self._shared_until else timedelta()
+
+    def _may_be_replaced(self, call: Call) -> bool:
+        """Return whether another call may have taken the token of a call that was not sent yet.
+
+        The token returns after a window. A process takes it up to a lead before; postponing the call may take as long.
+        """
+        window = self._shortest_window
+        return window is not None and self._now() - call.counted >= window - 2 * LONGEST_LEAD
+
+    def _wait_for(self, call: Call) -> None:
+        """Wait until the time from which a call counts; no longer if the clock was set back."""
+        wait = min(call.counted - self._now(), LONGEST_LEAD)
+        if wait > timedelta():
+            self._sleep(wait.total_seconds())
 
     def _acquire(self, most: int, replaces: datetime | None = None) -> list[Call] | CallDenied:
         at = self._now()
@@ -173,15 +215,20 @@ class CountedCalls:
         def now() -> datetime:
             nonlocal at
             at = self._now()
-            return at
+            return at + lead
 
         if self._limits.unlimited:
             return [Call.at(at)]
         with self._lock:
+            lead = self._estimate_lead()
             acquired = self._limiter.acquire_up_to(
                 most, self._vendor, self._limits, now, reserve=self._reserve, replaces=replaces
             )
-        return acquired if isinstance(acquired, CallDenied) else [Call.at(at) for _ in range(acquired)]
+            if isinstance(acquired, CallDenied):
+                return acquired if acquired.quota_used_up else CallDenied(acquired.retry_at - lead, quota_used_up=False)
+            self._writes.add(self._now() - at)
+            self._lead = self._estimate_lead()
+        return [Call.at(at + lead) for _ in range(acquired)]
 
     def _replace(self, counted: datetime) -> datetime:
         while self._may_send():

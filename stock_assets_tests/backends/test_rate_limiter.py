@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_assets.backends.interface import RateLimiter
-from stock_assets.core.call_limits import MINUTE, SECOND, ArrivalEstimate, CallDenied, CallLimits, VendorCalls
+from stock_assets.core.call_limits import (
+    LONGEST_LEAD,
+    MINUTE,
+    SECOND,
+    ArrivalEstimate,
+    CallDenied,
+    CallLimits,
+    VendorCalls,
+    WriteTimes,
+)
 from stock_assets_tests.contracts.rate_limiter_contract import RateLimiterContract
 from stock_assets_tests.fakes.clock import FakeClock, SharedClock
 from stock_assets_tests.support.live_source import utc
@@ -219,6 +228,26 @@ def test_late_arrivals_are_added_within_a_limit() -> None:
     for _ in range(100):
         delay(0.2)
     assert delay(30) == 1.0
+
+
+def test_a_call_whose_response_comes_after_its_token_could_be_taken_is_postponed_before() -> None:
+    """Any process takes the token up to a lead before it returns."""
+    estimate = ArrivalEstimate(CallLimits(per_second=1))
+    estimate.delay(SECOND - timedelta(seconds=0.35))
+    assert estimate.unknown() == timedelta(seconds=0.05)
+
+
+def test_the_time_of_a_write_is_the_longest_of_the_newest_ones_within_a_limit() -> None:
+    writes, millisecond = WriteTimes(), timedelta(milliseconds=1)
+    assert writes.usual == timedelta()
+    writes.add(40 * millisecond)
+    writes.add(30 * millisecond)
+    assert writes.usual == 40 * millisecond
+    writes.add(5 * timedelta(seconds=1))
+    assert writes.usual == LONGEST_LEAD
+    for _ in range(20):
+        writes.add(-1 * millisecond)  # the clock was set back
+    assert writes.usual == timedelta()
 
 
 def test_reading_creates_no_file(tmp_path: Path) -> None:

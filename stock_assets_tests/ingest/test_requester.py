@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stock_assets.backends.interface import FetchKind
-from stock_assets.core.call_limits import SECOND, CallDenied
+from stock_assets.core.call_limits import LONGEST_LEAD, MINUTE, SECOND, CallDenied
 from stock_assets.core.errors import Outcome, SourceUnreachable, Throttled
 from stock_assets.ingest.counted_calls import Call, CountedCalls, NotSentError
 from stock_assets.ingest.price_requests import SymbolResult, fetch_prices
@@ -230,10 +230,10 @@ def test_after_an_interruption_every_response_in_flight_is_recorded(
 class Counted:
     """Calls of a plan with one call a second, by a fake clock."""
 
-    def __init__(self, folder: Path, server: VendorServer, per_second: int = 1) -> None:
+    def __init__(self, folder: Path, server: VendorServer, per_second: int = 1, per_day: int | None = None) -> None:
         self.clock, self.may_send = FakeClock(EVENING), True
         self.limiter = local_backend(folder).rate_limiter
-        self.source = live_source(server, calls_per_second=per_second)
+        self.source = live_source(server, calls_per_second=per_second, calls_per_day=per_day)
         self.calls = CountedCalls(
             self.limiter,
             self.source,
@@ -249,6 +249,49 @@ class Counted:
         assert not isinstance(acquired, CallDenied)
         [call] = acquired
         return call
+
+    def request(self, seconds: float = 0.1) -> Call:
+        """Make a call whose request takes some time; return it."""
+        call = self.acquire()
+        with self.calls.sending(call):
+            with sending():
+                pass
+            self.clock.sleep(seconds)
+        return call
+
+    def lead(self, seconds: float = 0.1) -> timedelta:
+        """Return by how much the next call, whose request takes some time, counts later than it is acquired."""
+        self.clock.sleep(3)
+        began = self.clock.now()
+        return self.request(seconds).acquired - began
+
+    def show_slow_writes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Make two calls; writes take the longest lead."""
+        self.request()
+        with monkeypatch.context() as patch:
+            self.slow_writes(patch, LONGEST_LEAD.total_seconds)
+            self.lead()
+        self.clock.sleep(3)
+
+    def slow_writes(self, monkeypatch: pytest.MonkeyPatch, seconds: Callable[[], float]) -> list[str]:
+        """Let the rate limiter take some time for each write; return the methods that wrote, in order."""
+        writes = list[str]()
+
+        def slow_down(method: str) -> None:
+            write = getattr(self.limiter, method)
+
+            def slowly(*arguments: Any, **options: Any) -> object:  # noqa: ANN401 (passed on)
+                result = write(*arguments, **options)
+                if not isinstance(result, CallDenied):
+                    writes.append(method)
+                    self.clock.sleep(seconds())
+                return result
+
+            monkeypatch.setattr(self.limiter, method, slowly)
+
+        slow_down("acquire_up_to")
+        slow_down("postpone_all")
+        return writes
 
 
 def test_a_call_whose_request_takes_longer_than_usual_is_postponed_before_another_one_is_acquired(
@@ -392,3 +435,136 @@ def test_a_request_is_not_sent_after_the_run_has_stopped(server: VendorServer, t
     with pytest.raises(NotSentError), counted.calls.sending(call), sending():
         sent = True
     assert not sent
+
+
+def test_a_call_is_recorded_as_long_before_its_time_as_a_write_takes_and_its_request_waits(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the call needs no second write, and the requests of a slow store are as far apart as the plan demands."""
+    counted, lead, fast = Counted(tmp_path, server), timedelta(seconds=0.04), list[float]()
+    counted.request()
+    writes = counted.slow_writes(monkeypatch, lambda: fast.pop() if fast else 0.04)
+    counted.clock.sleep(2)
+    counted.request()  # shows how long a write takes
+    counted.clock.sleep(2)
+    writes.clear()
+
+    began = counted.clock.now()
+    first = counted.request()
+    denied = counted.calls.acquire()
+    assert isinstance(denied, CallDenied)
+    counted.clock.set(denied.retry_at)
+    fast.append(0.01)
+    second = counted.acquire()
+    assert (first.counted, second.counted) == (began + lead, began + lead + SECOND)
+    with counted.calls.sending(second), sending():
+        assert counted.clock.now() == second.counted
+    assert writes == ["acquire_up_to"] * 2
+
+
+def test_a_call_that_is_late_is_postponed_once_if_a_write_takes_long(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, slow = Counted(tmp_path, server), list[float]()
+    counted.request()
+    writes = counted.slow_writes(monkeypatch, lambda: slow.pop() if slow else 0.04)
+    for _ in range(2):
+        counted.clock.sleep(2)
+        counted.request()
+    writes.clear()
+
+    counted.clock.sleep(2)
+    began = counted.clock.now()
+    slow.append(0.2)
+    call = counted.acquire()
+    # It took 0.2 s instead of 0.04 s; no request is sent more than the longest lead after its call was recorded.
+    sent = began + timedelta(seconds=0.2) + LONGEST_LEAD
+    with counted.calls.sending(call):
+        with sending():
+            assert counted.clock.now() == call.counted == sent
+        counted.clock.sleep(0.1)
+    assert writes == ["acquire_up_to", "postpone_all"]
+    assert counted.limiter.recorded(counted.source.vendor, EVENING).calls[-1] == call.counted
+
+
+def test_calls_are_not_recorded_before_their_time_while_requests_arrive_later_than_their_calls_count(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, usual = Counted(tmp_path, server), timedelta(seconds=0.02)
+    counted.request()
+    counted.slow_writes(monkeypatch, usual.total_seconds)
+
+    assert [counted.lead(0.1), counted.lead(0.1), counted.lead(0.4)] == [timedelta(), usual, usual]
+    assert counted.lead(0.1) == timedelta()
+    # Requests that arrive on time earn the delay.
+    assert [counted.lead(0.1) for _ in range(9)][-1] == usual
+
+
+def test_calls_are_not_recorded_before_their_time_while_other_processes_count_calls(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that takes a token before it returns may not know yet that another one's request was late."""
+    counted, usual, alone = Counted(tmp_path, server), timedelta(seconds=0.02), [True]
+    counted.request()
+    counted.slow_writes(monkeypatch, usual.total_seconds)
+    monkeypatch.setattr(counted.limiter, "alone", lambda _vendor: alone[0])
+    assert [counted.lead(), counted.lead()] == [timedelta(), usual]
+
+    alone[0] = False
+    assert counted.lead() == timedelta()
+    # Two processes do not always take turns.
+    alone[0] = True
+    assert counted.lead() == timedelta()
+    counted.clock.sleep(MINUTE.total_seconds())
+    assert counted.lead() == usual
+
+
+def test_a_call_is_acquired_again_if_another_process_may_have_taken_its_token(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process records its call before the token returns."""
+    counted, other = Counted(tmp_path, server), Counted(tmp_path, server)
+    other.show_slow_writes(monkeypatch)
+    counted.clock.set(other.clock.now())
+    counted.show_slow_writes(monkeypatch)
+    call = counted.acquire()
+    token = call.counted + SECOND
+
+    other.clock.set(token - LONGEST_LEAD)
+    assert other.acquire().counted == token
+    counted.clock.set(token - LONGEST_LEAD / 2)
+    with counted.calls.sending(call), sending():
+        # Not before the token of the other process's call returns.
+        assert counted.clock.now() == token + SECOND
+
+
+def test_a_request_waits_for_its_time_no_longer_than_the_lead_if_the_clock_was_set_back(
+    server: VendorServer, tmp_path: Path
+) -> None:
+    counted, before = Counted(tmp_path, server), EVENING - timedelta(hours=1)
+    call = counted.acquire()
+    counted.clock.set(before)
+    with counted.calls.sending(call), sending():
+        assert counted.clock.now() == before + LONGEST_LEAD
+
+
+def test_a_response_before_the_time_of_its_call_took_no_time(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source without a connection does not report when a request is sent."""
+    counted = Counted(tmp_path, server)
+    counted.show_slow_writes(monkeypatch)
+    with counted.calls.sending(counted.acquire()):
+        pass
+    counted.clock.sleep(3)
+    call = counted.request(0)
+    assert call.counted == call.acquired
+
+
+def test_a_used_up_quota_is_denied_until_the_next_day_and_no_earlier(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(tmp_path, server, per_day=2)
+    counted.show_slow_writes(monkeypatch)
+    reset = counted.source.terms.limits.next_reset(EVENING)
+    assert counted.calls.acquire() == CallDenied(reset, quota_used_up=True)

@@ -10,22 +10,26 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from stock_assets.backends.lakehouse import rate_limiter as s3_rate_limiter
+from stock_assets.backends.lakehouse.rate_limiter import S3RateLimiter
 from stock_assets.core.errors import Outcome
 from stock_assets.core.universe import Universe
-from stock_assets.ingest import requester
+from stock_assets.ingest import counted_calls, requester
 from stock_assets.ingest.price_requests import SymbolResult, fetch_prices
 from stock_assets.sources.alpha_vantage import AlphaVantageSource
 from stock_assets.sources.plans import PLANS
 from stock_assets.sources.send_observer import sending
 from stock_assets_tests.fakes.clock import SharedClock, SimulatedThreads
 from stock_assets_tests.fakes.sliding_windows import SlidingWindows, ideal_seconds
+from stock_assets_tests.fakes.slow_bucket import SharedLock, SlowBucket
 from stock_assets_tests.fakes.vendor_server import HEADER, VendorServer, csv_body
 from stock_assets_tests.support.live_source import symbols, utc
 from stock_assets_tests.support.steps import local_backend, parts
@@ -107,13 +111,21 @@ class SimulatedNetwork:
 
 @dataclass
 class Simulation:
-    """Processes that request prices in simulated time from a vendor with the limits of a plan."""
+    """Processes that request prices in simulated time from a vendor with the limits of a plan.
+
+    Attributes:
+        write_seconds: usual seconds of a write to the bucket in which calls are counted; None for a local database,
+            which takes no simulated time.
+        bucket: the bucket of the last run.
+    """
 
     plan: str
     latency: float
     folder: Path
     monkeypatch: pytest.MonkeyPatch
     busy: float = 0.04
+    write_seconds: float | None = None
+    bucket: SlowBucket = field(init=False)
 
     def run(self, universes: list[Universe], stalled: frozenset[str] = frozenset()) -> SimulatedNetwork:
         """Request the symbols of each process; return the network after the last response."""
@@ -121,9 +133,12 @@ class Simulation:
         network = SimulatedNetwork(clock, SlidingWindows(vendor_limits(self.plan)), self.latency, self.busy, stalled)
         self.monkeypatch.setattr(AlphaVantageSource, "fetch_prices", network.fetch)
         self.monkeypatch.setattr(requester, "SendingThreads", SimulatedThreads.with_clock(clock))
+        self._count_in_bucket(clock)
 
         def run(universe: Universe) -> list[SymbolResult]:
             backend = local_backend(self.folder / "backend")
+            if self.write_seconds is not None:
+                backend.__dict__["rate_limiter"] = S3RateLimiter(self.bucket)
             source = AlphaVantageSource(base_url="", read_key=str, now=clock.now, **plan_options(self.plan))  # type: ignore[arg-type]  # fields by name
             return fetch_prices(parts(backend, source, universe), [TODAY], now=clock.now, sleep=clock.sleep)
 
@@ -132,6 +147,16 @@ class Simulation:
         ]
         assert outcomes == [Outcome.OK] * sum(len(universe.symbols) for universe in universes)
         return network
+
+    def _count_in_bucket(self, clock: SharedClock) -> None:
+        """Let a thread that waits for S3 or for another thread's use of the rate limiter wait by the clock."""
+        chance = random.Random(3)  # noqa: S311 (latency)
+        # Of usually 0.03 s, a tenth takes more than 0.05 s.
+        self.bucket = SlowBucket(clock, lambda: (self.write_seconds or 0) * 0.885 * chance.lognormvariate(0, 0.494))
+        if self.write_seconds is not None:
+            locks = SimpleNamespace(Lock=threading.Lock, RLock=lambda: SharedLock(clock))
+            self.monkeypatch.setattr(counted_calls, "threading", locks)
+            self.monkeypatch.setattr(s3_rate_limiter, "time", SimpleNamespace(sleep=clock.sleep))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +173,48 @@ def test_no_request_of_two_processes_is_refused_in_simulated_time(
     # The first request of each process is sent alone, and shows no usual latency yet.
     took = network.windows.arrivals[-1] - network.windows.arrivals[0]
     assert took <= 1.1 * ideal_seconds(limits, requests) + 2 * latency + 0.5
+
+
+@pytest.mark.parametrize(
+    ("plan", "requests", "writes"),
+    [
+        ("free", 25, 1.2),
+        ("premium_75", 90, 1.1),
+        ("premium_300", 100, 0.55),
+        pytest.param("premium_150", 90, 0.8, marks=pytest.mark.slow),
+        pytest.param("premium_600", 200, 0.4, marks=pytest.mark.slow),
+        pytest.param("premium_1200", 400, 0.3, marks=pytest.mark.slow),
+    ],
+)
+def test_a_slow_bucket_neither_limits_the_speed_nor_is_written_for_each_late_request(
+    plan: str, requests: int, writes: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write to S3 takes longer than the margin of the windows covers."""
+    simulation = Simulation(plan, 0.5, tmp_path, monkeypatch, busy=0, write_seconds=0.03)
+    network = simulation.run([symbols(requests)])
+
+    assert network.windows.refused == 0
+    ideal = ideal_seconds(vendor_limits(plan), requests) + 0.5
+    assert (network.clock.now() - EVENING).total_seconds() <= 1.1 * ideal
+    assert simulation.bucket.writes <= writes * requests
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "free",
+        "premium_75",
+        "premium_1200",
+        *(pytest.param(f"premium_{calls}", marks=pytest.mark.slow) for calls in (150, 300, 600)),
+    ],
+)
+def test_no_request_of_two_processes_that_share_a_slow_bucket_is_refused(
+    plan: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = REQUESTS[plan]
+    network = Simulation(plan, 0.5, tmp_path, monkeypatch, write_seconds=0.03).run(halves(requests))
+
+    assert (len(network.windows.arrivals), network.windows.refused) == (requests, 0)
 
 
 @pytest.mark.parametrize("plan", ["free", "premium_150", "premium_1200"])

@@ -84,6 +84,11 @@ class S3RateLimiter(RateLimiter):
 
         self._change(vendor, change)
 
+    def alone(self, vendor: str) -> bool:
+        """Return whether no other process has changed the object between two changes of this process."""
+        known = self._known.get(vendor)
+        return known is None or known.alone
+
     def block_until(self, vendor: str, until: datetime) -> None:
         """Write the end of the block into the object."""
         self._change(vendor, lambda recorded: replace(recorded, blocked_until=until))

@@ -116,6 +116,22 @@ def test_two_processes_in_turn_lose_no_call(case: RateLimiterCase, requests: Cal
     assert case.recorded_calls() == [at(window) for window in range(15)]
 
 
+def test_a_process_knows_whether_it_is_alone(case: RateLimiterCase) -> None:
+    one, two = case.open(), case.open()
+    assert one.alone(VENDOR)
+    for window in (1, 2):
+        assert acquire(one, window) is None
+        assert one.alone(VENDOR)
+
+    for window in (3, 5, 7):
+        assert acquire(two, window) is None
+        assert acquire(one, window + 1) is None
+        assert not one.alone(VENDOR)
+    # The other process has ended.
+    assert acquire(one, 9) is None
+    assert one.alone(VENDOR)
+
+
 def test_a_deleted_object_is_written_again(case: RateLimiterCase, aws: AwsEmulator, tmp_path: Path) -> None:
     limiter, objects = case.open(), athena_backend(aws.endpoint, tmp_path).objects
     assert acquire(limiter, 1) is None
