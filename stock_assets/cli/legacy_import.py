@@ -12,6 +12,7 @@ from stock_assets.cli.run_progress import run_and_print
 from stock_assets.core.calendar import loadable_sessions, sessions_between
 from stock_assets.core.clock import utc_now
 from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_lines
+from stock_assets.coverage.gaps import sessions_of
 from stock_assets.coverage.run_specs import bridged_ranges
 from stock_assets.ingest.price_files.csv_rows import FileFormat
 from stock_assets.legacy_import import report
@@ -82,7 +83,7 @@ def load_import(settings: Settings, pipeline: Pipeline, found: ImportResult) -> 
     """
     imported = {row.symbol for row in found.symbols}
     gaps = pipeline.coverage(found.importable, at=utc_now()).gaps
-    unpublished = {gap.session for gap in gaps if gap.stored and gap.symbol in imported}
+    unpublished = sessions_of(gap for gap in gaps if gap.stored and gap.symbol in imported)
     sessions, waiting = loadable_sessions(sorted(unpublished.union(found.sessions)), utc_now())
     if waiting:
         print_warning(waiting)

@@ -93,7 +93,7 @@ def _quota(pipeline: "Pipeline", quota: "Quota") -> list[str]:
 
 def _next_run(pipeline: "Pipeline", at: datetime) -> str:
     from stock_assets.core.calendar import sessions_between
-    from stock_assets.coverage.missing_bars import SCHEDULED_AT
+    from stock_assets.coverage.gaps import SCHEDULED_AT
 
     if pipeline.source.last_session is not None:
         return f"none: the source ends on {pipeline.source.last_session}"

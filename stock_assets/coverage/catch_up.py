@@ -5,18 +5,30 @@ starting runs (`orchestration.sensors.catch_up`).
 """
 
 import hashlib
-from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from itertools import groupby
+from itertools import chain, groupby, islice
 from operator import attrgetter
 from typing import NamedTuple
 
 from stock_assets.core.calendar import format_ranges, sessions_between
 from stock_assets.core.call_limits import CallLimits
 from stock_assets.core.text import SYMBOLS_SHOWN, plural, shorten_list
-from stock_assets.coverage.missing_bars import SCHEDULED_AT, Coverage, Gap, catch_up_start
+from stock_assets.coverage.gaps import (
+    SCHEDULED_AT,
+    Coverage,
+    Gap,
+    GapsBySession,
+    bars_of,
+    by_session,
+    catch_up_start,
+    count_bars,
+    in_range,
+    limit_sessions,
+    sessions_of,
+)
 from stock_assets.coverage.run_specs import RunSpec, bridged_ranges
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import RequestRules, symbols_to_request
@@ -30,10 +42,10 @@ class CatchUpPlan:
 
     Attributes:
         runs: runs to start now.
-        next_due: when the next gap becomes due, or None.
+        next_due: when the next bar becomes due, or None.
         given_up: gaps that are no longer requested automatically.
         rejected: sessions that wait for better bars, with the audits that rejected them.
-        waiting: gaps that are due and wait for calls.
+        waiting: gaps that are due and wait for calls, without bars that are not due.
         incomplete: sessions with stored bars that are not loaded, since too few symbols have one.
     """
 
@@ -47,11 +59,11 @@ class CatchUpPlan:
     @property
     def unresolved(self) -> str:
         """The bars that stay missing until a user acts, on one line; empty if there are none."""
-        parts = [f"{gap.symbol} {gap.session}: {gap.reason}" for gap in self.given_up[:_LISTED]]
+        parts = [f"{bar.symbol} {bar.session}: {bar.reason}" for bar in islice(bars_of(self.given_up), _LISTED)]
         parts += [
             f"{session}: rejected by {', '.join(audits)}" for session, audits in list(self.rejected.items())[:_LISTED]
         ]
-        more = len(self.given_up) + len(self.rejected) - len(parts)
+        more = count_bars(self.given_up) + len(self.rejected) - len(parts)
         return "; ".join([*parts, *([f"and {more} more"] if more else [])])
 
 
@@ -82,33 +94,29 @@ def plan_catch_up(found: Coverage, *, calls_available: int | None, reserve_calls
         reserve_calls: calls that `calls_available` does not contain since they are reserved for the schedule.
         at: now, aware, UTC.
     """
-    due = [gap for gap in found.gaps if gap.due is not None and gap.due <= at]
+    due = [gap._replace(sessions=days) for gap in found.gaps if (days := gap.due_sessions(at))]
     symbols = _choose_symbols(found, due, calls_available)
-    passing = {gap.session for gap in found.gaps} - _below_minimum_coverage(found, symbols)
-    to_request = [gap for gap in due if gap.symbol in symbols and gap.session in passing]
-    to_load = [gap for gap in found.gaps if gap.stored and gap.session in passing]
-    sound = {gap.session for gap in [*to_load, *to_request]} - found.rejected.keys()
-    doubtful = {gap.session for gap in to_request} & found.rejected.keys()
-    incomplete = {gap.session for gap in found.gaps if gap.stored} - passing
+    incomplete = _below_minimum_coverage(found, symbols)
+    passing = sessions_of(found.gaps) - incomplete
+    to_request = limit_sessions((gap for gap in due if gap.symbol in symbols), passing)
+    stored = [gap for gap in found.gaps if gap.stored]
+    to_load = limit_sessions(stored, passing)
+    requested = sessions_of(to_request)
+    sound = (sessions_of(to_load) | requested) - found.rejected.keys()
     # A session that was rejected, or would be, must not block its neighbours.
-    apart = found.rejected.keys() | {gap.session for gap in found.gaps} - passing
     ranges = [
-        *bridged_ranges(sound, apart=apart),
-        *((session, session) for session in sorted(doubtful)),
+        *bridged_ranges(sound, apart=found.rejected.keys() | incomplete),
+        *((session, session) for session in sorted(requested & found.rejected.keys())),
     ]
     again = first_ranges(ranges, [gap for gap in to_request if gap.quarantined])
+    inside = by_session(to_load), by_session(to_request)
     return CatchUpPlan(
-        runs=tuple(
-            _run_spec(
-                bounds, [*_within(to_load, bounds), *_within(to_request, bounds)], again[bounds], found, reserve_calls
-            )
-            for bounds in ranges
-        ),
-        next_due=min((gap.due for gap in found.gaps if gap.due is not None and gap.due > at), default=None),
+        runs=tuple(_run_spec(bounds, *inside, again[bounds], found, reserve_calls) for bounds in ranges),
+        next_due=min(filter(None, (gap.next_due(at) for gap in found.gaps)), default=None),
         given_up=tuple(gap for gap in found.gaps if gap.given_up),
         rejected={session: found.rejected[session].audits for session in sorted(found.rejected)},
         waiting=tuple(gap for gap in due if gap.symbol not in symbols),
-        incomplete=tuple(sorted(incomplete)),
+        incomplete=tuple(sorted(sessions_of(stored) & incomplete)),
     )
 
 
@@ -119,77 +127,70 @@ def _choose_symbols(found: Coverage, due: Sequence[Gap], calls: int | None) -> f
     """
     if calls is None:
         return frozenset(gap.symbol for gap in due)
-    missing = _missing_symbols(found)
+    missing = by_session(gap for gap in found.gaps if gap.missing)
     chosen: dict[str, None] = {}
-    for (quarantined, session), gaps in groupby(
-        sorted(due, key=lambda gap: (gap.quarantined, gap.session)), key=lambda gap: (gap.quarantined, gap.session)
-    ):
-        more = dict.fromkeys(gap.symbol for gap in gaps if gap.symbol not in chosen)
-        wanted = list(more)[: calls - len(chosen)]
-        remaining = missing.get(session, set()).difference(chosen, wanted)
-        if quarantined or len(remaining) <= found.may_miss.get(session, len(remaining)):
-            chosen.update(dict.fromkeys(wanted))
+    for quarantined in (False, True):
+        for session, gaps in by_session(gap for gap in due if gap.quarantined is quarantined).items():
+            if len(chosen) >= calls:
+                break
+            more = (gap.symbol for gap in gaps if gap.symbol not in chosen)
+            wanted = dict.fromkeys(islice(more, calls - len(chosen)))
+            remaining = sum(gap.symbol not in chosen and gap.symbol not in wanted for gap in missing.get(session, ()))
+            if quarantined or remaining <= found.may_miss.get(session, remaining):
+                chosen.update(wanted)
     return frozenset(chosen)
 
 
 def _below_minimum_coverage(found: Coverage, requested: Collection[str]) -> set[date]:
     """Return the sessions in which too few symbols have a bar, even if every requested bar arrives."""
-    return {
-        session
-        for session, symbols in _missing_symbols(found).items()
-        if len(symbols.difference(requested)) > found.may_miss.get(session, len(symbols))
-    }
+    # A quarantined bar counts for the coverage of a session.
+    missing = (gap.sessions for gap in found.gaps if gap.missing and gap.symbol not in requested)
+    counts = Counter(chain.from_iterable(missing))
+    return {session for session, count in counts.items() if count > found.may_miss.get(session, count)}
 
 
-def _missing_symbols(found: Coverage) -> dict[date, set[str]]:
-    """Return, by session, the symbols without any bar; a quarantined bar counts for the coverage of a session."""
-    missing: dict[date, set[str]] = {}
-    for gap in found.gaps:
-        if not gap.stored and not gap.quarantined:
-            missing.setdefault(gap.session, set()).add(gap.symbol)
-    return missing
-
-
-def first_ranges(ranges: Sequence[tuple[date, date]], gaps: Sequence[Gap]) -> dict[tuple[date, date], list[str]]:
+def first_ranges(ranges: Sequence[tuple[date, date]], gaps: Iterable[Gap]) -> dict[tuple[date, date], list[str]]:
     """Return the symbols to request in each range, each in its first one: a response has the bars of all ranges.
 
     Args:
         ranges: first and last session of each.
-        gaps: the gaps, in the order of the sessions.
+        gaps: the gaps.
     """
     found: dict[tuple[date, date], list[str]] = {}
     earlier: set[str] = set()
+    inside = by_session(gaps)
     for bounds in sorted(ranges):
-        symbols = {gap.symbol for gap in _within(gaps, bounds)} - earlier
+        symbols = _symbols(inside, bounds) - earlier
         found[bounds] = sorted(symbols)
         earlier |= symbols
     return found
 
 
-def _within(gaps: Sequence[Gap], bounds: tuple[date, date]) -> Sequence[Gap]:
-    """Return the gaps of a range of sessions, out of some in the order of the sessions."""
-    start, end = (
-        search(gaps, session, key=attrgetter("session"))
-        for search, session in zip((bisect_left, bisect_right), bounds, strict=True)
-    )
-    return gaps[start:end]
+def _symbols(gaps: GapsBySession, bounds: tuple[date, date]) -> set[str]:
+    return {gap.symbol for found in in_range(gaps, bounds).values() for gap in found}
 
 
 def _run_spec(
-    bounds: tuple[date, date], inside: Sequence[Gap], again: Sequence[str], found: Coverage, reserve_calls: int
+    bounds: tuple[date, date],
+    to_load: GapsBySession,
+    to_request: GapsBySession,
+    again: Sequence[str],
+    found: Coverage,
+    reserve_calls: int,
 ) -> RunSpec:
     """Return the run of a range of sessions.
 
     Args:
         bounds: first and last session.
-        inside: the gaps that the run is for, all in the range.
+        to_load: the gaps of stored bars.
+        to_request: the gaps of the bars to request.
         again: symbols to request again.
         found: all gaps.
         reserve_calls: calls that are reserved for the schedule.
     """
     first, last = bounds
     rejections = sorted({rejection.load_id for rejection in found.rejected.values()})
-    symbols = sorted({gap.symbol for gap in inside if not gap.stored})
+    symbols = sorted(_symbols(to_request, bounds))
     return RunSpec(
         first,
         last,
@@ -198,17 +199,27 @@ def _run_spec(
             "reserve_calls": reserve_calls,
             **({"request_again": list(again)} if again else {}),
         },
-        state=hashlib.sha256("\n".join([*_states(inside), *rejections]).encode()).hexdigest()[:16],
+        state=_digest(chain(_states(in_range(to_load, bounds)), _states(in_range(to_request, bounds)), rejections)),
     )
 
 
-def _states(gaps: Sequence[Gap]) -> Iterator[str]:
-    """Yield a text for each gap; most gaps of a session differ in the symbol alone."""
-    texts: dict[tuple[date, bool, datetime | None], str] = {}
-    for gap in gaps:
-        state = gap.session, gap.stored, gap.due
-        text = texts.get(state) or texts.setdefault(state, " ".join(map(str, state)))
-        yield f"{gap.symbol} {text}"
+def _digest(lines: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    # There can be millions of bars, so their lines are never all in memory.
+    for number, line in enumerate(lines):
+        digest.update(f"\n{line}".encode() if number else line.encode())
+    return digest.hexdigest()[:16]
+
+
+def _states(gaps: GapsBySession) -> Iterator[str]:
+    """Yield the lines about the bars of each session; most of them differ in the symbol alone."""
+    times: dict[datetime | None, str] = {}
+    for session, found in gaps.items():
+        for (stored, retry_at), equal in groupby(found, key=attrgetter("stored", "retry_at")):
+            due = retry_at and max(retry_at, catch_up_start(session))
+            # The bars of a symbol are mostly due at the same time, and formatting a time takes longer than all else.
+            end = f" {session} {stored} {times.get(due) or times.setdefault(due, str(due))}"
+            yield "\n".join([f"{gap.symbol}{end}" for gap in equal])
 
 
 def _are_all_missing(symbols: Sequence[str], bounds: tuple[date, date], found: Coverage) -> bool:
@@ -221,7 +232,7 @@ def _are_all_missing(symbols: Sequence[str], bounds: tuple[date, date], found: C
     if len(symbols) <= SYMBOLS_SHOWN:
         return False
     # A quarantined bar has a response: a run requests it only if it is told to.
-    return {gap.symbol for gap in _within(found.gaps, bounds) if not gap.stored and not gap.quarantined} <= set(symbols)
+    return {gap.symbol for gap in found.gaps if gap.missing and gap.has_session_in(bounds)} <= set(symbols)
 
 
 def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:
@@ -254,7 +265,7 @@ def explain_waiting(plan: CatchUpPlan, calls: AvailableCalls, limits: CallLimits
     parts = []
     if plan.waiting:
         symbols = sorted({gap.symbol for gap in plan.waiting})
-        days = format_ranges(sorted({gap.session for gap in plan.waiting}))
+        days = format_ranges(sessions_of(plan.waiting))
         reserved = f" ({calls.reserved} more are reserved for the scheduled run)" if calls.reserved else ""
         can_be_used = (
             f"the vendor reported that none is left, the next one is tried at {calls.blocked_until:%Y-%m-%d %H:%M} UTC"

@@ -4,17 +4,19 @@ Belongs here: the lines that the command line prints. Does not belong here: find
 of them are loaded (`missing_sessions`), printing (`cli`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 from stock_assets.core.calendar import format_ranges
 from stock_assets.core.text import plural, shorten_list
-from stock_assets.coverage.missing_bars import Gap
+from stock_assets.coverage.gaps import SESSION, Gap, MissingBar, bars_of
 from stock_assets.loads.audit_files import audits
 from stock_assets.loads.rejections import REMEDY_FOLLOWS, Rejection
 
 _FINDINGS_SHOWN = 3
 _SYMBOLS_SHOWN = 10
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def explain_rejections(rejected: Mapping[date, Rejection]) -> list[str]:
@@ -39,12 +41,9 @@ def explain_rejections(rejected: Mapping[date, Rejection]) -> list[str]:
 def explain_gaps(gaps: Iterable[Gap]) -> list[str]:
     """Explain missing bars: one line for the symbols that miss the same sessions for the same reason."""
     sessions: dict[tuple[str, str], list[date]] = {}
-    general: dict[tuple[str, date], str] = {}
     for gap in gaps:
-        # Most symbols have the same reason in a session: it is formatted once.
-        specific = gap.reason.replace(f"{gap.symbol}: ", ""), gap.session
-        reason = general.get(specific) or general.setdefault(specific, _without_session(*specific))
-        sessions.setdefault((gap.symbol, reason), []).append(gap.session)
+        for reason, days in _general_reasons(gap):
+            sessions.setdefault((gap.symbol, reason), []).extend(days)
     symbols: dict[tuple[str, tuple[date, ...]], list[str]] = {}
     for (symbol, reason), days in sessions.items():
         symbols.setdefault((reason, tuple(sorted(days))), []).append(symbol)
@@ -54,16 +53,16 @@ def explain_gaps(gaps: Iterable[Gap]) -> list[str]:
     ]
 
 
-def explain_quarantined(gaps: Sequence[Gap]) -> list[str]:
+def explain_quarantined(gaps: Iterable[Gap]) -> list[str]:
     """Explain quarantined bars: one paragraph for the bars that the same audits quarantined."""
-    groups: dict[tuple[str, ...], list[Gap]] = {}
-    for gap in gaps:
-        groups.setdefault(gap.audits, []).append(gap)
+    groups: dict[tuple[str, ...], list[MissingBar]] = {}
+    for bar in bars_of(gaps):
+        groups.setdefault(bar.audits, []).append(bar)
     return [
         "\n".join(
             [
                 f"{plural(len(found), 'bar stays', 'bars stay')} in quarantine: {', '.join(names)}.",
-                *_shorten([f"{gap.symbol} {gap.session}: {gap.reason}" for gap in found]),
+                *_shorten([f"{bar.symbol} {bar.session}: {bar.reason}" for bar in found]),
                 *_remedies(names),
             ]
         )
@@ -77,10 +76,22 @@ def format_sessions(sessions: Sequence[date]) -> str:
     return ranges if len(sessions) == 1 else f"{ranges} ({plural(len(sessions), 'session')})"
 
 
-def _without_session(reason: str, session: date) -> str:
-    """Return a reason without its session, so that equal reasons of several bars are one."""
-    one = f"{session} to {session} (1 session)"
-    return reason.replace(one, "the session").replace(str(session), "the session")
+def _general_reasons(gap: Gap) -> Iterator[tuple[str, Sequence[date]]]:
+    """Yield the reason of a gap without its symbol and sessions, so that equal reasons are one, and the sessions."""
+    reason, others = gap.reason.replace(f"{gap.symbol}: ", ""), gap.sessions
+    if dates := set(_DATE.findall(reason)):
+        # The reason itself may name one of the sessions.
+        for day in (day for day in gap.sessions if str(day) in dates):
+            yield _without_session(reason, str(day)), [day]
+        others = tuple(day for day in gap.sessions if str(day) not in dates)
+    if others:
+        yield _without_session(reason, SESSION), others
+
+
+def _without_session(reason: str, session: str) -> str:
+    for text in (session, SESSION):
+        reason = reason.replace(f"{text} to {text} (1 session)", "the session").replace(text, "the session")
+    return reason
 
 
 def _findings(rejection: Rejection, session: date) -> Sequence[str]:

@@ -11,7 +11,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.calendar import sessions_between
 from stock_assets.core.sql import statement
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.coverage.missing_bars import catch_up_start
+from stock_assets.coverage.gaps import catch_up_start
 
 GRACE = timedelta(hours=1)
 """Time from the start of catch-up for a session until consumers may expect the session."""

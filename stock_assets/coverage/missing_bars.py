@@ -1,7 +1,8 @@
 """Find bars that are missing from the published table, and decide when to request each again.
 
 Belongs here: comparing the published bars with the expected ones, from the ledger, the tables and the records of
-rejected loads. Does not belong here: when a run is started (`catch_up`), or requesting prices (`ingest`).
+rejected loads. Does not belong here: reading the published bars (`available_bars`), when a run is started (`catch_up`),
+or requesting prices (`ingest`).
 
 A quarantined bar is missing too: the vendor may correct it. A missing bar is requested again after growing delays,
 counted from the requests in the ledger, whatever started them; after the last delay it is no longer requested
@@ -9,34 +10,29 @@ automatically. A bar that appears in a later response, or differs in it from the
 same. A published bar outside every listing of its symbol is loaded again, so that the load quarantines it.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from functools import cache, lru_cache
-from itertools import chain
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from itertools import compress
 from math import ceil
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy as np
+import numpy.typing as npt
 
 from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.backends.ledger_table import LedgerTable
 from stock_assets.core.calendar import closing_time
 from stock_assets.core.errors import Outcome
-from stock_assets.core.sql import statement
-from stock_assets.core.tables import DAILY_PRICES, QUARANTINED_PRICES
+from stock_assets.core.universe import Universe
 from stock_assets.core.vendor_facts import AvailableHistory
-from stock_assets.ingest.ledger_queries import bar_lines, before_available_history, newest_responses
+from stock_assets.coverage.available_bars import Quarantined, read_available_bars
+from stock_assets.coverage.gaps import AT_ONCE, RETRY_DELAYS, SESSION, Coverage, Gap, in_order, sessions_of
+from stock_assets.ingest.ledger_queries import bar_lines, newest_uses
 from stock_assets.ingest.parts import PipelineParts
-from stock_assets.ingest.price_requests import classify_missing, format_unobtainable
+from stock_assets.ingest.price_requests import format_late, format_unobtainable_range, history_shown
 from stock_assets.loads.rejections import Rejection, current_rejections
 
-SCHEDULED_AT = time(22, tzinfo=UTC)
-"""Time at which the schedule requests the session of the day."""
-RETRY_DELAYS = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 16, 24, 24))
-"""Delays between retries; after the last one we stop."""
 SAME_ATTEMPT = timedelta(minutes=30)
 """Requests closer to each other are repetitions within one run and count as one attempt."""
 SYMBOLS_AT_ONCE = 500
@@ -45,91 +41,6 @@ SYMBOLS_AT_ONCE = 500
 _OF_THE_UNIVERSE = frozenset({"symbol_was_listed", "only_trading_sessions"})
 """Audits that an expected bar does not fail: the universe or the calendar has changed since it was quarantined."""
 _NOT_PUBLISHED = "stored, not published"
-
-
-class Gap(NamedTuple):
-    """One expected bar that is not published, or one published bar outside its symbol's listings.
-
-    A tuple, because there can be a million, and a frozen dataclass takes three times as long.
-
-    Attributes:
-        symbol: ticker.
-        session: trade date.
-        stored: whether a stored response has the bar, so that only loading remains.
-        due: when to request the bar, aware, UTC; None if it is stored or no longer requested.
-        reason: why the bar is missing, on one line.
-        requests: failed attempts since the market close.
-        unobtainable: whether the vendor's history does not contain the session, so that no request can succeed.
-        audits: audits that the bar fails, if the newest response has the bar that is in quarantine.
-    """
-
-    symbol: str
-    session: date
-    stored: bool
-    due: datetime | None
-    reason: str
-    requests: int = 0
-    unobtainable: bool = False
-    audits: tuple[str, ...] = ()
-
-    @property
-    def quarantined(self) -> bool:
-        """Return whether the bar is in quarantine, and another response may correct it."""
-        return bool(self.audits)
-
-    @property
-    def given_up(self) -> bool:
-        """Return whether the pipeline no longer tries to get the bar automatically."""
-        return not self.stored and self.due is None
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """The missing bars of some sessions.
-
-    Attributes:
-        gaps: in the order of sessions and symbols.
-        rejected: sessions whose stored bars an audit rejected and which have not changed since.
-        may_miss: how many listed symbols may have no bar in a session, by the limit of the audits; no entry means any
-            number.
-    """
-
-    gaps: tuple[Gap, ...]
-    rejected: Mapping[date, Rejection]
-    may_miss: Mapping[date, int] = field(default_factory=dict)
-
-    def is_due(self, at: datetime) -> bool:
-        """Return whether a bar has to be requested."""
-        return any(gap.due is not None and gap.due <= at for gap in self.gaps)
-
-
-@cache
-def catch_up_start(session: date) -> datetime:
-    """Return the timestamp from which catch-up handles a session; before it, the session belongs to the schedule."""
-    return datetime.combine(session, SCHEDULED_AT) + RETRY_DELAYS[0]
-
-
-@dataclass(frozen=True)
-class _Quarantined:
-    """One bar in quarantine, or quarantined by a rejected load: the key of its response, what each audit found."""
-
-    response_key: str
-    reasons: Mapping[str, str]
-
-    def __str__(self) -> str:
-        """Return the audits and what they found, on one line."""
-        return "quarantined by " + "; ".join(f"{audit} ({self.reasons[audit]})" for audit in sorted(self.reasons))
-
-
-@dataclass(frozen=True)
-class _Available:
-    """The bars of one symbol in the published tables; a bar in both counts as published."""
-
-    published: set[date] = field(default_factory=set)
-    quarantined: dict[date, _Quarantined] = field(default_factory=dict)
-
-
-_NOTHING = _Available()
 
 
 class _Requests(NamedTuple):
@@ -154,15 +65,17 @@ class _Missing(NamedTuple):
     Attributes:
         symbol: ticker.
         sessions: sessions without a published bar, in order.
-        quarantined: its bars in the published quarantine.
-        newest: newest response of each session that has one.
+        responses: the newest response of each session that has one.
+        absent: sessions that no response has, in order.
+        quarantined: bars in quarantine of sessions that a response has.
         since: the requests since the market close of the first session that needs them, newest first.
     """
 
     symbol: str
-    sessions: Sequence[date]
-    quarantined: Mapping[date, _Quarantined]
-    newest: Mapping[date, Fetch]
+    sessions: tuple[date, ...]
+    responses: Sequence[tuple[Fetch, Sequence[date]]]
+    absent: tuple[date, ...]
+    quarantined: Mapping[date, Quarantined]
     since: Sequence[Fetch]
 
 
@@ -176,81 +89,119 @@ def coverage(parts: PipelineParts, sessions: Sequence[date], *, at: datetime) ->
     """
     if not sessions:
         return Coverage((), {})
-    backend, symbols = parts.backend, sorted(parts.universe.symbols)
-    available = _available_bars(backend, sessions)
+    symbols = sorted(parts.universe.symbols)
+    available = read_available_bars(parts.backend, symbols, sessions)
+    listed = _listed(parts.universe, symbols, sessions)
+    outside = _sessions_of_symbols(available.published & ~listed, symbols, sessions)
+    missing = _sessions_of_symbols(listed & ~available.published, symbols, sessions)
     history = parts.source.available_history(at)
-    gaps: dict[date, list[Gap]] = {}
-    with backend.ledger.read() as ledger:
-        for start in range(0, len(symbols), SYMBOLS_AT_ONCE):
-            for gap in _gaps(parts, symbols[start : start + SYMBOLS_AT_ONCE], sessions, available, history, ledger):
-                gaps.setdefault(gap.session, []).append(gap)
-        rejected = current_rejections(parts, ledger, gaps)
-        for session, rejection in rejected.items():
-            gaps[session] = _with_quarantined(gaps[session], session, rejection, history, ledger)
-    ordered = sorted(gaps)
-    listed, share = parts.universe.listed_counts(ordered), parts.limits.min_coverage
-    may_miss = {session: max(0, count - ceil(share * count)) for session, count in listed.items()}
-    by_symbol = (sorted(gaps[session], key=attrgetter("symbol")) for session in ordered)
-    return Coverage(tuple(chain.from_iterable(by_symbol)), rejected, may_miss)
+    gaps = [_outside_listings(symbol, days) for symbol, days in outside.items()]
+    incomplete = list(missing)
+    with parts.backend.ledger.read() as ledger:
+        for start in range(0, len(incomplete), SYMBOLS_AT_ONCE):
+            some = {symbol: missing[symbol] for symbol in incomplete[start : start + SYMBOLS_AT_ONCE]}
+            for bars in _missing_bars(ledger, some, available.quarantined, history):
+                gaps += _gaps_of_symbol(parts.backend, bars, history)
+        rejected = current_rejections(parts, ledger, sessions_of(gaps))
+        gaps = _with_quarantined(gaps, rejected, history, ledger)
+    counts, share = parts.universe.listed_counts(sorted(sessions_of(gaps))), parts.limits.min_coverage
+    may_miss = {session: max(0, count - ceil(share * count)) for session, count in counts.items()}
+    return Coverage(in_order(gaps), rejected, may_miss)
 
 
-def _gaps(
-    parts: PipelineParts,
-    symbols: Sequence[str],
-    sessions: Sequence[date],
-    available: Mapping[str, _Available],
-    history: AvailableHistory | None,
+def _listed(universe: Universe, symbols: Sequence[str], sessions: Sequence[date]) -> npt.NDArray[np.bool_]:
+    """Return whether each symbol, a row, was listed in each session, a column."""
+    listed = np.zeros((len(symbols), len(sessions)), np.bool_)
+    for row, symbol in enumerate(symbols):
+        for listing in universe.listings_of(symbol):
+            start, end = listing.bounds(sessions)
+            listed[row, start:end] = True
+    return listed
+
+
+def _sessions_of_symbols(
+    bars: npt.NDArray[np.bool_], symbols: Sequence[str], sessions: Sequence[date]
+) -> dict[str, tuple[date, ...]]:
+    """Return the sessions of each symbol, a row, that has bars; symbols with the same sessions share one tuple."""
+    shared: dict[bytes, tuple[date, ...]] = {}
+    found: dict[str, tuple[date, ...]] = {}
+    for row in np.flatnonzero(bars.any(axis=1)).tolist():
+        flags = bars[row].tobytes()
+        days = shared.get(flags) or shared.setdefault(flags, tuple(compress(sessions, flags)))
+        found[symbols[row]] = days
+    return found
+
+
+def _outside_listings(symbol: str, sessions: tuple[date, ...]) -> Gap:
+    reason = f"published, but outside every listing of {symbol} in the universe"
+    return Gap(symbol, sessions, stored=True, retry_at=None, reason=reason)
+
+
+def _missing_bars(
     ledger: LedgerTable,
-) -> Iterator[Gap]:
-    """Yield the gaps of some symbols; the ledger is read for all of them together."""
-    missing: dict[str, list[date]] = {}
-    for symbol in symbols:
-        held, listed = available.get(symbol, _NOTHING), parts.universe.listed_sessions(symbol, sessions)
-        # Nearly all symbols of a universe are complete; a query for each of them takes longer than everything else.
-        if absent := [session for session in listed if session not in held.published]:
-            missing[symbol] = absent
-        outside = f"published, but outside every listing of {symbol} in the universe"
-        for session in sorted(held.published.difference(listed)):
-            yield Gap(symbol, session, stored=True, due=None, reason=outside)
-    newest = newest_responses(ledger, missing)
-    unknown: dict[str, datetime] = {}
+    missing: Mapping[str, tuple[date, ...]],
+    quarantined: Mapping[str, Mapping[date, Quarantined]],
+    history: AvailableHistory | None,
+) -> Iterator[_Missing]:
+    """Read the ledger about the missing bars of some symbols, for all of them together."""
+    responses, without = newest_uses(ledger, missing)
+    doubtful = {one: set(quarantined[one]).intersection(missing[one]) for one in quarantined.keys() & missing}
+    # No request counts for a session that is older than the available history.
     available_from = history.first if history is not None else date.min
-    for symbol, absent in missing.items():
-        found, quarantined = newest.get(symbol, {}), available.get(symbol, _NOTHING).quarantined
-        # No request counts for a session that is older than the available history.
-        needed = (day for day in absent if day in quarantined or (day not in found and day >= available_from))
-        if first := next(needed, None):
-            unknown[symbol] = closing_time(first)
-    since = ledger.since(FetchKind.PRICES, unknown)
-    for symbol, absent in missing.items():
-        quarantined = available.get(symbol, _NOTHING).quarantined
-        bars = _Missing(symbol, absent, quarantined, newest.get(symbol, {}), since.get(symbol, ()))
-        yield from _gaps_of_symbol(parts.backend, bars, history)
+    needed = {one: next((day for day in without[one] if day >= available_from), None) for one in missing}
+    first = {one: min(filter(None, [needed[one], *doubtful.get(one, ())]), default=None) for one in missing}
+    since = ledger.since(FetchKind.PRICES, {one: closing_time(day) for one, day in first.items() if day is not None})
+    for symbol, sessions in missing.items():
+        absent = tuple(without[symbol])
+        in_quarantine = doubtful.get(symbol, set()).difference(absent)
+        yield _Missing(
+            symbol,
+            sessions,
+            responses.get(symbol, ()),
+            sessions if len(absent) == len(sessions) else absent,
+            {day: quarantined[symbol][day] for day in sorted(in_quarantine)},
+            since.get(symbol, ()),
+        )
 
 
 def _gaps_of_symbol(backend: Backend, missing: _Missing, history: AvailableHistory | None) -> Iterator[Gap]:
     """Yield the gaps of a symbol."""
-    symbol, newest_first, requests = missing.symbol, missing.since, _requests(())
-    if not missing.newest and not missing.since:
-        for session in missing.sessions:
-            yield Gap(symbol, *_never_requested(session, history))
-        return
-    for session in missing.sessions:
-        response, quarantined = missing.newest.get(session), missing.quarantined.get(session)
-        if quarantined and not _OF_THE_UNIVERSE.isdisjoint(quarantined.reasons):
-            quarantined = None
-        if response is not None and quarantined is None:
-            yield Gap(symbol, session, True, None, _NOT_PUBLISHED)  # noqa: FBT003 (with names, it takes twice as long)
-            continue
-        since_close = _since_close(newest_first, session)
-        if len(since_close) != len(requests.all):
-            newest_first, requests = since_close, _requests(since_close)
-        if response is None or (
-            quarantined and _is_in_quarantine(backend, session, requests.all, response, quarantined)
-        ):
-            yield _gap(symbol, session, requests, history, quarantined if response else None)
-        else:
-            yield Gap(symbol, session, stored=True, due=None, reason=_NOT_PUBLISHED)
+    for days, since_close in _by_requests(missing.absent, missing.since):
+        yield from _gaps(missing.symbol, days, _requests(since_close), history)
+    unchanged = list(_unchanged(backend, missing, history))
+    yield from unchanged
+    if len(missing.absent) < len(missing.sessions):
+        others = {*missing.absent, *sessions_of(unchanged)}
+        if stored := _without(missing.sessions, others):
+            yield Gap(missing.symbol, stored, stored=True, retry_at=None, reason=_NOT_PUBLISHED)
+
+
+def _unchanged(backend: Backend, missing: _Missing, history: AvailableHistory | None) -> Iterator[Gap]:
+    """Yield a gap for each bar in quarantine that loading the newest response would not change."""
+    doubtful = {day: bar for day, bar in missing.quarantined.items() if _OF_THE_UNIVERSE.isdisjoint(bar.reasons)}
+    newest = {day: fetch for fetch, days in missing.responses for day in days if day in doubtful} if doubtful else {}
+    for days, since_close in _by_requests(tuple(doubtful), missing.since):
+        requests = _requests(since_close)
+        for day in days:
+            if _is_in_quarantine(backend, day, since_close, newest[day], doubtful[day]):
+                yield from _gaps(missing.symbol, (day,), requests, history, doubtful[day])
+
+
+def _without(sessions: tuple[date, ...], others: Collection[date]) -> tuple[date, ...]:
+    return tuple(session for session in sessions if session not in others) if others else sessions
+
+
+def _by_requests(
+    sessions: tuple[date, ...], newest_first: Sequence[Fetch]
+) -> Iterator[tuple[tuple[date, ...], Sequence[Fetch]]]:
+    """Yield sessions with the same requests since their market close, and these requests."""
+    start = 0
+    while start < len(sessions):
+        newest_first = _since_close(newest_first, sessions[start])
+        oldest = newest_first[-1].fetched_at if newest_first else None
+        end = len(sessions) if oldest is None else bisect_right(sessions, oldest, key=closing_time)
+        yield sessions[start:end], newest_first
+        start = end
 
 
 def _since_close(newest_first: Sequence[Fetch], session: date) -> Sequence[Fetch]:
@@ -275,64 +226,40 @@ def _requests(since_close: Sequence[Fetch]) -> _Requests:
 
 def _with_quarantined(
     gaps: Sequence[Gap],
-    session: date,
-    rejection: Rejection,
+    rejected: Mapping[date, Rejection],
     history: AvailableHistory | None,
     ledger: LedgerTable,
 ) -> list[Gap]:
-    """Return the gaps of a rejected session, in which a bar that the load quarantined may be requested again."""
-    bars = rejection.quarantined.get(session.isoformat(), {})
-    changed: dict[str, Gap] = {}
-    stored = [gap.symbol for gap in gaps if gap.stored and bars.get(gap.symbol)]
-    for start in range(0, len(stored), SYMBOLS_AT_ONCE):
-        symbols = stored[start : start + SYMBOLS_AT_ONCE]
-        since = ledger.since(FetchKind.PRICES, dict.fromkeys(symbols, closing_time(session)))
-        for symbol in symbols:
-            requests, quarantined = _requests(since.get(symbol, ())), _Quarantined("", bars[symbol])
-            changed[symbol] = _gap(symbol, session, requests, history, quarantined)
-    return [changed.get(gap.symbol, gap) for gap in gaps]
+    """Return the gaps, in which a stored bar that a rejected load quarantined may be requested again."""
+    bars = {session: rejection.quarantined.get(session.isoformat(), {}) for session, rejection in rejected.items()}
+    stored: dict[date, list[str]] = {session: [] for session, found in bars.items() if found}
+    for gap in gaps if stored else ():
+        for session in stored.keys() & gap.sessions if gap.stored else ():
+            if bars[session].get(gap.symbol):
+                stored[session].append(gap.symbol)
+    changed: dict[str, list[Gap]] = {}
+    for session, symbols in stored.items():
+        for start in range(0, len(symbols), SYMBOLS_AT_ONCE):
+            some = symbols[start : start + SYMBOLS_AT_ONCE]
+            since = ledger.since(FetchKind.PRICES, dict.fromkeys(some, closing_time(session)))
+            for symbol in some:
+                quarantined = Quarantined("", bars[session][symbol])
+                requests = _requests(since.get(symbol, ()))
+                changed.setdefault(symbol, []).extend(_gaps(symbol, (session,), requests, history, quarantined))
+    return [*_others(gaps, changed), *(gap for found in changed.values() for gap in found)]
 
 
-def _available_bars(backend: Backend, sessions: Sequence[date]) -> dict[str, _Available]:
-    """Read the published and the quarantined bars of some sessions, by symbol."""
-    with backend.warehouse.connect_to_read() as sql:
-        rows = sql.query(
-            statement("coverage/available_bars.sql").bind(
-                {
-                    "published_prices": sql.name(DAILY_PRICES),
-                    "published_quarantine": sql.name(QUARANTINED_PRICES),
-                    "since": sessions[0],
-                    "until": sessions[-1],
-                }
-            )
-        )
-    wanted = set(sessions)
-    is_published = rows["quarantined_from"].is_null()
-    found = {symbol: _Available(days & wanted) for symbol, days in _days_of_symbols(rows.filter(is_published)).items()}
-    for row in rows.filter(pc.invert(is_published)).to_pylist():
-        held, session = found.setdefault(row["symbol"], _Available()), row["trade_date"]
-        if session in wanted:
-            earlier = held.quarantined.get(session)
-            reasons = {**(earlier.reasons if earlier else {}), row["audit"]: row["detail"]}
-            held.quarantined[session] = _Quarantined(row["quarantined_from"], reasons)
-    return found
-
-
-def _days_of_symbols(rows: pa.Table) -> dict[str, set[date]]:
-    """Return the days of each symbol in a table of many rows; equal symbols and days share one object.
-
-    A million rows as dictionaries, of 10,000 symbols and 100 sessions, take six times as long, and 450 MB.
-    """
-    symbols, days = (rows[name].combine_chunks().dictionary_encode() for name in ("symbol", "trade_date"))
-    found: list[set[date]] = [set() for _ in range(len(symbols.dictionary))]
-    values = days.dictionary.to_pylist()
-    for symbol, day in zip(symbols.indices.to_pylist(), days.indices.to_pylist(), strict=True):
-        found[symbol].add(values[day])
-    return dict(zip(symbols.dictionary.to_pylist(), found, strict=True))
+def _others(gaps: Iterable[Gap], changed: Mapping[str, Sequence[Gap]]) -> Iterator[Gap]:
+    """Yield the gaps without the stored bars of changed ones."""
+    for gap in gaps:
+        if not gap.stored or gap.symbol not in changed:
+            yield gap
+        elif sessions := _without(gap.sessions, sessions_of(changed[gap.symbol])):
+            yield gap._replace(sessions=sessions)
 
 
 def _is_in_quarantine(
-    backend: Backend, session: date, since_close: Sequence[Fetch], newest: Fetch, quarantined: _Quarantined
+    backend: Backend, session: date, since_close: Sequence[Fetch], newest: Fetch, quarantined: Quarantined
 ) -> bool:
     """Return whether the bar of the newest response is the quarantined one, so that loading it changes nothing."""
     if newest.response_key == quarantined.response_key:
@@ -342,38 +269,56 @@ def _is_in_quarantine(
     return earlier is not None and bar_lines(backend, newest, [session]) == bar_lines(backend, earlier, [session])
 
 
-def _gap(
+def _gaps(
     symbol: str,
-    session: date,
+    sessions: tuple[date, ...],
     requests: _Requests,
     history: AvailableHistory | None,
-    quarantined: _Quarantined | None,
-) -> Gap:
-    """Return the gap of a bar that no response has, or only as quarantined: whether and when to request it, and why."""
+    quarantined: Quarantined | None = None,
+) -> Iterator[Gap]:
+    """Yield the gaps of bars that no response has, or only as quarantined: whether and when to request them, and why.
+
+    Args:
+        symbol: ticker.
+        sessions: sessions with the same requests since their market close, in order.
+        requests: these requests.
+        history: what the vendor can return.
+        quarantined: what audits found, if the bar of the only session is in quarantine.
+    """
     why = f"{quarantined}, and " if quarantined else ""
     audits = tuple(sorted(quarantined.reasons)) if quarantined else ()
-    if before_available_history([session], history):
-        reason = f"{why}{format_unobtainable([session], history)}"
-        return Gap(symbol, session, stored=False, due=None, reason=reason, unobtainable=True, audits=audits)
+    start = bisect_left(sessions, history.first) if history else 0
+    if start:
+        reason = f"{why}{_format_unobtainable(history)}"
+        yield Gap(
+            symbol, sessions[:start], stored=False, retry_at=None, reason=reason, unobtainable=True, audits=audits
+        )
+    sessions = sessions[start:]
+    if not sessions:
+        return
     if not requests.relevant:
         reason = str(quarantined or _why_not_requested(requests.all))
-        return Gap(symbol, session, stored=False, due=catch_up_start(session), reason=reason, audits=audits)
-    outcome, reason = _why_missing(session, requests.relevant[0], requests.response, history)
-    unobtainable, attempts = outcome is Outcome.UNOBTAINABLE, requests.attempts
-    if quarantined:
-        reason = f"{why}{reason}" if unobtainable else str(quarantined)
-    if unobtainable or attempts > len(RETRY_DELAYS):
-        reason = f"{reason} (requested {'once' if attempts == 1 else f'{attempts} times'})"
-        due = None
-    else:
-        due = max(requests.relevant[0].fetched_at + RETRY_DELAYS[attempts - 1], catch_up_start(session))
-    return Gap(symbol, session, False, due, reason, attempts, unobtainable, audits)  # noqa: FBT003 (with names, it takes twice as long)
+        yield Gap(symbol, sessions, stored=False, retry_at=AT_ONCE, reason=reason, audits=audits)
+        return
+    requested = f"(requested {'once' if requests.attempts == 1 else f'{requests.attempts} times'})"
+    for days, outcome, found in _why_missing(sessions, requests, history):
+        unobtainable = outcome is Outcome.UNOBTAINABLE
+        reason = (f"{why}{found}" if unobtainable else str(quarantined)) if quarantined else found
+        ended = unobtainable or requests.attempts > len(RETRY_DELAYS)
+        yield Gap(
+            symbol,
+            days,
+            stored=False,
+            retry_at=None if ended else requests.relevant[0].fetched_at + RETRY_DELAYS[requests.attempts - 1],
+            reason=f"{reason} {requested}" if ended else reason,
+            requests=requests.attempts,
+            unobtainable=unobtainable,
+            audits=audits,
+        )
 
 
-@lru_cache(maxsize=1_000)
-def _never_requested(session: date, history: AvailableHistory | None) -> tuple[Any, ...]:
-    """Return all fields but the symbol of the gap of a bar that was not requested since the market close."""
-    return _gap("", session, _requests(()), history, None)[1:]
+def _format_unobtainable(history: AvailableHistory | None) -> str:
+    return format_unobtainable_range(SESSION, SESSION, 1, history)
 
 
 def _why_not_requested(since_close: Sequence[Fetch]) -> str:
@@ -384,12 +329,28 @@ def _why_not_requested(since_close: Sequence[Fetch]) -> str:
 
 
 def _why_missing(
-    session: date, newest: Fetch, response: Fetch | None, history: AvailableHistory | None
-) -> tuple[Outcome, str]:
-    """Return why the newest good response, or else the newest request, did not deliver a bar; OK if it did."""
+    sessions: tuple[date, ...], requests: _Requests, history: AvailableHistory | None
+) -> Iterator[tuple[tuple[date, ...], Outcome, str]]:
+    """Yield why the newest good response, or else the newest request, did not deliver bars; OK if it did.
+
+    Args:
+        sessions: sessions of the available history, in order.
+        requests: the requests since their market close.
+        history: what the vendor can return.
+    """
+    response = requests.response
     if response is None:
-        return newest.outcome, newest.detail
-    return classify_missing([] if response.holds(session) else [session], response, history)
+        newest = requests.relevant[0]
+        yield sessions, newest.outcome, newest.detail
+        return
+    start = bisect_left(sessions, response.first_session or date.min)
+    if too_old := sessions[:start]:
+        yield too_old, Outcome.UNOBTAINABLE, _format_unobtainable(history_shown(response, history))
+    held = tuple(session for session in sessions[start:] if response.holds(session))
+    if held:
+        yield held, Outcome.OK, ""
+    if late := _without(sessions[start:], held):
+        yield late, Outcome.LATE, format_late(SESSION)
 
 
 def _attempts(newest_first: Collection[datetime]) -> int:

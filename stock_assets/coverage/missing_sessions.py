@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from stock_assets.coverage.catch_up import available_calls, first_ranges
-from stock_assets.coverage.missing_bars import Coverage, Gap, coverage
+from stock_assets.coverage.gaps import Coverage, Gap, sessions_of
+from stock_assets.coverage.missing_bars import coverage
 from stock_assets.coverage.run_specs import bridged_ranges
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.loads.audit_files import AuditKind, audit_names
@@ -45,7 +46,7 @@ class Missing:
 
     def runs(self) -> Iterator[tuple[date, date, list[str]]]:
         """Yield the runs: first and last session, and the symbols to request again, each symbol in one run only."""
-        gaps = [gap for gap in self.quarantined if gap.symbol in self.request_again and _can_request(gap)]
+        gaps = [gap for gap in self.quarantined if gap.symbol in self.request_again and gap.requestable]
         for (first, last), again in first_ranges(self.ranges, gaps).items():
             yield first, last, again
 
@@ -60,12 +61,12 @@ def find_missing(parts: PipelineParts, sessions: Sequence[date], *, at: datetime
     """
     found = coverage(parts, sessions, at=at)
     quarantined = tuple(gap for gap in found.gaps if gap.quarantined)
-    absent = [gap for gap in found.gaps if not gap.quarantined and not gap.stored]
+    absent = [gap for gap in found.gaps if gap.missing]
     again = _affordable(parts, found, at)
-    requested = {
-        gap.session for gap in found.gaps if _can_request(gap) and (not gap.quarantined or gap.symbol in again)
-    }
-    stored = {gap.session for gap in found.gaps if gap.stored}
+    requested = sessions_of(
+        gap for gap in found.gaps if gap.requestable and (not gap.quarantined or gap.symbol in again)
+    )
+    stored = sessions_of(gap for gap in found.gaps if gap.stored)
     # An audit that excludes single sessions blocks no other session.
     walls = {session for session, rejection in found.rejected.items() if _rejects_whole_loads(rejection)}
     missing = requested | (stored - found.rejected.keys())
@@ -93,14 +94,10 @@ def rejected_sessions(parts: PipelineParts, sessions: Sequence[date]) -> dict[da
         return dict(sorted(current_rejections(parts, ledger, sessions).items()))
 
 
-def _can_request(gap: Gap) -> bool:
-    return not gap.stored and not gap.unobtainable
-
-
 def _affordable(parts: PipelineParts, found: Coverage, at: datetime) -> frozenset[str]:
     """Return the symbols whose quarantined bars can be requested after the missing ones, without tonight's calls."""
-    missing = {gap.symbol for gap in found.gaps if _can_request(gap) and not gap.quarantined}
-    wanted = dict.fromkeys(gap.symbol for gap in found.gaps if _can_request(gap) and gap.quarantined)
+    missing = {gap.symbol for gap in found.gaps if gap.requestable and not gap.quarantined}
+    wanted = dict.fromkeys(gap.symbol for gap in found.gaps if gap.requestable and gap.quarantined)
     calls = available_calls(parts, at).available
     further = [symbol for symbol in wanted if symbol not in missing]
     left = None if calls is None else max(0, calls - len(missing))

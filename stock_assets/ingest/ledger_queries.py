@@ -225,13 +225,21 @@ def missing_sessions(
     return {symbol: tuple(sessions) for symbol, sessions in remaining.items()}
 
 
+def newest_uses(
+    ledger: LedgerTable, wanted: Mapping[str, Iterable[date]]
+) -> tuple[dict[str, list[_Use]], dict[str, list[date]]]:
+    """Return the newest responses of each symbol with the sessions of each, and the sessions that none contains.
+
+    Only responses that were fetched after the market close count. A symbol without one is not among the first ones.
+    """
+    remaining = {symbol: sorted(set(sessions)) for symbol, sessions in wanted.items()}
+    return _take(ledger, remaining), remaining
+
+
 def newest_responses(ledger: LedgerTable, wanted: Mapping[str, Iterable[date]]) -> dict[str, dict[date, Fetch]]:
     """Return the newest response, fetched after the market close, of each symbol and session that has one."""
-    used = _take(ledger, {symbol: sorted(set(sessions)) for symbol, sessions in wanted.items()})
-    found: dict[str, dict[date, Fetch]] = {}
-    for symbol, uses in used.items():
-        found[symbol] = {session: fetch for fetch, held in uses for session in held}
-    return found
+    used, _ = newest_uses(ledger, wanted)
+    return {symbol: {session: fetch for fetch, held in uses for session in held} for symbol, uses in used.items()}
 
 
 def before_available_history(sessions: Sequence[date], available: AvailableHistory | None) -> tuple[date, ...]:

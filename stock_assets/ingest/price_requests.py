@@ -326,15 +326,30 @@ def classify_missing(missing: Sequence[date], newest: Fetch, available: Availabl
     too_old = [session for session in missing if session not in late]
     parts = []
     if late:
-        parts.append(f"the vendor has no bar yet of {shorten_list(list(map(str, late)), _SESSIONS_SHOWN)}")
+        parts.append(format_late(shorten_list(list(map(str, late)), _SESSIONS_SHOWN)))
     if too_old:
-        history = available or AvailableHistory(first, "set first_session in the universe file")
-        parts.append(format_unobtainable(too_old, history))
+        parts.append(format_unobtainable(too_old, history_shown(newest, available)))
     outcome = Outcome.LATE if late else Outcome.UNOBTAINABLE if too_old else Outcome.OK
     return outcome, "; ".join(parts)
 
 
+def history_shown(response: Fetch, available: AvailableHistory | None) -> AvailableHistory:
+    """Return the available history, or what a response shows of it: the vendor has nothing before its first bar."""
+    return available or AvailableHistory(response.first_session or date.min, "set first_session in the universe file")
+
+
+def format_late(sessions: str) -> str:
+    """Format that the vendor has no bar of some sessions yet."""
+    return f"the vendor has no bar yet of {sessions}"
+
+
 def format_unobtainable(sessions: Sequence[date], available: AvailableHistory | None) -> str:
     """Format the range of sessions that the vendor cannot return, and why."""
+    first, last = min(sessions), max(sessions)
+    return format_unobtainable_range(str(first), str(last), len(sessions), available)
+
+
+def format_unobtainable_range(first: str, last: str, count: int, available: AvailableHistory | None) -> str:
+    """Format a range of sessions that the vendor cannot return, its bounds as texts, and why."""
     why = f": the vendor's history starts on {available.first}; {available.why}" if available else ""
-    return f"{min(sessions)} to {max(sessions)} ({plural(len(sessions), 'session')}) cannot be fetched{why}"
+    return f"{first} to {last} ({plural(count, 'session')}) cannot be fetched{why}"

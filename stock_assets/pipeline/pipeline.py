@@ -15,7 +15,8 @@ from stock_assets.core.calendar import declare_closures
 from stock_assets.core.errors import SettingsError
 from stock_assets.core.text import shorten_list
 from stock_assets.core.universe import Universe, require_enough_calls
-from stock_assets.coverage.missing_bars import Coverage, coverage
+from stock_assets.coverage.gaps import Coverage
+from stock_assets.coverage.missing_bars import coverage
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, SymbolResult, fetch_prices
 from stock_assets.ingest.split_requests import fetch_splits

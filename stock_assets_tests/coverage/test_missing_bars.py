@@ -1,10 +1,12 @@
-"""The gaps of many symbols: the same as those computed for each bar alone, with few statements for all symbols."""
+"""The missing bars of many symbols: the same as computed for each bar alone, with few statements and few objects."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,14 +18,9 @@ from stock_assets.core.errors import Outcome
 from stock_assets.core.universe import Universe
 from stock_assets.core.vendor_facts import AvailableHistory
 from stock_assets.coverage import missing_bars
-from stock_assets.coverage.missing_bars import (
-    RETRY_DELAYS,
-    SAME_ATTEMPT,
-    Gap,
-    _Available,
-    catch_up_start,
-    coverage,
-)
+from stock_assets.coverage.available_bars import AvailableBars
+from stock_assets.coverage.gaps import RETRY_DELAYS, SESSION, MissingBar, catch_up_start, count_bars
+from stock_assets.coverage.missing_bars import SAME_ATTEMPT, coverage
 from stock_assets.ingest.ledger_queries import staged_responses
 from stock_assets.ingest.parts import PipelineParts
 from stock_assets_tests.fakes.source import ScriptedSource
@@ -95,32 +92,34 @@ def test_the_gaps_are_those_of_each_bar_alone(
     pipeline = parts(local_backend(tmp_path_factory.mktemp(f"gaps{next(FOLDERS)}")), universe=universe)
     pipeline.backend.ledger.record(*fetches)
     with pytest.MonkeyPatch.context() as patch:
-        bars = {one: _Available({day for day, symbol in published if symbol == one}) for one in THREE.symbols}
-        patch.setattr(missing_bars, "_available_bars", lambda *_: bars)
-        found = coverage(pipeline, DAYS, at=AT)
+        available = AvailableBars(np.array([[(day, one) in published for day in DAYS] for one in THREE.symbols]), {})
+        patch.setattr(missing_bars, "read_available_bars", lambda *_: available)
+        found = checked(coverage(pipeline, DAYS, at=AT).bars())
         for size in (1, 2):
-            assert reasons(found.gaps) == reasons(in_batches(pipeline, size))
-    assert [(gap.session, gap.symbol) for gap in found.gaps] == [
+            assert found == checked(in_batches(pipeline, size))
+    assert [(bar.session, bar.symbol) for bar in found] == [
         (day, one) for day in DAYS for one in THREE.symbols if universe.covers(one, day) != ((day, one) in published)
     ]
-    for gap in found.gaps:
-        outside = not universe.covers(gap.symbol, gap.session)
-        of_one = (True, None, 0) if outside else expected(pipeline, gap.symbol, gap.session)
-        assert (gap.stored, gap.due, gap.requests) == of_one, gap
+    for bar in found:
+        outside = not universe.covers(bar.symbol, bar.session)
+        of_one = (True, None, 0) if outside else expected(pipeline, bar.symbol, bar.session)
+        assert (bar.stored, bar.due, bar.requests) == of_one, bar
 
 
-def in_batches(pipeline: PipelineParts, size: int) -> tuple[Gap, ...]:
-    """Return the gaps, read for some symbols at a time."""
+def in_batches(pipeline: PipelineParts, size: int) -> Iterator[MissingBar]:
+    """Return the missing bars, read for some symbols at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(missing_bars, "SYMBOLS_AT_ONCE", size)
-        return coverage(pipeline, DAYS, at=AT).gaps
+        return coverage(pipeline, DAYS, at=AT).bars()
 
 
-def reasons(gaps: tuple[Gap, ...]) -> list[Gap]:
-    """Return the gaps; none has the requests of another symbol as its reason."""
-    for gap in gaps:
-        assert not any(f"{symbol}:" in gap.reason for symbol in THREE.symbols if symbol != gap.symbol)
-    return list(gaps)
+def checked(bars: Iterable[MissingBar]) -> list[MissingBar]:
+    """Return the bars; none has the requests of another symbol, or another session, as its reason."""
+    found = list(bars)
+    for bar in found:
+        assert not any(f"{symbol}:" in bar.reason for symbol in THREE.symbols if symbol != bar.symbol)
+        assert SESSION not in bar.reason
+    return found
 
 
 def test_the_statements_do_not_grow_with_the_symbols_and_sessions(
@@ -142,8 +141,10 @@ def test_the_statements_do_not_grow_with_the_symbols_and_sessions(
             pipeline.backend.ledger.record(good._replace(symbol=one, response_key=one))
         sent.clear()
         found = coverage(pipeline, days, at=AT)
-        assert len(found.gaps) == size * len(days)
-        assert sum(gap.stored for gap in found.gaps) == third * (len(days) - 1)
+        assert count_bars(found.gaps) == size * len(days)
+        assert count_bars(gap for gap in found.gaps if gap.stored) == third * (len(days) - 1)
+        # An object for each bar of a large universe would need a gigabyte.
+        assert len(found.gaps) <= 2 * size
         with pipeline.backend.ledger.read() as ledger:
             assert len(staged_responses(ledger, days)) == third
         counts.add(len(sent))

@@ -8,6 +8,7 @@ from stock_assets.backends.interface import Backend
 from stock_assets.core.errors import LoadRejected
 from stock_assets.core.tables import STAGED_PRICES
 from stock_assets.core.vendor_facts import AvailableHistory
+from stock_assets.coverage.gaps import bars_of
 from stock_assets.coverage.missing_sessions import Missing, find_missing
 from stock_assets_tests.fakes.source import ScriptedSource
 from stock_assets_tests.support.scenes import BAD_BAR, FIRST_WEEK, SECOND_WEEK, TWO_WEEKS, Scene, calm_source, tamper
@@ -93,7 +94,7 @@ def test_bars_before_the_available_history_are_unavailable(scene: Scene) -> None
 
     found = missing(scene)
 
-    assert [(gap.symbol, gap.session) for gap in found.unavailable] == [
+    assert [(bar.symbol, bar.session) for bar in bars_of(found.unavailable)] == [
         (symbol, session) for session in FIRST_WEEK for symbol in scene.universe.symbols
     ]
     assert found.sessions == tuple(SECOND_WEEK)

@@ -16,7 +16,7 @@ from stock_assets.core.errors import UnknownSymbol
 from stock_assets.core.text import SYMBOLS_SHOWN
 from stock_assets.core.universe import Listing, Universe
 from stock_assets.coverage.catch_up import plan_catch_up
-from stock_assets.coverage.missing_bars import Coverage, Gap
+from stock_assets.coverage.gaps import Coverage, Gap
 from stock_assets.loads.load_report import load_report
 from stock_assets.orchestration.sensors.alerts import AlertContext, alert_sensor
 from stock_assets_tests.fakes.channel import RecordingChannel
@@ -125,9 +125,9 @@ def gaps(count: int, *, given_up: Sequence[str] = (), quarantined: Sequence[str]
         tuple(
             Gap(
                 symbol,
-                SESSIONS[0],
+                (SESSIONS[0],),
                 stored=False,
-                due=None if symbol in (*given_up, *quarantined) else due,
+                retry_at=None if symbol in (*given_up, *quarantined) else due,
                 reason="a test",
                 audits=("high_is_highest",) if symbol in quarantined else (),
             )

@@ -10,7 +10,7 @@ import dagster as dg
 
 from stock_assets.core.calendar import is_session
 from stock_assets.core.clock import utc_now
-from stock_assets.coverage.missing_bars import catch_up_start
+from stock_assets.coverage.gaps import catch_up_start
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.pipeline import Pipeline

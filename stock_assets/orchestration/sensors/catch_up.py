@@ -27,7 +27,7 @@ from stock_assets.coverage.catch_up import (
     explain_waiting,
     plan_catch_up,
 )
-from stock_assets.coverage.missing_bars import Gap
+from stock_assets.coverage.gaps import Gap, MissingBar, bars_of
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
@@ -104,15 +104,15 @@ def notify_missing(
     Sessions before the available history are never requested; only the sensor's tick names them.
     """
     # The newest first: a message has room for some lines only, and earlier bars were reported before.
-    by_session = sorted(given_up, key=attrgetter("session"), reverse=True)
-    missing = {f"{gap.symbol} {gap.session}": gap for gap in by_session if gap.requests}
+    bars = sorted(bars_of(gap for gap in given_up if gap.requests), key=attrgetter("session"), reverse=True)
+    missing = {f"{bar.symbol} {bar.session}": bar for bar in bars}
     open_incidents = [incident for incident in opened if incident.kind == "coverage"]
     if not missing:
         how = "every bar is stored, or no longer among the latest sessions"
         return [line for incident in open_incidents for line in notifier.resolve(incident.reference, at, how)]
     if any(_are_reported(missing.values(), incident) for incident in open_incidents):
         return []
-    sessions = sorted({gap.session for gap in missing.values()})
+    sessions = sorted({bar.session for bar in bars})
     undelivered = notifier.notify(
         Incident(
             kind="coverage",
@@ -120,7 +120,7 @@ def notify_missing(
             title=f"stock_assets: {plural(len(missing), 'bar stays', 'bars stay')} missing and no longer requested",
             sessions=tuple(sessions),
             facts={
-                "missing": [f"{name}: {gap.reason}" for name, gap in missing.items()],
+                "missing": [f"{name}: {bar.reason}" for name, bar in missing.items()],
                 "remedy": "correct the universe file if a symbol or its first or last session is wrong; request the "
                 f"bars again with stock-assets backfill {sessions[0]} {sessions[-1]} --missing, or add them as a "
                 "landing file",
@@ -133,19 +133,19 @@ def notify_missing(
     return undelivered
 
 
-def _subject(missing: Collection[Gap]) -> str:
+def _subject(missing: Collection[MissingBar]) -> str:
     """Return the missing bars; if they are many, their number by session, so that an incident has a constant size."""
     if len(missing) <= MOST_NAMED:
-        return ", ".join(sorted(f"{gap.symbol} {gap.session}" for gap in missing))
-    counts = Counter(gap.session for gap in missing)
+        return ", ".join(sorted(f"{bar.symbol} {bar.session}" for bar in missing))
+    counts = Counter(bar.session for bar in missing)
     return ", ".join(f"{session} x {counts[session]}" for session in sorted(counts))
 
 
-def _are_reported(missing: Collection[Gap], incident: Incident) -> bool:
+def _are_reported(missing: Collection[MissingBar], incident: Incident) -> bool:
     """Return whether an incident has reported all missing bars; of many, whether no session has more than it has."""
     reported = incident.subject.split(", ")
     counts = {session: int(count) for session, times, count in (one.partition(" x ") for one in reported) if times}
     if not counts:
-        return {f"{gap.symbol} {gap.session}" for gap in missing} <= set(reported)
-    now = Counter(str(gap.session) for gap in missing)
+        return {f"{bar.symbol} {bar.session}" for bar in missing} <= set(reported)
+    now = Counter(str(bar.session) for bar in missing)
     return all(count <= counts.get(session, 0) for session, count in now.items())

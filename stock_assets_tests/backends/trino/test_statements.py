@@ -102,7 +102,7 @@ def test_every_file_is_sent(trino: TrinoOnEmulator, tmp_path: Path, monkeypatch:
     assert report
     assert differences == []
     assert [found.row_count for found in counts] == [5, 4, 5, 5, 5, 5, 5, 0, 5, 5]
-    assert [(gap.symbol, gap.audits) for gap in known.gaps if gap.session == FIRST_WEEK[1]] == [
+    assert [(bar.symbol, bar.audits) for bar in known.bars() if bar.session == FIRST_WEEK[1]] == [
         ("IBM", ("volume_not_negative",))
     ]
     assert set(known.rejected) == {TWO_WEEKS[7]}

@@ -27,7 +27,8 @@ from stock_assets.coverage.catch_up import (
     plan_catch_up,
     warn_about_calls,
 )
-from stock_assets.coverage.missing_bars import RETRY_DELAYS, Coverage, Gap, coverage
+from stock_assets.coverage.gaps import RETRY_DELAYS, Coverage, Gap, MissingBar, count_bars, sessions_of
+from stock_assets.coverage.missing_bars import coverage
 from stock_assets.coverage.run_specs import BRIDGED_SESSIONS
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, fetch_prices
 from stock_assets.orchestration.jobs.daily_prices import daily_job
@@ -56,6 +57,11 @@ def find_gaps(scene: Scene, sessions: Sequence[date] = TWO_WEEKS, *, at: datetim
     return coverage(scene, sessions, at=at)
 
 
+def find_bars(scene: Scene, sessions: Sequence[date] = TWO_WEEKS, *, at: datetime = NOW) -> list[MissingBar]:
+    """Return each missing bar of a scene."""
+    return list(find_gaps(scene, sessions, at=at).bars())
+
+
 def planned(found: Coverage, *, calls_available: int | None = None, at: datetime = NOW) -> CatchUpPlan:
     """Return the plan for any number of calls, or a limited one."""
     return plan_catch_up(found, calls_available=calls_available, reserve_calls=0, at=at)
@@ -67,8 +73,8 @@ def ranges(plan: CatchUpPlan) -> list[tuple[date, date, tuple[str, ...]]]:
 
 
 def gap(session: date, symbol: str = "IBM", *, stored: bool = True) -> Gap:
-    """Return a gap that is due."""
-    return Gap(symbol, session, stored=stored, due=None if stored else NOW, reason="a test")
+    """Return a gap of one bar that is due."""
+    return Gap(symbol, (session,), stored=stored, retry_at=None if stored else NOW, reason="a test")
 
 
 def failed_request(symbol: str, fetched_at: datetime, outcome: Outcome = Outcome.UNREACHABLE) -> Fetch:
@@ -108,18 +114,18 @@ def test_a_symbol_has_gaps_only_while_it_is_listed(scene: Scene) -> None:
     scene.run(TWO_WEEKS)
     joined = replace(symbols(1).listings[0], first_session=TWO_WEEKS[7])
     scene.change(universe=replace(FIVE, listings=(*FIVE.listings, joined)))
-    assert [found.session for found in find_gaps(scene).gaps] == TWO_WEEKS[7:]
+    assert [found.session for found in find_bars(scene)] == TWO_WEEKS[7:]
 
 
 def test_delays_grow_and_end(scene: Scene) -> None:
     scene.source.drop_bar("IBM", MONDAY)
     scene.run(FIRST_WEEK)
-    [requested_once] = find_gaps(scene, FIRST_WEEK).gaps
+    [requested_once] = find_bars(scene, FIRST_WEEK)
     assert (requested_once.symbol, requested_once.session, requested_once.stored) == ("IBM", MONDAY, False)
     last = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
 
     for number, pause in enumerate(RETRY_DELAYS, start=1):
-        [found] = find_gaps(scene, FIRST_WEEK, at=last).gaps
+        [found] = find_bars(scene, FIRST_WEEK, at=last)
         assert found.due == last + pause, number
         assert ranges(planned(find_gaps(scene, FIRST_WEEK), at=last + pause - timedelta(seconds=1))) == []
         assert ranges(planned(find_gaps(scene, FIRST_WEEK), at=last + pause)) == [(MONDAY, MONDAY, ("IBM",))]
@@ -155,7 +161,7 @@ def test_requests_without_quota_do_not_count(scene: Scene) -> None:
     note = failed_request("IBM", NOW, Outcome.DAILY_QUOTA)
     for _ in range(20):
         scene.backend.ledger.record(note._replace(calls=0))
-    assert all(found.due is not None and found.due <= NOW for found in find_gaps(scene).gaps)
+    assert all(found.due is not None and found.due <= NOW for found in find_bars(scene))
 
 
 def test_calls_are_reserved_for_the_schedule(server: VendorServer, backend: Backend) -> None:
@@ -190,9 +196,9 @@ def missing_everywhere(days: Sequence[date], may_miss: int) -> Coverage:
 def test_no_call_is_used_for_sessions_that_would_have_too_few_symbols() -> None:
     found = missing_everywhere(FIRST_WEEK, may_miss=2)
     short = planned(found, calls_available=2)
-    assert (ranges(short), len(short.waiting)) == ([], 25)
+    assert (ranges(short), count_bars(short.waiting)) == ([], 25)
     assert ranges(planned(found, calls_available=3)) == [(FIRST_WEEK[0], FIRST_WEEK[-1], ("AAPL", "CSCO", "IBM"))]
-    assert len(planned(found, calls_available=3).waiting) == 10
+    assert count_bars(planned(found, calls_available=3).waiting) == 10
     assert planned(found, calls_available=5).waiting == ()
     # The calls go to another session that they complete.
     later = SECOND_WEEK[0]
@@ -203,7 +209,7 @@ def test_no_call_is_used_for_sessions_that_would_have_too_few_symbols() -> None:
 def test_stored_bars_wait_for_more_symbols_of_their_session() -> None:
     first, second = FIRST_WEEK[:2]
     stored = [gap(day, symbol) for day in (first, second) for symbol in ("AAPL", "CSCO")]
-    missing = [gap(first, symbol, stored=False)._replace(due=None) for symbol in ("IBM", "MSFT", "ORCL")]
+    missing = [gap(first, symbol, stored=False)._replace(retry_at=None) for symbol in ("IBM", "MSFT", "ORCL")]
     plan = planned(Coverage((*stored, *missing), {}, {first: 2, second: 2}))
     assert ranges(plan) == [(second, second, ())]
     assert plan.incomplete == (first,)
@@ -275,7 +281,7 @@ def test_an_excluded_session_waits_until_its_bars_change(scene: Scene) -> None:
 
     found = find_gaps(scene, FIRST_WEEK)
     assert found.rejected.keys() == {MONDAY}
-    assert [(gap.symbol, gap.session, gap.stored) for gap in found.gaps] == [
+    assert [(bar.symbol, bar.session, bar.stored) for bar in found.bars()] == [
         ("AAPL", MONDAY, False),
         ("CSCO", MONDAY, False),
         ("IBM", MONDAY, True),
@@ -286,7 +292,7 @@ def test_an_excluded_session_waits_until_its_bars_change(scene: Scene) -> None:
 
     # Its quarantined bars are requested again, after the delay.
     assert ranges(planned(found)) == []
-    later = max(gap.due for gap in found.gaps if gap.due is not None)
+    later = max(bar.due for bar in found.bars() if bar.due is not None)
     [run] = planned(find_gaps(scene, FIRST_WEEK), at=later).runs
     assert (run.first, run.last, run.config["request_again"]) == (MONDAY, MONDAY, ["AAPL", "CSCO"])
 
@@ -376,7 +382,7 @@ def test_a_bar_quarantined_by_an_earlier_universe_is_loaded_without_a_call(scene
     assert find_gaps(scene).gaps == ()
     scene.change(universe=FIVE)
     found = find_gaps(scene)
-    assert [(gap.symbol, gap.session, gap.stored) for gap in found.gaps] == [
+    assert [(bar.symbol, bar.session, bar.stored) for bar in found.bars()] == [
         ("IBM", session, True) for session in TWO_WEEKS[3:]
     ]
     scene.run(TWO_WEEKS[3:])
@@ -389,7 +395,7 @@ def test_a_published_bar_outside_the_listings_is_loaded_again(scene: Scene) -> N
     others = tuple(listing for listing in FIVE.listings if listing.symbol != "IBM")
     scene.change(universe=Universe((*others, replace(ibm, last_session=MONDAY))))
     found = find_gaps(scene)
-    assert [(gap.symbol, gap.session, gap.stored) for gap in found.gaps] == [
+    assert [(bar.symbol, bar.session, bar.stored) for bar in found.bars()] == [
         ("IBM", session, True) for session in TWO_WEEKS[3:]
     ]
     assert {gap.reason for gap in found.gaps} == {"published, but outside every listing of IBM in the universe"}
@@ -408,7 +414,7 @@ def test_a_bar_quarantined_because_it_was_fetched_before_the_close_is_requested(
         deliver(scene.backend, symbol, body, utc("2012-03-05 15:00") if early else None)
     scene.stage([MONDAY])
     scene.publish([MONDAY])
-    [found] = find_gaps(scene, [MONDAY]).gaps
+    [found] = find_bars(scene, [MONDAY])
     assert (found.symbol, found.stored, found.reason) == ("IBM", False, "not requested since the market close")
 
 
@@ -549,7 +555,7 @@ def test_every_excluded_session_of_a_long_load_is_recorded(scene: Scene) -> None
     scene.run(whole)
     found = find_gaps(scene, whole)
     assert found.rejected.keys() == set(bad)
-    assert {gap.session for gap in found.gaps} == set(bad)
+    assert sessions_of(found.gaps) == set(bad)
     assert ranges(planned(found)) == []
 
 
@@ -584,10 +590,10 @@ def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_count
     channel = RecordingChannel()
     notifier = Notifier(backend, [channel])
     lost = [
-        gap(MONDAY, f"S{number:05d}", stored=False)._replace(due=None, requests=8, reason="no bar yet")
+        gap(MONDAY, f"S{number:05d}", stored=False)._replace(retry_at=None, requests=8, reason="no bar yet")
         for number in range(9_999)
     ]
-    added = lost[0]._replace(session=next_session(MONDAY), symbol="Z")
+    added = lost[0]._replace(sessions=(next_session(MONDAY),), symbol="Z")
     for missing in (lost, lost[1:], [*lost, added]):
         notify_missing(notifier, missing, NOW, opened=notifier.open_incidents())
     assert [message.title for message in channel.sent] == [
@@ -595,7 +601,7 @@ def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_count
     ]
     assert all(len(message.text) < 2_000 for message in channel.sent)
     [incident] = notifier.open_incidents()
-    assert incident.facts["missing"][0] == f"Z {added.session}: no bar yet", "the newest session comes first"
+    assert incident.facts["missing"][0] == f"Z {added.sessions[0]}: no bar yet", "the newest session comes first"
     assert incident.facts["missing"][-1] == "and 9,981 more"
     [stored] = [backend.objects.get(key) for key in backend.objects.keys("alerts/open/") if "incident.json" in key]
     assert len(stored) < 2_000
@@ -609,8 +615,8 @@ def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_count
 def test_fewer_missing_bars_send_no_message_and_more_do(scene: Scene) -> None:
     channel = RecordingChannel()
     notifier = Notifier(scene.backend, [channel])
-    lost = [gap(session, stored=False)._replace(due=None, requests=8) for session in FIRST_WEEK]
-    not_available = lost[0]._replace(session=SECOND_WEEK[0], requests=0)
+    lost = [gap(session, stored=False)._replace(retry_at=None, requests=8) for session in FIRST_WEEK]
+    not_available = lost[0]._replace(sessions=(SECOND_WEEK[0],), requests=0)
     for missing in (lost[:2], lost[:1], [*lost[:2], not_available]):
         notify_missing(notifier, missing, NOW, opened=notifier.open_incidents())
     assert len(channel.sent) == 1
