@@ -175,12 +175,12 @@ def test_no_requests_are_read_for_bars_before_the_available_history(
         return since(table, kind, wanted)
 
     monkeypatch.setattr(LedgerTable, "since", recording)
-    gaps = {(gap.symbol, gap.session): gap for gap in coverage(pipeline, DAYS, at=AT).gaps}
+    gaps = {(bar.symbol, bar.session): bar for bar in coverage(pipeline, DAYS, at=AT).bars()}
 
     assert read == [dict.fromkeys(("S01", "S02"), closing_time(DAYS[3]))]
     for symbol in ("S01", "S02"):
         too_old = [gaps[symbol, day] for day in DAYS[:3]]
-        assert [(gap.unobtainable, gap.due, gap.requests) for gap in too_old] == [(True, None, 0)] * 3
+        assert [(bar.unobtainable, bar.due, bar.requests) for bar in too_old] == [(True, None, 0)] * 3
     assert [gaps["S01", day].requests for day in DAYS[3:]] == list(range(len(DAYS) - 3, 0, -1))
     assert [gaps["S02", day].requests for day in DAYS[3:]] == [0] * (len(DAYS) - 3)
     assert coverage(pipeline, DAYS[:3], at=AT).gaps
