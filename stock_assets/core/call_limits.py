@@ -34,7 +34,7 @@ _LONGEST_DELAY = timedelta(seconds=1)
 _KNOWN_DELAY = timedelta(seconds=0.3)
 """Delay of a request that its response has to show before the token of its call returns."""
 LONGEST_LEAD = timedelta(seconds=0.1)
-"""Longest time by which any process records a call before its request may be sent."""
+"""Longest time between the recording of a call and its request."""
 _NEWEST_WRITES = 20
 """Writes that show how long a write takes."""
 

@@ -21,7 +21,7 @@ def pipeline_to_read(settings: Settings) -> Pipeline:
     if settings.backend is BackendName.LOCAL and absent:
         parents = "" if settings.data_dir.is_absolute() else ", nor do the parents of the working directory"
         raise NoData(
-            f"There are no data of the source {settings.source}: the folder {settings.root} does not exist{parents}. "
+            f"No data of the source {settings.source} exist: the folder {settings.root} does not exist{parents}. "
             f"Change to the folder that contains your data, or set {environment_variable('data_dir')}. To load data "
             "here: stock-assets backfill FIRST LAST"
         )

@@ -129,9 +129,7 @@ def test_query_as_of_a_printed_timestamp_reads_that_snapshot(shell: Shell) -> No
 @pytest.mark.parametrize("command", [("summary",), ("query", "select 1"), ("tables",), ("report",), ("history",)])
 def test_reading_without_a_data_folder_names_it_and_creates_nothing(tmp_path: Path, command: tuple[str, ...]) -> None:
     error = Shell(tmp_path / "new").run_main(*command, code=1).stderr
-    assert (
-        f"There are no data of the source recorded: the folder {tmp_path / 'new' / 'recorded'} does not exist" in error
-    )
+    assert f"No data of the source recorded exist: the folder {tmp_path / 'new' / 'recorded'} does not exist" in error
     assert "set STOCK_ASSETS_DATA_DIR" in error
     assert list(tmp_path.iterdir()) == []
 
