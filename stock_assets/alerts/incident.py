@@ -43,7 +43,7 @@ class Incident:
         kind: what kind of failure it is, such as `run`, `coverage`, `freshness` or `landing_files`.
         subject: what identifies it besides its sessions, such as the step and the class of its error. Two incidents
             with equal kind, subject and sessions are the same incident. It is never shortened, and no message contains
-            it: a sensor reads from it which bars or files are reported already. Its size must not grow with the symbols.
+            it: a sensor reads from it which bars or files are reported already. It must not grow with the symbols.
         title: one line for people.
         sessions: the affected sessions, in order; empty if it concerns no particular session.
         steps: steps that must succeed for these sessions before the incident is resolved.

@@ -8,15 +8,15 @@ runs on the instance. So it needs no cursor, and a restart changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from datetime import datetime
-from operator import attrgetter
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from itertools import chain, islice
 
 import dagster as dg
 
 from stock_assets.alerts.channels import Channel
 from stock_assets.alerts.deduplication import Notifier
-from stock_assets.alerts.incident import Incident
+from stock_assets.alerts.incident import MAX_LINES, Incident
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
 from stock_assets.core.text import plural
@@ -27,7 +27,7 @@ from stock_assets.coverage.catch_up import (
     explain_waiting,
     plan_catch_up,
 )
-from stock_assets.coverage.gaps import Gap, MissingBar, bars_of
+from stock_assets.coverage.gaps import Gap, bars_of, limit_sessions
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.run_requests import build_run_requests, notify_given_up, run_in_progress
@@ -77,7 +77,8 @@ def catch_up_sensor(
         requests, notes = found.requests, found.notes
         waiting = explain_waiting(plan, calls, pipeline.source.terms.limits, at)
         notes += [waiting] if waiting else []
-        notes += [f"stays incomplete: {plan.unresolved}"] if plan.unresolved else []
+        unresolved = plan.unresolved
+        notes += [f"stays incomplete: {unresolved}"] if unresolved else []
         notifier = Notifier(pipeline.backend, channels)
         opened = notifier.open_incidents()
         undelivered = notify_missing(notifier, plan.given_up, at, opened=opened)
@@ -103,24 +104,23 @@ def notify_missing(
 
     Sessions before the available history are never requested; only the sensor's tick names them.
     """
-    # The newest first: a message has room for some lines only, and earlier bars were reported before.
-    bars = sorted(bars_of(gap for gap in given_up if gap.requests), key=attrgetter("session"), reverse=True)
-    missing = {f"{bar.symbol} {bar.session}": bar for bar in bars}
+    gaps = [gap for gap in given_up if gap.requests]
+    counts = Counter(chain.from_iterable(gap.sessions for gap in gaps))
     open_incidents = [incident for incident in opened if incident.kind == "coverage"]
-    if not missing:
+    if not counts:
         how = "every bar is stored, or no longer among the latest sessions"
         return [line for incident in open_incidents for line in notifier.resolve(incident.reference, at, how)]
-    if any(_are_reported(missing.values(), incident) for incident in open_incidents):
+    if any(_are_reported(gaps, counts, incident) for incident in open_incidents):
         return []
-    sessions = sorted({bar.session for bar in bars})
+    sessions, count = sorted(counts), counts.total()
     undelivered = notifier.notify(
         Incident(
             kind="coverage",
-            subject=_subject(missing.values()),
-            title=f"stock_assets: {plural(len(missing), 'bar stays', 'bars stay')} missing and no longer requested",
+            subject=_subject(gaps, counts),
+            title=f"stock_assets: {plural(count, 'bar stays', 'bars stay')} missing and no longer requested",
             sessions=tuple(sessions),
             facts={
-                "missing": [f"{name}: {bar.reason}" for name, bar in missing.items()],
+                "missing": _newest_lines(gaps, counts),
                 "remedy": "correct the universe file if a symbol or its first or last session is wrong; request the "
                 f"bars again with stock-assets backfill {sessions[0]} {sessions[-1]} --missing, or add them as a "
                 "landing file",
@@ -133,19 +133,32 @@ def notify_missing(
     return undelivered
 
 
-def _subject(missing: Collection[MissingBar]) -> str:
+def _newest_lines(gaps: Sequence[Gap], counts: Counter[date]) -> list[str]:
+    """Return lines about the newest bars, as many as a message has room for: earlier bars were reported before."""
+    # One session at a time: a million bars would need a gigabyte.
+    newest_first = (bars_of(limit_sessions(gaps, [session])) for session in sorted(counts, reverse=True))
+    lines = [
+        f"{bar.symbol} {bar.session}: {bar.reason}" for bar in islice(chain.from_iterable(newest_first), MAX_LINES)
+    ]
+    more = counts.total() - len(lines)
+    return [*lines[:-1], f"and {more + 1:,} more"] if more else lines
+
+
+def _subject(gaps: Sequence[Gap], counts: Counter[date]) -> str:
     """Return the missing bars; if they are many, their number by session, so that an incident has a constant size."""
-    if len(missing) <= MOST_NAMED:
-        return ", ".join(sorted(f"{bar.symbol} {bar.session}" for bar in missing))
-    counts = Counter(bar.session for bar in missing)
+    if counts.total() <= MOST_NAMED:
+        return ", ".join(sorted(_names(gaps)))
     return ", ".join(f"{session} x {counts[session]}" for session in sorted(counts))
 
 
-def _are_reported(missing: Collection[MissingBar], incident: Incident) -> bool:
+def _are_reported(gaps: Sequence[Gap], counts: Counter[date], incident: Incident) -> bool:
     """Return whether an incident has reported all missing bars; of many, whether no session has more than it has."""
     reported = incident.subject.split(", ")
-    counts = {session: int(count) for session, times, count in (one.partition(" x ") for one in reported) if times}
-    if not counts:
-        return {f"{bar.symbol} {bar.session}" for bar in missing} <= set(reported)
-    now = Counter(str(bar.session) for bar in missing)
-    return all(count <= counts.get(session, 0) for session, count in now.items())
+    before = {session: int(count) for session, times, count in (one.partition(" x ") for one in reported) if times}
+    if before:
+        return all(count <= before.get(str(session), 0) for session, count in counts.items())
+    return counts.total() <= len(reported) and set(_names(gaps)).issubset(reported)
+
+
+def _names(gaps: Sequence[Gap]) -> Iterator[str]:
+    return (f"{gap.symbol} {session}" for gap in gaps for session in gap.sessions)

@@ -27,7 +27,7 @@ from stock_assets.coverage.catch_up import (
     plan_catch_up,
     warn_about_calls,
 )
-from stock_assets.coverage.gaps import RETRY_DELAYS, Coverage, Gap, MissingBar, count_bars, sessions_of
+from stock_assets.coverage.gaps import RETRY_DELAYS, SESSION, Coverage, Gap, MissingBar, count_bars, sessions_of
 from stock_assets.coverage.missing_bars import coverage
 from stock_assets.coverage.run_specs import BRIDGED_SESSIONS
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, fetch_prices
@@ -610,6 +610,38 @@ def test_an_incident_of_ten_thousand_missing_bars_names_the_first_ones_and_count
     assert len(channel.sent) == 2, "fewer bars of the same sessions"
     notify_missing(notifier, [*few, *lost[2:600], added, added._replace(symbol="Y")], NOW, opened=[incident])
     assert len(channel.sent) == 3, "one more bar of a session"
+
+
+def test_an_incident_of_bars_of_many_sessions_formats_only_the_lines_that_it_shows(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formatted: list[MissingBar] = []
+    original = Gap.bar
+
+    def counted(gap: Gap, session: date) -> MissingBar:
+        formatted.append(original(gap, session))
+        return formatted[-1]
+
+    monkeypatch.setattr(Gap, "bar", counted)
+    channel = RecordingChannel()
+    notifier = Notifier(backend, [channel])
+    one = gap(MONDAY, "S000", stored=False)._replace(retry_at=None, requests=8, reason=f"no bar of {SESSION}")
+    lost = [one._replace(symbol=f"S{number:03d}", sessions=tuple(TWO_WEEKS)) for number in range(15)]
+    lost += [one._replace(symbol=f"T{number:03d}", sessions=tuple(FIRST_WEEK)) for number in range(100)]
+    notify_missing(notifier, lost, NOW, opened=[])
+
+    [incident] = notifier.open_incidents()
+    last, before = TWO_WEEKS[-1], TWO_WEEKS[-2]
+    assert incident.facts["missing"] == [
+        *(f"S{number:03d} {last}: no bar of {last}" for number in range(15)),
+        *(f"S{number:03d} {before}: no bar of {before}" for number in range(4)),
+        f"and {15 * len(TWO_WEEKS) + 100 * len(FIRST_WEEK) - 19:,} more",
+    ]
+    assert incident.sessions == tuple(TWO_WEEKS)
+    assert len(formatted) == 20
+
+    notify_missing(notifier, lost, NOW, opened=notifier.open_incidents())
+    assert (len(channel.sent), len(formatted)) == (1, 20), "reported already"
 
 
 def test_fewer_missing_bars_send_no_message_and_more_do(scene: Scene) -> None:
