@@ -1,5 +1,7 @@
 """Which rows are selected, and how the others are reported."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -136,3 +138,20 @@ def test_no_file_counts_as_written_in_the_future(tmp_path: Path) -> None:
     write_legacy_file(tmp_path / "old.csv", f"{HEADER}\n{GOOD}\n", datetime(2100, 1, 1, tzinfo=UTC))
     with select_rows(LegacyFolder(tmp_path, FileFormat()), SCOPE, memory_limit_mb=MEMORY) as rows:
         assert rows.bars("IBM")[0].written_at == SCOPE.at
+
+
+# DuckDB decides by `__main__.__file__`, which neither this command nor a process that Dagster spawns has.
+PROGRESS_BAR = """
+from stock_assets.legacy_import.row_selection import SelectedRows, select_rows
+
+def print_setting(rows, *_):
+    print(rows._connection.execute("SELECT current_setting('enable_progress_bar')").fetchall())
+
+SelectedRows.read_files = print_setting
+with select_rows(None, None, memory_limit_mb=300):
+    pass
+"""
+
+
+def test_a_process_that_duckdb_takes_for_an_interactive_one_prints_no_progress_bar() -> None:
+    assert subprocess.check_output([sys.executable, "-c", PROGRESS_BAR], text=True).strip() == "[(False,)]"

@@ -32,10 +32,11 @@ def test_the_responses_of_all_bad_rows_are_read_together(backend: Backend, monke
         assert rejection is not None
         assert list(rejection.findings) == [str(session) for session in sessions]
         for day, lines in rejection.findings.items():
-            [line] = [one for one in lines if one.startswith("volume_not_negative: ")][:1]
-            symbol = line.split()[1]
-            [newest, *_] = backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)
-            assert f" {day}: " in line
-            assert f", response {newest.response_key}. Remedy: " in line
+            found = {line.split()[1]: line for line in lines if line.startswith("volume_not_negative: ")}
+            assert set(found) == set(symbols)
+            for symbol, line in found.items():
+                [newest, *_] = backend.ledger.fetches(FetchKind.PRICES, symbol=symbol)
+                assert f" {day}: " in line
+                assert f", response {newest.response_key}. Remedy: " in line
 
     assert counts[0] == counts[1]
