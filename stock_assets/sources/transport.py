@@ -11,6 +11,7 @@ ends in the middle as complete; an uncompressed response that was cut off is rec
 that compresses all the same is accepted: the body is decompressed.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ _DENIED: dict[int, str] = {
     "address, such as HTTPS_PROXY=http://user:password@host:port",
 }
 """What to check after a denial whose body has no known message of the vendor, by status."""
+_PROXY_STATUS = re.compile(r"Tunnel connection failed: (\d{3})\b")
+"""Text of `http.client` for a proxy's response to CONNECT, which is no response for `requests`."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,12 @@ def get(session: Session, url: str, parameters: Mapping[str, str], *, symbol: st
         Throttled: status 429.
         SourceUnreachable: there is no response, an incomplete one, or one with status 408 or 5xx; a later request may
             succeed.
-        BadKey: status 401, 403 or 407.
+        BadKey: status 401, 403 or 407, from the vendor or from a proxy that makes no connection to it.
         Redirected: status 3xx.
         UnrecognisedResponse: any other status.
     """
     failure: str
+    denied_by_proxy: SourceError | None = None
     try:
         with (
             _deadline(session, timeouts.whole),
@@ -131,7 +135,7 @@ def get(session: Session, url: str, parameters: Mapping[str, str], *, symbol: st
             status, headers = response.status_code, response.headers
             body = _body(response)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        failure = _names(error)
+        failure, denied_by_proxy = _names(error), _proxy_denial(error, symbol)
     except _UnusableBody as error:
         failure = str(error)
     else:
@@ -140,7 +144,7 @@ def get(session: Session, url: str, parameters: Mapping[str, str], *, symbol: st
             raise problem
         return body
     # Raised outside the handlers: the original error, which holds the URL, must not become the context of this one.
-    raise SourceUnreachable(f"no complete response ({failure})", symbol=symbol)
+    raise denied_by_proxy or SourceUnreachable(f"no complete response ({failure})", symbol=symbol)
 
 
 class _UnusableBody(Exception):
@@ -201,7 +205,7 @@ def _status_error(status: int, headers: Mapping[str, str], body: bytes, symbol: 
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return SourceUnreachable(f"HTTP {status}", symbol=symbol, body=body, retry_after=wait)
     if status in _DENIED:
-        return BadKey(f"HTTP {status}: {_DENIED[status]}", symbol=symbol, body=body)
+        return _denied(status, symbol, body)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return Redirected(
             f"HTTP {status}: the vendor redirects to {_target(headers)}, and redirects are not followed. If the vendor "
@@ -210,6 +214,25 @@ def _status_error(status: int, headers: Mapping[str, str], body: bytes, symbol: 
             body=body,
         )
     return UnrecognisedResponse(f"HTTP {status}", symbol=symbol, body=body)
+
+
+def _denied(status: int, symbol: str, body: bytes = b"") -> BadKey:
+    return BadKey(f"HTTP {status}: {_DENIED[status]}", symbol=symbol, body=body)
+
+
+def _proxy_denial(error: BaseException, symbol: str) -> BadKey | None:
+    """Return the denial of a proxy on the way to an HTTPS address; None if the connection failed otherwise.
+
+    Only the number is used: the proxy's own words may repeat its login.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        # Errors of the libraries wrap this one, and their texts begin otherwise.
+        if found := _PROXY_STATUS.match(str(cause)):
+            status = int(found[1])
+            return _denied(status, symbol) if status in _DENIED else None
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _target(headers: Mapping[str, str]) -> str:
