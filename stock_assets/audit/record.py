@@ -45,7 +45,7 @@ def recorded_or_audit(
 ) -> list[Verdict]:
     """Return the recorded verdicts on a load; audit it if no record exists, or if anything but its rows has changed.
 
-    A damaged record counts as none.
+    A damaged record counts as none, and so does one without a checksum.
 
     Raises:
         StagedRowsChanged: the staging tables or the record of the load have changed since they were written.
@@ -53,7 +53,7 @@ def recorded_or_audit(
     key = _key(objects, sql, load, values)
     if key in objects.keys(audits_folder(load.load_id)):
         with suppress(DamagedFiles):
-            return [_verdict(stored) for stored in read_record(objects, key)]
+            return [_verdict(stored) for stored in read_record(objects, key, with_checksum=True)]
     return _audit(objects, sql, values, key)
 
 

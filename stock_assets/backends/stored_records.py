@@ -48,16 +48,25 @@ def _before_content(checksum: str) -> str:
 
 
 _AFTER_CONTENT = "\n}"
+_NAMES = frozenset({"sha256", "content"})
+"""The names in a record with a checksum; no record without one has either of them."""
 
 
-def read_record(objects: Objects, key: str) -> Any:  # noqa: ANN401 (JSON)
+def read_record(objects: Objects, key: str, *, with_checksum: bool = False) -> Any:  # noqa: ANN401 (JSON)
     """Return the content of a record.
+
+    Args:
+        objects: where it is.
+        key: its key.
+        with_checksum: whether a record without a checksum counts as damaged too.
 
     Raises:
         KeyError: the object does not exist.
         DamagedFiles: the object is not valid JSON, or differs from its checksum.
     """
     stored, why = _parse(objects.get(key))
+    if not why and with_checksum and not _has_checksum(stored):
+        why = "it has no SHA-256"
     if why:
         raise DamagedFiles([describe_record(objects, key, why)])
     return stored["content"] if _has_checksum(stored) else stored
@@ -77,8 +86,11 @@ def _parse(body: bytes) -> tuple[Any, str]:
         stored = json.loads(body)
     except ValueError as error:
         return None, f"it is damaged: {error}" if body else "it is empty"
-    if _has_checksum(stored) and not _has_its_checksum(body.decode(), stored):
-        return stored, "its content differs from its SHA-256"
+    if _has_checksum(stored):
+        intact = _has_its_checksum(body.decode(), stored)
+        return stored, "" if intact else "its content differs from its SHA-256"
+    if isinstance(stored, dict) and stored.keys() & _NAMES:
+        return stored, 'it is damaged: it has only one of "sha256" and "content", or other values beside them'
     return stored, ""
 
 
@@ -93,7 +105,7 @@ def _has_its_checksum(text: str, stored: Mapping[str, Any]) -> bool:
 
 
 def _has_checksum(stored: object) -> bool:
-    return isinstance(stored, dict) and stored.keys() == {"sha256", "content"}
+    return isinstance(stored, dict) and stored.keys() == _NAMES
 
 
 def describe_record(objects: Objects, key: str, why: str) -> str:

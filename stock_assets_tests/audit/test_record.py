@@ -253,6 +253,57 @@ def test_a_load_is_audited_again_if_its_record_is_damaged(
     assert (done.load, done.prices.added) == (load, 24)
 
 
+def without_checksum(body: bytes) -> bytes:
+    """Return a record whose two names have changed."""
+    return body.replace(b'"sha256"', b'"sha255"').replace(b'"content"', b'"contend"')
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda body: body.replace(b'"sha256"', b'"sha255"'),
+        lambda body: body.replace(b'"content"', b'"contend"'),
+        without_checksum,
+        lambda _: b"[]",
+        lambda _: b"{}",
+        lambda _: b'"text"',
+    ],
+    ids=["sha256", "content", "both", "list", "object", "text"],
+)
+def test_valid_json_that_is_no_record_is_no_verdict(
+    scene: Scene, audited: list[str], damage: Callable[[bytes], bytes]
+) -> None:
+    load = scene.stage(SECOND_WEEK)
+    audit_load(scene, load)
+    [key] = [key for key in scene.backend.objects.keys(audits_folder(load.load_id)) if key.endswith(".json")]
+    body = scene.backend.objects.get(key)
+    assert damage(body) != body
+    scene.backend.objects.delete(key)
+    scene.backend.objects.put(key, damage(body))
+
+    done = scene.publish(SECOND_WEEK)
+
+    assert audited == [load.load_id] * 2
+    assert (done.load, done.prices.added, done.quarantine.added) == (load, 24, 1)
+
+
+def test_no_changed_byte_of_a_record_changes_the_verdicts(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = scene.stage(SECOND_WEEK)
+    objects = scene.backend.objects
+    with scene.backend.warehouse.connect(load.load_id) as sql:
+        values = inputs(scene, sql, load)
+        verdicts = record.audit_and_record(objects, sql, load, values)
+        [key] = [key for key in objects.keys(audits_folder(load.load_id)) if key.endswith(".json")]
+        body = objects.get(key)
+        monkeypatch.setattr(record, "_key", lambda *_: key)
+        monkeypatch.setattr(record, "run_audits", lambda *_: verdicts)
+        # All of the names and of the checksum, and some bytes of the content.
+        for place in (*range(100), *range(100, len(body), len(body) // 20), len(body) - 1):
+            objects.delete(key)
+            objects.put(key, body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
+            assert record.recorded_or_audit(objects, sql, load, values) == verdicts
+
+
 def test_an_audit_before_another_publish_does_not_count(scene: Scene, audited: list[str]) -> None:
     """The load is staged again on the new snapshot, and audited there."""
     load = scene.stage(SECOND_WEEK)

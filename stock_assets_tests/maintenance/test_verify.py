@@ -60,6 +60,16 @@ def test_a_changed_price_in_a_response_is_found(folder: Folder) -> None:
     assert str(found).endswith("To fix it, run: stock-assets repair --apply")
 
 
+@pytest.mark.parametrize(("old", "new"), [(b'"content"', b'"contend"'), (b'"sha256"', b'"sha255"')])
+@pytest.mark.parametrize("record", ["staged/loads/2013-02-25_*/*.json", "staged/reports/*.json", "audits/*/*/*.json"])
+def test_a_changed_name_in_a_record_is_found(folder: Folder, record: str, old: bytes, new: bytes) -> None:
+    file = folder.one(record)
+    file.write_bytes(file.read_bytes().replace(old, new, 1))
+    [found] = problems(folder, Depth())
+    assert found.file == str(file)
+    assert 'it has only one of "sha256" and "content"' in found.problem
+
+
 def test_a_wrong_entry_of_the_ledger_is_found_with_deep(folder: Folder) -> None:
     with closing(sqlite3.connect(folder.root / "ledger.db")) as ledger, ledger:
         ledger.execute("UPDATE fetches SET last_session = '2013-02-28' WHERE symbol = 'IBM' AND kind = 'daily_prices'")
