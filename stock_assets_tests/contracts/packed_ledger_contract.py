@@ -14,7 +14,7 @@ from stock_assets.backends.interface import Fetch, FetchKind
 from stock_assets.backends.lakehouse import ledger as module
 from stock_assets.backends.lakehouse.ledger import S3Ledger
 from stock_assets.backends.lakehouse.objects import S3Objects
-from stock_assets.core.errors import Outcome
+from stock_assets.core.errors import Outcome, ServiceUnavailable
 
 START = datetime(2012, 3, 1, 22, tzinfo=UTC)
 
@@ -123,6 +123,38 @@ class PackedLedgerContract:
 
         assert (keys(objects, "new"), keys(objects, "packed")) == ([], written)
         assert symbols(opened()) == [fetch.symbol for fetch in requests(5)]
+
+    @pytest.mark.parametrize("cache", ["same machine", "other machine", "file in place of the folder"])
+    def test_a_full_pack_that_was_written_before_a_failure_is_found(
+        self, objects: S3Objects, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: str
+    ) -> None:
+        """Its requests were not removed: the next machine names their pack the same, also if its mirror has it."""
+        monkeypatch.setattr(module, "FULL_PACK", 5)
+        (tmp_path / "file in place of the folder").touch()
+        record(open_ledger(objects, tmp_path / "same machine"), requests(5))
+        read = list[str]()
+
+        def fail(_: Sequence[str]) -> None:
+            raise ServiceUnavailable("S3 is down")
+
+        def get(key: str) -> bytes:
+            read.append(key)
+            return type(objects).get(objects, key)
+
+        with monkeypatch.context() as inside:
+            inside.setattr(objects, "delete_keys", fail)
+            with pytest.raises(ServiceUnavailable):
+                symbols(open_ledger(objects, tmp_path / "same machine"))
+        assert len(keys(objects, "new")) == 5
+        [pack] = keys(objects, "packed")
+
+        monkeypatch.setattr(objects, "get", get)
+        ledger = open_ledger(objects, tmp_path / cache)
+        for _ in range(2):
+            assert symbols(ledger) == [fetch.symbol for fetch in requests(5)]
+            assert (keys(objects, "new"), keys(objects, "packed")) == ([], [pack])
+        # The mirror is not built again, neither now nor by the second query.
+        assert read.count(pack) == 1
 
     def test_a_pack_sorts_after_those_that_it_replaces(
         self, objects: S3Objects, opened: Callable[[], S3Ledger]

@@ -55,6 +55,11 @@ _INSERT = f"""
 INSERT INTO fetches ({", ".join(COLUMNS)}, object) VALUES ({", ".join("?" * len(COLUMNS))}, ?)
 ON CONFLICT (id) DO UPDATE SET object = excluded.object
 """  # noqa: S608 (constants)
+# The pack that is written may be known: a machine wrote it and was killed before it removed what the pack replaces.
+_INSERT_OBJECT = """
+INSERT INTO objects (key, entries) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET entries = excluded.entries
+RETURNING number
+"""
 _IN_OBJECTS = "SELECT 1 FROM fetches WHERE object IN (SELECT value FROM json_each(?)) LIMIT 1"
 # In the order of insertion, which is the order in the object.
 _OF_OBJECTS = f"""
@@ -137,12 +142,11 @@ class LedgerMirror:
             yield key, body
 
     def add(self, objects: Mapping[str, Sequence[ledger_format.Entry]]) -> None:
-        """Insert the requests of objects that the table does not contain, all or none."""
+        """Insert the requests of objects, all or none; requests that the table contains are then of these objects."""
         rows = {key: [row(entry) for entry in entries] for key, entries in objects.items()}
         with self._table.transaction() as connection:
             for key, found in rows.items():
-                insert = "INSERT INTO objects (key, entries) VALUES (?, ?)"
-                number = connection.execute(insert, (key, len(found))).lastrowid
+                [(number,)] = connection.execute(_INSERT_OBJECT, (key, len(found))).fetchall()
                 connection.executemany(_INSERT, ((*values, number) for values in found))
 
     def create_indexes(self) -> None:
