@@ -97,7 +97,8 @@ class Glue:
             if error_code(error) != _EXISTS:
                 raise
             stored = self._client.get_table(DatabaseName=database, Name=table["Name"])["Table"]
-            if stored["StorageDescriptor"]["Location"] != table["StorageDescriptor"]["Location"]:
+            # Tables of other programs may have no storage or no location.
+            if stored.get("StorageDescriptor", {}).get("Location") != table["StorageDescriptor"]["Location"]:
                 raise
 
     @property

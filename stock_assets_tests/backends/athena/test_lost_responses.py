@@ -3,7 +3,7 @@
 The emulator carries out the call and closes the connection.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -117,6 +117,20 @@ def test_a_table_of_another_writer_is_no_own_one(backend: AthenaBackend) -> None
     glue.create(database, external_parquet("one", ["symbol"], backend.objects.uri("staged/inputs/first/")))
     with pytest.raises(ServiceRefused, match="AlreadyExists"):
         glue.create(database, external_parquet("one", ["symbol"], backend.objects.uri("staged/inputs/second/")))
+
+
+@pytest.mark.parametrize("stored", [{}, {"StorageDescriptor": {}}], ids=["no storage", "no location"])
+def test_a_table_without_a_location_is_no_own_one(
+    backend: AthenaBackend, monkeypatch: pytest.MonkeyPatch, stored: Mapping[str, object]
+) -> None:
+    """As a view of another program."""
+    glue, database = Glue(backend.access), f"{backend.database}_staged"
+    table = external_parquet("one", ["symbol"], backend.objects.uri("staged/inputs/first/"))
+    glue.create(database, table)
+    client = backend.access.client("glue")
+    monkeypatch.setattr(client, "get_table", lambda **_: {"Table": {"Name": "one", **stored}})
+    with pytest.raises(ServiceRefused, match="AlreadyExists"):
+        glue.create(database, table)
 
 
 def test_a_statement_runs_once(aws: AwsEmulator, backend: AthenaBackend) -> None:
