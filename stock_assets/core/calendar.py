@@ -14,7 +14,7 @@ pyarrow is imported inside the functions that need it.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
@@ -57,29 +57,29 @@ def declare_closures(days: Iterable[date]) -> None:
 @cache
 def _closes() -> dict[date, time]:
     """Return the time of the market close, in New York, of every session, closures that were declared included."""
-    special = read_table(_table())
+    special = {day: close for day, close, _ in _special_days()}
     days = (CALENDAR_START + timedelta(days=number) for number in range((CALENDAR_END - CALENDAR_START).days + 1))
     closes = {day: special.get(day, REGULAR_CLOSE) for day in days if day.weekday() < _SATURDAY}
     return {day: close for day, close in closes.items() if close is not None}
 
 
-def _table() -> str:
-    return files(__package__).joinpath(TABLE).read_text(encoding="ascii")
-
-
-def read_table(text: str) -> dict[date, time | None]:
-    """Read the lines of the table: the early close of a day, or None if the exchange is closed."""
-    rows = (line.split(",") for line in text.splitlines())
-    return {date.fromisoformat(day): time.fromisoformat(close) if close else None for day, close, _ in rows}
-
-
-def closed_weekdays() -> dict[date, str]:
+@cache
+def closed_weekdays() -> Mapping[date, str]:
     """Return the weekdays on which the exchange is closed, with the name of the holiday.
 
     The name of an unscheduled closure is empty; days that `declare_closures` declared are not included.
     """
-    rows = (line.split(",") for line in _table().splitlines())
-    return {date.fromisoformat(day): name for day, close, name in rows if not close}
+    return {day: name for day, close, name in _special_days() if close is None}
+
+
+@cache
+def _special_days() -> tuple[tuple[date, time | None, str], ...]:
+    """Read the table: each day with its early close, None if the exchange is closed, and the name of the holiday."""
+    text = files(__package__).joinpath(TABLE).read_text(encoding="ascii")
+    rows = (line.split(",") for line in text.splitlines())
+    return tuple(
+        (date.fromisoformat(day), time.fromisoformat(close) if close else None, name) for day, close, name in rows
+    )
 
 
 @cache

@@ -355,7 +355,7 @@ def test_every_session_closes_when_the_library_says() -> None:
     """The table in the package is what `make calendar` generates from the installed library."""
     expected = library_closes()
     assert FILE.read_text(encoding="ascii") == table(expected, library_holidays()), "run `make calendar`"
-    for cached in ("_closes", "_sessions", "closing_time"):
+    for cached in ("_special_days", "_closes", "_sessions", "closing_time"):
         getattr(sessions, cached).cache_clear()
     found = {day: closing_time(day) for day in sessions_between(CALENDAR_START, CALENDAR_END)}
     assert found == {day: datetime.combine(day, close, NEW_YORK) for day, close in expected.items()}
