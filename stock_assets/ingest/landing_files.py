@@ -96,7 +96,7 @@ def scan(
 
 def _listed(objects: Objects, since: datetime | None, after: str | None) -> ListedPart:
     """List the files since a timestamp, and a part of all files if `after` is given."""
-    part = ListedPart((), "") if after is None else objects.part(FOLDER, after=after)
+    part = ListedPart((), "") if after is None else objects.list_part(FOLDER, after=after)
     if after == "" and not part.next_after:
         # These are all files.
         return part

@@ -230,7 +230,8 @@ def newest_uses(
 ) -> tuple[dict[str, list[_Use]], dict[str, list[date]]]:
     """Return the newest responses of each symbol with the sessions of each, and the sessions that none contains.
 
-    Only responses that were fetched after the market close count. A symbol without one is not among the first ones.
+    Only responses that were fetched after the market close count. A symbol without one is missing from the first
+    dictionary.
     """
     remaining = {symbol: sorted(set(sessions)) for symbol, sessions in wanted.items()}
     return _take(ledger, remaining), remaining

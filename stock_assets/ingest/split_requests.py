@@ -79,7 +79,7 @@ def fetch_splits(parts: PipelineParts, *, now: Clock = utc_now, sleep: Sleep = t
 def plan_splits(parts: PipelineParts, *, at: datetime) -> SplitPlan:
     """Return which splits are due, from the ledger, the stored responses and the published prices.
 
-    None are, and no call is counted, if the source has no splits.
+    If the source has no splits, the plan is empty and reserves no calls.
     """
     if not parts.source.has_splits:
         return SplitPlan((), 0, {})

@@ -74,9 +74,9 @@ class ObjectsContract:
     ) -> None:
         monkeypatch.setattr("stock_assets.backends.lakehouse.objects.LISTED_TOGETHER", 2)
         for count in range(6):
-            parts = [backend.objects.part("raw/")]
+            parts = [backend.objects.list_part("raw/")]
             while parts[-1].next_after:
-                parts.append(backend.objects.part("raw/", after=parts[-1].next_after))
+                parts.append(backend.objects.list_part("raw/", after=parts[-1].next_after))
             assert [entry for part in parts for entry in part.entries] == list(backend.objects.entries("raw/"))
             backend.objects.put(f"raw/{5 - count}/x", b"x")
 

@@ -93,7 +93,7 @@ class Objects(ABC):
                 days, which grow with every session. None for all objects.
         """
 
-    def part(self, prefix: str, *, after: str = "") -> ListedPart:  # noqa: ARG002 (for S3)
+    def list_part(self, prefix: str, *, after: str = "") -> ListedPart:  # noqa: ARG002 (for S3)
         """Return a part of the `entries`, so that listing all of them never takes long; here, all of them.
 
         Args:

@@ -64,10 +64,10 @@ class DataFolderObjects(S3Objects):
         self.require_layout()
         return super().entries(prefix, since=since)
 
-    def part(self, prefix: str, *, after: str = "") -> ListedPart:
+    def list_part(self, prefix: str, *, after: str = "") -> ListedPart:
         """List a part of the objects, if the layout is supported."""
         self.require_layout()
-        return super().part(prefix, after=after)
+        return super().list_part(prefix, after=after)
 
     def delete(self, key: str) -> None:
         """Delete an object, if the layout is supported."""

@@ -203,7 +203,7 @@ class S3Ledger(FetchLedger):
 def _pack_name(ids: Collection[str], joined: Iterable[str]) -> str:
     """Return the name of the pack of some requests, which sorts after the packs that it replaces.
 
-    So no page of a listing has neither. Only the requests and these packs decide the name.
+    So every listing contains the old packs or the new one. Only the requests and these packs decide the name.
     """
     packs = [int(found[1]) for key in joined if (found := _PACK_NUMBER.search(key))]
     number = max([*packs, *(int(one.partition("-")[0]) for one in ids)]) + 1

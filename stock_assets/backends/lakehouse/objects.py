@@ -27,7 +27,7 @@ _WRITER = "writer"
 _PER_DELETE = 1000
 """Keys that S3 deletes per request."""
 LISTED_TOGETHER = 50_000
-"""Objects of a part of a listing: 50 requests, some seconds."""
+"""Most objects that `list_part` lists: 50 requests to S3, which take some seconds."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class S3Objects(Objects):
             )
         return [_entry(one, skip) for one in found]
 
-    def part(self, prefix: str, *, after: str = "") -> ListedPart:
+    def list_part(self, prefix: str, *, after: str = "") -> ListedPart:
         """List objects, at most 50 pages."""
         skip = len(self._folder.key(""))
         entries = [_entry(one, skip) for one in islice(self._found(prefix, after=after), LISTED_TOGETHER)]

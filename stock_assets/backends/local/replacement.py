@@ -228,13 +228,13 @@ def _link(file: Path, target: Path) -> None:
     The file of a symbolic link is copied: a second name of the link would lead to a file that others move or delete.
     """
     make_folder(target.parent)
-    if file.is_symlink() or not _has_second_name(file, target):
+    if file.is_symlink() or not _try_to_link(file, target):
         shutil.copyfile(file, target)
         sync(target)
     sync(target.parent)
 
 
-def _has_second_name(file: Path, target: Path) -> bool:
+def _try_to_link(file: Path, target: Path) -> bool:
     """Give a file a second name; return False where that is not possible, as on another disk."""
     try:
         os.link(file, target)

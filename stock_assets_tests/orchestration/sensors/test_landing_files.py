@@ -524,13 +524,13 @@ def parts_of_two(area: LandingArea, monkeypatch: pytest.MonkeyPatch) -> list[lis
         found = type(objects).entries(objects, prefix)
         return [entry for entry in found if since is None or "ingest_date=2012" not in entry.key]
 
-    def part(prefix: str, *, after: str = "") -> ListedPart:
+    def list_part(prefix: str, *, after: str = "") -> ListedPart:
         found = [entry for entry in entries(prefix) if entry.key > after]
         listed.append([entry.key.rpartition("/")[2] for entry in found[:2]])
         return ListedPart(found[:2], found[1].key if len(found) > 2 else "")
 
     monkeypatch.setattr(objects, "entries", entries)
-    monkeypatch.setattr(objects, "part", part)
+    monkeypatch.setattr(objects, "list_part", list_part)
     return listed
 
 
