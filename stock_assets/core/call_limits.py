@@ -5,7 +5,7 @@ belong here: storing calls (`rate_limiter` of the backends), the limits of a ven
 """
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +35,8 @@ _KNOWN_DELAY = timedelta(seconds=0.3)
 """Delay of a request that its response has to show before the token of its call returns."""
 LONGEST_LEAD = timedelta(seconds=0.1)
 """Longest time between the recording of a call and its request."""
+_LONGEST_BLOCK = timedelta(days=1)
+"""A block lasts an hour at most; a longer one is from before the clock was set back."""
 _NEWEST_WRITES = 20
 """Writes that show how long a write takes."""
 
@@ -135,18 +137,24 @@ class VendorCalls:
 
     def active_block(self, at: datetime) -> datetime | None:
         """Return when the block ends, or None if no block is active at `at`."""
-        return self.blocked_until if self.blocked_until is not None and self.blocked_until > at else None
+        until = self.blocked_until
+        return until if until is not None and timedelta() < until - at <= _LONGEST_BLOCK else None
 
-    def used_calls(self, since: datetime) -> int:
-        """Count the calls at or after `since`."""
-        return len(self.calls) - bisect_left(self.calls, since)
+    def used_calls(self, since: datetime, before: datetime | None = None) -> int:
+        """Count the calls at or after `since`, and before a timestamp if one is given."""
+        end = len(self.calls) if before is None else bisect_left(self.calls, before)
+        return end - bisect_left(self.calls, since)
+
+    def used_today(self, limits: CallLimits, at: datetime) -> int:
+        """Count the calls of the quota day of `at`, also those after `at`: the clock may have been set back."""
+        return self.used_calls(limits.day_start(at), limits.next_reset(at))
 
     def decide(self, limits: CallLimits, at: datetime, *, reserve: int = 0) -> CallDenied | None:
         """Return None if a call may be made at `at`, otherwise when to try again."""
         block = self.active_block(at)
         if block is not None:
             return CallDenied(block, quota_used_up=True)
-        if limits.per_day is not None and self.used_calls(limits.day_start(at)) >= limits.per_day - reserve:
+        if limits.per_day is not None and self.used_today(limits, at) >= limits.per_day - reserve:
             return CallDenied(limits.next_reset(at), quota_used_up=True)
         retry_at = max((self._token_returns_at(*rate, at) for rate in limits.rates), default=at)
         return CallDenied(retry_at, quota_used_up=False) if retry_at > at else None
@@ -164,11 +172,13 @@ class VendorCalls:
         return calls, None
 
     def _token_returns_at(self, allowed: int, window: timedelta, at: datetime) -> datetime:
-        """Return when one of the window's tokens is available: the n-th newest call plus the window."""
-        if len(self.calls) < allowed:
-            return at
-        # After a clock was set back, calls lie in the future; no token is unavailable for longer than its window.
-        return min(self.calls[-allowed], at) + window
+        """Return when one of the window's tokens is available: the n-th newest call plus the window.
+
+        A call may lie a lead in the future. One that lies more than a window in the future does not count: it is from
+        before the clock was set back. So no token is unavailable for longer than two windows.
+        """
+        newest = bisect_right(self.calls, at + window)
+        return at if newest < allowed else self.calls[newest - allowed] + window
 
 
 class ArrivalEstimate:
@@ -185,15 +195,16 @@ class ArrivalEstimate:
         # A postponed call holds one of the tokens of a window, so the time that it costs shrinks with their number.
         self._first = self._available = _FIRST_DELAYS * limits.at_once
         self._most = _LONGEST_DELAY * limits.at_once
+        self._left_out = timedelta()
         self._shortest: timedelta | None = None
 
     @property
     def on_time(self) -> bool:
-        """Return whether the calls have earned all delays so far, so that none was left out.
+        """Return whether the calls have earned all delays of the requests that have ended, also what was left out.
 
         Otherwise some requests may have arrived later than their calls count.
         """
-        return self._available >= self._first
+        return self._available >= self._first and not self._left_out
 
     def unknown(self) -> timedelta:
         """Return by how much to postpone a call when its request is sent, until its response arrives.
@@ -215,11 +226,14 @@ class ArrivalEstimate:
             return min(took, _FIRST_DELAYS) if took > COVERED_DELAY else timedelta()
         excess = took - self._shortest
         self._shortest = min(self._shortest, took)
-        self._available = min(self._available + self._window * _DELAY_SHARE, self._most)
+        share = self._window * _DELAY_SHARE
+        self._available = min(self._available + share, self._most)
+        self._left_out = max(self._left_out - share, timedelta())
         if excess <= COVERED_DELAY:
             return timedelta()
         delay = min(excess, self._available, _LONGEST_DELAY)
         self._available -= delay
+        self._left_out = min(self._left_out + excess - delay, self._most)
         return delay
 
 

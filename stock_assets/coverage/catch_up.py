@@ -256,8 +256,7 @@ def available_calls(parts: PipelineParts, at: datetime) -> AvailableCalls:
         ),
         default=0,
     )
-    used_calls = recorded.used_calls(limits.day_start(at))
-    return AvailableCalls(max(0, limits.per_day - used_calls - reserved), reserved)
+    return AvailableCalls(max(0, limits.per_day - recorded.used_today(limits, at) - reserved), reserved)
 
 
 def explain_waiting(plan: CatchUpPlan, calls: AvailableCalls, limits: CallLimits, at: datetime) -> str:
@@ -290,7 +289,8 @@ def warn_about_calls(parts: PipelineParts, sessions: Sequence[date], rules: Requ
     if limits.per_day is None:
         return None
     needed = len(symbols_to_request(parts, sessions, rules, at))
-    left = max(0, limits.per_day - parts.backend.rate_limiter.used_calls(parts.source.vendor, limits.day_start(at)))
+    recorded = parts.backend.rate_limiter.recorded(parts.source.vendor, limits.day_start(at))
+    left = max(0, limits.per_day - recorded.used_today(limits, at))
     reserved = available_calls(parts, at).reserved
     reset = f"{limits.next_reset(at):%Y-%m-%d %H:%M} UTC"
     today = f"{left} of today's {plural(limits.per_day, 'call')} {'is' if left == 1 else 'are'} left"

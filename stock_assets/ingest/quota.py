@@ -72,8 +72,8 @@ def read_quota(parts: PipelineParts, *, now: Clock = utc_now) -> Quota:
 
 def _allowances(recorded: VendorCalls, limits: CallLimits, at: datetime) -> tuple[Allowance, ...]:
     windows = (
-        ("second", at - SECOND, limits.per_second),
-        ("minute", at - MINUTE, limits.per_minute),
-        ("day", limits.day_start(at), limits.per_day),
+        ("second", at - SECOND, at + SECOND, limits.per_second),
+        ("minute", at - MINUTE, at + MINUTE, limits.per_minute),
+        ("day", limits.day_start(at), limits.next_reset(at), limits.per_day),
     )
-    return tuple(Allowance(per, recorded.used_calls(since), allowed) for per, since, allowed in windows)
+    return tuple(Allowance(per, recorded.used_calls(since, before), allowed) for per, since, before, allowed in windows)

@@ -122,13 +122,28 @@ def test_calls_survive_a_restart_and_are_counted_per_vendor(limiter_case: RateLi
     assert again.acquire("another", limits, lambda: START) is None
 
 
-def test_after_a_clock_was_set_back_no_call_waits_longer_than_its_window(limiter: RateLimiter) -> None:
-    limits = CallLimits(per_minute=1)
+@pytest.mark.parametrize("back", [timedelta(seconds=0.1), MINUTE, timedelta(hours=1)])
+def test_after_a_clock_was_set_back_a_call_waits_for_two_windows_at_most(limiter: RateLimiter, back: timedelta) -> None:
+    """A call that is recorded a lead ahead lies in the future too."""
+    limits, earlier = CallLimits(per_minute=1), START - back
     assert limiter.acquire(VENDOR, limits, lambda: START) is None
-    earlier = START - timedelta(days=1)
-    denied = limiter.acquire(VENDOR, limits, lambda: earlier)
-    assert denied is not None
-    assert denied.retry_at == earlier + MINUTE
+    # The second call is made after one window: what the first clock has counted does not return.
+    made = acquire_calls(limiter, limits, FakeClock(earlier), 2)
+    first = START + MINUTE if back <= MINUTE else earlier
+    assert made == [first, first + MINUTE]
+
+
+def test_after_a_clock_was_set_back_calls_of_later_days_do_not_use_up_the_day(limiter: RateLimiter) -> None:
+    limits, day = CallLimits(per_day=2, day_zone="America/New_York"), timedelta(days=1)
+    for at in (START + 30 * day, START + timedelta(hours=1)):
+        assert limiter.acquire(VENDOR, limits, lambda at=at: at) is None  # type: ignore[misc]  # called at once
+    limiter.block_until(VENDOR, START + 30 * day)
+
+    assert limiter.blocked_until(VENDOR, START) is None
+    assert limiter.acquire(VENDOR, limits, lambda: START) is None
+    # A call later on this day counts.
+    assert limiter.acquire(VENDOR, limits, lambda: START) == CallDenied(limits.next_reset(START), quota_used_up=True)
+    assert limiter.used_calls(VENDOR, START) == 3
 
 
 def test_a_denied_call_is_not_counted(limiter: RateLimiter) -> None:
@@ -228,6 +243,22 @@ def test_late_arrivals_are_added_within_a_limit() -> None:
     for _ in range(100):
         delay(0.2)
     assert delay(30) == 1.0
+
+
+def test_requests_are_on_time_again_after_calls_have_earned_what_was_left_out() -> None:
+    estimate, usual = ArrivalEstimate(CallLimits(per_second=2)), timedelta(seconds=0.2)
+    for _ in range(100):
+        estimate.delay(usual)
+    assert estimate.on_time
+    # 2 s are earned, and a call is postponed by 1 s at most.
+    assert estimate.delay(usual + timedelta(seconds=2.5)) == timedelta(seconds=1)
+    on_time = []
+    for _ in range(60):
+        estimate.delay(usual)
+        on_time.append(estimate.on_time)
+    # Each call earns 31.5 ms of the other 1.5 s.
+    assert on_time.index(True) == 47
+    assert all(on_time[47:])
 
 
 def test_a_call_whose_response_comes_after_its_token_could_be_taken_is_postponed_before() -> None:

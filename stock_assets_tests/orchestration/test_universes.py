@@ -266,7 +266,7 @@ def test_universes_with_other_data_folders_do_not_share_them(tmp_path: Path) -> 
         live(tmp_path, {"banks": ("A",)}, data_dir=tmp_path / folder)["banks"].backend.rate_limiter
         for folder in ("one", "two")
     ]
-    found[0].block_until("vendor", datetime(2100, 1, 1, tzinfo=UTC))
+    found[0].block_until("vendor", datetime(2026, 1, 1, 1, tzinfo=UTC))
     assert found[1].blocked_until("vendor", datetime(2026, 1, 1, tzinfo=UTC)) is None
 
 

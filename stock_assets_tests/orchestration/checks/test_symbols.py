@@ -191,6 +191,9 @@ def test_the_quota_has_used_and_remaining_calls(backend: Backend, server: Vendor
         ("day", 3, 22),
     ]
     assert state.next_reset == utc("2024-03-02 05:00")
+    # After the clock was set back to an earlier day, these calls do not count.
+    earlier = read_quota(parts(backend, source, symbols(2)), now=lambda: now - timedelta(days=1))
+    assert [limit.used for limit in earlier.allowances] == [0, 0, 0]
     assert state.newest["S01"][FetchKind.PRICES] is None
     assert state.newest["S01"][FetchKind.SPLITS] is not None
 

@@ -173,6 +173,8 @@ def test_calls_are_reserved_for_the_schedule(server: VendorServer, backend: Back
     for _ in range(7):
         backend.rate_limiter.acquire(source.vendor, source.terms.limits, lambda: friday)
     assert available_calls(parts(backend, source, twenty), friday)[:2] == (0, 20)
+    # Calls of a later day are from before the clock was set back.
+    assert available_calls(parts(backend, source, twenty), utc("2024-02-24 15:00"))[:2] == (25, 0)
     backend.rate_limiter.block_until(source.vendor, saturday + timedelta(hours=1))
     assert available_calls(parts(backend, source, twenty), saturday) == AvailableCalls(
         0, 0, saturday + timedelta(hours=1)
