@@ -99,7 +99,7 @@ class CountedCalls:
         self._sleep = sleep
         self._arrivals = ArrivalEstimate(limits)
         self._writes = WriteTimes()
-        self._lead = timedelta()
+        self._observed = False
         self._shared_until = now()
         # Responses arrive while a run waits for a call; the rate limiter need not be asked after each of them.
         self._denied: CallDenied | None = None
@@ -162,6 +162,7 @@ class CountedCalls:
 
     def _prepare(self, call: Call) -> None:
         """Wait for the time of a call whose request is sent next; make sure that it counts from then on."""
+        self._observed = True
         self._wait_for(call)
         if self._may_be_replaced(call):
             replaced = self._replace(call.counted)
@@ -170,11 +171,12 @@ class CountedCalls:
             self._wait_for(call)
         if not self._may_send():
             raise NotSentError
+        lead = self._estimate_lead()
         with self._times:
             now = self._now()
             late = now - call.noted > COVERED_DELAY
             if late:
-                self._note(call, now + self._lead)
+                self._note(call, now + lead)
             # What is noted may not be written: the write may have failed.
             unwritten = late or call.noted != call.counted
         if unwritten:
@@ -186,19 +188,26 @@ class CountedCalls:
 
         It is zero while requests arrive later than their calls count, and for some time after another process has
         counted a call. Both mean that an arrival may be unknown when a token is taken, so taking it earlier would let
-        the vendor refuse more requests.
+        the vendor refuse more requests. The write that meets another process's call still has the lead that was
+        estimated before: once each time that another process begins.
+
+        It is also zero until a connection has reported a request: without the report, a request does not wait.
         """
-        now = self._now()
-        if not self._limiter.alone(self._vendor):
-            self._shared_until = now + MINUTE
+        if not (self._observed and self._limits.rates) or self._now() < self._shared_until:
+            return timedelta()
         with self._times:
-            on_time = self._arrivals.on_time
-        return self._writes.usual if self._limits.rates and on_time and now >= self._shared_until else timedelta()
+            return self._writes.usual if self._arrivals.on_time else timedelta()
+
+    def _note_others(self) -> None:
+        """Note whether another process has counted calls; the rate limiter knows it of its last use only."""
+        if not self._limiter.alone(self._vendor):
+            self._shared_until = self._now() + MINUTE
 
     def _may_be_replaced(self, call: Call) -> bool:
         """Return whether another call may have taken the token of a call that was not sent yet.
 
-        The token returns after a window. A process takes it up to a lead before; postponing the call may take as long.
+        Another process may take the token up to `LONGEST_LEAD` early, and postponing this call may take `LONGEST_LEAD`
+        too.
         """
         window = self._shortest_window
         return window is not None and self._now() - call.counted >= window - 2 * LONGEST_LEAD
@@ -224,10 +233,10 @@ class CountedCalls:
             acquired = self._limiter.acquire_up_to(
                 most, self._vendor, self._limits, now, reserve=self._reserve, replaces=replaces
             )
+            self._note_others()
             if isinstance(acquired, CallDenied):
                 return acquired if acquired.quota_used_up else CallDenied(acquired.retry_at - lead, quota_used_up=False)
             self._writes.add(self._now() - at)
-            self._lead = self._estimate_lead()
         return [Call.at(at + lead) for _ in range(acquired)]
 
     def _replace(self, counted: datetime) -> datetime:
@@ -272,5 +281,6 @@ class CountedCalls:
                 # The next use of the rate limiter tries again.
                 self._to_postpone.extendleft(reversed(noted))
                 raise
+            self._note_others()
             for call, _ in noted:
                 call.counted = counted.get(id(call), call.counted)

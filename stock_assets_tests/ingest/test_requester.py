@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from stock_assets.backends.interface import FetchKind
+from stock_assets.backends.interface import FetchKind, RateLimiter
+from stock_assets.backends.local.data_folder import DataFolder
+from stock_assets.backends.local.rate_limiter import SqliteRateLimiter
 from stock_assets.core.call_limits import LONGEST_LEAD, MINUTE, SECOND, CallDenied
 from stock_assets.core.errors import Outcome, SourceUnreachable, Throttled
 from stock_assets.ingest.counted_calls import Call, CountedCalls, NotSentError
@@ -227,12 +229,30 @@ def test_after_an_interruption_every_response_in_flight_is_recorded(
     assert {symbol.removesuffix(".csv") for symbol in recorded} == set(symbols(5).symbols) - set(interrupted)
 
 
+class KnowsOthers(SqliteRateLimiter):
+    """A rate limiter that knows whether its process is alone, as the one on S3 does."""
+
+    is_alone = True
+
+    def alone(self, vendor: str) -> bool:
+        """Return what the test says."""
+        del vendor
+        return self.is_alone
+
+
 class Counted:
     """Calls of a plan with one call a second, by a fake clock."""
 
-    def __init__(self, folder: Path, server: VendorServer, per_second: int = 1, per_day: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: VendorServer,
+        per_second: int = 1,
+        per_day: int | None = None,
+        limiter: RateLimiter | None = None,
+    ) -> None:
         self.clock, self.may_send = FakeClock(EVENING), True
-        self.limiter = local_backend(folder).rate_limiter
+        self.limiter = limiter or KnowsOthers(DataFolder(folder))
         self.source = live_source(server, calls_per_second=per_second, calls_per_day=per_day)
         self.calls = CountedCalls(
             self.limiter,
@@ -504,19 +524,77 @@ def test_calls_are_not_recorded_before_their_time_while_other_processes_count_ca
     server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that takes a token before it returns may not know yet that another one's request was late."""
-    counted, usual, alone = Counted(tmp_path, server), timedelta(seconds=0.02), [True]
+    limiter, usual = KnowsOthers(DataFolder(tmp_path)), timedelta(seconds=0.02)
+    counted = Counted(tmp_path, server, limiter=limiter)
     counted.request()
     counted.slow_writes(monkeypatch, usual.total_seconds)
-    monkeypatch.setattr(counted.limiter, "alone", lambda _vendor: alone[0])
     assert [counted.lead(), counted.lead()] == [timedelta(), usual]
 
-    alone[0] = False
-    assert counted.lead() == timedelta()
+    # The write that meets the other process's call is made before that is known.
+    limiter.is_alone = False
+    assert [counted.lead(), counted.lead()] == [usual, timedelta()]
     # Two processes do not always take turns.
-    alone[0] = True
+    limiter.is_alone = True
     assert counted.lead() == timedelta()
     counted.clock.sleep(MINUTE.total_seconds())
     assert counted.lead() == usual
+
+
+@pytest.mark.parametrize("use", ["denied", "postponed"])
+def test_another_process_is_noted_also_if_a_later_write_does_not_meet_it(
+    use: str, server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rate limiter knows about its last use only."""
+    limiter, usual = KnowsOthers(DataFolder(tmp_path)), timedelta(seconds=0.02)
+    counted = Counted(tmp_path, server, per_second=2, limiter=limiter)
+    counted.request()
+    counted.slow_writes(monkeypatch, usual.total_seconds)
+    assert [counted.lead(), counted.lead()] == [timedelta(), usual]
+
+    def send_late(call: Call) -> None:
+        with counted.calls.sending(call):
+            with sending():
+                pass
+            counted.clock.sleep(0.1)
+
+    counted.clock.sleep(3)
+    first, second = counted.acquire(), counted.acquire()
+    counted.clock.sleep(0.2)
+    limiter.is_alone = False
+    if use == "denied":
+        assert isinstance(counted.calls.acquire(), CallDenied)
+    else:
+        send_late(first)
+    limiter.is_alone = True
+    send_late(second)
+    assert counted.lead() == timedelta()
+    counted.clock.sleep(MINUTE.total_seconds())
+    assert counted.lead() == usual
+
+
+def test_calls_in_a_local_database_are_recorded_at_their_time(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other processes of the machine may count calls too, and nothing shows it."""
+    counted = Counted(tmp_path, server, limiter=local_backend(tmp_path).rate_limiter)
+    counted.request()
+    counted.slow_writes(monkeypatch, LONGEST_LEAD.total_seconds)
+    assert [counted.lead() for _ in range(3)] == [timedelta()] * 3
+
+
+def test_calls_of_a_source_that_does_not_report_its_requests_are_recorded_at_their_time(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its requests do not wait, so they would be sent before their calls count."""
+    counted = Counted(tmp_path, server)
+    counted.slow_writes(monkeypatch, LONGEST_LEAD.total_seconds)
+    for _ in range(3):
+        counted.clock.sleep(3)
+        began = counted.clock.now()
+        call = counted.acquire()
+        assert call.counted == began
+        with counted.calls.sending(call):
+            counted.clock.sleep(0.1)
 
 
 def test_a_call_is_acquired_again_if_another_process_may_have_taken_its_token(
@@ -568,3 +646,21 @@ def test_a_used_up_quota_is_denied_until_the_next_day_and_no_earlier(
     counted.show_slow_writes(monkeypatch)
     reset = counted.source.terms.limits.next_reset(EVENING)
     assert counted.calls.acquire() == CallDenied(reset, quota_used_up=True)
+
+
+def test_a_call_that_counts_after_the_reset_belongs_to_the_next_day_and_waits_for_it(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(tmp_path, server, per_second=2, per_day=3)
+    counted.show_slow_writes(monkeypatch)
+    counted.request()
+    limits, vendor = counted.source.terms.limits, counted.source.vendor
+    reset = limits.next_reset(EVENING)
+
+    counted.clock.set(reset - LONGEST_LEAD / 2)
+    call = counted.acquire()
+    assert call.counted == reset + LONGEST_LEAD / 2
+    with counted.calls.sending(call), sending():
+        assert counted.clock.now() == call.counted
+    recorded = counted.limiter.recorded(vendor, limits.day_start(EVENING))
+    assert [recorded.used_today(limits, at) for at in (EVENING, reset)] == [3, 1]

@@ -85,7 +85,7 @@ class S3RateLimiter(RateLimiter):
         self._change(vendor, change)
 
     def alone(self, vendor: str) -> bool:
-        """Return whether no other process has changed the object between two changes of this process."""
+        """Return whether no other process has changed the object between the last two changes of this process."""
         known = self._known.get(vendor)
         return known is None or known.alone
 
