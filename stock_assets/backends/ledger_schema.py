@@ -7,6 +7,9 @@ kept (`local.ledger`, `lakehouse.ledger`).
 import sqlite3
 
 TABLE = "fetches"
+_REQUEST = "(outcome <> 'ok' OR calls <> 0)"
+IS_REQUEST = f"{_REQUEST} = 1"
+"""SQL for a row that is no landing file; SQLite uses the index of these rows only for a condition with this text."""
 _CREATE = """
 CREATE TABLE IF NOT EXISTS fetches (
     id {id_type} PRIMARY KEY,
@@ -24,6 +27,11 @@ CREATE TABLE IF NOT EXISTS fetches (
 )
 """
 _INDEXES = (
+    # A symbol may have thousands of landing files between two requests. SQLite chooses it because of the third column.
+    f"""
+    CREATE INDEX IF NOT EXISTS fetches_without_files ON fetches (kind, symbol, {_REQUEST}, fetched_at, id)
+    WHERE {IS_REQUEST}
+    """,
     # The order of a symbol's requests, with the columns that choose among them.
     """
     CREATE INDEX IF NOT EXISTS fetches_newest_first

@@ -20,6 +20,7 @@ from threading import Lock
 from typing import Any
 
 from stock_assets.backends.interface import Fetch, FetchKind
+from stock_assets.backends.ledger_schema import IS_REQUEST
 from stock_assets.core.errors import Outcome
 
 _COLUMNS = (
@@ -36,6 +37,13 @@ COALESCE((SELECT max(fetched_at) FROM fetches AS purge WHERE kind = '{FetchKind.
 _OF_SYMBOL = f"""
 {_SELECT} WHERE kind = :kind AND symbol = :symbol AND fetched_at > {_PURGED_AT.format(symbol=":symbol")} {_NEWEST_FIRST}
 """
+_OLDER_REQUESTS = f"""
+{_SELECT}
+WHERE kind = :kind AND symbol = :symbol AND {IS_REQUEST} AND fetched_at > {_PURGED_AT.format(symbol=":symbol")}
+    AND (fetched_at, id) < (:before, :before_id)
+{_NEWEST_FIRST}
+"""
+"""Requests of a symbol before one of its rows, without landing files."""
 # Each step seeks the next symbol; a DISTINCT would read every request.
 _SYMBOLS = """
 WITH RECURSIVE found (symbol) AS (
@@ -100,7 +108,7 @@ _AFTER_ALL = ("~", 0)
 """Time and id that come after those of every request."""
 _CACHE_KIB = 32_000
 _FILES_IN_A_ROW = 5
-"""Landing files of a symbol in a row, without a request between, after which its older requests are of no interest."""
+"""Landing files of a symbol in a row, without a request between, after which its older files are of no interest."""
 # Calling the enumerations takes a third of the time of reading a row.
 _KINDS = {str(kind): kind for kind in FetchKind}
 _OUTCOMES = {str(outcome): outcome for outcome in Outcome}
@@ -173,8 +181,8 @@ class LedgerTable:
         """Return the latest requests of each symbol, newest first, the last one being its newest good response.
 
         Landing files are included, and no landing file counts as the newest good response. A symbol without a good
-        response has all its requests, but none before several landing files in a row: files deliver its bars, a file
-        for each session of all years.
+        response has all its requests. Files before several ones in a row are left out: files deliver the bars then, one
+        for each session of all years. Requests before them are not: they say why a bar is missing.
 
         Args:
             kind: kind of the requests.
@@ -186,15 +194,8 @@ class LedgerTable:
         found = {symbol: [fetch] for symbol, (fetch, _) in newest.items()}
         with self._lock, closing(self._connection.cursor()) as cursor:
             for symbol, fetches in found.items():
-                if _is_good_response(fetches[0]):
-                    continue
-                fetches.clear()
-                files = 0
-                for row in cursor.execute(_OF_SYMBOL, {"kind": kind, "symbol": symbol}):
-                    fetches.append(_from_row(row))
-                    files = files + 1 if fetches[-1].is_landing_file else 0
-                    if _is_good_response(fetches[-1]) or files == _FILES_IN_A_ROW:
-                        break
+                if not _is_good_response(fetches[0]):
+                    fetches[:] = _until_good_response(cursor, {"kind": kind, "symbol": symbol})
         return found
 
     def responses(self, symbol: str, wanted: Sequence[date]) -> Iterator[Fetch]:
@@ -316,6 +317,27 @@ def _counted(kind: FetchKind) -> bool | None:
 
 def _is_good_response(fetch: Fetch) -> bool:
     return fetch.outcome is Outcome.OK and fetch.calls > 0
+
+
+def _until_good_response(cursor: sqlite3.Cursor, of_symbol: Mapping[str, str]) -> list[Fetch]:
+    """Return the requests of a symbol as `LedgerTable.latest` does."""
+    found: list[Fetch] = []
+    files = 0
+    for row in cursor.execute(_OF_SYMBOL, of_symbol):
+        found.append(_from_row(row))
+        files = files + 1 if found[-1].is_landing_file else 0
+        if _is_good_response(found[-1]):
+            return found
+        if files == _FILES_IN_A_ROW:
+            older = {"before": row[2], "before_id": row[-1]}
+            break
+    else:
+        return found
+    for row in cursor.execute(_OLDER_REQUESTS, {**of_symbol, **older}):
+        found.append(_from_row(row))
+        if _is_good_response(found[-1]):
+            break
+    return found
 
 
 def _may_follow(newer: Fetch, wanted: Sequence[date]) -> bool:

@@ -30,6 +30,7 @@ QUERIES: Mapping[str, Callable[[LedgerTable], object]] = {
         FetchKind.LANDING_FILES, outcome=Outcome.MALFORMED, since=AT
     ),
     "latest": lambda table: table.latest(FetchKind.PRICES, ["IBM"]),
+    "latest after files": lambda table: table.latest(FetchKind.PRICES, ["FILES"]),
     "latest of all": lambda table: table.latest(FetchKind.PRICES),
     "responses": lambda table: list(table.responses("IBM", [date(2012, 3, 5)])),
     "keys": lambda table: table.with_keys(["key"]),
@@ -39,7 +40,14 @@ QUERIES: Mapping[str, Callable[[LedgerTable], object]] = {
     "newest that are not purged": lambda table: table.newest(FetchKind.SPLITS),
 }
 SYMBOLS = [f"S{number}" for number in range(7)]
-NEWEST_FIRST = ["requests of a symbol", "good responses of a symbol", "latest", "latest of all", "responses"]
+NEWEST_FIRST = [
+    "requests of a symbol",
+    "good responses of a symbol",
+    "latest",
+    "latest after files",
+    "latest of all",
+    "responses",
+]
 
 
 def plan(query: Callable[[LedgerTable], object]) -> list[str]:
@@ -65,7 +73,8 @@ def plan(query: Callable[[LedgerTable], object]) -> list[str]:
         # The newest request failed, and two responses have other sessions, so that queries go on after the newest.
         older = [FETCH._replace(fetched_at=AT - timedelta(days=number)) for number in (1, 2)]
         failed = FETCH._replace(fetched_at=AT + timedelta(days=1), outcome=Outcome.LATE)
-        table.insert((None, fetch) for fetch in (FETCH, *older, failed))
+        files = [fetch._replace(symbol="FILES", calls=0) for fetch in (FETCH, *older) * 2]
+        table.insert((None, fetch) for fetch in (FETCH, *older, failed, *files))
         sent.clear()
         query(table)
         return [
@@ -88,6 +97,11 @@ def test_a_query_seeks_in_an_index(name: str) -> None:
 def test_the_requests_of_a_symbol_are_not_sorted(name: str) -> None:
     """So that reading stops at the first request that is enough."""
     assert not any("TEMP B-TREE" in step for step in plan(QUERIES[name]))
+
+
+def test_requests_before_files_are_found_without_reading_the_files() -> None:
+    """A symbol may have thousands of files."""
+    assert any("INDEX fetches_without_files" in step for step in plan(QUERIES["latest after files"]))
 
 
 @pytest.fixture
@@ -140,6 +154,32 @@ GOOD, FAILED, FILE = (
 )
 
 
+def test_files_do_not_hide_the_requests_before_them(read: list[Fetch]) -> None:
+    """Until the newest good response; the files among them are left out, and what was purged."""
+    newest_first = [FILE] * 500 + [FAILED, FILE, FAILED, FILE, GOOD, GOOD]
+    requests = [fetch._replace(fetched_at=AT - timedelta(days=age)) for age, fetch in enumerate(newest_first)]
+    first, second, good = requests[500], requests[502], requests[504]
+    at_once = first._replace(detail="recorded before, at the same time")
+    with closing(table_in_memory()) as connection:
+        table = LedgerTable(connection)
+        table.insert((f"{number:04d}", fetch) for number, fetch in enumerate([at_once, *requests]))
+        table.insert([("splits", first._replace(kind=FetchKind.SPLITS)), ("other", first._replace(symbol="MSFT"))])
+
+        assert table.latest(FetchKind.PRICES, ["IBM"]) == {"IBM": [*requests[:5], first, at_once, second, good]}
+        assert len(read) == 10, "one more for the newest request"
+
+        table.insert([("purge", Fetch("IBM", FetchKind.PURGES, second.fetched_at, Outcome.OK))])
+        assert table.latest(FetchKind.PRICES, ["IBM"]) == {"IBM": [*requests[:5], first, at_once]}
+
+
+def test_a_request_at_the_time_of_the_last_file_is_found() -> None:
+    """The order of recording decides then."""
+    with closing(table_in_memory()) as connection:
+        table = LedgerTable(connection)
+        table.insert((f"{number:04d}", fetch) for number, fetch in enumerate([FAILED, *[FILE] * 5]))
+        assert table.latest(FetchKind.PRICES) == {"IBM": [FILE] * 5 + [FAILED]}
+
+
 @pytest.mark.parametrize(
     ("newest_first", "expected"),
     [
@@ -147,7 +187,7 @@ GOOD, FAILED, FILE = (
         ([FILE] * 500, 5),
         ([FILE, FILE, GOOD, FILE], 3),
         ([FILE, FILE, FILE, FILE, GOOD, GOOD], 5),
-        ([FILE] * 5 + [GOOD], 5),
+        ([FILE] * 5 + [GOOD], 6),
         ([FAILED] * 9 + [GOOD, FAILED], 10),
         ([FAILED] * 9, 9),
         ([FILE, FAILED] * 4 + [GOOD, FILE], 9),
@@ -249,4 +289,4 @@ def test_a_file_of_an_earlier_release_gets_the_indexes_with_the_next_request(tmp
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE INDEX%'")
         ]
     assert sorted(found) == sorted(names)
-    assert len(names) == 4
+    assert len(names) == 5

@@ -144,6 +144,21 @@ class FetchLedgerContract:
         assert found == {"AAPL": ["6"], "IBM": ["3", "2", "1"], "MSFT": ["5", "4"]}
         assert {symbol: len(fetches) for symbol, fetches in some.items()} == {"MSFT": 2}
 
+    def test_landing_files_do_not_hide_a_failed_request(self, backend: Backend) -> None:
+        """However many there are; only the newest files are returned."""
+        failed = FETCH._replace(outcome=Outcome.UNKNOWN_SYMBOL, first_session=None, last_session=None)
+        backend.ledger.record(FETCH._replace(fetched_at=FETCH.fetched_at - timedelta(days=1)), failed)
+        files = [
+            FETCH._replace(fetched_at=FETCH.fetched_at + timedelta(seconds=number), calls=0) for number in range(7)
+        ]
+        backend.ledger.record(*files)
+
+        with backend.ledger.read() as ledger:
+            [*newest, last, good] = ledger.latest(FetchKind.PRICES)["IBM"]
+
+        assert newest == files[:1:-1]
+        assert (last, good.outcome) == (failed, Outcome.OK)
+
     def test_responses_overlap_the_sessions_that_are_still_wanted(self, backend: Backend) -> None:
         """Also of the same time: then the last recorded one comes first."""
         recorded = [(FIRST, THIRD), (FIRST, FIRST), (THIRD, THIRD), (FIRST, SECOND), (SECOND, SECOND), (SECOND, THIRD)]

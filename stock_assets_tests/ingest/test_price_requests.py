@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_assets.backends.interface import Backend, FetchKind
+from stock_assets.backends.interface import Backend, Fetch, FetchKind
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.call_limits import MINUTE
 from stock_assets.core.errors import NothingFetched, Outcome, SessionNotClosed, SourceUnreachable
@@ -197,6 +197,19 @@ def test_a_symbol_the_vendor_does_not_know_comes_last(setup: Setup) -> None:
     setup.server.respond("S01", Mischief.INVALID_CALL)
     setup.fetch(symbols(3), TODAY)
     setup.move_to(NEXT_SESSION)
+    setup.fetch(symbols(3), NEXT_SESSION)
+    assert setup.server.requested()[3:] == ["S02", "S03", "S01"]
+
+
+def test_a_symbol_the_vendor_does_not_know_comes_last_also_after_landing_files(setup: Setup) -> None:
+    setup.server.respond("S01", Mischief.INVALID_CALL)
+    setup.fetch(symbols(3), TODAY)
+    setup.move_to(NEXT_SESSION)
+    for day in range(1, 6):
+        old = date(2024, 1, day)
+        setup.backend.ledger.record(
+            Fetch("S01", FetchKind.PRICES, setup.clock.now() - timedelta(minutes=9 - day), Outcome.OK, "file", old, old)
+        )
     setup.fetch(symbols(3), NEXT_SESSION)
     assert setup.server.requested()[3:] == ["S02", "S03", "S01"]
 

@@ -174,6 +174,36 @@ def test_a_symbol_status_has_its_start_and_reason(backend: Backend, server: Vend
     assert "2020-01-02" in four.why
 
 
+def test_landing_files_with_older_sessions_do_not_hide_why_the_request_failed(
+    backend: Backend, server: VendorServer
+) -> None:
+    source, universe = live_source(server, full_history=False), symbols(2)
+    asked, old = utc("2024-03-01 22:00"), date(2024, 2, 1)
+    failed = Fetch("S01", FetchKind.PRICES, asked, Outcome.UNKNOWN_SYMBOL, calls=1, detail="S01 is not known")
+    # The vendor has no bar before 2 February.
+    good = Fetch("S02", FetchKind.PRICES, asked, Outcome.OK, "key", date(2024, 2, 2), DAY, calls=1)
+    backend.ledger.record(failed, good)
+    for minutes in range(1, 6):
+        at, day = asked + timedelta(minutes=minutes), date(2024, 1, 1 + minutes)
+        backend.ledger.record(
+            *(Fetch(symbol, FetchKind.PRICES, at, Outcome.OK, "file", day, day) for symbol in universe.symbols)
+        )
+
+    one, two = symbol_statuses(parts(backend, source, universe), [old, DAY], now=lambda: utc("2024-03-02 00:00"))
+
+    assert one == (
+        "S01",
+        Outcome.UNKNOWN_SYMBOL,
+        (old, DAY),
+        (old, DAY),
+        asked,
+        asked,
+        "S01 is not known",
+    )
+    assert (two.outcome, two.missing, two.last_requested_at) == (Outcome.UNOBTAINABLE, (old,), asked)
+    assert "cannot be fetched" in two.why
+
+
 def test_the_quota_has_used_and_remaining_calls(backend: Backend, server: VendorServer) -> None:
     source = live_source(server, calls_per_second=1, calls_per_day=25)
     now = utc("2024-03-01 22:00")
