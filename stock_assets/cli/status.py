@@ -73,12 +73,9 @@ def _published(pipeline: "Pipeline") -> list[str]:
 
 def _loadable(sessions: Sequence[date], universe: str) -> list[str]:
     """Return the missing sessions that can be loaded, with the command that loads them."""
-    from stock_assets.coverage.explain import format_sessions
+    from stock_assets.coverage.explain import backfill_command, format_sessions
 
-    if not sessions:
-        return []
-    program = f"stock-assets --universe {universe}" if universe else "stock-assets"
-    return [f"{format_sessions(sessions)}: {program} backfill {sessions[0]} {sessions[-1]} --missing"]
+    return [f"{format_sessions(sessions)}: {backfill_command(sessions, universe)}"] if sessions else []
 
 
 def _quota(pipeline: "Pipeline", quota: "Quota") -> list[str]:

@@ -1,7 +1,7 @@
 """Explain bars and sessions that are not published: grouped by reason, with ranges of sessions and the remedy.
 
-Belongs here: the lines that the command line prints. Does not belong here: finding missing bars (`missing_bars`), which
-of them are loaded (`missing_sessions`), printing (`cli`).
+Belongs here: the lines that the command line prints, and the command that alerts name too. Does not belong here:
+finding missing bars (`missing_bars`), which of them are loaded (`missing_sessions`), printing (`cli`).
 """
 
 import re
@@ -74,6 +74,17 @@ def format_sessions(sessions: Sequence[date]) -> str:
     """Format sessions as ranges, with their number if there are several."""
     ranges = format_ranges(sessions)
     return ranges if len(sessions) == 1 else f"{ranges} ({plural(len(sessions), 'session')})"
+
+
+def backfill_command(sessions: Sequence[date], universe: str) -> str:
+    """Return the command that loads the missing bars from the first to the last of some sessions, in order.
+
+    Args:
+        sessions: the sessions.
+        universe: name of the universe; empty if it has none.
+    """
+    program = f"stock-assets --universe {universe}" if universe else "stock-assets"
+    return f"{program} backfill {sessions[0]} {sessions[-1]} --missing"
 
 
 def _general_reasons(gap: Gap) -> Iterator[tuple[str, Sequence[date]]]:

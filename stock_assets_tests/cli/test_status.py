@@ -49,6 +49,19 @@ def test_status_shows_published_and_missing_data_and_open_incidents(shell: Shell
     assert len(out.splitlines()) <= 24
 
 
+def test_status_names_the_command_for_its_universe(tmp_path: Path) -> None:
+    for name, symbol in (("banks", "IBM"), ("energy", "AAPL")):
+        (tmp_path / f"{name}.csv").write_text(
+            f"symbol,name,first_session,last_session\n{symbol},A company,,\n", encoding="utf-8"
+        )
+    universes = {"STOCK_ASSETS_UNIVERSES": f"{tmp_path / 'banks.csv'},{tmp_path / 'energy.csv'}"}
+    shell = Shell(tmp_path / "data", STOCK_ASSETS_CATCH_UP_SESSIONS="2", **universes)
+    # The option changes the environment of the process; `run_main` restores the variables that it has set.
+    out = shell.run_main("--universe", "banks", "status", STOCK_ASSETS_UNIVERSE_NAME="energy").stdout
+    command = "stock-assets --universe banks backfill 2013-02-28 2013-03-01 --missing"
+    assert lines_of(out)["Missing"] == f"2013-02-28 to 2013-03-01 (2 sessions): {command}"
+
+
 def test_status_of_an_empty_folder_creates_nothing(tmp_path: Path) -> None:
     found = lines_of(Shell(tmp_path / "new").run_main("status", code=0, **LIVE).stdout)
     assert found["Published"] == "none"

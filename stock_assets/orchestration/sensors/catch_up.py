@@ -27,6 +27,7 @@ from stock_assets.coverage.catch_up import (
     explain_waiting,
     plan_catch_up,
 )
+from stock_assets.coverage.explain import backfill_command
 from stock_assets.coverage.gaps import Gap, bars_of, limit_sessions
 from stock_assets.orchestration.jobs.daily_prices import AssetJob
 from stock_assets.orchestration.keys import PLAIN, Names
@@ -81,7 +82,7 @@ def catch_up_sensor(
         notes += [f"stays incomplete: {unresolved}"] if unresolved else []
         notifier = Notifier(pipeline.backend, channels)
         opened = notifier.open_incidents()
-        undelivered = notify_missing(notifier, plan.given_up, at, opened=opened)
+        undelivered = notify_missing(notifier, plan.given_up, at, names, opened=opened)
         undelivered += notify_given_up(notifier, names.name(SENSOR_NAME), found.given_up, at, opened=opened)
         notes += [f"not delivered yet: {line}" for line in undelivered]
         if requests:
@@ -98,7 +99,7 @@ def catch_up_sensor(
 
 
 def notify_missing(
-    notifier: Notifier, given_up: Sequence[Gap], at: datetime, *, opened: Sequence[Incident]
+    notifier: Notifier, given_up: Sequence[Gap], at: datetime, names: Names = PLAIN, *, opened: Sequence[Incident]
 ) -> list[str]:
     """Keep one incident open for bars that stay missing: notify when a bar is added, and when none is missing.
 
@@ -122,8 +123,7 @@ def notify_missing(
             facts={
                 "missing": _newest_lines(gaps, counts),
                 "remedy": "correct the universe file if a symbol or its first or last session is wrong; request the "
-                f"bars again with stock-assets backfill {sessions[0]} {sessions[-1]} --missing, or add them as a "
-                "landing file",
+                f"bars again with {backfill_command(sessions, names.universe)}, or add them as a landing file",
             },
         ),
         at,

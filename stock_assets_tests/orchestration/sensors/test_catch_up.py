@@ -32,6 +32,7 @@ from stock_assets.coverage.missing_bars import coverage
 from stock_assets.coverage.run_specs import BRIDGED_SESSIONS
 from stock_assets.ingest.price_requests import ALL_MISSING, RequestRules, fetch_prices
 from stock_assets.orchestration.jobs.daily_prices import daily_job
+from stock_assets.orchestration.keys import PLAIN, Names
 from stock_assets.orchestration.run_requests import RUN_DELAYS, TAG
 from stock_assets.orchestration.sensors.catch_up import SENSOR_NAME, catch_up_sensor, notify_missing
 from stock_assets_tests.fakes.channel import RecordingChannel
@@ -423,8 +424,9 @@ def test_a_bar_quarantined_because_it_was_fetched_before_the_close_is_requested(
 class Sensor:
     """The sensor on a scene, with its own instance."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, names: Names = PLAIN) -> None:
         self.scene = scene
+        self.names = names
         self.instance = dg.DagsterInstance.ephemeral()
         self.at = NOW
         self.channel = RecordingChannel()
@@ -434,10 +436,11 @@ class Sensor:
         sensor = catch_up_sensor(
             daily_job(),
             CatchUpWindow(TWO_WEEKS[0], TWO_WEEKS[-1], 100),
+            self.names,
             channels=[self.channel],
             now=lambda: self.at,
         )
-        resources = {"pipeline": as_pipeline(self.scene)}
+        resources = {self.names.resource: as_pipeline(self.scene)}
         with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
             result = sensor(context)
         assert isinstance(result, dg.SensorResult)
@@ -559,6 +562,23 @@ def test_every_excluded_session_of_a_long_load_is_recorded(scene: Scene) -> None
     assert found.rejected.keys() == set(bad)
     assert sessions_of(found.gaps) == set(bad)
     assert ranges(planned(found)) == []
+
+
+@pytest.mark.parametrize(("universe", "program"), [("", "stock-assets"), ("banks", "stock-assets --universe banks")])
+def test_bars_that_stay_missing_are_reported_with_the_command_of_their_universe(
+    scene: Scene, universe: str, program: str
+) -> None:
+    sensor = Sensor(scene, Names(universe))
+    scene.source.drop_bar("IBM", MONDAY)
+    scene.run(TWO_WEEKS)
+    sensor.at = scene.backend.ledger.fetches(FetchKind.PRICES, symbol="IBM")[0].fetched_at
+    for pause in RETRY_DELAYS:
+        sensor.at += pause
+        scene.backend.ledger.record(failed_request("IBM", sensor.at))
+    sensor.at += timedelta(days=30)
+    sensor.tick()
+    [incident] = Notifier(scene.backend, ()).open_incidents()
+    assert f"again with {program} backfill {MONDAY} {MONDAY} --missing, or" in str(incident.facts["remedy"])
 
 
 def test_bars_that_stay_missing_open_one_incident_which_is_resolved_once(scene: Scene) -> None:
