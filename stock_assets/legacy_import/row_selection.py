@@ -12,7 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -291,8 +291,9 @@ def select_rows(location: LegacyLocation, scope: ImportScope, *, memory_limit_mb
     ):
         connection.execute(f"SET memory_limit='{memory_limit_mb}MB'")
         connection.execute("SET TimeZone='UTC'")
-        # DuckDB takes a spawned process for an interactive one, and prints to its output.
-        connection.execute("SET enable_progress_bar=false")
+        # As in `backends.local.warehouse`: DuckDB takes a spawned process for an interactive one.
+        with suppress(duckdb.InvalidInputException):
+            connection.execute("SET enable_progress_bar=false")
         found = SelectedRows(connection)
         found.read_files(location, scope)
         yield found

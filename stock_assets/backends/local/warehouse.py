@@ -108,8 +108,10 @@ class DuckDbWarehouse(Warehouse):
             "temp_directory": str(spill or Path(gettempdir()) / f"stock_assets_{uuid4().hex}"),
         }
         connection = duckdb.connect(":memory:", config=config)
-        # DuckDB takes a spawned process for an interactive one, and prints to its output.
-        connection.execute("SET enable_progress_bar=false")
+        # DuckDB takes a spawned process for an interactive one, and prints to its output. In a notebook without
+        # ipywidgets it prints nothing, and refuses the setting.
+        with suppress(duckdb.InvalidInputException):
+            connection.execute("SET enable_progress_bar=false")
         return connection
 
     def history(self, table: Table) -> list[Snapshot]:
