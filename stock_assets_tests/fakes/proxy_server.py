@@ -1,9 +1,10 @@
 """A fake proxy that makes no connection: it answers each CONNECT with an HTTP status."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from stock_assets_tests.fakes.serving import serving
 
 LOGIN = "analyst:T0P-SECRET"
 
@@ -46,12 +47,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def proxy(status: int) -> Iterator[ProxyServer]:
     """Run the server in a thread."""
-    server = ProxyServer(status)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(ProxyServer(status)) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

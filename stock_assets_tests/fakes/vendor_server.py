@@ -27,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from stock_assets.core.calendar import closing_time, sessions_between
 from stock_assets.core.tables import RAW_COLUMNS
+from stock_assets_tests.fakes.serving import serving
 from stock_assets_tests.fakes.sliding_windows import SlidingWindows
 
 HISTORY_BEGINS = date(1999, 11, 1)
@@ -380,15 +381,11 @@ def newest_closed_session() -> date:
 @contextmanager
 def running(server: VendorServer) -> Iterator[VendorServer]:
     """Run the server in a thread."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.resumed.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server):
+        try:
+            yield server
+        finally:
+            server.resumed.set()
 
 
 def _text(mischief: Mischief, key: str) -> bytes:

@@ -1,11 +1,12 @@
 """A fake webhook server that records the posted messages, and fails when a test sets an error status."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from stock_assets_tests.fakes.serving import serving
 
 
 class WebhookServer(ThreadingHTTPServer):
@@ -50,12 +51,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def webhook() -> Iterator[WebhookServer]:
     """Run the server in a thread."""
-    server = WebhookServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(WebhookServer()) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
