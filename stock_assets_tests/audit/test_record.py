@@ -9,13 +9,14 @@ import pytest
 
 from stock_assets.audit import audits, record
 from stock_assets.audit.gate import audit_load
+from stock_assets.backends.interface import Objects
 from stock_assets.core.errors import LoadRejected, StagedRowsChanged
 from stock_assets.core.tables import STAGED_PRICES, STAGED_QUARANTINE, TYPED_PRICES, Table
 from stock_assets.core.universe import Universe
 from stock_assets.loads.acknowledgements import acknowledge
 from stock_assets.loads.audit_files import AuditKind
 from stock_assets.loads.inputs import inputs
-from stock_assets.loads.load import audits_folder, drop_old_loads, record_load
+from stock_assets.loads.load import Load, audits_folder, drop_old_loads, record_load
 from stock_assets_tests.faults.damage import DAMAGES
 from stock_assets_tests.support.added_audits import add_audit, forget_statements
 from stock_assets_tests.support.published_week import PublishedWeek
@@ -238,13 +239,19 @@ def test_a_load_is_audited_again_if_something_has_changed_that_the_statement_doe
     assert audited == [load.load_id] * 2
 
 
+def record_key(objects: Objects, load: Load) -> str:
+    """Return the key of the recorded audit of a load."""
+    [key] = [key for key in objects.keys(audits_folder(load.load_id)) if key.endswith(".json")]
+    return key
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_load_is_audited_again_if_its_record_is_damaged(
     scene: Scene, audited: list[str], damage: Callable[[Path], None]
 ) -> None:
     load = scene.stage(SECOND_WEEK)
     audit_load(scene, load)
-    [key] = [key for key in scene.backend.objects.keys(audits_folder(load.load_id)) if key.endswith(".json")]
+    key = record_key(scene.backend.objects, load)
     damage(Path(scene.backend.objects.uri(key)))
 
     done = scene.publish(SECOND_WEEK)
@@ -275,7 +282,7 @@ def test_valid_json_that_is_no_record_is_no_verdict(
 ) -> None:
     load = scene.stage(SECOND_WEEK)
     audit_load(scene, load)
-    [key] = [key for key in scene.backend.objects.keys(audits_folder(load.load_id)) if key.endswith(".json")]
+    key = record_key(scene.backend.objects, load)
     body = scene.backend.objects.get(key)
     assert damage(body) != body
     scene.backend.objects.delete(key)
@@ -293,7 +300,7 @@ def test_no_changed_byte_of_a_record_changes_the_verdicts(scene: Scene, monkeypa
     with scene.backend.warehouse.connect(load.load_id) as sql:
         values = inputs(scene, sql, load)
         verdicts = record.audit_and_record(objects, sql, load, values)
-        [key] = [key for key in objects.keys(audits_folder(load.load_id)) if key.endswith(".json")]
+        key = record_key(objects, load)
         body = objects.get(key)
         monkeypatch.setattr(record, "_key", lambda *_: key)
         monkeypatch.setattr(record, "run_audits", lambda *_: verdicts)
