@@ -26,6 +26,7 @@ import duckdb
 from benchmarks import aws, dagster_share
 from benchmarks.market import Market
 from stock_assets.backends.local import table_reader
+from stock_assets.core.progress_bar import hide_progress_bar
 from stock_assets.core.tables import DAILY_PRICES, ColumnType
 
 PEERS = ("duckdb", "polars", "pandas")
@@ -144,8 +145,7 @@ def check_equal(root: Path, out: Path, since: date) -> None:
         if column.name not in DAILY_PRICES.grain
     ]
     connection = duckdb.connect()
-    # DuckDB takes a spawned process for an interactive one.
-    connection.execute("SET enable_progress_bar=false")
+    hide_progress_bar(connection)
     stored = table_reader.read(root, DAILY_PRICES)
     files = table_reader.data_files(stored) if stored else []
     rows, alone, unequal = connection.execute(

@@ -181,8 +181,8 @@ class LedgerTable:
         """Return the latest requests of each symbol, newest first, the last one being its newest good response.
 
         Landing files are included, and no landing file counts as the newest good response. A symbol without a good
-        response has all its requests. Files before several ones in a row are left out: files deliver the bars then, one
-        for each session of all years. Requests before them are not: they say why a bar is missing.
+        response has all its requests. After some landing files in a row, older files are left out: a symbol may have a
+        file for each session of all years. Older requests are included: they say why a bar is missing.
 
         Args:
             kind: kind of the requests.
@@ -194,8 +194,13 @@ class LedgerTable:
         found = {symbol: [fetch] for symbol, (fetch, _) in newest.items()}
         with self._lock, closing(self._connection.cursor()) as cursor:
             for symbol, fetches in found.items():
-                if not _is_good_response(fetches[0]):
-                    fetches[:] = _until_good_response(cursor, {"kind": kind, "symbol": symbol})
+                if _is_good_response(fetches[0]):
+                    continue
+                fetches.clear()
+                for fetch in _newest_first(cursor, {"kind": kind, "symbol": symbol}):
+                    fetches.append(fetch)
+                    if _is_good_response(fetch):
+                        break
         return found
 
     def responses(self, symbol: str, wanted: Sequence[date]) -> Iterator[Fetch]:
@@ -319,25 +324,17 @@ def _is_good_response(fetch: Fetch) -> bool:
     return fetch.outcome is Outcome.OK and fetch.calls > 0
 
 
-def _until_good_response(cursor: sqlite3.Cursor, of_symbol: Mapping[str, str]) -> list[Fetch]:
-    """Return the requests of a symbol as `LedgerTable.latest` does."""
-    found: list[Fetch] = []
+def _newest_first(cursor: sqlite3.Cursor, of_symbol: Mapping[str, str]) -> Iterator[Fetch]:
+    """Yield the requests of a symbol; after some landing files in a row, without older files."""
     files = 0
     for row in cursor.execute(_OF_SYMBOL, of_symbol):
-        found.append(_from_row(row))
-        files = files + 1 if found[-1].is_landing_file else 0
-        if _is_good_response(found[-1]):
-            return found
+        fetch = _from_row(row)
+        yield fetch
+        files = files + 1 if fetch.is_landing_file else 0
         if files == _FILES_IN_A_ROW:
             older = {"before": row[2], "before_id": row[-1]}
-            break
-    else:
-        return found
-    for row in cursor.execute(_OLDER_REQUESTS, {**of_symbol, **older}):
-        found.append(_from_row(row))
-        if _is_good_response(found[-1]):
-            break
-    return found
+            yield from map(_from_row, cursor.execute(_OLDER_REQUESTS, {**of_symbol, **older}))
+            return
 
 
 def _may_follow(newer: Fetch, wanted: Sequence[date]) -> bool:

@@ -40,9 +40,16 @@ def shorten_list(names: Sequence[str], most: int) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
-def shorten_lines(lines: Sequence[str], most: int) -> list[str]:
-    """Return the first lines, and a line with the number of the others."""
-    return [*lines[:most], *([f"and {len(lines) - most:,} more"] if len(lines) > most else [])]
+def shorten_lines(lines: Sequence[str], most: int, *, total: int = 0) -> list[str]:
+    """Return the first lines, and a line with the number of the others.
+
+    Args:
+        lines: the lines.
+        most: number of lines to return.
+        total: number of all lines, if `lines` has only the first ones.
+    """
+    more = max(total, len(lines)) - most
+    return [*lines[:most], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -59,7 +59,7 @@ class CatchUpPlan:
     @property
     def unresolved(self) -> str:
         """The bars that stay missing until a user acts, on one line; empty if there are none."""
-        parts = [f"{bar.symbol} {bar.session}: {bar.reason}" for bar in islice(bars_of(self.given_up), _LISTED)]
+        parts = list(map(str, islice(bars_of(self.given_up), _LISTED)))
         parts += [
             f"{session}: rejected by {', '.join(audits)}" for session, audits in list(self.rejected.items())[:_LISTED]
         ]

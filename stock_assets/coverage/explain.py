@@ -62,7 +62,7 @@ def explain_quarantined(gaps: Iterable[Gap]) -> list[str]:
         "\n".join(
             [
                 f"{plural(len(found), 'bar stays', 'bars stay')} in quarantine: {', '.join(names)}.",
-                *_shorten([f"{bar.symbol} {bar.session}: {bar.reason}" for bar in found]),
+                *_shorten(list(map(str, found))),
                 *_remedies(names),
             ]
         )

@@ -46,6 +46,10 @@ class MissingBar(NamedTuple):
     unobtainable: bool
     audits: tuple[str, ...]
 
+    def __str__(self) -> str:
+        """Return the bar and why it is missing, on one line."""
+        return f"{self.symbol} {self.session}: {self.reason}"
+
 
 class Gap(NamedTuple):
     """Expected bars of one symbol that are not published, or published bars outside its listings, for the same reason.
@@ -162,7 +166,7 @@ def count_bars(gaps: Iterable[Gap]) -> int:
 
 
 def limit_sessions(gaps: Iterable[Gap], sessions: Collection[date]) -> list[Gap]:
-    """Return gaps without the bars of other sessions than some."""
+    """Return the gaps with only the bars of some sessions; a gap without such a bar is left out."""
     wanted = frozenset(sessions)
     limited = (
         gap

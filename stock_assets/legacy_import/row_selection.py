@@ -12,7 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from stock_assets.core.calendar import NEW_YORK, session_table, sessions_between
 from stock_assets.core.errors import PriceFileUnreadable
+from stock_assets.core.progress_bar import hide_progress_bar
 from stock_assets.core.queries import transpile
 from stock_assets.core.sql import Name, SqlValue, statement
 from stock_assets.core.text import escape_name
@@ -291,9 +292,7 @@ def select_rows(location: LegacyLocation, scope: ImportScope, *, memory_limit_mb
     ):
         connection.execute(f"SET memory_limit='{memory_limit_mb}MB'")
         connection.execute("SET TimeZone='UTC'")
-        # As in `backends.local.warehouse`: DuckDB takes a spawned process for an interactive one.
-        with suppress(duckdb.InvalidInputException):
-            connection.execute("SET enable_progress_bar=false")
+        hide_progress_bar(connection)
         found = SelectedRows(connection)
         found.read_files(location, scope)
         yield found

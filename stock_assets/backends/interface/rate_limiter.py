@@ -73,7 +73,8 @@ class RateLimiter(ABC):
     def alone(self, vendor: str) -> bool:
         """Return whether no other process has counted calls between the last two writes of this process.
 
-        By default this is not known, and False: recording a call then takes no lead, see `ingest.counted_calls`.
+        The default is False, because a rate limiter need not know it. Calls are then recorded without a lead, see
+        `ingest.counted_calls`.
         """
         del vendor
         return False

@@ -28,6 +28,7 @@ from stock_assets.backends.local.data_folder import DataFolder
 from stock_assets.backends.local.diagnosis import diagnosed
 from stock_assets.backends.local.table_reader import own_properties, read
 from stock_assets.backends.pinning import pin
+from stock_assets.core.progress_bar import hide_progress_bar
 from stock_assets.core.tables import PUBLISHED_TABLES, Table
 
 _Kept = tuple[str, DuckDbConnection, ExitStack]
@@ -108,10 +109,7 @@ class DuckDbWarehouse(Warehouse):
             "temp_directory": str(spill or Path(gettempdir()) / f"stock_assets_{uuid4().hex}"),
         }
         connection = duckdb.connect(":memory:", config=config)
-        # DuckDB takes a spawned process for an interactive one, and prints to its output. In a notebook without
-        # ipywidgets it prints nothing, and refuses the setting.
-        with suppress(duckdb.InvalidInputException):
-            connection.execute("SET enable_progress_bar=false")
+        hide_progress_bar(connection)
         return connection
 
     def history(self, table: Table) -> list[Snapshot]:

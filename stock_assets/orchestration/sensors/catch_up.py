@@ -19,7 +19,7 @@ from stock_assets.alerts.deduplication import Notifier
 from stock_assets.alerts.incident import MAX_LINES, Incident
 from stock_assets.core.clock import Clock, utc_now
 from stock_assets.core.tables import DAILY_PRICES
-from stock_assets.core.text import plural
+from stock_assets.core.text import plural, shorten_lines
 from stock_assets.coverage.catch_up import (
     NO_CALLS_NEEDED,
     CatchUpWindow,
@@ -137,11 +137,9 @@ def _newest_lines(gaps: Sequence[Gap], counts: Counter[date]) -> list[str]:
     """Return lines about the newest bars, as many as a message has room for: earlier bars were reported before."""
     # One session at a time: a million bars would need a gigabyte.
     newest_first = (bars_of(limit_sessions(gaps, [session])) for session in sorted(counts, reverse=True))
-    lines = [
-        f"{bar.symbol} {bar.session}: {bar.reason}" for bar in islice(chain.from_iterable(newest_first), MAX_LINES)
-    ]
-    more = counts.total() - len(lines)
-    return [*lines[:-1], f"and {more + 1:,} more"] if more else lines
+    lines = list(map(str, islice(chain.from_iterable(newest_first), MAX_LINES)))
+    total = counts.total()
+    return lines if total <= MAX_LINES else shorten_lines(lines, MAX_LINES - 1, total=total)
 
 
 def _subject(gaps: Sequence[Gap], counts: Counter[date]) -> str:
